@@ -1,0 +1,91 @@
+"""The task of a recipe: which columns ops may rely on, and how a source row is brought to them.
+
+Knows nothing of prompts or ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any, Literal
+
+from raygen.row import ColumnType
+
+TaskName = Literal["multiple_choice", "classification", "free_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task and the typed columns that every source row must have for it."""
+
+    name: TaskName
+    columns: Mapping[str, ColumnType]
+    answer: str | None
+    """The column with the gold answer, where the task has one."""
+
+    def normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A row with the task's columns in their canonical form.
+
+        For multiple choice the answer may come as a zero-based index, a letter or an option's
+        text, and leaves as a zero-based index. Raises ValueError that says what was found.
+        """
+        row = dict(data)
+        if self.name == "multiple_choice":
+            row["choices"] = _choices(row.get("choices"))
+            row["answer"] = _answer_index(row.get("answer"), row["choices"])
+        elif self.name == "classification":
+            if row.get("label") is None:
+                raise ValueError("label is missing")
+            row["label"] = str(row["label"])
+        stem = "text" if self.name == "classification" else "question"
+        if not isinstance(row.get(stem), str) or not row[stem].strip():
+            raise ValueError(f"{stem} is {row.get(stem)!r}; expected a text")
+        return row
+
+
+TASKS: Mapping[str, Task] = {
+    "multiple_choice": Task(
+        "multiple_choice",
+        {"question": "string", "choices": "strings", "answer": "integer"},
+        "answer",
+    ),
+    "classification": Task("classification", {"text": "string", "label": "string"}, "label"),
+    "free_text": Task("free_text", {"question": "string"}, None),
+}
+
+
+def letter(index: int) -> str:
+    """The capital letter of a zero-based option index."""
+    return ascii_uppercase[index]
+
+
+def _choices(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        raise ValueError(f"choices is {value!r}; expected a list of at least two options")
+    if len(value) > len(ascii_uppercase):
+        raise ValueError(f"choices has {len(value)} options; at most {len(ascii_uppercase)}")
+    choices = [str(choice).strip() for choice in value]
+    if len(set(choices)) < len(choices):
+        raise ValueError(f"choices has the same option twice: {choices}")
+    return choices
+
+
+def _answer_index(value: Any, choices: list[str]) -> int:
+    if isinstance(value, bool) or value is None:
+        raise ValueError(f"answer is {value!r}; expected an option of {choices}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        if 0 <= value < len(choices):
+            return value
+    elif isinstance(value, str):
+        text = value.strip()
+        if text in choices:
+            return choices.index(text)
+        if len(text) == 1 and text.upper() in ascii_uppercase[: len(choices)]:
+            return ascii_uppercase.index(text.upper())
+    raise ValueError(
+        f"answer is {value!r}, outside the choices {choices}; "
+        f"expected an option, its letter, or an index from 0 to {len(choices) - 1}"
+    )
