@@ -55,13 +55,14 @@ class Context(Protocol):
 class Columns:
     """What an op, with its parameters, needs of a row and does to it.
 
-    `templates` are the parameter's templates or expressions by parameter name; the plan checks
-    that each field they read is there and not hidden.
+    `templates` are the op's templates by parameter name; the plan checks that each field they
+    read is in the row and not hidden, or is one of `given`, which the op itself hands them.
     """
 
     requires: frozenset[str] = frozenset()
     provides: Mapping[str, ColumnType] = field(default_factory=dict)
     hides: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
     templates: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,0 +1,48 @@
+"""The `explode` op: one row per item of a list column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.map import cast
+from raygen.row import ColumnType, Reject, Row
+from raygen.task import Task
+
+
+class ExplodeParams(OpParams):
+    """Makes one row of each item of a list column.
+
+    Emits rows with the item in `into` and its zero-based position in `<into>_index`. Rejects a
+    row with reason `empty_list` where there is nothing to explode.
+    """
+
+    column: str = Field(min_length=1, description="the list to take apart")
+    into: str = Field(min_length=1, description="the column for one item")
+    type: ColumnType = "string"
+
+
+async def run(row: Row, params: ExplodeParams, ctx: Context) -> Sequence[Row | Reject]:
+    """As many rows as the list has items."""
+    items = row.data[params.column]
+    if items is not None and not isinstance(items, list | tuple):
+        raise ValueError(f"column {params.column!r}: expected a list, found {items!r}")
+    if not items:
+        return [Reject("empty_list", f"column {params.column!r} has no items")]
+    return [
+        row.child(ctx.node, k, {params.into: cast(item, params.type), f"{params.into}_index": k})
+        for k, item in enumerate(items)
+    ]
+
+
+def columns(params: ExplodeParams, task: Task) -> Columns:
+    """Needs the list, provides the item and its position."""
+    return Columns(
+        requires=frozenset({params.column}),
+        provides={params.into: params.type, f"{params.into}_index": "integer"},
+    )
+
+
+OP = Op("explode", 1, ExplodeParams, run, columns)

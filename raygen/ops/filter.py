@@ -1,0 +1,37 @@
+"""The `filter` op: keep the rows for which an expression holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import as_template, evaluate
+
+
+class FilterParams(OpParams):
+    """Keeps a row when a Jinja expression over its columns is true.
+
+    Emits the row unchanged. Rejects with `reason` (default `filtered`), the expression as detail.
+    """
+
+    where: str = Field(min_length=1, description="a Jinja expression, as in `predicted == answer`")
+    reason: str = Field("filtered", min_length=1, description="the reject reason to record")
+
+
+async def run(row: Row, params: FilterParams, ctx: Context) -> Sequence[Row | Reject]:
+    """One row, or its reject."""
+    if evaluate(params.where, row.data):
+        return [row]
+    return [Reject(params.reason, f"not ({params.where})")]
+
+
+def columns(params: FilterParams, task: Task) -> Columns:
+    """Reads what the expression reads."""
+    return Columns(templates={"where": as_template(params.where)})
+
+
+OP = Op("filter", 1, FilterParams, run, columns)

@@ -1,0 +1,108 @@
+"""The `generate` op: a free prompt, one row per completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jsonschema
+from pydantic import Field, field_validator, model_validator
+
+from raygen.engines.base import Completion, Message, Prompt
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.sampling import SamplingParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import render
+
+
+class Turn(OpParams):
+    """One chat message; its content is a template."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class GenerateParams(SamplingParams):
+    """Asks the engine a free prompt and puts each answer into a column.
+
+    Emits n rows per row, with `into` and, where n > 1, `sample` (0 to n - 1). With `schema` the
+    answer is a JSON value of that schema. Rejects an answer that is empty (`empty`), cut off
+    (`truncated`), not of the schema (`invalid_json`), and a prompt that the engine refuses.
+    """
+
+    prompt: str | None = Field(None, min_length=1, description="a Jinja template")
+    messages: tuple[Turn, ...] | None = Field(None, description="a chat, instead of `prompt`")
+    into: str = Field(min_length=1, description="the column for the answer")
+    json_schema: dict[str, Any] | None = Field(
+        None, alias="schema", description="a JSON schema that the answer must have"
+    )
+    truncated: Literal["reject", "keep"] = Field(
+        "reject", description="what to do with an answer that max_tokens cut off"
+    )
+
+    @field_validator("json_schema")
+    @classmethod
+    def _valid_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            try:
+                jsonschema.Draft202012Validator.check_schema(value)
+            except jsonschema.SchemaError as error:
+                raise ValueError(f"not a JSON schema: {error.message}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> GenerateParams:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("expected exactly one of `prompt` and `messages`")
+        return self
+
+
+async def run(row: Row, params: GenerateParams, ctx: Context) -> Sequence[Row | Reject]:
+    """n rows or rejects, in the engine's order."""
+    sampling = params.sampling(ctx.seed())
+    answers = await ctx.generate(_prompt(row, params), sampling, params.json_schema)
+    return [_outcome(row, params, ctx, k, answer) for k, answer in enumerate(answers)]
+
+
+def _prompt(row: Row, params: GenerateParams) -> Prompt:
+    if params.prompt is not None:
+        return params.prompt_of(render(params.prompt, row.data))
+    turns = params.messages or ()
+    return tuple(Message(turn.role, render(turn.content, row.data)) for turn in turns)
+
+
+def _outcome(
+    row: Row, params: GenerateParams, ctx: Context, k: int, answer: Completion
+) -> Row | Reject:
+    text = answer.text.strip()
+    if not text:
+        return Reject("empty", "the answer is empty")
+    if answer.finish_reason == "length" and params.truncated == "reject":
+        return Reject("truncated", f"cut off after {params.max_tokens} tokens: {text[-80:]!r}")
+    value: Any = text
+    if params.json_schema is not None:
+        try:
+            value = json.loads(text)
+            jsonschema.validate(value, params.json_schema)
+        except json.JSONDecodeError as error:
+            return Reject("invalid_json", f"{error}: {text[:80]!r}")
+        except jsonschema.ValidationError as error:
+            return Reject("invalid_json", f"{error.message}: {text[:80]!r}")
+    new = {params.into: value} if params.n == 1 else {params.into: value, "sample": k}
+    return row.child(ctx.node, k, new)
+
+
+def columns(params: GenerateParams, task: Task) -> Columns:
+    """Reads what the prompt reads; provides the answer's column."""
+    templates = {"prompt": params.prompt} if params.prompt is not None else {}
+    for index, turn in enumerate(params.messages or ()):
+        templates[f"messages.{index}.content"] = turn.content
+    answer: dict[str, Any] = {params.into: "string" if params.json_schema is None else "json"}
+    if params.n > 1:
+        answer["sample"] = "integer"
+    return Columns(provides=answer, templates=templates)
+
+
+OP = Op("generate", 1, GenerateParams, run, columns, needs_engine=True)

@@ -1,0 +1,75 @@
+"""The `map` op: set columns from expressions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.row import ColumnType, Reject, Row
+from raygen.task import Task
+from raygen.template import as_template, evaluate
+
+
+class Typed(OpParams):
+    """An expression and the type of the column it fills."""
+
+    expr: str = Field(min_length=1)
+    type: ColumnType = "string"
+
+
+class MapParams(OpParams):
+    """Sets columns of a row from Jinja expressions over its other columns.
+
+    All expressions see the row as it came in. Emits the row with the columns set. A value that
+    can't be made into the column's type fails the row.
+    """
+
+    set: dict[str, Typed] = Field(
+        min_length=1, description="column: expression, or column: {expr, type}"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_expressions(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("set"), dict):
+            typed = {k: {"expr": v} if isinstance(v, str) else v for k, v in value["set"].items()}
+            return {**value, "set": typed}
+        return value
+
+
+async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Reject]:
+    """One row with its new columns."""
+    new = {name: cast(evaluate(t.expr, row.data), t.type) for name, t in params.set.items()}
+    return [Row(row.key, {**row.data, **new}, row.lineage)]
+
+
+def cast(value: Any, type_: ColumnType) -> Any:
+    """The value in the column's type. Raises ValueError where it has no such form."""
+    if value is None or type_ == "json":
+        return value
+    if type_ == "string":
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if type_ == "boolean":
+        return bool(value)
+    if type_ == "integer":
+        return int(value)
+    if type_ == "number":
+        return float(value)
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise ValueError(f"expected a list of texts, found {value!r}")
+    return [str(item) for item in value]
+
+
+def columns(params: MapParams, task: Task) -> Columns:
+    """Reads what the expressions read, provides what they set."""
+    return Columns(
+        provides={name: typed.type for name, typed in params.set.items()},
+        templates={f"set.{name}": as_template(typed.expr) for name, typed in params.set.items()},
+    )
+
+
+OP = Op("map", 1, MapParams, run, columns)

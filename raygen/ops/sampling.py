@@ -1,0 +1,38 @@
+"""The sampling parameters that every op with an engine shares, and the prompt they go with.
+
+Knows nothing of any particular op.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from raygen.engines.base import Message, Prompt, Sampling
+from raygen.ops.base import OpParams
+
+
+class SamplingParams(OpParams):
+    """Sampling parameters, the same on every op that samples."""
+
+    n: int = Field(1, ge=1, le=1024, description="completions per prompt, in one request")
+    temperature: float = Field(0.7, ge=0, le=5)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+    stop: tuple[str, ...] = Field((), description="texts that end a completion")
+    seed: int = Field(0, ge=0, description="changes every draw of the node")
+    chat: bool = Field(False, description="send the prompt as a chat turn of the user")
+
+    def sampling(self, seed: int) -> Sampling:
+        """The request's sampling, with the node's own seed mixed into the row's."""
+        return Sampling(
+            n=self.n,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            seed=(seed + self.seed) % 2**31,
+        )
+
+    def prompt_of(self, text: str) -> Prompt:
+        """A completion prompt, or one chat turn where `chat` is set."""
+        return (Message("user", text),) if self.chat else text
