@@ -1,0 +1,185 @@
+"""What each backend accepts under `args`, and how a wrong entry is told.
+
+Knows nothing of how an engine runs, and imports no backend: `raygen validate` must answer before
+vLLM would have been imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Collection
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from raygen.engines.base import EngineSetupError, EngineSpec
+
+VLLM_OWNED = frozenset({"model", "revision", "tensor_parallel_size"})
+"""vLLM's arguments that an engine's own keys (`model`, `revision`, `gpus`) already say."""
+
+
+class Args(BaseModel):
+    """Base of a backend's arguments: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FakeError(Args):
+    """A scripted fault, raised instead of an answer; `dead` kills the fake engine for good."""
+
+    error: Literal["dead", "unavailable", "refused"]
+
+
+FakeReply = str | FakeError
+
+
+class FakeRule(Args):
+    """Replies to the prompts in which the regular expression `match` is found."""
+
+    match: str
+    reply: FakeReply | list[FakeReply]
+
+    @field_validator("match")
+    @classmethod
+    def _is_regex(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+        return value
+
+    @field_validator("reply")
+    @classmethod
+    def _has_replies(cls, value: FakeReply | list[FakeReply]) -> FakeReply | list[FakeReply]:
+        if value == []:
+            raise ValueError("needs at least one reply")
+        return value
+
+
+class FakeArgs(Args):
+    """Arguments of `fake`: rules are tried in their order, plain texts answer what is left.
+
+    `latency` in seconds per call, `tokens_per_second` of each completion (0: at once).
+    """
+
+    answers: list[str | FakeRule] = Field(
+        default=["This answer is scripted by the fake engine."], min_length=1
+    )
+    latency: float = Field(default=0.0, ge=0)
+    tokens_per_second: float = Field(default=0.0, ge=0)
+
+
+class OpenAIArgs(Args):
+    """Arguments of `openai`. `timeout` in seconds per attempt.
+
+    `max_concurrency` is the upper bound of a limit that adapts to what the endpoint takes.
+    """
+
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    max_concurrency: int = Field(default=512, ge=1)
+    timeout: float = Field(default=600.0, gt=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{value!r} is not an address; expected one like http://host:8000/v1")
+        return value.rstrip("/")
+
+    @property
+    def local(self) -> bool:
+        """Whether the endpoint runs on this machine, where a key is seldom asked for."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host in ("localhost", "::1") or host.startswith("127.")
+
+    @property
+    def key(self) -> str:
+        """The key from the environment, or an empty text."""
+        return os.environ.get(self.api_key_env, "").strip()
+
+
+A = TypeVar("A", bound=Args)
+
+
+def parse_args(spec: EngineSpec, model: type[A]) -> A:
+    """The engine's arguments as `model`. Raises EngineSetupError that names every wrong one."""
+    problems = args_problems(spec, model)
+    if problems:
+        raise EngineSetupError("; ".join(problems))
+    return model.model_validate(dict(spec.args))
+
+
+def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
+    """What is wrong with the engine's arguments, one sentence each."""
+    try:
+        model.model_validate(dict(spec.args))
+    except ValidationError as error:
+        return [
+            unknown_arg(spec, str(e["loc"][0]), model.model_fields)
+            if e["type"] == "extra_forbidden" and len(e["loc"]) == 1
+            else f"engine {spec.name!r}: args.{'.'.join(map(str, e['loc']))}: "
+            f"{e['msg'].removeprefix('Value error, ')} (found {e['input']!r})"
+            for e in error.errors(include_url=False)
+        ]
+    return []
+
+
+def unknown_arg(spec: EngineSpec, word: str, known: Collection[str]) -> str:
+    """The sentence for an argument that the engine's backend doesn't have."""
+    near = get_close_matches(word, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
+    return f"engine {spec.name!r}: {spec.backend} has no argument {word!r}; {hint}"
+
+
+@cache
+def vllm_arg_names() -> frozenset[str]:
+    """The names of the installed vLLM's engine arguments, read from its source; empty without it.
+
+    Read and not imported, since importing vLLM takes ten seconds.
+    """
+    package = find_spec("vllm")
+    if package is None or package.origin is None:
+        return frozenset()
+    source = Path(package.origin).parent / "engine" / "arg_utils.py"
+    if not source.is_file():
+        return frozenset()
+    classes = (
+        node
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name in ("EngineArgs", "AsyncEngineArgs")
+    )
+    return frozenset(
+        field.target.id
+        for node in classes
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    )
+
+
+def vllm_problems(spec: EngineSpec) -> list[str]:
+    """What is wrong with the arguments of a vllm engine, one sentence each."""
+    known = vllm_arg_names()
+    if not known:
+        return [
+            (
+                f"engine {spec.name!r}: vLLM is not installed; run `pip install -e '.[gpu]'` "
+                "(or '.[cpu]' without a GPU), or choose another backend in the profile"
+            )
+        ]
+    return [
+        f"engine {spec.name!r}: args.{name} is set by the engine's own key "
+        f"`{'gpus' if name == 'tensor_parallel_size' else name}`"
+        if name in VLLM_OWNED
+        else unknown_arg(spec, name, known)
+        for name in spec.args
+        if name in VLLM_OWNED or name not in known
+    ]

@@ -1,0 +1,117 @@
+"""The fake engine: deterministic scripted answers and faults."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from raygen.engines.base import (
+    EngineDeadError,
+    EngineSetupError,
+    EngineSpec,
+    EngineUnavailableError,
+    Message,
+    Request,
+    RequestRefusedError,
+    Sampling,
+)
+from raygen.engines.fake import FakeEngine
+
+
+def fake(*answers: Any, **args: Any) -> FakeEngine:
+    return FakeEngine(EngineSpec("e", "m", backend="fake", args={"answers": list(answers), **args}))
+
+
+async def texts(engine: FakeEngine, prompt: str, **sampling: Any) -> list[str]:
+    answers = await engine.generate(Request(prompt, Sampling(**sampling)))
+    return [answer.text for answer in answers]
+
+
+async def test_same_prompt_and_seed_give_same_texts() -> None:
+    engine = fake("a", "b", "c")
+    first = await texts(engine, "q", n=3, seed=7)
+    assert first == await texts(engine, "q", n=3, seed=7)
+    assert sorted(first) == ["a", "b", "c"]
+
+
+async def test_another_seed_gives_another_text_somewhere() -> None:
+    engine = fake("a", "b", "c")
+    assert len({(await texts(engine, "q", seed=seed))[0] for seed in range(20)}) == 3
+
+
+async def test_first_matching_rule_wins_and_plain_texts_answer_the_rest() -> None:
+    engine = fake({"match": "sun", "reply": "star"}, {"match": "s", "reply": "letter"}, "other")
+    assert [(await texts(engine, p))[0] for p in ("the sun", "sea", "moon")] == [
+        "star",
+        "letter",
+        "other",
+    ]
+
+
+async def test_a_chat_is_matched_by_its_contents() -> None:
+    chat = (Message("system", "be brief"), Message("user", "sun?"))
+    answer = await fake({"match": "brief\nsun", "reply": "star"}).generate(Request(chat))
+    assert (answer[0].text, answer[0].prompt_tokens, answer[0].output_tokens) == ("star", 3, 1)
+
+
+async def test_no_rule_refuses_the_request() -> None:
+    with pytest.raises(RequestRefusedError, match=r"bad_request.*matches 'moon'"):
+        await texts(fake({"match": "sun", "reply": "star"}), "moon")
+
+
+async def test_stop_and_max_tokens_cut() -> None:
+    (cut,) = await fake("one two  three END four").generate(
+        Request("q", Sampling(max_tokens=2, stop=("END",)))
+    )
+    assert (cut.text, cut.output_tokens, cut.finish_reason) == ("one two", 2, "length")
+    (stopped,) = await fake("one two END four").generate(Request("q", Sampling(stop=("END",))))
+    assert (stopped.text, stopped.finish_reason) == ("one two ", "stop")
+
+
+async def test_a_poison_prompt_kills_the_engine_and_what_is_in_flight() -> None:
+    engine = fake({"match": "poison", "reply": {"error": "dead"}}, "fine", latency=0.01)
+    results = await asyncio.gather(
+        texts(engine, "poison"), texts(engine, "good"), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [EngineDeadError, EngineDeadError]
+    with pytest.raises(EngineDeadError):
+        await texts(engine, "good")
+
+
+async def test_other_scripted_faults_leave_the_engine_alive() -> None:
+    engine = fake(
+        {"match": "away", "reply": {"error": "unavailable"}},
+        {"match": "no", "reply": {"error": "refused"}},
+        "fine",
+    )
+    with pytest.raises(EngineUnavailableError):
+        await texts(engine, "away")
+    with pytest.raises(RequestRefusedError) as refused:
+        await texts(engine, "no")
+    assert refused.value.reason == "refused"
+    assert await texts(engine, "good") == ["fine"]
+
+
+async def test_scores_are_negative_deterministic_and_differ() -> None:
+    engine = fake("x")
+    scores = await engine.score("q", ["A", "B"])
+    assert scores == await engine.score("q", ["A", "B"])
+    assert scores[0] != scores[1]
+    assert all(score < 0 for score in scores)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"answer": ["x"]}, "did you mean 'answers'"),
+        ({"latency": -1}, "args.latency: .*found -1"),
+        ({"answers": []}, "args.answers"),
+        ({"answers": [{"match": "(", "reply": "x"}]}, "not a regular expression"),
+        ({"answers": [{"match": "x", "reply": []}]}, "at least one reply"),
+    ],
+)
+def test_wrong_args_are_told(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(EngineSetupError, match=message):
+        FakeEngine(EngineSpec("e", "m", backend="fake", args=args))

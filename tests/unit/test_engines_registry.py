@@ -1,0 +1,76 @@
+"""Checking an engine's spec cheaply, and starting it by its backend."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from raygen.engines.base import Backend, EngineSetupError, EngineSpec, Request
+from raygen.engines.registry import check_engine, start_engine
+
+
+def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
+    return EngineSpec("teacher", model, backend=backend, args=args)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        (spec("fake", latncy=1), "fake has no argument 'latncy'; did you mean 'latency'?"),
+        (spec("openai", base_ur="x"), "openai has no argument 'base_ur'; did you mean 'base_url'?"),
+        (spec("openai", base_url="host:80"), "is not an address"),
+        (spec("openai", "bundled:minilm-l6", base_url="http://localhost/v1"), "local model"),
+        (spec("vllm", max_num_seq=1), "vllm has no argument 'max_num_seq'; did you mean 'max_num_"),
+        (spec("vllm", tensor_parallel_size=2), "set by the engine's own key `gpus`"),
+        (spec("vllm", "bundled:smollm2"), "did you mean 'bundled:smollm2-135m-instruct'?"),
+        (spec("transformers"), "not part of this version"),
+    ],
+)
+def test_a_wrong_spec_is_told(engine: EngineSpec, message: str) -> None:
+    problems = check_engine(engine)
+    assert len(problems) == 1
+    assert problems[0].startswith("engine 'teacher': ")
+    assert message in problems[0]
+
+
+def test_a_remote_endpoint_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    remote = spec("openai", base_url="https://example.org/v1", api_key_env="MY_KEY")
+    assert "MY_KEY is not set" in check_engine(remote)[0]
+    monkeypatch.setenv("MY_KEY", "k")
+    assert check_engine(remote) == []
+    monkeypatch.delenv("MY_KEY")
+    assert (
+        check_engine(spec("openai", base_url="http://127.0.0.1:1/v1", api_key_env="MY_KEY")) == []
+    )
+
+
+def test_good_specs_have_no_problems() -> None:
+    assert check_engine(spec("fake", answers=["x"])) == []
+    assert check_engine(spec("vllm", max_num_seqs=8, enforce_eager=True)) == []
+
+
+async def test_fake_starts() -> None:
+    engine = await start_engine(spec("fake", answers=["x"]))
+    assert [c.text for c in await engine.generate(Request("q"))] == ["x"]
+    await engine.close()
+
+
+async def test_a_wrong_spec_does_not_start() -> None:
+    with pytest.raises(EngineSetupError, match="not part of this version"):
+        await start_engine(spec("transformers"))
+
+
+def test_checking_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from raygen.engines.base import EngineSpec;"
+        "from raygen.engines.registry import check_engine;"
+        "check_engine(EngineSpec('e', 'm', args={'max_num_seqs': 1}));"
+        "heavy = ('vllm', 'torch', 'transformers', 'aiohttp', 'ray');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
