@@ -1,0 +1,203 @@
+"""The trainer subprocess, with a scripted stand-in for streamtrain, and the folding of metrics."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygen import trainer as trainer_module
+from raygen.errors import UserError
+from raygen.trainer import Accuracy, MetricsTail, Trainer, TrainerState, TrainJob, check, fold
+
+EVENTS: list[dict[str, Any]] = [
+    {"event": "start", "time": 1.0, "workers": 1},
+    {"event": "eval", "when": "before", "step": 0, "accuracy": 0.25, "correct": 12, "total": 48},
+    {"event": "first_step", "time": 9.5, "generation_ended": False},
+    {"event": "step", "step": 1, "loss": 2.5, "lr": 1e-5, "tokens_per_second": 240.0,
+     "wait_s": 4.0, "rows": 8, "time": 9.6},
+    {"event": "checkpoint", "path": "out/student/checkpoint-1", "step": 1},
+    {"event": "eval", "when": "after", "step": 1, "correct": 24, "total": 48, "unparsed": 2},
+    {"event": "end", "reason": "end", "step": 1},
+]  # fmt: skip
+
+
+def lines(events: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+def job(tmp_path: Path, **changes: Any) -> TrainJob:
+    values = {"config": tmp_path / "student.yaml", "data": "out/data", "out": tmp_path / "student"}
+    return TrainJob(**{**values, "log": tmp_path / "logs" / "trainer.log", **changes})
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Makes streamtrain a Python script with the given body; `metrics` is its metrics file."""
+    (tmp_path / "student").mkdir()
+
+    def script(body: str) -> None:
+        path = tmp_path / "stand_in.py"
+        path.write_text(
+            "import sys, time, json, pathlib\n"
+            f"metrics = pathlib.Path({str(tmp_path / 'student' / 'metrics.jsonl')!r})\n" + body
+        )
+        monkeypatch.setattr(trainer_module, "_FIT", (sys.executable, str(path)))
+
+    return script
+
+
+def test_command_names_everything(tmp_path: Path) -> None:
+    words = job(
+        tmp_path, section="train", base=tmp_path, overrides=("workers=2",), resume=True
+    ).command()
+    assert words[:4] == [sys.executable, "-m", "streamtrain.cli", "fit"]
+    assert words[4:] == [
+        str(tmp_path / "student.yaml"), "--section", "train", "--base", str(tmp_path),
+        "--data", "out/data", "--out", str(tmp_path / "student"), "--follow",
+        "--set", "workers=2", "--resume",
+    ]  # fmt: skip
+
+
+def test_a_whole_run(scripted: Any, tmp_path: Path) -> None:
+    scripted(f"print('hello')\nmetrics.write_text({lines(EVENTS)!r})\n")
+    state = Trainer(job(tmp_path)).wait()
+    assert state == TrainerState(
+        phase="finished",
+        step=1,
+        loss=2.5,
+        tokens_per_second=240.0,
+        wait_s=4.0,
+        rows=8,
+        before=Accuracy(12, 48),
+        after=Accuracy(24, 48, 2),
+        first_step=9.5,
+        trained_while_generating=True,
+        checkpoint="out/student/checkpoint-1",
+        finished=True,
+    )
+    assert (tmp_path / "logs" / "trainer.log").read_text() == "hello\n"
+
+
+def test_a_crash_is_reported_with_the_end_of_its_log(scripted: Any, tmp_path: Path) -> None:
+    scripted("print('first'); sys.exit('disk is full')\n")
+    state = Trainer(job(tmp_path)).wait()
+    assert state.finished
+    assert state.phase == "failed"
+    assert state.error is not None
+    assert "exit code 1: disk is full" in state.error
+    assert "trainer.log" in state.error
+
+
+def test_an_error_event_is_the_message(scripted: Any, tmp_path: Path) -> None:
+    scripted("""metrics.write_text('{"event": "error", "message": "no rows"}\\n'); sys.exit(1)""")
+    assert Trainer(job(tmp_path)).wait().error == "no rows"
+
+
+def test_poll_while_it_runs_then_stop(scripted: Any, tmp_path: Path) -> None:
+    scripted("time.sleep(600)\n")
+    trainer = Trainer(job(tmp_path))
+    assert trainer.poll() == trainer.wait(0.01) == TrainerState()
+    state = trainer.stop()
+    assert (state.phase, state.finished, state.error) == ("stopped", True, None)
+    assert trainer.stop() == state
+
+
+def test_a_trainer_that_ignores_sigterm_is_killed(scripted: Any, tmp_path: Path) -> None:
+    scripted(
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        'metrics.write_text(\'{"event": "start"}\\n\')\ntime.sleep(600)\n'
+    )
+    trainer = Trainer(job(tmp_path))
+    while trainer.wait(0.02).phase != "loading the student":
+        pass
+    assert trainer.stop(grace_s=0.1).phase == "stopped"
+
+
+def test_lines_of_an_earlier_run_are_skipped_but_a_resumed_run_keeps_before(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(lines(EVENTS))
+    assert MetricsTail(path).read() == TrainerState()
+    resumed = MetricsTail(path, keep_history=True)
+    assert resumed.read() == TrainerState(
+        before=Accuracy(12, 48), first_step=9.5, trained_while_generating=True
+    )
+    with path.open("a") as file:
+        file.write(lines([{"event": "first_step", "time": 70.0, "generation_ended": True}]))
+    assert resumed.read().first_step == 9.5
+
+
+def test_a_replaced_file_is_read_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(lines(EVENTS[:1]))
+    tail = MetricsTail(path)
+    fresh = tmp_path / "new"
+    fresh.write_text(lines(EVENTS))
+    fresh.replace(path)
+    assert tail.read().after == Accuracy(24, 48, 2)
+
+
+@given(st.lists(st.integers(1, 40), max_size=30))
+def test_any_way_of_writing_the_lines_gives_the_same_state(sizes: list[int]) -> None:
+    text = lines(EVENTS).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "metrics.jsonl"
+        tail = MetricsTail(path)
+        with path.open("wb", buffering=0) as file:
+            for size in sizes:
+                file.write(text[:size])
+                text = text[size:]
+                tail.read()
+            file.write(text)
+        state = TrainerState()
+        for event in EVENTS:
+            state = fold(state, json.dumps(event).encode())
+        assert tail.read() == state
+        assert state.error is None
+
+
+@pytest.mark.parametrize("line", [b"{", b"3", b"[]", b'{"event": "step"}', b'{"event": []}'])
+def test_an_unreadable_line_is_an_error_not_a_crash(line: bytes) -> None:
+    error = fold(TrainerState(step=3), line).error
+    assert error is not None
+    assert "can't be read" in error
+
+
+def test_an_unknown_event_changes_nothing() -> None:
+    assert fold(TrainerState(step=3), b'{"event": "lens"}') == TrainerState(step=3)
+
+
+def test_check_returns_problems_with_their_paths(scripted: Any, tmp_path: Path) -> None:
+    scripted(
+        "assert sys.argv[-2:] == ['--check', '--json'], sys.argv\n"
+        "print(json.dumps({'problems': [{'path': ['optim', 'lr'], 'message': 'is \\'x\\''}]}))\n"
+        "sys.exit(2)\n"
+    )
+    assert check(tmp_path / "s.yaml", "train", None) == [(("optim", "lr"), "is 'x'")]
+
+
+def test_check_says_when_streamtrain_does_not_answer(scripted: Any, tmp_path: Path) -> None:
+    scripted("sys.exit('No module named streamtrain')\n")
+    with pytest.raises(UserError, match="No module named streamtrain"):
+        check(tmp_path / "s.yaml", None, None)
+
+
+def test_the_interval_of_an_accuracy() -> None:
+    low, high = Accuracy(12, 48).interval()
+    assert (round(low, 3), round(high, 3)) == (0.149, 0.388)
+    assert Accuracy(0, 0).interval() == (0.0, 1.0)
+    assert Accuracy(5, 5).interval()[1] == 1.0
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_the_interval_holds_the_share(total: int, data: st.DataObject) -> None:
+    accuracy = Accuracy(data.draw(st.integers(0, total)), total)
+    low, high = accuracy.interval()
+    assert 0 <= low <= accuracy.share + 1e-9
+    assert accuracy.share - 1e-9 <= high <= 1
