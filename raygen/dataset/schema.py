@@ -1,0 +1,110 @@
+"""The Arrow schemas of the three tables, and records as Arrow tables.
+
+Knows nothing of files or commits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import pyarrow as pa
+
+from raygen.dataset.tables import Call, LedgerLine
+from raygen.row import ColumnType
+
+IDENTITY = ("id", "key", "plan", "node")
+"""The columns that every example has before the plan's own."""
+
+_ARROW: Mapping[ColumnType, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "strings": pa.list_(pa.string()),
+    "json": pa.string(),
+}
+
+_REJECT = pa.struct([("node", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+
+LEDGER = pa.schema(
+    [
+        ("key", pa.string()),
+        ("plan", pa.string()),
+        ("run", pa.string()),
+        ("status", pa.string()),
+        ("examples", pa.int64()),
+        ("calls", pa.int64()),
+        ("prompt_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("seconds", pa.float64()),
+        ("rejects", pa.list_(_REJECT)),
+        ("error", pa.string()),
+        ("transcript", pa.string()),
+        ("nodes", pa.string()),
+    ]
+)
+
+TRANSCRIPT = pa.schema(
+    [
+        ("key", pa.string()),
+        ("plan", pa.string()),
+        ("id", pa.string()),
+        ("node", pa.string()),
+        ("row", pa.string()),
+        ("engine", pa.string()),
+        ("model", pa.string()),
+        ("revision", pa.string()),
+        ("kind", pa.string()),
+        ("prompt", pa.string()),
+        ("sampling", pa.string()),
+        ("completions", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+_CALL_FIELDS = tuple(field.name for field in fields(Call))
+
+
+def example_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
+    """The schema of `examples/` for a plan with these columns."""
+    identity = [(name, pa.string()) for name in IDENTITY]
+    own = [(name, _ARROW[kind]) for name, kind in columns.items() if name not in IDENTITY]
+    return pa.schema([*identity, *own])
+
+
+def example_table(
+    examples: Iterable[tuple[str, Mapping[str, Any]]], plan: str, columns: Mapping[str, ColumnType]
+) -> pa.Table:
+    """(key, example) pairs as a table.
+
+    Raises pa.ArrowException, TypeError or ValueError for a value that its column can't hold.
+    """
+    nested = [name for name, kind in columns.items() if kind == "json"]
+    records = []
+    for key, example in examples:
+        record = {**example, "key": key, "plan": plan}
+        for name in nested:
+            if record.get(name) is not None:
+                record[name] = json.dumps(record[name], ensure_ascii=False, allow_nan=False)
+        records.append(record)
+    return pa.Table.from_pylist(records, schema=example_schema(columns))
+
+
+def transcript_table(calls: Iterable[tuple[str, Call]], plan: str) -> pa.Table:
+    """(key, call) pairs as a table."""
+    records = [
+        {"key": key, "plan": plan, **{name: getattr(call, name) for name in _CALL_FIELDS}}
+        for key, call in calls
+    ]
+    return pa.Table.from_pylist(records, schema=TRANSCRIPT)
+
+
+def ledger_table(lines: Iterable[LedgerLine], plan: str, run: str) -> pa.Table:
+    """The ledger lines of one commit as a table."""
+    records = [{"plan": plan, "run": run, **asdict(line)} for line in lines]
+    return pa.Table.from_pylist(records, schema=LEDGER)

@@ -1,0 +1,119 @@
+"""The records of a dataset: what a row program returns and what a committed block says.
+
+Plain frozen dataclasses that pickle small. Knows nothing of files, Arrow, Delta or Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raygen.row import Status
+
+FORMAT_VERSION = 1
+"""The version of the three tables and of their commit metadata."""
+
+ROWS = "rows"
+EXAMPLES = "examples"
+TRANSCRIPTS = "transcripts"
+
+
+class DatasetError(Exception):
+    """The dataset can't be read or written; str() says what, where and what to do."""
+
+
+class FencedError(DatasetError):
+    """Another run has taken the output folder over; this one must stop without a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One row that a node dropped on the way, and why."""
+
+    node: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One engine call as it stands in `transcripts/`.
+
+    `id` is the hash of all that the engine saw, `row` the id of the row that asked, `kind` is
+    "generate" or "score". `prompt` is the rendered text, a chat as JSON; `sampling` a JSON object
+    and `completions` a JSON list of completions. `prompt_tokens` counts the shared prompt once.
+    """
+
+    id: str
+    node: str
+    row: str
+    engine: str
+    model: str
+    revision: str | None
+    kind: str
+    prompt: str
+    sampling: str
+    completions: str
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of one source row.
+
+    Each example has `id`, `node` and the plan's columns. `node_counts` gives, for each node, how
+    many rows came in, were kept and were dropped.
+    """
+
+    key: str
+    status: Status
+    examples: tuple[Mapping[str, Any], ...]
+    rejects: tuple[Rejected, ...]
+    calls: tuple[Call, ...]
+    error: str | None
+    seconds: float
+    node_counts: Mapping[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of one table: its path inside that table, its size in bytes, its rows."""
+
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One finished source row as it stands in the ledger, but for the plan and the run.
+
+    `transcript` is the path of the row's file inside `transcripts/`, None for a row without calls;
+    `nodes` is the JSON of `RowResult.node_counts`.
+    """
+
+    key: str
+    status: Status
+    examples: int
+    calls: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    rejects: tuple[Rejected, ...]
+    error: str | None
+    transcript: str | None
+    nodes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Finished rows whose files are written and not yet committed. A worker makes it, the
+    driver commits it; without a commit it doesn't exist and a later start sweeps its files."""
+
+    plan: str
+    examples: DataFile | None
+    transcripts: DataFile | None
+    lines: tuple[LedgerLine, ...]
