@@ -1,20 +1,18 @@
-"""The trainer subprocess, with a scripted stand-in for streamtrain, and the folding of metrics."""
+"""The trainer subprocess, with a scripted stand-in for streamtrain."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raygen import trainer as trainer_module
 from raygen.errors import UserError
-from raygen.trainer import Accuracy, MetricsTail, Trainer, TrainerState, TrainJob, check, fold
+from raygen.metrics import Accuracy, TrainerState
+from raygen.trainer import Trainer, TrainJob, check
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "start", "time": 1.0, "workers": 1},
@@ -120,59 +118,6 @@ def test_a_trainer_that_ignores_sigterm_is_killed(scripted: Any, tmp_path: Path)
     assert trainer.stop(grace_s=0.1).phase == "stopped"
 
 
-def test_lines_of_an_earlier_run_are_skipped_but_a_resumed_run_keeps_before(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(lines(EVENTS))
-    assert MetricsTail(path).read() == TrainerState()
-    resumed = MetricsTail(path, keep_history=True)
-    assert resumed.read() == TrainerState(
-        before=Accuracy(12, 48), first_step=9.5, trained_while_generating=True
-    )
-    with path.open("a") as file:
-        file.write(lines([{"event": "first_step", "time": 70.0, "generation_ended": True}]))
-    assert resumed.read().first_step == 9.5
-
-
-def test_a_replaced_file_is_read_from_its_beginning(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(lines(EVENTS[:1]))
-    tail = MetricsTail(path)
-    fresh = tmp_path / "new"
-    fresh.write_text(lines(EVENTS))
-    fresh.replace(path)
-    assert tail.read().after == Accuracy(24, 48, 2)
-
-
-@given(st.lists(st.integers(1, 40), max_size=30))
-def test_any_way_of_writing_the_lines_gives_the_same_state(sizes: list[int]) -> None:
-    text = lines(EVENTS).encode()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "metrics.jsonl"
-        tail = MetricsTail(path)
-        with path.open("wb", buffering=0) as file:
-            for size in sizes:
-                file.write(text[:size])
-                text = text[size:]
-                tail.read()
-            file.write(text)
-        state = TrainerState()
-        for event in EVENTS:
-            state = fold(state, json.dumps(event).encode())
-        assert tail.read() == state
-        assert state.error is None
-
-
-@pytest.mark.parametrize("line", [b"{", b"3", b"[]", b'{"event": "step"}', b'{"event": []}'])
-def test_an_unreadable_line_is_an_error_not_a_crash(line: bytes) -> None:
-    error = fold(TrainerState(step=3), line).error
-    assert error is not None
-    assert "can't be read" in error
-
-
-def test_an_unknown_event_changes_nothing() -> None:
-    assert fold(TrainerState(step=3), b'{"event": "lens"}') == TrainerState(step=3)
-
-
 def test_check_returns_problems_with_their_paths(scripted: Any, tmp_path: Path) -> None:
     scripted(
         "assert sys.argv[-2:] == ['--check', '--json'], sys.argv\n"
@@ -186,18 +131,3 @@ def test_check_says_when_streamtrain_does_not_answer(scripted: Any, tmp_path: Pa
     scripted("sys.exit('No module named streamtrain')\n")
     with pytest.raises(UserError, match="No module named streamtrain"):
         check(tmp_path / "s.yaml", None, None)
-
-
-def test_the_interval_of_an_accuracy() -> None:
-    low, high = Accuracy(12, 48).interval()
-    assert (round(low, 3), round(high, 3)) == (0.149, 0.388)
-    assert Accuracy(0, 0).interval() == (0.0, 1.0)
-    assert Accuracy(5, 5).interval()[1] == 1.0
-
-
-@given(st.integers(1, 10_000), st.data())
-def test_the_interval_holds_the_share(total: int, data: st.DataObject) -> None:
-    accuracy = Accuracy(data.draw(st.integers(0, total)), total)
-    low, high = accuracy.interval()
-    assert 0 <= low <= accuracy.share + 1e-9
-    assert accuracy.share - 1e-9 <= high <= 1
