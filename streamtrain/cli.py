@@ -1,0 +1,109 @@
+"""The command line: `streamtrain fit` and `streamtrain eval`.
+
+Knows the options and how errors are shown; the work is in the other modules, imported when it
+starts, so that `--check` answers without torch or Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raygen.document import Document, Problem, ProblemsError
+from streamtrain.config import override, parse_config, problem_path, read_document
+from streamtrain.errors import InputError, StreamtrainError
+
+
+class _Commands(click.Group):
+    """Shows an error as one message and maps it to the exit code: 2 the user's input, 1 else."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ProblemsError, StreamtrainError) as error:
+            if ctx.params["debug"]:
+                raise
+            click.echo(
+                f"Error: {error}" if isinstance(error, StreamtrainError) else error, err=True
+            )
+            ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="raygen")
+def main(debug: bool) -> None:
+    """Train a student on a dataset, also while raygen is still writing it."""
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--data", help="Folder of the dataset, local or remote.")
+@click.option("--follow", is_flag=True, help="Wait for the dataset and train while it grows.")
+@click.option("--resume", is_flag=True, help="Continue the run in the output folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder of the student.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--section", metavar="KEY", help="The student stands under this key of CONFIG.")
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="Folder that paths in CONFIG are relative to (default: CONFIG's own).",
+)
+@click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster to join (default: a local one).")
+@click.option("--check", is_flag=True, help="Check the student's file and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def fit(config: Path, **options: Any) -> None:
+    """Train the student that CONFIG describes on the dataset in --data."""
+    base = options["base"] or config.parent
+    if options["check"]:
+        _check(config, base, options)
+        return
+    if not options["data"]:
+        raise click.UsageError("--data is missing: the folder of the dataset")
+    from streamtrain.job import JobOptions, make_job, refuse_used_output
+
+    document = _document(config, options)
+    chosen = JobOptions(options["data"], options["out"], options["follow"], options["resume"])
+    job = make_job(document, parse_config(document), base, chosen)
+    refuse_used_output(job)
+    from streamtrain.run_ray import run
+
+    result = run(job, options["address"], quiet=options["as_json"])
+    if options["as_json"]:
+        click.echo(json.dumps(result))
+
+
+def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
+    """Shows all problems of a student's file; leaves with code 2 where there are any."""
+    from streamtrain.job import find_problems
+
+    problems: list[Problem] = []
+    document: Document | None = None
+    try:
+        document = _document(config, options)
+        problems = find_problems(document, parse_config(document), base, options["follow"])
+    except ProblemsError as error:
+        problems = error.problems
+    if options["as_json"]:
+        found = [
+            {
+                "path": problem_path(document, problem) if document else [],
+                "message": problem.message,
+            }
+            for problem in problems
+        ]
+        click.echo(json.dumps({"problems": found}))
+    elif not problems:
+        click.echo(f"{config}: a valid student")
+    for problem in [] if options["as_json"] else problems:
+        click.echo(problem, err=True)
+    if problems:
+        sys.exit(2)
+
+
+def _document(config: Path, options: dict[str, Any]) -> Document:
+    return override(read_document(config, options["section"]), options["settings"])

@@ -1,0 +1,278 @@
+"""student.yaml, version 1: what to train, on what, how, and how to judge it.
+
+Knows nothing of torch, Ray or files other than the document it is read from. A value that belongs
+to the format but that this version can't run is refused here, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
+
+View = Literal[
+    "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
+]
+Placement = Literal["after", "before", "none"]
+
+_Positive = Annotated[int, Field(ge=1)]
+_Weight = Annotated[float, Field(ge=0.0)]
+_Rate = Annotated[float, Field(gt=0.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tune(_Section):
+    """Which parameters are trained: a low-rank adapter (peft) or all of them."""
+
+    method: Literal["lora", "full"] = "lora"
+    r: _Positive = 16
+    alpha: _Positive = 32
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+    @model_validator(mode="after")
+    def _adapter_keys_need_an_adapter(self) -> Tune:
+        extra = sorted(self.model_fields_set - {"method"})
+        if self.method == "full" and extra:
+            raise ValueError(f"method: full trains every parameter; remove {', '.join(extra)}")
+        return self
+
+
+class Rationales(_Section):
+    """How many rationales of a question an epoch sees, and what they weigh together."""
+
+    per_question: Literal["all", "one"] = "all"
+    weight: Literal["question", "example"] = "example"
+
+    @field_validator("per_question")
+    @classmethod
+    def _all_only(cls, value: str) -> str:
+        return _available(value, "one", "every rationale is trained on; use all")
+
+    @field_validator("weight")
+    @classmethod
+    def _example_only(cls, value: str) -> str:
+        return _available(value, "question", "every example weighs the same; use example")
+
+
+class Data(_Section):
+    """How an example becomes input and target."""
+
+    rationale: Placement = "after"
+    views: dict[View, _Weight] | None = None
+    """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
+    error, and 0 leaves a view out; where absent, every view weighs 1."""
+    rationales: Rationales = Rationales()
+    max_input: _Positive = 512
+    max_target: _Positive = 256
+    pack: bool = False
+
+
+class Weights(_Section):
+    """What a token of each span weighs in the loss."""
+
+    rationale: _Weight = 1.0
+    label: _Weight = 1.0
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Weights:
+        if self.rationale == self.label == 0:
+            raise ValueError("rationale and label are both 0, so nothing would be learned")
+        return self
+
+
+class Objective(_Section):
+    """The loss."""
+
+    loss: Literal["lm", "kd"] = "lm"
+    weights: Weights = Weights()
+    normalise: Literal["tokens", "span"] = "tokens"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_distillation_yet(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in ("alpha", "beta", "temperature", "teacher"):
+                if key in data:
+                    raise ValueError(f"{key} belongs to loss: kd, which is not available yet")
+        return data
+
+    @field_validator("loss")
+    @classmethod
+    def _lm_only(cls, value: str) -> str:
+        return _available(value, "kd", "use lm")
+
+    @field_validator("normalise")
+    @classmethod
+    def _tokens_only(cls, value: str) -> str:
+        return _available(value, "span", "use tokens")
+
+
+class Optim(_Section):
+    """AdamW and the length of the run: `epochs`, or `max_steps`."""
+
+    lr: _Rate = 3e-5
+    batch: _Positive = 8
+    """Examples in a global batch, over all workers."""
+    epochs: _Positive | None = None
+    max_steps: _Positive | None = None
+    schedule: Literal["wsd", "linear", "cosine"] = "wsd"
+    warmup: Annotated[float, Field(ge=0.0)] = 0.03
+    """Below 1 a share of the run, else a number of steps."""
+    clip: _Rate | None = 1.0
+    weight_decay: _Weight = 0.0
+    eps: _Rate = 1e-8
+
+    @field_validator("warmup")
+    @classmethod
+    def _share_or_whole_steps(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError(f"found {value}, expected a share below 1 or a whole number of steps")
+        return value
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Optim:
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError("epochs and max_steps both set the length of the run; give one")
+        return self
+
+
+class Stream(_Section):
+    """How the growing dataset is read."""
+
+    starved: Literal["wait", "replay"] = "wait"
+    shuffle: _Positive = 4096
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Evaluate(_Section):
+    """Held-out questions. Paths are relative to the folder of the student's file."""
+
+    report: str | None = None
+    select: str | None = None
+    every: _Positive | None = None
+    patience: _Positive | None = None
+    threshold: Annotated[float, Field(ge=0.0)] | None = None
+    samples: _Positive = 1
+
+    @field_validator("select", "every", "patience", "threshold")
+    @classmethod
+    def _no_selection_yet(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("selecting a checkpoint is not available yet; remove this key")
+        return value
+
+    @field_validator("samples")
+    @classmethod
+    def _greedy_only(cls, value: int) -> int:
+        if value != 1:
+            raise ValueError("voting over samples is not available yet; use 1")
+        return value
+
+
+class StudentConfig(_Section):
+    """A student: one file, or the `train` section of a recipe."""
+
+    student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Literal[1]
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+    kind: Literal["causal", "seq2seq", "classifier"] = "causal"
+    tune: Tune = Tune()
+    data: Data = Data()
+    objective: Objective = Objective()
+    optim: Optim = Optim()
+    stream: Stream = Stream()
+    evaluate: Evaluate = Evaluate()
+    workers: _Positive = 1
+    output: str | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _causal_only(cls, value: str) -> str:
+        for later in ("seq2seq", "classifier"):
+            _available(value, later, "use causal")
+        return value
+
+    @property
+    def epochs(self) -> int | None:
+        """Passes over the source rows; None where `max_steps` sets the length."""
+        return self.optim.epochs or (None if self.optim.max_steps else 1)
+
+
+def read_document(path: Path, section: str | None = None) -> Document:
+    """The file's document, or its part under `section` (dotted). Raises ProblemsError."""
+    document = load_document(path)
+    if section is None:
+        return document
+    parts = section.split(".")
+    for depth, part in enumerate(parts):
+        at = document.section(parts[:depth]) if depth else document
+        if not isinstance(at.data, dict) or part not in at.data:
+            raise ProblemsError([at.problem((), f"section {section!r} is missing")])
+    return document.section(parts)
+
+
+def override(document: Document, settings: Iterable[str]) -> Document:
+    """A document with `KEY=VALUE` settings applied. Raises ProblemsError."""
+    for setting in settings:
+        document = _override(document, setting)
+    return document
+
+
+def parse_config(document: Document) -> StudentConfig:
+    """The student in a document. Raises ProblemsError with all problems at once."""
+    return parse_model(document, StudentConfig)
+
+
+def problem_path(document: Document, problem: Problem) -> list[str | int]:
+    """The keys that lead to what a problem is about, as far as its position tells them."""
+    here = [
+        path
+        for path, mark in document.marks.items()
+        if (mark.file, mark.line, mark.column) == (problem.file, problem.line, problem.column)
+    ]
+    named = [path for path in here if path and _names(problem.message, path[-1])]
+    ordered = sorted(named or here, key=lambda path: len(path), reverse=bool(named))
+    return list(ordered[0]) if ordered else []
+
+
+def _names(message: str, key: str | int) -> bool:
+    return message.startswith(f"{key}: ") or repr(key) in message
+
+
+def _override(document: Document, setting: str) -> Document:
+    """A document with one `dotted.key=value` replaced; the value is read as YAML."""
+    key, equals, text = setting.partition("=")
+    file = f"--set {setting}"
+    if not equals or not all(key.split(".")):
+        raise ProblemsError([Problem(file, 1, 1, "expected KEY=VALUE, as in optim.lr=1e-4")])
+    value = parse_text(text, file)
+    path = tuple(key.split("."))
+    data = _replaced(document.data, path, value.data)
+    marks = {p: m for p, m in document.marks.items() if p[: len(path)] != path}
+    # Keys that only the setting made stand where the setting stands.
+    for end in range(1, len(path) + 1):
+        marks.setdefault(path[:end], value.mark())
+    marks.update({(*path, *p): m for p, m in value.marks.items()})
+    return Document(document.file, data, marks)
+
+
+def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
+    if not path:
+        return value
+    inner = data if isinstance(data, dict) else {}
+    return {**inner, path[0]: _replaced(inner.get(path[0]), path[1:], value)}
+
+
+def _available(value: str, later: str, instead: str) -> str:
+    if value == later:
+        raise ValueError(f"{value} is not available yet; {instead}")
+    return value

@@ -1,0 +1,115 @@
+"""One run of `streamtrain fit`: the student, its data, where results go, and checks before it.
+
+Knows nothing of torch or Ray, so that a bad input is found in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.document import Document, Problem, ProblemsError
+from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.questions import read_questions
+
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one run is asked to do. `report` is the file of held-out questions, if any.
+
+    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder.
+    """
+
+    config: StudentConfig
+    model: str
+    data: str
+    out: Path
+    report: Path | None
+    follow: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The options of the command line that shape a run."""
+
+    data: str
+    out: Path | None = None
+    follow: bool = False
+    resume: bool = False
+
+
+def make_job(document: Document, config: StudentConfig, base: Path, options: JobOptions) -> Job:
+    """The run of a checked student. Raises ProblemsError with every file that is wrong."""
+    problems = find_problems(document, config, base, options.follow)
+    if problems:
+        raise ProblemsError(problems)
+    report = (base / config.evaluate.report).absolute() if config.evaluate.report else None
+    return Job(
+        config,
+        _model(config, base),
+        options.data if "://" in options.data else str(Path(options.data).absolute()),
+        _output(config, base, options),
+        report,
+        options.follow,
+        options.resume,
+    )
+
+
+def refuse_used_output(job: Job) -> None:
+    """Raises InputError where the output already holds a run and `--resume` is not given."""
+    used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
+    if used and not job.resume:
+        raise InputError(
+            f"{job.out} already holds a run ({', '.join(used)}); "
+            "continue it with --resume, or give another folder with --out"
+        )
+
+
+def _output(config: StudentConfig, base: Path, options: JobOptions) -> Path:
+    if options.out is not None:
+        return options.out.absolute()
+    if config.output is not None:
+        return (base / config.output).absolute()
+    if "://" in options.data:
+        raise InputError(f"{options.data} is not a local folder; give the student's with --out")
+    return (Path(options.data) / "student").absolute()
+
+
+def _model(config: StudentConfig, base: Path) -> str:
+    if config.model.startswith((".", "/", "~")):
+        return str((base / Path(config.model).expanduser()).absolute())
+    return config.model
+
+
+def find_problems(
+    document: Document, config: StudentConfig, base: Path, follow: bool
+) -> list[Problem]:
+    """What is wrong with the files that a student names, and with its length when following."""
+    return list(_problems(document, config, base, follow))
+
+
+def _problems(
+    document: Document, config: StudentConfig, base: Path, follow: bool
+) -> Iterator[Problem]:
+    if config.evaluate.report is not None:
+        try:
+            read_questions(base / config.evaluate.report)
+        except InputError as error:
+            yield document.problem(("evaluate", "report"), str(error))
+    model = _model(config, base)
+    if model.startswith("/") and not Path(model).is_dir():
+        yield document.problem(("model",), f"model: {model} is no folder")
+    if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
+        yield document.problem(
+            ("optim", "schedule"),
+            f"schedule: {config.optim.schedule} needs a known length, and a dataset that is still "
+            "growing has none; set max_steps, use wsd, or leave out --follow",
+        )
