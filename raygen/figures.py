@@ -1,0 +1,31 @@
+"""How figures read in a terminal: counts, spans of time, shares.
+
+Knows nothing of what the figures mean.
+"""
+
+from __future__ import annotations
+
+
+def count(number: float) -> str:
+    """A whole number with thousands apart: `12,345`."""
+    return f"{round(number):,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as `31.2 %`."""
+    return f"{100 * share:.1f} %"
