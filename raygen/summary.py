@@ -1,0 +1,228 @@
+"""The closing summary of a run: what came of the rows, what it cost, where it lies, what next.
+
+Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing of how a run goes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from raygen.figures import count, duration, percent, plural
+from raygen.metrics import Accuracy, TrainerState
+
+Outcome = Literal["done", "stopped", "interrupted", "too_many_failed", "failed"]
+
+_TOP_REJECTS = 5
+_HEADINGS = {
+    "done": ("Done", "bold green"),
+    "stopped": ("Stopped as asked", "bold yellow"),
+    "interrupted": ("Interrupted", "bold yellow"),
+    "too_many_failed": ("Too many rows failed", "bold red"),
+    "failed": ("Failed", "bold red"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RejectCount:
+    """How many rows one node dropped for one reason."""
+
+    node: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended.
+
+    `source` to `pending` count source rows of the whole dataset and `examples` its examples;
+    tokens and `seconds` are this run's. `rejects` count rows inside the graph. `message` says why
+    where the outcome is not "done". `lead_s` is how long before the last row was committed the
+    trainer took its first step; `student` is the folder of its checkpoints.
+    """
+
+    recipe: str
+    reference: str
+    plan: str
+    dataset: str
+    log: str
+    outcome: Outcome
+    source: int
+    kept: int
+    dropped: int
+    failed: int
+    pending: int
+    examples: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    rejects: tuple[RejectCount, ...] = ()
+    message: str = ""
+    trainer: TrainerState | None = None
+    lead_s: float | None = None
+    student: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 too many failed, 1 anything else, a failed training included."""
+        if self.outcome == "too_many_failed":
+            return 3
+        training_failed = self.trainer is not None and self.trainer.error is not None
+        return 0 if self.outcome in ("done", "stopped") and not training_failed else 1
+
+
+def render(summary: RunSummary) -> RenderableType:
+    """The summary for a terminal of 80 columns or more."""
+    title, style = _HEADINGS[summary.outcome]
+    if summary.outcome == "done" and summary.exit_code:
+        title, style = "Generated, but the training failed", "bold red"
+    parts: list[RenderableType] = [
+        Text(),
+        Text.assemble((title, style), f": {summary.recipe}, in {duration(summary.seconds)}"),
+    ]
+    if summary.message:
+        parts.append(Text(summary.message))
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("rows", _rows(summary))
+    for reject in top_rejects(summary.rejects):
+        facts.add_row("", Text(f"{count(reject.count)} at {reject.node}: {reject.reason}"))
+    facts.add_row("examples", count(summary.examples))
+    facts.add_row(
+        "tokens", f"{count(summary.prompt_tokens)} in, {count(summary.output_tokens)} out"
+    )
+    if summary.trainer:
+        for name, value in _training(summary, summary.trainer):
+            facts.add_row(name, value)
+    facts.add_row("dataset", Text(summary.dataset))
+    facts.add_row("log", Text(summary.log))
+    parts += [facts, Text(), Text("Next:", style="bold")]
+    for command, why in next_commands(summary):
+        parts.append(Text(f"  # {why}", style="dim"))
+        # Not wrapped, so that it can be copied.
+        parts.append(Text(f"  {command}", no_wrap=True, overflow="ignore"))
+    return Group(*parts)
+
+
+def to_json(summary: RunSummary) -> dict[str, Any]:
+    """The summary for a program; the README documents the keys."""
+    answer: dict[str, Any] = {
+        "outcome": summary.outcome,
+        "message": summary.message,
+        "recipe": summary.recipe,
+        "plan": summary.plan,
+        "dataset": summary.dataset,
+        "log": summary.log,
+        "rows": {
+            "source": summary.source,
+            "kept": summary.kept,
+            "dropped": summary.dropped,
+            "failed": summary.failed,
+            "pending": summary.pending,
+        },
+        "examples": summary.examples,
+        "rejects": [
+            {"node": reject.node, "reason": reject.reason, "count": reject.count}
+            for reject in summary.rejects
+        ],
+        "tokens": {"prompt": summary.prompt_tokens, "output": summary.output_tokens},
+        "seconds": round(summary.seconds, 3),
+        "student": None,
+        "next": [command for command, _ in next_commands(summary)],
+    }
+    if summary.trainer:
+        answer["student"] = {
+            "path": summary.student,
+            "checkpoint": summary.trainer.checkpoint,
+            "steps": summary.trainer.step,
+            "before": _accuracy_json(summary.trainer.before),
+            "after": _accuracy_json(summary.trainer.after),
+            "trained_while_generating": summary.trainer.trained_while_generating,
+            "first_step_before_last_row_s": summary.lead_s,
+            "error": summary.trainer.error,
+        }
+    return answer
+
+
+def top_rejects(rejects: Sequence[RejectCount], top: int = _TOP_REJECTS) -> list[RejectCount]:
+    """The most frequent rejects, most frequent first."""
+    return sorted(rejects, key=lambda r: (-r.count, r.node, r.reason))[:top]
+
+
+def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
+    """Three commands worth trying after this run, each with what it is good for."""
+    reference, folder = shlex.quote(summary.reference), shlex.quote(summary.dataset)
+    status = (f"raygen status {folder}", "what has come of every row")
+    preview = (f"raygen preview {reference} -n 3", "prompts and completions of three rows")
+    read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
+    examples = (f"python -c {shlex.quote(read)}", "the examples as a table")
+    if summary.pending or summary.outcome not in ("done", "stopped"):
+        return [
+            (f"raygen apply {reference}", "goes on with the rows that are left"),
+            status,
+            preview,
+        ]
+    if summary.trainer is None and summary.examples:
+        fit = f"streamtrain fit student.yaml --data {folder}"
+        return [examples, preview, (fit, "trains a student on it")]
+    return [examples, preview, status]
+
+
+def _rows(summary: RunSummary) -> Text:
+    return Text.assemble(
+        f"{count(summary.source)} in: ",
+        (f"{count(summary.kept)} kept", "green"),
+        ", ",
+        (f"{count(summary.dropped)} dropped", "yellow" if summary.dropped else ""),
+        ", ",
+        (f"{count(summary.failed)} failed", "red" if summary.failed else ""),
+        f", {count(summary.pending)} pending",
+    )
+
+
+def _training(summary: RunSummary, state: TrainerState) -> list[tuple[str, Text]]:
+    lines: list[tuple[str, Text]] = []
+    if state.error:
+        lines.append(("student", Text(f"training failed: {state.error}", style="red")))
+    elif summary.student:
+        lines.append(("student", Text(f"{plural(state.step, 'step')}, {summary.student}")))
+    if state.before:
+        lines.append(("before", Text(accuracy_words(state.before))))
+    if state.after:
+        lines.append(("after", Text(accuracy_words(state.after))))
+    if summary.lead_s is not None and summary.lead_s > 0:
+        words = (
+            f"trained while generating: first step {duration(summary.lead_s)} before the last row"
+        )
+        lines.append(("", Text(words, style="cyan")))
+    return lines
+
+
+def accuracy_words(accuracy: Accuracy) -> str:
+    """The accuracy with its n, its interval and, where there are any, the answers not parsed."""
+    low, high = accuracy.interval()
+    words = (
+        f"accuracy {percent(accuracy.share)} ({accuracy.correct} of {accuracy.total}, "
+        f"95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+    )
+    return words + (f", {accuracy.unparsed} not parsed" if accuracy.unparsed else "")
+
+
+def _accuracy_json(accuracy: Accuracy | None) -> dict[str, Any] | None:
+    if accuracy is None:
+        return None
+    return {
+        "accuracy": accuracy.share,
+        "correct": accuracy.correct,
+        "total": accuracy.total,
+        "unparsed": accuracy.unparsed,
+        "interval": list(accuracy.interval()),
+    }

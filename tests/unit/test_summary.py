@@ -1,0 +1,148 @@
+"""The closing summary: its figures, its exit code, its commands, and 80 columns."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from raygen.metrics import Accuracy, TrainerState
+from raygen.summary import (
+    Outcome,
+    RejectCount,
+    RunSummary,
+    next_commands,
+    render,
+    to_json,
+    top_rejects,
+)
+
+SUMMARY = RunSummary(
+    recipe="quickstart",
+    reference="recipes/quickstart.yaml",
+    plan="9f2c",
+    dataset="out/quickstart",
+    log="out/quickstart/logs/run.log",
+    outcome="done",
+    source=64,
+    kept=50,
+    dropped=13,
+    failed=1,
+    pending=0,
+    examples=97,
+    prompt_tokens=5432,
+    output_tokens=12345,
+    seconds=185.2,
+    rejects=(RejectCount("correct", "wrong_answer", 80), RejectCount("correct", "unparsed", 9)),
+)
+TRAINED = replace(
+    SUMMARY,
+    trainer=TrainerState(
+        phase="finished", step=30, before=Accuracy(12, 48), after=Accuracy(24, 48, 2),
+        first_step=5.0, trained_while_generating=True, checkpoint="c-30", finished=True,
+    ),
+    lead_s=84.4,
+    student="out/quickstart/student",
+)  # fmt: skip
+
+
+def text_of(summary: RunSummary) -> list[str]:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(render(summary))
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_finished_run_with_a_student() -> None:
+    table = 'polars.read_delta("out/quickstart/examples")'
+    assert text_of(TRAINED) == [
+        "",
+        "Done: quickstart, in 3 min 5 s",
+        "rows      64 in: 50 kept, 13 dropped, 1 failed, 0 pending",
+        "          80 at correct: wrong_answer",
+        "          9 at correct: unparsed",
+        "examples  97",
+        "tokens    5,432 in, 12,345 out",
+        "student   30 steps, out/quickstart/student",
+        "before    accuracy 25.0 % (12 of 48, 95 % interval 15 to 39 %)",
+        "after     accuracy 50.0 % (24 of 48, 95 % interval 36 to 64 %), 2 not parsed",
+        "          trained while generating: first step 1 min 24 s before the last row",
+        "dataset   out/quickstart",
+        "log       out/quickstart/logs/run.log",
+        "",
+        "Next:",
+        "  # the examples as a table",
+        "  python -c 'import polars; print(polars.read_delta(\"out/quickstart/examples\"))'",
+        "  # prompts and completions of three rows",
+        "  raygen preview recipes/quickstart.yaml -n 3",
+        "  # what has come of every row",
+        "  raygen status out/quickstart",
+    ]
+
+
+def test_without_a_student_nothing_is_said_of_one() -> None:
+    text = "\n".join(text_of(SUMMARY))
+    assert "accuracy" not in text
+    assert "streamtrain fit student.yaml --data out/quickstart" in text
+    assert to_json(SUMMARY)["student"] is None
+
+
+def test_a_lead_that_is_not_positive_claims_nothing() -> None:
+    late = replace(TRAINED, lead_s=-3.0)
+    assert not any("trained while generating" in line for line in text_of(late))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [("done", 0), ("stopped", 0), ("interrupted", 1), ("too_many_failed", 3), ("failed", 1)],
+)
+def test_exit_codes(outcome: Outcome, code: int) -> None:
+    assert replace(SUMMARY, outcome=outcome).exit_code == code
+
+
+def test_a_failed_training_fails_the_run_and_is_shown() -> None:
+    failed = replace(TRAINED, trainer=TrainerState(phase="failed", error="no such model"))
+    assert failed.exit_code == 1
+    assert "student   training failed: no such model" in text_of(failed)
+    assert text_of(failed)[1].startswith("Generated, but the training failed: quickstart")
+
+
+def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+    odd = replace(SUMMARY, rejects=(RejectCount("n", "[bold]x[/bold]", 2),))
+    assert "          2 at n: [bold]x[/bold]" in text_of(odd)
+
+
+def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
+    stopped = replace(SUMMARY, outcome="failed", pending=5, message="the endpoint is gone")
+    lines = text_of(stopped)
+    assert lines[1:3] == ["Failed: quickstart, in 3 min 5 s", "the endpoint is gone"]
+    assert "  raygen apply recipes/quickstart.yaml" in lines
+
+
+def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
+    spaced = replace(SUMMARY, examples=0, dataset="my out", reference="a b.yaml")
+    for summary in (SUMMARY, TRAINED, replace(SUMMARY, outcome="failed"), spaced):
+        commands = [command for command, _ in next_commands(summary)]
+        assert len(set(commands)) == 3
+        assert all(shlex.split(command) for command in commands)
+    assert "raygen preview 'a b.yaml' -n 3" in commands
+
+
+def test_rejects_are_listed_most_frequent_first() -> None:
+    rejects = [RejectCount("n", f"r{i}", i) for i in range(9)]
+    assert [reject.count for reject in top_rejects(rejects)] == [8, 7, 6, 5, 4]
+
+
+def test_json_carries_every_figure() -> None:
+    answer = json.loads(json.dumps(to_json(TRAINED)))
+    assert answer["rows"] == {"source": 64, "kept": 50, "dropped": 13, "failed": 1, "pending": 0}
+    assert answer["tokens"] == {"prompt": 5432, "output": 12345}
+    assert answer["rejects"][1] == {"node": "correct", "reason": "unparsed", "count": 9}
+    assert answer["student"]["before"]["correct"] == 12
+    assert answer["student"]["after"]["interval"][1] == pytest.approx(0.636, abs=1e-3)
+    assert answer["student"]["first_step_before_last_row_s"] == 84.4
+    assert len(answer["next"]) == 3
