@@ -58,7 +58,6 @@ def text_of(summary: RunSummary) -> list[str]:
 
 
 def test_a_finished_run_with_a_student() -> None:
-    table = 'polars.read_delta("out/quickstart/examples")'
     assert text_of(TRAINED) == [
         "",
         "Done: quickstart, in 3 min 5 s",
