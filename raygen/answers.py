@@ -17,7 +17,9 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(
-    r"\s*(?:option\s+)?(?:\(([a-z])\)|\[([a-z])\]|([a-z])(?![\w']))", re.IGNORECASE
+    r"\s*(?:option\s+)?(?:\(([a-z])\)|\[([a-z])\]"
+    r"|([a-z])(?=\s*(?:[^\w\s']|$)|\s+(?:because|since|as)\b))",
+    re.IGNORECASE,
 )
 _BARE_LETTER = re.compile(r"\(([a-zA-Z])\)")
 

