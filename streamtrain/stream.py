@@ -1,0 +1,319 @@
+"""ShardStream: the rows of a growing dataset as global batches, in an order that can be repeated.
+
+Rows come in commit order, shuffled with a seed inside consecutive chunks whose size doubles from
+one batch up to `shuffle`, so that the first batch needs one batch of rows only. Once the stream
+has ended, further passes replay the rows, permuted. Where the next rows are depends on the cursor
+and the dataset alone, never on timing, ranks or processes.
+
+Knows nothing of torch, Ray, tokens or where the rows are kept.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar
+
+from streamtrain.errors import StreamLostError
+
+HEARTBEAT_LIMIT_S = 60.0
+"""A generator that is silent for longer than this is taken for dead."""
+
+REUSE_WHILE_UNKNOWN = 4
+"""Uses of a row while waiting, where a run has no number of epochs."""
+
+Row = Mapping[str, Any]
+Item = TypeVar("Item")
+
+
+class Commit(Protocol):
+    """One version of the dataset. `removed` says that it took rows out again."""
+
+    @property
+    def removed(self) -> bool: ...
+
+
+class State(Protocol):
+    """Whether more rows will come. Times are in seconds; no heartbeat is None."""
+
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def plan_hash(self) -> str | None: ...
+    @property
+    def heartbeat_age_s(self) -> float | None: ...
+
+
+class Table(Protocol):
+    """Rows by number, as pyarrow.Table has them."""
+
+    @property
+    def num_rows(self) -> int: ...
+    def take(self, indices: list[int]) -> Table: ...
+    def slice(self, offset: int, length: int) -> Table: ...
+    def to_pylist(self) -> list[dict[str, Any]]: ...
+
+
+class Feed(Protocol):
+    """A dataset as it grows; raygen.dataset.Follower is one."""
+
+    def poll(self) -> Sequence[Any]:
+        """The commits since the last call, oldest first."""
+        ...
+
+    def read(self, commit: Any) -> Any:
+        """The rows of a commit, always in the same order, as a Table."""
+        ...
+
+    def state(self) -> State:
+        """Whether the generator is done, and whether it lives."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the order of rows is made of. `epochs` None: the caller decides when to stop."""
+
+    batch: int
+    shuffle: int
+    seed: int
+    epochs: int | None
+    starved: Literal["wait", "replay"] = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a run stands in its stream: a chunk of new rows and a pass of replayed ones.
+
+    A chunk or pass covers `*_size` rows, of which `*_taken` are used; chunks lie end to end from
+    row `chunk_start`, and a pass covers the first `pass_size` rows. `plan` is the dataset's plan.
+    """
+
+    chunk: int = -1
+    chunk_start: int = 0
+    chunk_size: int = 0
+    chunk_taken: int = 0
+    replay_pass: int = -1
+    pass_size: int = 0
+    pass_taken: int = 0
+    replayed: int = 0
+    plan: str | None = None
+
+    @property
+    def fresh(self) -> int:
+        """New rows used so far."""
+        return self.chunk_start + self.chunk_taken
+
+    @property
+    def used(self) -> int:
+        """Rows used so far, replayed ones included."""
+        return self.fresh + self.replayed
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cursor:
+        """The cursor that `to_json` wrote. Raises TypeError on other keys."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalBatch:
+    """The next rows, for all ranks together, and where the stream stands after them."""
+
+    rows: tuple[dict[str, Any], ...]
+    cursor: Cursor
+    epoch: float
+    """Rows used so far over the rows known so far."""
+
+
+def rank_slice(items: Sequence[Item], rank: int, size: int) -> Sequence[Item]:
+    """The part of a global batch that one of `size` ranks takes; the parts lie end to end."""
+    return items[rank * len(items) // size : (rank + 1) * len(items) // size]
+
+
+class ShardStream:
+    """Draws global batches from a feed. Not shared between threads."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        order: Order,
+        cursor: Cursor | None = None,
+        keep: Callable[[Row], bool] = lambda row: True,
+    ) -> None:
+        """Rows that `keep` refuses are no part of the stream; it may raise to refuse the run."""
+        self.order = order
+        self.cursor = cursor or Cursor()
+        self.ended = False
+        self._feed = feed
+        self._keep = keep
+        self._rows = _Rows()
+        self._drawn = False
+        self._permutations: dict[str, tuple[int, int, list[int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def poll(self) -> bool:
+        """Read what was committed since the last call; True where that changed anything.
+
+        Raises StreamLostError where the dataset was replaced or its generator seems dead.
+        """
+        state = self._feed.state()
+        before = len(self), self.ended
+        commits = list(self._feed.poll())
+        self._check_plan(state.plan_hash)
+        for commit in commits[self._forget_replaced(commits) :]:
+            self._read(self._feed.read(commit))
+        # The state was read first, so an end in it means that every commit was seen.
+        self.ended = state.ended
+        silence = state.heartbeat_age_s
+        if not self.ended and silence is not None and silence > HEARTBEAT_LIMIT_S:
+            raise StreamLostError(
+                f"the generator gave no sign of life for {silence:.0f} s and the dataset has no "
+                "end; run `raygen apply` again, then this command with --resume"
+            )
+        return before != (len(self), self.ended)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream has ended and every epoch is done."""
+        return self.ended and self._fresh_left(self.cursor) == 0 and not self._replay_left()
+
+    def remaining(self) -> int | None:
+        """Rows that are still to come, replays included; None while that is unknown."""
+        if not self.ended or self.order.epochs is None:
+            return None
+        return max(self._fresh_left(self.cursor), self._budget() - self.cursor.used, 0)
+
+    def next_batch(self) -> GlobalBatch | None:
+        """The next global batch, or None where it isn't there yet or the stream is finished.
+
+        Only the last batch of a finished stream may be smaller than `order.batch`.
+        """
+        cursor, picked = self.cursor, list[int]()
+        while len(picked) < self.order.batch:
+            cursor, index = self._draw(cursor)
+            if index is None:
+                break
+            picked.append(index)
+        complete = len(picked) == self.order.batch
+        if not picked or not (complete or self.ended):
+            return None
+        self.cursor, self._drawn = cursor, True
+        rows = tuple(self._rows[index] for index in picked)
+        return GlobalBatch(rows, cursor, cursor.used / max(1, len(self)))
+
+    def _draw(self, at: Cursor) -> tuple[Cursor, int | None]:
+        """The next row's number, if it is there, and the cursor after it."""
+        if at.chunk_taken == at.chunk_size:
+            at = self._open_chunk(at)
+        if at.chunk_taken < at.chunk_size:
+            place = self._permuted("chunk", at.chunk, at.chunk_size, at.chunk_taken)
+            return replace(at, chunk_taken=at.chunk_taken + 1), at.chunk_start + place
+        if not self._may_replay(at):
+            return at, None
+        if at.pass_taken == at.pass_size:
+            at = replace(
+                at, replay_pass=at.replay_pass + 1, pass_size=self._replayable(at), pass_taken=0
+            )
+        place = self._permuted("pass", at.replay_pass, at.pass_size, at.pass_taken)
+        return replace(at, pass_taken=at.pass_taken + 1, replayed=at.replayed + 1), place
+
+    def _open_chunk(self, at: Cursor) -> Cursor:
+        """The next chunk, once all of its rows are there or no more will come; else no change."""
+        batch = self.order.batch
+        limit = max(batch, self.order.shuffle // batch * batch)
+        # Shifting by the chunk's number alone would overflow long before the limit matters.
+        size = min(batch << min(at.chunk + 1, 40), limit)
+        start = at.chunk_start + at.chunk_size
+        there = len(self) - start
+        if there <= 0 or (there < size and not self.ended):
+            return at
+        return replace(
+            at, chunk=at.chunk + 1, chunk_start=start, chunk_size=min(size, there), chunk_taken=0
+        )
+
+    def _may_replay(self, at: Cursor) -> bool:
+        if len(self) == 0:
+            return False
+        if self.ended:
+            return self.order.epochs is None or at.used < self._budget()
+        uses = self.order.epochs or REUSE_WHILE_UNKNOWN
+        return self.order.starved == "replay" and at.replayed < at.fresh * (uses - 1)
+
+    def _replayable(self, at: Cursor) -> int:
+        return len(self) if self.ended else at.fresh
+
+    def _replay_left(self) -> bool:
+        return self.order.epochs is None or self.cursor.used < self._budget()
+
+    def _budget(self) -> int:
+        return (self.order.epochs or 0) * len(self)
+
+    def _fresh_left(self, at: Cursor) -> int:
+        return len(self) - at.fresh
+
+    def _permuted(self, kind: str, number: int, size: int, place: int) -> int:
+        known = self._permutations.get(kind)
+        if known is None or known[:2] != (number, size):
+            order = list(range(size))
+            random.Random(f"{self.order.seed}:{kind}:{number}").shuffle(order)
+            known = self._permutations[kind] = (number, size, order)
+        return known[2][place]
+
+    def _read(self, table: Table) -> None:
+        rows = table.to_pylist()
+        kept = [number for number, row in enumerate(rows) if self._keep(row)]
+        if kept:
+            self._rows.append(table if len(kept) == len(rows) else table.take(kept))
+
+    def _forget_replaced(self, commits: Sequence[Commit]) -> int:
+        """Where the commits of the present plan begin; earlier rows are no part of the stream."""
+        removals = [place for place, commit in enumerate(commits) if commit.removed]
+        if not removals:
+            return 0
+        if self._drawn:
+            raise StreamLostError(
+                "the dataset was replaced while this student trained on it; "
+                "start a new run in another output folder"
+            )
+        self._rows = _Rows()
+        return removals[-1]
+
+    def _check_plan(self, plan: str | None) -> None:
+        if plan is None:
+            return
+        if self.cursor.plan is None:
+            self.cursor = replace(self.cursor, plan=plan)
+        elif self.cursor.plan != plan:
+            raise StreamLostError(
+                f"the dataset's plan is {plan}, and this student trains on plan "
+                f"{self.cursor.plan}; start a new run in another output folder"
+            )
+
+
+class _Rows:
+    """Tables end to end, addressed by row number."""
+
+    def __init__(self) -> None:
+        self._tables: list[Table] = []
+        self._starts: list[int] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        at = bisect_right(self._starts, number) - 1
+        return self._tables[at].slice(number - self._starts[at], 1).to_pylist()[0]
+
+    def append(self, table: Table) -> None:
+        self._tables.append(table)
+        self._starts.append(self._length)
+        self._length += table.num_rows
