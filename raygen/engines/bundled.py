@@ -123,8 +123,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True)
     )
-    # The saved weights are plain floats; the entry would make every loader look for a GGUF.
-    del model.config.quantization_config
+    # The saved weights are plain floats; the entry, where the loader leaves it, says they are not.
+    vars(model.config).pop("quantization_config", None)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 

@@ -1,0 +1,164 @@
+"""An HTTP endpoint: one pool of connections, retries with backoff, a limit that adapts.
+
+Knows nothing of what is asked; the caller hands it bytes and a function that reads the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from raygen.engines.args import OpenAIArgs
+from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
+from raygen.engines.limit import AdaptiveLimit, Gate
+from raygen.engines.openai_wire import BadReplyError, Trouble, refusal
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+LONGEST_WAIT = 30.0
+PATIENCE = 120.0
+"""Seconds in which a busy endpoint must answer somebody, or it counts as away."""
+
+
+class Endpoint:
+    """The address at `args.base_url`. `name` goes into messages; the key never does."""
+
+    def __init__(self, name: str, args: OpenAIArgs, first_wait: float) -> None:
+        """`first_wait`: seconds before the first retry; each further one waits twice as long."""
+        if not (args.key.isascii() and args.key.isprintable()):
+            raise EngineSetupError(
+                f"engine {name!r}: the environment variable {args.api_key_env} holds characters "
+                "that no key has; set it anew"
+            )
+        self.where = f"engine {name!r} at {args.base_url}"
+        self._key = args.key
+        self._first_wait = first_wait
+        self._proxy = None if args.local else _proxy(URL(args.base_url))
+        self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
+        self._answered_at = float("-inf")
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=args.timeout, sock_connect=min(args.timeout, 20)),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def send(
+        self,
+        url: URL,
+        body: bytes | None,
+        read: Callable[[bytes], T],
+        passing: frozenset[int] = frozenset(),
+    ) -> T | None:
+        """POST `body` (GET without one) until it succeeds; what `read` makes of the reply.
+
+        None for a status in `passing`. `read` raises BadReplyError for a reply to ask again for.
+        Raises EngineUnavailableError when retries are used up and nobody else got an answer
+        meanwhile, RequestRefusedError when others did, and what `refusal` raises.
+        """
+        first = time.monotonic()
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._gate.enter()
+            started = time.monotonic()
+            try:
+                outcome = await self._attempt(url, body, read, passing)
+                self._learn(outcome, started)
+            finally:
+                self._gate.leave()
+            if not isinstance(outcome, Trouble):
+                return outcome
+            if attempt >= ATTEMPTS:
+                self._give_up(outcome, attempt, first)
+            wait = min(self._first_wait * 2.0 ** min(attempt - 1, 10), LONGEST_WAIT)
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0) + (outcome.retry_after or 0.0))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def _attempt(
+        self, url: URL, body: bytes | None, read: Callable[[bytes], T], passing: frozenset[int]
+    ) -> T | Trouble | None:
+        method = "GET" if body is None else "POST"
+        try:
+            async with self._session.request(
+                method, url, data=body, proxy=self._proxy, allow_redirects=False
+            ) as response:
+                raw = await response.read()
+                status, headers = response.status, response.headers
+        except aiohttp.ClientSSLError as error:
+            raise EngineSetupError(f"{self.where}: no secure connection ({error})") from error
+        except aiohttp.ClientConnectorError as error:
+            return Trouble("unreachable", f"{self.where} can't be reached ({error.os_error})")
+        except TimeoutError:
+            return Trouble("broken", f"{self.where} did not answer in time (args.timeout)")
+        except (aiohttp.ClientError, ConnectionError) as error:
+            return Trouble("broken", f"{self.where} broke off: {error!r}")
+        if status == 200:
+            try:
+                return read(raw)
+            except (BadReplyError, ValueError) as error:
+                text = self._clean(raw)[:80]
+                return Trouble("broken", f"{self.where} sent a bad reply: {error} in {text!r}")
+        if status in passing:
+            return None
+        return refusal(status, self._clean(raw), _seconds(headers.get("Retry-After")), self.where)
+
+    def _learn(self, outcome: object, started: float) -> None:
+        now = time.monotonic()
+        limit = self._gate.limit
+        if not isinstance(outcome, Trouble):
+            self._answered_at = now
+            limit.answered(started, now, busy=self._gate.inside * 10 >= limit.value * 9)
+        elif outcome.kind == "busy":
+            limit.pushed_back(started, now)
+
+    def _give_up(self, trouble: Trouble, attempts: int, first: float) -> None:
+        """Raise the error that ends a request; return where a busy endpoint deserves patience."""
+        others_answered = self._answered_at > first
+        if trouble.kind == "busy" and self._answered_at > time.monotonic() - PATIENCE:
+            return
+        if trouble.kind == "broken" and others_answered:
+            raise RequestRefusedError("bad_response", f"{trouble.message}, {attempts} times")
+        raise EngineUnavailableError(
+            f"{trouble.message}, {attempts} times in {time.monotonic() - first:.0f} s; start the "
+            "server or correct args.base_url, then run again: what is not done stays pending"
+        )
+
+    def _clean(self, raw: bytes) -> str:
+        text = raw.decode("utf-8", "replace")
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _proxy(url: URL) -> str | None:
+    """The proxy that the environment names for this address, looked up once."""
+    host = url.host or ""
+    return None if proxy_bypass(host) else getproxies().get(url.scheme)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header, in seconds or as a date, as seconds from now."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
