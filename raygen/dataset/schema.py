@@ -85,12 +85,15 @@ def example_table(
     Raises pa.ArrowException, TypeError or ValueError for a value that its column can't hold.
     """
     nested = [name for name, kind in columns.items() if kind == "json"]
+    whole = [name for name, kind in columns.items() if kind == "integer"]
     records = []
     for key, example in examples:
         record = {**example, "key": key, "plan": plan}
         for name in nested:
             if record.get(name) is not None:
                 record[name] = json.dumps(record[name], ensure_ascii=False, allow_nan=False)
+        for name in whole:
+            _check_whole(name, record.get(name))
         records.append(record)
     return pa.Table.from_pylist(records, schema=example_schema(columns))
 
@@ -108,3 +111,9 @@ def ledger_table(lines: Iterable[LedgerLine], plan: str, run: str) -> pa.Table:
     """The ledger lines of one commit as a table."""
     records = [{"plan": plan, "run": run, **asdict(line)} for line in lines]
     return pa.Table.from_pylist(records, schema=LEDGER)
+
+
+def _check_whole(name: str, value: Any) -> None:
+    """Arrow would cut 1.5 to 1 and take True for 1 without a word."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{name} is {value!r}; expected an integer")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raygen.errors import UserError
 from raygen.row import Status
 
 FORMAT_VERSION = 1
@@ -19,8 +20,11 @@ EXAMPLES = "examples"
 TRANSCRIPTS = "transcripts"
 
 
-class DatasetError(Exception):
+class DatasetError(UserError):
     """The dataset can't be read or written; str() says what, where and what to do."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message, exit_code)
 
 
 class FencedError(DatasetError):

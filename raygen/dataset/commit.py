@@ -1,0 +1,220 @@
+"""The driver's half of a commit: groups of blocks into three tables, as a write-ahead log.
+
+The ledger is the log: it is committed first and names the group's other files in its commit
+metadata; examples and transcripts follow under the group's number, which is the ledger version.
+So at most one group is ever half done, and a start finds and completes it. Knows nothing of how
+blocks are made or of Ray.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from raygen.dataset.control import Heartbeat, clear_stop
+from raygen.dataset.delta import GuardedTable
+from raygen.dataset.folder import Folder
+from raygen.dataset.log import last_record
+from raygen.dataset.reader import Dataset
+from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
+from raygen.dataset.sweep import sweep
+from raygen.dataset.tables import (
+    EXAMPLES,
+    FORMAT_VERSION,
+    ROWS,
+    TRANSCRIPTS,
+    Block,
+    DataFile,
+    DatasetError,
+    FencedError,
+    LedgerLine,
+)
+from raygen.dataset.writer import write_table
+from raygen.row import ColumnType
+
+Reason = Literal["end", "stopped", "failed"]
+
+_ATTEMPTS = 10
+
+
+class Committer:
+    """The only writer of a dataset's three tables while it holds the fence."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        plan_hash: str,
+        columns: Mapping[str, ColumnType],
+        run_id: str,
+    ) -> None:
+        self._folder = folder
+        self._plan = plan_hash
+        self._columns = dict(columns)
+        self._run = run_id
+        self._heartbeat = Heartbeat(folder, run_id)
+        self._state: Literal["new", "open", "closed"] = "new"
+        self._meta: Mapping[str, Any] = {}
+        self._keys: set[str] = set()
+        self._replace = False
+
+    def start(self, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Create what is missing, fence off older drivers, complete their last group, sweep.
+
+        `meta` goes into the ledger's commit metadata and must be JSON: `source` is the number of
+        source rows and `source_file` the keyed copy's path in the folder. With `fresh` the first
+        commit takes out the rows of this plan too. Raises DatasetError.
+        """
+        begun = time.time()
+        self._meta = dict(meta)
+        schema = example_schema(self._columns)
+        self._ledger = GuardedTable(self._folder, ROWS, LEDGER)
+        self._examples = GuardedTable(self._folder, EXAMPLES, schema)
+        self._transcripts = GuardedTable(self._folder, TRANSCRIPTS, TRANSCRIPT)
+        clear_stop(self._folder)
+        self._take_over()
+        self._roll_forward()
+        sweep((self._ledger, self._examples, self._transcripts), begun)
+        plans = Dataset(self._folder).plans()
+        self._replace = bool(plans - {self._plan}) or (fresh and bool(plans))
+        if not self._replace:
+            self._keys = set(Dataset(self._folder).done(self._plan))
+        self._state = "open"
+        self._heartbeat.beat()
+
+    def commit(self, blocks: Sequence[Block]) -> tuple[LedgerLine, ...]:
+        """Commit a group of blocks; returns the lines of the rows that are new with it.
+
+        Rows that this plan has committed already (a task that was run again) are left out. Raises
+        FencedError when another run took over and DatasetError when the storage fails; after
+        either this committer is closed, and a new start completes what it left.
+        """
+        self._check_open()
+        self._state = "closed"
+        new = [block for block in map(self._unseen, blocks) if block is not None]
+        lines = tuple(line for block in new for line in block.lines)
+        if lines:
+            self._commit_group(new, lines)
+        self._state = "open"
+        return lines
+
+    def finish(self, reason: Reason) -> None:
+        """Record the end of the stream; no commit can follow. Raises as commit does."""
+        self._check_open()
+        self._state = "closed"
+        record = self._record("finish", reason=reason)
+        self._ledger.commit(self._ledger.version + 1, [], schema=LEDGER, record=record)
+
+    def heartbeat(self) -> None:
+        """Show readers that the driver lives; cheap to call often. Raises DatasetError."""
+        self._heartbeat.beat()
+
+    def _commit_group(self, new: Sequence[Block], lines: Sequence[LedgerLine]) -> None:
+        ledger_file = write_table(self._folder, ROWS, ledger_table(lines, self._plan, self._run))
+        group = {
+            EXAMPLES: [asdict(block.examples) for block in new if block.examples],
+            TRANSCRIPTS: [asdict(block.transcripts) for block in new if block.transcripts],
+            "replace": self._replace,
+            "columns": self._columns,
+        }
+        record = self._record("rows", **group)
+        number = self._ledger.version + 1
+        self._ledger.commit(
+            number, [ledger_file], schema=LEDGER, record=record, replace=self._replace
+        )
+        self._apply(number, record, self._examples)
+        self._apply(number, record, self._transcripts)
+        self._replace = False
+
+    def _record(self, kind: str, **more: Any) -> dict[str, Any]:
+        return {
+            "format": FORMAT_VERSION,
+            "kind": kind,
+            "run": self._run,
+            "plan": self._plan,
+            "meta": dict(self._meta),
+            **more,
+        }
+
+    def _check_open(self) -> None:
+        if self._state != "open":
+            raise DatasetError(
+                f"run {self._run} no longer writes to {self._folder.uri}, it ended or failed; "
+                "apply again: it goes on from here"
+            )
+
+    def _take_over(self) -> None:
+        """Commit this run to the ledger: from here on an older driver's commit is refused."""
+        for attempt in range(_ATTEMPTS):
+            self._ledger.reopen()
+            self._check_format()
+            try:
+                self._ledger.commit(
+                    self._ledger.version + 1, [], schema=LEDGER, record=self._record("start")
+                )
+            except FencedError:
+                # An older driver committed in this instant: look again, the start comes after it.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    def _check_format(self) -> None:
+        entry = last_record(self._folder, self._ledger.version)
+        if entry and entry.record and entry.record["format"] != FORMAT_VERSION:
+            raise DatasetError(
+                f"{self._folder.uri} has dataset format {entry.record['format']}, this version "
+                f"writes {FORMAT_VERSION}; choose another output folder or the raygen that wrote it"
+            )
+
+    def _roll_forward(self) -> None:
+        entry = last_record(self._folder, self._ledger.version, "rows")
+        if entry is None or entry.record is None:
+            return
+        for table in (self._examples, self._transcripts):
+            for attempt in range(_ATTEMPTS):
+                table.reopen()
+                try:
+                    self._apply(entry.version, entry.record, table)
+                    break
+                except FencedError:
+                    # The driver that was fenced off completes the same group in this instant.
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+
+    def _apply(self, number: int, record: Mapping[str, Any], table: GuardedTable) -> None:
+        """Bring one table up to a group that the ledger has; idempotent."""
+        files = [DataFile(**file) for file in record[table.name]]
+        if table.applied >= number or not (files or record["replace"]):
+            return
+        schema = TRANSCRIPT if table.name == TRANSCRIPTS else example_schema(record["columns"])
+        table.commit(number, files, schema=schema, replace=record["replace"])
+
+    def _unseen(self, block: Block) -> Block | None:
+        """The block without the rows that are committed, None where nothing is left of it."""
+        if block.plan != self._plan:
+            raise ValueError(f"a block of plan {block.plan} in a run of plan {self._plan}")
+        lines = {line.key: line for line in block.lines if line.key not in self._keys}
+        self._keys.update(lines)
+        if len(lines) == len(block.lines):
+            return block
+        if not lines:
+            return None
+        examples = self._only(EXAMPLES, block.examples, lines)
+        transcripts = self._only(TRANSCRIPTS, block.transcripts, lines)
+        path = transcripts.path if transcripts else None
+        kept = tuple(replace(line, transcript=line.transcript and path) for line in lines.values())
+        return Block(block.plan, examples, transcripts, kept)
+
+    def _only(
+        self, table: str, file: DataFile | None, keys: Mapping[str, LedgerLine]
+    ) -> DataFile | None:
+        """A copy of a block's file with the rows of some keys; the file itself is swept later."""
+        if file is None:
+            return None
+        data = self._folder.read_parquet(f"{table}/{file.path}")
+        data = data.filter(pa.array([key in keys for key in data["key"].to_pylist()]))
+        return write_table(self._folder, table, data) if data.num_rows else None

@@ -1,0 +1,64 @@
+"""The files in `control/`: the driver's sign of life, and a trainer's wish that it stop.
+
+Knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from raygen.dataset.folder import Folder, storage_errors
+
+HEARTBEAT = "control/heartbeat"
+STOP = "control/stop"
+
+
+class Heartbeat:
+    """Writes `control/heartbeat`, at most every second on local disk and 15 s elsewhere."""
+
+    def __init__(self, folder: Folder, run_id: str) -> None:
+        self._folder = folder
+        self._run_id = run_id
+        self._every = 1.0 if folder.local is not None else 15.0
+        self._last = float("-inf")
+
+    def beat(self) -> None:
+        """Write the file if the last one is old enough. Raises DatasetError."""
+        if time.monotonic() - self._last < self._every:
+            return
+        with storage_errors("write the heartbeat", self._folder.join(HEARTBEAT)):
+            text = json.dumps({"time": time.time(), "run": self._run_id})
+            self._folder.write_text(HEARTBEAT, text)
+        self._last = time.monotonic()
+
+
+def heartbeat_age(folder: Folder) -> float | None:
+    """Seconds since the driver's last heartbeat, None before the first. Raises DatasetError."""
+    with storage_errors("read the heartbeat", folder.join(HEARTBEAT)):
+        try:
+            text = folder.read_text(HEARTBEAT)
+        except FileNotFoundError:
+            return None
+    return max(0.0, time.time() - float(json.loads(text)["time"]))
+
+
+def request_stop(folder: Folder, reason: str) -> None:
+    """Ask the driver to stop after the rows in flight. Raises DatasetError."""
+    with storage_errors("write the stop file", folder.join(STOP)):
+        folder.write_text(STOP, reason)
+
+
+def stop_reason(folder: Folder) -> str | None:
+    """Why someone asked the driver to stop, None where nobody did. Raises DatasetError."""
+    with storage_errors("read the stop file", folder.join(STOP)):
+        try:
+            return folder.read_text(STOP)
+        except FileNotFoundError:
+            return None
+
+
+def clear_stop(folder: Folder) -> None:
+    """Forget an earlier wish to stop. Raises DatasetError."""
+    with storage_errors("delete the stop file", folder.join(STOP)):
+        folder.delete(STOP)

@@ -1,0 +1,101 @@
+"""The commit log of one table, read entry by entry straight from `_delta_log/`.
+
+Every version is one JSON file, never cleaned up (`delta.enableExpiredLogCleanup=false`), so a
+reader needs neither a checkpoint nor a table handle. Knows nothing of what a record means.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.tables import DataFile
+
+RECORD = "wal"
+"""The key of our record in a commit's metadata; its value is a JSON object as text."""
+
+_MAX_WINDOW = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One version of a table: the files it added, sorted by path, those it took out, our record."""
+
+    version: int
+    added: tuple[DataFile, ...]
+    removed: tuple[str, ...]
+    record: Mapping[str, Any] | None
+
+
+def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
+    """One version of a table's log, None where it isn't written yet. Raises DatasetError."""
+    path = f"{table}/_delta_log/{version:020d}.json"
+    with storage_errors("read the commit log", folder.join(path)):
+        try:
+            text = folder.read_text(path)
+        except FileNotFoundError:
+            return None
+    return _parse(version, text)
+
+
+def read_entries(folder: Folder, table: str, first: int) -> Iterator[LogEntry]:
+    """The versions from `first` up to the newest, in order. Raises DatasetError."""
+    if folder.local is not None:
+        while entry := read_entry(folder, table, first):
+            yield entry
+            first += 1
+        return
+    # On object storage one read is a round trip: ask for more at a time while there are more.
+    window = 1
+    with ThreadPoolExecutor(_MAX_WINDOW) as pool:
+        while True:
+            versions = range(first, first + window)
+            for found in pool.map(lambda version: read_entry(folder, table, version), versions):
+                if found is None:
+                    return
+                yield found
+            first += window
+            window = min(2 * window, _MAX_WINDOW)
+
+
+def newest_version(folder: Folder, table: str) -> int:
+    """The newest version of a table, -1 where it doesn't exist. Raises DatasetError."""
+    from deltalake import DeltaTable
+
+    uri = folder.join(table)
+    options = dict(folder.storage_options)
+    with storage_errors("read the commit log", uri):
+        if not DeltaTable.is_deltatable(uri, options):
+            return -1
+        return int(DeltaTable(uri, storage_options=options).version())
+
+
+def last_record(folder: Folder, version: int, kind: str | None = None) -> LogEntry | None:
+    """The newest ledger entry up to `version` that has a record (of a kind), None without one."""
+    for number in range(version, -1, -1):
+        entry = read_entry(folder, "rows", number)
+        if entry and entry.record and kind in (None, entry.record["kind"]):
+            return entry
+    return None
+
+
+def _parse(version: int, text: str) -> LogEntry:
+    added: list[DataFile] = []
+    removed: list[str] = []
+    record = None
+    for line in text.splitlines():
+        action = json.loads(line)
+        if add := action.get("add"):
+            rows = json.loads(add["stats"])["numRecords"]
+            added.append(DataFile(unquote(add["path"]), add["size"], rows))
+        elif remove := action.get("remove"):
+            removed.append(unquote(remove["path"]))
+        elif info := action.get("commitInfo"):
+            record = json.loads(info[RECORD]) if RECORD in info else None
+    added.sort(key=lambda file: file.path)
+    return LogEntry(version, tuple(added), tuple(removed), record)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from dataset_records import block, committer, contents
+
+from raygen.dataset.control import heartbeat_age
+from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.follow import Follower
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import DatasetError
+
+
+@pytest.fixture(params=["local", "object store"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """The same place as a path, and by a URI through the object-store client."""
+    if request.param == "local":
+        return Folder.at(tmp_path)
+    return Folder(f"file://{tmp_path}")
+
+
+def test_files_go_in_and_out(folder: Folder) -> None:
+    assert not folder.exists("control/stop")
+    assert folder.files("control") == []
+    folder.write_text("control/stop", "plateau é")
+    folder.write_text("control/stop", "end")
+    assert folder.exists("control/stop")
+    assert not folder.exists("control")
+    assert folder.read_text("control/stop") == "end"
+    assert [file.path for file in folder.files("control")] == ["control/stop"]
+    assert folder.files("control")[0].modified > 1e9
+    folder.delete("control/stop")
+    folder.delete("control/stop")
+    with pytest.raises(FileNotFoundError):
+        folder.read_text("control/stop")
+
+
+def test_a_dataset_lives_there(folder: Folder) -> None:
+    run = committer(folder, source=4)
+    run.commit([block(folder, ["a", "b"])])
+    orphan = block(folder, ["b"])
+    assert orphan.examples is not None
+    run = committer(folder, "run-2", source=4)
+    assert not folder.exists(f"examples/{orphan.examples.path}")
+    run.commit([block(folder, ["b", "c"])])
+    run.finish("end")
+    assert contents(folder) == (["a", "b", "c"], ["a", "a", "b", "b", "c", "c"], ["a", "b", "c"])
+    follower = Follower(folder)
+    assert [commit.rows for commit in follower.poll()] == [4, 2]
+    assert follower.state().ended
+    assert Dataset.open(folder).status().pending == 1
+    assert heartbeat_age(folder) is not None
+
+
+def test_a_folder_travels(folder: Folder) -> None:
+    assert pickle.loads(pickle.dumps(folder)) == folder  # noqa: S301
+
+
+def test_paths_become_absolute_and_uris_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Folder.at("out").uri == str(tmp_path / "out")
+    assert Folder.at(f"file://{tmp_path}").local == tmp_path
+    remote = Folder.at("s3://bucket/out/", {"AWS_REGION": "eu-west-1"})
+    assert remote.join("rows") == "s3://bucket/out/rows"
+    assert remote.local is None
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        folder.write_text("taken", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_storage_faults_say_what_where_and_what_to_do() -> None:
+    with pytest.raises(DatasetError, match=r"can't commit in s3://b: \[Errno 28\].*free space"):
+        with storage_errors("commit", "s3://b"):
+            raise OSError(28, "No space left on device")
+
+
+def test_no_dataset_is_a_clear_error(folder: Folder) -> None:
+    with pytest.raises(DatasetError, match=r"no dataset in .*raygen apply"):
+        Dataset.open(folder)

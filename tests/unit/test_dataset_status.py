@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dataset_records import block, committer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raygen.dataset.commit import Committer
+from raygen.dataset.folder import Folder
+from raygen.dataset.reader import Dataset
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.at(tmp_path / "out")
+
+
+def test_every_source_row_is_accounted_for(folder: Folder) -> None:
+    run = committer(folder, source=10)
+    run.commit(
+        [
+            block(folder, ["a", "b"]),
+            block(folder, ["c"], status="dropped"),
+            block(folder, ["d"], status="failed"),
+        ]
+    )
+    status = Dataset.open(folder).status()
+    assert (status.source, status.kept, status.dropped, status.failed, status.pending) == (
+        *(10, 2, 1, 1),
+        6,
+    )
+    assert (status.examples, status.calls) == (4, 4)
+    assert (status.prompt_tokens, status.output_tokens) == (40, 20)
+    assert status.rejects == (("think", "wrong_answer", 4),)
+    assert status.errors == (("boom", 1),)
+    assert status.nodes == {"think": (4, 8, 4)}
+    assert status.ended is None
+    run.finish("end")
+    assert Dataset.open(folder).status().ended == "end"
+
+
+def test_it_is_json(folder: Folder) -> None:
+    run = committer(folder, source=1)
+    run.commit([block(folder, ["a"])])
+    status = json.loads(json.dumps(Dataset(folder).status().to_json()))
+    assert status["rejects"] == [{"node": "think", "reason": "wrong_answer", "count": 1}]
+    assert status["pending"] == 0
+
+
+def test_a_started_run_has_all_rows_pending(folder: Folder) -> None:
+    committer(folder, source=7)
+    status = Dataset(folder).status()
+    assert (status.pending, status.kept, status.examples) == (7, 0, 0)
+
+
+def test_rows_of_an_older_plan_do_not_count(folder: Folder) -> None:
+    committer(folder, source=3).commit([block(folder, ["a", "b"])])
+    committer(folder, "run-2", "plan-b", source=3)
+    status = Dataset(folder).status()
+    assert (status.plan, status.kept, status.pending) == ("plan-b", 0, 3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(done=st.sets(st.sampled_from("abcdef"), min_size=1), left=st.sets(st.sampled_from("abcdef")))
+def test_the_sum_holds_when_rows_leave_the_source(
+    tmp_path_factory: pytest.TempPathFactory, done: set[str], left: set[str]
+) -> None:
+    folder = Folder.at(tmp_path_factory.mktemp("out"))
+    (Path(folder.uri) / "source").mkdir()
+    keys = pa.table({"key": pa.array(sorted(left), pa.string())})
+    pq.write_table(keys, folder.join("source/keys.parquet"))
+    committer_with_source(folder, len(left)).commit([block(folder, sorted(done))])
+    status = Dataset(folder).status()
+    assert status.kept + status.dropped + status.failed + status.pending == len(left)
+    assert status.kept == len(done & left)
+    assert status.outside == len(done - left)
+
+
+def committer_with_source(folder: Folder, rows: int) -> Committer:
+    run = Committer(folder, "plan-a", {"question": "string"}, "run-1")
+    run.start({"source": rows, "source_file": "source/keys.parquet"})
+    return run
