@@ -27,6 +27,12 @@ _ARROW: Mapping[ColumnType, pa.DataType] = {
     "json": pa.string(),
 }
 
+_EXPECTED: Mapping[ColumnType, str] = {
+    "integer": "an integer",
+    "number": "a number",
+    "strings": "a list of texts",
+}
+
 _REJECT = pa.struct([("node", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 
 LEDGER = pa.schema(
@@ -85,15 +91,14 @@ def example_table(
     Raises pa.ArrowException, TypeError or ValueError for a value that its column can't hold.
     """
     nested = [name for name, kind in columns.items() if kind == "json"]
-    whole = [name for name, kind in columns.items() if kind == "integer"]
     records = []
     for key, example in examples:
         record = {**example, "key": key, "plan": plan}
         for name in nested:
             if record.get(name) is not None:
                 record[name] = json.dumps(record[name], ensure_ascii=False, allow_nan=False)
-        for name in whole:
-            _check_whole(name, record.get(name))
+        for name, kind in columns.items():
+            _check(name, kind, record.get(name))
         records.append(record)
     return pa.Table.from_pylist(records, schema=example_schema(columns))
 
@@ -113,7 +118,13 @@ def ledger_table(lines: Iterable[LedgerLine], plan: str, run: str) -> pa.Table:
     return pa.Table.from_pylist(records, schema=LEDGER)
 
 
-def _check_whole(name: str, value: Any) -> None:
-    """Arrow would cut 1.5 to 1 and take True for 1 without a word."""
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(f"{name} is {value!r}; expected an integer")
+def _check(name: str, kind: ColumnType, value: Any) -> None:
+    """Arrow would cut 1.5 to 1, take True for 1 and a text for a list, without a word."""
+    if kind == "integer":
+        fits = not isinstance(value, bool) and (not isinstance(value, float) or value.is_integer())
+    elif kind == "number":
+        fits = not isinstance(value, bool)
+    else:
+        fits = kind != "strings" or value is None or isinstance(value, list | tuple)
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; expected {_EXPECTED[kind]}")

@@ -19,6 +19,7 @@ from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError, FencedError
 from raygen.dataset.writer import write_block
+from raygen.row import ColumnType
 
 
 class CrashError(Exception):
@@ -135,7 +136,7 @@ def test_a_crash_in_the_first_commit_of_a_new_plan_is_rolled_forward(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     committer(folder).commit([block(folder, ["a"])])
-    changed = {"note": "string"}
+    changed: dict[str, ColumnType] = {"note": "string"}
     with monkeypatch.context() as patch:
         run = committer(folder, "run-2", "plan-b", columns=changed)
         die_at(patch, table, True)
@@ -180,7 +181,7 @@ def test_a_driver_fenced_between_its_tables_leaves_one_copy(
 ) -> None:
     older = committer(folder, "run-1")
     real = GuardedTable.commit
-    started = []
+    started: list[bool] = []
 
     def commit(self: GuardedTable, *args: object, **kwargs: object) -> None:
         if self.name == "examples" and not started:

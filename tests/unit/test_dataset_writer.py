@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dataset_records import example, result
@@ -82,9 +83,7 @@ def test_no_rows_no_files(folder: Folder) -> None:
         {"extra": {1, 2}},
     ],
 )
-def test_a_value_that_does_not_fit_fails_its_row_alone(
-    folder: Folder, bad: dict[str, object]
-) -> None:
+def test_a_value_that_does_not_fit_fails_its_row_alone(folder: Folder, bad: dict[str, Any]) -> None:
     unfit = replace(result("c"), examples=(example("c", **bad),))
     block = write_block(folder, [result("a"), result("b", examples=0), unfit], "p", EVERY)
     assert [line.status for line in block.lines] == ["kept", "kept", "failed"]
