@@ -76,9 +76,10 @@ def found(value: Any) -> str:
 def expected(error: Mapping[str, Any]) -> str | None:
     """What one pydantic error detail asked for, or None where only its message says so."""
     kind = str(error["type"])
-    context = error.get("ctx", {})
     if kind in _BOUNDS:
-        return _BOUNDS[kind].format(**context)
+        context = error.get("ctx", {}).items()
+        plain = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context}
+        return _BOUNDS[kind].format(**plain)
     if kind == "int_from_float":
         return _KINDS["int"]
     for suffix in ("_type", "_parsing", "_attributes_type", "_required"):

@@ -1,0 +1,181 @@
+"""A recipe: one YAML file that says what a dataset is, resolved and checked by itself.
+
+Params filled in, overrides and profile applied, prompt files read. Ops, columns and the shape of
+the graph are the plan's to check. Knows nothing of sources, engines or how anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen import params as params_
+from raygen.attachments import attach
+from raygen.document import (
+    Document,
+    Mark,
+    Problem,
+    ProblemsError,
+    dump_text,
+    load_document,
+    parse_model,
+)
+from raygen.engines.base import EngineSpec
+from raygen.graph import SOURCE, resolve_graph
+from raygen.ops.base import Op
+from raygen.ops.registry import all_ops
+from raygen.overrides import override
+from raygen.profile import Profile, apply_profile
+from raygen.sections import (
+    RECIPE_VERSION,
+    EngineSection,
+    NodeSection,
+    Output,
+    RecipeSections,
+    Scalar,
+    SourceSpec,
+)
+from raygen.task import TASKS, Task
+from raygen.wording import found
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as it will run. `document` is the resolved one, for the positions of problems."""
+
+    path: Path
+    document: Document
+    sections: RecipeSections
+    params: Mapping[str, Scalar]
+    profile: Profile | None
+    written: Any
+    """The data before params were filled in and the profile applied, with its files inside."""
+
+    @property
+    def base(self) -> Path:
+        """The recipe's folder, which its relative paths start from."""
+        return self.path.parent
+
+    @property
+    def name(self) -> str:
+        """The recipe's own name."""
+        return self.sections.recipe
+
+    @property
+    def task(self) -> Task:
+        """The task and its columns."""
+        return TASKS[self.sections.task]
+
+    @property
+    def source(self) -> SourceSpec:
+        """Where the rows come from."""
+        return self.sections.source
+
+    @property
+    def engines(self) -> Mapping[str, EngineSpec]:
+        """The engines by name, with the profile's conditions."""
+        return {name: _spec(name, engine) for name, engine in self.sections.engines.items()}
+
+    @property
+    def graph(self) -> Mapping[str, NodeSection]:
+        """The nodes by name."""
+        return self.sections.graph
+
+    @property
+    def output(self) -> Output:
+        """Which rows become examples, and where they go."""
+        return self.sections.output
+
+    @property
+    def train(self) -> str | Mapping[str, Any] | None:
+        """The path of a student's file, relative to `base`, or the student itself."""
+        return self.sections.train
+
+    def frozen(self) -> str:
+        """The recipe as YAML that loads by itself: overrides applied, its files' texts inside.
+
+        A profile's conditions are no part of it, and its params can still be set.
+        """
+        return dump_text(self.written)
+
+
+def load_recipe(
+    path: Path,
+    overrides: Mapping[str, str] | None = None,
+    profile: Profile | None = None,
+    ops: Mapping[str, Op] | None = None,
+) -> Recipe:
+    """Read a recipe. Raises ProblemsError with every problem that can be found without its source.
+
+    `overrides` are `--set`: the name of a param, or a dotted path into the recipe, to a YAML value.
+    They win over the profile, and the profile over the recipe. A recipe with problems of its own
+    is also held against the table of ops (by default every installed one), so that the user sees
+    all at once; for one without, that is the plan's to do.
+    """
+    document = load_document(path)
+    _check_version(document)
+    written, problems = override(document, overrides or {}, RecipeSections.model_fields)
+    if profile is not None:
+        document, more = apply_profile(document, profile)
+        problems += more
+    document, _ = override(document, overrides or {}, RecipeSections.model_fields)
+    values, more = params_.resolve(document)
+    problems += more
+    document, more, unfilled = params_.substitute(document, values)
+    problems += more
+    document, written, more = attach(document, written, path.parent)
+    problems += [*more, *_name_problems(document)]
+    try:
+        sections = parse_model(document, RecipeSections)
+        if not problems:
+            return Recipe(path, document, sections, values, profile, written.data)
+        consequences = []
+    except ProblemsError as error:
+        consequences = error.problems
+    consequences += resolve_graph(document, all_ops() if ops is None else ops).problems
+    # What still holds `${n}` is wrong only because n is; one place has one cause.
+    known = unfilled | {Mark(p.file, p.line, p.column) for p in problems}
+    problems += [p for p in consequences if Mark(p.file, p.line, p.column) not in known]
+    raise ProblemsError(problems)
+
+
+def _check_version(document: Document) -> None:
+    data = document.data
+    if not isinstance(data, dict):
+        message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
+        raise ProblemsError([document.problem((), message)])
+    version = data.get("version", RECIPE_VERSION)
+    if version != RECIPE_VERSION or isinstance(version, bool):
+        message = f"recipe version {found(version)}: this raygen reads version {RECIPE_VERSION}"
+        raise ProblemsError([document.problem(("version",), message)])
+
+
+def _name_problems(document: Document) -> Iterator[Problem]:
+    for section in ("params", "engines", "graph"):
+        names = document.data.get(section)
+        for name in names if isinstance(names, dict) else ():
+            if not _NAME.fullmatch(name):
+                message = (
+                    f"{name!r} is no name: expected letters, digits, '_' and '-', no digit first"
+                )
+                yield document.problem((section, name), message)
+    if isinstance(document.data.get("graph"), dict) and SOURCE in document.data["graph"]:
+        message = f"a node can't be named {SOURCE!r}, which stands for the source rows"
+        yield document.problem(("graph", SOURCE), message)
+
+
+def _spec(name: str, engine: EngineSection) -> EngineSpec:
+    return EngineSpec(
+        name=name,
+        model=engine.model,
+        revision=engine.revision,
+        backend=engine.backend,
+        gpus=engine.gpus,
+        price=engine.price.model_dump() if engine.price else None,
+        args=engine.args,
+    )

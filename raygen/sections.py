@@ -1,0 +1,161 @@
+"""The sections of a recipe, version 1, as typed models: what may be written where.
+
+Knows nothing of files, ops or what a graph means; an op's own parameters pass through untyped.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from raygen.engines.base import Backend
+from raygen.task import TaskName
+from raygen.wording import found
+
+RECIPE_VERSION = 1
+
+Scalar = int | float | str | bool
+ParamType = Literal["int", "float", "str", "bool"]
+Names = str | Annotated[list[str], Field(min_length=1)]
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+}
+
+
+class Section(BaseModel):
+    """Base of every section: a key that isn't named here is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Param(Section):
+    """A value that `--set NAME=VALUE` overrides and `${NAME}` uses anywhere in the recipe."""
+
+    type: ParamType
+    default: Scalar | None = Field(None, description="without one, --set must give the value")
+    help: str = Field("", description="one line for people")
+    choices: tuple[Scalar, ...] | None = Field(None, description="the only allowed values")
+    min: float | None = Field(None, description="the smallest allowed number")
+    max: float | None = Field(None, description="the largest allowed number")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Param:
+        if self.type in ("str", "bool") and (self.min is not None or self.max is not None):
+            raise ValueError(f"`min` and `max` are for numbers, and the type is {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is {self.min:g} and max {self.max:g}; expected min <= max")
+        for value in self.choices or ():
+            self._check_type(value)
+        return self
+
+    def check(self, value: Any) -> Scalar:
+        """The value in the param's type. Raises ValueError: found, expected."""
+        self._check_type(value)
+        if self.choices is not None and value not in self.choices:
+            options = ", ".join(map(repr, self.choices))
+            raise ValueError(f"found {found(value)}, expected one of: {options}")
+        if self.min is not None and value < self.min:
+            raise ValueError(f"found {found(value)}, expected at least {self.min:g}")
+        if self.max is not None and value > self.max:
+            raise ValueError(f"found {found(value)}, expected at most {self.max:g}")
+        typed: Scalar = float(value) if self.type == "float" else value
+        return typed
+
+    def _check_type(self, value: Any) -> None:
+        is_type = isinstance(value, _PYTHON[self.type])
+        if not is_type or (isinstance(value, bool) and self.type != "bool"):
+            raise ValueError(f"found {found(value)}, expected a value of type {self.type}")
+
+
+class Sample(Section):
+    """A fixed random part of the source, for few-shot sets."""
+
+    n: int = Field(ge=1, description="how many rows")
+    seed: int = Field(0, ge=0)
+    balance: str | None = Field(None, description="a column whose values get equal shares")
+
+
+class SourceSpec(Section):
+    """Where the source rows come from."""
+
+    path: str = Field(min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/...")
+    limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
+    sample: Sample | None = None
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="column name in the recipe: column name in the source"
+    )
+
+
+class Price(Section):
+    """Dollars per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class EngineSection(Section):
+    """A model, and as defaults the conditions that a profile may override."""
+
+    model: str = Field(min_length=1, description="a hub id, a folder or bundled:NAME")
+    revision: str | None = Field(None, min_length=1, description="the hub revision")
+    backend: Backend = "vllm"
+    gpus: int = Field(0, ge=0, description="GPUs of one engine, 0 on a CPU")
+    price: Price | None = None
+    args: dict[str, Any] = Field(default_factory=dict, description="the backend's own arguments")
+
+
+class NodeSection(BaseModel):
+    """One step of the graph; the keys beside these are the op's own parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    op: str
+    inputs: Names = Field(alias="from", description="`source`, a node, or a list of them")
+    engine: str | None = Field(None, description="a name under `engines`")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The inputs as a tuple."""
+        return as_names(self.inputs)
+
+
+class Output(Section):
+    """What becomes the dataset, and where it goes."""
+
+    inputs: Names = Field(alias="from", description="the nodes whose rows are the examples")
+    path: str = Field(min_length=1, description="the output folder")
+    rows: int | None = Field(None, ge=1, description="stop when so many examples are kept")
+    max_failed: float = Field(
+        0.05, ge=0, le=1, description="share of rows that may fail before the run counts as failed"
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The inputs as a tuple."""
+        return as_names(self.inputs)
+
+
+class RecipeSections(Section):
+    """A whole recipe."""
+
+    recipe: str = Field(min_length=1, description="its name")
+    version: Literal[1]
+    description: str = ""
+    params: dict[str, Param] = Field(default_factory=dict)
+    source: SourceSpec
+    task: TaskName
+    engines: dict[str, EngineSection] = Field(default_factory=dict)
+    graph: dict[str, NodeSection] = Field(min_length=1)
+    output: Output
+    train: str | dict[str, Any] | None = Field(
+        None, description="a student's file, or the student itself"
+    )
+
+
+def as_names(value: str | list[str]) -> tuple[str, ...]:
+    """One name or a list of names, as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)
