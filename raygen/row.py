@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"]
-"""Types a column of the dataset can have; `strings` is a list of strings, `json` any nested value."""
+"""Types a dataset's column can have; `strings` is a list of strings, `json` any nested value."""
 
 Status = Literal["kept", "dropped", "failed"]
 

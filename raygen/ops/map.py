@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.row import ColumnType, Reject, Row
@@ -28,22 +28,22 @@ class MapParams(OpParams):
     can't be made into the column's type fails the row.
     """
 
-    set: dict[str, Typed] = Field(
+    set: dict[str, Typed | str] = Field(
         min_length=1, description="column: expression, or column: {expr, type}"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_expressions(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("set"), dict):
-            typed = {k: {"expr": v} if isinstance(v, str) else v for k, v in value["set"].items()}
-            return {**value, "set": typed}
-        return value
+    @property
+    def typed(self) -> dict[str, Typed]:
+        """The expressions, each with its type."""
+        return {
+            name: Typed(expr=value) if isinstance(value, str) else value
+            for name, value in self.set.items()
+        }
 
 
 async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Reject]:
     """One row with its new columns."""
-    new = {name: cast(evaluate(t.expr, row.data), t.type) for name, t in params.set.items()}
+    new = {name: cast(evaluate(t.expr, row.data), t.type) for name, t in params.typed.items()}
     return [Row(row.key, {**row.data, **new}, row.lineage)]
 
 
@@ -67,8 +67,8 @@ def cast(value: Any, type_: ColumnType) -> Any:
 def columns(params: MapParams, task: Task) -> Columns:
     """Reads what the expressions read, provides what they set."""
     return Columns(
-        provides={name: typed.type for name, typed in params.set.items()},
-        templates={f"set.{name}": as_template(typed.expr) for name, typed in params.set.items()},
+        provides={name: typed.type for name, typed in params.typed.items()},
+        templates={f"set.{name}": as_template(typed.expr) for name, typed in params.typed.items()},
     )
 
 

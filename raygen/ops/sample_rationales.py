@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,8 +10,8 @@ from pydantic import Field, field_validator
 from raygen.answers import names_option, read_answer
 from raygen.engines.base import Completion
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.sampling import SamplingParams
 from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
 from raygen.row import Reject, Row
 from raygen.task import TASKS, Task
 from raygen.template import render
@@ -55,24 +54,25 @@ class SampleRationalesParams(SamplingParams):
     keep: Literal["all", "correct"] = Field(
         "all", description="correct: only samples that reach the gold answer"
     )
-    demonstrations: tuple[Demonstration, ...] = Field(
+    demonstrations: tuple[Demonstration, ...] | str = Field(
         (), description="worked questions: a list, or {file: demos.jsonl}"
     )
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
-    @field_validator("demonstrations", mode="before")
-    @classmethod
-    def _from_jsonl(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [json.loads(line) for line in value.splitlines() if line.strip()]
-        return value
-
     @field_validator("demonstrations")
     @classmethod
-    def _answerable(cls, value: tuple[Demonstration, ...]) -> tuple[Demonstration, ...]:
+    def _readable(cls, value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
+        if isinstance(value, str):
+            lines = [line for line in value.splitlines() if line.strip()]
+            value = tuple(Demonstration.model_validate_json(line) for line in lines)
         for demonstration in value:
             demonstration.rendered()
         return value
+
+    @property
+    def worked(self) -> list[dict[str, Any]]:
+        """The demonstrations as templates see them."""
+        return [d.rendered() for d in self.demonstrations if isinstance(d, Demonstration)]
 
     def template(self) -> str:
         """The recipe's prompt, or the default one for the label mode."""
@@ -89,7 +89,7 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
 def _visible(data: Mapping[str, Any], params: SampleRationalesParams) -> dict[str, Any]:
     hidden = {"answer"} if params.label == "hidden" else set()
     shown = {name: value for name, value in data.items() if name not in hidden}
-    return {**shown, "demonstrations": [d.rendered() for d in params.demonstrations]}
+    return {**shown, "demonstrations": params.worked}
 
 
 def _outcome(

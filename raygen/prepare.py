@@ -1,0 +1,74 @@
+"""Prepare: from a recipe's path to a checked plan, with every problem found on the way.
+
+What validate, plan, preview and apply share. Starts no engine and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raygen.document import Problem, ProblemsError
+from raygen.engines.registry import check_engine
+from raygen.errors import UserError
+from raygen.ops.registry import all_ops
+from raygen.plan import Plan, make_plan
+from raygen.profile import load_profile
+from raygen.recipe import Recipe, load_recipe
+from raygen.sources import scan_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A recipe as the user names it: its path, `--set`, `--profile`, `--limit` and `--trust`."""
+
+    path: Path
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    profile: Path | None = None
+    limit: int | None = None
+    trusted: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked recipe and its plan."""
+
+    reference: Reference
+    recipe: Recipe
+    plan: Plan
+
+    @property
+    def output(self) -> str:
+        """The output folder that the recipe names, resolved from the recipe's own folder."""
+        path = self.recipe.output.path
+        if "://" in path:
+            return path
+        return os.path.relpath(self.recipe.base / path)
+
+
+def prepare(reference: Reference) -> Prepared:
+    """Load, plan and check. Raises ProblemsError with all problems, and SourceError."""
+    path = reference.path / "recipe.yaml" if reference.path.is_dir() else reference.path
+    if not path.is_file():
+        raise UserError(f"{path}: no such recipe; expected a YAML file, or a folder with one")
+    overrides = dict(reference.overrides)
+    if reference.limit is not None:
+        overrides["source.limit"] = str(reference.limit)
+    profile = load_profile(reference.profile) if reference.profile else None
+    recipe = load_recipe(path, overrides, profile)
+    columns = scan_columns(recipe.source, recipe.base)
+    plan = make_plan(recipe, columns, all_ops(reference.trusted))
+    problems = _engine_problems(recipe, plan)
+    if problems:
+        raise ProblemsError(problems)
+    return Prepared(reference, recipe, plan)
+
+
+def _engine_problems(recipe: Recipe, plan: Plan) -> list[Problem]:
+    return [
+        recipe.document.problem(("engines", name), f"engine {name!r}: {problem}")
+        for name, spec in plan.engines.items()
+        for problem in check_engine(spec)
+    ]

@@ -1,0 +1,244 @@
+"""RowProgram: the whole graph for one source row, as asyncio tasks.
+
+There is no barrier between steps: a row goes on to the next node the moment it is made. Knows
+nothing of Ray, files or other rows. Errors that are an engine's own leave it; whatever else goes
+wrong fails this row and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from raygen.dataset.tables import Call, Rejected, RowResult
+from raygen.engines.base import (
+    Completion,
+    Engine,
+    EngineDeadError,
+    EngineError,
+    EngineSetupError,
+    EngineSpec,
+    Prompt,
+    Request,
+    RequestRefusedError,
+    Sampling,
+)
+from raygen.plan import Node, Plan
+from raygen.row import Lineage, Reject, Row, Status, derive_seed, digest
+from raygen.task import Task
+
+SOURCE = "source"
+
+_Order = tuple[int, Lineage]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has come of one source row so far."""
+
+    examples: list[tuple[_Order, Mapping[str, Any]]] = field(default_factory=list)
+    rejects: list[tuple[_Order, Rejected]] = field(default_factory=list)
+    calls: list[tuple[_Order, Call]] = field(default_factory=list)
+    entered: Counter[str] = field(default_factory=Counter)
+    emitted: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class NodeError(Exception):
+    """A node failed on a row in a way that is no reject; str() names the node and the cause."""
+
+
+class RowProgram:
+    """Runs one plan, row by row, over engines that are shared by all rows and nodes."""
+
+    def __init__(self, plan: Plan, engines: Mapping[str, Engine]) -> None:
+        self.plan = plan
+        self.engines = engines
+        self._place = {node.name: index for index, node in enumerate(plan.nodes)}
+        self._consumers: dict[str, list[Node]] = defaultdict(list)
+        for node in plan.nodes:
+            for source in node.inputs:
+                self._consumers[source].append(node)
+
+    async def run(self, key: str, data: Mapping[str, Any]) -> RowResult:
+        """Run the graph for one source row.
+
+        Returns kept (at least one example), dropped (rejects only) or failed (with the error, and
+        no examples). Raises EngineDeadError, EngineUnavailableError and EngineSetupError: they
+        speak of an engine and not of this row.
+        """
+        started = time.monotonic()
+        tally = _Tally()
+        error: str | None = None
+        try:
+            await self._feed(SOURCE, Row(key, data), tally)
+        except (EngineError, NodeError, ExceptionGroup) as raised:
+            errors = leaves(raised)
+            engine_errors = [leaf for leaf in errors if isinstance(leaf, EngineError)]
+            if engine_errors:
+                raise most_severe(engine_errors) from raised
+            error = str(errors[0])
+        return self._result(key, tally, error, time.monotonic() - started)
+
+    async def _feed(self, name: str, row: Row, tally: _Tally) -> None:
+        if name in self.plan.outputs:
+            columns = {column: row.data.get(column) for column in self.plan.columns}
+            order = (self.plan.outputs.index(name), row.lineage)
+            tally.examples.append((order, {"id": row.id, "node": name, **columns}))
+        await _together([self._step(node, row, tally) for node in self._consumers[name]])
+
+    async def _step(self, node: Node, row: Row, tally: _Tally) -> None:
+        tally.entered[node.name] += 1
+        context = _Context(self, node, row, tally)
+        try:
+            outcomes = await node.op.run(row, node.params, context)
+        except RequestRefusedError as refusal:
+            outcomes = [Reject(refusal.reason, refusal.detail)]
+        except EngineError:
+            raise
+        except Exception as error:  # an op's bug or a bad row must never stop the other rows
+            message = f"{node.name}: {type(error).__name__}: {error}"
+            raise NodeError(message) from error
+        place = (self._place[node.name], row.lineage)
+        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+        rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
+        tally.emitted[node.name] += len(rows)
+        tally.dropped[node.name] += len(rejects)
+        for reject in rejects:
+            tally.rejects.append((place, Rejected(node.name, reject.reason, reject.detail)))
+        await _together([self._feed(node.name, child, tally) for child in rows])
+
+    def _result(self, key: str, tally: _Tally, error: str | None, seconds: float) -> RowResult:
+        status: Status = "failed" if error else "kept" if tally.examples else "dropped"
+        return RowResult(
+            key=key,
+            status=status,
+            examples=() if error else tuple(_in_order(tally.examples)),
+            rejects=tuple(_in_order(tally.rejects)),
+            calls=tuple(_in_order(tally.calls)),
+            error=error,
+            seconds=seconds,
+            node_counts={
+                node.name: (
+                    tally.entered[node.name],
+                    tally.emitted[node.name],
+                    tally.dropped[node.name],
+                )
+                for node in self.plan.nodes
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """The Context of one op on one row: its engine, its seeds, its transcript."""
+
+    program: RowProgram
+    running: Node
+    row: Row
+    tally: _Tally
+
+    @property
+    def node(self) -> str:
+        return self.running.name
+
+    @property
+    def task(self) -> Task:
+        return self.program.plan.task
+
+    def seed(self, k: int = 0) -> int:
+        return derive_seed(self.row, self.running.name, k)
+
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> list[Completion]:
+        request = Request(prompt, sampling, schema)
+        settings = {**asdict(sampling), "schema": schema} if schema else asdict(sampling)
+        started = time.monotonic()
+        completions = await self._engine().generate(request)
+        self._record("generate", prompt, settings, completions, time.monotonic() - started)
+        return completions
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
+        started = time.monotonic()
+        scores = await self._engine().score(prompt, candidates)
+        answers = [
+            Completion(text, "score", logprob=logprob)
+            for text, logprob in zip(candidates, scores, strict=True)
+        ]
+        settings = {"candidates": list(candidates)}
+        self._record("score", prompt, settings, answers, time.monotonic() - started)
+        return scores
+
+    def _engine(self) -> Engine:
+        return self.program.engines[self._spec().name]
+
+    def _spec(self) -> EngineSpec:
+        if self.running.engine is None:
+            raise EngineSetupError(f"node {self.node!r} has no engine, but its op asks for one")
+        return self.program.plan.engines[self.running.engine]
+
+    def _record(
+        self,
+        kind: str,
+        prompt: Prompt,
+        settings: Mapping[str, Any],
+        answers: Sequence[Completion],
+        seconds: float,
+    ) -> None:
+        spec = self._spec()
+        text = prompt if isinstance(prompt, str) else json.dumps([asdict(m) for m in prompt])
+        sampling = json.dumps(settings, ensure_ascii=False)
+        call = Call(
+            id=digest(kind, spec.model, spec.revision, text, isinstance(prompt, str), settings),
+            node=self.node,
+            row=self.row.id,
+            engine=spec.name,
+            model=spec.model,
+            revision=spec.revision,
+            kind=kind,
+            prompt=text,
+            sampling=sampling,
+            completions=json.dumps([asdict(answer) for answer in answers], ensure_ascii=False),
+            prompt_tokens=answers[0].prompt_tokens if answers else 0,
+            output_tokens=sum(answer.output_tokens for answer in answers),
+            seconds=seconds,
+        )
+        place = self.program._place[self.node]
+        self.tally.calls.append(((place, self.row.lineage), call))
+
+
+async def _together(work: Sequence[Awaitable[None]]) -> None:
+    """Await all; the first error cancels the rest. One alone needs no task of its own."""
+    if len(work) == 1:
+        await work[0]
+    elif work:
+        async with asyncio.TaskGroup() as group:
+            for item in work:
+                group.create_task(_as_coroutine(item))
+
+
+async def _as_coroutine(work: Awaitable[None]) -> None:
+    await work
+
+
+def _in_order(items: Iterable[tuple[_Order, Any]]) -> list[Any]:
+    """By place in the graph and lineage, so that arrival order decides nothing."""
+    return [item for _, item in sorted(items, key=lambda pair: pair[0])]
+
+
+def leaves(error: Exception) -> list[Exception]:
+    """The exceptions at the leaves of a nested group; a plain error is its own leaf."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+
+
+def most_severe(errors: Sequence[EngineError]) -> EngineError:
+    """A dead engine explains whatever else went wrong beside it."""
+    return next((error for error in errors if isinstance(error, EngineDeadError)), errors[0])

@@ -1,0 +1,277 @@
+"""Ray Data over a pool of actors that hold engines: the only place in raygen that knows Ray.
+
+Each actor is a Worker; a zero-CPU control actor carries the stop flag, the live counters and how
+often each block was begun. Blocks come back as files already written; committing them is the
+caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import queue
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+
+from raygen.dataset.tables import Block, DatasetError
+from raygen.dataset.writer import write_block
+from raygen.engines.base import EngineError, EngineSpec
+from raygen.engines.registry import start_engine
+from raygen.job import Job, Task
+from raygen.sources import open_keyed
+from raygen.worker import Live, Worker, crashed
+
+_REPORT_EVERY_S = 0.25
+_ATTEMPTS_TOGETHER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """Why a run can't go on, and whether the user's input is at fault."""
+
+    message: str
+    kind: str
+
+
+@ray.remote(num_cpus=0, max_concurrency=1000)
+class _Control:
+    """The one place that all actors and the driver see: flags and counters, nothing else."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+        self._live: dict[str, Live] = {}
+        self._fatal: Fatal | None = None
+        self._stopped = False
+
+    async def begin(self, what: str) -> int:
+        """How often `what` has been begun, this time included."""
+        self._begun[what] = self._begun.get(what, 0) + 1
+        return self._begun[what]
+
+    async def report(self, actor: str, live: Live) -> bool:
+        """Take an actor's counters; answer whether it should stop."""
+        self._live[actor] = live
+        return self._stopped
+
+    async def fail(self, fatal: Fatal) -> None:
+        """Stop everything: this run can't go on."""
+        self._fatal = self._fatal or fatal
+        self._stopped = True
+
+    async def stop(self) -> None:
+        """Let no new row start."""
+        self._stopped = True
+
+    async def read(self) -> tuple[list[Live], Fatal | None]:
+        """All counters, and the fatal error if there is one."""
+        return list(self._live.values()), self._fatal
+
+
+class _RowActor:
+    """One process with its engines; Ray Data calls it once per block."""
+
+    def __init__(self, job: Job, control: Any) -> None:
+        self._job = job
+        self._control = control
+        self._name = uuid.uuid4().hex
+        self._redirect_output()
+        devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+        self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
+        self._worker = Worker(job.plan, self._start, job.concurrency)
+        self._source: Any = None
+        self._reporter: asyncio.Task[None] | None = None
+
+    async def __call__(self, batch: pa.Table) -> pa.Table:
+        """Run one block. Nothing is ever raised: Ray Data would end the run or loop for ever."""
+        payload = b""
+        try:
+            if self._reporter is None:
+                self._reporter = asyncio.create_task(self._report())
+            block = await self._run(pickle.loads(batch["task"][0].as_py()))  # noqa: S301
+            payload = pickle.dumps(block)
+        except asyncio.CancelledError:
+            pass
+        except (EngineError, DatasetError) as error:
+            await self._control.fail.remote(Fatal(str(error), type(error).__name__))
+        except Exception as error:  # the control actor carries it to the driver
+            message = f"internal error in a worker: {type(error).__name__}: {error}"
+            logging.getLogger(__name__).exception(message)
+            await self._control.fail.remote(Fatal(message, "InternalError"))
+        return pa.table({"block": pa.array([payload], pa.binary())})
+
+    async def _run(self, task: Task) -> Block | None:
+        if self._source is None:
+            if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
+                raise DatasetError(
+                    f"a worker on {os.uname().nodename} doesn't see the output folder "
+                    f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
+                )
+            self._source = open_keyed(self._job.folder, self._job.source)
+        attempts = await self._control.begin.remote(f"block {task.block}")
+        rows = await asyncio.to_thread(self._source.read, task.ordinals)
+        if attempts <= _ATTEMPTS_TOGETHER:
+            results = await self._worker.run(rows)
+        else:
+            results = []
+            for row in rows:
+                tries = await self._control.begin.remote(f"row {row[0]}")
+                if tries > 1:
+                    results.append(crashed(row))
+                else:
+                    results += await self._worker.run([row])
+        if self._worker.fatal:
+            error = self._worker.fatal
+            await self._control.fail.remote(Fatal(str(error), type(error).__name__))
+        if not results:
+            return None
+        plan = self._job.plan
+        return await asyncio.to_thread(
+            write_block, self._job.folder, results, plan.hash, plan.columns
+        )
+
+    async def _start(self, spec: EngineSpec) -> Any:
+        return await start_engine(spec, self._devices[spec.name])
+
+    async def _report(self) -> None:
+        while True:
+            stop = await self._control.report.remote(self._name, self._worker.live)
+            self._worker.stopped = self._worker.stopped or stop
+            await asyncio.sleep(_REPORT_EVERY_S)
+
+    def _redirect_output(self) -> None:
+        """Send this process's chatter, and its engines', to a log file of its own."""
+        folder = Path(self._job.logs)
+        folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(folder / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+
+
+def _share(
+    engines: Mapping[str, EngineSpec], devices: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give each engine of an actor its own devices, in the order of the recipe."""
+    at = 0
+    for name, spec in engines.items():
+        yield name, tuple(devices[at : at + spec.gpus])
+        at += spec.gpus
+
+
+@contextlib.contextmanager
+def cluster(address: str | None, cpus: int, logs: Path) -> Iterator[str]:
+    """Join the Ray cluster at `address`, or start a local one with `cpus` logical CPUs.
+
+    Yields the address that a subprocess joins by. A local cluster ends with the context.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    _quiet(logs / "ray.log")
+    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if address:
+        ray.init(address=address, **settings)
+    else:
+        ray.init(num_cpus=cpus, include_dashboard=False, **settings)
+    try:
+        yield ray.get_runtime_context().gcs_address
+    finally:
+        ray.shutdown()
+
+
+def _quiet(log: Path) -> None:
+    handler = logging.FileHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in ("ray", "ray.data", "ray.train"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+    DataContext.get_current().enable_progress_bars = False
+
+
+class RayRun:
+    """One generation in progress: blocks arrive in `poll`, until `done`."""
+
+    def __init__(self, job: Job, tasks: Sequence[Task]) -> None:
+        self._control: Any = _Control.remote()  # type: ignore[attr-defined]
+        self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
+        self._error: Fatal | None = None
+        self._thread = threading.Thread(target=self._consume, args=(job, tasks), daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether no further block will arrive."""
+        return not self._thread.is_alive() and self._arrived.empty()
+
+    def poll(self, timeout_s: float) -> list[Block]:
+        """The blocks that have arrived; waits up to `timeout_s` for the first."""
+        blocks: list[Block] = []
+        with contextlib.suppress(queue.Empty):
+            blocks.append(self._arrived.get(timeout=timeout_s))
+            while True:
+                blocks.append(self._arrived.get_nowait())
+        return blocks
+
+    def live(self) -> tuple[list[Live], Fatal | None]:
+        """The actors' counters, and why the run can't go on, if so."""
+        lives, fatal = ray.get(self._control.read.remote())
+        return lives, fatal or self._error
+
+    def stop(self) -> None:
+        """Let no new row start; what is in flight still arrives."""
+        ray.get(self._control.stop.remote())
+
+    def _consume(self, job: Job, tasks: Sequence[Task]) -> None:
+        try:
+            for batch in _dataset(job, tasks, self._control).iter_batches(
+                batch_size=None, batch_format="pyarrow", prefetch_batches=0
+            ):
+                for payload in batch["block"]:
+                    block = pickle.loads(payload.as_py()) if payload.as_py() else None  # noqa: S301
+                    if block is not None:
+                        self._arrived.put(block)
+        except (ray.exceptions.RayError, RuntimeError, OSError) as error:
+            self._error = Fatal(f"Ray ended the run: {_last_line(error)}", type(error).__name__)
+
+
+def _dataset(job: Job, tasks: Sequence[Task], control: Any) -> Any:
+    items = [{"task": pickle.dumps(task)} for task in tasks]
+    low, high = job.replicas
+    high = min(high, len(tasks))
+    in_flight = job.blocks_in_flight(len(tasks[0].ordinals))
+    pool = ActorPoolStrategy(
+        min_size=min(low, high),
+        max_size=high,
+        initial_size=high,
+        max_tasks_in_flight_per_actor=in_flight,
+        max_concurrent_calls_per_actor=in_flight,
+    )
+    environment = {"env_vars": {"OMP_NUM_THREADS": str(job.threads)}}
+    return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        _RowActor,
+        fn_constructor_args=(job, control),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=pool,
+        num_cpus=1,
+        num_gpus=job.gpus or None,
+        runtime_env=environment,
+    )
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,118 @@
+"""Training: the student that a recipe's `train:` asks for, as raygen starts it.
+
+Knows where its configuration and its folder are, and whether to go on with an earlier run;
+knows nothing of how streamtrain trains.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen import trainer
+from raygen.dataset.folder import Folder
+from raygen.document import Problem, ProblemsError, dump_text, load_document
+from raygen.recipe import Recipe
+from raygen.trainer import Trainer, TrainJob
+
+_RESULT = "result.json"
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The student of one dataset: a file of its own, or a section of the recipe."""
+
+    recipe: Recipe
+    file: Path | None
+    out: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether a run has ended here."""
+        return (self.out / _RESULT).exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run to go on with."""
+        return self.finished or (self.out / _CHECKPOINTS).exists()
+
+    def check(self) -> None:
+        """Check the configuration as streamtrain reads it. Raises ProblemsError."""
+        if self.file is not None:
+            found = trainer.check(self.file, None, None)
+            problems = [
+                Problem(str(self.file), 1, 1, f"{'.'.join(map(str, at))}: {said}")
+                for at, said in found
+            ]
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                found = trainer.check(self._written(Path(folder)), None, self.recipe.base)
+            document = self.recipe.document
+            problems = [document.problem(("train", *at), said) for at, said in found]
+        if problems:
+            raise ProblemsError(problems)
+
+    def start(self, data: str, logs: Path, address: str | None) -> Trainer:
+        """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`."""
+        profile = self.recipe.profile
+        workers = profile.workers if profile else None
+        return Trainer(
+            TrainJob(
+                config=self.file or self._written(logs),
+                data=data,
+                out=self.out,
+                log=logs / "trainer.log",
+                base=None if self.file else self.recipe.base,
+                overrides=(f"workers={workers}",) if workers else (),
+                resume=self.begun,
+                env={"RAY_ADDRESS": address} if address else {},
+            )
+        )
+
+    def discard(self) -> None:
+        """Delete what an earlier run left."""
+        if self.begun:
+            shutil.rmtree(self.out)
+
+    def workers(self) -> int:
+        """How many train workers will run, for a local cluster's size."""
+        profile = self.recipe.profile
+        configured = _configured(self.recipe, self.file).get("workers")
+        from_profile = profile.workers if profile else None
+        return from_profile or (configured if isinstance(configured, int) else 1)
+
+    def _written(self, folder: Path) -> Path:
+        path = folder / "student.yaml"
+        path.write_text(dump_text(self.recipe.train), "utf-8")
+        return path
+
+
+def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
+    """The training that a recipe, or `--train`, asks for; None where neither does.
+
+    The student lies where its configuration says, or beside the tables; with the dataset `moved`
+    by `--out` always beside the tables.
+    """
+    if train is None and recipe.train is None:
+        return None
+    file = train or (recipe.base / recipe.train if isinstance(recipe.train, str) else None)
+    base = file.parent if file else recipe.base
+    output = _configured(recipe, file).get("output")
+    if isinstance(output, str) and not moved:
+        out = base / output
+    elif folder.local is not None:
+        out = folder.local / "student"
+    else:
+        out = Path("runs") / recipe.name
+    return Training(recipe, file, out)
+
+
+def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
+    """The student's configuration as written, not yet checked."""
+    data = load_document(file).data if file else recipe.train
+    return data if isinstance(data, Mapping) else {}

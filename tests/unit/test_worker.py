@@ -1,0 +1,122 @@
+"""Worker: admission, stop, and what it does when an engine dies."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from raygen.engines.base import Engine, EngineSetupError, EngineSpec
+from raygen.engines.fake import FakeEngine
+from raygen.worker import CRASH, Worker
+from tests.unit.plans import fake_spec, node, plan
+
+ASK = {"prompt": "{{ question }}", "into": "text"}
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+def rows(count: int, poison: tuple[int, ...] = ()) -> Rows:
+    return [
+        (f"k{i}", {"question": f"{'poison' if i in poison else 'fine'} {i}"}) for i in range(count)
+    ]
+
+
+class Starts:
+    """Starts fake engines and remembers how many."""
+
+    def __init__(self) -> None:
+        self.engines: list[FakeEngine] = []
+
+    async def __call__(self, spec: EngineSpec) -> Engine:
+        self.engines.append(FakeEngine(spec))
+        return self.engines[-1]
+
+
+def worker(*answers: Any, concurrency: int = 8, latency: float = 0.0) -> tuple[Worker, Starts]:
+    starts = Starts()
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec(*answers, latency=latency))
+    return Worker(of, starts, concurrency), starts
+
+
+POISON = {"match": "poison", "reply": {"error": "dead"}}
+FINE = {"match": "fine", "reply": "yes"}
+
+
+async def test_every_row_gets_its_result_in_order() -> None:
+    work, starts = worker(FINE)
+    results = await work.run(rows(20))
+    assert [r.key for r in results] == [f"k{i}" for i in range(20)]
+    assert {r.status for r in results} == {"kept"}
+    assert len(starts.engines) == 1
+    assert work.live.statuses["kept"] == 20
+    assert work.live.nodes["ask"] == [20, 20, 0, 20]
+
+
+async def test_no_more_rows_run_at_once_than_admitted() -> None:
+    work, _ = worker(FINE, concurrency=3, latency=0.01)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, work.live.running)
+            await asyncio.sleep(0.001)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(work.run(rows(10)), work.run(rows(10)))
+    watcher.cancel()
+    assert most == 3
+
+
+@pytest.mark.parametrize("poison", [(0,), (7,), (19,), (3, 4), (0, 10, 19), tuple(range(20))])
+async def test_poison_rows_are_found_and_the_others_kept(poison: tuple[int, ...]) -> None:
+    work, starts = worker(POISON, FINE)
+    results = await work.run(rows(20, poison))
+    statuses = {r.key: r.status for r in results}
+    assert statuses == {f"k{i}": "failed" if i in poison else "kept" for i in range(20)}
+    assert all(r.rejects[0].reason == CRASH for r in results if r.status == "failed")
+    assert len(starts.engines) == work.live.restarts + 1
+
+
+async def test_an_engine_that_dies_once_costs_no_row() -> None:
+    class DiesOnce(Starts):
+        """Its first engine is dead from the start."""
+
+        async def __call__(self, spec: EngineSpec) -> Engine:
+            engine = await super().__call__(spec)
+            if len(self.engines) == 1:
+                self.engines[0]._dead = True
+            return engine
+
+    starts = DiesOnce()
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec(FINE))
+    work = Worker(of, starts, 8)
+    results = await work.run(rows(12))
+    assert [r.status for r in results] == ["kept"] * 12
+    assert work.live.restarts == 1
+
+
+async def test_after_a_stop_the_rest_is_left_pending() -> None:
+    work, _ = worker(FINE, concurrency=2, latency=0.02)
+    running = asyncio.create_task(work.run(rows(50)))
+    await asyncio.sleep(0.03)
+    work.stopped = True
+    results = await running
+    assert 0 < len(results) < 50
+    assert work.fatal is None
+
+
+async def test_an_engine_that_is_away_ends_the_run_without_failing_rows() -> None:
+    work, _ = worker({"match": "k?", "reply": {"error": "unavailable"}})
+    assert await work.run(rows(5)) == []
+    assert "scripted to be away" in str(work.fatal)
+
+
+async def test_an_engine_that_cant_start_ends_the_run() -> None:
+    async def refuse(spec: EngineSpec) -> Engine:
+        raise EngineSetupError("no such model")
+
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec(FINE))
+    work = Worker(of, refuse, 4)
+    assert await work.run(rows(3)) == []
+    assert str(work.fatal) == "no such model"
+    assert await work.run(rows(3)) == []
