@@ -41,7 +41,7 @@ class Snapshot:
 
     `source`, `kept`, `dropped`, `failed` and `pending` count source rows of the whole dataset, so
     kept + dropped + failed + pending = source; `running` are those of the pending that have
-    started. The other counts and `seconds` are this run's alone.
+    started. `examples` counts the whole dataset's; nodes, tokens and `seconds` are this run's.
     """
 
     phase: str = "starting"
@@ -66,7 +66,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Speeds over the last minute; `eta_s` is None while nothing has been finished."""
+    """Speeds over the last minute at most; `eta_s` is None while no row has been finished."""
 
     rows_per_second: float = 0.0
     tokens_per_second: float = 0.0
@@ -74,13 +74,17 @@ class Rates:
 
 
 class Speedometer:
-    """Turns snapshots into rates over a sliding minute."""
+    """Turns snapshots into rates over a sliding minute of one phase."""
 
     def __init__(self) -> None:
+        self._phase = ""
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def rates(self, now: Snapshot) -> Rates:
-        """The rates with this snapshot as the newest."""
+        """The rates with this snapshot as the newest; a new phase starts anew."""
+        if now.phase != self._phase:
+            self._phase = now.phase
+            self._seen.clear()
         if not self._seen or now.seconds - self._seen[-1][0] >= 0.5:
             self._seen.append((now.seconds, now.done, now.output_tokens))
         while len(self._seen) > 2 and now.seconds - self._seen[1][0] >= _WINDOW_S:

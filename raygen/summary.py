@@ -164,7 +164,7 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     preview = (f"raygen preview {reference} -n 3", "prompts and completions of three rows")
     read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
     examples = (f"python -c {shlex.quote(read)}", "the examples as a table")
-    if summary.pending or summary.outcome not in ("done", "stopped"):
+    if summary.outcome != "done":
         return [
             (f"raygen apply {reference}", "goes on with the rows that are left"),
             status,

@@ -73,6 +73,14 @@ def test_rows_of_an_earlier_run_do_not_count_into_the_rate() -> None:
     assert speed.rates(Snapshot(kept=1001, pending=9, seconds=10.0)).eta_s == 90.0
 
 
+def test_time_spent_on_starting_engines_does_not_slow_the_estimate() -> None:
+    speed = Speedometer()
+    for second in range(50):
+        speed.rates(Snapshot("starting engines", pending=10, seconds=float(second)))
+    speed.rates(Snapshot("generating", pending=10, seconds=50.0))
+    assert speed.rates(Snapshot("generating", kept=2, pending=8, seconds=60.0)).eta_s == 40.0
+
+
 def test_the_table_shows_every_figure_within_80_columns() -> None:
     target = console()
     target.print(render(SNAPSHOT, Rates(0.5, 118.2, 70.0), TRAINER))
@@ -113,7 +121,8 @@ def test_plain_lines_come_at_changes_of_phase_and_every_few_seconds() -> None:
     assert text_of(target).splitlines() == [
         "log: logs/run.log",
         f"[0 s] starting engines | {rows} | 0 output tokens/s",
-        f"[1 s] generating | {rows} | 10 output tokens/s",
+        f"[1 s] generating | {rows} | 0 output tokens/s",
+        f"[6 s] generating | {rows} | 10 output tokens/s",
         "a [note]",
     ]
 

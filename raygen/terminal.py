@@ -1,0 +1,136 @@
+"""The terminal: errors as one message and an exit code, questions, progress, and quiet engines.
+
+What the commands share. Knows nothing of any one command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from raygen.engines.base import EngineError, EngineSetupError
+from raygen.errors import UserError
+from raygen.figures import plural
+from raygen.metrics import TrainerState
+from raygen.ops.registry import OpError
+from raygen.problem import ProblemsError
+from raygen.progress import Snapshot, make_progress
+
+_DEBUG = "raygen.debug"
+
+
+def _keep_debug(context: click.Context, option: click.Parameter, value: bool) -> None:
+    context.meta[_DEBUG] = value
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_keep_debug,
+    help="Show the traceback of an error.",
+)
+
+
+def debugging() -> bool:
+    """Whether the running command was given --debug."""
+    return bool(click.get_current_context().meta.get(_DEBUG))
+
+
+class Command(click.Command):
+    """A command that ends with one message and an exit code whatever goes wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. With --debug every error leaves with its traceback."""
+        if debugging():
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a traceback helps no user
+            message, code = explain(error)
+            click.echo(message, err=True)
+            ctx.exit(code)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What to tell the user about an error, and the exit code."""
+    if isinstance(error, ProblemsError):
+        return f"{error}\n{plural(len(error.problems), 'problem')}; nothing was started", 2
+    if isinstance(error, UserError):
+        return f"Error: {error}", error.exit_code
+    if isinstance(error, OpError | EngineSetupError):
+        return f"Error: {error}", 2
+    if isinstance(error, EngineError):
+        return f"Error: {error}", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"Error: {where}{error.strerror or error}", 1
+    kind = type(error).__name__
+    return f"Error: unexpected {kind}: {error}\nRun it again with --debug for the traceback.", 1
+
+
+class TerminalUI:
+    """Whoever sits at the terminal: shown the progress of a run, and asked.
+
+    Everything goes to the standard error, so that the standard output carries the answer alone.
+    """
+
+    def __init__(self, yes: bool) -> None:
+        self._yes = yes
+        self._progress = make_progress(Console(stderr=True))
+        self._stack = contextlib.ExitStack()
+        self._started = False
+
+    def __enter__(self) -> TerminalUI:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def confirm(self, question: str) -> bool:
+        """The user's answer; yes to all with `--yes`. Raises UserError where nobody can answer."""
+        if self._yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UserError(f"{question} Nobody can answer here; --yes stands for yes")
+        return click.confirm(question, err=True)
+
+    def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
+        """Show a new moment."""
+        if not self._started:
+            self._stack.enter_context(self._progress)
+            self._started = True
+        self._progress.update(snapshot, trainer)
+
+    def note(self, message: str) -> None:
+        """Show a line that stays."""
+        self._progress.note(message)
+
+
+@contextlib.contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Sends what this process and its children write to a file, while the context lasts."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for target, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, target)
+            os.close(old)

@@ -1,0 +1,128 @@
+"""The preview: rows through a graph on the fake engine, and how they read in 80 columns."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from raygen.sources import scan_columns
+from rich.console import Console
+
+from raygen.engines.base import EngineUnavailableError
+from raygen.plan import Plan, make_plan
+from raygen.preview import first_rows, render, run_rows, shorten, to_json
+from raygen.recipe import Recipe, load_recipe
+
+RECIPE = """
+recipe: small
+version: 1
+source: {path: q.jsonl}
+task: multiple_choice
+engines:
+  teacher: {model: scripted, backend: fake, args: {answers: ANSWERS}}
+graph:
+  rationales: {op: sample_rationales, from: source, engine: teacher, n: 3, chat: CHAT}
+  correct: {op: filter, from: rationales, where: predicted == answer, reason: wrong_answer}
+output: {from: correct, path: out}
+"""
+GOOD = "It falls in flakes when it is cold. So the answer is: (b)"
+BAD = "It is dry and yellow. So the answer is: (a)"
+SILENT = "I could not say"
+
+
+def plan_in(
+    folder: Path, answers: list[Any], rows: int = 2, chat: bool = False
+) -> tuple[Recipe, Plan]:
+    question = {"choices": ["sand", "snow"], "answer": "snow"}
+    lines = [json.dumps({"question": f"What falls {i}?", **question}) for i in range(rows)]
+    (folder / "q.jsonl").write_text("\n".join(lines) + "\n")
+    text = RECIPE.replace("ANSWERS", json.dumps(answers)).replace("CHAT", str(chat).lower())
+    (folder / "recipe.yaml").write_text(text)
+    recipe = load_recipe(folder / "recipe.yaml")
+    return recipe, make_plan(recipe, scan_columns(recipe.source, recipe.base))
+
+
+def text_of(plan: Plan, rows: Any, full: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(render(plan, rows, full))
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+async def test_a_row_shows_prompt_completions_and_fate_within_80_columns(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD, BAD, SILENT])
+    rows = await run_rows(plan, first_rows(recipe, plan, 1))
+    text = text_of(plan, rows)
+    assert max(map(len, text.splitlines())) == 80
+    for piece in (
+        "row 1 of 1: kept",
+        "question  What falls 0?",
+        "          B. snow  (gold)",
+        "rationales  teacher: 3 completions,",
+        "│ prompt                                │ completions                          │",
+        "answer is: (b)",
+        "kept     correct",
+        "rationale: It falls in flakes when it is cold.",
+        "dropped  rationales: no_answer",
+        "dropped  correct: wrong_answer",
+        "1 row: 1 kept, 0 dropped, 0 failed; 1 example,",
+    ):
+        assert piece in text
+    assert sum(1 for line in text.splitlines() if line.startswith(("kept", "dropped"))) == 3
+
+
+async def test_equal_rejects_are_counted_and_a_dropped_row_is_called_so(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [BAD])
+    text = text_of(plan, await run_rows(plan, first_rows(recipe, plan, 9)))
+    assert "row 2 of 2: dropped" in text
+    assert "dropped  correct: wrong_answer (3 times)" in text
+    assert "2 rows: 0 kept, 2 dropped, 0 failed; 0 examples" in text
+
+
+async def test_a_chat_prompt_reads_as_turns(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD], chat=True)
+    rows = await run_rows(plan, first_rows(recipe, plan, 1))
+    assert "│ user:" in text_of(plan, rows)
+    assert to_json(rows)[0]["calls"][0]["prompt"][0]["role"] == "user"
+
+
+async def test_long_texts_are_shortened_unless_full(tmp_path: Path) -> None:
+    long = "start " + "snowflakes " * 90 + "end. So the answer is: (b)"
+    recipe, plan = plan_in(tmp_path, [long], rows=1)
+    rows = await run_rows(plan, first_rows(recipe, plan, 1))
+    assert "--full" in text_of(plan, rows)
+    assert "--full" not in text_of(plan, rows, full=True)
+    assert text_of(plan, rows, full=True).count("snowflakes") > 90
+
+
+async def test_json_has_every_part(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD, BAD], rows=1)
+    (row,) = json.loads(json.dumps(to_json(await run_rows(plan, first_rows(recipe, plan, 1)))))
+    assert row["data"]["answer"] == 1
+    assert row["status"] == "kept"
+    assert len(row["calls"][0]["completions"]) == 3
+    assert {example["predicted"] for example in row["examples"]} == {1}
+    assert row["rejects"][0]["reason"] == "wrong_answer"
+
+
+async def test_a_lost_engine_is_an_error(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [{"match": ".", "reply": {"error": "unavailable"}}])
+    with pytest.raises(EngineUnavailableError):
+        await run_rows(plan, first_rows(recipe, plan, 1))
+
+
+@given(st.text(max_size=2000), st.integers(10, 700))
+def test_a_short_text_stays_and_a_long_one_keeps_its_ends(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    if len(text) <= limit:
+        assert short == text
+    else:
+        assert "characters more; --full shows them" in short
+        assert len(short) <= limit + 60
+        assert short.startswith(text[: limit // 2].rstrip())
+        assert short.endswith(text[-(limit // 2) :].lstrip())
