@@ -16,6 +16,8 @@ import click
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.config import override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
+from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
+from streamtrain.metrics import describe
 
 
 class _Commands(click.Group):
@@ -64,23 +66,28 @@ def fit(config: Path, **options: Any) -> None:
         return
     if not options["data"]:
         raise click.UsageError("--data is missing: the folder of the dataset")
-    from streamtrain.job import JobOptions, make_job, refuse_used_output
-
     document = _document(config, options)
     chosen = JobOptions(options["data"], options["out"], options["follow"], options["resume"])
     job = make_job(document, parse_config(document), base, chosen)
     refuse_used_output(job)
     from streamtrain.run_ray import run
 
-    result = run(job, options["address"], quiet=options["as_json"])
-    if options["as_json"]:
+    as_json = options["as_json"]
+    result = run(job, options["address"], (lambda event: None) if as_json else _show)
+    if as_json:
         click.echo(json.dumps(result))
+    else:
+        click.echo(f"student: {result['checkpoint']}\nresult:  {job.out / RESULT}")
+
+
+def _show(event: dict[str, Any]) -> None:
+    line = describe(event)
+    if line is not None:
+        click.echo(line)
 
 
 def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
     """Shows all problems of a student's file; leaves with code 2 where there are any."""
-    from streamtrain.job import find_problems
-
     problems: list[Problem] = []
     document: Document | None = None
     try:
@@ -107,3 +114,7 @@ def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
 
 def _document(config: Path, options: dict[str, Any]) -> Document:
     return override(read_document(config, options["section"]), options["settings"])
+
+
+if __name__ == "__main__":
+    main()

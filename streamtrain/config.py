@@ -192,6 +192,8 @@ class StudentConfig(_Section):
     stream: Stream = Stream()
     evaluate: Evaluate = Evaluate()
     workers: _Positive = 1
+    checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
+    """Seconds from one checkpoint to the next; 0 saves after every step."""
     output: str | None = None
 
     @field_validator("kind")
@@ -200,6 +202,14 @@ class StudentConfig(_Section):
         for later in ("seq2seq", "classifier"):
             _available(value, later, "use causal")
         return value
+
+    @model_validator(mode="after")
+    def _targets_carry_loss(self) -> StudentConfig:
+        if self.data.rationale == "none" and self.objective.weights.label == 0:
+            raise ValueError(
+                "data.rationale is none and objective.weights.label is 0, so nothing is learned"
+            )
+        return self
 
     @property
     def epochs(self) -> int | None:

@@ -16,8 +16,13 @@ from streamtrain.questions import read_questions
 
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 FINAL = "final"
+STUDENT = "student.json"
+STOP = "stop"
+RAY = "ray"
+"""Names in the output folder; STUDENT lies in FINAL, STOP is there while a run is asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ Knows nothing of torch, Ray, tokens or where the rows are kept.
 from __future__ import annotations
 
 import random
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -145,6 +146,7 @@ class ShardStream:
         order: Order,
         cursor: Cursor | None = None,
         keep: Callable[[Row], bool] = lambda row: True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Rows that `keep` refuses are no part of the stream; it may raise to refuse the run."""
         self.order = order
@@ -152,6 +154,8 @@ class ShardStream:
         self.ended = False
         self._feed = feed
         self._keep = keep
+        self._clock = clock
+        self._started = clock()
         self._rows = _Rows()
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
@@ -172,8 +176,9 @@ class ShardStream:
             self._read(self._feed.read(commit))
         # The state was read first, so an end in it means that every commit was seen.
         self.ended = state.ended
-        silence = state.heartbeat_age_s
-        if not self.ended and silence is not None and silence > HEARTBEAT_LIMIT_S:
+        # A heartbeat from before this stream began is an earlier run's: the new one may yet start.
+        silence = min(state.heartbeat_age_s or 0.0, self._clock() - self._started)
+        if not self.ended and silence > HEARTBEAT_LIMIT_S:
             raise StreamLostError(
                 f"the generator gave no sign of life for {silence:.0f} s and the dataset has no "
                 "end; run `raygen apply` again, then this command with --resume"
@@ -251,7 +256,9 @@ class ShardStream:
         return len(self) if self.ended else at.fresh
 
     def _replay_left(self) -> bool:
-        return self.order.epochs is None or self.cursor.used < self._budget()
+        if self.order.epochs is None:
+            return len(self) > 0
+        return self.cursor.used < self._budget()
 
     def _budget(self) -> int:
         return (self.order.epochs or 0) * len(self)

@@ -1,0 +1,171 @@
+"""Examples as tokens, and tokens as padded or packed tensors with a loss weight on each token.
+
+Prompt tokens weigh nothing. A packed row holds several sequences whose attention stays inside
+their own borders (block-diagonal) and whose positions start anew, on any attention kernel that
+takes a 4-dimensional mask. Knows nothing of models, losses or ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from streamtrain.text import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One sequence: token ids, each token's weight in the loss, and whether it was cut."""
+
+    ids: tuple[int, ...]
+    weights: tuple[float, ...]
+    cut: bool = False
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights of its tokens."""
+        return sum(self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tensors of one forward pass over R rows of T places.
+
+    `ids`, `positions` and `weights` are (R, T). `mask` is (R, T), 1 where a token is, or for
+    packed rows a boolean (R, 1, T, T), true where a token may look.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    weights: torch.Tensor
+    mask: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        parts = (self.ids, self.positions, self.weights, self.mask)
+        return Batch(*(part.to(device) for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Longest input and longest target in tokens; a longer one is cut and counted."""
+
+    max_input: int
+    max_target: int
+
+
+class Encoder:
+    """Turns examples into tokens with one tokenizer.
+
+    Every span is tokenized by itself, so that an input has the same tokens whatever follows it.
+    """
+
+    def __init__(self, tokenizer: Any, limits: Limits, weights: Mapping[str, float]) -> None:
+        """`weights` says what a token of each kind of span weighs."""
+        self._tokenizer = tokenizer
+        self._limits = limits
+        self._weights = weights
+
+    @property
+    def max_target(self) -> int:
+        """The longest target in tokens."""
+        return self._limits.max_target
+
+    def prompt(self, text: str) -> tuple[list[int], bool]:
+        """An input's ids, and whether it was cut; a long one loses its beginning."""
+        ids = self._tokenizer(text)["input_ids"]
+        longest = self._limits.max_input
+        return ids[-longest:], len(ids) > longest
+
+    def continuation(self, text: str) -> list[int]:
+        """The ids of a text that follows an input."""
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def example(self, example: Example) -> Encoded:
+        """Input, spans and end of sequence; a long target loses its end.
+
+        The end of sequence weighs as much as the span before it.
+        """
+        prompt, cut = self.prompt(example.prompt)
+        ids: list[int] = []
+        weights: list[float] = []
+        for span in example.target:
+            tokens = self.continuation(span.text)
+            ids += tokens
+            weights += [self._weights[span.kind] * example.weight] * len(tokens)
+        ids.append(self._tokenizer.eos_token_id)
+        weights.append(weights[-1])
+        longest = self._limits.max_target
+        return Encoded(
+            (*prompt, *ids[:longest]),
+            (*[0.0] * len(prompt), *weights[:longest]),
+            cut or len(ids) > longest,
+        )
+
+
+def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:
+    """Micro-batches of rows, each row a list of sequences, of about `capacity` places at most.
+
+    Sequences of similar length share a micro-batch, so that little is padded; packed, one row
+    takes them all and nothing is padded. A sequence longer than `capacity` stands alone.
+    """
+    ordered = sorted(sequences, key=lambda sequence: len(sequence.ids), reverse=True)
+    while ordered:
+        if pack:
+            group = _fill(ordered, capacity)
+            yield [group]
+        else:
+            count = max(1, capacity // len(ordered[0].ids))
+            group, ordered = ordered[:count], ordered[count:]
+            yield [[sequence] for sequence in group]
+
+
+def collate(rows: Sequence[Sequence[Encoded]], pad: int) -> Batch:
+    """Tensors of rows of one or more sequences each, padded on the right with the id `pad`."""
+    width = max(sum(len(sequence.ids) for sequence in row) for row in rows)
+    ids = torch.full((len(rows), width), pad)
+    weights = torch.zeros(len(rows), width)
+    positions = torch.zeros(len(rows), width, dtype=torch.long)
+    owner = torch.full((len(rows), width), -1)
+    for at, row in enumerate(rows):
+        start = 0
+        for number, sequence in enumerate(row):
+            end = start + len(sequence.ids)
+            ids[at, start:end] = torch.tensor(sequence.ids)
+            weights[at, start:end] = torch.tensor(sequence.weights)
+            positions[at, start:end] = torch.arange(end - start)
+            owner[at, start:end] = number
+            start = end
+    if all(len(row) == 1 for row in rows):
+        return Batch(ids, positions, weights, (owner >= 0).long())
+    return Batch(ids, positions, weights, block_mask(owner))
+
+
+def block_mask(owner: torch.Tensor) -> torch.Tensor:
+    """The boolean mask (R, 1, T, T) of causal attention among places with the same owner (R, T).
+
+    Padding, owned by -1, looks at itself alone, so that no softmax is empty.
+    """
+    width = owner.shape[1]
+    same = owner[:, :, None] == owner[:, None, :]
+    causal = torch.ones(width, width, dtype=torch.bool).tril()
+    own = torch.eye(width, dtype=torch.bool)
+    allowed = (same & causal & (owner >= 0)[:, :, None]) | own
+    return allowed[:, None]
+
+
+def _fill(ordered: list[Encoded], capacity: int) -> list[Encoded]:
+    """Takes from `ordered` (longest first) what fits into one row, at least one sequence."""
+    taken = [ordered.pop(0)]
+    room = capacity - len(taken[0].ids)
+    at = 0
+    while at < len(ordered):
+        if len(ordered[at].ids) <= room:
+            room -= len(ordered[at].ids)
+            taken.append(ordered.pop(at))
+        else:
+            at += 1
+    return taken

@@ -1,0 +1,128 @@
+"""A run on disk: the trained weights, optimizer and progress, saved so that a kill loses no more
+than the steps since the last one.
+
+A checkpoint is a folder that is written under a temporary name and renamed, then named by the file
+`latest`. Knows nothing of the training loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamtrain.errors import InputError
+from streamtrain.stream import Cursor
+from streamtrain.student import Student
+
+FORMAT_VERSION = 1
+KEPT = 2
+
+_WEIGHTS = "trained.safetensors"
+_OPTIMIZER = "optimizer.pt"
+_PROGRESS = "progress.json"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: what a resume needs besides weights and optimizer.
+
+    `total` and `total_known_at` are the schedule's; `seconds` and `wait_s` add up over restarts;
+    `settings` are the configuration that the order of batches hangs on.
+    """
+
+    settings: Mapping[str, Any]
+    cursor: Cursor = field(default_factory=Cursor)
+    step: int = 0
+    rows: int = 0
+    tokens: int = 0
+    cut: int = 0
+    seconds: float = 0.0
+    wait_s: float = 0.0
+    total: int | None = None
+    total_known_at: int = 0
+    first_step_time: float | None = None
+    ended_at_first_step: bool | None = None
+    before: Mapping[str, Any] | None = None
+
+
+def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: Progress) -> Path:
+    """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
+
+    Raises OSError; the earlier checkpoints stay usable.
+    """
+    from safetensors.torch import save_file
+
+    target = folder / f"step-{at.step:08d}"
+    temporary = folder / f".{target.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    weights = {name: p.detach().cpu().contiguous() for name, p in student.trainable()}
+    save_file(weights, temporary / _WEIGHTS)
+    torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
+    (temporary / _PROGRESS).write_text(json.dumps(_to_json(at), indent=1), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+    _write_latest(folder, target.name)
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest whole checkpoint in `folder`, None where there is none."""
+    pointer = folder / "latest"
+    if not pointer.exists():
+        return None
+    return folder / pointer.read_text(encoding="utf-8").strip()
+
+
+def load_progress(checkpoint: Path) -> Progress:
+    """The progress of a checkpoint. Raises InputError where this version can't read it."""
+    data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
+    if data.pop("version", None) != FORMAT_VERSION:
+        raise InputError(
+            f"{checkpoint} was written by another version of streamtrain; start a new run"
+        )
+    return Progress(**{**data, "cursor": Cursor.from_json(data["cursor"])})
+
+
+def load_weights(
+    checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Put a checkpoint's weights, and its optimizer's state, back in place.
+
+    Raises InputError where the student is another one than the checkpoint's.
+    """
+    from safetensors.torch import load_file
+
+    weights = load_file(checkpoint / _WEIGHTS)
+    parameters = dict(student.trainable())
+    if weights.keys() != parameters.keys():
+        raise InputError(f"{checkpoint} belongs to another student; start a new run")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+    if optimizer is not None:
+        state = torch.load(checkpoint / _OPTIMIZER, map_location=student.device, weights_only=True)
+        optimizer.load_state_dict(state)
+
+
+def _write_latest(folder: Path, name: str) -> None:
+    temporary = folder / ".latest.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(name + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / "latest")
+
+
+def _to_json(at: Progress) -> dict[str, Any]:
+    data = {name: getattr(at, name) for name in Progress.__dataclass_fields__}
+    return {"version": FORMAT_VERSION, **data, "cursor": at.cursor.to_json()}

@@ -1,0 +1,57 @@
+"""A raygen dataset as a feed of a ShardStream: followed while it grows, or as it stands.
+
+The only module that opens a dataset. Knows nothing of batches or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from raygen.dataset.folder import Folder
+from raygen.dataset.follow import Commit, Follower, StreamState
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import DatasetError
+from streamtrain.errors import InputError, StreamLostError
+
+
+class DatasetFeed:
+    """The commits of a dataset. With `follow` it needn't exist yet and ends when its generator
+    does; without, what it holds now counts as all."""
+
+    def __init__(self, data: str, follow: bool) -> None:
+        """Raises InputError where there must be a dataset and is none."""
+        folder = Folder.at(data)
+        self._follow = follow
+        self._follower = Follower(folder)
+        if not follow:
+            try:
+                Dataset.open(folder)
+            except DatasetError as error:
+                raise InputError(str(error)) from error
+
+    def poll(self) -> Sequence[Commit]:
+        """The commits since the last call. Raises StreamLostError, as the others do."""
+        with _readable():
+            return self._follower.poll()
+
+    def read(self, commit: Commit) -> Any:
+        """The rows of a commit as a pyarrow.Table."""
+        with _readable():
+            return self._follower.read(commit)
+
+    def state(self) -> StreamState:
+        """Where the generator stands."""
+        with _readable():
+            state = self._follower.state()
+        return state if self._follow else replace(state, ended=True)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except DatasetError as error:
+        raise StreamLostError(str(error)) from error

@@ -1,0 +1,111 @@
+"""The course of a run as events: one JSON object per line, and the numbers for TensorBoard.
+
+Events are start, eval, first_step, step, checkpoint, end and error; `raygen apply` reads them while
+they are written. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+class Metrics:
+    """Appends events to a file, each flushed as a whole line. Close it in the end."""
+
+    def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines = path.open("a", encoding="utf-8")
+        self._board = _board(tensorboard)
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Write an event with the present Unix time; numbers that aren't finite become null."""
+        record = {"event": name, "time": time.time(), **fields}
+        record = {key: _finite(value) for key, value in record.items()}
+        self._lines.write(json.dumps(record) + "\n")
+        self._lines.flush()
+        if self._board is not None and "step" in fields:
+            for key, value in fields.items():
+                if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+                    prefix = f"{name}_{fields['when']}" if "when" in fields else name
+                    self._board.add_scalar(f"{prefix}/{key}", value, fields["step"])
+
+    def close(self) -> None:
+        """Flush and close both logs."""
+        self._lines.close()
+        if self._board is not None:
+            self._board.close()
+
+
+class EventTail:
+    """Reads a file of events while it grows; what it held before is no part."""
+
+    def __init__(self, path: Path) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self._path = path
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """The events since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        new = [json.loads(line) for line in whole.splitlines()]
+        self.seen += new
+        return new
+
+
+def append_event(path: Path, name: str, **fields: Any) -> None:
+    """Write one event to a file that nothing else writes to at the time."""
+    metrics = Metrics(path)
+    metrics.event(name, **fields)
+    metrics.close()
+
+
+def describe(event: dict[str, Any]) -> str | None:
+    """A line for people about an event, None where it isn't worth one."""
+    step = event.get("step")
+    match event["event"]:
+        case "start":
+            return f"student {event['student']} ({event['model']}), {event['workers']} worker(s)"
+        case "eval":
+            share = f"{event['accuracy']:.1%} ({event['correct']}/{event['total']})"
+            unparsed = f", {event['unparsed']} unparsed" if event["unparsed"] else ""
+            return (
+                f"accuracy {event['when']} training: {share}, 95 % interval "
+                f"{event['low']:.1%} to {event['high']:.1%}{unparsed}"
+            )
+        case "first_step":
+            ended = event["generation_ended"]
+            when = "after the generator ended" if ended else "while the generator still runs"
+            clock = time.strftime("%X", time.localtime(event["time"]))
+            return f"first optimizer step at {clock}, {when}"
+        case "step":
+            of = f"/{event['total_steps']}" if event["total_steps"] else ""
+            return (
+                f"step {step}{of}  loss {event['loss']:.3f}  lr {event['lr']:.1e}  "
+                f"{event['tokens_per_second']:.0f} tokens/s  waited {event['wait_s']:.0f} s"
+            )
+        case "checkpoint":
+            return f"saved {event['path']}"
+    return None
+
+
+def _board(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,184 @@
+"""A run on Ray Train: joins a cluster or starts one, runs the loop on every worker, watches it.
+
+The only Ray in this package. A run name is never used twice, because Ray would silently continue
+it; resuming is the business of the run's own checkpoints. Knows nothing of how training works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+import ray.train
+import ray.train.torch
+
+from streamtrain.errors import InputError, StreamtrainError
+from streamtrain.job import METRICS, RAY, RESULT, STOP, Job
+from streamtrain.metrics import EventTail, append_event
+
+_WATCH_S = 0.2
+
+
+class StoppedError(StreamtrainError):
+    """The user stopped the run; a checkpoint is there to go on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    workers: int
+    use_gpu: bool
+
+
+def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Run a job to its end and return its result; `show` gets every event as it happens.
+
+    SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Raises StoppedError
+    then, InputError for what the user can mend, StreamtrainError for what else ended it.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    (job.out / STOP).unlink(missing_ok=True)
+    if not job.resume:
+        (job.out / METRICS).unlink(missing_ok=True)
+    events = EventTail(job.out / METRICS)
+    with _stop_by_signal(job.out / STOP), _cluster(job, address):
+        failure = _fit(job, events, show)
+    errors = [event for event in events.seen if event["event"] == "error"]
+    if failure is not None:
+        if not errors:
+            append_event(job.out / METRICS, "error", message=failure)
+            raise StreamtrainError(failure)
+        kind = InputError if errors[-1].get("user") else StreamtrainError
+        raise kind(errors[-1]["message"])
+    if events.seen and events.seen[-1].get("reason") == "stopped":
+        step = events.seen[-1]["step"]
+        raise StoppedError(f"stopped at step {step}; go on with --resume ({job.out})")
+    result: dict[str, Any] = json.loads((job.out / RESULT).read_text(encoding="utf-8"))
+    return result
+
+
+def _fit(job: Job, events: EventTail, show: Callable[[dict[str, Any]], None]) -> str | None:
+    """Runs Ray Train beside the main thread, which keeps the signals; why it failed, or None."""
+    failures: list[str] = []
+
+    def fit() -> None:
+        resources = _resources(job)
+        trainer = ray.train.torch.TorchTrainer(
+            _work,
+            train_loop_config={"job": job},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=resources.workers, use_gpu=resources.use_gpu
+            ),
+            run_config=ray.train.RunConfig(
+                name=f"{job.config.student}-{uuid.uuid4().hex[:12]}",
+                storage_path=str(job.out / RAY),
+            ),
+        )
+        try:
+            trainer.fit()
+        except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+            failures.append(_message(error))
+
+    thread = threading.Thread(target=fit, name="ray-train", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_WATCH_S)
+        for event in events.read():
+            show(event)
+    return failures[0] if failures else None
+
+
+def _work(config: dict[str, Any]) -> None:
+    """The loop on one worker."""
+    import torch
+
+    from streamtrain.feed import DatasetFeed
+    from streamtrain.train import train
+    from streamtrain.world import Alone, ProcessGroup
+
+    job: Job = config["job"]
+    context = ray.train.get_context()
+    device = ray.train.torch.get_device()
+    # Ray gives a worker as many threads as it has logical CPUs, which is one.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
+    world = Alone() if context.get_world_size() == 1 else ProcessGroup(device)
+    try:
+        train(
+            job,
+            world,
+            lambda: DatasetFeed(job.data, job.follow),
+            (job.out / STOP).exists,
+            device,
+        )
+    except StreamtrainError as error:
+        user = isinstance(error, InputError)
+        append_event(job.out / METRICS, "error", message=str(error), user=user)
+        raise
+
+
+def _resources(job: Job) -> _Resources:
+    workers = job.config.workers
+    gpus = ray.available_resources().get("GPU", 0)
+    return _Resources(workers, gpus >= workers)
+
+
+@contextlib.contextmanager
+def _cluster(job: Job, address: str | None) -> Iterator[None]:
+    """Joins the cluster at `address`, or starts a local one just large enough."""
+    _log_to(job.out / RAY / "ray.log")
+    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    try:
+        if address:
+            ray.init(address=address, **settings)
+        else:
+            ray.init(num_cpus=job.config.workers, include_dashboard=False, **settings)
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"can't join the Ray cluster at {address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _stop_by_signal(stop: Path) -> Iterator[None]:
+    """While it lasts, the first SIGINT or SIGTERM asks the run to stop; the second ends it."""
+
+    def ask(number: int, _: Any) -> None:
+        if stop.exists():
+            raise StoppedError("stopped at once; go on from the last checkpoint with --resume")
+        stop.touch()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        stop.unlink(missing_ok=True)
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in ("ray", "ray.train"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+
+
+def _message(error: Exception) -> str:
+    """The last line of what happened, which names the exception, without the traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"training failed: {lines[-1] if lines else type(error).__name__}"

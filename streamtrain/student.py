@@ -1,0 +1,140 @@
+"""The student: a causal language model and its tokenizer, with all parameters or a LoRA trained.
+
+Knows nothing of data, losses or schedules. `all-linear` adapts every linear layer but the head.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raygen.engines.base import EngineSetupError
+from raygen.engines.bundled import model_path
+from streamtrain.batch import Batch
+from streamtrain.config import Tune
+from streamtrain.errors import InputError
+
+PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
+"""Model types for which packed and unpacked gradients were found to be equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A loaded model; `adapter` says that only a LoRA on it is trained and saved."""
+
+    model: Any
+    tokenizer: Any
+    adapter: bool
+    device: torch.device
+
+    @property
+    def pad(self) -> int:
+        """The id that fills up short rows; masked everywhere, so any will do."""
+        return int(self.tokenizer.pad_token_id)
+
+    def trainable(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """The parameters that training changes, by name, in a stable order."""
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
+        """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
+        mask = batch.mask
+        if mask.dim() == 4:
+            # An additive mask is the one form that eager and sdpa attention both take.
+            lowest = torch.finfo(self.model.dtype).min
+            mask = torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(
+                ~mask, lowest
+            )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)):
+            output = self.model(
+                input_ids=batch.ids,
+                attention_mask=mask,
+                position_ids=batch.positions,
+                logits_to_keep=places,
+                use_cache=False,
+            )
+        logits: torch.Tensor = output.logits
+        return logits
+
+
+def load_student(
+    source: str, revision: str | None, tune: Tune | None, device: torch.device
+) -> Student:
+    """The model at a hub id, a folder or `bundled:NAME`; without `tune` as it is, to evaluate.
+
+    Raises InputError where there is no such causal model.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        folder = model_path(source)
+        tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(folder, revision=revision, dtype=torch.float32)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
+    except (OSError, ValueError, ImportError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"can't load the causal model {source!r}: {first}; expected a folder, a hub id that "
+            "can be reached (gated ones with your token), or bundled:NAME"
+        ) from error
+    _check(model, tokenizer, source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    adapter = tune is not None and tune.method == "lora"
+    if tune is not None and adapter:
+        model = _with_lora(model, tune)
+    return Student(model.to(device), tokenizer, adapter, device)
+
+
+def check_packable(student: Student) -> None:
+    """Raises InputError where packing is not known to be right for the student's architecture."""
+    kind = student.model.config.model_type
+    if kind not in PACKABLE:
+        raise InputError(
+            f"data.pack: packing is not available yet for {kind} models (known: "
+            f"{', '.join(PACKABLE)}); set pack: false"
+        )
+
+
+def save_final(student: Student, folder: Path) -> None:
+    """Write a model folder that `from_pretrained` loads; an adapter refers to its base model."""
+    student.model.save_pretrained(folder)
+    student.tokenizer.save_pretrained(folder)
+
+
+def _with_lora(model: Any, tune: Tune) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets = tune.targets if isinstance(tune.targets, str) else list(tune.targets)
+    config = LoraConfig(
+        r=tune.r,
+        lora_alpha=tune.alpha,
+        lora_dropout=tune.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise InputError(f"tune.targets: {error}") from error
+
+
+def _check(model: Any, tokenizer: Any, source: str) -> None:
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer of {source!r} has no end-of-sequence token")
+    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        raise InputError(
+            f"{source!r} is a {model.config.model_type} model, which is not available yet; "
+            f"known: {', '.join(PACKABLE)}"
+        )
+
+
+def _bfloat16(device: torch.device) -> bool:
+    return device.type == "cuda" and bool(torch.cuda.is_bf16_supported())

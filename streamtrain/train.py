@@ -1,0 +1,262 @@
+"""The training loop of one rank: wait for rows, step, record, save; evaluate before and after.
+
+Rank 0 alone reads the stream and decides (step, wait, end, stop); the others hear of it, rows
+included, so that all do the same. Knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from streamtrain import checkpoint
+from streamtrain.batch import Encoder, Limits
+from streamtrain.checkpoint import Progress
+from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.evaluate import Evaluation, evaluate
+from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
+from streamtrain.learner import Learner, Step
+from streamtrain.metrics import Metrics
+from streamtrain.outcome import write_outcome
+from streamtrain.questions import read_questions
+from streamtrain.schedule import Schedule
+from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
+from streamtrain.student import check_packable, load_student
+from streamtrain.world import World
+
+POLL_S = 0.2
+
+Reason = Literal["end", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What all ranks do next; a step has its rows, and the run's length once that is known."""
+
+    kind: Literal["step", "wait", "end", "stop"]
+    rows: tuple[Mapping[str, Any], ...] = ()
+    total: int | None = None
+
+
+def train(
+    job: Job,
+    world: World,
+    open_feed: Callable[[], Feed],
+    stopping: Callable[[], bool],
+    device: torch.device,
+) -> Reason:
+    """Run a job on this rank, to its end or until `stopping`; the results are in `job.out`.
+
+    Raises StreamtrainError, with the last checkpoint left usable.
+    """
+    metrics = _open_metrics(job, world)
+    try:
+        run = _Run(job, world, device, metrics)
+        return run.to_the_end(open_feed, stopping)
+    finally:
+        if metrics is not None:
+            metrics.close()
+
+
+def order_settings(config: StudentConfig) -> dict[str, Any]:
+    """What the order and content of batches hang on: a resume must have the same."""
+    whole = config.model_dump(mode="json", include={"model", "revision", "tune", "data", "stream"})
+    return {
+        **whole,
+        "objective": config.objective.model_dump(mode="json"),
+        "batch": config.optim.batch,
+    }
+
+
+def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
+    """The encoder of a student: its limits and the weights of its spans."""
+    weights = config.objective.weights.model_dump()
+    return Encoder(tokenizer, Limits(config.data.max_input, config.data.max_target), weights)
+
+
+class _Run:
+    """One rank's state over a run."""
+
+    def __init__(
+        self, job: Job, world: World, device: torch.device, metrics: Metrics | None
+    ) -> None:
+        self.job, self.world, self.metrics = job, world, metrics
+        self.began = time.monotonic()
+        config = job.config
+        self._event("start", workers=world.size, student=config.student, model=config.model)
+        torch.manual_seed(config.stream.seed)
+        student = load_student(job.model, config.revision, config.tune, device)
+        if config.data.pack:
+            check_packable(student)
+        self.learner = Learner(student, make_encoder(config, student.tokenizer), config, world)
+        self.at = Progress(order_settings(config))
+        found = checkpoint.latest(job.out / CHECKPOINTS) if job.resume else None
+        if found is not None:
+            self.at = checkpoint.load_progress(found)
+            _check_same(self.at.settings, order_settings(config))
+            checkpoint.load_weights(found, student, self.learner.optimizer)
+        self.seconds_before = self.at.seconds
+        optim = config.optim
+        known = self.at.total if optim.max_steps is None else optim.max_steps
+        self.schedule = Schedule(optim.schedule, optim.warmup, known, self.at.total_known_at)
+
+    def to_the_end(self, open_feed: Callable[[], Feed], stopping: Callable[[], bool]) -> Reason:
+        """Evaluate, train until the stream or its budget ends, evaluate, write the outcome."""
+        stream = self._open(open_feed) if self.world.rank == 0 else None
+        if self.at.before is None:
+            before = self._evaluate("before")
+            self.at.before = before.to_json() if before else None
+        saved = time.monotonic()
+        while (decision := self._decide(stream, stopping)).kind in ("step", "wait"):
+            if decision.kind == "step":
+                self._step(decision, stream)
+                due = time.monotonic() - saved >= self.job.config.checkpoint_s
+                if self.world.share(due):
+                    self._save()
+                    saved = time.monotonic()
+        self._save()
+        if decision.kind == "stop":
+            self._event("end", reason="stopped", step=self.at.step)
+            return "stopped"
+        after = self._evaluate("after")
+        if self.world.rank == 0:
+            self._clock()
+            path = write_outcome(self.job, self.learner.student, self.at, after)
+            self._event("checkpoint", path=str(path), step=self.at.step)
+        self._event("end", reason="end", step=self.at.step)
+        return "end"
+
+    def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
+        optim, stream = self.job.config.optim, self.job.config.stream
+        order = Order(
+            optim.batch, stream.shuffle, stream.seed, self.job.config.epochs, stream.starved
+        )
+        return ShardStream(open_feed(), order, self.at.cursor, self._keep)
+
+    def _keep(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is trained on. Raises InputError for a view that the student omits."""
+        if self.job.config.data.views is None:
+            return True
+        views = {str(view): weight for view, weight in self.job.config.data.views.items()}
+        view = str(row.get("view"))
+        if view not in views:
+            raise InputError(
+                f"data.views: the dataset has the view {view!r}, which is not named; "
+                f"named are {', '.join(views)}; name it, with weight 0 to leave it out"
+            )
+        return views[view] > 0
+
+    def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Decision:
+        decision = None
+        if stream is not None:
+            decision = self._next(stream, stopping)
+            if decision.kind == "wait":
+                time.sleep(POLL_S)
+                self.at.wait_s += POLL_S
+        shared: _Decision = self.world.share(decision)
+        return shared
+
+    def _next(self, stream: ShardStream, stopping: Callable[[], bool]) -> _Decision:
+        """Rank 0: what to do now. The stream is polled between steps too: its end may be near."""
+        if stopping():
+            return _Decision("stop")
+        if self.job.config.optim.max_steps == self.at.step:
+            return _Decision("end")
+        stream.poll()
+        batch = stream.next_batch()
+        if batch is not None:
+            self.at.cursor = batch.cursor
+            return _Decision("step", batch.rows, self._length(stream, batch))
+        if not stream.finished:
+            return _Decision("wait")
+        if stream.cursor.used == 0:
+            raise InputError(
+                f"{self.job.data}: the dataset ended without an example to train on; "
+                "see `raygen status` for why rows were dropped or failed"
+            )
+        return _Decision("end")
+
+    def _length(self, stream: ShardStream, batch: GlobalBatch) -> int | None:
+        """The run's number of steps, `batch` included, once it is known."""
+        remaining = stream.remaining()
+        if remaining is None:
+            return self.job.config.optim.max_steps
+        return self.at.step + 1 + math.ceil(remaining / self.job.config.optim.batch)
+
+    def _step(self, decision: _Decision, stream: ShardStream | None) -> None:
+        if decision.total is not None:
+            self.schedule.set_length(self.at.step, decision.total)
+        factor = self.schedule.factor(self.at.step)
+        done = self.learner.step(decision.rows, self.at.step, factor)
+        self.at.step += 1
+        self.at.rows += len(decision.rows)
+        self.at.tokens += done.tokens
+        self.at.cut += done.cut
+        if self.at.first_step_time is None and stream is not None:
+            stream.poll()
+            self.at.first_step_time, self.at.ended_at_first_step = time.time(), stream.ended
+            self._event("first_step", generation_ended=stream.ended)
+        self._record(done, factor, len(decision.rows))
+
+    def _record(self, done: Step, factor: float, rows: int) -> None:
+        self._event(
+            "step",
+            step=self.at.step,
+            loss=done.loss,
+            lr=self.job.config.optim.lr * factor,
+            tokens=done.tokens,
+            tokens_per_second=done.tokens / done.seconds,
+            wait_s=round(self.at.wait_s, 3),
+            rows=self.at.rows,
+            batch_rows=rows,
+            total_steps=self.schedule.total,
+        )
+
+    def _evaluate(self, when: Literal["before", "after"]) -> Evaluation | None:
+        """Rank 0's evaluation on the report set; None on other ranks or without one."""
+        if self.job.report is None or self.world.rank != 0:
+            return None
+        config, learner = self.job.config, self.learner
+        questions = read_questions(self.job.report)
+        result = evaluate(learner.student, learner.encoder, questions, config.data.rationale)
+        self._event("eval", when=when, step=self.at.step, **result.to_json(predictions=False))
+        return result
+
+    def _save(self) -> None:
+        if self.world.rank != 0:
+            return
+        self._clock()
+        learner = self.learner
+        path = checkpoint.save(
+            self.job.out / CHECKPOINTS, learner.student, learner.optimizer, self.at
+        )
+        self._event("checkpoint", path=str(path), step=self.at.step)
+
+    def _clock(self) -> None:
+        self.at.seconds = self.seconds_before + time.monotonic() - self.began
+        self.at.total, self.at.total_known_at = self.schedule.total, self.schedule.known_at
+
+    def _event(self, name: str, **fields: Any) -> None:
+        if self.metrics is not None:
+            self.metrics.event(name, **fields)
+
+
+def _open_metrics(job: Job, world: World) -> Metrics | None:
+    if world.rank != 0:
+        return None
+    return Metrics(job.out / METRICS, job.out / TENSORBOARD)
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if changed:
+        raise InputError(
+            f"the run to resume had other settings for {', '.join(changed)}; "
+            "put them back, or start a new run in another output folder"
+        )

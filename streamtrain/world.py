@@ -1,0 +1,80 @@
+"""The ranks that train together: what they tell each other, and sums over all of them.
+
+Knows torch.distributed where there is more than one rank; nothing of Ray, data or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+
+class World(Protocol):
+    """The ranks of a run. Every method is a collective: all ranks call it, in the same order."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        ...
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Each value's sum over the ranks."""
+        ...
+
+    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Replace every gradient by its sum over the ranks; an absent one counts as zero."""
+        ...
+
+
+class Alone:
+    """A world of one rank."""
+
+    rank = 0
+    size = 1
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        return list(values)
+
+    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        return
+
+
+class ProcessGroup:
+    """The ranks of torch.distributed's default process group, on `device`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.rank = torch.distributed.get_rank()
+        self.size = torch.distributed.get_world_size()
+        self._device = device
+
+    def share(self, value: Any) -> Any:
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src=0, device=self._device)
+        return box[0]
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
+        torch.distributed.all_reduce(tensor)
+        return [float(value) for value in tensor]
+
+    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        # One message for all: an adapter has hundreds of small tensors.
+        gradients = [parameter.grad for parameter in parameters]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        for gradient, part in zip(
+            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
