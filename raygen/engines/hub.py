@@ -1,0 +1,71 @@
+"""Whether a model can be had: in a local folder, in the hub's cache, or from the hub.
+
+Looks at the smallest file of a model before an engine spends half a minute on it, so that a wrong
+name, a closed door or a missing network is one sentence and not a page. Knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raygen.engines.base import EngineSetupError
+
+
+def check_model(model: str, revision: str | None) -> None:
+    """Raise EngineSetupError, with what to do, where `model` can't be had.
+
+    Needs a folder's `config.json`; a hub model's is fetched into the hub's cache.
+    """
+    name = repr(model) + (f" at revision {revision!r}" if revision else "")
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise EngineSetupError(
+                f"model {name}: the folder {folder.resolve()} has no config.json; "
+                "give the folder that `save_pretrained` wrote"
+            )
+        return
+    if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
+        raise EngineSetupError(
+            f"model {name}: there is no folder {folder.absolute()}; "
+            "correct the path, or give a name of the Hugging Face hub"
+        )
+    _check_hub(model, revision, name)
+
+
+def _check_hub(model: str, revision: str | None, name: str) -> None:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    looked = f"model {name}: looked in {constants.HF_HUB_CACHE} and on {constants.ENDPOINT}: "
+    try:
+        hf_hub_download(model, "config.json", revision=revision)
+    except GatedRepoError as error:
+        problem = "its owner lets only known users in; accept its terms there, then set HF_TOKEN"
+        raise EngineSetupError(looked + problem) from error
+    except RevisionNotFoundError as error:
+        raise EngineSetupError(f"{looked}it has no such revision; correct it") from error
+    except RepositoryNotFoundError as error:
+        problem = "there is no such model, or it is private; correct the name, or set HF_TOKEN"
+        raise EngineSetupError(looked + problem) from error
+    except HFValidationError as error:
+        raise EngineSetupError(
+            f"model {name} is neither a folder here nor a possible name on the hub; correct it"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise EngineSetupError(
+            f"{looked}not in the cache, and the hub can't be reached; fetch it first where there "
+            f"is a network (`hf download {model}`), or use a folder or a bundled: model"
+        ) from error
+    except EntryNotFoundError as error:
+        raise EngineSetupError(f"{looked}it has no config.json, so it is no model") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise EngineSetupError(f"{looked}{error}; try again, or use a folder") from error

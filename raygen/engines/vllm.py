@@ -1,0 +1,297 @@
+"""vLLM as an engine, in this process's event loop: the only place that imports it.
+
+Knows nothing of ops or rows. vLLM runs the model in processes of its own and logs to this
+process's stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import jinja2
+
+from raygen.engines.args import vllm_problems
+from raygen.engines.base import (
+    Completion,
+    EngineDeadError,
+    EngineError,
+    EngineSetupError,
+    EngineSpec,
+    Message,
+    Prompt,
+    Request,
+    RequestRefusedError,
+)
+from raygen.engines.bundled import model_path
+from raygen.engines.hub import check_model
+
+_CPU_ENV = {
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # With vLLM's own multiprocessing it would replace the executor "uni" by a second process,
+    # which spins while it waits.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+}
+_ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
+_GIB = 2**30
+
+# What vLLM, transformers and torch raise for a model or an argument that they can't take.
+_LOAD_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class VLLMEngine:
+    """An AsyncLLM. All requests share its continuous batch and its prefix cache."""
+
+    def __init__(self, spec: EngineSpec, llm: Any, tokenizer: Any) -> None:
+        self._name = spec.name
+        self._model = spec.model
+        self._llm = llm
+        self._tokenizer = tokenizer
+        self._max_len: int = llm.model_config.max_model_len
+        self._ids = count()
+
+    @classmethod
+    async def start(cls, spec: EngineSpec, devices: Sequence[str] = ()) -> Self:
+        """Load the model; blocks the loop meanwhile. `devices` are CUDA devices, none: all seen.
+
+        Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
+        """
+        problems = vllm_problems(spec)
+        if problems:
+            raise EngineSetupError("; ".join(problems))
+        try:
+            path = model_path(spec.model)
+            check_model(path, spec.revision)
+        except EngineSetupError as error:
+            raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
+        _set_environment(_ENV)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.exceptions import VLLMError
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        defaults = _defaults(spec)
+        arguments = {"model": path, "revision": spec.revision, **defaults, **spec.args}
+        try:
+            with _visible(devices):
+                llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            tokenizer = llm.get_tokenizer()
+        except (*_LOAD_ERRORS, VLLMError) as error:
+            raise EngineSetupError(_load_failure(spec, path, error)) from error
+        return cls(spec, llm, tokenizer)
+
+    async def generate(self, request: Request) -> list[Completion]:
+        """`n` completions from one request; the k-th is drawn with the seed plus k."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import (
+            RequestOutputKind,
+            SamplingParams,
+            StructuredOutputsParams,
+        )
+
+        ids = self._encode(self._render(request.prompt))
+        sampling = request.sampling
+        try:
+            params = SamplingParams(
+                n=sampling.n,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_tokens,
+                stop=list(sampling.stop),
+                seed=sampling.seed,
+                structured_outputs=None
+                if request.schema is None
+                else StructuredOutputsParams(json=dict(request.schema)),
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+        except (VLLMClientError, ValueError) as error:
+            raise RequestRefusedError("bad_request", _first_line(error)) from error
+        output = await self._run(ids, params)
+        return [
+            Completion(answer.text, answer.finish_reason or "stop", len(ids), len(answer.token_ids))
+            for answer in sorted(output.outputs, key=lambda answer: int(answer.index))
+        ]
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
+        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+
+        A token that the candidate's start merges with the prompt's end counts with the candidate.
+        """
+        rendered = self._render(prompt)
+        head = self._encode(rendered)
+        tails = (self._encode((rendered[0] + text, rendered[1])) for text in candidates)
+        return list(await asyncio.gather(*(self._score(head, ids) for ids in list(tails))))
+
+    async def close(self) -> None:
+        """Stop the engine's processes."""
+        self._llm.shutdown()
+        # AsyncLLM shuts down once more when it is collected, which fails at interpreter exit.
+        self._llm = None
+
+    async def _score(self, head: list[int], ids: list[int]) -> float:
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            prompt_logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._run(ids, params)
+        pairs = zip(head, ids, strict=False)
+        shared = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(head), len(ids)))
+        scored = zip(output.prompt_logprobs[shared:], ids[shared:], strict=True)
+        # vLLM gives None for the first token of a text, which follows nothing.
+        return float(sum(entry[token].logprob for entry, token in scored if entry is not None))
+
+    async def _run(self, ids: list[int], params: Any) -> Any:
+        """The final output of one request. Raises the engine errors that vLLM's mean."""
+        from vllm import exceptions
+        from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
+
+        if len(ids) >= self._max_len:
+            raise RequestRefusedError(
+                "prompt_too_long",
+                f"{len(ids)} tokens; {self._model} takes {self._max_len} with the answer "
+                "(args.max_model_len)",
+            )
+        final = None
+        try:
+            async for output in self._llm.generate(
+                {"prompt_token_ids": ids}, params, f"{self._name}-{next(self._ids)}"
+            ):
+                final = output
+        except CoreDeadError as error:
+            raise self._dead() from error
+        except (exceptions.VLLMClientError, ValueError, TypeError) as error:
+            self._refuse("bad_request", error)
+        except exceptions.VLLMServerError as error:
+            self._refuse("bad_response", error)
+        if final is None:
+            raise self._dead()
+        return final
+
+    def _refuse(self, reason: str, error: Exception) -> NoReturn:
+        if self._llm.errored:
+            raise self._dead() from error
+        raise RequestRefusedError(reason, _first_line(error.__cause__ or error)) from error
+
+    def _dead(self) -> EngineError:
+        return EngineDeadError(
+            f"engine {self._name!r}: vLLM's process for {self._model} died; its log says why"
+        )
+
+    def _render(self, prompt: Prompt) -> tuple[str, bool]:
+        """The prompt as text, and whether the tokenizer must add its special tokens to it."""
+        if isinstance(prompt, str):
+            return prompt, True
+        if getattr(self._tokenizer, "chat_template", None) is None:
+            raise EngineSetupError(
+                f"engine {self._name!r}: {self._model} has no chat template; "
+                "use a plain prompt instead of messages, or an instruction-tuned model"
+            )
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                [_turn(message) for message in prompt], tokenize=False, add_generation_prompt=True
+            )
+        except jinja2.TemplateError as error:
+            raise RequestRefusedError(
+                "bad_request", f"the chat template of {self._model} refuses the messages: {error}"
+            ) from error
+        return text, False
+
+    def _encode(self, rendered: tuple[str, bool]) -> list[int]:
+        text, special = rendered
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special)
+        return ids
+
+
+def _turn(message: Message) -> dict[str, str]:
+    return {"role": message.role, "content": message.content}
+
+
+def _set_environment(values: dict[str, str]) -> None:
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _visible(devices: Sequence[str]) -> Iterator[None]:
+    """Let the processes that start inside see only `devices`."""
+    if not devices:
+        yield
+        return
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _defaults(spec: EngineSpec) -> dict[str, Any]:
+    """Engine arguments that a profile may override: vLLM's own on GPUs, measured ones on a CPU."""
+    from vllm.platforms import current_platform
+
+    common = {"disable_log_stats": True}
+    if not current_platform.is_cpu():
+        return {**common, "tensor_parallel_size": max(1, spec.gpus)}
+    if spec.gpus:
+        raise EngineSetupError(
+            f"engine {spec.name!r} asks for {spec.gpus} GPUs, and vLLM sees none here; "
+            "set gpus: 0, or install the GPU build (`pip install -e '.[gpu]'`) on a GPU machine"
+        )
+    _set_environment(_CPU_ENV | {"VLLM_CPU_KVCACHE_SPACE": str(_cache_gib())})
+    return {
+        **common,
+        "dtype": "auto" if _has_amx() else "float32",
+        "enforce_eager": True,
+        "block_size": 32,
+        "distributed_executor_backend": "uni",
+        # -1: the longest that the model knows and the cache holds.
+        "max_model_len": -1,
+    }
+
+
+def _cache_gib() -> int:
+    """GiB for the KV cache on a CPU: an eighth of the memory, between 1 and 4."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(4, max(1, memory // (8 * _GIB)))
+
+
+def _has_amx() -> bool:
+    """Whether this CPU multiplies bfloat16 in tiles; without, float32 is faster."""
+    cpus = Path("/proc/cpuinfo")
+    return cpus.is_file() and "amx_bf16" in cpus.read_text(encoding="utf-8")
+
+
+def _load_failure(spec: EngineSpec, path: str, error: Exception) -> str:
+    where = spec.model if path == spec.model else f"{spec.model} ({path})"
+    why = _first_line(error)
+    told = f"engine {spec.name!r}: vLLM can't load the model {where}: {why}"
+    if "memory" in str(error).lower():
+        return f"{told}; lower args.max_model_len, or give it more gpus or a smaller model"
+    return f"{told}; check the model and the engine's args, the log above has the details"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:3])[:400]}" if lines else repr(error)

@@ -1,0 +1,183 @@
+"""The vllm engine on a tiny model: one engine for the whole file, as it takes long to start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from raygen.engines.base import (
+    Engine,
+    EngineDeadError,
+    EngineSetupError,
+    EngineSpec,
+    Message,
+    Request,
+    RequestRefusedError,
+    Sampling,
+)
+from raygen.engines.registry import start_engine
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SCHEMA = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean"}, "size": {"enum": ["big", "small"]}},
+    "required": ["ok", "size"],
+    "additionalProperties": False,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tiny_model: Path) -> AsyncIterator[Engine]:
+    before = dict(os.environ)
+    args = {"max_num_seqs": 16, "max_model_len": 256}
+    started = await start_engine(EngineSpec("tiny", str(tiny_model), args=args))
+    yield started
+    await started.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+async def test_n_completions_of_one_request(engine: Engine) -> None:
+    answers = await engine.generate(Request("Where is", Sampling(n=5, max_tokens=8, seed=1)))
+    assert len(answers) == 5
+    assert len({answer.text for answer in answers}) > 1
+    assert {answer.prompt_tokens for answer in answers} == {answers[0].prompt_tokens}
+    assert all(1 <= answer.output_tokens <= 8 for answer in answers)
+    assert {answer.finish_reason for answer in answers} <= {"stop", "length"}
+
+
+async def test_the_same_seed_gives_the_same_texts(engine: Engine) -> None:
+    async def texts(seed: int) -> list[str]:
+        request = Request("What do people", Sampling(n=3, max_tokens=8, seed=seed))
+        return [answer.text for answer in await engine.generate(request)]
+
+    assert await texts(7) == await texts(7)
+    assert await texts(7) != await texts(1000)
+
+
+async def test_a_stop_ends_the_text_and_is_left_out(engine: Engine) -> None:
+    request = Request("a", Sampling(max_tokens=60, seed=3))
+    (whole,) = await engine.generate(request)
+    stop = whole.text[10:12]
+    (cut,) = await engine.generate(Request("a", Sampling(max_tokens=60, seed=3, stop=(stop,))))
+    assert cut.text == whole.text[: whole.text.index(stop)]
+    assert cut.finish_reason == "stop"
+
+
+async def test_a_chat_is_rendered_with_the_template(engine: Engine) -> None:
+    chat = (Message("system", "Be brief."), Message("user", "Why is the sky blue?"))
+    sampling = Sampling(max_tokens=8, temperature=0.0)
+    (said,) = await engine.generate(Request(chat, sampling))
+    rendered = "<|system|>Be brief.\n<|user|>Why is the sky blue?\n<|assistant|>"
+    (plain,) = await engine.generate(Request(rendered, sampling))
+    assert said == plain
+
+
+async def test_a_schema_holds_the_answer(engine: Engine) -> None:
+    answers = await engine.generate(
+        Request("Answer:", Sampling(n=2, max_tokens=60, seed=2), SCHEMA)
+    )
+    found = [json.loads(answer.text) for answer in answers if answer.finish_reason == "stop"]
+    assert found
+    assert all(isinstance(f["ok"], bool) and f["size"] in ("big", "small") for f in found)
+
+
+async def test_scores_are_the_models_log_probabilities(engine: Engine, tiny_model: Path) -> None:
+    prompt, candidates = "The answer is", [" (B).", " scissors", " the air"]
+    scores = await engine.score(prompt, candidates)
+    assert scores == pytest.approx(reference(tiny_model, prompt, candidates), abs=1e-3)
+
+
+def reference(model_folder: Path, prompt: str, candidates: list[str]) -> list[float]:
+    """The same scores, straight from the model."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    start = len(tokenizer.encode(prompt))
+    sums = []
+    for candidate in candidates:
+        ids = torch.tensor([tokenizer.encode(prompt + candidate)])
+        with torch.no_grad():
+            logs = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
+        sums.append(float(sum(logs[at - 1, ids[0, at]] for at in range(start, ids.shape[1]))))
+    return sums
+
+
+async def test_the_scores_of_every_continuation_add_up(engine: Engine) -> None:
+    scores = await engine.score((Message("user", "A or B?"),), ["A", "B", ""])
+    assert all(math.isfinite(score) and score < 0 for score in scores[:2])
+    assert scores[2] == 0.0
+
+
+async def test_a_prompt_too_long_is_refused(engine: Engine) -> None:
+    with pytest.raises(RequestRefusedError, match=r"tokens; .* takes 256") as raised:
+        await engine.generate(Request("why " * 400))
+    assert raised.value.reason == "prompt_too_long"
+
+
+async def test_a_request_that_vllm_refuses_harms_nobody(engine: Engine) -> None:
+    bad = engine.generate(Request("a", Sampling(n=2, temperature=0.0)))
+    good = engine.generate(Request("a", Sampling(max_tokens=4, seed=1)))
+    refused, fine = await asyncio.gather(bad, good, return_exceptions=True)
+    assert isinstance(refused, RequestRefusedError)
+    assert refused.reason == "bad_request"
+    assert isinstance(fine, list)
+
+
+async def test_many_requests_at_once(engine: Engine) -> None:
+    requests = [Request(f"Question {i}:", Sampling(n=2, max_tokens=6, seed=i)) for i in range(40)]
+    alone = [await engine.generate(request) for request in requests[:3]]
+    together = await asyncio.gather(*(engine.generate(request) for request in requests))
+    assert [len(answers) for answers in together] == [2] * 40
+    assert [[a.output_tokens > 0 for a in answers] for answers in together] == [[True] * 2] * 40
+    assert len(alone) == 3
+
+
+async def test_a_cancelled_request_leaves_the_engine_well(engine: Engine) -> None:
+    task = asyncio.ensure_future(engine.generate(Request("a", Sampling(max_tokens=200, seed=1))))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(await engine.generate(Request("a", Sampling(max_tokens=4)))) == 1
+
+
+async def test_a_dead_core_is_told_apart(engine: Engine) -> None:
+    """Last, because it kills the engine."""
+    import psutil
+
+    task = asyncio.ensure_future(engine.generate(Request("a", Sampling(n=8, max_tokens=200))))
+    await asyncio.sleep(0.1)
+    cores = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "EngineCore" in " ".join(child.cmdline())
+    ]
+    assert len(cores) == 1
+    cores[0].kill()
+    with pytest.raises(EngineDeadError, match=r"'tiny'.*died"):
+        await task
+    with pytest.raises(EngineDeadError):
+        await engine.generate(Request("a"))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("/nowhere/at/all", "there is no folder /nowhere/at/all"),
+        ("bundled:smollm", "there is no bundled model"),
+        ("not a name", "neither a folder here nor a possible name"),
+    ],
+)
+async def test_a_model_that_is_not_there(model: str, message: str) -> None:
+    with pytest.raises(EngineSetupError, match=message):
+        await start_engine(EngineSpec("tiny", model))
