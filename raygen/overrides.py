@@ -1,6 +1,7 @@
 """`--set KEY=VALUE`: a param, or a dotted path into a recipe, with a value read as YAML.
 
-Knows where things stand in a recipe and nothing of what they mean.
+What isn't YAML, as a template `{{ question }}`, is a text as it stands. Knows where things stand
+in a recipe and nothing of what they mean.
 """
 
 from __future__ import annotations
@@ -31,19 +32,24 @@ def override(
     for key, text in overrides.items():
         mark = Mark(f"--set {key}={text}", 1, 1)
         try:
-            value = parse_text(text, mark.file).data
+            value = _value(text)
             place = _place(data, key, known)
             if place[0] == "params" and _is_text_param(data, place) and not isinstance(value, str):
                 value = text
             _put(data, place, value)
-        except ProblemsError as error:
-            problems.extend(error.problems)
         except _OverrideError as error:
             problems.append(Problem(mark.file, 1, 1, str(error)))
         else:
             marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
             marks[place] = mark
     return Document(recipe.file, data, marks), problems
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_text(text, "").data
+    except ProblemsError:
+        return text
 
 
 def _place(data: Mapping[str, Any], key: str, known: list[str]) -> Place:

@@ -115,9 +115,13 @@ def test_a_bad_override_names_itself(tmp_path: Path, key: str, value: str, messa
     assert message in problem
 
 
-def test_an_override_that_is_no_yaml_names_itself(tmp_path: Path) -> None:
-    (problem,) = problems_of(write(tmp_path, RECIPE), {"n": "[1"})
-    assert problem.startswith("--set n=[1:2:1: not valid YAML")
+def test_an_override_that_is_no_yaml_is_a_text(tmp_path: Path) -> None:
+    path = write(tmp_path, RECIPE)
+    prompt = "{{ question }} [yes"
+    recipe = load_recipe(path, {"graph.rationales.prompt": prompt})
+    assert recipe.document.data["graph"]["rationales"]["prompt"] == prompt
+    (problem,) = problems_of(path, {"n": "[1"})
+    assert problem.endswith("param 'n': found the text '[1', expected a value of type int")
 
 
 def test_all_problems_come_at_once_and_consequences_do_not(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""The plan: a recipe with its names resolved, its columns checked and its identity hashed.
+
+Knows nothing of where or how it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.document import ProblemsError
+from raygen.engines.base import EngineSpec
+from raygen.flow import Flow, check_flow
+from raygen.graph import Graph, resolve_graph
+from raygen.ops.base import Op, OpParams
+from raygen.ops.registry import all_ops
+from raygen.recipe import Recipe
+from raygen.row import ColumnType, digest
+from raygen.task import Task
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node, ready to run. `inputs` are node names, or `source`."""
+
+    name: str
+    op: Op
+    params: OpParams
+    inputs: tuple[str, ...]
+    engine: str | None
+    reads: tuple[str, ...] = ()
+    """The columns that the op and its templates read."""
+    adds: Mapping[str, ColumnType] = field(default_factory=dict)
+    """The columns that the op adds or replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run for each source row, and the hash of all that decides what comes out."""
+
+    recipe: str
+    task: Task
+    nodes: tuple[Node, ...]
+    """In topological order."""
+    outputs: tuple[str, ...]
+    engines: Mapping[str, EngineSpec]
+    columns: Mapping[str, ColumnType]
+    """The columns of the examples, without their identity columns."""
+    hash: str
+    max_failed: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for `plan.json`: identity and shape, without running conditions."""
+        return {
+            "version": PLAN_VERSION,
+            "hash": self.hash,
+            "recipe": self.recipe,
+            "task": self.task.name,
+            "engines": {
+                name: {"model": engine.model, "revision": engine.revision}
+                for name, engine in self.engines.items()
+            },
+            "nodes": [
+                {
+                    "name": node.name,
+                    "op": node.op.name,
+                    "op_version": node.op.version,
+                    "from": list(node.inputs),
+                    "engine": node.engine,
+                    "params": _written(node.params),
+                    "reads": list(node.reads),
+                    "adds": dict(node.adds),
+                }
+                for node in self.nodes
+            ],
+            "outputs": list(self.outputs),
+            "columns": dict(self.columns),
+            "max_failed": self.max_failed,
+        }
+
+
+def make_plan(
+    recipe: Recipe,
+    source_columns: Mapping[str, ColumnType],
+    ops: Mapping[str, Op] | None = None,
+) -> Plan:
+    """The plan of a recipe over a source with these columns (after the recipe's mapping).
+
+    `ops` is the table of ops, by default every installed one. Raises ProblemsError with all
+    problems of graph and columns at once.
+    """
+    graph = resolve_graph(recipe.document, all_ops() if ops is None else ops)
+    flow = check_flow(recipe.document, graph, recipe.task, source_columns)
+    if graph.problems or flow.problems:
+        raise ProblemsError([*graph.problems, *flow.problems])
+    nodes = []
+    for name in graph.order:
+        node = graph.nodes[name]
+        adds = dict(flow.declared[name].provides)
+        reads = flow.reads[name]
+        nodes.append(Node(name, node.op, node.params, node.inputs, node.engine, reads, adds))
+    return Plan(
+        recipe=recipe.name,
+        task=recipe.task,
+        nodes=tuple(nodes),
+        outputs=graph.outputs,
+        engines=recipe.engines,
+        columns=flow.examples,
+        hash=_hash(recipe, graph, flow),
+        max_failed=recipe.output.max_failed,
+    )
+
+
+def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
+    """What decides the rows, and nothing that only decides how many or where they are made."""
+    engines = recipe.engines
+    nodes = {
+        name: {
+            "op": node.op.name,
+            "version": node.op.version,
+            "params": _written(node.params),
+            # The prompts as rendered: those of the package too, which no parameter shows.
+            "templates": dict(flow.declared[name].templates),
+            "from": node.inputs,
+            "model": (engines[node.engine].model, engines[node.engine].revision)
+            if node.engine
+            else None,
+        }
+        for name, node in graph.nodes.items()
+    }
+    source = recipe.source.model_dump(mode="json", exclude={"limit"})
+    return digest("plan", PLAN_VERSION, recipe.task.name, source, nodes, graph.outputs)
+
+
+def _written(params: OpParams) -> dict[str, Any]:
+    return params.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,80 @@
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from raygen.document import load_document
+from raygen.ops.registry import all_ops
+from raygen.schema import profile_schema, recipe_schema
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = recipe_schema(all_ops())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_fits_the_schema(
+    validator: jsonschema.Draft202012Validator, path: Path
+) -> None:
+    assert [error.message for error in validator.iter_errors(load_document(path).data)] == []
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("profiles/*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_profile_fits_the_schema(path: Path) -> None:
+    jsonschema.validate(load_document(path).data, profile_schema())
+
+
+def recipe_with(node: dict[str, Any], **top: Any) -> dict[str, Any]:
+    return {
+        "recipe": "r",
+        "version": 1,
+        "source": {"path": "x"},
+        "task": "free_text",
+        "engines": {"t": {"model": "m", "gpus": "${g}"}},
+        "graph": {"a": node},
+        "output": {"from": "a", "path": "out"},
+        **top,
+    }
+
+
+GENERATE = {"op": "generate", "from": "source", "engine": "t", "into": "x", "prompt": "p"}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        recipe_with(GENERATE),
+        recipe_with({**GENERATE, "n": "${n}", "truncated": "${t}", "prompt": {"file": "p.j2"}}),
+        recipe_with({**GENERATE, "from": ["source"]}, train="s.yaml"),
+        recipe_with(GENERATE, params={"n": {"type": "int", "default": 3, "min": 1}}),
+    ],
+)
+def test_good_recipes_fit(
+    validator: jsonschema.Draft202012Validator, recipe: dict[str, Any]
+) -> None:
+    assert [error.message for error in validator.iter_errors(recipe)] == []
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        recipe_with({**GENERATE, "op": "generat"}),
+        recipe_with({**GENERATE, "n": "three"}),
+        recipe_with({**GENERATE, "temprature": 1}),
+        recipe_with({k: v for k, v in GENERATE.items() if k != "engine"}),
+        recipe_with({"op": "filter", "from": "source", "where": "x", "engine": "t"}),
+        recipe_with({"op": "filter", "where": "x"}),
+        recipe_with(GENERATE, extends="x"),
+        recipe_with(GENERATE, version=2),
+    ],
+)
+def test_bad_recipes_do_not_fit(
+    validator: jsonschema.Draft202012Validator, recipe: dict[str, Any]
+) -> None:
+    assert not validator.is_valid(recipe)
