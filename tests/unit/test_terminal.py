@@ -1,0 +1,120 @@
+"""Errors become one message and an exit code; questions get answers; engines are kept quiet."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from raygen.dataset.tables import DatasetError
+from raygen.engines.base import EngineSetupError, EngineUnavailableError
+from raygen.errors import UserError
+from raygen.ops.registry import OpError
+from raygen.problem import Problem, ProblemsError
+from raygen.progress import Snapshot
+from raygen.terminal import Command, TerminalUI, debug_option, explain, output_to
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        (UserError("no such recipe"), "Error: no such recipe", 2),
+        (UserError("stopped", 1), "Error: stopped", 1),
+        (DatasetError("disk full"), "Error: disk full", 1),
+        (OpError("x.py: no op"), "Error: x.py: no op", 2),
+        (EngineSetupError("no model"), "Error: no model", 2),
+        (EngineUnavailableError("gone"), "Error: gone", 1),
+        (OSError(28, "No space left", "out/x"), "Error: out/x: No space left", 1),
+        (
+            ProblemsError([Problem("r.yaml", 3, 1, "b"), Problem("r.yaml", 1, 2, "a")]),
+            "r.yaml:1:2: a\nr.yaml:3:1: b\n2 problems; nothing was started",
+            2,
+        ),
+    ],
+)
+def test_what_the_user_is_told(error: Exception, message: str, code: int) -> None:
+    assert explain(error) == (message, code)
+
+
+def test_a_bug_is_one_message_too_and_points_to_the_traceback() -> None:
+    message, code = explain(KeyError("x"))
+    assert code == 1
+    assert message.startswith("Error: unexpected KeyError: 'x'\n")
+    assert "--debug" in message
+
+
+@pytest.fixture
+def broken() -> click.Command:
+    @click.command(cls=Command)
+    @debug_option
+    def command() -> None:
+        raise UserError("it is [wrong]", 3)
+
+    return command
+
+
+def test_an_error_leaves_no_traceback(broken: click.Command) -> None:
+    result = CliRunner().invoke(broken, [])
+    assert (result.exit_code, result.stderr) == (3, "Error: it is [wrong]\n")
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_with_debug_the_error_itself_leaves(broken: click.Command) -> None:
+    assert isinstance(CliRunner().invoke(broken, ["--debug"]).exception, UserError)
+
+
+def test_yes_answers_every_question() -> None:
+    assert TerminalUI(yes=True).confirm("Replace all of them?")
+
+
+def test_without_a_terminal_a_question_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(UserError, match=r"Replace all of them\? .* --yes"):
+        TerminalUI(yes=False).confirm("Replace all of them?")
+
+
+def test_progress_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with TerminalUI(yes=False) as ui:
+        ui.note("hello")
+        ui.update(Snapshot("starting engines", log="logs/run.log"), None)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "hello",
+        "log: logs/run.log",
+        "[0 s] starting engines",
+    ]
+
+
+def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from raygen.terminal import output_to\n"
+        "print('before')\n"
+        "with output_to(Path(sys.argv[1])):\n"
+        "    print('inside')\n"
+        "    subprocess.run([sys.executable, '-c', 'print(\"child\")'])\n"
+        "print('after')\n"
+    )
+    log = tmp_path / "log"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(log)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "before\nafter\n"
+    assert sorted(log.read_text().split()) == ["child", "inside"]
+
+
+def test_the_terminal_comes_back_after_an_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError), output_to(tmp_path / "log"):
+        raise UserError("x")
+    os.write(1, b"visible")
+    assert capfd.readouterr().out == "visible"
