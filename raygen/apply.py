@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from raygen.chatter import output_to
 from raygen.dataset.commit import Committer, Reason
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
@@ -176,7 +177,7 @@ class _Apply:
     def run(self) -> RunSummary:
         """Generate, train, sum up."""
         committer = Committer(self.folder, self.plan.hash, self.plan.columns, self.run_id)
-        meta = {"source": self.source.total, "source_file": self.source.path}
+        meta = {"source": self.source.total, "source_file": self.source.name}
         before = Dataset(self.folder).plans() if self.folder.exists("plan.json") else frozenset()
         committer.start(meta, fresh=self.request.fresh)
         self._publish()
@@ -189,7 +190,11 @@ class _Apply:
         pending = [i for i, key in enumerate(self.source.keys) if key not in done]
         with ExitStack() as stack:
             stack.callback(self._stop_trainer)
-            ending = self._generate(committer, pending, stack) if pending else Ending()
+            ending = Ending()
+            if pending:
+                ending = self._generate(committer, pending, stack)
+            else:
+                committer.finish("end")
             state = self._train_to_end(ending, bool(pending))
         return self._summary(ending, state)
 
@@ -203,6 +208,7 @@ class _Apply:
         address = self.request.address or (profile.address if profile else None)
         trainers = self.training.workers() if self.training else 0
         cpus = job.replicas[1] + trainers + 1
+        stack.enter_context(output_to(self.logs / "driver.log"))
         joined = stack.enter_context(run_ray.cluster(address, cpus, self.logs))
         if self.training:
             self.trainer = self.training.start(self.folder.uri, self.logs, joined)
@@ -224,7 +230,7 @@ class _Apply:
         return Job(
             plan=self.plan,
             folder=self.folder,
-            source=self.source.path,
+            source=self.source.name,
             probe=probe,
             replicas=(min(low, high), high),
             concurrency=(profile.concurrency if profile else None) or rows_in_flight(self.plan),

@@ -5,7 +5,6 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,9 +42,7 @@ class Prepared:
     def output(self) -> str:
         """The output folder that the recipe names, resolved from the recipe's own folder."""
         path = self.recipe.output.path
-        if "://" in path:
-            return path
-        return os.path.relpath(self.recipe.base / path)
+        return path if "://" in path else str((self.recipe.base / path).resolve())
 
 
 def prepare(reference: Reference) -> Prepared:

@@ -13,7 +13,6 @@ import logging
 import os
 import pickle
 import queue
-import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
+from raygen.chatter import send_to
 from raygen.dataset.tables import Block, DatasetError
 from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineError, EngineSpec
@@ -87,7 +87,7 @@ class _RowActor:
         self._job = job
         self._control = control
         self._name = uuid.uuid4().hex
-        self._redirect_output()
+        send_to(Path(job.logs) / f"worker-{os.getpid()}.log")
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
@@ -151,16 +151,6 @@ class _RowActor:
             self._worker.stopped = self._worker.stopped or stop
             await asyncio.sleep(_REPORT_EVERY_S)
 
-    def _redirect_output(self) -> None:
-        """Send this process's chatter, and its engines', to a log file of its own."""
-        folder = Path(self._job.logs)
-        folder.mkdir(parents=True, exist_ok=True)
-        log = os.open(folder / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-
 
 def _share(
     engines: Mapping[str, EngineSpec], devices: Sequence[str]
@@ -197,6 +187,7 @@ def _quiet(log: Path) -> None:
     for name in ("ray", "ray.data", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
         logger.propagate = False
     DataContext.get_current().enable_progress_bars = False
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -82,13 +80,15 @@ def explain(error: Exception) -> tuple[str, int]:
 class TerminalUI:
     """Whoever sits at the terminal: shown the progress of a run, and asked.
 
-    Everything goes to the standard error, so that the standard output carries the answer alone.
+    Everything goes to the standard error, so that the standard output carries the answer alone;
+    to the one this process began with, so that chatter can be sent elsewhere meanwhile.
     """
 
     def __init__(self, yes: bool) -> None:
         self._yes = yes
-        self._progress = make_progress(Console(stderr=True))
         self._stack = contextlib.ExitStack()
+        screen = self._stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1))
+        self._progress = make_progress(Console(file=screen))
         self._started = False
 
     def __enter__(self) -> TerminalUI:
@@ -116,21 +116,3 @@ class TerminalUI:
         """Show a line that stays."""
         self._progress.note(message)
 
-
-@contextlib.contextmanager
-def output_to(log: Path) -> Iterator[None]:
-    """Sends what this process and its children write to a file, while the context lasts."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    try:
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for target, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, target)
-            os.close(old)
