@@ -131,7 +131,10 @@ class LiveProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._speed = Speedometer()
-        self._live = Live(console=console, refresh_per_second=4, redirect_stderr=False)
+        # Unredirected, so that what libraries print can be sent to a log file meanwhile.
+        self._live = Live(
+            console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
+        )
 
     def __enter__(self) -> Self:
         self._live.start()

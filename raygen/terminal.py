@@ -87,7 +87,9 @@ class TerminalUI:
     def __init__(self, yes: bool) -> None:
         self._yes = yes
         self._stack = contextlib.ExitStack()
-        screen = self._stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1))
+        screen = self._stack.enter_context(
+            os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        )
         self._progress = make_progress(Console(file=screen))
         self._started = False
 
@@ -115,4 +117,3 @@ class TerminalUI:
     def note(self, message: str) -> None:
         """Show a line that stays."""
         self._progress.note(message)
-

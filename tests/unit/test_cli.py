@@ -164,7 +164,9 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
-def test_apply_hands_over_every_option(recipe: Path, applied: Mapping[str, Any]) -> None:
+def test_apply_hands_over_every_option(
+    recipe: Path, applied: Mapping[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
     result = run(
         "apply", recipe, "--set", "n=5", "--set", "recipe=x=y", "--profile", "p.yaml",
         "--limit", 7, "--out", "o", "--train", "s.yaml", "--fresh", "--yes", "--trust", "a.py",
@@ -180,7 +182,7 @@ def test_apply_hands_over_every_option(recipe: Path, applied: Mapping[str, Any])
     assert (str(request.out), str(request.train)) == ("o", "s.yaml")
     assert (request.fresh, request.address, applied["answer"]) == (True, "auto", True)
     assert "Done: small" in result.stdout
-    assert "a note" in result.stderr
+    assert "a note" in capfd.readouterr().err
 
 
 def test_apply_json_leaves_the_standard_output_to_the_answer(
