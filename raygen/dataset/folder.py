@@ -103,10 +103,12 @@ class Folder:
         self.write_bytes(path, text.encode("utf-8"))
 
     def exists(self, path: str) -> bool:
-        """Whether a file (not a folder) is there."""
+        """Whether a file, or a folder with something in it, is there."""
         if self.local is not None:
-            return (self.local / path).is_file()
-        return bool(self._store().get_file_info([path])[0].type == _file_type())
+            return (self.local / path).exists()
+        if self._store().get_file_info([path])[0].type == _file_type():
+            return True
+        return bool(self._store().get_file_info_selector(path, True, True))
 
     def delete(self, path: str) -> None:
         """Delete a file; one that isn't there is no error."""

@@ -50,6 +50,8 @@ class Dataset:
 
     def plans(self) -> frozenset[str]:
         """The hashes of the plans whose rows are in the ledger: one, or none yet."""
+        if newest_version(self.folder, ROWS) < 0:
+            return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
 
     def done(self, plan_hash: str) -> dict[str, Status]:

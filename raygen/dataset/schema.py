@@ -12,13 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from raygen.dataset.tables import Call, LedgerLine
+from raygen.dataset.tables import IDENTITY, Call, LedgerLine
 from raygen.row import ColumnType
 
-IDENTITY = ("id", "key", "plan", "node")
-"""The columns that every example has before the plan's own."""
-
-_ARROW: Mapping[ColumnType, pa.DataType] = {
+ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
     "string": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
@@ -79,7 +76,7 @@ _CALL_FIELDS = tuple(field.name for field in fields(Call))
 def example_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
     """The schema of `examples/` for a plan with these columns."""
     identity = [(name, pa.string()) for name in IDENTITY]
-    own = [(name, _ARROW[kind]) for name, kind in columns.items() if name not in IDENTITY]
+    own = [(name, ARROW_TYPES[kind]) for name, kind in columns.items() if name not in IDENTITY]
     return pa.schema([*identity, *own])
 
 

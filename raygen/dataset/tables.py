@@ -19,6 +19,9 @@ ROWS = "rows"
 EXAMPLES = "examples"
 TRANSCRIPTS = "transcripts"
 
+IDENTITY = ("id", "key", "plan", "node")
+"""The columns that every example has before the plan's own."""
+
 
 class DatasetError(UserError):
     """The dataset can't be read or written; str() says what, where and what to do."""

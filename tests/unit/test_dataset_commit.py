@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dataset_records import block, committer, contents, result
+from tests.unit.dataset_records import block, committer, contents, result
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st

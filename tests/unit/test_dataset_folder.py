@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from dataset_records import block, committer, contents
+from tests.unit.dataset_records import block, committer, contents
 
 from raygen.dataset.control import heartbeat_age
 from raygen.dataset.folder import Folder, storage_errors
@@ -27,7 +27,8 @@ def test_files_go_in_and_out(folder: Folder) -> None:
     folder.write_text("control/stop", "plateau é")
     folder.write_text("control/stop", "end")
     assert folder.exists("control/stop")
-    assert not folder.exists("control")
+    assert folder.exists("control")
+    assert not folder.exists("contro")
     assert folder.read_text("control/stop") == "end"
     assert [file.path for file in folder.files("control")] == ["control/stop"]
     assert folder.files("control")[0].modified > 1e9
@@ -86,3 +87,4 @@ def test_storage_faults_say_what_where_and_what_to_do() -> None:
 def test_no_dataset_is_a_clear_error(folder: Folder) -> None:
     with pytest.raises(DatasetError, match=r"no dataset in .*raygen apply"):
         Dataset.open(folder)
+    assert Dataset(folder).plans() == frozenset()

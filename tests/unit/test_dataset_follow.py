@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dataset_records import block, committer
+from tests.unit.dataset_records import block, committer
 
 from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Follower

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dataset_records import block, committer
+from tests.unit.dataset_records import block, committer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

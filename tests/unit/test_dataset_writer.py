@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_records import example, result
+from tests.unit.dataset_records import example, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def test_each_type_goes_in_and_out(folder: Folder) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "text": "é",
         "count": 2**40,
         "share": 1,

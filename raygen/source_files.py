@@ -1,0 +1,105 @@
+"""Which files a source path names, and their rows: local, remote, compressed, globs and the hub.
+
+Knows paths and which parser a name asks for; knows nothing of keys, tasks or column mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from raygen.source_rows import SourceError, SourceFile
+from raygen.source_text import parse_csv, parse_json, parse_jsonl
+from raygen.wording import nearest
+
+_HUB = "hf://datasets/"
+
+_TEXT: Mapping[str, Callable[[str, bytes], SourceFile]] = {
+    ".jsonl": parse_jsonl,
+    ".ndjson": parse_jsonl,
+    ".json": parse_json,
+    ".csv": parse_csv,
+    ".tsv": parse_csv,
+}
+_PARQUET = (".parquet", ".pq")
+
+
+def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
+    """Every file that a source path names, sorted by name; relative paths start at `base`.
+
+    Takes a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), or
+    `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`. `types_only` spares the rows
+    where the format has a schema. Raises SourceError.
+    """
+    if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
+        from raygen.source_arrow import read_hub
+
+        return [read_hub(path)]
+    return [_read_file(name, types_only) for name in _expand(path, base)]
+
+
+def _expand(path: str, base: Path) -> list[str]:
+    import fsspec
+
+    remote = "://" in path
+    place = path if remote else str(base / Path(path).expanduser())
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(place)
+        if not any(sign in path for sign in "*?["):
+            if filesystem.isdir(inner):
+                raise SourceError(
+                    f"{place} is a folder; give a file or a glob, as in {path}/*.jsonl"
+                )
+            if not filesystem.exists(inner):
+                raise SourceError(f"no file {place}; {_neighbours(place, remote)}")
+            return [place]
+        found = sorted(filesystem.glob(inner))
+    except (OSError, ImportError, ValueError) as error:
+        raise SourceError(f"can't reach {place}: {error}") from error
+    if not found:
+        raise SourceError(f"no file matches {place}; check the pattern or add the files")
+    return [filesystem.unstrip_protocol(name) if remote else name for name in found]
+
+
+def _neighbours(place: str, remote: bool) -> str:
+    folder = Path(place).parent
+    if remote:
+        return "check source.path"
+    if not folder.is_dir():
+        return f"the folder {folder} doesn't exist either; check source.path"
+    guess = nearest(Path(place).name, [entry.name for entry in folder.iterdir()])
+    return f"did you mean {str(folder / guess)!r}?" if guess else "check source.path"
+
+
+def _suffix(path: str) -> str | None:
+    """The suffix that names a file's format, None where it is none that can be read."""
+    suffix = Path(path.removesuffix(".gz")).suffix.lower()
+    return suffix if suffix in _TEXT or suffix in _PARQUET else None
+
+
+def _read_file(name: str, types_only: bool) -> SourceFile:
+    suffix = _suffix(name)
+    if suffix is None:
+        known = ", ".join((*_TEXT, *_PARQUET))
+        raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
+    try:
+        if suffix in _PARQUET:
+            from raygen.source_arrow import read_parquet
+
+            source = read_parquet(name, types_only=types_only)
+        else:
+            source = _TEXT[suffix](name, _read_bytes(name))
+    except (OSError, EOFError, ImportError) as error:
+        raise SourceError(f"can't read {name}: {error}") from error
+    if not source.numbers:
+        raise SourceError(f"{name} has no rows; expected at least one")
+    return source
+
+
+def _read_bytes(name: str) -> bytes:
+    import fsspec
+
+    with fsspec.open(name, "rb", compression="infer") as file:
+        content: bytes = file.read()
+    return content

@@ -1,0 +1,92 @@
+"""Source rows as plain values, each with the place it came from, and the types of their columns.
+
+Knows nothing of formats, keys or tasks. A nested value is "json", so that a row's content never
+depends on what other rows look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.errors import UserError
+from raygen.row import ColumnType
+
+_SHOWN = 5
+
+
+class SourceError(UserError):
+    """The source can't be used; str() says which file and row, what was found and expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The rows of one file: values by column, and the number of each row's `unit` in the file.
+
+    `types` holds the columns in the file's order. `raw` are the rows before their values were
+    given types that depend on other rows, where a format has no types of its own.
+    """
+
+    name: str
+    unit: str
+    types: Mapping[str, ColumnType]
+    numbers: Sequence[int] = field(default=(), repr=False)
+    rows: Sequence[dict[str, Any]] = field(default=(), repr=False)
+    raw: Sequence[dict[str, Any]] = field(default=(), repr=False)
+
+    def place(self, index: int) -> str:
+        """Where a row stands, for people: file and line."""
+        return f"{self.name}, {self.unit} {self.numbers[index]}"
+
+    def content(self, index: int) -> dict[str, Any]:
+        """A row as the file has it, whatever the other rows are."""
+        return self.raw[index] if self.raw else self.rows[index]
+
+
+def problems_error(problems: Sequence[str], advice: str) -> SourceError:
+    """One error for many bad rows: the first five, how many in all, and what to do."""
+    more = len(problems) - _SHOWN
+    lines = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else []), advice]
+    return SourceError("\n".join(lines))
+
+
+def rows_of(files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, int]]:
+    """All rows in order, each as its file and its index there."""
+    for file in files:
+        for index in range(len(file.rows)):
+            yield file, index
+
+
+def infer_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
+    """The type of each column of plain values, in the order of first appearance."""
+    seen: dict[str, set[ColumnType]] = {}
+    for row in rows:
+        for name, value in row.items():
+            kinds = seen.setdefault(name, set())
+            if value is not None:
+                kinds.add(_value_type(value))
+    return {name: merge_types(kinds) for name, kinds in seen.items()}
+
+
+def merge_types(kinds: set[ColumnType]) -> ColumnType:
+    """The type that holds values of all these types."""
+    if not kinds:
+        return "string"
+    if kinds == {"integer", "number"}:
+        return "number"
+    return next(iter(kinds)) if len(kinds) == 1 else "json"
+
+
+def _value_type(value: Any) -> ColumnType:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if -(2**63) <= value < 2**63 else "json"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "strings"
+    return "json"
