@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -18,7 +15,7 @@ from raygen.errors import UserError
 from raygen.ops.registry import OpError
 from raygen.problem import Problem, ProblemsError
 from raygen.progress import Snapshot
-from raygen.terminal import Command, TerminalUI, debug_option, explain, output_to
+from raygen.terminal import Command, TerminalUI, debug_option, explain
 
 
 @pytest.mark.parametrize(
@@ -79,42 +76,14 @@ def test_without_a_terminal_a_question_is_an_error(monkeypatch: pytest.MonkeyPat
         TerminalUI(yes=False).confirm("Replace all of them?")
 
 
-def test_progress_goes_to_the_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_goes_to_the_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     with TerminalUI(yes=False) as ui:
         ui.note("hello")
         ui.update(Snapshot("starting engines", log="logs/run.log"), None)
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "hello",
         "log: logs/run.log",
         "[0 s] starting engines",
     ]
-
-
-def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -> None:
-    program = (
-        "import os, subprocess, sys\n"
-        "from pathlib import Path\n"
-        "from raygen.terminal import output_to\n"
-        "print('before')\n"
-        "with output_to(Path(sys.argv[1])):\n"
-        "    print('inside')\n"
-        "    subprocess.run([sys.executable, '-c', 'print(\"child\")'])\n"
-        "print('after')\n"
-    )
-    log = tmp_path / "log"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(log)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "before\nafter\n"
-    assert sorted(log.read_text().split()) == ["child", "inside"]
-
-
-def test_the_terminal_comes_back_after_an_error(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(UserError), output_to(tmp_path / "log"):
-        raise UserError("x")
-    os.write(1, b"visible")
-    assert capfd.readouterr().out == "visible"
