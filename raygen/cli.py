@@ -154,7 +154,7 @@ def apply(
     if as_json:
         _print_json(to_json(summary))
     else:
-        Console().print(render(summary))
+        Console().print(render(summary.relative_to(Path.cwd())), crop=False)
     raise click.exceptions.Exit(summary.exit_code)
 
 

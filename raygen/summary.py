@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
@@ -77,9 +78,21 @@ class RunSummary:
         training_failed = self.trainer is not None and self.trainer.error is not None
         return 0 if self.outcome in ("done", "stopped") and not training_failed else 1
 
+    def relative_to(self, folder: Path) -> RunSummary:
+        """The same with the paths that lie in `folder` written from there."""
+        return replace(
+            self,
+            dataset=_from(self.dataset, folder),
+            log=_from(self.log, folder),
+            student=_from(self.student, folder) if self.student else None,
+        )
+
 
 def render(summary: RunSummary) -> RenderableType:
-    """The summary for a terminal of 80 columns or more."""
+    """The summary for a terminal of 80 columns or more.
+
+    Print it with `crop=False`: a command may be longer, and must still be whole when copied.
+    """
     title, style = _HEADINGS[summary.outcome]
     if summary.outcome == "done" and summary.exit_code:
         title, style = "Generated, but the training failed", "bold red"
@@ -93,8 +106,11 @@ def render(summary: RunSummary) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row("rows", _rows(summary))
-    for reject in top_rejects(summary.rejects):
-        facts.add_row("", Text(f"{count(reject.count)} at {reject.node}: {reject.reason}"))
+    for place, reject in enumerate(top_rejects(summary.rejects)):
+        facts.add_row(
+            "" if place else "rejects",
+            Text(f"{count(reject.count)} at {reject.node}: {reject.reason}"),
+        )
     facts.add_row("examples", count(summary.examples))
     facts.add_row(
         "tokens", f"{count(summary.prompt_tokens)} in, {count(summary.output_tokens)} out"
@@ -107,7 +123,6 @@ def render(summary: RunSummary) -> RenderableType:
     parts += [facts, Text(), Text("Next:", style="bold")]
     for command, why in next_commands(summary):
         parts.append(Text(f"  # {why}", style="dim"))
-        # Not wrapped, so that it can be copied.
         parts.append(Text(f"  {command}", no_wrap=True, overflow="ignore"))
     return Group(*parts)
 
@@ -174,6 +189,10 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
         fit = f"streamtrain fit student.yaml --data {folder}"
         return [examples, preview, (fit, "trains a student on it")]
     return [examples, preview, status]
+
+
+def _from(path: str, folder: Path) -> str:
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
 
 
 def _rows(summary: RunSummary) -> Text:

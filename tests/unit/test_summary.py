@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -52,7 +53,7 @@ TRAINED = replace(
 
 def text_of(summary: RunSummary) -> list[str]:
     console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(render(summary))
+    console.print(render(summary), crop=False)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -62,7 +63,7 @@ def test_a_finished_run_with_a_student() -> None:
         "",
         "Done: quickstart, in 3 min 5 s",
         "rows      64 in: 50 kept, 13 dropped, 1 failed, 0 pending",
-        "          80 at correct: wrong_answer",
+        "rejects   80 at correct: wrong_answer",
         "          9 at correct: unparsed",
         "examples  97",
         "tokens    5,432 in, 12,345 out",
@@ -112,7 +113,7 @@ def test_a_failed_training_fails_the_run_and_is_shown() -> None:
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
     odd = replace(SUMMARY, rejects=(RejectCount("n", "[bold]x[/bold]", 2),))
-    assert "          2 at n: [bold]x[/bold]" in text_of(odd)
+    assert "rejects   2 at n: [bold]x[/bold]" in text_of(odd)
 
 
 def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
@@ -145,3 +146,18 @@ def test_json_carries_every_figure() -> None:
     assert answer["student"]["after"]["interval"][1] == pytest.approx(0.636, abs=1e-3)
     assert answer["student"]["first_step_before_last_row_s"] == 84.4
     assert len(answer["next"]) == 3
+
+
+def test_a_long_command_stays_whole() -> None:
+    deep = replace(SUMMARY, dataset="out" + "/deep" * 30)
+    assert any(line.endswith("deep/examples\"))'") for line in text_of(deep))
+
+
+def test_paths_are_shown_from_the_working_directory() -> None:
+    summary = replace(
+        TRAINED, dataset="/home/me/out", log="/var/log", student="/home/me/out/student"
+    )
+    near = summary.relative_to(Path("/home/me"))
+    assert (near.dataset, near.log, near.student) == ("out", "/var/log", "out/student")
+    remote = replace(SUMMARY, dataset="s3://bucket/x")
+    assert remote.relative_to(Path("/home/me")).dataset == "s3://bucket/x"
