@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -126,15 +127,20 @@ def make_progress(console: Console) -> Progress:
 
 
 class LiveProgress:
-    """A table that is redrawn in place and stays as it was last."""
+    """A table that is redrawn in place and goes when the run is over: a summary says more."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._speed = Speedometer()
         # Unredirected, so that what libraries print can be sent to a log file meanwhile.
         self._live = Live(
-            console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._spinner = Spinner("line")
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -150,7 +156,10 @@ class LiveProgress:
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
         """Show a new moment."""
-        self._live.update(render(snapshot, self._speed.rates(snapshot), trainer))
+        view = render(snapshot, self._speed.rates(snapshot), trainer)
+        frame = Table.grid(padding=(0, 1, 0, 0))
+        frame.add_row(self._spinner, view)  # turns also while a long start gives no news
+        self._live.update(frame)
 
     def note(self, message: str) -> None:
         """A line above the table."""
