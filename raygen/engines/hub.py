@@ -34,7 +34,7 @@ def check_model(model: str, revision: str | None) -> None:
 
 
 def _check_hub(model: str, revision: str | None, name: str) -> None:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -47,6 +47,9 @@ def _check_hub(model: str, revision: str | None, name: str) -> None:
 
     looked = f"model {name}: looked in {constants.HF_HUB_CACHE} and on {constants.ENDPOINT}: "
     try:
+        # Without a network the hub is asked for half a minute, so the cache comes first.
+        if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+            return
         hf_hub_download(model, "config.json", revision=revision)
     except GatedRepoError as error:
         problem = "its owner lets only known users in; accept its terms there, then set HF_TOKEN"

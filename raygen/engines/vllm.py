@@ -57,11 +57,11 @@ _LOAD_ERRORS = (
 class VLLMEngine:
     """An AsyncLLM. All requests share its continuous batch and its prefix cache."""
 
-    def __init__(self, spec: EngineSpec, llm: Any, tokenizer: Any) -> None:
+    def __init__(self, spec: EngineSpec, llm: Any) -> None:
         self._name = spec.name
         self._model = spec.model
         self._llm = llm
-        self._tokenizer = tokenizer
+        self._tokenizer = llm.get_tokenizer()
         self._max_len: int = llm.model_config.max_model_len
         self._ids = count()
 
@@ -88,11 +88,11 @@ class VLLMEngine:
         arguments = {"model": path, "revision": spec.revision, **defaults, **spec.args}
         try:
             with _visible(devices):
-                llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-            tokenizer = llm.get_tokenizer()
+                # In no variable: vLLM keeps exceptions, which keep this frame, and with it the
+                # engine until the interpreter exits.
+                return cls(spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)))
         except (*_LOAD_ERRORS, VLLMError) as error:
             raise EngineSetupError(_load_failure(spec, path, error)) from error
-        return cls(spec, llm, tokenizer)
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions from one request; the k-th is drawn with the seed plus k."""
@@ -162,6 +162,7 @@ class VLLMEngine:
     async def _run(self, ids: list[int], params: Any) -> Any:
         """The final output of one request. Raises the engine errors that vLLM's mean."""
         from vllm import exceptions
+        from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
 
         if len(ids) >= self._max_len:
@@ -173,7 +174,7 @@ class VLLMEngine:
         final = None
         try:
             async for output in self._llm.generate(
-                {"prompt_token_ids": ids}, params, f"{self._name}-{next(self._ids)}"
+                tokens_input(ids), params, f"{self._name}-{next(self._ids)}"
             ):
                 final = output
         except CoreDeadError as error:
