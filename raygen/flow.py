@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from raygen.dataset.tables import IDENTITY
 from raygen.document import Document, Place, Problem
 from raygen.graph import SOURCE, Graph, Resolved
 from raygen.ops.base import Columns
@@ -15,9 +16,6 @@ from raygen.row import ColumnType
 from raygen.task import Task
 from raygen.template import TemplateError, fields
 from raygen.wording import nearest
-
-IDENTITY = ("id", "key", "plan", "node")
-"""Columns that every example has of its own; no op or source column may take their names."""
 
 Types = Mapping[str, ColumnType]
 

@@ -1,23 +1,24 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raygen.document import ProblemsError, dump_text, parse_text
-from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.document import dump_text, parse_text
+from raygen.ops.base import Columns, Op
 from raygen.ops.registry import all_ops
 from raygen.plan import PLAN_VERSION, Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import load_recipe
-from raygen.row import ColumnType, Reject, Row
+from raygen.row import ColumnType
 from raygen.task import Task
+from tests.unit.toy_ops import ASK, KEEP, OPS, AskParams, ask_columns
 
 SOURCE: dict[str, ColumnType] = {
     "question": "string",
@@ -27,45 +28,6 @@ SOURCE: dict[str, ColumnType] = {
     "topic": "string",
 }
 
-
-class AskParams(OpParams):
-    """Asks."""
-
-    prompt: str = "{{ question }}"
-    into: str = "reply"
-    type: ColumnType = "string"
-    label: Literal["shown", "hidden"] = "hidden"
-    n: int = 1
-
-
-class KeepParams(OpParams):
-    """Keeps."""
-
-    needs: tuple[str, ...] = ()
-    where: str = "true"
-
-
-async def run(row: Row, params: Any, ctx: Context) -> Sequence[Row | Reject]:
-    return [row]
-
-
-def ask_columns(params: AskParams, task: Task) -> Columns:
-    return Columns(
-        provides={params.into: params.type},
-        hides=frozenset({"answer"}) if params.label == "hidden" else frozenset(),
-        given=frozenset({"demonstrations"}),
-        templates={"prompt": params.prompt},
-    )
-
-
-def keep_columns(params: KeepParams, task: Task) -> Columns:
-    where = "{{ " + params.where + " }}"
-    return Columns(requires=frozenset(params.needs), templates={"where": where})
-
-
-ASK = Op("ask", 1, AskParams, run, ask_columns, needs_engine=True)
-KEEP = Op("keep", 1, KeepParams, run, keep_columns)
-OPS: Mapping[str, Op] = {"ask": ASK, "keep": KEEP}
 
 HEAD = """\
 recipe: r
@@ -95,12 +57,6 @@ def plan_of(
     path = folder / "r.yaml"
     path.write_text(text, encoding="utf-8")
     return make_plan(load_recipe(path, overrides), SOURCE if columns is None else columns, ops)
-
-
-def problems_of(folder: Path, graph: str, head: str = HEAD) -> list[str]:
-    with pytest.raises(ProblemsError) as caught:
-        plan_of(folder, head + graph)
-    return [str(p).split("r.yaml:", 1)[1] for p in caught.value.problems]
 
 
 def test_a_plan_has_nodes_in_order_and_the_columns_of_its_examples(tmp_path: Path) -> None:
@@ -153,129 +109,6 @@ def test_a_plan_is_written_with_its_version_and_what_nodes_read_and_add(tmp_path
     }
     assert written["outputs"] == ["b"]
     assert parse_text(dump_text(written), "f").data == written
-
-
-def test_names_that_do_not_resolve_are_all_reported(tmp_path: Path) -> None:
-    graph = """\
-graph:
-  first: {op: aks, from: source, engine: t}
-  second: {op: ask, from: [source, frist], engine: tt}
-  third: {op: ask, from: source}
-  fourth: {op: keep, from: source, engine: t, need: [x]}
-  fifth: {op: keep, from: [source, source]}
-output: {from: [second, fith], path: out}
-"""
-    assert problems_of(tmp_path, graph) == [
-        "10:11: unknown op 'aks'; did you mean 'ask'?",
-        "11:36: there is no node 'frist'; did you mean 'first'?",
-        "11:44: there is no engine 'tt'; did you mean 't'?",
-        "12:3: op 'ask' needs an `engine`; expected one of: t",
-        "13:36: op 'keep' uses no engine; remove `engine`",
-        "13:47: unknown key 'need'; did you mean 'needs'?",
-        "14:36: 'source' is named twice",
-        "15:25: there is no node 'fith'; did you mean 'fifth'?",
-    ]
-
-
-def test_cycles_are_named_in_full(tmp_path: Path) -> None:
-    graph = """\
-graph:
-  a: {op: keep, from: c}
-  b: {op: keep, from: [source, a]}
-  c: {op: keep, from: b}
-  d: {op: keep, from: d}
-  e: {op: ask, from: source, engine: t}
-output: {from: [c, d, e], path: out}
-"""
-    assert problems_of(tmp_path, graph) == [
-        "10:17: these nodes feed each other in a circle: a -> b -> c -> a",
-        "13:17: these nodes feed each other in a circle: d -> d",
-    ]
-
-
-def test_unused_nodes_and_engines_are_refused(tmp_path: Path) -> None:
-    graph = """\
-graph:
-  a: {op: keep, from: source}
-  b: {op: keep, from: a}
-  c: {op: keep, from: b}
-output: {from: a, path: out}
-"""
-    assert problems_of(tmp_path, graph) == [
-        "8:3: engine 't' is used by no node; remove it, or name it in a node",
-        "11:3: node 'b' leads to no output; name it in output.from, or remove it",
-        "12:3: node 'c' leads to no output; name it in output.from, or remove it",
-    ]
-
-
-def test_columns_are_checked_along_the_graph(tmp_path: Path) -> None:
-    graph = """\
-graph:
-  a: {op: ask, from: source, engine: t, prompt: "{{ demonstrations }}{{ qestion }}"}
-  b: {op: keep, from: [a, source], needs: [reply]}
-  c: {op: keep, from: a, where: "repply"}
-  d: {op: ask, from: a, engine: t, prompt: "{% if answer %}{{ topic }}{% endif %}"}
-  e: {op: ask, from: a, engine: t, prompt: "{{ answer }}", label: shown}
-  f: {op: keep, from: a, where: "id > 3"}
-  g: {op: ask, from: a, engine: t, prompt: "{{ x", into: plan}
-output: {from: [b, c, d, e, f, g], path: out}
-"""
-    assert problems_of(tmp_path, graph) == [
-        "10:41: prompt reads 'qestion', which is not there; did you mean 'question'?",
-        (
-            "11:3: node 'b' needs column 'reply', which is not there (there are answer, choices, "
-            "question, topic); 'a' would have it"
-        ),
-        "12:26: where reads 'repply', which is not there; did you mean 'reply'?",
-        (
-            "13:36: prompt reads 'answer', which node 'd' hides: the target would leak into the "
-            "prompt; take it out of the template"
-        ),
-        (
-            "15:26: where reads 'id', a name that the dataset keeps for itself; give the source's "
-            "column another one: source.columns: {source_id: id}"
-        ),
-        "16:3: op 'ask' can't set 'plan': examples have their own",
-        (
-            "16:36: prompt: line 1 of the template: unexpected end of template, "
-            "expected 'end of print statement'."
-        ),
-    ]
-
-
-def test_types_must_agree_where_rows_meet(tmp_path: Path) -> None:
-    graph = """\
-graph:
-  a: {op: ask, from: source, engine: t, into: x, type: string}
-  b: {op: ask, from: source, engine: t, into: x, type: number}
-  c: {op: keep, from: [a, b]}
-output: {from: [a, b, c], path: out}
-"""
-    assert problems_of(tmp_path, graph) == [
-        (
-            "12:17: column 'x' is of type string from 'a' and of type number from 'b'; "
-            "expected one type from all inputs"
-        ),
-        (
-            "13:10: column 'x' is of type string from 'a' and of type number from 'b'; "
-            "expected one type in all outputs"
-        ),
-    ]
-
-
-def test_the_tasks_columns_must_be_in_the_source(tmp_path: Path) -> None:
-    with pytest.raises(ProblemsError) as caught:
-        plan_of(tmp_path, HEAD + GRAPH, columns={"Question": "string", "choices": "strings"})
-    assert [str(p).split("r.yaml:", 1)[1] for p in caught.value.problems] == [
-        (
-            "5:1: task multiple_choice needs column 'answer', which the source doesn't have "
-            "(it has Question, choices); map it: columns: {answer: ...}"
-        ),
-        (
-            "5:1: task multiple_choice needs column 'question', which the source doesn't have "
-            "(it has Question, choices); map it: columns: {question: Question}"
-        ),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -370,40 +203,6 @@ def test_the_order_of_keys_changes_no_hash(tmp_path: Path, data: st.DataObject) 
     text = dump_text(data.draw(st.composite(lambda draw: shuffled(written, draw))()))
     plan = plan_of(tmp_path, text, columns=columns)
     assert plan.hash == plan_of(tmp_path, HEAD + GRAPH).hash
-
-
-node_names = st.sampled_from(["a", "b", "c", "d"])
-node = st.fixed_dictionaries(
-    {
-        "op": st.just("keep"),
-        "from": st.lists(st.sampled_from(["source", "a", "b", "c", "d"]), min_size=1, max_size=3),
-    }
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.dictionaries(node_names, node, min_size=1), st.lists(node_names, min_size=1, max_size=3))
-def test_any_graph_is_ordered_or_refused(
-    tmp_path: Path, graph: dict[str, Any], outputs: list[str]
-) -> None:
-    written = {
-        **parse_text(HEAD, "f").data,
-        "engines": {},
-        "graph": graph,
-        "output": {"from": outputs, "path": "out"},
-    }
-    try:
-        outcome: Plan | ProblemsError = plan_of(tmp_path, dump_text(written))
-    except ProblemsError as error:
-        outcome = error
-    if isinstance(outcome, ProblemsError):
-        assert outcome.problems
-        return
-    seen = {"source"}
-    for each in outcome.nodes:
-        assert set(each.inputs) <= seen
-        seen.add(each.name)
-    assert seen - {"source"} == set(graph)
 
 
 def test_the_built_in_ops_plan(tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raygen.document import ProblemsError, dump_text, parse_text
-from raygen.params import escaped, filled, substitute
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
-from raygen.sections import Scalar
 
 RECIPE = """\
 recipe: test
@@ -260,39 +257,6 @@ def test_a_student_that_is_missing_or_broken_is_a_problem(tmp_path: Path) -> Non
 
 def test_a_missing_recipe_is_a_problem(tmp_path: Path) -> None:
     assert problems_of(tmp_path / "none.yaml") == ["1:1: no such file"]
-
-
-values: st.SearchStrategy[Scalar] = (
-    st.integers() | st.booleans() | st.text(max_size=9) | st.floats(allow_nan=False)
-)
-names = st.sampled_from(["a", "b", "long_name"])
-texts = st.lists(
-    st.sampled_from(["$", "{", "}", "${", "$$", "a", "b", " ", "${a}", "$${a}"]) | st.text()
-).map("".join)
-
-
-@given(texts, st.dictionaries(names, values))
-def test_an_escaped_text_is_filled_back_into_itself(text: str, params: dict[str, Scalar]) -> None:
-    assert filled(escaped(text), params) == text
-
-
-@given(names, values, texts)
-def test_a_lone_reference_keeps_its_type_and_others_become_text(
-    name: str, value: Scalar, text: str
-) -> None:
-    assert filled(f"${{{name}}}", {name: value}) is value
-    around = filled(escaped(text) + f" ${{ {name} }}.", {name: value})
-    written = str(value).lower() if isinstance(value, bool) else str(value)
-    assert around == f"{text} {written}."
-
-
-@given(st.recursive(texts, lambda c: st.lists(c, max_size=3) | st.dictionaries(texts, c)))
-def test_substitution_finds_every_fault_and_raises_nothing(data: Any) -> None:
-    document = parse_text(dump_text({"params": {"a": {}}, "x": data}), "f")
-    result, problems, unfilled = substitute(document, {"a": 1})
-    assert result.data["params"] == {"a": {}}
-    assert len(unfilled) <= len(problems)
-    assert bool(unfilled) == bool(problems)
 
 
 words = st.sampled_from(
