@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import aiohttp
+import applied
 from endpoint import running
 
 from raygen.engines.base import EngineSpec, Request, Sampling
@@ -64,6 +68,30 @@ async def engine(url: str, rows: int, in_flight: int) -> float:
         await client.close()
 
 
+def recipe(url: str, in_flight: int) -> dict[str, Any]:
+    """Two `generate` ops, the second of which reads what the first wrote."""
+    args = {"base_url": url, "max_concurrency": in_flight}
+    ask = {"op": "generate", "engine": "bench", "max_tokens": 64}
+    first = {**ask, "from": "source", "prompt": "{{ question }}", "into": "first"}
+    second = {**ask, "from": "ask", "prompt": "{{ question }}, then: {{ first }}", "into": "second"}
+    return {
+        "recipe": "orchestration",
+        "version": 1,
+        "source": {"path": "source.jsonl"},
+        "task": "free_text",
+        "engines": {"bench": {"model": "bench", "backend": "openai", "args": args}},
+        "graph": {"ask": first, "ask_again": second},
+        "output": {"from": "ask_again", "path": "out"},
+    }
+
+
+def applied_rate(url: str, rows: int, in_flight: int) -> float:
+    """Rows per second of `raygen apply` while it runs; ends the program where it fails."""
+    source = [{"question": f"Question {row}: what is the answer?"} for row in range(rows)]
+    with tempfile.TemporaryDirectory(prefix="raygen-bench-") as folder:
+        return applied.rows_per_second(applied.apply(recipe(url, in_flight), source, Path(folder)))
+
+
 def main() -> None:
     """Measure each way in turn and print rows per second and the share of the bare client."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,6 +104,8 @@ def main() -> None:
         print(f"bare asyncio client   {base:7.0f} rows/s")
         alone = asyncio.run(engine(url, options.rows, options.in_flight))
         print(f"openai engine alone   {alone:7.0f} rows/s   {alone / base:.2f} of bare")
+        whole = applied_rate(url, options.rows, options.in_flight)
+        print(f"raygen apply          {whole:7.0f} rows/s   {whole / base:.2f} of bare")
 
 
 if __name__ == "__main__":
