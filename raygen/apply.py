@@ -50,7 +50,7 @@ class ApplyRequest:
     """What `raygen apply` was asked to do, beside the recipe itself."""
 
     reference: Reference
-    out: Path | None = None
+    out: str | None = None
     train: Path | None = None
     fresh: bool = False
     address: str | None = None
@@ -106,7 +106,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     started = time.monotonic()
     prepared = prepare(request.reference)
     recipe = prepared.recipe
-    folder = Folder.at(str(request.out) if request.out else prepared.output)
+    folder = Folder.at(request.out or prepared.output)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     if training:
         training.check()
@@ -217,6 +217,7 @@ class _Apply:
             run = run_ray.RayRun(job, tasks)
             ending = generate(run, committer, self.folder, self.counts, limits, self._tick)
             committer.finish(_REASONS[ending.outcome])
+            self.folder.delete(job.probe)
         except DatasetError as error:
             return Ending("failed", str(error))
         return ending
@@ -300,6 +301,7 @@ class _Apply:
             seconds=self.watch.seconds,
             rejects=counts.top_rejects,
             message=ending.message,
+            user_fault=ending.user_fault,
             trainer=state,
             lead_s=lead,
             student=str(self.training.out) if self.training else None,

@@ -127,7 +127,7 @@ def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
 
 @main.command(cls=Command)
 @_reference
-@click.option("--out", type=_FILE, metavar="DIR", help="The output folder.")
+@click.option("--out", metavar="DIR", help="The output folder, also s3://, gs://.")
 @click.option("--train", type=_FILE, metavar="FILE", help="Train this student on it meanwhile.")
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
 @click.option("--yes", is_flag=True, help="Answer every question with yes.")
@@ -135,7 +135,7 @@ def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
 @_json
 @debug_option
 def apply(
-    out: Path | None,
+    out: str | None,
     train: Path | None,
     fresh: bool,
     yes: bool,

@@ -45,6 +45,9 @@ class Fault(Protocol):
     @property
     def message(self) -> str: ...
 
+    @property
+    def user_fault(self) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -56,10 +59,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a run ended; `message` says more where it didn't simply end."""
+    """Why a run ended; `message` says more where it didn't simply end.
+
+    `user_fault`: the recipe or the profile must change before it can go on.
+    """
 
     outcome: Outcome = "done"
     message: str = ""
+    user_fault: bool = False
 
 
 class Counts:
@@ -179,7 +186,7 @@ def _ending(
     limits: Limits,
 ) -> Ending | None:
     if fault is not None:
-        return Ending("failed", fault.message)
+        return Ending("failed", fault.message, fault.user_fault)
     if asked:
         return Ending("interrupted", "interrupted; what was in flight is committed")
     failed = counts.statuses["failed"]

@@ -54,9 +54,10 @@ def prepare(reference: Reference) -> Prepared:
     if reference.limit is not None:
         overrides["source.limit"] = str(reference.limit)
     profile = load_profile(reference.profile) if reference.profile else None
-    recipe = load_recipe(path, overrides, profile)
+    ops = all_ops(reference.trusted)
+    recipe = load_recipe(path, overrides, profile, ops)
     columns = scan_columns(recipe.source, recipe.base)
-    plan = make_plan(recipe, columns, all_ops(reference.trusted))
+    plan = make_plan(recipe, columns, ops)
     problems = _engine_problems(recipe, plan)
     if problems:
         raise ProblemsError(problems)

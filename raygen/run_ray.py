@@ -28,7 +28,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from raygen.chatter import send_to
 from raygen.dataset.tables import Block, DatasetError
 from raygen.dataset.writer import write_block
-from raygen.engines.base import EngineError, EngineSpec
+from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.job import Job, Task
 from raygen.sources import open_keyed
@@ -40,10 +40,10 @@ _ATTEMPTS_TOGETHER = 2
 
 @dataclass(frozen=True, slots=True)
 class Fatal:
-    """Why a run can't go on, and whether the user's input is at fault."""
+    """Why a run can't go on; `user_fault`: the recipe or the profile must change first."""
 
     message: str
-    kind: str
+    user_fault: bool = False
 
 
 @ray.remote(num_cpus=0, max_concurrency=1000)
@@ -104,12 +104,12 @@ class _RowActor:
             payload = pickle.dumps(block)
         except asyncio.CancelledError:
             pass
-        except (EngineError, DatasetError) as error:
-            await self._control.fail.remote(Fatal(str(error), type(error).__name__))
+        except DatasetError as error:
+            await self._control.fail.remote(Fatal(str(error)))
         except Exception as error:  # the control actor carries it to the driver
             message = f"internal error in a worker: {type(error).__name__}: {error}"
             logging.getLogger(__name__).exception(message)
-            await self._control.fail.remote(Fatal(message, "InternalError"))
+            await self._control.fail.remote(Fatal(message))
         return pa.table({"block": pa.array([payload], pa.binary())})
 
     async def _run(self, task: Task) -> Block | None:
@@ -134,7 +134,8 @@ class _RowActor:
                     results += await self._worker.run([row])
         if self._worker.fatal:
             error = self._worker.fatal
-            await self._control.fail.remote(Fatal(str(error), type(error).__name__))
+            fatal = Fatal(str(error), isinstance(error, EngineSetupError))
+            await self._control.fail.remote(fatal)
         if not results:
             return None
         plan = self._job.plan
@@ -235,7 +236,7 @@ class RayRun:
                     if block is not None:
                         self._arrived.put(block)
         except (ray.exceptions.RayError, RuntimeError, OSError) as error:
-            self._error = Fatal(f"Ray ended the run: {_last_line(error)}", type(error).__name__)
+            self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
 def _dataset(job: Job, tasks: Sequence[Task], control: Any) -> Any:

@@ -69,10 +69,13 @@ class RunSummary:
     trainer: TrainerState | None = None
     lead_s: float | None = None
     student: str | None = None
+    user_fault: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 too many failed, 1 anything else, a failed training included."""
+        """0 done, 2 the user's input is wrong, 3 too many failed, 1 else, failed training too."""
+        if self.user_fault:
+            return 2
         if self.outcome == "too_many_failed":
             return 3
         training_failed = self.trainer is not None and self.trainer.error is not None

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygen.dataset.folder import Folder
-from raygen.source_rows import SourceError
+from raygen.sources.rows import SourceError
 from raygen.sources import KeyedSource, key_source, open_keyed, scan_columns
 from raygen.task import TASKS
 

@@ -231,11 +231,13 @@ def test_rows_that_come_after_an_end_are_trained_on_too() -> None:
 
 
 def test_a_silent_generator_is_an_error() -> None:
-    feed = FakeFeed(now=FakeState(heartbeat_age_s=61.0))
-    stream = ShardStream(feed, Order(2, 8, 0, 1))
+    feed, now = FakeFeed(now=FakeState(heartbeat_age_s=1000.0)), [0.0]
+    stream = ShardStream(feed, Order(2, 8, 0, 1), clock=lambda: now[0])
+    stream.poll()
+    now[0] = 61.0
     with pytest.raises(StreamLostError, match="no sign of life for 61 s"):
         stream.poll()
-    feed.now = FakeState(ended=True, heartbeat_age_s=61.0)
+    feed.now = FakeState(ended=True, heartbeat_age_s=1000.0)
     stream.poll()
     assert stream.ended
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.tables import IDENTITY
 from raygen.row import ColumnType, digest, row_key
-from raygen.source_files import read_source
-from raygen.source_rows import SourceError, SourceFile, merge_types, problems_error, rows_of
+from raygen.sources.files import read_source
+from raygen.sources.rows import SourceError, SourceFile, merge_types, problems_error, rows_of
 from raygen.task import Task
 from raygen.wording import did_you_mean
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from raygen.source_rows import SourceError, SourceFile
-from raygen.source_text import parse_csv, parse_json, parse_jsonl
+from raygen.sources.rows import SourceError, SourceFile
+from raygen.sources.text import parse_csv, parse_json, parse_jsonl
 from raygen.wording import nearest
 
 _HUB = "hf://datasets/"
@@ -33,7 +33,7 @@ def read_source(path: str, base: Path, *, types_only: bool = False) -> list[Sour
     where the format has a schema. Raises SourceError.
     """
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
-        from raygen.source_arrow import read_hub
+        from raygen.sources.arrow import read_hub
 
         return [read_hub(path)]
     return [_read_file(name, types_only) for name in _expand(path, base)]
@@ -85,7 +85,7 @@ def _read_file(name: str, types_only: bool) -> SourceFile:
         raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
     try:
         if suffix in _PARQUET:
-            from raygen.source_arrow import read_parquet
+            from raygen.sources.arrow import read_parquet
 
             source = read_parquet(name, types_only=types_only)
         else:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raygen.row import ColumnType
-from raygen.source_rows import SourceError, SourceFile
+from raygen.sources.rows import SourceError, SourceFile
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (
     (pa.types.is_string, "string", None),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raygen.source_rows import SourceError, SourceFile, infer_types, problems_error
+from raygen.sources.rows import SourceError, SourceFile, infer_types, problems_error
 
 
 def parse_jsonl(name: str, content: bytes) -> SourceFile:
