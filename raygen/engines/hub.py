@@ -11,29 +11,30 @@ from pathlib import Path
 from raygen.engines.base import EngineSetupError
 
 
-def check_model(model: str, revision: str | None) -> None:
-    """Raise EngineSetupError, with what to do, where `model` can't be had.
+def find_config(model: str, revision: str | None) -> Path:
+    """The `config.json` of `model`, fetched into the hub's cache where it comes from the hub.
 
-    Needs a folder's `config.json`; a hub model's is fetched into the hub's cache.
+    Raises EngineSetupError, with what to do, where the model can't be had.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
     folder = Path(model).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        config = folder / "config.json"
+        if not config.is_file():
             raise EngineSetupError(
                 f"model {name}: the folder {folder.resolve()} has no config.json; "
                 "give the folder that `save_pretrained` wrote"
             )
-        return
+        return config
     if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
         raise EngineSetupError(
             f"model {name}: there is no folder {folder.absolute()}; "
             "correct the path, or give a name of the Hugging Face hub"
         )
-    _check_hub(model, revision, name)
+    return _fetch_config(model, revision, name)
 
 
-def _check_hub(model: str, revision: str | None, name: str) -> None:
+def _fetch_config(model: str, revision: str | None, name: str) -> Path:
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -48,9 +49,10 @@ def _check_hub(model: str, revision: str | None, name: str) -> None:
     looked = f"model {name}: looked in {constants.HF_HUB_CACHE} and on {constants.ENDPOINT}: "
     try:
         # Without a network the hub is asked for half a minute, so the cache comes first.
-        if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
-            return
-        hf_hub_download(model, "config.json", revision=revision)
+        cached = try_to_load_from_cache(model, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
+        return Path(hf_hub_download(model, "config.json", revision=revision))
     except GatedRepoError as error:
         problem = "its owner lets only known users in; accept its terms there, then set HF_TOKEN"
         raise EngineSetupError(looked + problem) from error

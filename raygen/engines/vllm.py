@@ -29,16 +29,16 @@ from raygen.engines.base import (
     RequestRefusedError,
 )
 from raygen.engines.bundled import model_path
-from raygen.engines.hub import check_model
+from raygen.engines.hub import find_config
+from raygen.engines.vllm_cpu import cpu_arguments, cpu_environment
 
-_CPU_ENV = {
+_ENV = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # With vLLM's own multiprocessing it would replace the executor "uni" by a second process,
     # which spins while it waits.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
-_GIB = 2**30
 
 # What vLLM, transformers and torch raise for a model or an argument that they can't take.
 _LOAD_ERRORS = (
@@ -76,7 +76,7 @@ class VLLMEngine:
             raise EngineSetupError("; ".join(problems))
         try:
             path = model_path(spec.model)
-            check_model(path, spec.revision)
+            config = find_config(path, spec.revision)
         except EngineSetupError as error:
             raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
         _set_environment(_ENV)
@@ -84,7 +84,7 @@ class VLLMEngine:
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        defaults = _defaults(spec)
+        defaults = _defaults(spec, config)
         arguments = {"model": path, "revision": spec.revision, **defaults, **spec.args}
         try:
             with _visible(devices):
@@ -248,8 +248,8 @@ def _visible(devices: Sequence[str]) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _defaults(spec: EngineSpec) -> dict[str, Any]:
-    """Engine arguments that a profile may override: vLLM's own on GPUs, measured ones on a CPU."""
+def _defaults(spec: EngineSpec, config: Path) -> dict[str, Any]:
+    """Engine arguments that a profile may override: vLLM's own on GPUs, other ones on a CPU."""
     from vllm.platforms import current_platform
 
     common = {"disable_log_stats": True}
@@ -260,28 +260,8 @@ def _defaults(spec: EngineSpec) -> dict[str, Any]:
             f"engine {spec.name!r} asks for {spec.gpus} GPUs, and vLLM sees none here; "
             "set gpus: 0, or install the GPU build (`pip install -e '.[gpu]'`) on a GPU machine"
         )
-    _set_environment(_CPU_ENV | {"VLLM_CPU_KVCACHE_SPACE": str(_cache_gib())})
-    return {
-        **common,
-        "dtype": "auto" if _has_amx() else "float32",
-        "enforce_eager": True,
-        "block_size": 32,
-        "distributed_executor_backend": "uni",
-        # -1: the longest that the model knows and the cache holds.
-        "max_model_len": -1,
-    }
-
-
-def _cache_gib() -> int:
-    """GiB for the KV cache on a CPU: an eighth of the memory, between 1 and 4."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(4, max(1, memory // (8 * _GIB)))
-
-
-def _has_amx() -> bool:
-    """Whether this CPU multiplies bfloat16 in tiles; without, float32 is faster."""
-    cpus = Path("/proc/cpuinfo")
-    return cpus.is_file() and "amx_bf16" in cpus.read_text(encoding="utf-8")
+    _set_environment(cpu_environment())
+    return {**common, **cpu_arguments(config)}
 
 
 def _load_failure(spec: EngineSpec, path: str, error: Exception) -> str:

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from raygen.engines.base import EngineSetupError
-from raygen.engines.hub import check_model
+from raygen.engines.hub import find_config
 
 CODES = {
     "gated": (403, "GatedRepo"),
@@ -48,18 +48,18 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def test_a_model_folder_passes(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    check_model(str(tmp_path), None)
+    assert find_config(str(tmp_path), None) == tmp_path / "config.json"
 
 
 def test_a_folder_without_config_does_not(tmp_path: Path) -> None:
     with pytest.raises(EngineSetupError, match=r"has no config\.json"):
-        check_model(str(tmp_path), None)
+        find_config(str(tmp_path), None)
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "./nowhere", "a/b/c"])
 def test_a_missing_folder_is_told(path: str) -> None:
     with pytest.raises(EngineSetupError, match="there is no folder"):
-        check_model(path, None)
+        find_config(path, None)
 
 
 @pytest.mark.usefixtures("hub")
@@ -74,7 +74,7 @@ def test_a_missing_folder_is_told(path: str) -> None:
 )
 def test_what_the_hub_says_becomes_one_sentence(name: str, message: str) -> None:
     with pytest.raises(EngineSetupError, match=message) as raised:
-        check_model(f"org/{name}", "r1")
+        find_config(f"org/{name}", "r1")
     assert "looked in" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -87,7 +87,7 @@ def test_without_a_network_it_says_how_to_fetch(
     with pytest.raises(
         EngineSetupError, match=r"can't be reached; fetch it.*hf download org/model"
     ):
-        check_model("org/model", None)
+        find_config("org/model", None)
 
 
 def test_a_model_in_the_cache_needs_no_network(
@@ -100,4 +100,4 @@ def test_a_model_in_the_cache_needs_no_network(
     (folder / "refs" / "main").write_text("abc")
     (folder / "snapshots" / "abc").mkdir(parents=True)
     (folder / "snapshots" / "abc" / "config.json").write_text("{}")
-    check_model("org/model", None)
+    assert find_config("org/model", None).read_text() == "{}"
