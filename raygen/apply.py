@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from raygen.chatter import output_to
@@ -25,7 +23,8 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
 from raygen.errors import UserError
 from raygen.generation import Counts, Ending, Limits, generate, phase_of, snapshot
-from raygen.job import Job, cut, rows_in_flight
+from raygen.interrupts import Interrupts, interrupts
+from raygen.job import Job, cut, rows_in_flight, secrets_of
 from raygen.metrics import TrainerState
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.progress import Snapshot
@@ -70,31 +69,6 @@ class ApplyUI(Protocol):
     def note(self, message: str) -> None:
         """A line worth keeping."""
         ...
-
-
-class Interrupts:
-    """Ctrl-C and SIGTERM: the first asks to finish what is in flight, the second ends now."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-
-@contextmanager
-def interrupts() -> Iterator[Interrupts]:
-    """Catch the two signals while the context lasts."""
-    handler = Interrupts()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield handler
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
@@ -205,11 +179,17 @@ class _Apply:
         profile = self.recipe.profile
         tasks = cut(pending, profile.replicas.max if profile else 1)
         job = self._job(len(tasks))
-        address = self.request.address or (profile.address if profile else None)
+        address = (
+            self.request.address
+            or (profile.address if profile else None)
+            or os.environ.get("RAY_ADDRESS")
+        )
         trainers = self.training.workers() if self.training else 0
         cpus = job.replicas[1] + trainers + 1
         stack.enter_context(output_to(self.logs / "driver.log"))
-        joined = stack.enter_context(run_ray.cluster(address, cpus, self.logs))
+        joined = stack.enter_context(
+            run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
+        )
         if self.training:
             self.trainer = self.training.start(self.folder.uri, self.logs, joined)
         limits = Limits(self.plan.max_failed, self.recipe.output.rows)
@@ -237,7 +217,7 @@ class _Apply:
             concurrency=(profile.concurrency if profile else None) or rows_in_flight(self.plan),
             threads=max(1, (os.cpu_count() or 1) // high),
             logs=str(self.logs.resolve()),
-            trusted=self.reference.trusted,
+            secrets=secrets_of(self.plan),
         )
 
     def _train_to_end(self, ending: Ending, generated: bool) -> TrainerState | None:

@@ -6,10 +6,10 @@ runs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
-from pathlib import Path
 
 from raygen.dataset.folder import Folder
 from raygen.engines.base import Backend
@@ -37,7 +37,8 @@ class Task:
 class Job:
     """A plan bound to an output folder and a keyed copy of its source.
 
-    `concurrency` is the rows in flight per actor, `probe` a file that each actor must see.
+    `concurrency` is the rows in flight per actor, `threads` the CPU threads of its engines, and
+    `probe` a file that each actor must see. `secrets` are environment variables for its process.
     """
 
     plan: Plan
@@ -48,7 +49,7 @@ class Job:
     concurrency: int
     threads: int
     logs: str
-    trusted: tuple[Path, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def gpus(self) -> int:
@@ -63,6 +64,15 @@ class Job:
 def rows_in_flight(plan: Plan) -> int:
     """Rows in flight per actor where the profile doesn't say: what the engines can use."""
     return max((_ROWS_IN_FLIGHT[spec.backend] for spec in plan.engines.values()), default=64)
+
+
+def secrets_of(plan: Plan) -> dict[str, str]:
+    """The keys and tokens that the plan's engines may need, from this process's environment."""
+    names = {"HF_TOKEN"}
+    for spec in plan.engines.values():
+        if spec.backend == "openai":
+            names.add(str(spec.args.get("api_key_env", "OPENAI_API_KEY")))
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
 
 
 def cut(ordinals: Sequence[int], actors: int) -> list[Task]:

@@ -30,10 +30,12 @@ from raygen.dataset.tables import Block, DatasetError
 from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.registry import start_engine
+from raygen.errors import UserError
 from raygen.job import Job, Task
 from raygen.sources import open_keyed
 from raygen.worker import Live, Worker, crashed
 
+_PACKAGES = ("raygen", "streamtrain")
 _REPORT_EVERY_S = 0.25
 _ATTEMPTS_TOGETHER = 2
 
@@ -84,6 +86,9 @@ class _RowActor:
     """One process with its engines; Ray Data calls it once per block."""
 
     def __init__(self, job: Job, control: Any) -> None:
+        # Read when the engine's libraries load; Ray has set it to the actor's one CPU.
+        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+        os.environ.update(job.secrets)
         self._job = job
         self._control = control
         self._name = uuid.uuid4().hex
@@ -164,18 +169,30 @@ def _share(
 
 
 @contextlib.contextmanager
-def cluster(address: str | None, cpus: int, logs: Path) -> Iterator[str]:
+def cluster(
+    address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
+) -> Iterator[str]:
     """Join the Ray cluster at `address`, or start a local one with `cpus` logical CPUs.
 
-    Yields the address that a subprocess joins by. A local cluster ends with the context.
+    Yields the address that a subprocess joins by. A local cluster ends with the context. Code that
+    the nodes may lack travels along: the packages themselves to a cluster, trusted files always.
     """
     logs.mkdir(parents=True, exist_ok=True)
     _quiet(logs / "ray.log")
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    modules = [str(path.resolve()) for path in trusted]
     if address:
-        ray.init(address=address, **settings)
-    else:
-        ray.init(num_cpus=cpus, include_dashboard=False, **settings)
+        modules += [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
+    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if modules:
+        settings["runtime_env"] = {"py_modules": modules}
+    try:
+        if address:
+            ray.init(address=address, **settings)
+        else:
+            ray.init(num_cpus=cpus, include_dashboard=False, **settings)
+    except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
+        what = f"the Ray cluster at {address}" if address else "a local Ray cluster"
+        raise UserError(f"can't reach or start {what}: {_last_line(error)}", 1) from error
     try:
         yield ray.get_runtime_context().gcs_address
     finally:
@@ -251,7 +268,6 @@ def _dataset(job: Job, tasks: Sequence[Task], control: Any) -> Any:
         max_tasks_in_flight_per_actor=in_flight,
         max_concurrent_calls_per_actor=in_flight,
     )
-    environment = {"env_vars": {"OMP_NUM_THREADS": str(job.threads)}}
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,
         fn_constructor_args=(job, control),
@@ -260,7 +276,6 @@ def _dataset(job: Job, tasks: Sequence[Task], control: Any) -> Any:
         compute=pool,
         num_cpus=1,
         num_gpus=job.gpus or None,
-        runtime_env=environment,
     )
 
 

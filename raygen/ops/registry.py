@@ -5,10 +5,12 @@ Knows nothing of plans or recipes.
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -44,19 +46,34 @@ def all_ops(trusted: Iterable[Path] = ()) -> Mapping[str, Op]:
 
 
 def ops_of_file(path: Path) -> list[Op]:
-    """The ops that a Python file defines at its top level; the file is run, so trust it first."""
-    spec = importlib.util.spec_from_file_location(f"raygen_trusted_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
+    """The ops that a Python file defines at its top level; the file is run, so trust it first.
+
+    It is imported under its own name, which is how worker processes find it again.
+    """
+    name = path.stem
+    if not path.is_file() or path.suffix != ".py":
         raise OpError(f"{path}: expected a Python file with ops (raygen.ops.base.Op objects)")
-    module: ModuleType = importlib.util.module_from_spec(spec)
+    known = sys.modules.get(name)
+    if known is None and find_spec(name) is not None:
+        raise OpError(f"{path}: {name!r} is the name of another module; rename the file")
+    if known is not None and not _is_file(known, path):
+        raise OpError(f"{path}: a module {name!r} is already there; rename the file")
+    sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
+        module = import_module(name)
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
         raise OpError(f"{path}: can't be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
     found = [value for value in vars(module).values() if isinstance(value, Op)]
     if not found:
         raise OpError(f"{path}: defines no op; expected a raygen.ops.base.Op at its top level")
     return found
+
+
+def _is_file(module: ModuleType, path: Path) -> bool:
+    origin = getattr(module, "__file__", None)
+    return origin is not None and Path(origin).resolve() == path.resolve()
 
 
 def _add(table: dict[str, Op], op: Op, origin: str) -> None:

@@ -95,7 +95,7 @@ def test_no_import_cycles() -> None:
 
 LAYERS = (
     ("row",),
-    ("task", "errors", "wording", "figures", "chatter"),
+    ("task", "errors", "wording", "figures", "chatter", "interrupts"),
     ("template", "answers", "problem", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
     ("sections",),

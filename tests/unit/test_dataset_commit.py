@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.unit.dataset_records import block, committer, contents, result
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError, FencedError
 from raygen.dataset.writer import write_block
 from raygen.row import ColumnType
+from tests.unit.dataset_records import block, committer, contents, result
 
 
 class CrashError(Exception):

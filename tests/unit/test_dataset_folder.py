@@ -4,13 +4,13 @@ import pickle
 from pathlib import Path
 
 import pytest
-from tests.unit.dataset_records import block, committer, contents
 
 from raygen.dataset.control import heartbeat_age
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
+from tests.unit.dataset_records import block, committer, contents
 
 
 @pytest.fixture(params=["local", "object store"])

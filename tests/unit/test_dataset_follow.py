@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.dataset_records import block, committer
 
 from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Follower
+from tests.unit.dataset_records import block, committer
 
 
 @pytest.fixture

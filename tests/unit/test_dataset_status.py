@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.dataset_records import block, committer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
+from tests.unit.dataset_records import block, committer
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.dataset_records import example, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.tables import DatasetError, Rejected
 from raygen.dataset.writer import write_block
 from raygen.row import ColumnType
+from tests.unit.dataset_records import example, result
 
 EVERY: dict[str, ColumnType] = {
     "text": "string",

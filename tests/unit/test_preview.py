@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raygen.sources import scan_columns
 from rich.console import Console
 
 from raygen.engines.base import EngineUnavailableError
 from raygen.plan import Plan, make_plan
 from raygen.preview import first_rows, render, run_rows, shorten, to_json
 from raygen.recipe import Recipe, load_recipe
+from raygen.sources import scan_columns
 
 RECIPE = """
 recipe: small

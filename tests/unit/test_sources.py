@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygen.dataset.folder import Folder
-from raygen.sources.rows import SourceError
 from raygen.sources import KeyedSource, key_source, open_keyed, scan_columns
+from raygen.sources.rows import SourceError
 from raygen.task import TASKS
 
 

@@ -40,9 +40,18 @@ def test_a_trusted_file_adds_its_ops(tmp_path: Path) -> None:
         (None, "expected a Python file"),
     ],
 )
-def test_a_file_that_cant_be_used_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
-    path = tmp_path / "raygen_test_bad.py"
+def test_a_file_that_cant_be_used_is_refused(
+    tmp_path: Path, request: pytest.FixtureRequest, text: str | None, said: str
+) -> None:
+    path = tmp_path / f"raygen_test_bad_{abs(hash(request.node.name))}.py"
     if text is not None:
         path.write_text(text)
     with pytest.raises(OpError, match=said):
+        all_ops([path])
+
+
+def test_a_file_with_another_modules_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "json.py"
+    path.write_text(TRUSTED.format(name="shout"))
+    with pytest.raises(OpError, match="already there"):
         all_ops([path])

@@ -1,0 +1,135 @@
+"""What a student reads and writes: questions from files, inputs, targets, parsed labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamtrain.errors import InputError
+from streamtrain.questions import Question, read_questions
+from streamtrain.text import (
+    label_opening,
+    label_options,
+    make_example,
+    parse_label,
+    prompt_text,
+)
+
+ROW: dict[str, Any] = {
+    "id": "e1",
+    "question": "What cuts paper?",
+    "choices": ["milk", "scissors"],
+    "answer": 1,
+    "rationale": "Blades cut. ",
+}
+
+
+def test_the_target_has_the_label_after_before_or_without_the_rationale() -> None:
+    texts = {
+        placement: [(span.kind, span.text) for span in make_example(ROW, placement).target]
+        for placement in ("after", "before", "none")
+    }
+    label = ("label", " [FIN_LABEL] B [FIN_LABEL]")
+    why = ("rationale", " Blades cut.")
+    assert texts == {"after": [label, why], "before": [why, label], "none": [label]}
+
+
+def test_the_label_to_train_on_wins_over_the_gold_answer() -> None:
+    example = make_example({**ROW, "label": 0}, "none")
+    assert example.target[0].text == " [FIN_LABEL] A [FIN_LABEL]"
+    assert (
+        make_example({**ROW, "label": None}, "none").target[0].text == " [FIN_LABEL] B [FIN_LABEL]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"choices": ["one"]}, "choices is"),
+        ({"answer": 2}, "answer is 2; expected an index from 0 to 1"),
+        ({"answer": None}, "answer is None"),
+        ({"label": True}, "label is True"),
+        ({"rationale": " "}, "rationale is ' '; expected a text"),
+        ({"question": None}, "question is None"),
+    ],
+)
+def test_a_row_that_is_no_example_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"example e1 of the dataset: {message}"):
+        make_example({**ROW, **change}, "after")
+
+
+def test_an_option_continues_the_opening_as_the_target_does() -> None:
+    target = make_example(ROW, "none").target[0].text
+    assert target.startswith(label_opening() + label_options(ROW["choices"])[1])
+
+
+@given(st.integers(2, 26), st.data())
+def test_the_label_of_a_target_is_parsed_back(count: int, data: st.DataObject) -> None:
+    choices = [f"option {number}" for number in range(count)]
+    label = data.draw(st.integers(0, count - 1))
+    row = {**ROW, "choices": choices, "label": label}
+    for placement in ("after", "before", "none"):
+        text = "".join(span.text for span in make_example(row, placement).target)
+        assert parse_label(text, choices) == label
+
+
+@pytest.mark.parametrize(
+    "text", ["", "B", "[FIN_LABEL] B", "[FIN_LABEL] C [FIN_LABEL]", "[FIN_LABEL] b [FIN_LABEL]"]
+)
+def test_an_answer_outside_the_options_is_not_parsed(text: str) -> None:
+    assert parse_label(text, ["one", "two"]) is None
+
+
+def test_the_input_shows_every_option_with_its_letter() -> None:
+    assert prompt_text(" Why? ", ["x", "y"]) == "Question: Why?\nOptions:\n(A) x\n(B) y\nAnswer:"
+
+
+def test_questions_are_read_with_any_form_of_answer(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(
+        '{"question": "q", "choices": ["x", "y"], "answer": "y"}\n\n'
+        '{"question": "q", "choices": ["x", "y"], "answer": "b"}\n'
+        '{"question": "q", "choices": ["x", "y"], "answer": 1}\n'
+    )
+    assert read_questions(path) == [Question("q", ("x", "y"), 1)] * 3
+
+
+def test_questions_are_read_from_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "q.parquet"
+    pq.write_table(pa.table({"question": ["q"], "choices": [["x", "y"]], "answer": [0]}), path)
+    assert read_questions(path) == [Question("q", ("x", "y"), 0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "row 1: not JSON"),
+        ("[1]", "row 1: found list"),
+        ('{"question": "", "choices": ["x", "y"], "answer": 0}', "question is ''"),
+        ('{"question": "q", "choices": ["x"], "answer": 0}', "choices is"),
+        ('{"question": "q", "choices": ["x", "x"], "answer": 0}', "same option twice"),
+        ('{"question": "q", "choices": ["x", "y"], "answer": "z"}', "answer is 'z'"),
+        ('{"question": "q", "choices": ["x", "y"], "answer": 2}', "answer is 2"),
+        ("", "has no questions"),
+    ],
+)
+def test_a_bad_question_is_named_with_its_row(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(InputError, match=message):
+        read_questions(path)
+
+
+def test_bad_questions_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question": "q", "choices": ["x", "y"], "answer": 0}\n' + "{}\n" * 7)
+    with pytest.raises(InputError, match="7 of 8 rows are bad") as caught:
+        read_questions(path)
+    assert str(caught.value).count("row ") == 5
