@@ -10,7 +10,6 @@ import ast
 import os
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.wording import nearest, reason
 
 VLLM_OWNED = frozenset({"model", "revision", "tensor_parallel_size"})
 """vLLM's arguments that an engine's own keys (`model`, `revision`, `gpus`) already say."""
@@ -114,7 +114,7 @@ def parse_args(spec: EngineSpec, model: type[A]) -> A:
     """The engine's arguments as `model`. Raises EngineSetupError that names every wrong one."""
     problems = args_problems(spec, model)
     if problems:
-        raise EngineSetupError("; ".join(problems))
+        raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
     return model.model_validate(dict(spec.args))
 
 
@@ -126,8 +126,7 @@ def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
         return [
             unknown_arg(spec, str(e["loc"][0]), model.model_fields)
             if e["type"] == "extra_forbidden" and len(e["loc"]) == 1
-            else f"engine {spec.name!r}: args.{'.'.join(map(str, e['loc']))}: "
-            f"{e['msg'].removeprefix('Value error, ')} (found {e['input']!r})"
+            else f"args.{'.'.join(map(str, e['loc']))}: {reason([dict(e)])}"
             for e in error.errors(include_url=False)
         ]
     return []
@@ -135,9 +134,9 @@ def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
 
 def unknown_arg(spec: EngineSpec, word: str, known: Collection[str]) -> str:
     """The sentence for an argument that the engine's backend doesn't have."""
-    near = get_close_matches(word, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
-    return f"engine {spec.name!r}: {spec.backend} has no argument {word!r}; {hint}"
+    near = nearest(word, known)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
+    return f"{spec.backend} has no argument {word!r}; {hint}"
 
 
 @cache
@@ -171,12 +170,12 @@ def vllm_problems(spec: EngineSpec) -> list[str]:
     if not known:
         return [
             (
-                f"engine {spec.name!r}: vLLM is not installed; run `pip install -e '.[gpu]'` "
+                "vLLM is not installed; run `pip install -e '.[gpu]'` "
                 "(or '.[cpu]' without a GPU), or choose another backend in the profile"
             )
         ]
     return [
-        f"engine {spec.name!r}: args.{name} is set by the engine's own key "
+        f"args.{name} is set by the engine's own key "
         f"`{'gpus' if name == 'tensor_parallel_size' else name}`"
         if name in VLLM_OWNED
         else unknown_arg(spec, name, known)

@@ -12,12 +12,12 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from raygen.engines.base import EngineSetupError
+from raygen.wording import did_you_mean
 
 PREFIX = "bundled:"
 FORMAT = 1
@@ -47,9 +47,7 @@ def bundled_problem(ref: str) -> str | None:
         return None
     name = ref.removeprefix(PREFIX)
     if name not in BUNDLED:
-        near = get_close_matches(name, BUNDLED, n=1, cutoff=0.4)
-        hint = f"did you mean '{PREFIX}{near[0]}'?" if near else f"known: {', '.join(BUNDLED)}"
-        return f"there is no bundled model {ref!r}; {hint}"
+        return f"there is no bundled model {ref!r}{did_you_mean(name, BUNDLED)}"
     if _source(name) is None:
         return (
             f"{ref!r} needs the package {BUNDLED[name].distribution}, which is not installed; "

@@ -30,8 +30,8 @@ def check_engine(spec: EngineSpec) -> list[str]:
         return args_problems(spec, OpenAIArgs) or _openai_problems(spec)
     if spec.backend == "vllm":
         bundled = bundled_problem(spec.model)
-        return ([f"engine {spec.name!r}: {bundled}"] if bundled else []) + vllm_problems(spec)
-    return [f"engine {spec.name!r}: {NOT_BUILT}"]
+        return ([bundled] if bundled else []) + vllm_problems(spec)
+    return [NOT_BUILT]
 
 
 async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
@@ -42,7 +42,7 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
     """
     problems = check_engine(spec)
     if problems:
-        raise EngineSetupError("; ".join(problems))
+        raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
     if spec.backend == "fake":
         from raygen.engines.fake import FakeEngine
 
@@ -59,11 +59,11 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
 def _openai_problems(spec: EngineSpec) -> list[str]:
     args = OpenAIArgs.model_validate(dict(spec.args))
     if spec.model.startswith("bundled:"):
-        return [f"engine {spec.name!r}: {spec.model!r} is a local model; give the endpoint's name"]
+        return [f"{spec.model!r} is a local model; give the endpoint's name"]
     if not args.key and not args.local:
         return [
             (
-                f"engine {spec.name!r}: {args.base_url} wants a key and the environment variable "
+                f"{args.base_url} wants a key and the environment variable "
                 f"{args.api_key_env} is not set; set it, or name another with args.api_key_env"
             )
         ]

@@ -16,7 +16,6 @@ from typing import Any, NoReturn, Self
 
 import jinja2
 
-from raygen.engines.args import vllm_problems
 from raygen.engines.base import (
     Completion,
     EngineDeadError,
@@ -71,9 +70,6 @@ class VLLMEngine:
 
         Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
         """
-        problems = vllm_problems(spec)
-        if problems:
-            raise EngineSetupError("; ".join(problems))
         try:
             path = model_path(spec.model)
             config = find_config(path, spec.revision)

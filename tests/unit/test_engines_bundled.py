@@ -33,7 +33,7 @@ def test_any_other_model_is_left_alone() -> None:
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(EngineSetupError, match="did you mean 'bundled:smollm2-135m-instruct'"):
+    with pytest.raises(EngineSetupError, match="did you mean 'smollm2-135m-instruct'"):
         bundled.model_path("bundled:smollm2-135m")
 
 

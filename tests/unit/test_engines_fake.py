@@ -106,7 +106,7 @@ async def test_scores_are_negative_deterministic_and_differ() -> None:
     ("args", "message"),
     [
         ({"answer": ["x"]}, "did you mean 'answers'"),
-        ({"latency": -1}, "args.latency: .*found -1"),
+        ({"latency": -1}, "args.latency: found -1, expected at least 0"),
         ({"answers": []}, "args.answers"),
         ({"answers": [{"match": "(", "reply": "x"}]}, "not a regular expression"),
         ({"answers": [{"match": "x", "reply": []}]}, "at least one reply"),
