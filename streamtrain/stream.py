@@ -173,7 +173,7 @@ class ShardStream:
         commits = list(self._feed.poll())
         self._check_plan(state.plan_hash)
         for commit in commits[self._forget_replaced(commits) :]:
-            self._read(self._feed.read(commit))
+            self._read(self._feed.read(commit), state.plan_hash)
         # The state was read first, so an end in it means that every commit was seen.
         self.ended = state.ended
         # A heartbeat from before this stream began is an earlier run's: the new one may yet start.
@@ -274,9 +274,14 @@ class ShardStream:
             known = self._permutations[kind] = (number, size, order)
         return known[2][place]
 
-    def _read(self, table: Table) -> None:
+    def _read(self, table: Table, plan: str | None) -> None:
+        """Takes the rows of the present plan; those of an older one are about to be removed."""
         rows = table.to_pylist()
-        kept = [number for number, row in enumerate(rows) if self._keep(row)]
+        kept = [
+            number
+            for number, row in enumerate(rows)
+            if row.get("plan", plan) == plan and self._keep(row)
+        ]
         if kept:
             self._rows.append(table if len(kept) == len(rows) else table.take(kept))
 
