@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from streamtrain.config import StudentConfig
 from streamtrain.text import Example
 
 
@@ -104,6 +105,12 @@ class Encoder:
             (*[0.0] * len(prompt), *weights[:longest]),
             cut or len(ids) > longest,
         )
+
+
+def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
+    """The encoder of a student: its limits and the weights of its spans."""
+    weights = config.objective.weights.model_dump()
+    return Encoder(tokenizer, Limits(config.data.max_input, config.data.max_target), weights)
 
 
 def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:

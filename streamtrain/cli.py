@@ -18,6 +18,7 @@ from streamtrain.config import override, parse_config, problem_path, read_docume
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
 from streamtrain.metrics import describe
+from streamtrain.questions import read_questions
 
 
 class _Commands(click.Group):
@@ -78,6 +79,33 @@ def fit(config: Path, **options: Any) -> None:
         click.echo(json.dumps(result))
     else:
         click.echo(f"student: {result['checkpoint']}\nresult:  {job.out / RESULT}")
+
+
+@main.command(name="eval")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Questions to answer.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON, with every prediction.")
+def evaluate(checkpoint: Path, data: Path, as_json: bool) -> None:
+    """Measure the accuracy of the student in CHECKPOINT on the questions in --data."""
+    questions = read_questions(data)
+    import torch
+
+    from streamtrain.batch import make_encoder
+    from streamtrain.evaluate import evaluate
+    from streamtrain.outcome import read_outcome
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    student, config = read_outcome(checkpoint, device)
+    encoder = make_encoder(config, student.tokenizer)
+    result = evaluate(student, encoder, questions, config.data.rationale)
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+        return
+    unparsed = f", {result.unparsed} unparsed" if result.unparsed else ""
+    click.echo(
+        f"accuracy {result.accuracy:.1%} ({result.correct}/{result.total}), "
+        f"95 % interval {result.low:.1%} to {result.high:.1%}{unparsed}"
+    )
 
 
 def _show(event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a finished run leaves: the student's folder and result.json.
+"""What a finished run leaves, written and read back: the student's folder and result.json.
 
 Knows nothing of how the run went on; it is told.
 """
@@ -9,10 +9,14 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
+
 from streamtrain.checkpoint import Progress
+from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
 from streamtrain.evaluate import Evaluation
 from streamtrain.job import FINAL, RESULT, STUDENT, Job
-from streamtrain.student import Student, save_final
+from streamtrain.student import Student, load_adapter, load_student, save_final
 
 FORMAT_VERSION = 1
 
@@ -26,6 +30,7 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     shutil.rmtree(temporary, ignore_errors=True)
     save_final(student, temporary)
     settings = job.config.model_dump(mode="json", exclude_unset=True)
+    # What an evaluation needs of a configuration, with the model where it was found.
     (temporary / STUDENT).write_text(
         json.dumps({**settings, "model": job.model}, indent=1), encoding="utf-8"
     )
@@ -50,3 +55,20 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     draft.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draft.replace(job.out / RESULT)
     return target
+
+
+def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentConfig]:
+    """The student in a folder that `write_outcome` wrote, or in the run's output around it.
+
+    Raises InputError where there is none.
+    """
+    found = folder / FINAL if (folder / FINAL / STUDENT).exists() else folder
+    if not (found / STUDENT).exists():
+        raise InputError(
+            f"{folder} holds no student: expected {STUDENT} there or in {FINAL}/, as "
+            "`streamtrain fit` writes them when a run ends"
+        )
+    config = StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
+    if config.tune.method == "lora":
+        return load_adapter(config.model, config.revision, found, device), config
+    return load_student(str(found), None, None, device), config

@@ -93,6 +93,15 @@ def load_student(
     return Student(model.to(device), tokenizer, adapter, device)
 
 
+def load_adapter(source: str, revision: str | None, folder: Path, device: torch.device) -> Student:
+    """The model at `source` with the adapter that `save_final` wrote to `folder`."""
+    from peft import PeftModel
+
+    base = load_student(source, revision, None, device)
+    model = PeftModel.from_pretrained(base.model, str(folder))
+    return Student(model.to(device), base.tokenizer, True, device)
+
+
 def check_packable(student: Student) -> None:
     """Raises InputError where packing is not known to be right for the student's architecture."""
     kind = student.model.config.model_type

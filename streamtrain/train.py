@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 
 from streamtrain import checkpoint
-from streamtrain.batch import Encoder, Limits
+from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
@@ -72,12 +72,6 @@ def order_settings(config: StudentConfig) -> dict[str, Any]:
         "objective": config.objective.model_dump(mode="json"),
         "batch": config.optim.batch,
     }
-
-
-def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
-    """The encoder of a student: its limits and the weights of its spans."""
-    weights = config.objective.weights.model_dump()
-    return Encoder(tokenizer, Limits(config.data.max_input, config.data.max_target), weights)
 
 
 class _Run:
