@@ -26,18 +26,18 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
 from raygen.chatter import send_to
-from raygen.dataset.tables import Block, DatasetError
+from raygen.dataset.tables import Block, DatasetError, RowResult
 from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.errors import UserError
 from raygen.job import Job, Task
 from raygen.sources import open_keyed
-from raygen.worker import Live, Worker, crashed
+from raygen.worker import Live, SourceRow, Worker, crashed
 
 _PACKAGES = ("raygen", "streamtrain")
 _REPORT_EVERY_S = 0.25
-_ATTEMPTS_TOGETHER = 2
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class _Control:
         """How often `what` has been begun, this time included."""
         self._begun[what] = self._begun.get(what, 0) + 1
         return self._begun[what]
+
+    async def end(self, what: str) -> None:
+        """Forget how often `what` was begun: it has come to its end."""
+        self._begun.pop(what, None)
 
     async def report(self, actor: str, live: Live) -> bool:
         """Take an actor's counters; answer whether it should stop."""
@@ -96,6 +100,7 @@ class _RowActor:
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
+        self._one_at_a_time = asyncio.Lock()
         self._source: Any = None
         self._reporter: asyncio.Task[None] | None = None
 
@@ -127,16 +132,10 @@ class _RowActor:
             self._source = open_keyed(self._job.folder, self._job.source)
         attempts = await self._control.begin.remote(f"block {task.block}")
         rows = await asyncio.to_thread(self._source.read, task.ordinals)
-        if attempts <= _ATTEMPTS_TOGETHER:
+        if attempts <= _ATTEMPTS:
             results = await self._worker.run(rows)
         else:
-            results = []
-            for row in rows:
-                tries = await self._control.begin.remote(f"row {row[0]}")
-                if tries > 1:
-                    results.append(crashed(row))
-                else:
-                    results += await self._worker.run([row])
+            results = [result for row in rows for result in await self._alone(row)]
         if self._worker.fatal:
             error = self._worker.fatal
             fatal = Fatal(str(error), isinstance(error, EngineSetupError))
@@ -147,6 +146,19 @@ class _RowActor:
         return await asyncio.to_thread(
             write_block, self._job.folder, results, plan.hash, plan.columns
         )
+
+    async def _alone(self, row: SourceRow) -> list[RowResult]:
+        """Run a row of a block that was there when the process died, with no other such row.
+
+        A row that is there alone each time it dies is guilty.
+        """
+        async with self._one_at_a_time:
+            what = f"row {row[0]}"
+            if await self._control.begin.remote(what) > _ATTEMPTS:
+                return [crashed(row)]
+            results = await self._worker.run([row])
+            await self._control.end.remote(what)
+            return results
 
     async def _start(self, spec: EngineSpec) -> Any:
         return await start_engine(spec, self._devices[spec.name])

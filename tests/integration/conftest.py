@@ -1,0 +1,156 @@
+"""Real things for integration tests: a Ray cluster, recipes on disk, `raygen` as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+ANSWERS = [
+    "Think of it. So the answer is: (a)",
+    "One reason. So the answer is: (b)",
+    "Well. So the answer is: (c)",
+    "I can't tell.",
+]
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster of its own with four logical CPUs."""
+    from ray.cluster_utils import Cluster
+
+    # Ray's socket paths must stay short.
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 4,
+                "include_dashboard": False,
+                "_system_config": None,
+                "temp_dir": folder,
+                "object_store_memory": 200_000_000,
+            },
+        )
+        yield str(cluster.address)
+        cluster.shutdown()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a source and a recipe on the fake engine, and ways to run `raygen` there."""
+
+    folder: Path
+    address: str
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def write(self, rows: int, **changes: Any) -> Path:
+        """Write source and recipe; `changes` replace top-level sections of the recipe."""
+        with (self.folder / "source.jsonl").open("w") as file:
+            for i in range(rows):
+                row = {"question": f"Question {i}?", "choices": ["x", "y", "z"], "answer": i % 3}
+                file.write(json.dumps(row) + "\n")
+        recipe = {
+            "recipe": "test",
+            "version": 1,
+            "source": {"path": "source.jsonl"},
+            "task": "multiple_choice",
+            "engines": {"teacher": fake(latency=0.02)},
+            "graph": {
+                "rationales": {
+                    "op": "sample_rationales",
+                    "from": "source",
+                    "engine": "teacher",
+                    "n": 4,
+                },
+                "correct": {
+                    "op": "filter",
+                    "from": "rationales",
+                    "where": "predicted == answer",
+                    "reason": "wrong_answer",
+                },
+            },
+            "output": {"from": "correct", "path": "out"},
+        }
+        path = self.folder / "recipe.yaml"
+        path.write_text(yaml.safe_dump({**recipe, **changes}, sort_keys=False))
+        return path
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`raygen apply` on the cluster, as a process."""
+        command = [sys.executable, "-m", "raygen.cli", "apply", str(self.folder / "recipe.yaml")]
+        return subprocess.Popen(
+            [*command, "--address", self.address, "--yes", "--json", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "COLUMNS": "80"},
+        )
+
+    def apply(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """Run `raygen apply` to its end, check its exit code, and return its summary."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        summary: dict[str, Any] = json.loads(out) if out.strip() else {"error": err}
+        return summary
+
+    def status(self) -> dict[str, Any]:
+        """`raygen status --json`."""
+        command = [sys.executable, "-m", "raygen.cli", "status", str(self.out), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        status: dict[str, Any] = json.loads(done.stdout)
+        assert (
+            status["kept"] + status["dropped"] + status["failed"] + status["pending"]
+            == status["source"]
+        )
+        return status
+
+    def wait_for(self, what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        """Wait until something is so; fails where the process ends before."""
+        deadline = time.monotonic() + 120
+        while not what():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def examples(self) -> pl.DataFrame:
+        """The examples, by id."""
+        return pl.read_delta(str(self.out / "examples")).sort("id")
+
+    def ledger(self) -> pl.DataFrame:
+        """The ledger, by key."""
+        return pl.read_delta(str(self.out / "rows")).sort("key")
+
+
+@pytest.fixture
+def project(tmp_path: Path, ray_address: str) -> Project:
+    """An empty project on the session's Ray cluster."""
+    return Project(tmp_path, ray_address)
+
+
+def fake(*answers: Any, latency: float = 0.0) -> dict[str, Any]:
+    """The fake engine as a recipe names it."""
+    args = {"answers": list(answers or ANSWERS), "latency": latency}
+    return {"model": "fake", "backend": "fake", "args": args}
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a process the hard way."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
