@@ -21,6 +21,7 @@ _LETTER = re.compile(
     r"|([a-z])(?=\s*(?:[^\w\s']|$)|\s+(?:because|since|as)\b))",
     re.IGNORECASE,
 )
+_ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 _BARE_LETTER = re.compile(r"\(([a-zA-Z])\)")
 
 
@@ -50,8 +51,9 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
 
 
 def names_option(text: str, option: str) -> bool:
-    """Whether the text contains the option as whole words, whatever the case."""
-    return re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text, re.IGNORECASE) is not None
+    """Whether the text has the option as whole words, whatever the case and the article."""
+    words = re.escape(_bare(option))
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _announced(tail: str, choices: Sequence[str]) -> int | None:
@@ -73,11 +75,16 @@ def _starts_with_option(tail: str, choices: Sequence[str]) -> int | None:
     found = [
         i
         for i, choice in enumerate(choices)
-        if re.match(rf"(?:the\s+|an?\s+)?{re.escape(choice.casefold())}(?!\w)", start)
+        if re.match(rf"(?:the\s+|an?\s+)?{re.escape(_bare(choice).casefold())}(?!\w)", start)
     ]
     if not found:
         return None
     return max(found, key=lambda i: len(choices[i]))
+
+
+def _bare(option: str) -> str:
+    """The option without its ending stop and its article, which answers add and leave out."""
+    return _ARTICLE.sub("", option.strip().rstrip(".")) or option
 
 
 def _only_named(text: str, choices: Sequence[str]) -> int | None:

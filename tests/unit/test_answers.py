@@ -26,6 +26,9 @@ CHOICES = ["bank", "river bank", "the moon", "New York"]
         ("One sees it at night: the moon", 2),
         ("So the answer is [b]", 1),
         ("So the answer is option c", 2),
+        ("So the answer is: moon.", 2),
+        ("So the answer is: to the moon", 2),
+        ("So the answer is: a bank", 0),
     ],
 )
 def test_texts_that_name_one_option(text: str, option: int) -> None:
