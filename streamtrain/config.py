@@ -18,6 +18,7 @@ View = Literal[
     "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
 ]
 Placement = Literal["after", "before", "none"]
+LabelForm = Literal["letter", "text"]
 
 _Positive = Annotated[int, Field(ge=1)]
 _Weight = Annotated[float, Field(ge=0.0)]
@@ -66,6 +67,9 @@ class Data(_Section):
     """How an example becomes input and target."""
 
     rationale: Placement = "after"
+    label: LabelForm = "letter"
+    """What stands for the right option: its letter, or its text, which small students learn with
+    fewer examples."""
     views: dict[View, _Weight] | None = None
     """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
     error, and 0 leaves a view out; where absent, every view weighs 1."""

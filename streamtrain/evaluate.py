@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from streamtrain.batch import Batch, Encoder, block_mask
-from streamtrain.config import Placement
+from streamtrain.config import LabelForm, Placement
 from streamtrain.questions import Question
 from streamtrain.student import Student
-from streamtrain.text import label_opening, label_options, parse_label, prompt_text
+from streamtrain.text import has_label, label_opening, label_options, parse_label, prompt_text
 
 _PLACES_PER_FORWARD = 2048
 _NORMAL_95 = 1.959964
@@ -48,17 +48,25 @@ class Evaluation:
 
 
 def evaluate(
-    student: Student, encoder: Encoder, questions: Sequence[Question], rationale: Placement
+    student: Student,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    rationale: Placement,
+    form: LabelForm = "letter",
 ) -> Evaluation:
-    """The student's accuracy, answering as it is trained to. At least one question."""
+    """The student's accuracy, answering as it is trained to. At least one question.
+
+    Options by their text are compared by the mean log-probability of their tokens, so that a long
+    one isn't wrong for its length.
+    """
     was_training = student.model.training
     student.model.eval()
     try:
         with torch.inference_mode():
             if rationale == "before":
-                predictions = _written(student, encoder, questions)
+                predictions = _written(student, encoder, questions, form)
             else:
-                predictions = _scored(student, encoder, questions)
+                predictions = _scored(student, encoder, questions, form)
     finally:
         student.model.train(was_training)
     return judge(questions, predictions)
@@ -96,18 +104,22 @@ def option_scores(
     return _tree_scores(student, [(prompt, options)])[0]
 
 
-def _scored(student: Student, encoder: Encoder, questions: Sequence[Question]) -> list[int | None]:
+def _scored(
+    student: Student, encoder: Encoder, questions: Sequence[Question], form: LabelForm
+) -> list[int | None]:
     trees = []
     for question in questions:
         prompt, _ = encoder.prompt(prompt_text(question.question, question.choices))
         opening = encoder.continuation(label_opening())
-        options = [encoder.continuation(text) for text in label_options(question.choices)]
+        options = [encoder.continuation(text) for text in label_options(question.choices, form)]
         trees.append(([*prompt, *opening], options))
     predictions: list[int | None] = [None] * len(trees)
     for group in _groups([_places(*tree) for tree in trees]):
         scores = _tree_scores(student, [trees[number] for number in group])
         for number, of_options in zip(group, scores, strict=True):
-            predictions[number] = max(range(len(of_options)), key=of_options.__getitem__)
+            lengths = [len(option) for option in trees[number][1]]
+            means = [score / n for score, n in zip(of_options, lengths, strict=True)]
+            predictions[number] = max(range(len(means)), key=means.__getitem__)
     return predictions
 
 
@@ -171,13 +183,15 @@ def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
         left = left[count:]
 
 
-def _written(student: Student, encoder: Encoder, questions: Sequence[Question]) -> list[int | None]:
+def _written(
+    student: Student, encoder: Encoder, questions: Sequence[Question], form: LabelForm
+) -> list[int | None]:
     prompts = [encoder.prompt(prompt_text(q.question, q.choices))[0] for q in questions]
     predictions: list[int | None] = [None] * len(prompts)
     for group in _groups([len(prompt) + encoder.max_target for prompt in prompts]):
         texts = _greedy(student, [prompts[number] for number in group], encoder.max_target)
         for number, text in zip(group, texts, strict=True):
-            predictions[number] = parse_label(text, questions[number].choices)
+            predictions[number] = parse_label(text, questions[number].choices, form)
     return predictions
 
 
@@ -191,9 +205,9 @@ def _greedy(student: Student, prompts: Sequence[Sequence[int]], longest: int) ->
         mask[row, width - len(prompt) :] = 1
 
     def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-        # 26 options stand for all: whether the letter names one of the question's is judged later.
+        # Whether the label names one of the question's options is judged later.
         texts = student.tokenizer.batch_decode(so_far[:, width:])
-        found = [parse_label(text, [""] * 26) is not None for text in texts]
+        found = [has_label(text) for text in texts]
         return torch.tensor(found, device=so_far.device)
 
     output = student.model.generate(

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from streamtrain.config import Placement
+from streamtrain.config import LabelForm, Placement
 from streamtrain.errors import InputError
 
 MARKER = "[FIN_LABEL]"
 
 SpanKind = Literal["rationale", "label"]
 
-_LABEL = re.compile(rf"{re.escape(MARKER)}\s*([A-Z])\s*{re.escape(MARKER)}")
+_LABEL = re.compile(rf"{re.escape(MARKER)}\s*(.+?)\s*{re.escape(MARKER)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +52,40 @@ def label_opening() -> str:
     return f" {MARKER}"
 
 
-def label_options(choices: Sequence[str]) -> list[str]:
+def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
+    """What stands for each option as a label: its letter, or its own text."""
+    return [
+        letter if form == "letter" else choice.strip()
+        for letter, choice in zip(ascii_uppercase, choices, strict=False)
+    ]
+
+
+def label_options(choices: Sequence[str], form: LabelForm) -> list[str]:
     """The continuations of `label_opening` that an evaluation compares, one for each option."""
-    return [f" {letter}" for letter, _ in zip(ascii_uppercase, choices, strict=False)]
+    return [f" {text}" for text in label_texts(choices, form)]
 
 
-def parse_label(text: str, choices: Sequence[str]) -> int | None:
+def has_label(text: str) -> bool:
+    """Whether a generated text has something between two markers."""
+    return _LABEL.search(text) is not None
+
+
+def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | None:
     """The option that a generated text names between its first markers; None where it doesn't."""
     found = _LABEL.search(text)
-    index = ascii_uppercase.index(found.group(1)) if found else len(choices)
-    return index if index < len(choices) else None
+    texts = label_texts(choices, form)
+    return texts.index(found.group(1)) if found and found.group(1) in texts else None
 
 
-def make_example(row: Mapping[str, Any], rationale: Placement, weight: float = 1.0) -> Example:
+def make_example(
+    row: Mapping[str, Any], rationale: Placement, form: LabelForm = "letter", weight: float = 1.0
+) -> Example:
     """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
 
     Raises InputError that names the row where a column is missing or of the wrong kind.
     """
     choices = _choices(row)
-    label = Span("label", f" {MARKER} {ascii_uppercase[_label(row, choices)]} {MARKER}")
+    label = Span("label", f" {MARKER} {label_texts(choices, form)[_label(row, choices)]} {MARKER}")
     prompt = prompt_text(_text(row, "question"), choices)
     if rationale == "none":
         return Example(prompt, (label,), weight)

@@ -218,7 +218,8 @@ class _Run:
             return None
         config, learner = self.job.config, self.learner
         questions = read_questions(self.job.report)
-        result = evaluate(learner.student, learner.encoder, questions, config.data.rationale)
+        data = config.data
+        result = evaluate(learner.student, learner.encoder, questions, data.rationale, data.label)
         self._event("eval", when=when, step=self.at.step, **result.to_json(predictions=False))
         return result
 

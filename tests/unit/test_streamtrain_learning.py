@@ -116,7 +116,9 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     )
     encoder = make_encoder(settings, student.tokenizer)
     views = {"positive": 1.0, "negative": 0.5}
-    sequences = [encoder.example(make_example(row, "after", views[row["view"]])) for row in rows(7)]
+    sequences = [
+        encoder.example(make_example(row, "after", weight=views[row["view"]])) for row in rows(7)
+    ]
     expected = plain_loss(student, sequences)
     expected.backward()
     reference = gradients(student)
