@@ -21,8 +21,10 @@ CHECKPOINTS = "checkpoints"
 FINAL = "final"
 STUDENT = "student.json"
 STOP = "stop"
+OWNER = "owner"
 RAY = "ray"
-"""Names in the output folder; STUDENT lies in FINAL, STOP is there while a run is asked to stop."""
+"""Names in the output folder. STUDENT lies in FINAL; STOP is there while a run is asked to stop;
+OWNER names the run that may write, because the workers of a killed one live on for a moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ import ray.train
 import ray.train.torch
 
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.job import METRICS, RAY, RESULT, STOP, Job
+from streamtrain.job import METRICS, OWNER, RAY, RESULT, STOP, Job
 from streamtrain.metrics import EventTail, append_event
 
 _WATCH_S = 0.2
@@ -51,12 +51,15 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
     then, InputError for what the user can mend, StreamtrainError for what else ended it.
     """
     job.out.mkdir(parents=True, exist_ok=True)
+    owner = uuid.uuid4().hex[:12]
+    (job.out / OWNER).write_text(owner, encoding="utf-8")
     (job.out / STOP).unlink(missing_ok=True)
     if not job.resume:
         (job.out / METRICS).unlink(missing_ok=True)
     events = EventTail(job.out / METRICS)
-    with _stop_by_signal(job.out / STOP), _cluster(job, address):
-        failure = _fit(job, events, show)
+    # Ray takes the signals for itself when it starts, so they are taken back after that.
+    with _cluster(job, address), _stop_by_signal(job.out / STOP):
+        failure = _fit(job, owner, events, show)
     errors = [event for event in events.seen if event["event"] == "error"]
     if failure is not None:
         if not errors:
@@ -71,7 +74,9 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
     return result
 
 
-def _fit(job: Job, events: EventTail, show: Callable[[dict[str, Any]], None]) -> str | None:
+def _fit(
+    job: Job, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
+) -> str | None:
     """Runs Ray Train beside the main thread, which keeps the signals; why it failed, or None."""
     failures: list[str] = []
 
@@ -79,12 +84,12 @@ def _fit(job: Job, events: EventTail, show: Callable[[dict[str, Any]], None]) ->
         resources = _resources(job)
         trainer = ray.train.torch.TorchTrainer(
             _work,
-            train_loop_config={"job": job},
+            train_loop_config={"job": job, "owner": owner},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=resources.workers, use_gpu=resources.use_gpu
             ),
             run_config=ray.train.RunConfig(
-                name=f"{job.config.student}-{uuid.uuid4().hex[:12]}",
+                name=f"{job.config.student}-{owner}",
                 storage_path=str(job.out / RAY),
                 worker_runtime_env={"env_vars": _ENVIRONMENT},
             ),
@@ -122,13 +127,20 @@ def _work(config: dict[str, Any]) -> None:
             job,
             world,
             lambda: DatasetFeed(job.data, job.follow),
-            (job.out / STOP).exists,
+            lambda: _stopping(job, config["owner"]),
             device,
         )
     except StreamtrainError as error:
         user = isinstance(error, InputError)
         append_event(job.out / METRICS, "error", message=str(error), user=user)
         raise
+
+
+def _stopping(job: Job, owner: str) -> bool:
+    """Whether the run is asked to stop. Raises StreamtrainError where another run took over."""
+    if (job.out / OWNER).read_text(encoding="utf-8") != owner:
+        raise StreamtrainError(f"another run took over {job.out}")
+    return (job.out / STOP).exists()
 
 
 def _resources(job: Job) -> _Resources:
