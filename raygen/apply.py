@@ -31,7 +31,7 @@ from raygen.progress import Snapshot
 from raygen.sources import KeyedSource, key_source
 from raygen.summary import Outcome, RunSummary
 from raygen.trainer import Trainer
-from raygen.training import Training, training_of
+from raygen.training import Training, training_of, training_problems
 from raygen.worker import Live
 
 _TRAINER_POLL_S = 0.25
@@ -78,12 +78,10 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     summary, and everything committed so far stays readable.
     """
     started = time.monotonic()
-    prepared = prepare(request.reference)
+    prepared = prepare(request.reference, lambda recipe: training_problems(recipe, request.train))
     recipe = prepared.recipe
     folder = Folder.at(request.out or prepared.output)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
-    if training:
-        training.check()
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)

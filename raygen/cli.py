@@ -17,13 +17,12 @@ import click
 from rich.console import Console
 
 from raygen.chatter import output_to
-from raygen.dataset.folder import Folder
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.problem import ProblemsError
 from raygen.terminal import Command, TerminalUI, debug_option, debugging, explain
-from raygen.training import training_of
+from raygen.training import training_problems
 from raygen.wording import did_you_mean
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -70,10 +69,7 @@ def main() -> None:
 def validate(as_json: bool, **options: Any) -> None:
     """Check a recipe, its source, engines and student, without starting anything."""
     try:
-        prepared = _prepare(**options)
-        training = training_of(prepared.recipe, None, Folder.at(prepared.output), moved=False)
-        if training:
-            training.check()
+        prepared = prepare(_named(**options), training_problems)
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise

@@ -5,7 +5,7 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from raygen.ops.registry import all_ops
 from raygen.plan import Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
-from raygen.sources import scan_columns
+from raygen.sources import SourceError, scan_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,10 @@ class Prepared:
         return path if "://" in path else str((self.recipe.base / path).resolve())
 
 
-def prepare(reference: Reference) -> Prepared:
-    """Load, plan and check. Raises ProblemsError with all problems, and SourceError."""
+def prepare(
+    reference: Reference, also: Callable[[Recipe], Sequence[Problem]] | None = None
+) -> Prepared:
+    """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them."""
     path = reference.path / "recipe.yaml" if reference.path.is_dir() else reference.path
     if not path.is_file():
         raise UserError(f"{path}: no such recipe; expected a YAML file, or a folder with one")
@@ -56,17 +58,22 @@ def prepare(reference: Reference) -> Prepared:
     profile = load_profile(reference.profile) if reference.profile else None
     ops = all_ops(reference.trusted)
     recipe = load_recipe(path, overrides, profile, ops)
-    columns = scan_columns(recipe.source, recipe.base)
-    plan = make_plan(recipe, columns, ops)
-    problems = _engine_problems(recipe, plan)
+    problems = [*_engine_problems(recipe), *(also(recipe) if also else ())]
+    try:
+        plan = make_plan(recipe, scan_columns(recipe.source, recipe.base), ops)
+    except SourceError as error:
+        problems.insert(0, recipe.document.problem(("source",), str(error)))
+        raise ProblemsError(problems) from error
+    except ProblemsError as error:
+        raise ProblemsError([*error.problems, *problems]) from None
     if problems:
         raise ProblemsError(problems)
     return Prepared(reference, recipe, plan)
 
 
-def _engine_problems(recipe: Recipe, plan: Plan) -> list[Problem]:
+def _engine_problems(recipe: Recipe) -> list[Problem]:
     return [
         recipe.document.problem(("engines", name), f"engine {name!r}: {problem}")
-        for name, spec in plan.engines.items()
+        for name, spec in recipe.engines.items()
         for problem in check_engine(spec)
     ]

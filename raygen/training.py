@@ -15,7 +15,7 @@ from typing import Any
 
 from raygen import trainer
 from raygen.dataset.folder import Folder
-from raygen.document import Problem, ProblemsError, dump_text, load_document
+from raygen.document import Problem, dump_text, load_document
 from raygen.recipe import Recipe
 from raygen.trainer import Trainer, TrainJob
 
@@ -41,29 +41,13 @@ class Training:
         """Whether there is a run to go on with."""
         return self.finished or (self.out / _CHECKPOINTS).exists()
 
-    def check(self) -> None:
-        """Check the configuration as streamtrain reads it. Raises ProblemsError."""
-        if self.file is not None:
-            found = trainer.check(self.file, None, None)
-            problems = [
-                Problem(str(self.file), 1, 1, f"{'.'.join(map(str, at))}: {said}")
-                for at, said in found
-            ]
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                found = trainer.check(self._written(Path(folder)), None, self.recipe.base)
-            document = self.recipe.document
-            problems = [document.problem(("train", *at), said) for at, said in found]
-        if problems:
-            raise ProblemsError(problems)
-
     def start(self, data: str, logs: Path, address: str | None) -> Trainer:
         """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`."""
         profile = self.recipe.profile
         workers = profile.workers if profile else None
         return Trainer(
             TrainJob(
-                config=self.file or self._written(logs),
+                config=self.file or _written(self.recipe, logs),
                 data=data,
                 out=self.out,
                 log=logs / "trainer.log",
@@ -86,10 +70,18 @@ class Training:
         from_profile = profile.workers if profile else None
         return from_profile or (configured if isinstance(configured, int) else 1)
 
-    def _written(self, folder: Path) -> Path:
-        path = folder / "student.yaml"
-        path.write_text(dump_text(self.recipe.train), "utf-8")
-        return path
+
+def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem]:
+    """What streamtrain finds wrong with the student of a recipe, or of `--train`."""
+    file = _file(recipe, train)
+    if file is not None:
+        found = trainer.check(file, None, None)
+        return [Problem(str(file), 1, 1, f"{'.'.join(map(str, at))}: {said}") for at, said in found]
+    if recipe.train is None:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        found = trainer.check(_written(recipe, Path(folder)), None, recipe.base)
+    return [recipe.document.problem(("train", *at), said) for at, said in found]
 
 
 def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
@@ -100,7 +92,7 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     """
     if train is None and recipe.train is None:
         return None
-    file = train or (recipe.base / recipe.train if isinstance(recipe.train, str) else None)
+    file = _file(recipe, train)
     base = file.parent if file else recipe.base
     output = _configured(recipe, file).get("output")
     if isinstance(output, str) and not moved:
@@ -110,6 +102,16 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     else:
         out = Path("runs") / recipe.name
     return Training(recipe, file, out)
+
+
+def _file(recipe: Recipe, train: Path | None) -> Path | None:
+    return train or (recipe.base / recipe.train if isinstance(recipe.train, str) else None)
+
+
+def _written(recipe: Recipe, folder: Path) -> Path:
+    path = folder / "student.yaml"
+    path.write_text(dump_text(recipe.train), "utf-8")
+    return path
 
 
 def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
