@@ -1,7 +1,8 @@
 """Output tokens per second of `raygen apply` on vLLM, as a share of the engine's own.
 
 The same prompts, sampling and engine arguments, once given to one engine directly, all at once,
-and once as a recipe of one `generate` op. Both count from the first request to the last answer.
+and once as a recipe of one `generate` op. Both count from the first request to the last answer,
+and both engines have the same number of threads.
 """
 
 from __future__ import annotations
@@ -80,9 +81,9 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=48)
     options = parser.parse_args()
     sizes = (options.n, options.max_tokens)
-    threads = os.environ.get("OMP_NUM_THREADS", f"default of {os.cpu_count()} CPUs")
+    threads = os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
     alone = asyncio.run(direct(options.model, options.rows, *sizes))
-    print(f"engine directly   {alone:7.1f} output tokens/s (OMP_NUM_THREADS: {threads})")
+    print(f"engine directly   {alone:7.1f} output tokens/s ({threads} threads)")
     source = [{"question": question} for question in questions(options.rows)]
     with tempfile.TemporaryDirectory(prefix="raygen-bench-") as folder:
         done = applied.apply(recipe(options.model, *sizes), source, Path(folder))

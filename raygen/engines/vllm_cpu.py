@@ -17,6 +17,8 @@ _CONTEXT = 4096
 def cpu_environment() -> dict[str, str]:
     """Environment variables that are set where the user has not set them."""
     return {
+        # vLLM takes one thread where this is not said.
+        "OMP_NUM_THREADS": str(os.cpu_count() or 1),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         # With vLLM's own multiprocessing it would replace the executor "uni" by a second process,
         # which spins while it waits.
