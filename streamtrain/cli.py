@@ -30,9 +30,7 @@ class _Commands(click.Group):
         except (ProblemsError, StreamtrainError) as error:
             if ctx.params["debug"]:
                 raise
-            click.echo(
-                f"Error: {error}" if isinstance(error, StreamtrainError) else error, err=True
-            )
+            click.echo(error, err=True)
             ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)
 
 
@@ -97,7 +95,7 @@ def evaluate(checkpoint: Path, data: Path, as_json: bool) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student, config = read_outcome(checkpoint, device)
     encoder = make_encoder(config, student.tokenizer)
-    result = evaluate(student, encoder, questions, config.data.rationale)
+    result = evaluate(student, encoder, questions, config.data.rationale, config.data.label)
     if as_json:
         click.echo(json.dumps(result.to_json()))
         return

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
+from raygen.row import digest
 from streamtrain import checkpoint
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
@@ -196,9 +197,10 @@ class _Run:
             stream.poll()
             self.at.first_step_time, self.at.ended_at_first_step = time.time(), stream.ended
             self._event("first_step", generation_ended=stream.ended)
-        self._record(done, factor, len(decision.rows))
+        self._record(done, factor, decision.rows)
 
-    def _record(self, done: Step, factor: float, rows: int) -> None:
+    def _record(self, done: Step, factor: float, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A step's event; `batch` is a hash of its rows, by which runs are compared."""
         self._event(
             "step",
             step=self.at.step,
@@ -208,7 +210,8 @@ class _Run:
             tokens_per_second=done.tokens / done.seconds,
             wait_s=round(self.at.wait_s, 3),
             rows=self.at.rows,
-            batch_rows=rows,
+            batch_rows=len(rows),
+            batch=digest([row.get("id") for row in rows]),
             total_steps=self.schedule.total,
         )
 

@@ -1,0 +1,277 @@
+"""`streamtrain fit` as a user runs it: a real process, a real dataset that grows, a tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from transformers import AutoModelForCausalLM
+
+from raygen.dataset.commit import Committer
+from raygen.dataset.folder import Folder
+from raygen.dataset.tables import RowResult
+from raygen.dataset.writer import write_block
+from raygen.row import ColumnType, digest
+from streamtrain.cli import main
+from streamtrain.config import parse_config, read_document
+from streamtrain.feed import DatasetFeed
+from streamtrain.job import JobOptions, make_job
+from streamtrain.train import train
+from streamtrain.world import Alone
+
+COLUMNS: Mapping[str, ColumnType] = {
+    "view": "string",
+    "question": "string",
+    "choices": "strings",
+    "answer": "integer",
+    "label": "integer",
+    "rationale": "string",
+}
+ROWS, PER_COMMIT, BATCH, EPOCHS = 48, 4, 4, 2
+WAIT_S = 120
+
+
+def result_row(number: int) -> RowResult:
+    example = {
+        "id": f"example-{number}",
+        "node": "rationales",
+        "view": "positive",
+        "question": f"Which of these is the number {number}?",
+        "choices": ["none", str(number), "all of them"],
+        "answer": 1,
+        "label": 1,
+        "rationale": f"It is written {number} in the question.",
+    }
+    return RowResult(digest(number), "kept", (example,), (), (), None, 0.0, {})
+
+
+class Generator:
+    """Writes a real dataset in a thread, up to `pause_at` rows until it is told to go on."""
+
+    def __init__(self, folder: Path, pause_at: int = ROWS) -> None:
+        self._folder = Folder.at(folder)
+        self.pause_at = pause_at
+        self.failed: BaseException | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        self.pause_at = ROWS
+        self._thread.join(WAIT_S)
+        assert self.failed is None
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            committer = Committer(self._folder, "plan-1", COLUMNS, "run-1")
+            committer.start({"source": ROWS})
+            for start in range(0, ROWS, PER_COMMIT):
+                while start >= self.pause_at:
+                    committer.heartbeat()
+                    time.sleep(0.05)
+                rows = [result_row(number) for number in range(start, start + PER_COMMIT)]
+                committer.commit([write_block(self._folder, rows, "plan-1", COLUMNS)])
+            committer.finish("end")
+        except BaseException as error:
+            self.failed = error
+            raise
+
+
+@pytest.fixture(scope="module")
+def student_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("student")
+    questions = [
+        {"question": f"Which is {n}?", "choices": ["none", str(n)], "answer": 1} for n in range(6)
+    ]
+    (folder / "report.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
+    path = folder / "student.yaml"
+    path.write_text(
+        f"student: tiny\nversion: 1\nmodel: {tiny_model}\ntune: {{method: lora, r: 4, alpha: 8}}\n"
+        f"optim: {{lr: 1.0e-3, batch: {BATCH}, epochs: {EPOCHS}}}\n"
+        "stream: {shuffle: 16, seed: 3}\nevaluate: {report: report.jsonl}\ncheckpoint_s: 0\n"
+    )
+    return path
+
+
+def fit(student: Path, data: Path, *options: str) -> list[str]:
+    words = [sys.executable, "-m", "streamtrain.cli", "fit", str(student), "--data", str(data)]
+    return [*words, *options]
+
+
+def environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+def events(out: Path, name: str | None = None) -> list[dict[str, Any]]:
+    path = out / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")[:-1]
+    found = [json.loads(line) for line in lines]
+    return [event for event in found if name in (None, event["event"])]
+
+
+def wait_for_checkpoints(
+    process: subprocess.Popen[str], out: Path, count: int, starts: int = 1
+) -> None:
+    """Waits until the run that was started as number `starts` has saved `count` checkpoints."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        names = [event["event"] for event in events(out)]
+        begun = [at for at, name in enumerate(names) if name == "start"]
+        if len(begun) == starts and names[begun[-1] :].count("checkpoint") >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, names
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def start(words: list[str], processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        words,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    processes.append(process)
+    return process
+
+
+def steps(out: Path, field: str) -> dict[int, Any]:
+    """A field of every step; a step that was repeated after a kill counts as it was last."""
+    return {event["step"]: event[field] for event in events(out, "step")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(student_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run over the finished dataset that nothing interrupts, without Ray."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    Generator(folder / "data").finish()
+    document = read_document(student_file)
+    options = JobOptions(str(folder / "data"))
+    job = make_job(document, parse_config(document), student_file.parent, options)
+    feed = DatasetFeed(job.data, follow=False)
+    reason = train(job, Alone(), lambda: feed, lambda: False, torch.device("cpu"))
+    assert reason == "end"
+    return job.out
+
+
+@pytest.fixture(scope="module")
+def disturbed(
+    student_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    processes: list[subprocess.Popen[str]],
+) -> Path:
+    """The output of a run that follows a growing dataset with two workers, is killed, goes on with
+    one, is asked to stop, and goes on to its end."""
+    data = tmp_path_factory.mktemp("disturbed") / "data"
+    out = data / "student"
+    first = start(fit(student_file, data, "--follow", "--set", "workers=2"), processes)
+    # The chunks of the shuffle hold 4, 8 and 16 rows, so 12 rows are three steps and 28 are seven.
+    generator = Generator(data, pause_at=12)
+    wait_for_checkpoints(first, out, 3)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    second = start(fit(student_file, data, "--follow", "--resume"), processes)
+    # Only now, because the killed run's workers live on until Ray finds out.
+    wait_for_checkpoints(second, out, 0, starts=2)
+    generator.pause_at = 28
+    wait_for_checkpoints(second, out, 2, starts=2)
+    second.terminate()
+    _, stderr = second.communicate(timeout=WAIT_S)
+    assert second.returncode == 1, stderr
+    assert "go on with --resume" in stderr
+    assert "Traceback" not in stderr
+    assert events(out)[-1]["reason"] == "stopped"
+    assert not (out / "result.json").exists()
+
+    generator.finish()
+    third = start(fit(student_file, data, "--resume", "--json"), processes)
+    stdout, stderr = third.communicate(timeout=WAIT_S)
+    assert third.returncode == 0, stderr
+    assert json.loads(stdout) == json.loads((out / "result.json").read_text())
+    return out
+
+
+def test_the_first_step_comes_while_the_dataset_grows(disturbed: Path) -> None:
+    (began,) = events(disturbed, "first_step")
+    assert began["generation_ended"] is False
+    assert [event["event"] for event in events(disturbed)][:2] == ["start", "eval"]
+    assert events(disturbed)[-1]["event"] == "end"
+
+
+def test_after_a_kill_a_stop_and_with_other_workers_the_batches_are_the_same(
+    disturbed: Path, undisturbed: Path
+) -> None:
+    batches = steps(disturbed, "batch")
+    assert sorted(batches) == list(range(1, ROWS * EPOCHS // BATCH + 1))
+    assert batches == steps(undisturbed, "batch")
+    # A repeated step saw the same rows as the first time.
+    repeated = [(event["step"], event["batch"]) for event in events(disturbed, "step")]
+    assert len(set(repeated)) == len(batches)
+    # The losses differ by the schedule alone: a growing dataset's length is learned late.
+    for step, loss in steps(undisturbed, "loss").items():
+        assert steps(disturbed, "loss")[step] == pytest.approx(loss, rel=0.02)
+
+
+def test_the_result_is_complete(disturbed: Path) -> None:
+    result = json.loads((disturbed / "result.json").read_text())
+    assert (result["steps"], result["rows"]) == (ROWS * EPOCHS // BATCH, ROWS * EPOCHS)
+    assert result["cut"] == 0
+    assert result["tokens"] > result["rows"]
+    assert result["generation_ended_at_first_step"] is False
+    assert result["before"]["total"] == result["after"]["total"] == 6
+    assert result["after"]["low"] <= result["after"]["accuracy"] <= result["after"]["high"]
+    assert result["seconds"] > 0
+    told = steps(disturbed, "loss")
+    assert max(told.values()) < 20
+    assert told[len(told)] < told[1]
+
+
+def test_the_student_loads_and_is_evaluated_by_the_command(disturbed: Path) -> None:
+    checkpoint = json.loads((disturbed / "result.json").read_text())["checkpoint"]
+    assert AutoModelForCausalLM.from_pretrained(checkpoint).config.vocab_size > 0
+    questions = disturbed / "held.jsonl"
+    questions.write_text('{"question": "Which is 1?", "choices": ["none", "1"], "answer": 1}\n')
+    done = CliRunner().invoke(main, ["eval", str(disturbed), "--data", str(questions), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["total"] == 1
+    done = CliRunner().invoke(main, ["eval", str(questions.parent / "no"), "--data", "no.jsonl"])
+    assert done.exit_code == 2
+    assert "no such file" in done.stderr
+
+
+def test_a_dataset_that_is_not_there_and_a_model_that_cannot_be_loaded_are_one_message(
+    student_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    words = fit(student_file, tmp_path / "nothing", "--set", f"model={tmp_path / 'empty'}")
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "can't load the causal model" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert events(tmp_path / "nothing" / "student", "error")[0]["user"] is True
