@@ -1,0 +1,175 @@
+"""The driver's loop: what it commits, when it stops, and that the counts always add up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from raygen.dataset.commit import Committer
+from raygen.dataset.control import request_stop
+from raygen.dataset.folder import Folder
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import Block, Rejected, RowResult
+from raygen.dataset.writer import write_block
+from raygen.generation import Counts, Ending, Limits, generate, phase_of, snapshot
+from raygen.row import Status
+from raygen.worker import Live
+
+COLUMNS = {"text": "string"}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault as a run reports it."""
+
+    message: str
+    user_fault: bool = False
+
+
+@dataclass
+class FakeRun:
+    """A run that hands out prepared groups of blocks; after `stop` no more, as the real one."""
+
+    groups: list[list[Block]]
+    fault: Trouble | None = None
+    stops: int = 0
+    lives: list[Live] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        return not self.groups
+
+    def poll(self, timeout_s: float) -> list[Block]:
+        return self.groups.pop(0) if self.groups else []
+
+    def live(self) -> tuple[list[Live], Trouble | None]:
+        return self.lives, self.fault
+
+    def stop(self) -> None:
+        self.stops += 1
+        self.groups = []
+
+
+@dataclass(frozen=True)
+class Place:
+    """An open dataset of some source rows."""
+
+    folder: Folder
+    committer: Committer
+    counts: Counts
+
+    def blocks(self, *statuses: Status, start: int = 0) -> list[Block]:
+        """One block for each row."""
+        return [
+            write_block(self.folder, [result(start + i, s)], "plan", COLUMNS)  # type: ignore[arg-type]
+            for i, s in enumerate(statuses)
+        ]
+
+    def generate(
+        self, run: FakeRun, limits: Limits | None = None, asked: Sequence[bool] = ()
+    ) -> Ending:
+        """The loop, with the user asking to stop at some tick."""
+        answers = iter(asked)
+        limits = limits or Limits(max_failed=1.0)
+        return generate(
+            run, self.committer, self.folder, self.counts, limits, lambda _: next(answers, False)
+        )
+
+
+def result(number: int, status: Status) -> RowResult:
+    return RowResult(
+        key=f"key{number}",
+        status=status,
+        examples=({"id": f"id{number}", "node": "n", "text": "t"},) if status == "kept" else (),
+        rejects=(Rejected("n", "why", ""),) if status == "dropped" else (),
+        calls=(),
+        error="broke" if status == "failed" else None,
+        seconds=0.1,
+        node_counts={"n": (1, int(status == "kept"), int(status == "dropped"))},
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    folder = Folder.at(tmp_path)
+    committer = Committer(folder, "plan", COLUMNS, "run")  # type: ignore[arg-type]
+    committer.start({"source": 10})
+    return Place(folder, committer, Counts(10, None))
+
+
+def test_everything_that_arrives_is_committed_and_counted(place: Place) -> None:
+    run = FakeRun([place.blocks("kept", "dropped"), [], place.blocks("failed", start=2)])
+    assert place.generate(run) == Ending("done")
+    counts = place.counts
+    assert (counts.statuses["kept"], counts.statuses["dropped"], counts.statuses["failed"]) == (
+        1,
+        1,
+        1,
+    )
+    assert counts.pending == 7
+    assert counts.examples == 1
+    status = Dataset(place.folder).status()
+    assert (status.kept, status.dropped, status.failed, status.pending) == (1, 1, 1, 7)
+    assert [(r.node, r.reason, r.count) for r in counts.top_rejects] == [("n", "why", 1)]
+
+
+def test_a_fault_ends_the_run_and_what_arrived_stays(place: Place) -> None:
+    run = FakeRun([place.blocks("kept"), []], fault=Trouble("no such model", user_fault=True))
+    assert place.generate(run) == Ending("failed", "no such model", user_fault=True)
+    assert run.stops == 1
+    assert Dataset(place.folder).status().kept == 1
+
+
+def test_too_many_failed_rows_end_the_run(place: Place) -> None:
+    run = FakeRun([place.blocks("failed", "failed"), place.blocks("kept", start=2)])
+    ending = place.generate(run, Limits(max_failed=0.1))
+    assert ending.outcome == "too_many_failed"
+    assert "2 of 10 rows failed" in ending.message
+
+
+def test_as_many_failed_rows_as_allowed_are_fine(place: Place) -> None:
+    run = FakeRun([place.blocks("failed", "kept")])
+    assert place.generate(run, Limits(max_failed=0.1)).outcome == "done"
+
+
+def test_enough_examples_end_the_run(place: Place) -> None:
+    run = FakeRun([place.blocks("kept", "kept"), [], place.blocks("kept", start=2)])
+    ending = place.generate(run, Limits(max_failed=1.0, rows=2))
+    assert ending.outcome == "done"
+    assert place.counts.examples >= 2
+
+
+def test_the_user_and_the_stop_file_are_heard(place: Place) -> None:
+    asked = place.generate(FakeRun([[], []]), asked=[True])
+    assert asked.outcome == "interrupted"
+    request_stop(place.folder, "plateau")
+    wished = place.generate(FakeRun([[], []]))
+    assert wished == Ending("stopped", "stopped on request: plateau")
+
+
+def test_a_snapshot_sums_the_workers_and_adds_up(place: Place) -> None:
+    one, two = Live("running", running=2), Live("running", running=1)
+    one.add(result(0, "kept"))
+    two.add(result(1, "dropped"))
+    shown = snapshot("generating", place.counts, [one, two], ["n", "later"], 3.0)
+    assert shown.nodes["n"].rows_in == 2
+    assert (shown.nodes["n"].kept, shown.nodes["n"].dropped) == (1, 1)
+    assert shown.nodes["later"].rows_in == 0
+    assert shown.running == 3
+    assert shown.kept + shown.dropped + shown.failed + shown.pending == shown.source
+
+
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ([], "starting engines"),
+        (["starting"], "starting engines"),
+        (["starting", "running"], "generating"),
+        (["running", "restarting a dead engine"], "restarting a dead engine"),
+    ],
+)
+def test_the_phase_is_the_workers(phases: list[str], said: str) -> None:
+    assert phase_of([Live(phase) for phase in phases]) == said

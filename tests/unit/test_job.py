@@ -1,0 +1,49 @@
+"""Cutting pending rows into blocks, and what travels with a job."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygen.dataset.folder import Folder
+from raygen.engines.base import EngineSpec
+from raygen.job import Job, cut, rows_in_flight, secrets_of
+from tests.unit.plans import fake_spec, node, plan
+
+ASK = node("ask", "generate", prompt="{{ question }}", into="text")
+
+
+@given(st.lists(st.integers(), max_size=300), st.integers(1, 8))
+def test_blocks_hold_every_row_once_in_order(ordinals: list[int], actors: int) -> None:
+    tasks = cut(ordinals, actors)
+    assert [ordinal for task in tasks for ordinal in task.ordinals] == ordinals
+    assert [task.block for task in tasks] == list(range(len(tasks)))
+    assert all(1 <= len(task.ordinals) <= 64 for task in tasks)
+
+
+def test_few_rows_are_still_several_blocks_so_that_they_come_out_early() -> None:
+    assert len(cut(range(64), 1)) == 16
+
+
+def test_an_actor_holds_the_rows_that_run_and_twice_as_many_that_wait() -> None:
+    of = plan([ASK], ("ask",), fake_spec("x"))
+    job = Job(of, Folder.at("out"), "source/x", "probe", (1, 1), 512, 2, "logs")
+    assert job.blocks_in_flight(64) * 64 == 3 * 512
+    assert job.blocks_in_flight(10_000) == 2
+
+
+def test_rows_in_flight_follow_the_backend() -> None:
+    assert rows_in_flight(plan([ASK], ("ask",), fake_spec("x"))) == 512
+    vllm = EngineSpec("teacher", "m")
+    assert rows_in_flight(plan([ASK], ("ask",), vllm)) == 256
+
+
+def test_keys_travel_but_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-planted")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    spec = EngineSpec("teacher", "m", backend="openai", args={"api_key_env": "MY_KEY"})
+    of = plan([ASK], ("ask",), spec)
+    job = Job(
+        of, Folder.at("out"), "source/x", "probe", (1, 1), 8, 2, "logs", secrets=secrets_of(of)
+    )
+    assert job.secrets == {"MY_KEY": "sk-planted"}
+    assert "sk-planted" not in repr(job)
