@@ -75,8 +75,8 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
     """What streamtrain finds wrong with the student of a recipe, or of `--train`."""
     file = _file(recipe, train)
     if file is not None:
-        found = trainer.check(file, None, None)
-        return [Problem(str(file), 1, 1, f"{'.'.join(map(str, at))}: {said}") for at, said in found]
+        document = load_document(file)
+        return [document.problem(at, said) for at, said in trainer.check(file, None, None)]
     if recipe.train is None:
         return []
     with tempfile.TemporaryDirectory() as folder:
