@@ -201,7 +201,7 @@ def cluster(
         if address:
             ray.init(address=address, **settings)
         else:
-            ray.init(num_cpus=cpus, include_dashboard=False, **settings)
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
     except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
         what = f"the Ray cluster at {address}" if address else "a local Ray cluster"
         raise UserError(f"can't reach or start {what}: {_last_line(error)}", 1) from error

@@ -5,7 +5,9 @@ Knows nothing of any particular op.
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from raygen.engines.base import Message, Prompt, Sampling
 from raygen.ops.base import OpParams
@@ -21,6 +23,12 @@ class SamplingParams(OpParams):
     stop: tuple[str, ...] = Field((), description="texts that end a completion")
     seed: int = Field(0, ge=0, description="changes every draw of the node")
     chat: bool = Field(False, description="send the prompt as a chat turn of the user")
+
+    @model_validator(mode="after")
+    def _different_samples(self) -> Self:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n is {self.n}, but at temperature 0 all samples are the same one")
+        return self
 
     def sampling(self, seed: int) -> Sampling:
         """The request's sampling, with the node's own seed mixed into the row's."""

@@ -54,7 +54,12 @@ async def test_generate_and_answers_cut_off(truncated: str, reason: str | None) 
 
 @pytest.mark.parametrize(
     "params",
-    [{"into": "x"}, {"into": "x", "prompt": "a", "messages": []}, {**ASK, "schema": {"type": 3}}],
+    [
+        {"into": "x"},
+        {"into": "x", "prompt": "a", "messages": []},
+        {**ASK, "schema": {"type": 3}},
+        {**ASK, "n": 2, "temperature": 0},
+    ],
 )
 def test_generate_refuses_unusable_parameters(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
