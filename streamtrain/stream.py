@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import random
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from streamtrain.errors import StreamLostError
+from streamtrain.rows import Rows, Table
 
 HEARTBEAT_LIMIT_S = 60.0
 """A generator that is silent for longer than this is taken for dead."""
@@ -45,16 +45,6 @@ class State(Protocol):
     def plan_hash(self) -> str | None: ...
     @property
     def heartbeat_age_s(self) -> float | None: ...
-
-
-class Table(Protocol):
-    """Rows by number, as pyarrow.Table has them."""
-
-    @property
-    def num_rows(self) -> int: ...
-    def take(self, indices: list[int]) -> Table: ...
-    def slice(self, offset: int, length: int) -> Table: ...
-    def to_pylist(self) -> list[dict[str, Any]]: ...
 
 
 class Feed(Protocol):
@@ -156,7 +146,7 @@ class ShardStream:
         self._keep = keep
         self._clock = clock
         self._started = clock()
-        self._rows = _Rows()
+        self._rows = Rows()
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
 
@@ -295,7 +285,7 @@ class ShardStream:
                 "the dataset was replaced while this student trained on it; "
                 "start a new run in another output folder"
             )
-        self._rows = _Rows()
+        self._rows = Rows()
         return removals[-1]
 
     def _check_plan(self, plan: str | None) -> None:
@@ -308,24 +298,3 @@ class ShardStream:
                 f"the dataset's plan is {plan}, and this student trains on plan "
                 f"{self.cursor.plan}; start a new run in another output folder"
             )
-
-
-class _Rows:
-    """Tables end to end, addressed by row number."""
-
-    def __init__(self) -> None:
-        self._tables: list[Table] = []
-        self._starts: list[int] = []
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        at = bisect_right(self._starts, number) - 1
-        return self._tables[at].slice(number - self._starts[at], 1).to_pylist()[0]
-
-    def append(self, table: Table) -> None:
-        self._tables.append(table)
-        self._starts.append(self._length)
-        self._length += table.num_rows
