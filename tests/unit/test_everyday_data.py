@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from raygen.task import TASKS
 
 DATA = Path(__file__).parents[2] / "recipes" / "data"
-FILES = {"everyday.jsonl": 64, "everyday_heldout.jsonl": 48}
+FILES = {"everyday.jsonl": 64, "everyday_select.jsonl": 48, "everyday_heldout.jsonl": 48}
 
 
 def read(name: str) -> list[dict[str, Any]]:
@@ -41,6 +42,7 @@ def test_right_answers_are_balanced_over_the_letters(name: str, count: int) -> N
     assert places == dict.fromkeys(range(4), count // 4)
 
 
-def test_held_out_questions_are_not_in_the_training_file() -> None:
-    train, heldout = ({stem(row["question"]) for row in read(name)} for name in FILES)
-    assert not train & heldout
+@pytest.mark.parametrize(("one", "other"), list(combinations(FILES, 2)))
+def test_no_question_is_in_two_files(one: str, other: str) -> None:
+    first, second = ({stem(row["question"]) for row in read(name)} for name in (one, other))
+    assert not first & second
