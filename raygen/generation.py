@@ -23,7 +23,8 @@ from raygen.worker import Live
 
 _COMMIT_EVERY_S = 0.3
 _COMMIT_EVERY_REMOTE_S = 3.0
-_POLL_S = 0.2
+_POLL_S = 0.5
+_LOOK_EVERY_S = 1.0
 
 
 class Run(Protocol):
@@ -126,11 +127,15 @@ def generate(
     waiting: list[Block] = []
     committed_at = time.monotonic()
     ending: Ending | None = None
+    looked_at = float("-inf")
     while not run.done:
         waiting += run.poll(_POLL_S)
         if waiting and time.monotonic() - committed_at >= every:
             counts.add(committer.commit(waiting))
             waiting, committed_at = [], time.monotonic()
+        if time.monotonic() - looked_at < _LOOK_EVERY_S:
+            continue
+        looked_at = time.monotonic()
         committer.heartbeat()
         lives, fault = run.live()
         asked = tick(lives)

@@ -36,7 +36,7 @@ from raygen.sources import open_keyed
 from raygen.worker import Live, SourceRow, Worker, crashed
 
 _PACKAGES = ("raygen", "streamtrain")
-_REPORT_EVERY_S = 0.25
+_REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ATTEMPTS = 2
 
 
@@ -219,7 +219,9 @@ def _quiet(log: Path) -> None:
         logger.handlers = [handler]
         logger.setLevel(logging.INFO)
         logger.propagate = False
-    DataContext.get_current().enable_progress_bars = False
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.memory_usage_poll_interval_s = None
 
 
 class RayRun:
