@@ -143,6 +143,8 @@ class _Apply:
         self.watch = watch
         self.logs = _log_folder(folder)
         self.trainer: Trainer | None = None
+        self.address: str | None = None
+        self.replaces = False
         self.counts = Counts(source.total, None)
         self.run_id = uuid.uuid4().hex
 
@@ -153,10 +155,10 @@ class _Apply:
         before = Dataset(self.folder).plans() if self.folder.exists("plan.json") else frozenset()
         committer.start(meta, fresh=self.request.fresh)
         self._publish()
-        replaces = self.request.fresh or bool(before - {self.plan.hash})
-        if replaces and self.training:
+        self.replaces = self.request.fresh or bool(before - {self.plan.hash})
+        if self.replaces and self.training:
             self.training.discard()
-        done = {} if replaces else Dataset(self.folder).done(self.plan.hash)
+        done = {} if self.replaces else Dataset(self.folder).done(self.plan.hash)
         if done:
             self.counts = Counts(self.source.total, Dataset(self.folder).status())
         pending = [i for i, key in enumerate(self.source.keys) if key not in done]
@@ -185,11 +187,11 @@ class _Apply:
         trainers = self.training.workers() if self.training else 0
         cpus = job.replicas[1] + trainers + 1
         stack.enter_context(output_to(self.logs / "driver.log"))
-        joined = stack.enter_context(
+        self.address = stack.enter_context(
             run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
         )
-        if self.training:
-            self.trainer = self.training.start(self.folder.uri, self.logs, joined)
+        if not self.replaces:
+            self._start_trainer()
         limits = Limits(self.plan.max_failed, self.recipe.output.rows)
         try:
             run = run_ray.RayRun(job, tasks)
@@ -222,11 +224,10 @@ class _Apply:
         """Wait for the trainer; where nothing was to generate, start it if it isn't done."""
         if ending.outcome in ("failed", "too_many_failed", "interrupted"):
             return self._stop_trainer()
-        if self.training and not generated:
-            if self.training.finished:
-                self.watch.ui.note(f"the student in {self.training.out} is already trained")
-                return None
-            self.trainer = self.training.start(self.folder.uri, self.logs, None)
+        if self.training and self.training.finished and not generated:
+            self.watch.ui.note(f"the student in {self.training.out} is already trained")
+            return self.training.outcome()
+        self._start_trainer()
         while self.trainer:
             state = self._show("training")
             if state is None or state.finished:
@@ -239,7 +240,14 @@ class _Apply:
     def _stop_trainer(self) -> TrainerState | None:
         return self.trainer.stop() if self.trainer else None
 
+    def _start_trainer(self) -> None:
+        if self.training and self.trainer is None:
+            self.trainer = self.training.start(self.folder.uri, self.logs, self.address)
+
     def _tick(self, lives: Sequence[Live]) -> bool:
+        if self.counts.last_row_at is not None:
+            # Rows that are replaced leave with the first commit: until then nobody may read them.
+            self._start_trainer()
         self._show(phase_of(lives), lives)
         return self.watch.asked.asked
 

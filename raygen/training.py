@@ -6,6 +6,7 @@ knows nothing of how streamtrain trains.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any
 from raygen import trainer
 from raygen.dataset.folder import Folder
 from raygen.document import Problem, dump_text, load_document
+from raygen.metrics import Accuracy, TrainerState
 from raygen.recipe import Recipe
 from raygen.trainer import Trainer, TrainJob
 
@@ -56,6 +58,18 @@ class Training:
                 resume=self.begun,
                 env={"RAY_ADDRESS": address} if address else {},
             )
+        )
+
+    def outcome(self) -> TrainerState:
+        """How the run that ended here ended."""
+        result = json.loads((self.out / _RESULT).read_text("utf-8"))
+        return TrainerState(
+            phase="finished",
+            step=result["steps"],
+            before=_accuracy(result["before"]),
+            after=_accuracy(result["after"]),
+            checkpoint=result["checkpoint"],
+            finished=True,
         )
 
     def discard(self) -> None:
@@ -112,6 +126,12 @@ def _written(recipe: Recipe, folder: Path) -> Path:
     path = folder / "student.yaml"
     path.write_text(dump_text(recipe.train), "utf-8")
     return path
+
+
+def _accuracy(found: Mapping[str, Any] | None) -> Accuracy | None:
+    if found is None:
+        return None
+    return Accuracy(found["correct"], found["total"], found["unparsed"])
 
 
 def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
