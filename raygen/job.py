@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from huggingface_hub import get_token
+
 from raygen.dataset.folder import Folder
 from raygen.engines.base import Backend
 from raygen.plan import Plan
@@ -67,12 +69,15 @@ def rows_in_flight(plan: Plan) -> int:
 
 
 def secrets_of(plan: Plan) -> dict[str, str]:
-    """The keys and tokens that the plan's engines may need, from this process's environment."""
-    names = {"HF_TOKEN"}
+    """The keys and tokens that the plan's engines may need, from here, where the user has them."""
+    found: dict[str, str | None] = {}
     for spec in plan.engines.values():
         if spec.backend == "openai":
-            names.add(str(spec.args.get("api_key_env", "OPENAI_API_KEY")))
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+            name = str(spec.args.get("api_key_env", "OPENAI_API_KEY"))
+            found[name] = os.environ.get(name)
+        elif spec.backend == "vllm":
+            found["HF_TOKEN"] = get_token()
+    return {name: value for name, value in found.items() if value}
 
 
 def cut(ordinals: Sequence[int], actors: int) -> list[Task]:

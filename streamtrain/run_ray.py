@@ -28,6 +28,7 @@ from streamtrain.job import METRICS, OWNER, RAY, RESULT, STOP, Job
 from streamtrain.metrics import EventTail, append_event
 
 _WATCH_S = 0.2
+_PACKAGES = ("raygen", "streamtrain")
 
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that spin while they wait steal the cores of the engine beside them: on 2 shared cores a
@@ -151,14 +152,19 @@ def _resources(job: Job) -> _Resources:
 
 @contextlib.contextmanager
 def _cluster(job: Job, address: str | None) -> Iterator[None]:
-    """Joins the cluster at `address`, or starts a local one just large enough."""
+    """Joins the cluster at `address`, or starts a local one just large enough.
+
+    The nodes of a cluster may lack the packages, so they travel along.
+    """
     _log_to(job.out / RAY / "ray.log")
     settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     try:
         if address:
-            ray.init(address=address, **settings)
+            packages = [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
+            ray.init(address=address, runtime_env={"py_modules": packages}, **settings)
         else:
-            ray.init(num_cpus=job.config.workers, include_dashboard=False, **settings)
+            cpus = job.config.workers
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"can't join the Ray cluster at {address}: {error}") from error
     try:
@@ -192,6 +198,7 @@ def _log_to(path: Path) -> None:
     for name in ("ray", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
         logger.propagate = False
 
 

@@ -47,3 +47,9 @@ def test_keys_travel_but_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert job.secrets == {"MY_KEY": "sk-planted"}
     assert "sk-planted" not in repr(job)
+
+
+def test_a_gated_models_token_travels_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_planted")
+    of = plan([ASK], ("ask",), EngineSpec("teacher", "org/gated"))
+    assert secrets_of(of) == {"HF_TOKEN": "hf_planted"}
