@@ -10,6 +10,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.problem import ProblemsError
-from raygen.terminal import Command, TerminalUI, debug_option, debugging, explain
+from raygen.terminal import Command, TerminalUI, debug_option, debugging, explain, programs
 from raygen.training import training_problems
 from raygen.wording import did_you_mean
 
@@ -146,7 +147,7 @@ def apply(
 
     request = ApplyRequest(_named(**options), out, train, fresh, address)
     with TerminalUI(yes) as ui:
-        summary = run(request, ui)
+        summary = replace(run(request, ui), programs=programs())
     if as_json:
         _print_json(to_json(summary))
     else:

@@ -46,7 +46,8 @@ class RunSummary:
     `source` to `pending` count source rows of the whole dataset and `examples` its examples;
     tokens and `seconds` are this run's. `rejects` count rows inside the graph. `message` says why
     where the outcome is not "done". `lead_s` is how long before the last row was committed the
-    trainer took its first step; `student` is the folder of its checkpoints.
+    trainer took its first step; `student` is the folder of its checkpoints. `programs` is where
+    the next commands are called from, if that isn't on the path.
     """
 
     recipe: str
@@ -70,6 +71,7 @@ class RunSummary:
     lead_s: float | None = None
     student: str | None = None
     user_fault: bool = False
+    programs: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -178,18 +180,21 @@ def top_rejects(rejects: Sequence[RejectCount], top: int = _TOP_REJECTS) -> list
 def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     """Three commands worth trying after this run, each with what it is good for."""
     reference, folder = shlex.quote(summary.reference), shlex.quote(summary.dataset)
-    status = (f"raygen status {folder}", "what has come of every row")
-    preview = (f"raygen preview {reference} -n 3", "prompts and completions of three rows")
+    status = (f"{summary.programs}raygen status {folder}", "what has come of every row")
+    preview = (
+        f"{summary.programs}raygen preview {reference} -n 3",
+        "prompts and completions of three rows",
+    )
     read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
-    examples = (f"python -c {shlex.quote(read)}", "the examples as a table")
+    examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
     if summary.outcome != "done":
         return [
-            (f"raygen apply {reference}", "goes on with the rows that are left"),
+            (f"{summary.programs}raygen apply {reference}", "goes on with the rows that are left"),
             status,
             preview,
         ]
     if summary.trainer is None and summary.examples:
-        fit = f"streamtrain fit student.yaml --data {folder}"
+        fit = f"{summary.programs}streamtrain fit student.yaml --data {folder}"
         return [examples, preview, (fit, "trains a student on it")]
     return [examples, preview, status]
 

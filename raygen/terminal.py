@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -117,3 +119,12 @@ class TerminalUI:
     def note(self, message: str) -> None:
         """Show a line that stays."""
         self._progress.note(message)
+
+
+def programs() -> str:
+    """The folder that commands are called from, where it isn't on the user's path."""
+    if shutil.which("raygen"):
+        return ""
+    folder = Path(sys.executable).parent
+    here = Path.cwd()
+    return f"{folder.relative_to(here) if folder.is_relative_to(here) else folder}/"
