@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 import uuid
 from collections.abc import Sequence
@@ -53,6 +54,14 @@ class ApplyRequest:
     train: Path | None = None
     fresh: bool = False
     address: str | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The request as the command line has it, to go on where this one ends."""
+        words = self.reference.words
+        words += ["--out", self.out] if self.out else []
+        words += ["--train", str(self.train)] if self.train else []
+        return words + (["--address", self.address] if self.address else [])
 
 
 class ApplyUI(Protocol):
@@ -271,7 +280,8 @@ class _Apply:
             lead = counts.last_row_at - state.first_step
         return RunSummary(
             recipe=self.recipe.name,
-            reference=str(self.reference.path),
+            reference=shlex.join(self.reference.words),
+            again=shlex.join(self.request.words),
             plan=self.plan.hash,
             dataset=self.folder.uri,
             log=str(self.logs),

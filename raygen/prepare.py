@@ -29,6 +29,15 @@ class Reference:
     limit: int | None = None
     trusted: tuple[Path, ...] = ()
 
+    @property
+    def words(self) -> list[str]:
+        """The reference as the command line has it."""
+        words = [str(self.path)]
+        words += [word for pair in self.overrides.items() for word in ("--set", "=".join(pair))]
+        words += ["--profile", str(self.profile)] if self.profile else []
+        words += ["--limit", str(self.limit)] if self.limit is not None else []
+        return words + [word for path in self.trusted for word in ("--trust", str(path))]
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

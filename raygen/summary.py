@@ -46,7 +46,8 @@ class RunSummary:
     `source` to `pending` count source rows of the whole dataset and `examples` its examples;
     tokens and `seconds` are this run's. `rejects` count rows inside the graph. `message` says why
     where the outcome is not "done". `lead_s` is how long before the last row was committed the
-    trainer took its first step; `student` is the folder of its checkpoints. `programs` is where
+    trainer took its first step; `student` is the folder of its checkpoints. `reference` and
+    `again` are what follows `raygen preview` and `raygen apply`; `programs` is where
     the next commands are called from, if that isn't on the path.
     """
 
@@ -71,6 +72,7 @@ class RunSummary:
     lead_s: float | None = None
     student: str | None = None
     user_fault: bool = False
+    again: str = ""
     programs: str = ""
 
     @property
@@ -179,7 +181,7 @@ def top_rejects(rejects: Sequence[RejectCount], top: int = _TOP_REJECTS) -> list
 
 def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     """Three commands worth trying after this run, each with what it is good for."""
-    reference, folder = shlex.quote(summary.reference), shlex.quote(summary.dataset)
+    reference, folder = summary.reference, shlex.quote(summary.dataset)
     status = (f"{summary.programs}raygen status {folder}", "what has come of every row")
     preview = (
         f"{summary.programs}raygen preview {reference} -n 3",
@@ -189,7 +191,7 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
     if summary.outcome != "done":
         return [
-            (f"{summary.programs}raygen apply {reference}", "goes on with the rows that are left"),
+            (f"{summary.programs}raygen apply {summary.again}", "goes on with what is left"),
             status,
             preview,
         ]

@@ -37,7 +37,7 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
     out = tmp_path / "quickstart"
     applied = run(
         "raygen apply recipes/quickstart.yaml --yes",
-        *("--limit", "24", "--out", str(out), "--json"),
+        *("--limit", "16", "--set", "train.optim.epochs=1", "--out", str(out), "--json"),
         out=out,
     )
     summary = json.loads(applied)
@@ -57,7 +57,7 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
     assert all(0 < loss < 20 for loss in losses)
 
     status = run("raygen status out/quickstart", out=out)
-    assert "24" in status
+    assert "16" in status
     command = (
         "streamtrain eval out/quickstart/student/final --data recipes/data/everyday_heldout.jsonl"
     )

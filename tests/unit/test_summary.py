@@ -25,6 +25,7 @@ from raygen.summary import (
 SUMMARY = RunSummary(
     recipe="quickstart",
     reference="recipes/quickstart.yaml",
+    again="recipes/quickstart.yaml --out out/quickstart",
     plan="9f2c",
     dataset="out/quickstart",
     log="out/quickstart/logs/run.log",
@@ -120,11 +121,11 @@ def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
     stopped = replace(SUMMARY, outcome="failed", pending=5, message="the endpoint is gone")
     lines = text_of(stopped)
     assert lines[1:3] == ["Failed: quickstart, in 3 min 5 s", "the endpoint is gone"]
-    assert "  raygen apply recipes/quickstart.yaml" in lines
+    assert "  raygen apply recipes/quickstart.yaml --out out/quickstart" in lines
 
 
 def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
-    spaced = replace(SUMMARY, examples=0, dataset="my out", reference="a b.yaml")
+    spaced = replace(SUMMARY, examples=0, dataset="my out", reference="'a b.yaml'")
     for summary in (SUMMARY, TRAINED, replace(SUMMARY, outcome="failed"), spaced):
         commands = [command for command, _ in next_commands(summary)]
         assert len(set(commands)) == 3
