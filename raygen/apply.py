@@ -36,6 +36,7 @@ from raygen.training import Training, training_of, training_problems
 from raygen.worker import Live
 
 _TRAINER_POLL_S = 0.25
+_STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"
 _REASONS: dict[Outcome, Reason] = {
     "done": "end",
     "stopped": "stopped",
@@ -199,6 +200,7 @@ class _Apply:
         self.address = stack.enter_context(
             run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
         )
+        self.watch.asked.listen()
         if not self.replaces:
             self._start_trainer()
         limits = Limits(self.plan.max_failed, self.recipe.output.rows)
@@ -257,8 +259,9 @@ class _Apply:
         if self.counts.last_row_at is not None:
             # Rows that are replaced leave with the first commit: until then nobody may read them.
             self._start_trainer()
-        self._show(phase_of(lives), lives)
-        return self.watch.asked.asked
+        asked = self.watch.asked.asked
+        self._show(_STOPPING if asked else phase_of(lives), lives)
+        return asked
 
     def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
         names = [node.name for node in self.plan.nodes]

@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupts:
     """Ctrl-C and SIGTERM: the first asks to finish what is in flight, the second ends now."""
 
     def __init__(self) -> None:
         self.asked = False
+
+    def listen(self) -> None:
+        """Take the signals, back from a library that took them for itself if need be."""
+        for number in _SIGNALS:
+            signal.signal(number, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
@@ -27,8 +34,8 @@ class Interrupts:
 def interrupts() -> Iterator[Interrupts]:
     """Catch the two signals while the context lasts."""
     handler = Interrupts()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    handler.listen()
     try:
         yield handler
     finally:

@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import queue
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ import pyarrow as pa
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygen.chatter import send_to
 from raygen.dataset.tables import Block, DatasetError, RowResult
@@ -96,7 +98,11 @@ class _RowActor:
         self._job = job
         self._control = control
         self._name = uuid.uuid4().hex
-        send_to(Path(job.logs) / f"worker-{os.getpid()}.log")
+        log = f"worker-{os.getpid()}.log"
+        try:
+            send_to(Path(job.logs) / log)
+        except OSError:  # the driver's folder needn't be there on another node
+            send_to(Path(tempfile.gettempdir()) / "raygen" / log)
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
@@ -228,7 +234,9 @@ class RayRun:
     """One generation in progress: blocks arrive in `poll`, until `done`."""
 
     def __init__(self, job: Job, tasks: Sequence[Task]) -> None:
-        self._control: Any = _Control.remote()  # type: ignore[attr-defined]
+        # Beside the driver, so that no worker node takes the run down with it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self._control: Any = _Control.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
         self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
         self._error: Fatal | None = None
         self._thread = threading.Thread(target=self._consume, args=(job, tasks), daemon=True)

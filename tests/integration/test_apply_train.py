@@ -1,0 +1,63 @@
+"""`raygen apply` with `train:`, killed while its student trains, goes on with both."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Project, fake, kill
+
+pytestmark = pytest.mark.slow
+
+
+def events(project: Project) -> list[dict[str, Any]]:
+    """What the trainer has said so far."""
+    path = project.out / "student" / "metrics.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_killed_apply_resumes_its_student(
+    project: Project, tiny_model: Path, tmp_path: Path
+) -> None:
+    held_out = project.folder / "held_out.jsonl"
+    held_out.write_text(
+        "".join(
+            json.dumps({"question": f"New {i}?", "choices": ["x", "y", "z"], "answer": i % 3})
+            + "\n"
+            for i in range(6)
+        )
+    )
+    student = {
+        "student": "tiny",
+        "version": 1,
+        "model": str(tiny_model),
+        "tune": {"method": "full"},
+        "data": {"rationale": "after", "max_input": 256, "max_target": 128},
+        "optim": {"lr": 1e-3, "batch": 8, "epochs": 2},
+        "checkpoint_s": 0.5,
+        "evaluate": {"report": "held_out.jsonl"},
+    }
+    project.write(150, engines={"teacher": fake(latency=1.0)}, train=student)
+    profile = tmp_path / "slow.yaml"
+    profile.write_text("profile: slow\nconcurrency: 4\n")
+    process = project.start("--profile", str(profile))
+    project.wait_for(lambda: any(e["event"] == "checkpoint" for e in events(project)), process)
+    kill(process)
+    reached = max(e["step"] for e in events(project) if e["event"] == "step")
+    assert project.status()["pending"] > 0
+
+    summary = project.apply()
+    assert summary["rows"]["pending"] == 0
+    assert summary["student"]["error"] is None
+    assert summary["student"]["steps"] > reached
+    assert summary["student"]["before"]["total"] == 6
+    assert summary["student"]["after"]["total"] == 6
+    resumed = [e["step"] for e in events(project) if e["event"] == "step"]
+    assert max(resumed) == summary["student"]["steps"]
+    again = project.apply()
+    assert again["student"]["steps"] == summary["student"]["steps"], "nothing is left to train"
