@@ -6,12 +6,13 @@ Knows the events of metrics.jsonl; knows nothing of the process that writes them
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from raygen.interval import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,7 @@ class Accuracy:
 
     def interval(self) -> tuple[float, float]:
         """The 95 % Wilson score interval of the share."""
-        if not self.total:
-            return (0.0, 1.0)
-        n, p, z = self.total, self.share, 1.96
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (max(0.0, centre - half), min(1.0, centre + half))
+        return wilson(self.correct, self.total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ that can't be parsed is wrong and counted. Knows nothing of training or where qu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
+from raygen.interval import wilson
 from streamtrain.batch import Batch, Encoder, block_mask
 from streamtrain.config import LabelForm, Placement
 from streamtrain.questions import Question
@@ -21,7 +21,6 @@ from streamtrain.student import Student
 from streamtrain.text import has_label, label_opening, label_options, parse_label, prompt_text
 
 _PLACES_PER_FORWARD = 2048
-_NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,6 @@ def judge(questions: Sequence[Question], predictions: Sequence[int | None]) -> E
         high,
         tuple(predictions),
     )
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927); `total` is at least 1."""
-    share, z2 = correct / total, _NORMAL_95**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    half = _NORMAL_95 * spread / (1 + z2 / total)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def option_scores(

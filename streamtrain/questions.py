@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
+from raygen.task import TASKS
 from streamtrain.errors import InputError
 
 _SHOWN = 5
@@ -75,27 +75,5 @@ def _question(row: Any) -> Question:
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
     if not isinstance(row, Mapping):
         raise ValueError(f"found {type(row).__name__}, expected an object")
-    text, choices = row.get("question"), row.get("choices")
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"question is {text!r}, expected a text")
-    if not isinstance(choices, list) or not 2 <= len(choices) <= len(ascii_uppercase):
-        raise ValueError(f"choices is {choices!r}, expected 2 to 26 options")
-    options = tuple(str(choice).strip() for choice in choices)
-    if len(set(options)) < len(options):
-        raise ValueError(f"choices has the same option twice: {list(options)}")
-    return Question(text.strip(), options, _answer(row.get("answer"), options))
-
-
-def _answer(value: Any, options: tuple[str, ...]) -> int:
-    letters = ascii_uppercase[: len(options)]
-    if isinstance(value, str):
-        if value.strip() in options:
-            return options.index(value.strip())
-        if len(value.strip()) == 1 and value.strip().upper() in letters:
-            return letters.index(value.strip().upper())
-    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(options):
-        return value
-    raise ValueError(
-        f"answer is {value!r}, expected an option, a letter {letters[0]} to {letters[-1]}, "
-        f"or an index 0 to {len(options) - 1}"
-    )
+    data = TASKS["multiple_choice"].normalise(row)
+    return Question(data["question"].strip(), tuple(data["choices"]), data["answer"])

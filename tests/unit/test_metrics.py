@@ -87,11 +87,3 @@ def test_the_interval_of_an_accuracy() -> None:
     assert (round(low, 3), round(high, 3)) == (0.149, 0.388)
     assert Accuracy(0, 0).interval() == (0.0, 1.0)
     assert Accuracy(5, 5).interval()[1] == 1.0
-
-
-@given(st.integers(1, 10_000), st.data())
-def test_the_interval_holds_the_share(total: int, data: st.DataObject) -> None:
-    accuracy = Accuracy(data.draw(st.integers(0, total)), total)
-    low, high = accuracy.interval()
-    assert 0 <= low <= accuracy.share + 1e-9
-    assert accuracy.share - 1e-9 <= high <= 1

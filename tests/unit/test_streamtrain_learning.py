@@ -15,7 +15,7 @@ from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.evaluate import evaluate, judge, option_scores, wilson
+from streamtrain.evaluate import evaluate, judge, option_scores
 from streamtrain.learner import Learner
 from streamtrain.objectives import weighted_nll
 from streamtrain.questions import Question
@@ -295,12 +295,6 @@ def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> No
 def test_unparsed_answers_are_wrong_and_counted() -> None:
     result = judge(QUESTIONS[:4], [0, None, 0, 3])
     assert (result.correct, result.unparsed, result.accuracy) == (2, 1, 0.5)
-
-
-def test_the_interval_is_wilsons() -> None:
-    assert wilson(12, 48) == pytest.approx((0.1492, 0.3878), abs=1e-4)
-    assert wilson(0, 10)[0] == pytest.approx(0.0, abs=1e-12)
-    assert wilson(10, 10)[1] == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

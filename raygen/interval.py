@@ -1,0 +1,18 @@
+"""The interval of a share: what both packages say beside an accuracy."""
+
+from __future__ import annotations
+
+import math
+
+_NORMAL_95 = 1.959964
+
+
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of `correct` of `total` (Wilson, 1927); of none, the whole range."""
+    if total == 0:
+        return 0.0, 1.0
+    share, z2 = correct / total, _NORMAL_95**2
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    half = _NORMAL_95 * spread / (1 + z2 / total)
+    return max(0.0, middle - half), min(1.0, middle + half)
