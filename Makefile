@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: quickstart test test-long check format clean
+.PHONY: quickstart test test-long check format schema clean
 
 quickstart: $(VENV)/.model
 	$(BIN)/raygen apply recipes/quickstart.yaml --yes
@@ -23,6 +23,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+schema: $(VENV)/.installed
+	$(BIN)/python -m raygen.schema recipes/schema
 
 clean:
 	rm -rf $(VENV) out build *.egg-info

@@ -6,10 +6,14 @@ columns fit: that is the plan's to say. Knows nothing of any one op.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from raygen.ops.base import Op
+from raygen.ops.registry import built_in
 from raygen.profile import ProfileSections
 from raygen.sections import NodeSection, RecipeSections
 
@@ -101,3 +105,14 @@ def _with_references(schema: Any) -> Any:
 def _with_file(schema: Mapping[str, Any]) -> dict[str, Any]:
     about = {key: schema[key] for key in ("description", "default", "title") if key in schema}
     return {**about, "anyOf": [schema, _FILE]}
+
+
+def write_schemas(folder: Path) -> None:
+    """Write `recipe.json` and `profile.json`, which editors read, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, schema in (("recipe", recipe_schema(built_in())), ("profile", profile_schema())):
+        (folder / f"{name}.json").write_text(json.dumps(schema, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))

@@ -6,7 +6,7 @@ import pytest
 
 from raygen.document import load_document
 from raygen.ops.registry import all_ops
-from raygen.schema import profile_schema, recipe_schema
+from raygen.schema import profile_schema, recipe_schema, write_schemas
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -78,3 +78,10 @@ def test_bad_recipes_do_not_fit(
     validator: jsonschema.Draft202012Validator, recipe: dict[str, Any]
 ) -> None:
     assert not validator.is_valid(recipe)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "profile.json"])
+def test_the_shipped_schemas_are_those_of_the_code(tmp_path: Path, name: str) -> None:
+    write_schemas(tmp_path)
+    shipped = (RECIPES / "schema" / name).read_text()
+    assert shipped == (tmp_path / name).read_text(), "run `make schema`"
