@@ -49,11 +49,6 @@ class Document:
                 return mark
         return Mark(self.file, 1, 1)
 
-    def position(self, path: Sequence[str | int] = ()) -> tuple[int, int]:
-        """The line and column of `mark(path)`."""
-        mark = self.mark(path)
-        return mark.line, mark.column
-
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
         """A problem with what stands at `path`."""
         mark = self.mark(path)

@@ -17,8 +17,6 @@ ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"
 
 Status = Literal["kept", "dropped", "failed"]
 
-VIEWS = ("positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only")
-
 Lineage = tuple[tuple[str, int], ...]
 """The (node, k) pairs a row went through since the source; k is its index among its siblings."""
 

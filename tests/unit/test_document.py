@@ -41,16 +41,21 @@ def problems_of(text: str) -> list[str]:
     return [str(p) for p in caught.value.problems]
 
 
+def place(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
+    mark = document.mark(path)
+    return mark.line, mark.column
+
+
 def test_positions_are_those_of_keys_entries_and_existing_parents() -> None:
     document = parse_text("a: 1\nb:\n  - x\n  - {c: 2}\n", "f.yaml")
     assert document.data == {"a": 1, "b": ["x", {"c": 2}]}
-    assert document.position(("b",)) == (2, 1)
-    assert document.position(("b", 1, "c")) == (4, 6)
-    assert document.position(("b", 1, "zzz", "y")) == (4, 5)
+    assert place(document, ("b",)) == (2, 1)
+    assert place(document, ("b", 1, "c")) == (4, 6)
+    assert place(document, ("b", 1, "zzz", "y")) == (4, 5)
     section = document.section(("b", 1))
     assert section.data == {"c": 2}
-    assert section.position(("c",)) == (4, 6)
-    assert section.position(()) == (4, 5)
+    assert place(section, ("c",)) == (4, 6)
+    assert place(section, ()) == (4, 5)
 
 
 def test_scalars_follow_yaml_1_2() -> None:
