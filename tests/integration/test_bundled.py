@@ -10,6 +10,7 @@ from raygen.engines.bundled import model_path
 
 
 @pytest.mark.bundled
+@pytest.mark.slow
 def test_the_converted_model_is_a_normal_folder_that_speaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,6 +265,7 @@ def test_the_student_loads_and_is_evaluated_by_the_command(disturbed: Path) -> N
     assert "no such file" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_not_there_and_a_model_that_cannot_be_loaded_are_one_message(
     student_file: Path, tmp_path: Path
 ) -> None:
