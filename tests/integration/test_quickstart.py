@@ -64,5 +64,8 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
     again = json.loads(run(command, "--json", out=out))
     assert again["correct"] == student["after"]["correct"], "the saved student is the trained one"
 
-    shown = run("raygen preview recipes/quickstart.yaml -n 3", out=out)
+
+@pytest.mark.slow
+def test_the_preview_shows_what_the_teacher_wrote(tmp_path: Path) -> None:
+    shown = run("raygen preview recipes/quickstart.yaml -n 3", out=tmp_path)
     assert "So the answer is" in shown
