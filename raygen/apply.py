@@ -103,7 +103,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
 
 def _may_write(folder: Folder, prepared: Prepared, fresh: bool, ui: ApplyUI) -> bool:
     """Whether the user agrees to what would be replaced; nothing to replace needs no question."""
-    plans = Dataset(folder).plans() if folder.exists("plan.json") else frozenset()
+    plans = Dataset(folder).plans()
     if not plans:
         return True
     status = Dataset(folder).status()
@@ -162,7 +162,7 @@ class _Apply:
         """Generate, train, sum up."""
         committer = Committer(self.folder, self.plan.hash, self.plan.columns, self.run_id)
         meta = {"source": self.source.total, "source_file": self.source.name}
-        before = Dataset(self.folder).plans() if self.folder.exists("plan.json") else frozenset()
+        before = Dataset(self.folder).plans()
         committer.start(meta, fresh=self.request.fresh)
         self._publish()
         self.replaces = self.request.fresh or bool(before - {self.plan.hash})

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,11 +28,10 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
 )
+from raygen.graph import SOURCE
 from raygen.plan import Node, Plan
 from raygen.row import Lineage, Reject, Row, Status, derive_seed, digest
 from raygen.task import Task
-
-SOURCE = "source"
 
 _Order = tuple[int, Lineage]
 
@@ -213,18 +212,14 @@ class _Context:
         self.tally.calls.append(((place, self.row.lineage), call))
 
 
-async def _together(work: Sequence[Awaitable[None]]) -> None:
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Await all; the first error cancels the rest. One alone needs no task of its own."""
     if len(work) == 1:
         await work[0]
     elif work:
         async with asyncio.TaskGroup() as group:
             for item in work:
-                group.create_task(_as_coroutine(item))
-
-
-async def _as_coroutine(work: Awaitable[None]) -> None:
-    await work
+                group.create_task(item)
 
 
 def _in_order(items: Iterable[tuple[_Order, Any]]) -> list[Any]:
