@@ -48,6 +48,7 @@ def resolve_graph(document: Document, ops: Mapping[str, Op]) -> Graph:
     engines = _keys(document, "engines")
     edges: dict[str, tuple[str, ...]] = {}
     unknown = len(sections) < len(names)
+    used = {section.engine for section in sections.values()}
     for name, section in sections.items():
         problems = list(_name_problems(document, ("graph", name, "from"), section.sources, names))
         unknown = unknown or bool(problems)
@@ -55,6 +56,9 @@ def resolve_graph(document: Document, ops: Mapping[str, Op]) -> Graph:
         graph.problems += problems
         resolved = _node(document, name, section, ops, graph.problems)
         wrong_engine = list(_engine_problems(document, name, section, engines, ops))
+        if resolved is not None:
+            wrong_engine += _named_engine_problems(document, name, resolved, engines)
+            used |= set(resolved.params.engines().values())
         graph.problems += wrong_engine
         if resolved is not None and not problems and not wrong_engine:
             graph.nodes[name] = resolved
@@ -71,7 +75,6 @@ def resolve_graph(document: Document, ops: Mapping[str, Op]) -> Graph:
         # A name that is misspelt would make what it meant look unused.
         if not unknown and not problems:
             graph.problems += _unused_nodes(document, edges, output.sources)
-    used = {section.engine for section in sections.values()}
     if len(sections) == len(names) and used - {None} <= set(engines):
         for engine in [name for name in engines if name not in used]:
             message = f"engine {engine!r} is used by no node; remove it, or name it in a node"
@@ -159,6 +162,16 @@ def _engine_problems(
         hint = did_you_mean(section.engine, engines) or "; the recipe has no engines"
         message = f"there is no engine {section.engine!r}{hint}"
         yield document.problem(("graph", name, "engine"), message)
+
+
+def _named_engine_problems(
+    document: Document, name: str, node: Resolved, engines: Sequence[str]
+) -> Iterator[Problem]:
+    for parameter, engine in node.params.engines().items():
+        if engine not in engines:
+            hint = did_you_mean(engine, engines) or "; the recipe has no engines"
+            message = f"{parameter}: there is no engine {engine!r}{hint}"
+            yield document.problem(("graph", name, parameter), message)
 
 
 def _cycles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.document import ProblemsError
-from raygen.engines.base import EngineSpec
+from raygen.engines.base import Ability, EngineSpec
 from raygen.flow import Flow, check_flow
-from raygen.graph import Graph, resolve_graph
-from raygen.ops.base import Op, OpParams
+from raygen.graph import Graph, Resolved, resolve_graph
+from raygen.ops.base import Columns, Op, OpParams
 from raygen.ops.registry import all_ops
 from raygen.recipe import Recipe
 from raygen.row import ColumnType, digest
@@ -35,6 +35,10 @@ class Node:
     """The columns that the op and its templates read."""
     adds: Mapping[str, ColumnType] = field(default_factory=dict)
     """The columns that the op adds or replaces."""
+    reports: tuple[str, ...] = ()
+    """The columns whose values a status counts."""
+    abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
+    """What each engine of the node must be able to do, by engine name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Plan:
             "hash": self.hash,
             "recipe": self.recipe,
             "task": self.task.name,
+            "labels": list(self.task.labels),
             "engines": {
                 name: {"model": engine.model, "revision": engine.revision}
                 for name, engine in self.engines.items()
@@ -73,6 +78,7 @@ class Plan:
                     "params": _written(node.params),
                     "reads": list(node.reads),
                     "adds": dict(node.adds),
+                    "reports": list(node.reports),
                 }
                 for node in self.nodes
             ],
@@ -99,9 +105,20 @@ def make_plan(
     nodes = []
     for name in graph.order:
         node = graph.nodes[name]
-        adds = dict(flow.declared[name].provides)
-        reads = flow.reads[name]
-        nodes.append(Node(name, node.op, node.params, node.inputs, node.engine, reads, adds))
+        declared = flow.declared[name]
+        nodes.append(
+            Node(
+                name,
+                node.op,
+                node.params,
+                node.inputs,
+                node.engine,
+                reads=flow.reads[name],
+                adds=dict(declared.provides),
+                reports=declared.reports,
+                abilities=_abilities(node, declared),
+            )
+        )
     return Plan(
         recipe=recipe.name,
         task=recipe.task,
@@ -125,14 +142,32 @@ def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
             # The prompts as rendered: those of the package too, which no parameter shows.
             "templates": dict(flow.declared[name].templates),
             "from": node.inputs,
-            "model": (engines[node.engine].model, engines[node.engine].revision)
-            if node.engine
-            else None,
+            "models": {
+                parameter: (engines[engine].model, engines[engine].revision)
+                for parameter, engine in _engines_of(node).items()
+            },
         }
         for name, node in graph.nodes.items()
     }
     source = recipe.source.model_dump(mode="json", exclude={"limit"})
-    return digest("plan", PLAN_VERSION, recipe.task.name, source, nodes, graph.outputs)
+    task = (recipe.task.name, recipe.task.labels)
+    return digest("plan", PLAN_VERSION, task, source, nodes, graph.outputs)
+
+
+def _engines_of(node: Resolved) -> dict[str, str]:
+    """Every engine that a node uses: parameter (`engine` for its own) -> name."""
+    return ({"engine": node.engine} if node.engine else {}) | dict(node.params.engines())
+
+
+def _abilities(node: Resolved, declared: Columns) -> dict[str, frozenset[Ability]]:
+    """By engine; an op that says nothing of its own engine generates with it."""
+    named = declared.abilities
+    if node.engine and "engine" not in named:
+        named = {**named, "engine": frozenset[Ability]({"generate"})}
+    needed: dict[str, frozenset[Ability]] = {}
+    for parameter, engine in _engines_of(node).items():
+        needed[engine] = needed.get(engine, frozenset()) | named.get(parameter, frozenset())
+    return needed
 
 
 def _written(params: OpParams) -> dict[str, Any]:

@@ -5,12 +5,12 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raygen.document import Problem, ProblemsError
-from raygen.engines.registry import check_engine
+from raygen.engines.registry import abilities, check_engine
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.plan import Plan, make_plan
@@ -75,9 +75,24 @@ def prepare(
         raise ProblemsError(problems) from error
     except ProblemsError as error:
         raise ProblemsError([*error.problems, *problems]) from None
+    problems += _ability_problems(recipe, plan)
     if problems:
         raise ProblemsError(problems)
     return Prepared(reference, recipe, plan)
+
+
+def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
+    for node in plan.nodes:
+        for name, needed in node.abilities.items():
+            spec = plan.engines[name]
+            missing = needed - abilities(spec)
+            if missing:
+                message = (
+                    f"node {node.name!r} asks engine {name!r} to {' and '.join(sorted(missing))}, "
+                    f"which the backend {spec.backend!r} with this model can't do; name another "
+                    "engine or backend"
+                )
+                yield recipe.document.problem(("graph", node.name), message)
 
 
 def _engine_problems(recipe: Recipe) -> list[Problem]:

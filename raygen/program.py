@@ -1,37 +1,31 @@
 """RowProgram: the whole graph for one source row, as asyncio tasks.
 
-There is no barrier between steps: a row goes on to the next node the moment it is made. Knows
-nothing of Ray, files or other rows. Errors that are an engine's own leave it; whatever else goes
+There is no barrier between steps: a row goes on to the next node the moment it is made; only a
+group op waits, for the other rows of the same source row. Knows nothing of Ray, files or other
+source rows. Errors that are an engine's own leave it; whatever else goes
 wrong fails this row and no other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from raygen.context import RowContext
 from raygen.dataset.tables import Call, Rejected, RowResult
 from raygen.engines.base import (
-    Completion,
     Engine,
     EngineDeadError,
     EngineError,
-    EngineSetupError,
-    EngineSpec,
-    Prompt,
-    Request,
     RequestRefusedError,
-    Sampling,
 )
 from raygen.graph import SOURCE
 from raygen.plan import Node, Plan
-from raygen.row import Lineage, Reject, Row, Status, derive_seed, digest
-from raygen.task import Task
+from raygen.row import Lineage, Reject, Row, Status
 
 _Order = tuple[int, Lineage]
 
@@ -46,6 +40,7 @@ class _Tally:
     entered: Counter[str] = field(default_factory=Counter)
     emitted: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
 
 
 class NodeError(Exception):
@@ -74,8 +69,12 @@ class RowProgram:
         started = time.monotonic()
         tally = _Tally()
         error: str | None = None
+        source = Row(key, data)
         try:
-            await self._feed(SOURCE, Row(key, data), tally)
+            await self._feed(SOURCE, source, tally)
+            for node in self.plan.nodes:
+                if gathered := tally.gathered.pop(node.name, []):
+                    await self._step(node, source, _in_order(gathered), tally)
         except (EngineError, NodeError, ExceptionGroup) as raised:
             errors = leaves(raised)
             engine_errors = [leaf for leaf in errors if isinstance(leaf, EngineError)]
@@ -89,13 +88,30 @@ class RowProgram:
             columns = {column: row.data.get(column) for column in self.plan.columns}
             order = (self.plan.outputs.index(name), row.lineage)
             tally.examples.append((order, {"id": row.id, "node": name, **columns}))
-        await _together([self._step(node, row, tally) for node in self._consumers[name]])
+        for node in self._consumers[name]:
+            if node.op.group:
+                order = (node.inputs.index(name), row.lineage)
+                tally.gathered.setdefault(node.name, []).append((order, row))
+        await _together(
+            [
+                self._step(node, row, [row], tally)
+                for node in self._consumers[name]
+                if not node.op.group
+            ]
+        )
 
-    async def _step(self, node: Node, row: Row, tally: _Tally) -> None:
-        tally.entered[node.name] += 1
-        context = _Context(self, node, row, tally)
+    async def _step(self, node: Node, row: Row, rows_in: Sequence[Row], tally: _Tally) -> None:
+        """Run an op on a row, a group op on the rows that its inputs made of the source row."""
+        tally.entered[node.name] += len(rows_in)
+        place = (self._place[node.name], row.lineage)
+
+        def record(call: Call) -> None:
+            tally.calls.append((place, call))
+
+        context = RowContext(self.plan, self.engines, node, row, record)
+        run: Any = node.op.run
         try:
-            outcomes = await node.op.run(row, node.params, context)
+            outcomes = await run(rows_in if node.op.group else row, node.params, context)
         except RequestRefusedError as refusal:
             outcomes = [Reject(refusal.reason, refusal.detail)]
         except EngineError:
@@ -103,7 +119,6 @@ class RowProgram:
         except Exception as error:  # an op's bug or a bad row must never stop the other rows
             message = f"{node.name}: {type(error).__name__}: {error}"
             raise NodeError(message) from error
-        place = (self._place[node.name], row.lineage)
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
         rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
         tally.emitted[node.name] += len(rows)
@@ -131,85 +146,6 @@ class RowProgram:
                 for node in self.plan.nodes
             },
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """The Context of one op on one row: its engine, its seeds, its transcript."""
-
-    program: RowProgram
-    running: Node
-    row: Row
-    tally: _Tally
-
-    @property
-    def node(self) -> str:
-        return self.running.name
-
-    @property
-    def task(self) -> Task:
-        return self.program.plan.task
-
-    def seed(self, k: int = 0) -> int:
-        return derive_seed(self.row, self.running.name, k)
-
-    async def generate(
-        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
-    ) -> list[Completion]:
-        request = Request(prompt, sampling, schema)
-        settings = {**asdict(sampling), "schema": schema} if schema else asdict(sampling)
-        started = time.monotonic()
-        completions = await self._engine().generate(request)
-        self._record("generate", prompt, settings, completions, time.monotonic() - started)
-        return completions
-
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
-        started = time.monotonic()
-        scores = await self._engine().score(prompt, candidates)
-        answers = [
-            Completion(text, "score", logprob=logprob)
-            for text, logprob in zip(candidates, scores, strict=True)
-        ]
-        settings = {"candidates": list(candidates)}
-        self._record("score", prompt, settings, answers, time.monotonic() - started)
-        return scores
-
-    def _engine(self) -> Engine:
-        return self.program.engines[self._spec().name]
-
-    def _spec(self) -> EngineSpec:
-        if self.running.engine is None:
-            raise EngineSetupError(f"node {self.node!r} has no engine, but its op asks for one")
-        return self.program.plan.engines[self.running.engine]
-
-    def _record(
-        self,
-        kind: str,
-        prompt: Prompt,
-        settings: Mapping[str, Any],
-        answers: Sequence[Completion],
-        seconds: float,
-    ) -> None:
-        spec = self._spec()
-        text = prompt if isinstance(prompt, str) else json.dumps([asdict(m) for m in prompt])
-        sampling = json.dumps(settings, ensure_ascii=False)
-        call = Call(
-            id=digest(kind, spec.model, spec.revision, text, isinstance(prompt, str), settings),
-            node=self.node,
-            row=self.row.id,
-            engine=spec.name,
-            model=spec.model,
-            revision=spec.revision,
-            kind=kind,
-            prompt=text,
-            sampling=sampling,
-            completions=json.dumps([asdict(answer) for answer in answers], ensure_ascii=False),
-            prompt_tokens=answers[0].prompt_tokens if answers else 0,
-            output_tokens=sum(answer.output_tokens for answer in answers),
-            seconds=seconds,
-        )
-        place = self.program._place[self.node]
-        self.tally.calls.append(((place, self.row.lineage), call))
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Recipe:
     @property
     def task(self) -> Task:
         """The task and its columns."""
-        return TASKS[self.sections.task]
+        return replace(TASKS[self.sections.task], labels=tuple(self.sections.labels or ()))
 
     @property
     def source(self) -> SourceSpec:

@@ -148,12 +148,23 @@ class RecipeSections(Section):
     params: dict[str, Param] = Field(default_factory=dict)
     source: SourceSpec
     task: TaskName
+    labels: list[str] | None = Field(
+        None, min_length=2, description="the classes of a classification, in the order of indices"
+    )
     engines: dict[str, EngineSection] = Field(default_factory=dict)
     graph: dict[str, NodeSection] = Field(min_length=1)
     output: Output
     train: str | dict[str, Any] | None = Field(
         None, description="a student's file, or the student itself"
     )
+
+    @model_validator(mode="after")
+    def _labels_are_classes(self) -> RecipeSections:
+        if self.labels is not None and self.task != "classification":
+            raise ValueError(f"`labels` belongs to task: classification, and this is {self.task}")
+        if self.labels is not None and len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels has one twice: {self.labels}")
+        return self
 
 
 def as_names(value: str | list[str]) -> tuple[str, ...]:

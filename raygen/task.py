@@ -21,8 +21,28 @@ class Task:
 
     name: TaskName
     columns: Mapping[str, ColumnType]
+    stem: str
+    """The column with the question or the text to classify."""
     answer: str | None
     """The column with the gold answer, where the task has one."""
+    labels: tuple[str, ...] = ()
+    """The classes of a classification, where the recipe names them."""
+
+    def options(self, data: Mapping[str, Any]) -> list[str]:
+        """What an answer is chosen from: the row's choices, or the task's labels."""
+        return list(data["choices"]) if self.name == "multiple_choice" else list(self.labels)
+
+    def gold(self, data: Mapping[str, Any]) -> int:
+        """The index of the row's gold answer among its options."""
+        if self.name == "multiple_choice":
+            return int(data["answer"])
+        return self.labels.index(data["label"])
+
+    def answered(self, option: int) -> dict[str, Any]:
+        """The columns of a row whose gold answer is this option."""
+        if self.name == "multiple_choice":
+            return {"answer": option}
+        return {"label": self.labels[option]}
 
     def normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the task's columns in their canonical form.
@@ -37,10 +57,9 @@ class Task:
         elif self.name == "classification":
             if row.get("label") is None:
                 raise ValueError("label is missing")
-            row["label"] = str(row["label"])
-        stem = "text" if self.name == "classification" else "question"
-        if not isinstance(row.get(stem), str) or not row[stem].strip():
-            raise ValueError(f"{stem} is {row.get(stem)!r}; expected a text")
+            row["label"] = _class(row["label"], self.labels)
+        if not isinstance(row.get(self.stem), str) or not row[self.stem].strip():
+            raise ValueError(f"{self.stem} is {row.get(self.stem)!r}; expected a text")
         return row
 
 
@@ -48,16 +67,34 @@ TASKS: Mapping[str, Task] = {
     "multiple_choice": Task(
         "multiple_choice",
         {"question": "string", "choices": "strings", "answer": "integer"},
+        "question",
         "answer",
     ),
-    "classification": Task("classification", {"text": "string", "label": "string"}, "label"),
-    "free_text": Task("free_text", {"question": "string"}, None),
+    "classification": Task(
+        "classification", {"text": "string", "label": "string"}, "text", "label"
+    ),
+    "free_text": Task("free_text", {"question": "string"}, "question", None),
 }
 
 
 def letter(index: int) -> str:
     """The capital letter of a zero-based option index."""
     return ascii_uppercase[index]
+
+
+def _class(value: Any, labels: tuple[str, ...]) -> str:
+    """The label's text; where the classes are known, an index stands for one of them."""
+    text = str(value).strip()
+    if not labels or text in labels:
+        return text
+    if isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    if not isinstance(value, bool) and text.isdecimal() and int(text) < len(labels):
+        return labels[int(text)]
+    raise ValueError(
+        f"label is {value!r}, outside the labels {list(labels)}; "
+        f"expected one of them, or an index from 0 to {len(labels) - 1}"
+    )
 
 
 def _choices(value: Any) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Backend = Literal["vllm", "openai", "transformers", "fake"]
 
@@ -51,7 +51,8 @@ class Completion:
     """One sampled answer. `prompt_tokens` counts the shared prompt, the same on all n.
 
     `logprob` is the sum of the log-probabilities of the sampled tokens, where the backend has it.
-    `finish_reason` is `stop`, `length`, or what the backend says (`refusal`, ...).
+    `finish_reason` is `stop`, `length`, or what the backend says (`refusal`, ...). `thinking` is
+    what a reasoning model thought before its answer, kept apart from `text`.
     """
 
     text: str
@@ -59,6 +60,34 @@ class Completion:
     prompt_tokens: int = 0
     output_tokens: int = 0
     logprob: float | None = None
+    thinking: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The summed log-probability of a candidate's tokens, in nats, and how many they are."""
+
+    logprob: float
+    tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """The mean log-probability of a token."""
+        return self.logprob / max(1, self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """How much one token of a text speaks for a target; `start` and `end` in characters."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+Ability = Literal["generate", "score", "classify", "attribute", "nearest"]
+"""What an engine may be able to do; the first two are in the Engine protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +113,37 @@ class Engine(Protocol):
         """`request.sampling.n` completions, in the order the backend numbers them."""
         ...
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
-        """The summed log-probability of each candidate as a continuation of `prompt`."""
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
+        """The log-probability of each candidate as a continuation of `prompt`."""
         ...
 
     async def close(self) -> None:
         """Free the model. Called once; no other call follows."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """An engine with a classification head."""
+
+    async def classify(self, text: str) -> dict[str, float]:
+        """The probability of each of the model's labels for a text; they add up to 1."""
+        ...
+
+
+@runtime_checkable
+class Attributor(Protocol):
+    """An engine that can look into its model: gradients and embeddings."""
+
+    async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
+        """Integrated gradients of the tokens of `text[start:]` toward `target` as what follows.
+
+        The baseline is zero embeddings; a score is the sum over the embedding's dimensions.
+        """
+        ...
+
+    async def nearest(self, word: str, k: int) -> list[str]:
+        """The k whole words whose input embeddings are nearest to the word's, nearest first."""
         ...
 
 

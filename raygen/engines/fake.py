@@ -21,6 +21,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
+    Score,
 )
 from raygen.row import digest
 
@@ -65,7 +66,7 @@ class FakeEngine:
             Completion(answer, finish, prompt_tokens, tokens) for answer, tokens, finish in answers
         ]
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """A log-probability in [-10, 0) for each candidate, made from a hash of both texts."""
         text = _text(prompt)
         replies = self._replies(text) if self._rules else []
@@ -73,7 +74,10 @@ class FakeEngine:
         for reply in replies:
             if isinstance(reply, FakeError):
                 self._fail(reply, text)
-        return [-(1 + _number(text, candidate) % 10_000) / 1000 for candidate in candidates]
+        return [
+            Score(-(1 + _number(text, candidate) % 10_000) / 1000, max(1, len(candidate.split())))
+            for candidate in candidates
+        ]
 
     async def close(self) -> None:
         """Nothing to free."""

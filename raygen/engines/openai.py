@@ -24,6 +24,7 @@ from raygen.engines.base import (
     Prompt,
     Request,
     RequestRefusedError,
+    Score,
 )
 from raygen.engines.endpoint import Endpoint
 from raygen.engines.openai_wire import (
@@ -95,7 +96,7 @@ class OpenAIEngine:
         shared = first[0].prompt_tokens
         return first + [replace(answers[0], prompt_tokens=shared) for answers in rest]
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Log-probabilities by echo, which few servers offer (vLLM does): else EngineSetupError."""
         if not isinstance(prompt, str):
             raise EngineSetupError(

@@ -18,6 +18,7 @@ from raygen.engines.base import (
     EngineUnavailableError,
     Request,
     RequestRefusedError,
+    Score,
 )
 from raygen.row import digest
 
@@ -122,7 +123,7 @@ def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, 
     }
 
 
-def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[float]:
+def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Score]:
     """The summed log-probability of each candidate's tokens. Raises BadReplyError.
 
     A token that spans the end of the prompt counts with the candidate.
@@ -186,7 +187,7 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     return Completion(text, str(finish))
 
 
-def _score(logprobs: Mapping[str, Any], start: int, end: int) -> float:
+def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
     values = logprobs["token_logprobs"]
     begins = logprobs.get("text_offset")
     if begins is None:
@@ -201,7 +202,8 @@ def _score(logprobs: Mapping[str, Any], start: int, end: int) -> float:
     if not counted:
         raise ValueError("the echoed text is missing")
     # The first token of an empty prompt has no log-probability.
-    return float(sum(value for value in counted if value is not None))
+    known = [value for value in counted if value is not None]
+    return Score(float(sum(known)), len(known))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ The only place that knows every backend; each is imported when it is first start
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from raygen.engines.args import (
     FakeArgs,
@@ -13,10 +13,23 @@ from raygen.engines.args import (
     args_problems,
     vllm_problems,
 )
-from raygen.engines.base import Engine, EngineSetupError, EngineSpec
+from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.bundled import bundled_problem
 
 NOT_BUILT = "the backend 'transformers' is not part of this version; use 'vllm' or 'openai'"
+
+
+_ABILITIES: Mapping[Backend, frozenset[Ability]] = {
+    "vllm": frozenset({"generate", "score"}),
+    "openai": frozenset({"generate", "score"}),
+    "transformers": frozenset(),
+    "fake": frozenset({"generate", "score"}),
+}
+
+
+def abilities(spec: EngineSpec) -> frozenset[Ability]:
+    """What an engine on this backend can do; an op that needs more can't use it."""
+    return _ABILITIES[spec.backend]
 
 
 def check_engine(spec: EngineSpec) -> list[str]:

@@ -26,6 +26,7 @@ from raygen.engines.base import (
     Prompt,
     Request,
     RequestRefusedError,
+    Score,
 )
 from raygen.engines.bundled import model_path
 from raygen.engines.hub import find_config
@@ -122,7 +123,7 @@ class VLLMEngine:
             for answer in sorted(output.outputs, key=lambda answer: int(answer.index))
         ]
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
@@ -138,7 +139,7 @@ class VLLMEngine:
         # AsyncLLM shuts down once more when it is collected, which fails at interpreter exit.
         self._llm = None
 
-    async def _score(self, head: list[int], ids: list[int]) -> float:
+    async def _score(self, head: list[int], ids: list[int]) -> Score:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         params = SamplingParams(
@@ -153,7 +154,8 @@ class VLLMEngine:
         shared = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(head), len(ids)))
         scored = zip(output.prompt_logprobs[shared:], ids[shared:], strict=True)
         # vLLM gives None for the first token of a text, which follows nothing.
-        return float(sum(entry[token].logprob for entry, token in scored if entry is not None))
+        logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
+        return Score(float(sum(logprobs)), len(logprobs))
 
     async def _run(self, ids: list[int], params: Any) -> Any:
         """The final output of one request. Raises the engine errors that vLLM's mean."""

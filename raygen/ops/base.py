@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from raygen.engines.base import Completion, Prompt, Sampling
+from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore
 from raygen.row import ColumnType, Reject, Row
 from raygen.task import Task
 
@@ -21,6 +21,10 @@ class OpParams(BaseModel):
     """Base of every op's typed parameters, as written in the recipe under the node."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def engines(self) -> Mapping[str, str]:
+        """The engines named beside the node's own `engine`: parameter -> engine."""
+        return {}
 
 
 class Context(Protocol):
@@ -41,13 +45,41 @@ class Context(Protocol):
         ...
 
     async def generate(
-        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        *,
+        engine: str | None = None,
     ) -> list[Completion]:
-        """Sample from the node's engine; recorded in the row's transcript."""
+        """Sample from the node's engine, or another by name; recorded in the row's transcript.
+
+        `<think>` sections are in `thinking` and no longer in `text`.
+        """
         ...
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
-        """Log-probabilities of the candidates after the prompt; recorded in the transcript."""
+    async def score(
+        self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
+    ) -> list[Score]:
+        """Log-probabilities of the candidates after the prompt; recorded as above."""
+        ...
+
+    async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
+        """The probability of each label of a classifier; recorded as above."""
+        ...
+
+    async def attribute(
+        self, text: str, start: int, target: str, *, engine: str | None = None
+    ) -> list[TokenScore]:
+        """How much each token of `text[start:]` speaks for `target` after the text."""
+        ...
+
+    async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
+        """The k words nearest to a word by the model's input embeddings."""
+        ...
+
+    def teacher(self, engine: str | None = None) -> str:
+        """The model, and its revision, of the node's engine or another."""
         ...
 
 
@@ -57,6 +89,8 @@ class Columns:
 
     `templates` are the op's templates by parameter name; the plan checks that each field they
     read is in the row and not hidden, or is one of `given`, which the op itself hands them.
+    `abilities` are what the engines must be able to do: parameter (`engine` for the node's own) ->
+    abilities. `reports` are columns whose values a status counts.
     """
 
     requires: frozenset[str] = frozenset()
@@ -64,23 +98,32 @@ class Columns:
     hides: frozenset[str] = frozenset()
     given: frozenset[str] = frozenset()
     templates: Mapping[str, str] = field(default_factory=dict)
+    abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
+    reports: tuple[str, ...] = ()
 
 
 Run = Callable[[Row, Any, Context], Awaitable[Sequence[Row | Reject]]]
+RunGroup = Callable[[Sequence[Row], Any, Context], Awaitable[Sequence[Row | Reject]]]
 Declare = Callable[[Any, Task], Columns]
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An op as the plan sees it. Bump `version` when its output for the same input changes."""
+    """An op as the plan sees it. Bump `version` when its output for the same input changes.
+
+    An op with `group` set waits for all rows that its inputs make of one source row, and gets them
+    together: its `run` takes a sequence of rows, in the order of its inputs and their lineage. It
+    is not called where there are none.
+    """
 
     name: str
     version: int
     params: type[OpParams]
-    run: Run
+    run: Run | RunGroup
     columns: Declare
     needs_engine: bool = False
     paper: str = ""
+    group: bool = False
 
     @property
     def doc(self) -> str:

@@ -10,6 +10,7 @@ import jsonschema
 from pydantic import Field, field_validator, model_validator
 
 from raygen.engines.base import Completion, Message, Prompt
+from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.sampling import SamplingParams
 from raygen.row import Reject, Row
@@ -29,7 +30,8 @@ class GenerateParams(SamplingParams):
 
     Emits n rows per row, with `into` and, where n > 1, `sample` (0 to n - 1). With `schema` the
     answer is a JSON value of that schema. Rejects an answer that is empty (`empty`), cut off
-    (`truncated`), not of the schema (`invalid_json`), and a prompt that the engine refuses.
+    (`truncated`), a refusal (`refused`), not of the schema (`invalid_json`), and a prompt that the
+    engine can't take (`prompt_too_long`).
     """
 
     prompt: str | None = Field(None, min_length=1, description="a Jinja template")
@@ -76,11 +78,10 @@ def _prompt(row: Row, params: GenerateParams) -> Prompt:
 def _outcome(
     row: Row, params: GenerateParams, ctx: Context, k: int, answer: Completion
 ) -> Row | Reject:
+    fault = fault_of(answer, cut_off_counts=params.truncated == "reject")
+    if fault is not None:
+        return fault
     text = answer.text.strip()
-    if not text:
-        return Reject("empty", "the answer is empty")
-    if answer.finish_reason == "length" and params.truncated == "reject":
-        return Reject("truncated", f"cut off after {params.max_tokens} tokens: {text[-80:]!r}")
     value: Any = text
     if params.json_schema is not None:
         try:
@@ -90,7 +91,9 @@ def _outcome(
             return Reject("invalid_json", f"{error}: {text[:80]!r}")
         except jsonschema.ValidationError as error:
             return Reject("invalid_json", f"{error.message}: {text[:80]!r}")
-    new = {params.into: value} if params.n == 1 else {params.into: value, "sample": k}
+    new = {params.into: value, **params.thoughts(answer)}
+    if params.n > 1:
+        new["sample"] = k
     return row.child(ctx.node, k, new)
 
 
@@ -102,7 +105,7 @@ def columns(params: GenerateParams, task: Task) -> Columns:
     answer: dict[str, Any] = {params.into: "string" if params.json_schema is None else "json"}
     if params.n > 1:
         answer["sample"] = "integer"
-    return Columns(provides=answer, templates=templates)
+    return Columns(provides={**answer, **params.thought_columns}, templates=templates)
 
 
 OP = Op("generate", 1, GenerateParams, run, columns, needs_engine=True)

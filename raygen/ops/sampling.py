@@ -5,12 +5,14 @@ Knows nothing of any particular op.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raygen.engines.base import Message, Prompt, Sampling
+from raygen.engines.base import Completion, Message, Prompt, Sampling
 from raygen.ops.base import OpParams
+from raygen.row import ColumnType
 
 
 class SamplingParams(OpParams):
@@ -23,6 +25,9 @@ class SamplingParams(OpParams):
     stop: tuple[str, ...] = Field((), description="texts that end a completion")
     seed: int = Field(0, ge=0, description="changes every draw of the node")
     chat: bool = Field(False, description="send the prompt as a chat turn of the user")
+    thinking: Literal["drop", "column"] = Field(
+        "drop", description="a reasoning model's thoughts: leave out, or keep in column `thinking`"
+    )
 
     @model_validator(mode="after")
     def _different_samples(self) -> Self:
@@ -44,3 +49,12 @@ class SamplingParams(OpParams):
     def prompt_of(self, text: str) -> Prompt:
         """A completion prompt, or one chat turn where `chat` is set."""
         return (Message("user", text),) if self.chat else text
+
+    def thoughts(self, answer: Completion) -> dict[str, Any]:
+        """The column with the answer's thoughts, where it is asked for."""
+        return {"thinking": answer.thinking} if self.thinking == "column" else {}
+
+    @property
+    def thought_columns(self) -> Mapping[str, ColumnType]:
+        """The declaration of that column."""
+        return {"thinking": "string"} if self.thinking == "column" else {}

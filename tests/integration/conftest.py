@@ -18,6 +18,9 @@ import polars as pl
 import pytest
 import yaml
 
+from raygen.engines.base import EngineSpec
+from tests.integration.bundled import RealEngine
+
 ANSWERS = [
     "Think of it. So the answer is: (a)",
     "One reason. So the answer is: (b)",
@@ -154,3 +157,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     """End a process the hard way."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+@pytest.fixture(scope="session")
+def bundled_teacher() -> Iterator[RealEngine]:
+    """The bundled model on vLLM, as an op's engine `teacher`."""
+    args = {"max_model_len": 1024, "max_num_seqs": 16}
+    engine = RealEngine(EngineSpec("teacher", "bundled:smollm2-135m-instruct", args=args))
+    yield engine
+    engine.close()

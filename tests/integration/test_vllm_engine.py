@@ -93,7 +93,9 @@ async def test_a_schema_holds_the_answer(engine: Engine) -> None:
 async def test_scores_are_the_models_log_probabilities(engine: Engine, tiny_model: Path) -> None:
     prompt, candidates = "The answer is", [" (B).", " scissors", " the air"]
     scores = await engine.score(prompt, candidates)
-    assert scores == pytest.approx(reference(tiny_model, prompt, candidates), abs=1e-3)
+    assert [s.logprob for s in scores] == pytest.approx(
+        reference(tiny_model, prompt, candidates), abs=1e-3
+    )
 
 
 def reference(model_folder: Path, prompt: str, candidates: list[str]) -> list[float]:
@@ -115,8 +117,8 @@ def reference(model_folder: Path, prompt: str, candidates: list[str]) -> list[fl
 
 async def test_a_chat_can_be_scored_and_nothing_costs_nothing(engine: Engine) -> None:
     scores = await engine.score((Message("user", "A or B?"),), ["A", "B", ""])
-    assert all(math.isfinite(score) and score < 0 for score in scores[:2])
-    assert scores[2] == 0.0
+    assert all(math.isfinite(score.logprob) and score.logprob < 0 for score in scores[:2])
+    assert scores[2].logprob == 0.0
 
 
 async def test_a_prompt_too_long_is_refused(engine: Engine) -> None:

@@ -99,7 +99,7 @@ async def test_scores_are_negative_deterministic_and_differ() -> None:
     scores = await engine.score("q", ["A", "B"])
     assert scores == await engine.score("q", ["A", "B"])
     assert scores[0] != scores[1]
-    assert all(score < 0 for score in scores)
+    assert all(score.logprob < 0 for score in scores)
 
 
 @pytest.mark.parametrize(

@@ -353,7 +353,7 @@ async def test_scores_come_from_the_echo(server: Server, engine: OpenAIEngine) -
         )
 
     server.reply = reply
-    assert await engine.score("q", [" A", " B"]) == [-1.0, -2.0]
+    assert [s.logprob for s in await engine.score("q", [" A", " B"])] == [-1.0, -2.0]
 
 
 async def test_a_server_without_echo_cannot_score(server: Server, engine: OpenAIEngine) -> None:

@@ -106,6 +106,7 @@ def test_a_plan_is_written_with_its_version_and_what_nodes_read_and_add(tmp_path
         },
         "reads": ["question"],
         "adds": {"reply": "string"},
+        "reports": [],
     }
     assert written["outputs"] == ["b"]
     assert parse_text(dump_text(written), "f").data == written

@@ -1,21 +1,41 @@
 """A fake context: ops run on it alone, without a program, an engine process or Ray."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from raygen.engines.base import Completion, Prompt, Sampling
+from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore
 from raygen.ops.base import Op
 from raygen.row import Reject, Row, derive_seed
 from raygen.task import TASKS, Task
 
 
-class FakeContext:
-    """Answers every request with the same scripted completions, and remembers what was asked."""
+@dataclass
+class Script:
+    """What the fake model says: completions by prompt, scores by candidate, classes by text.
 
-    def __init__(self, row: Row, answers: Sequence[Completion]) -> None:
+    `answers` is one list of texts for every request, or a function of (prompt, sampling) that
+    gives such a list. Scores are per candidate text; `classes` a function of the text.
+    """
+
+    answers: Sequence[str | Completion] | Callable[[str, Sampling], Sequence[str | Completion]] = ()
+    scores: Callable[[str, Sequence[str]], Sequence[float]] | None = None
+    classes: Callable[[str], Mapping[str, float]] | None = None
+    attributions: Callable[[str, int, str], Sequence[TokenScore]] | None = None
+    neighbours: Callable[[str, int], Sequence[str]] | None = None
+
+
+class FakeContext:
+    """A scripted model that remembers what it was asked. It is a fake: no engine runs."""
+
+    def __init__(self, row: Row, script: Script, task: Task) -> None:
         self.row = row
-        self.answers = list(answers)
+        self.script = script
+        self._task = task
         self.asked: list[tuple[Prompt, Sampling]] = []
+        self.schemas: list[Mapping[str, Any] | None] = []
+        self.scored: list[tuple[Prompt, tuple[str, ...]]] = []
+        self.engines: list[str | None] = []
 
     @property
     def node(self) -> str:
@@ -23,28 +43,72 @@ class FakeContext:
 
     @property
     def task(self) -> Task:
-        return TASKS["multiple_choice"]
+        return self._task
 
     def seed(self, k: int = 0) -> int:
         return derive_seed(self.row, self.node, k)
 
     async def generate(
-        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        *,
+        engine: str | None = None,
     ) -> list[Completion]:
         self.asked.append((prompt, sampling))
-        return self.answers
+        self.schemas.append(schema)
+        self.engines.append(engine)
+        answers = self.script.answers
+        said = answers(_text(prompt), sampling) if callable(answers) else answers
+        return [a if isinstance(a, Completion) else Completion(a) for a in said]
 
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[float]:
-        return [0.0 for _ in candidates]
+    async def score(
+        self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
+    ) -> list[Score]:
+        self.scored.append((prompt, tuple(candidates)))
+        self.engines.append(engine)
+        assert self.script.scores is not None
+        scores = self.script.scores(_text(prompt), candidates)
+        return [Score(s, max(1, len(c.split()))) for s, c in zip(scores, candidates, strict=True)]
+
+    async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
+        self.engines.append(engine)
+        assert self.script.classes is not None
+        return dict(self.script.classes(text))
+
+    async def attribute(
+        self, text: str, start: int, target: str, *, engine: str | None = None
+    ) -> list[TokenScore]:
+        assert self.script.attributions is not None
+        return list(self.script.attributions(text, start, target))
+
+    async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
+        assert self.script.neighbours is not None
+        return list(self.script.neighbours(word, k))
+
+    def teacher(self, engine: str | None = None) -> str:
+        return engine or "fake"
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else "\n".join(turn.content for turn in prompt)
 
 
 async def run_op(
-    op: Op, data: Mapping[str, Any], answers: Sequence[str | Completion] = (), **params: Any
+    op: Op,
+    data: Mapping[str, Any] | Sequence[Row],
+    answers: Sequence[str | Completion] | Script = (),
+    task: Task = TASKS["multiple_choice"],
+    **params: Any,
 ) -> tuple[list[Row | Reject], FakeContext]:
-    """The op's outcomes for one row, and the context that it used."""
-    row = Row("key", data)
-    context = FakeContext(row, [a if isinstance(a, Completion) else Completion(a) for a in answers])
-    return list(await op.run(row, op.params.model_validate(params), context)), context
+    """The op's outcomes for one row (for a group op: for its rows), and the context it used."""
+    rows = [Row("key", data)] if isinstance(data, Mapping) else list(data)
+    script = answers if isinstance(answers, Script) else Script(answers)
+    context = FakeContext(rows[0], script, task)
+    run: Any = op.run
+    outcomes = await run(rows if op.group else rows[0], op.params.model_validate(params), context)
+    return list(outcomes), context
 
 
 def reasons(outcomes: Sequence[Row | Reject]) -> list[str | None]:

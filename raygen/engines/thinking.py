@@ -1,0 +1,27 @@
+"""The thoughts of a reasoning model, told apart from its answer.
+
+Knows nothing of engines: it takes a completion's text.
+"""
+
+from __future__ import annotations
+
+import re
+
+_OPEN = re.compile(r"\A\s*<(think|thinking|reasoning)>", re.IGNORECASE)
+_CLOSE = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
+
+
+def split_thinking(text: str) -> tuple[str | None, str]:
+    """The thoughts, None where there are none, and the answer.
+
+    A chat template may have opened the section already, so a closing tag alone ends one too. A
+    section that never closes is thought to its end: the answer is empty.
+    """
+    opened = _OPEN.match(text)
+    closed = list(_CLOSE.finditer(text))
+    if closed:
+        start = opened.end() if opened else 0
+        return text[start : closed[-1].start()].strip(), text[closed[-1].end() :].lstrip()
+    if opened:
+        return text[opened.end() :].strip(), ""
+    return None, text
