@@ -13,7 +13,7 @@ from raygen.document import ProblemsError
 from raygen.engines.base import Ability, EngineSpec
 from raygen.flow import Flow, check_flow
 from raygen.graph import Graph, Resolved, resolve_graph
-from raygen.ops.base import Columns, Op, OpParams
+from raygen.ops.base import Columns, Cost, Op, OpParams
 from raygen.ops.registry import all_ops
 from raygen.recipe import Recipe
 from raygen.row import ColumnType, digest
@@ -37,6 +37,8 @@ class Node:
     """The columns that the op adds or replaces."""
     reports: tuple[str, ...] = ()
     """The columns whose values a status counts."""
+    cost: Cost = Cost()
+    """What the op asks of its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     """What each engine of the node must be able to do, by engine name."""
 
@@ -116,6 +118,7 @@ def make_plan(
                 reads=flow.reads[name],
                 adds=dict(declared.provides),
                 reports=declared.reports,
+                cost=declared.cost,
                 abilities=_abilities(node, declared),
             )
         )

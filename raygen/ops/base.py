@@ -84,6 +84,19 @@ class Context(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What an op asks of its engine for one row in, if nothing is rejected: an upper estimate.
+
+    `calls` of `completions` each, of at most `max_tokens` output tokens; `rows` come out.
+    """
+
+    calls: float = 0.0
+    completions: int = 0
+    max_tokens: int = 0
+    rows: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """What an op, with its parameters, needs of a row and does to it.
 
@@ -100,6 +113,7 @@ class Columns:
     templates: Mapping[str, str] = field(default_factory=dict)
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     reports: tuple[str, ...] = ()
+    cost: Cost = Cost()
 
 
 Run = Callable[[Row, Any, Context], Awaitable[Sequence[Row | Reject]]]

@@ -105,7 +105,9 @@ def columns(params: GenerateParams, task: Task) -> Columns:
     answer: dict[str, Any] = {params.into: "string" if params.json_schema is None else "json"}
     if params.n > 1:
         answer["sample"] = "integer"
-    return Columns(provides={**answer, **params.thought_columns}, templates=templates)
+    return Columns(
+        provides={**answer, **params.thought_columns}, templates=templates, cost=params.cost()
+    )
 
 
 OP = Op("generate", 1, GenerateParams, run, columns, needs_engine=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from raygen.engines.base import Completion, Message, Prompt, Sampling
-from raygen.ops.base import OpParams
+from raygen.ops.base import Cost, OpParams
 from raygen.row import ColumnType
 
 
@@ -49,6 +49,10 @@ class SamplingParams(OpParams):
     def prompt_of(self, text: str) -> Prompt:
         """A completion prompt, or one chat turn where `chat` is set."""
         return (Message("user", text),) if self.chat else text
+
+    def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
+        """The cost of so many calls with these parameters; `rows` out are by default n."""
+        return Cost(calls, self.n, self.max_tokens, float(self.n) if rows is None else rows)
 
     def thoughts(self, answer: Completion) -> dict[str, Any]:
         """The column with the answer's thoughts, where it is asked for."""
