@@ -37,7 +37,7 @@ class Node:
     """The columns that the op adds or replaces."""
     reports: tuple[str, ...] = ()
     """The columns whose values a status counts."""
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     """What the op asks of its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     """What each engine of the node must be able to do, by engine name."""

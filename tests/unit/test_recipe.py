@@ -163,7 +163,7 @@ extends: x
         "16:20: there is no node 'd'; expected one of: a, b, c, source",
         (
             "17:1: unknown key 'extends'; expected one of: "
-            "description, engines, graph, output, params, recipe, source, task, train, version"
+            "description, engines, graph, labels, output, params, recipe, source, task, train, version"
         ),
     ]
 
