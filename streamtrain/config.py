@@ -73,6 +73,10 @@ class Data(_Section):
     views: dict[View, _Weight] | None = None
     """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
     error, and 0 leaves a view out; where absent, every view weighs 1."""
+    nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The nodes of the recipe whose examples are trained on; absent: all that the dataset has."""
+    tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
     rationales: Rationales = Rationales()
     max_input: _Positive = 512
     max_target: _Positive = 256

@@ -6,6 +6,7 @@ Knows nothing of data, losses or schedules. `all-linear` adapts every linear lay
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,16 @@ class Student:
 
 
 def load_student(
-    source: str, revision: str | None, tune: Tune | None, device: torch.device
+    source: str,
+    revision: str | None,
+    tune: Tune | None,
+    device: torch.device,
+    tokens: Sequence[str] = (),
 ) -> Student:
     """The model at a hub id, a folder or `bundled:NAME`; without `tune` as it is, to evaluate.
 
-    Raises InputError where there is no such causal model.
+    `tokens` become tokens of their own where they aren't yet. Raises InputError where there is no
+    such causal model.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -87,17 +93,24 @@ def load_student(
     _check(model, tokenizer, source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    added = _add_tokens(model, tokenizer, tokens)
     adapter = tune is not None and tune.method == "lora"
     if tune is not None and adapter:
-        model = _with_lora(model, tune)
+        model = _with_lora(model, tune, added)
     return Student(model.to(device), tokenizer, adapter, device)
 
 
-def load_adapter(source: str, revision: str | None, folder: Path, device: torch.device) -> Student:
+def load_adapter(
+    source: str,
+    revision: str | None,
+    folder: Path,
+    device: torch.device,
+    tokens: Sequence[str] = (),
+) -> Student:
     """The model at `source` with the adapter that `save_final` wrote to `folder`."""
     from peft import PeftModel
 
-    base = load_student(source, revision, None, device)
+    base = load_student(source, revision, None, device, tokens)
     model = PeftModel.from_pretrained(base.model, str(folder))
     return Student(model.to(device), base.tokenizer, True, device)
 
@@ -114,11 +127,32 @@ def check_packable(student: Student) -> None:
 
 def save_final(student: Student, folder: Path) -> None:
     """Write a model folder that `from_pretrained` loads; an adapter refers to its base model."""
-    student.model.save_pretrained(folder)
+    # New tokens are in the adapter; asking for the whole embedding too would ask the hub.
+    more = {"save_embedding_layers": False} if student.adapter else {}
+    student.model.save_pretrained(folder, **more)
     student.tokenizer.save_pretrained(folder)
 
 
-def _with_lora(model: Any, tune: Tune) -> Any:
+def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
+    """The ids of the tokens that are new, their embeddings the mean of the others'."""
+    new = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
+    if not new:
+        return []
+    tokenizer.add_tokens(new, special_tokens=True)
+    old = model.get_input_embeddings().weight.shape[0]
+    ids: list[int] = tokenizer.convert_tokens_to_ids(new)
+    # Some models have spare rows; none is ever taken away.
+    if max(ids) >= old:
+        model.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
+    with torch.no_grad():
+        for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if embedding is not None:
+                known = [i for i in range(old) if i not in set(ids)]
+                embedding.weight[ids] = embedding.weight[known].mean(dim=0)
+    return ids
+
+
+def _with_lora(model: Any, tune: Tune, added: Sequence[int]) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = tune.targets if isinstance(tune.targets, str) else list(tune.targets)
@@ -127,6 +161,7 @@ def _with_lora(model: Any, tune: Tune) -> Any:
         lora_alpha=tune.alpha,
         lora_dropout=tune.dropout,
         target_modules=targets,
+        trainable_token_indices=list(added) or None,
         task_type="CAUSAL_LM",
     )
     try:

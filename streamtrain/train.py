@@ -86,7 +86,7 @@ class _Run:
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
-        student = load_student(job.model, config.revision, config.tune, device)
+        student = load_student(job.model, config.revision, config.tune, device, config.data.tokens)
         if config.data.pack:
             check_packable(student)
         self.learner = Learner(student, make_encoder(config, student.tokenizer), config, world)
@@ -136,6 +136,9 @@ class _Run:
 
     def _keep(self, row: Mapping[str, Any]) -> bool:
         """Whether a row is trained on. Raises InputError for a view that the student omits."""
+        nodes = self.job.config.data.nodes
+        if nodes is not None and row.get("node") not in nodes:
+            return False
         if self.job.config.data.views is None:
             return True
         views = {str(view): weight for view, weight in self.job.config.data.views.items()}
@@ -171,8 +174,10 @@ class _Run:
         if not stream.finished:
             return _Decision("wait")
         if stream.cursor.used == 0:
+            nodes = self.job.config.data.nodes
+            of_nodes = f" of data.nodes {', '.join(nodes)}" if nodes else ""
             raise InputError(
-                f"{self.job.data}: the dataset ended without an example to train on; "
+                f"{self.job.data}: the dataset ended without an example to train on{of_nodes}; "
                 "see `raygen status` for why rows were dropped or failed"
             )
         return _Decision("end")

@@ -1,0 +1,97 @@
+"""New tokens of a student: single, trained, and there again after saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streamtrain.batch import make_encoder
+from streamtrain.checkpoint import Progress
+from streamtrain.config import StudentConfig
+from streamtrain.job import Job
+from streamtrain.learner import Learner
+from streamtrain.outcome import read_outcome, write_outcome
+from streamtrain.student import load_student
+from streamtrain.world import Alone
+
+CPU = torch.device("cpu")
+TOKENS = ("[MASK]", "[FIN_LABEL]")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def config(model: Path, method: str) -> StudentConfig:
+    return StudentConfig.model_validate(
+        {
+            "student": "tiny",
+            "version": 1,
+            "model": str(model),
+            "tune": {"method": method},
+            "data": {"tokens": TOKENS, "nodes": ["masked"]},
+            "optim": {"lr": 1e-2, "max_steps": 3},
+        }
+    )
+
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": str(i),
+        "question": f"Which number is {i}?",
+        "choices": ["none", str(i)],
+        "answer": 1,
+        "rationale": "It is [MASK] and [MASK].",
+    }
+    for i in range(4)
+]
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_new_tokens_are_single_trained_and_saved(
+    tiny_model: Path, tmp_path: Path, method: str, tied: bool
+) -> None:
+    source = tmp_path / "base"
+    base = load_student(str(tiny_model), None, None, CPU)
+    base.model.config.tie_word_embeddings = tied
+    base.model.tie_weights()
+    base.model.save_pretrained(source)
+    base.tokenizer.save_pretrained(source)
+
+    settings = config(source, method)
+    torch.manual_seed(0)
+    student = load_student(str(source), None, settings.tune, CPU, settings.data.tokens)
+    ids = student.tokenizer.convert_tokens_to_ids(list(TOKENS))
+    assert student.tokenizer.encode("[MASK]", add_special_tokens=False) == ids[:1]
+    text = student.tokenizer("It is [MASK]. [FIN_LABEL] B [FIN_LABEL]", return_tensors="pt")
+    before = student.model.get_input_embeddings()(torch.tensor(ids)).detach().clone()
+
+    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    for step in range(3):
+        learner.step(ROWS, step, 1.0)
+    after = student.model.get_input_embeddings()(torch.tensor(ids)).detach()
+    assert not torch.allclose(before, after), "the new tokens were not trained"
+    student.model.eval()
+    with torch.no_grad():
+        trained = student.model(**text).logits
+
+    job = Job(settings, str(source), str(tmp_path / "data"), tmp_path / "out", None)
+    folder = write_outcome(job, student, Progress({}), None)
+    loaded, _ = read_outcome(folder, CPU)
+    loaded.model.eval()
+    with torch.no_grad():
+        assert torch.allclose(loaded.model(**text).logits, trained, atol=1e-5)
+
+
+def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:
+    student = load_student(str(tiny_model), None, None, CPU, ("</s>",))
+    assert len(student.tokenizer) == len(load_student(str(tiny_model), None, None, CPU).tokenizer)
