@@ -5,6 +5,7 @@ Knows nothing of prompts or ops.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -47,13 +48,18 @@ class Task:
     def normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the task's columns in their canonical form.
 
-        For multiple choice the answer may come as a zero-based index, a letter or an option's
-        text, and leaves as a zero-based index. Raises ValueError that says what was found.
+        For multiple choice the options may come as a list, as the hub's {label, text} lists, or
+        as a text "... (A) red (B) blue", which may be the question's own end; the answer as a
+        zero-based index, a letter, an option's label or its text, and it leaves as a zero-based
+        index. Raises ValueError that says what was found.
         """
         row = dict(data)
         if self.name == "multiple_choice":
-            row["choices"] = _choices(row.get("choices"))
-            row["answer"] = _answer_index(row.get("answer"), row["choices"])
+            given = row.get("choices")
+            row["choices"] = _choices(given)
+            row["answer"] = _answer_index(row.get("answer"), row["choices"], _marks(given))
+            if isinstance(given, str) and row.get("question") == given:
+                row["question"] = _LETTERED.split(given, maxsplit=1)[0].strip()
         elif self.name == "classification":
             if row.get("label") is None:
                 raise ValueError("label is missing")
@@ -77,6 +83,9 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+_LETTERED = re.compile(r"\(([A-Za-z])\)\s*")
+
+
 def letter(index: int) -> str:
     """The capital letter of a zero-based option index."""
     return ascii_uppercase[index]
@@ -98,6 +107,13 @@ def _class(value: Any, labels: tuple[str, ...]) -> str:
 
 
 def _choices(value: Any) -> list[str]:
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list | tuple):
+        value = value["text"]
+    elif isinstance(value, str):
+        parts = list(_LETTERED.finditer(value))
+        if [part[1].upper() for part in parts] == list(ascii_uppercase[: len(parts)]) and parts:
+            ends = [part.start() for part in parts[1:]] + [len(value)]
+            value = [value[a.end() : b].strip() for a, b in zip(parts, ends, strict=True)]
     if not isinstance(value, list | tuple) or len(value) < 2:
         raise ValueError(f"choices is {value!r}; expected a list of at least two options")
     if len(value) > len(ascii_uppercase):
@@ -108,7 +124,15 @@ def _choices(value: Any) -> list[str]:
     return choices
 
 
-def _answer_index(value: Any, choices: list[str]) -> int:
+def _marks(value: Any) -> list[str]:
+    """The options' own labels, where they come with some: A, B, ... or 1, 2, ..."""
+    labels = value.get("label") if isinstance(value, Mapping) else None
+    return [str(label) for label in labels] if isinstance(labels, list | tuple) else []
+
+
+def _answer_index(value: Any, choices: list[str], marks: list[str]) -> int:
+    if isinstance(value, str) and value in marks[: len(choices)]:
+        return marks.index(value)
     if isinstance(value, bool) or value is None:
         raise ValueError(f"answer is {value!r}; expected an option of {choices}")
     if isinstance(value, float) and value.is_integer():
