@@ -96,7 +96,7 @@ def test_no_import_cycles() -> None:
 LAYERS = (
     ("row",),
     ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval"),
-    ("template", "answers", "problem", "yaml_text", "engines", "metrics"),
+    ("template", "answers", "duplicates", "problem", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
     ("sections",),
     ("params", "attachments", "overrides", "profile", "graph", "schema"),
@@ -106,8 +106,8 @@ LAYERS = (
     ("context", "job", "progress", "trainer"),
     ("program",),
     ("worker", "prepare", "summary", "views"),
-    ("generation", "run_ray", "training", "preview", "terminal"),
-    ("apply",),
+    ("generation", "run_ray", "training", "preview", "terminal", "options"),
+    ("apply", "commands"),
     ("cli",),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""

@@ -1,0 +1,64 @@
+"""Which texts repeat an earlier one, exactly or nearly, in the order that they come in.
+
+Knows nothing of rows or sources.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from math import ceil
+
+_PIECE = 5
+
+
+def repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:
+    """Per text the place of the earlier text that it repeats, None where it is the first.
+
+    Case and white space don't count. With `near`, a text also repeats one whose similarity to it
+    is at least that. A text is only held against texts that repeat none themselves.
+    """
+    plain = [" ".join(text.casefold().split()) for text in texts]
+    first: dict[str, int] = {}
+    exact = [first.setdefault(text, place) for place, text in enumerate(plain)]
+    if near is None:
+        return [earlier if earlier < place else None for place, earlier in enumerate(exact)]
+    return _near(plain, exact, near)
+
+
+def similarity(a: frozenset[str], b: frozenset[str]) -> float:
+    """The share of two texts' pieces that both have (Jaccard), from 0 to 1."""
+    shared = len(a & b)
+    return shared / (len(a) + len(b) - shared)
+
+
+def pieces(text: str) -> frozenset[str]:
+    """All runs of five characters in a text; the whole of a shorter one."""
+    return frozenset(text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
+
+
+def _near(plain: Sequence[str], exact: Sequence[int], near: float) -> list[int | None]:
+    """By prefix filtering, which misses nothing.
+
+    With the pieces of all texts in one order, two texts that share enough of them share one of
+    the first few of each; in order of rarity, few others do.
+    """
+    held = {place: pieces(plain[place]) for place in sorted(set(exact))}
+    times = Counter(piece for text in held.values() for piece in text)
+    kept: defaultdict[str, list[int]] = defaultdict(list)
+    found: dict[int, int | None] = {}
+    for place, mine in held.items():
+        ordered = sorted(mine, key=lambda piece: (times[piece], piece))
+        head = ordered[: len(mine) - ceil(near * len(mine) - 1e-9) + 1]
+        candidates = sorted({other for piece in head for other in kept[piece]})
+        similar = (other for other in candidates if similarity(mine, held[other]) >= near)
+        found[place] = next(similar, None)
+        if found[place] is None:
+            for piece in head:
+                kept[piece].append(place)
+    answer: list[int | None] = []
+    for place, earlier in enumerate(exact):
+        nearest = found[earlier]
+        own = earlier if earlier < place else None
+        answer.append(own if nearest is None else nearest)
+    return answer
