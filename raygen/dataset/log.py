@@ -24,12 +24,16 @@ _MAX_WINDOW = 32
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One version of a table: the files it added, sorted by path, those it took out, our record."""
+    """One version of a table: the files it added, sorted by path, those it took out, our record.
+
+    `at` is when it was committed, in seconds since 1970.
+    """
 
     version: int
     added: tuple[DataFile, ...]
     removed: tuple[str, ...]
     record: Mapping[str, Any] | None
+    at: float
 
 
 def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
@@ -88,6 +92,7 @@ def _parse(version: int, text: str) -> LogEntry:
     added: list[DataFile] = []
     removed: list[str] = []
     record = None
+    at = 0.0
     for line in text.splitlines():
         action = json.loads(line)
         if add := action.get("add"):
@@ -97,5 +102,6 @@ def _parse(version: int, text: str) -> LogEntry:
             removed.append(unquote(remove["path"]))
         elif info := action.get("commitInfo"):
             record = json.loads(info[RECORD]) if RECORD in info else None
+            at = info["timestamp"] / 1000
     added.sort(key=lambda file: file.path)
-    return LogEntry(version, tuple(added), tuple(removed), record)
+    return LogEntry(version, tuple(added), tuple(removed), record, at)

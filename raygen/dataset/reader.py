@@ -5,17 +5,21 @@ Works at any instant, also while a driver commits. Knows nothing of writing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.folder import Folder, storage_errors
-from raygen.dataset.log import last_record, newest_version
+from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
 
 if TYPE_CHECKING:
     import polars as pl
+
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,54 @@ class Dataset:
         source = record["meta"].get("source_file")
         with storage_errors("read the keyed source", self.folder.uri):
             keys = self.folder.read_parquet(source, ["key"])["key"].to_pylist() if source else None
-        return make_status(self._collect(lines), record, keys)
+        status = make_status(self._collect(lines), record, keys)
+        plan = self.plan(status.plan)
+        if plan is None:
+            return status
+        return replace(status, reports=self._reports(plan), planned=plan.get("estimate"))
+
+    def plan(self, plan_hash: str) -> Mapping[str, Any] | None:
+        """What plan.json says, if it is of this plan. Raises DatasetError."""
+        with storage_errors("read the plan", self.folder.uri):
+            text = self.folder.read_text(PLAN) if self.folder.exists(PLAN) else "{}"
+        plan: Mapping[str, Any] = json.loads(text)
+        return plan if plan.get("hash") == plan_hash else None
+
+    def calls(self, plan_hash: str) -> list[tuple[str, str, int, int, int]]:
+        """Node, engine, calls, prompt tokens and output tokens of a plan. Raises DatasetError."""
+        import polars as pl
+
+        frame = self.transcripts().filter(pl.col("plan") == plan_hash)
+        sums = frame.group_by("node", "engine").agg(
+            pl.len().alias("calls"), pl.col("prompt_tokens").sum(), pl.col("output_tokens").sum()
+        )
+        return list(self._collect(sums.sort("node", "engine")).iter_rows())
+
+    def wall_seconds(self, plan_hash: str) -> float:
+        """How long the runs of a plan took, each from its start to its last rows."""
+        spans: dict[str, tuple[float, float]] = {}
+        for entry in read_entries(self.folder, ROWS, 0):
+            record = entry.record
+            if record and record["plan"] == plan_hash and record["kind"] in ("start", "rows"):
+                begun, _ = spans.get(record["run"], (entry.at, entry.at))
+                spans[record["run"]] = (begun, entry.at)
+        return sum(last - begun for begun, last in spans.values())
+
+    def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+        """The examples of a plan by the values of each column that its ops report."""
+        import polars as pl
+
+        names = [
+            name
+            for name in dict.fromkeys(n for node in plan["nodes"] for n in node.get("reports", ()))
+            if name in plan["columns"]
+        ]
+        frame = self.examples().filter(pl.col("plan") == plan["hash"])
+        found = {}
+        for name in names:
+            values = self._collect(frame.group_by(name).len().drop_nulls().sort(name))
+            found[name] = {str(value): count for value, count in values.iter_rows()}
+        return found
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:
         import polars as pl

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class DatasetStatus:
     `rejects` are (node, reason, count) and `errors` (message, count), most frequent first;
     `nodes` are (in, kept, dropped) by node. `ended` is why the last run ended, None while it runs
     or when it was killed. `seconds` is the summed time of the rows, not of the wall clock.
+    `reports` counts the examples by the values of the columns that ops report, and `planned` is
+    the estimate that was made before the first row.
     """
 
     plan: str
@@ -43,6 +45,13 @@ class DatasetStatus:
     rejects: tuple[tuple[str, str, int], ...]
     errors: tuple[tuple[str, int], ...]
     nodes: Mapping[str, tuple[int, int, int]]
+    reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    planned: Mapping[str, Any] | None = None
+
+    @property
+    def finished(self) -> int:
+        """Every row that has ended, those that are no longer in the source too."""
+        return self.kept + self.dropped + self.failed + self.outside
 
     def to_json(self) -> dict[str, Any]:
         """The counts as a JSON object; rejects and errors as lists of objects."""

@@ -103,7 +103,7 @@ LAYERS = (
     ("recipe", "sources"),
     ("flow",),
     ("plan",),
-    ("context", "job", "progress", "trainer"),
+    ("context", "job", "measured", "progress", "trainer"),
     ("program",),
     ("worker", "prepare", "summary", "views"),
     ("generation", "run_ray", "training", "preview", "terminal", "options"),

@@ -1,0 +1,118 @@
+"""The commands of a recipe's author: validate, plan, preview, graph, ops, init.
+
+Parse, call and print; the work is elsewhere. None of them writes a dataset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from raygen.chatter import output_to
+from raygen.errors import UserError
+from raygen.ops.registry import all_ops
+from raygen.options import as_json as json_option
+from raygen.options import named, prepared, print_json, reference, trust
+from raygen.prepare import Prepared, prepare
+from raygen.problem import ProblemsError
+from raygen.terminal import Command, debug_option, debugging, explain
+from raygen.training import training_problems
+from raygen.wording import did_you_mean
+
+
+@click.command(cls=Command)
+@reference
+@json_option
+@debug_option
+def validate(as_json: bool, **options: Any) -> None:
+    """Check a recipe, its source, engines and student, without starting anything."""
+    try:
+        checked = prepare(named(**options), training_problems)
+    except (ProblemsError, UserError) as error:
+        if not as_json:
+            raise
+        found = error.problems if isinstance(error, ProblemsError) else []
+        problems = [
+            {"file": p.file, "line": p.line, "column": p.column, "message": p.message}
+            for p in found
+        ]
+        print_json({"valid": False, "problems": problems or [{"message": str(error)}]})
+        raise click.exceptions.Exit(explain(error)[1]) from None
+    if as_json:
+        print_json({"valid": True, "problems": []})
+    else:
+        click.echo(f"{checked.recipe.path}: valid, {len(checked.plan.nodes)} nodes")
+
+
+@click.command(cls=Command)
+@reference
+@json_option
+@debug_option
+def plan(as_json: bool, **options: Any) -> None:
+    """Show what a recipe would run: nodes, engines, columns, hash."""
+    from raygen.views import plan_view
+
+    checked = prepared(**options)
+    if as_json:
+        print_json(checked.plan.to_json())
+    else:
+        Console().print(plan_view(checked.plan))
+
+
+@click.command(cls=Command)
+@reference
+@click.option("-n", "rows", type=click.IntRange(1), default=3, show_default=True, help="Rows.")
+@click.option("--full", is_flag=True, help="Long prompts and completions in full.")
+@json_option
+@debug_option
+def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
+    """Run the first rows in this process and show prompts, completions and what became of them."""
+    from raygen.preview import first_rows, render, run_rows, to_json
+
+    checked = prepared(**options)
+    keyed = first_rows(checked.recipe, checked.plan, rows)
+    with _quiet_engines(checked):
+        done = asyncio.run(run_rows(checked.plan, keyed))
+    if as_json:
+        print_json(to_json(done))
+    else:
+        Console().print(render(checked.plan, done, full))
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@trust
+@json_option
+@debug_option
+def ops(name: str | None, trusted: tuple[Path, ...], as_json: bool) -> None:
+    """List the ops, or show one with its parameters."""
+    from raygen.views import op_json, op_view, ops_view
+
+    table = all_ops(trusted)
+    if name is not None and name not in table:
+        raise UserError(f"no op {name!r}{did_you_mean(name, table)}")
+    if as_json:
+        print_json(op_json(table[name]) if name else [op_json(op) for op in table.values()])
+    else:
+        Console().print(op_view(table[name]) if name else ops_view(table.values()))
+
+
+@contextlib.contextmanager
+def _quiet_engines(checked: Prepared) -> Iterator[None]:
+    """Sends what a local engine says about itself to a file, and says which."""
+    local = [spec for spec in checked.plan.engines.values() if spec.backend == "vllm"]
+    if not local or debugging():
+        yield
+        return
+    with tempfile.NamedTemporaryFile(prefix="raygen-preview-", suffix=".log", delete=False) as file:
+        log = Path(file.name)
+    click.echo(f"starting {', '.join(spec.model for spec in local)}; log: {log}", err=True)
+    with output_to(log):
+        yield

@@ -1,0 +1,68 @@
+"""What the commands' options share: how a recipe is named and changed, and answers as JSON.
+
+Knows nothing of any one command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from raygen.prepare import Prepared, Reference, prepare
+
+FILE = click.Path(path_type=Path)
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
+    """`K=V` words as a mapping."""
+    pairs = [text.partition("=") for text in value]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter(f"{key!r}; expected KEY=VALUE, as in --set n=30")
+    return {key: text for key, _, text in pairs}
+
+
+trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
+                     help="Run this Python file for its ops.")  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+def reference(function: _Function) -> _Function:
+    """The argument and options that name a recipe and how it is changed."""
+    for decorate in (
+        trust,
+        click.option("--limit", type=click.IntRange(1), help="Only the first N source rows."),
+        click.option("--profile", type=FILE, metavar="FILE", help="Where and how it runs."),
+        click.option("--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+                     help="A param, or a dotted path into the recipe."),
+        click.argument("reference", metavar="RECIPE", type=FILE),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def named(
+    reference: Path,
+    overrides: Mapping[str, str],
+    profile: Path | None,
+    limit: int | None,
+    trusted: tuple[Path, ...],
+) -> Reference:
+    """What the options of `reference` say."""
+    return Reference(reference, overrides, profile, limit, trusted)
+
+
+def prepared(**options: Any) -> Prepared:
+    """The checked recipe that the options of `reference` name."""
+    return prepare(named(**options))
+
+
+def print_json(answer: Any) -> None:
+    """An answer for a program, on the standard output."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
