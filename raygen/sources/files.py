@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from raygen.sources.delta import read_delta, table_of
 from raygen.sources.rows import SourceError, SourceFile
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
 from raygen.wording import nearest
@@ -28,7 +29,8 @@ _PARQUET = (".parquet", ".pq")
 def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
     """Every file that a source path names, sorted by name; relative paths start at `base`.
 
-    Takes a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), or
+    Takes a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the folder
+    of a dataset that raygen wrote or of another Delta table, or
     `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`. `types_only` spares the rows
     where the format has a schema. Raises SourceError.
     """
@@ -48,9 +50,13 @@ def _expand(path: str, base: Path) -> list[str]:
         filesystem, inner = fsspec.core.url_to_fs(place)
         if not any(sign in path for sign in "*?["):
             if filesystem.isdir(inner):
-                raise SourceError(
-                    f"{place} is a folder; give a file or a glob, as in {path}/*.jsonl"
-                )
+                table = table_of(place)
+                if table is None:
+                    raise SourceError(
+                        f"{place} is a folder without a dataset; give a file or a glob, as in "
+                        f"{path}/*.jsonl"
+                    )
+                return [table]
             if not filesystem.exists(inner):
                 raise SourceError(f"no file {place}; {_neighbours(place, remote)}")
             return [place]
@@ -80,6 +86,8 @@ def _suffix(path: str) -> str | None:
 
 def _read_file(name: str, types_only: bool) -> SourceFile:
     suffix = _suffix(name)
+    if suffix is None and table_of(name) is not None:
+        return read_delta(name)
     if suffix is None:
         known = ", ".join((*_TEXT, *_PARQUET))
         raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
