@@ -14,7 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from raygen.ops import explode, filter, generate, map, sample_rationales  # noqa: A004
+from raygen.ops import (
+    explode,
+    filter,  # noqa: A004
+    flip_check,
+    generate,
+    map,  # noqa: A004
+    sample_rationales,
+    soft_labels,
+)
 from raygen.ops.base import Op
 
 ENTRY_POINTS = "raygen.ops"
@@ -27,7 +35,15 @@ class OpError(Exception):
 @lru_cache(maxsize=1)
 def built_in() -> Mapping[str, Op]:
     """The ops that ship with raygen, by name."""
-    modules = (sample_rationales, generate, filter, map, explode)
+    modules = (
+        sample_rationales,
+        flip_check,
+        soft_labels,
+        generate,
+        filter,
+        map,
+        explode,
+    )
     return {module.OP.name: module.OP for module in modules}
 
 
