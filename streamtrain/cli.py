@@ -95,7 +95,7 @@ def evaluate(checkpoint: Path, data: Path, as_json: bool) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student, config = read_outcome(checkpoint, device)
     encoder = make_encoder(config, student.tokenizer)
-    result = evaluate(student, encoder, questions, config.data.rationale, config.data.label)
+    result = evaluate(student, encoder, questions, config.data)
     if as_json:
         click.echo(json.dumps(result.to_json()))
         return

@@ -75,12 +75,21 @@ class Data(_Section):
     error, and 0 leaves a view out; where absent, every view weighs 1."""
     nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The nodes of the recipe whose examples are trained on; absent: all that the dataset has."""
+    control: dict[View, Annotated[str, Field(min_length=1)]] | None = None
+    """What an input begins with, by view, as `[Direct election]` for positive (EMNLP 2024 main
+    333); each is a token of its own, as if named under `tokens`. An evaluation asks as for the
+    view positive."""
     tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
     rationales: Rationales = Rationales()
     max_input: _Positive = 512
     max_target: _Positive = 256
     pack: bool = False
+
+    @property
+    def new_tokens(self) -> tuple[str, ...]:
+        """`tokens` and those of `control`."""
+        return (*self.tokens, *(self.control or {}).values())
 
 
 class Weights(_Section):

@@ -15,7 +15,7 @@ import torch
 
 from raygen.interval import wilson
 from streamtrain.batch import Batch, Encoder, block_mask
-from streamtrain.config import LabelForm, Placement
+from streamtrain.config import Data
 from streamtrain.questions import Question
 from streamtrain.student import Student
 from streamtrain.text import has_label, label_opening, label_options, parse_label, prompt_text
@@ -50,8 +50,7 @@ def evaluate(
     student: Student,
     encoder: Encoder,
     questions: Sequence[Question],
-    rationale: Placement,
-    form: LabelForm = "letter",
+    data: Data,
 ) -> Evaluation:
     """The student's accuracy, answering as it is trained to. At least one question.
 
@@ -62,10 +61,8 @@ def evaluate(
     student.model.eval()
     try:
         with torch.inference_mode():
-            if rationale == "before":
-                predictions = _written(student, encoder, questions, form)
-            else:
-                predictions = _scored(student, encoder, questions, form)
+            answer = _written if data.rationale == "before" else _scored
+            predictions = answer(student, encoder, questions, data)
     finally:
         student.model.train(was_training)
     return judge(questions, predictions)
@@ -95,13 +92,15 @@ def option_scores(
 
 
 def _scored(
-    student: Student, encoder: Encoder, questions: Sequence[Question], form: LabelForm
+    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
 ) -> list[int | None]:
     trees = []
     for question in questions:
-        prompt, _ = encoder.prompt(prompt_text(question.question, question.choices))
+        prompt = _prompt(encoder, question, data)
         opening = encoder.continuation(label_opening())
-        options = [encoder.continuation(text) for text in label_options(question.choices, form)]
+        options = [
+            encoder.continuation(text) for text in label_options(question.choices, data.label)
+        ]
         trees.append(([*prompt, *opening], options))
     predictions: list[int | None] = [None] * len(trees)
     for group in _groups([_places(*tree) for tree in trees]):
@@ -164,6 +163,11 @@ def _places(prompt: Sequence[int], options: Sequence[Sequence[int]]) -> int:
     return len(prompt) + sum(len(option) - 1 for option in options)
 
 
+def _prompt(encoder: Encoder, question: Question, data: Data) -> list[int]:
+    control = (data.control or {}).get("positive", "")
+    return encoder.prompt(prompt_text(question.question, question.choices, control))[0]
+
+
 def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Numbers of similar lengths, together about as many places as one forward pass may have."""
     left = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
@@ -174,14 +178,14 @@ def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _written(
-    student: Student, encoder: Encoder, questions: Sequence[Question], form: LabelForm
+    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
 ) -> list[int | None]:
-    prompts = [encoder.prompt(prompt_text(q.question, q.choices))[0] for q in questions]
+    prompts = [_prompt(encoder, question, data) for question in questions]
     predictions: list[int | None] = [None] * len(prompts)
     for group in _groups([len(prompt) + encoder.max_target for prompt in prompts]):
         texts = _greedy(student, [prompts[number] for number in group], encoder.max_target)
         for number, text in zip(group, texts, strict=True):
-            predictions[number] = parse_label(text, questions[number].choices, form)
+            predictions[number] = parse_label(text, questions[number].choices, data.label)
     return predictions
 
 

@@ -66,7 +66,7 @@ class Learner:
         self.student.model.train()
         data = self._config.data
         mine = [
-            self.encoder.example(make_example(row, data.rationale, data.label, self._weight(row)))
+            self.encoder.example(make_example(row, data, self._weight(row)))
             for row in rank_slice(rows, self._world.rank, self._world.size)
         ]
         weight, tokens, cut = self._world.total(

@@ -70,6 +70,6 @@ def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentCo
         )
     config = StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
     if config.tune.method == "lora":
-        tokens = config.data.tokens
+        tokens = config.data.new_tokens
         return load_adapter(config.model, config.revision, found, device, tokens), config
     return load_student(str(found), None, None, device), config

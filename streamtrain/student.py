@@ -138,7 +138,10 @@ def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
     new = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
     if not new:
         return []
-    tokenizer.add_tokens(new, special_tokens=True)
+    from transformers import AddedToken
+
+    # Not special ones: those are left out when an answer is decoded, and labels are read from it.
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in new])
     old = model.get_input_embeddings().weight.shape[0]
     ids: list[int] = tokenizer.convert_tokens_to_ids(new)
     # Some models have spare rows; none is ever taken away.

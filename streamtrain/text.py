@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from streamtrain.config import LabelForm, Placement
+from streamtrain.config import Data, LabelForm
 from streamtrain.errors import InputError
 
 MARKER = "[FIN_LABEL]"
@@ -39,12 +39,19 @@ class Example:
     weight: float = 1.0
 
 
-def prompt_text(question: str, choices: Sequence[str]) -> str:
-    """The input: the question and its lettered options."""
+def prompt_text(
+    question: str, choices: Sequence[str], control: str = "", refuted: str | None = None
+) -> str:
+    """The input: the question and its lettered options, behind the view's control token.
+
+    `refuted` is the option that the rationale is to speak against.
+    """
     options = "\n".join(
         f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)
     )
-    return f"Question: {question.strip()}\nOptions:\n{options}\nAnswer:"
+    before = f"{control} " if control else ""
+    task = f"Refute: {refuted}\n" if refuted else ""
+    return f"{before}Question: {question.strip()}\nOptions:\n{options}\n{task}Answer:"
 
 
 def label_opening() -> str:
@@ -77,20 +84,25 @@ def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | Non
     return texts.index(found.group(1)) if found and found.group(1) in texts else None
 
 
-def make_example(
-    row: Mapping[str, Any], rationale: Placement, form: LabelForm = "letter", weight: float = 1.0
-) -> Example:
+def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
     """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
 
-    Raises InputError that names the row where a column is missing or of the wrong kind.
+    A row that refutes one option and has no label has the rationale alone as its target. Raises
+    InputError that names the row where a column is missing or of the wrong kind.
     """
     choices = _choices(row)
-    label = Span("label", f" {MARKER} {label_texts(choices, form)[_label(row, choices)]} {MARKER}")
-    prompt = prompt_text(_text(row, "question"), choices)
-    if rationale == "none":
+    refuted = row.get("refuted") if row.get("label") is None else None
+    tokens: Mapping[Any, str] = data.control or {}
+    control = tokens.get(row.get("view"), "")
+    prompt = prompt_text(_text(row, "question"), choices, control, refuted)
+    if refuted is not None:
+        return Example(prompt, (Span("rationale", f" {_text(row, 'rationale').strip()}"),), weight)
+    name = label_texts(choices, data.label)[_label(row, choices)]
+    label = Span("label", f" {MARKER} {name} {MARKER}")
+    if data.rationale == "none":
         return Example(prompt, (label,), weight)
     why = Span("rationale", f" {_text(row, 'rationale').strip()}")
-    return Example(prompt, (label, why) if rationale == "after" else (why, label), weight)
+    return Example(prompt, (label, why) if data.rationale == "after" else (why, label), weight)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

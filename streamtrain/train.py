@@ -86,7 +86,9 @@ class _Run:
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
-        student = load_student(job.model, config.revision, config.tune, device, config.data.tokens)
+        student = load_student(
+            job.model, config.revision, config.tune, device, config.data.new_tokens
+        )
         if config.data.pack:
             check_packable(student)
         self.learner = Learner(student, make_encoder(config, student.tokenizer), config, world)
@@ -226,8 +228,7 @@ class _Run:
             return None
         config, learner = self.job.config, self.learner
         questions = read_questions(self.job.report)
-        data = config.data
-        result = evaluate(learner.student, learner.encoder, questions, data.rationale, data.label)
+        result = evaluate(learner.student, learner.encoder, questions, config.data)
         self._event("eval", when=when, step=self.at.step, **result.to_json(predictions=False))
         return result
 

@@ -13,7 +13,7 @@ import torch
 from streamtrain import checkpoint
 from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
-from streamtrain.config import StudentConfig
+from streamtrain.config import Data, StudentConfig
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.evaluate import evaluate, judge, option_scores
 from streamtrain.learner import Learner
@@ -117,7 +117,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     encoder = make_encoder(settings, student.tokenizer)
     views = {"positive": 1.0, "negative": 0.5}
     sequences = [
-        encoder.example(make_example(row, "after", weight=views[row["view"]])) for row in rows(7)
+        encoder.example(make_example(row, Data(), weight=views[row["view"]])) for row in rows(7)
     ]
     expected = plain_loss(student, sequences)
     expected.backward()
@@ -135,8 +135,8 @@ def test_prompt_tokens_carry_no_loss(tiny_model: Path) -> None:
     """Another target token changes the loss; what comes before the target has no weight."""
     student = load(tiny_model)
     encoder = make_encoder(config(tiny_model), student.tokenizer)
-    one = encoder.example(make_example(rows(1)[0], "after"))
-    prompt = len(student.tokenizer(make_example(rows(1)[0], "after").prompt)["input_ids"])
+    one = encoder.example(make_example(rows(1)[0], Data()))
+    prompt = len(student.tokenizer(make_example(rows(1)[0], Data()).prompt)["input_ids"])
     assert set(one.weights[:prompt]) == {0.0}
     assert set(one.weights[prompt:]) == {1.0}
 
@@ -261,9 +261,9 @@ def test_an_evaluation_does_not_depend_on_its_batches(
 ) -> None:
     student = load(tiny_model)
     encoder = make_encoder(config(tiny_model), student.tokenizer)
-    together = evaluate(student, encoder, QUESTIONS, "after")
+    together = evaluate(student, encoder, QUESTIONS, Data())
     monkeypatch.setattr("streamtrain.evaluate._PLACES_PER_FORWARD", 1)
-    assert evaluate(student, encoder, QUESTIONS, "none") == together
+    assert evaluate(student, encoder, QUESTIONS, Data(rationale="none")) == together
     assert together.total == 9
     assert together.unparsed == 0
 
@@ -271,7 +271,7 @@ def test_an_evaluation_does_not_depend_on_its_batches(
 def test_a_student_that_writes_nothing_sensible_is_unparsed_and_wrong(tiny_model: Path) -> None:
     student = load(tiny_model)
     encoder = make_encoder(config(tiny_model, data={"max_target": 8}), student.tokenizer)
-    result = evaluate(student, encoder, QUESTIONS[:3], "before")
+    result = evaluate(student, encoder, QUESTIONS[:3], Data(rationale="before"))
     assert (result.correct, result.unparsed, result.predictions) == (0, 3, (None, None, None))
 
 
@@ -288,7 +288,7 @@ def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> No
     for number in range(40):
         learner.step([row], number, 1.0)
     question = Question(row["question"].strip(), tuple(row["choices"]), 1)
-    result = evaluate(student, encoder, [question], "before")
+    result = evaluate(student, encoder, [question], Data(rationale="before"))
     assert (result.correct, result.unparsed) == (1, 0)
 
 

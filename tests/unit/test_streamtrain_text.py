@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamtrain.config import LabelForm
+from streamtrain.config import Data, LabelForm, Placement
 from streamtrain.errors import InputError
 from streamtrain.questions import Question, read_questions
 from streamtrain.text import (
@@ -20,6 +20,7 @@ from streamtrain.text import (
     prompt_text,
 )
 
+PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none")
 ROW: dict[str, Any] = {
     "id": "e1",
     "question": "What cuts paper?",
@@ -31,8 +32,10 @@ ROW: dict[str, Any] = {
 
 def test_the_target_has_the_label_after_before_or_without_the_rationale() -> None:
     texts = {
-        placement: [(span.kind, span.text) for span in make_example(ROW, placement).target]
-        for placement in ("after", "before", "none")
+        placement: [
+            (span.kind, span.text) for span in make_example(ROW, Data(rationale=placement)).target
+        ]
+        for placement in PLACEMENTS
     }
     label = ("label", " [FIN_LABEL] B [FIN_LABEL]")
     why = ("rationale", " Blades cut.")
@@ -40,10 +43,11 @@ def test_the_target_has_the_label_after_before_or_without_the_rationale() -> Non
 
 
 def test_the_label_to_train_on_wins_over_the_gold_answer() -> None:
-    example = make_example({**ROW, "label": 0}, "none")
+    example = make_example({**ROW, "label": 0}, Data(rationale="none"))
     assert example.target[0].text == " [FIN_LABEL] A [FIN_LABEL]"
     assert (
-        make_example({**ROW, "label": None}, "none").target[0].text == " [FIN_LABEL] B [FIN_LABEL]"
+        make_example({**ROW, "label": None}, Data(rationale="none")).target[0].text
+        == " [FIN_LABEL] B [FIN_LABEL]"
     )
 
 
@@ -60,17 +64,17 @@ def test_the_label_to_train_on_wins_over_the_gold_answer() -> None:
 )
 def test_a_row_that_is_no_example_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"example e1 of the dataset: {message}"):
-        make_example({**ROW, **change}, "after")
+        make_example({**ROW, **change}, Data())
 
 
 @pytest.mark.parametrize("form", ["letter", "text"])
 def test_an_option_continues_the_opening_as_the_target_does(form: LabelForm) -> None:
-    target = make_example(ROW, "none", form).target[0].text
+    target = make_example(ROW, Data(rationale="none", label=form)).target[0].text
     assert target.startswith(label_opening() + label_options(ROW["choices"], form)[1])
 
 
 def test_a_label_can_be_the_options_own_text() -> None:
-    text = make_example(ROW, "none", "text").target[0].text
+    text = make_example(ROW, Data(rationale="none", label="text")).target[0].text
     assert text == " [FIN_LABEL] scissors [FIN_LABEL]"
 
 
@@ -81,8 +85,10 @@ def test_the_label_of_a_target_is_parsed_back(
     choices = [f"option {number}" for number in range(count)]
     label = data.draw(st.integers(0, count - 1))
     row = {**ROW, "choices": choices, "label": label}
-    for placement in ("after", "before", "none"):
-        text = "".join(span.text for span in make_example(row, placement, form).target)
+    for placement in PLACEMENTS:
+        text = "".join(
+            span.text for span in make_example(row, Data(rationale=placement, label=form)).target
+        )
         assert parse_label(text, choices, form) == label
 
 
@@ -95,6 +101,24 @@ def test_an_answer_outside_the_options_is_not_parsed(text: str) -> None:
 
 def test_the_input_shows_every_option_with_its_letter() -> None:
     assert prompt_text(" Why? ", ["x", "y"]) == "Question: Why?\nOptions:\n(A) x\n(B) y\nAnswer:"
+
+
+def test_a_view_has_its_control_token() -> None:
+    data = Data(control={"positive": "[Direct election]", "negative": "[Elimination method]"})
+    for view, start in (
+        ("positive", "[Direct election] Q"),
+        ("negative", "[Elimination method] Q"),
+    ):
+        assert make_example({**ROW, "view": view}, data).prompt.startswith(start)
+    assert make_example({**ROW, "view": "label_only"}, data).prompt.startswith("Question:")
+    assert data.new_tokens == ("[Direct election]", "[Elimination method]")
+
+
+def test_a_refutation_of_one_option_has_no_label() -> None:
+    row = {**ROW, "view": "negative", "refuted": "milk", "label": None}
+    example = make_example(row, Data())
+    assert example.prompt.endswith("Refute: milk\nAnswer:")
+    assert [span.kind for span in example.target] == ["rationale"]
 
 
 def test_questions_are_read_with_any_form_of_answer(tmp_path: Path) -> None:
