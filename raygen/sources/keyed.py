@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.tables import IDENTITY
@@ -24,6 +24,8 @@ from raygen.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+T = TypeVar("T")
 
 SOURCE_VERSION = 1
 """The version of the keyed copy under `source/`."""
@@ -117,8 +119,7 @@ def open_keyed(folder: Folder, name: str) -> KeyedSource:
 def scan_columns(spec: SourceSpec, base: Path) -> dict[str, ColumnType]:
     """The types of the source's columns after the mapping. Raises SourceError."""
     files = read_source(spec.path, base, types_only=True)
-    names = _mapping(spec, files)
-    return {names.get(name, name): kind for name, kind in _types(files, names).items()}
+    return _renamed(_types(files), _mapping(spec, files))
 
 
 def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
@@ -134,13 +135,13 @@ def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> Keye
     if spec.sample is not None:
         rows = _sampled(rows, spec.sample, spec.path)
     rows = rows[: spec.limit]
-    types = {names.get(name, name): kind for name, kind in _types(files, names).items()}
+    types = _renamed(_types(files), names)
     table = _encode(rows, {**types, **task.columns}, spec.path)
     return KeyedSource(folder, _write(table, folder))
 
 
-def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, str]:
-    """Source column -> canonical name, for the columns that the spec renames."""
+def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[str]]:
+    """Source column -> the names that the spec gives it; one column may have several."""
     there = list(dict.fromkeys(name for file in files for name in file.types))
     for canonical, column in spec.columns.items():
         if column not in there:
@@ -148,33 +149,33 @@ def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, str]:
                 f"{spec.path} has no column {column!r} (source.columns.{canonical})"
                 f"{did_you_mean(column, there)}; it has: {', '.join(there)}"
             )
-    return {column: canonical for canonical, column in spec.columns.items()}
+    names: dict[str, list[str]] = {}
+    for canonical, column in spec.columns.items():
+        names.setdefault(column, []).append(canonical)
+    return names
 
 
-def _types(files: Sequence[SourceFile], names: Mapping[str, str]) -> dict[str, ColumnType]:
-    """Types by source column, without those that a renamed column takes the name of."""
+def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
+    """Types by source column."""
     kinds: dict[str, set[ColumnType]] = {}
     for file in files:
         for name, kind in file.types.items():
             kinds.setdefault(name, set()).add(kind)
-    return {
-        name: merge_types(found)
-        for name, found in kinds.items()
-        if name in names or name not in names.values()
-    }
+    return {name: merge_types(found) for name, found in kinds.items()}
 
 
-def _rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    taken = set(names.values())
+def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> dict[str, T]:
+    """What belongs to each column, under its new names; a column whose name one takes is gone."""
+    taken = {name for given in names.values() for name in given}
     return {
-        names.get(name, name): value
-        for name, value in row.items()
-        if name in names or name not in taken
+        name: value
+        for column, value in by_column.items()
+        for name in names.get(column, () if column in taken else (column,))
     }
 
 
 def _keyed_rows(
-    spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, str]
+    spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, Sequence[str]]
 ) -> list[_SourceRow]:
     occurrences: Counter[str] = Counter()
     rows: list[_SourceRow] = []
@@ -182,13 +183,13 @@ def _keyed_rows(
     for file, index in rows_of(files):
         if spec.sample is None and len(rows) + len(problems) == spec.limit:
             break
-        content = _rename(file.content(index), names)
+        content = _renamed(file.content(index), names)
         content = {name: value for name, value in content.items() if value is not None}
         equal = digest(content)
         key = row_key(content, occurrences[equal])
         occurrences[equal] += 1
         try:
-            data = task.normalise(_rename(file.rows[index], names))
+            data = task.normalise(_renamed(file.rows[index], names))
         except ValueError as error:
             problems.append(f"{file.place(index)}: {error}")
             continue

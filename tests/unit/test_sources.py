@@ -357,3 +357,19 @@ def test_rows_need_no_heavy_import() -> None:
     code = "import raygen.row, sys; print({'pyarrow', 'polars', 'deltalake'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_one_column_may_have_two_names(tmp_path: Path) -> None:
+    write_lines(tmp_path / "q.jsonl", [{"q": "Which? (A) ice (B) sand", "a": 1}])
+    spec = Spec("q.jsonl", columns={"question": "q", "choices": "q", "answer": "a"})
+    (row,) = data(key(tmp_path, spec))
+    assert row == {"question": "Which?", "choices": ["ice", "sand"], "answer": 1}
+    assert set(scan_columns(spec, tmp_path)) == {"question", "choices", "answer"}
+
+
+def test_two_columns_may_change_places(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "q.jsonl", [{"question": "b or c?", "choices": ["b", "c"], "answer": 1, "x": 0}]
+    )
+    (row,) = data(key(tmp_path, Spec("q.jsonl", columns={"answer": "x", "x": "answer"})))
+    assert (row["answer"], row["x"]) == (0, 1)
