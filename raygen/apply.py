@@ -32,7 +32,7 @@ from raygen.progress import Snapshot
 from raygen.sources import KeyedSource, key_source
 from raygen.summary import Outcome, RunSummary
 from raygen.trainer import Trainer
-from raygen.training import Training, training_of, training_problems
+from raygen.training import Training, discard_students, training_of, training_problems
 from raygen.worker import Live
 
 _TRAINER_POLL_S = 0.25
@@ -166,8 +166,8 @@ class _Apply:
         committer.start(meta, fresh=self.request.fresh)
         self._publish()
         self.replaces = self.request.fresh or bool(before - {self.plan.hash})
-        if self.replaces and self.training:
-            self.training.discard()
+        if self.replaces:
+            discard_students(self.folder, self.training)
         done = {} if self.replaces else Dataset(self.folder).done(self.plan.hash)
         if done:
             self.counts = Counts(self.source.total, Dataset(self.folder).status())

@@ -15,6 +15,7 @@ from rich.console import Console
 from raygen import commands
 from raygen.options import FILE, named, print_json, reference
 from raygen.options import as_json as json_option
+from raygen.prepare import check_apart, prepare_each
 from raygen.terminal import Command, TerminalUI, debug_option, programs
 
 
@@ -49,16 +50,25 @@ def apply(
     """Generate what is left of a recipe's dataset and, with `train:`, train its student."""
     from raygen.apply import ApplyRequest
     from raygen.apply import apply as run
-    from raygen.summary import render, to_json
+    from raygen.summary import RunSummary, render, to_json
 
-    request = ApplyRequest(named(**options), out, train, fresh, address)
-    with TerminalUI(yes) as ui:
-        summary = replace(run(request, ui), programs=programs())
+    asked = named(**options)
+    variants = asked.each()
+    if len(variants) > 1:
+        check_apart(prepare_each(asked), out)
+    summaries: list[RunSummary] = []
+    for one in variants:
+        request = ApplyRequest(one, out, train, fresh, address)
+        with TerminalUI(yes) as ui:
+            summaries.append(replace(run(request, ui), programs=programs()))
+        if not as_json:
+            Console().print(render(summaries[-1].relative_to(Path.cwd())), crop=False)
+        if summaries[-1].exit_code:
+            break
     if as_json:
-        print_json(to_json(summary))
-    else:
-        Console().print(render(summary.relative_to(Path.cwd())), crop=False)
-    raise click.exceptions.Exit(summary.exit_code)
+        answers = [to_json(summary) for summary in summaries]
+        print_json(answers if len(variants) > 1 else answers[0])
+    raise click.exceptions.Exit(summaries[-1].exit_code)
 
 
 @main.command(cls=Command)

@@ -20,7 +20,7 @@ from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.options import as_json as json_option
 from raygen.options import named, prepared, print_json, reference, trust
-from raygen.prepare import Prepared, prepare
+from raygen.prepare import Prepared, prepare_each
 from raygen.problem import ProblemsError
 from raygen.terminal import Command, debug_option, debugging, explain
 from raygen.training import training_problems
@@ -34,7 +34,7 @@ from raygen.wording import did_you_mean
 def validate(as_json: bool, **options: Any) -> None:
     """Check a recipe, its source, engines and student, without starting anything."""
     try:
-        checked = prepare(named(**options), training_problems)
+        checked = prepare_each(named(**options), training_problems)
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise
@@ -48,7 +48,9 @@ def validate(as_json: bool, **options: Any) -> None:
     if as_json:
         print_json({"valid": True, "problems": []})
     else:
-        click.echo(f"{checked.recipe.path}: valid, {len(checked.plan.nodes)} nodes")
+        for one in checked:
+            variant = f" ({one.recipe.variant})" if one.recipe.variant else ""
+            click.echo(f"{one.recipe.path}{variant}: valid, {len(one.plan.nodes)} nodes")
 
 
 @click.command(cls=Command)

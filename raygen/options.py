@@ -41,6 +41,8 @@ def reference(function: _Function) -> _Function:
         click.option("--profile", type=FILE, metavar="FILE", help="Where and how it runs."),
         click.option("--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE",
                      help="A param, or a dotted path into the recipe."),
+        click.option("--variant", metavar="NAME",
+                     help="One of the recipe's variants; `all` for validate and apply."),
         click.argument("reference", metavar="RECIPE", type=FILE),
     ):  # fmt: skip
         function = decorate(function)
@@ -53,9 +55,10 @@ def named(
     profile: Path | None,
     limit: int | None,
     trusted: tuple[Path, ...],
+    variant: str | None,
 ) -> Reference:
     """What the options of `reference` say."""
-    return Reference(reference, overrides, profile, limit, trusted)
+    return Reference(reference, overrides, profile, limit, trusted, variant)
 
 
 def prepared(**options: Any) -> Prepared:

@@ -1,7 +1,8 @@
-"""`--set KEY=VALUE`: a param, or a dotted path into a recipe, with a value read as YAML.
+"""What stands in a recipe is replaced, by `--set KEY=VALUE` or by one of the recipe's variants.
 
-What isn't YAML, as a template `{{ question }}`, is a text as it stands. Knows where things stand
-in a recipe and nothing of what they mean.
+A key is a param, or a dotted path into the recipe. The value of `--set` is read as YAML; what isn't
+YAML, as a template `{{ question }}`, is a text as it stands. Knows where things stand in a recipe
+and nothing of what they mean.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from typing import Any
 from raygen.document import Document, Mark, Place, Problem, ProblemsError, nearest, parse_text
 from raygen.wording import did_you_mean
 
+ALL_VARIANTS = "all"
+"""What the command line calls every variant, so that none may be named it."""
+
 _NAMED = ("params", "engines", "graph")
 """Sections whose keys the recipe chooses: an override may change an entry, not invent one."""
+
+_VARIANTS = "variants"
 
 
 class _OverrideError(ValueError):
@@ -27,7 +33,7 @@ def override(
     """The recipe's document with the overrides in place; a param's value becomes its default."""
     data = copy.deepcopy(recipe.data)
     marks = dict(recipe.marks)
-    known = sorted(top_level)
+    known = _changeable(top_level)
     problems: list[Problem] = []
     for key, text in overrides.items():
         mark = Mark(f"--set {key}={text}", 1, 1)
@@ -43,6 +49,44 @@ def override(
             marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
             marks[place] = mark
     return Document(recipe.file, data, marks), problems
+
+
+def apply_variant(
+    recipe: Document, name: str, top_level: Iterable[str]
+) -> tuple[Document, list[Problem]]:
+    """The recipe's document with a variant's overrides in place; their problems stand in it."""
+    variants = recipe.data.get(_VARIANTS)
+    variants = variants if isinstance(variants, dict) else {}
+    if name not in variants:
+        hint = did_you_mean(name, variants) or "; the recipe has no variants"
+        return recipe, [recipe.problem((_VARIANTS,), f"there is no variant {name!r}{hint}")]
+    data = copy.deepcopy(recipe.data)
+    marks = dict(recipe.marks)
+    known = _changeable(top_level)
+    problems: list[Problem] = []
+    changes = variants[name]
+    for key, value in changes.items() if isinstance(changes, dict) else ():
+        written: Place = (_VARIANTS, name, key)
+        try:
+            place = _place(data, str(key), known)
+            _put(data, place, copy.deepcopy(value))
+        except _OverrideError as error:
+            problems.append(recipe.problem(written, str(error)))
+        else:
+            marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
+            for below, mark in recipe.section(written).marks.items():
+                marks[(*place, *below)] = mark
+    return Document(recipe.file, data, marks), problems
+
+
+def variant_names(recipe: Document) -> list[str]:
+    """The names of a recipe's variants, as written."""
+    variants = recipe.data.get(_VARIANTS) if isinstance(recipe.data, dict) else None
+    return list(variants) if isinstance(variants, dict) else []
+
+
+def _changeable(top_level: Iterable[str]) -> list[str]:
+    return sorted(set(top_level) - {_VARIANTS})
 
 
 def _value(text: str) -> Any:

@@ -6,13 +6,14 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.document import Problem, ProblemsError
+from raygen.document import Problem, ProblemsError, load_document
 from raygen.engines.registry import abilities, check_engine
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
+from raygen.overrides import ALL_VARIANTS, variant_names
 from raygen.plan import Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
@@ -21,18 +22,40 @@ from raygen.sources import SourceError, scan_columns
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A recipe as the user names it: its path, `--set`, `--profile`, `--limit` and `--trust`."""
+    """A recipe as the user names it: its path and the options that change it."""
 
     path: Path
     overrides: Mapping[str, str] = field(default_factory=dict)
     profile: Path | None = None
     limit: int | None = None
     trusted: tuple[Path, ...] = ()
+    variant: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
+        path = self.path / "recipe.yaml" if self.path.is_dir() else self.path
+        if not path.is_file():
+            raise UserError(f"{path}: no such recipe; expected a YAML file, or a folder with one")
+        return path
+
+    def each(self) -> list[Reference]:
+        """This reference, or one for each variant where it names all of them.
+
+        Raises UserError and ProblemsError.
+        """
+        if self.variant != ALL_VARIANTS:
+            return [self]
+        names = variant_names(load_document(self.file))
+        if not names:
+            raise UserError(f"{self.file}: the recipe has no variants")
+        return [replace(self, variant=name) for name in names]
 
     @property
     def words(self) -> list[str]:
         """The reference as the command line has it."""
         words = [str(self.path)]
+        words += ["--variant", self.variant] if self.variant else []
         words += [word for pair in self.overrides.items() for word in ("--set", "=".join(pair))]
         words += ["--profile", str(self.profile)] if self.profile else []
         words += ["--limit", str(self.limit)] if self.limit is not None else []
@@ -58,15 +81,13 @@ def prepare(
     reference: Reference, also: Callable[[Recipe], Sequence[Problem]] | None = None
 ) -> Prepared:
     """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them."""
-    path = reference.path / "recipe.yaml" if reference.path.is_dir() else reference.path
-    if not path.is_file():
-        raise UserError(f"{path}: no such recipe; expected a YAML file, or a folder with one")
+    path = reference.file
     overrides = dict(reference.overrides)
     if reference.limit is not None:
         overrides["source.limit"] = str(reference.limit)
     profile = load_profile(reference.profile) if reference.profile else None
     ops = all_ops(reference.trusted)
-    recipe = load_recipe(path, overrides, profile, ops)
+    recipe = load_recipe(path, overrides, profile, ops, reference.variant)
     problems = [*_engine_problems(recipe), *(also(recipe) if also else ())]
     try:
         plan = make_plan(recipe, scan_columns(recipe.source, recipe.base), ops)
@@ -79,6 +100,36 @@ def prepare(
     if problems:
         raise ProblemsError(problems)
     return Prepared(reference, recipe, plan)
+
+
+def prepare_each(
+    reference: Reference, also: Callable[[Recipe], Sequence[Problem]] | None = None
+) -> list[Prepared]:
+    """What `prepare` gives for the reference, or for each variant. Raises as it does, for all."""
+    found: list[Prepared] = []
+    problems: list[Problem] = []
+    for one in reference.each():
+        try:
+            found.append(prepare(one, also))
+        except ProblemsError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemsError(problems)
+    return found
+
+
+def check_apart(variants: Sequence[Prepared], out: str | None) -> None:
+    """See that no two variants replace each other's dataset. Raises UserError."""
+    owners: dict[str, Prepared] = {}
+    for one in variants:
+        folder = out or one.output
+        other = owners.setdefault(folder, one)
+        if other.plan.hash != one.plan.hash:
+            raise UserError(
+                f"the variants {other.recipe.variant!r} and {one.recipe.variant!r} make different "
+                f"datasets in one folder, {folder}, where each would replace the other's; give "
+                "each variant an output.path of its own, or apply them one by one with --out"
+            )
 
 
 def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ from raygen.engines.base import EngineSpec
 from raygen.graph import SOURCE, resolve_graph
 from raygen.ops.base import Op
 from raygen.ops.registry import all_ops
-from raygen.overrides import override
+from raygen.overrides import ALL_VARIANTS, apply_variant, override, variant_names
 from raygen.profile import Profile, apply_profile
 from raygen.sections import (
     RECIPE_VERSION,
@@ -53,6 +53,8 @@ class Recipe:
     sections: RecipeSections
     params: Mapping[str, Scalar]
     profile: Profile | None
+    variant: str | None
+    """The variant that was asked for."""
     written: Any
     """The data before params were filled in and the profile applied, with its files inside."""
 
@@ -99,9 +101,9 @@ class Recipe:
     def frozen(self) -> str:
         """The recipe as YAML that loads by itself: overrides applied, its files' texts inside.
 
-        A profile's conditions are no part of it, and its params can still be set.
+        A profile's conditions and the variants are no part of it; its params can still be set.
         """
-        return dump_text(self.written)
+        return dump_text({k: v for k, v in self.written.items() if k != "variants"})
 
 
 def load_recipe(
@@ -109,17 +111,22 @@ def load_recipe(
     overrides: Mapping[str, str] | None = None,
     profile: Profile | None = None,
     ops: Mapping[str, Op] | None = None,
+    variant: str | None = None,
 ) -> Recipe:
     """Read a recipe. Raises ProblemsError with every problem that can be found without its source.
 
     `overrides` are `--set`: the name of a param, or a dotted path into the recipe, to a YAML value.
-    They win over the profile, and the profile over the recipe. A recipe with problems of its own
-    is also held against the table of ops (by default every installed one), so that the user sees
-    all at once; for one without, that is the plan's to do.
+    They win over the profile, the profile over the variant, and that over the recipe. A recipe with
+    problems of its own is also held against the table of ops (by default every installed one), so
+    that the user sees all at once; for one without, that is the plan's to do.
     """
     document = load_document(path)
     _check_version(document)
-    written, problems = override(document, overrides or {}, RecipeSections.model_fields)
+    problems: list[Problem] = []
+    if variant is not None:
+        document, problems = apply_variant(document, variant, RecipeSections.model_fields)
+    written, more = override(document, overrides or {}, RecipeSections.model_fields)
+    problems += more
     if profile is not None:
         document, more = apply_profile(document, profile)
         problems += more
@@ -133,7 +140,7 @@ def load_recipe(
     try:
         sections = parse_model(document, RecipeSections)
         if not problems:
-            return Recipe(path, document, sections, values, profile, written.data)
+            return Recipe(path, document, sections, values, profile, variant, written.data)
         consequences = []
     except ProblemsError as error:
         consequences = error.problems
@@ -156,7 +163,7 @@ def _check_version(document: Document) -> None:
 
 
 def _name_problems(document: Document) -> Iterator[Problem]:
-    for section in ("params", "engines", "graph"):
+    for section in ("params", "engines", "graph", "variants"):
         names = document.data.get(section)
         for name in names if isinstance(names, dict) else ():
             if not _NAME.fullmatch(name):
@@ -167,6 +174,9 @@ def _name_problems(document: Document) -> Iterator[Problem]:
     if isinstance(document.data.get("graph"), dict) and SOURCE in document.data["graph"]:
         message = f"a node can't be named {SOURCE!r}, which stands for the source rows"
         yield document.problem(("graph", SOURCE), message)
+    if ALL_VARIANTS in variant_names(document):
+        message = f"a variant can't be named {ALL_VARIANTS!r}, which stands for all of them"
+        yield document.problem(("variants", ALL_VARIANTS), message)
 
 
 def _spec(name: str, engine: EngineSection) -> EngineSpec:

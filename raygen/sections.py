@@ -157,6 +157,10 @@ class RecipeSections(Section):
     train: str | dict[str, Any] | None = Field(
         None, description="a student's file, or the student itself"
     )
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="named sets of changes: a param, or a dotted path into the recipe -> its value",
+    )
 
     @model_validator(mode="after")
     def _labels_are_classes(self) -> RecipeSections:

@@ -23,6 +23,7 @@ from raygen.trainer import Trainer, TrainJob
 
 _RESULT = "result.json"
 _CHECKPOINTS = "checkpoints"
+_STUDENT = "student"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,6 @@ class Training:
             finished=True,
         )
 
-    def discard(self) -> None:
-        """Delete what an earlier run left."""
-        if self.begun:
-            shutil.rmtree(self.out)
-
     def workers(self) -> int:
         """How many train workers will run, for a local cluster's size."""
         profile = self.recipe.profile
@@ -101,8 +97,8 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
 def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
     """The training that a recipe, or `--train`, asks for; None where neither does.
 
-    The student lies where its configuration says, or beside the tables; with the dataset `moved`
-    by `--out` always beside the tables.
+    The student lies where its configuration says, or beside the tables, those of variants apart;
+    with the dataset `moved` by `--out` always beside the tables.
     """
     if train is None and recipe.train is None:
         return None
@@ -112,10 +108,22 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     if isinstance(output, str) and not moved:
         out = base / output
     elif folder.local is not None:
-        out = folder.local / "student"
+        out = folder.local / _of_variant(_STUDENT, recipe)
     else:
-        out = Path("runs") / recipe.name
+        out = Path("runs") / _of_variant(recipe.name, recipe)
     return Training(recipe, file, out)
+
+
+def discard_students(folder: Folder, training: Training | None) -> None:
+    """Delete what training left on a dataset that is to be replaced, of every variant."""
+    beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
+    for out in {*beside, *([training.out] if training else [])}:
+        if (out / _RESULT).exists() or (out / _CHECKPOINTS).exists():
+            shutil.rmtree(out)
+
+
+def _of_variant(name: str, recipe: Recipe) -> str:
+    return f"{name}-{recipe.variant}" if recipe.variant else name
 
 
 def _file(recipe: Recipe, train: Path | None) -> Path | None:

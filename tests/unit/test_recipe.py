@@ -88,6 +88,50 @@ def test_a_text_param_takes_its_override_as_it_is(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, text), {"model": "007"}).params["model"] == "007"
 
 
+VARIANTS = """\
+train: {model: m, data: {rationale: after}}
+variants:
+  before: {train.data.rationale: before, n: 9, engines.teacher.args: {x: 1}}
+  plain: {train.data: {rationale: none}}
+"""
+
+
+def test_a_variant_is_a_named_set_of_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, RECIPE + VARIANTS)
+    plain = load_recipe(path, variant="plain")
+    assert plain.variant == "plain"
+    assert plain.train == {"model": "m", "data": {"rationale": "none"}}
+    before = load_recipe(path, variant="before")
+    assert before.train == {"model": "m", "data": {"rationale": "before"}}
+    assert before.graph["rationales"].model_extra == {"n": 9, "temperature": 1.0}
+    assert before.engines["teacher"].args == {"x": 1}
+    assert load_recipe(path, {"n": "5"}, variant="before").params["n"] == 5, "--set wins"
+    again = load_recipe(write(tmp_path, before.frozen(), "frozen.yaml"))
+    assert (again.train, again.params, again.sections.variants) == (before.train, before.params, {})
+    assert load_recipe(path).params["n"] == 4
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes", "problem"),
+    [
+        ("befor", "{}", "22:1: there is no variant 'befor'; did you mean 'before'?"),
+        ("before", "{trian.x: 1}", "23:12: unknown key 'trian.x'; did you mean 'train'?"),
+        ("before", "{n: five}", "23:12: param 'n': found the text 'five', expected a value of"),
+        ("before", "{n: 1, output: {from: noted, path: a, pth: x}}", "23:49: unknown key 'pth'; did you"),
+        ("before", "{variants.x: {}}", "23:12: unknown key 'variants.x'"),
+        ("before", "[n]", "23:3: before: found a list of 1, expected a mapping"),
+        (None, "{}\n  all: {}", "24:3: a variant can't be named 'all'"),
+    ],
+)
+def test_problems_of_a_variant_stand_in_its_section(
+    tmp_path: Path, variant: str | None, changes: str, problem: str
+) -> None:
+    path = write(tmp_path, RECIPE + f"variants:\n  before: {changes}\n")
+    with pytest.raises(ProblemsError) as caught:
+        load_recipe(path, variant=variant)
+    assert str(caught.value.problems[0]).removeprefix(f"{path}:").startswith(problem)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -163,7 +207,8 @@ extends: x
         "16:20: there is no node 'd'; expected one of: a, b, c, source",
         (
             "17:1: unknown key 'extends'; expected one of: "
-            "description, engines, graph, labels, output, params, recipe, source, task, train, version"
+            "description, engines, graph, labels, output, params, recipe, source, task, train, "
+            "variants, version"
         ),
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from raygen.dataset.folder import Folder
 from raygen.recipe import Recipe, load_recipe
-from raygen.training import training_of, training_problems
+from raygen.training import discard_students, training_of, training_problems
 
 RECIPE = """
 recipe: r
@@ -58,8 +58,26 @@ def test_a_run_goes_on_from_what_it_left(tmp_path: Path) -> None:
     assert not training.finished
     (training.out / "result.json").write_text("{}")
     assert training.finished
-    training.discard()
-    assert not training.out.exists()
+
+
+def test_students_of_variants_lie_apart_and_go_with_their_dataset(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path / "out")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        RECIPE + "train: {student: s, version: 1, model: m}\nvariants: {before: {}, after: {}}\n"
+    )
+    outs = []
+    for name in ("before", "after"):
+        training = training_of(load_recipe(path, variant=name), None, folder, moved=False)
+        assert training is not None
+        (training.out / "checkpoints").mkdir(parents=True)
+        outs.append(training.out)
+    assert [out.name for out in outs] == ["student-before", "student-after"]
+    mine = tmp_path / "out" / "students.txt"
+    mine.write_text("no student of raygen's")
+    discard_students(folder, None)
+    assert not any(out.exists() for out in outs)
+    assert mine.exists()
 
 
 def test_problems_stand_where_the_recipe_has_them(tmp_path: Path) -> None:
