@@ -16,11 +16,15 @@ from types import ModuleType
 
 from raygen.ops import (
     explode,
+    fill_counterfactual,
     filter,  # noqa: A004
     flip_check,
     generate,
     map,  # noqa: A004
+    mask_topic_words,
+    negative_view,
     sample_rationales,
+    self_consistency,
     soft_labels,
 )
 from raygen.ops.base import Op
@@ -37,6 +41,10 @@ def built_in() -> Mapping[str, Op]:
     """The ops that ship with raygen, by name."""
     modules = (
         sample_rationales,
+        mask_topic_words,
+        fill_counterfactual,
+        self_consistency,
+        negative_view,
         flip_check,
         soft_labels,
         generate,

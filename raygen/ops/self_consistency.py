@@ -1,0 +1,165 @@
+"""The `self_consistency` op: does the teacher, unaware of the answer, reach it often enough?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from raygen.answers import read_answer
+from raygen.engines.base import Completion
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Op
+from raygen.ops.choosing import need_options, shown
+from raygen.ops.prediction import HIDDEN
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import render
+
+_TOLD = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
+"""Columns that tell the answer, or what it was before; no prompt of this op may read them."""
+_CUT_OFF_SURE = 0.7
+"""From this confidence on an answer is announced, and stands although the text was cut off."""
+
+
+class SelfConsistencyParams(SamplingParams):
+    """Keeps a row when enough reasoning paths reach its answer without being shown it.
+
+    The engine samples `samples` paths for the question (or text) and its options; the option that
+    each settles on is a vote. A path whose answer can't be read as exactly one option, or is read
+    with less than `min_confidence`, is no vote but counts among all the paths: the agreement is
+    the share of all of them that reach the winner. For a counterfactual row the answer is its
+    target; other rows are held to their gold answer.
+
+    Emits the row with `agreement` (the winner's share, 0 to 1), `votes` (counts: the votes of each
+    option; unread: the paths that are none) and `unread`. Rejects a row of which no path could be
+    read (`unreadable`), two options have most votes (`tie`), another option than the row's has
+    (`other_answer`), or the row's has, with a share below `threshold` (`low_agreement`).
+
+    Papers: self-consistency, arXiv 2203.11171; counterfactual distillation with multi-view chain
+    of thought, EMNLP 2024 main 333.
+    """
+
+    n: int = Field(5, alias="samples", ge=1, le=1024, description="reasoning paths, in one request")
+    temperature: float = Field(0.7, ge=0, le=5)
+    max_tokens: int = Field(160, ge=1)
+    stop: tuple[str, ...] = Field(("\nQ:", "\n\n"), description="texts that end a completion")
+    threshold: float = Field(
+        0.6, gt=0, le=1, description="least share of all paths that reach the row's answer"
+    )
+    min_confidence: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="how surely an answer must be read to be a vote: 0.7 for announced ones, 0.5 "
+        "also for the only letter named, 0.3 also for the only option named",
+    )
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+
+    def template(self) -> str:
+        """The recipe's prompt, or the default one."""
+        return self.prompt or default_prompt("self_consistency")
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What the paths say: the votes by option, and how many paths there are in all."""
+
+    by_option: Counter[int]
+    paths: int
+
+    @property
+    def unread(self) -> int:
+        """The paths without a readable answer."""
+        return self.paths - self.by_option.total()
+
+    @property
+    def winners(self) -> list[int]:
+        """The options with most votes."""
+        most = max(self.by_option.values(), default=0)
+        return sorted(option for option, votes in self.by_option.items() if votes == most)
+
+    def share(self, option: int) -> float:
+        """The share of all paths that reach an option."""
+        return self.by_option[option] / max(1, self.paths)
+
+    def words(self, options: Sequence[str]) -> str:
+        """The votes for people."""
+        counts = [f"{options[option]!r} {votes}" for option, votes in self.by_option.most_common()]
+        return ", ".join([*counts, f"unread {self.unread}"]) + f" of {self.paths}"
+
+
+async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
+    """The row with its votes, or its reject."""
+    options = ctx.task.options(row.data)
+    seen = {name: value for name, value in shown(row, ctx.task).items() if name not in _TOLD}
+    prompt = params.prompt_of(render(params.template(), seen))
+    answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
+    read = [_vote(answer, options, params.min_confidence) for answer in answers]
+    votes = Votes(Counter(option for option in read if option is not None), len(answers))
+    reject = _reject(votes, ctx.task.gold(row.data), params.threshold, options)
+    if reject is not None:
+        return [reject]
+    counts = {option: votes.by_option[k] for k, option in enumerate(options)}
+    new = {
+        "agreement": votes.share(votes.winners[0]),
+        "votes": {"counts": counts, "unread": votes.unread},
+        "unread": votes.unread,
+    }
+    return [row.child(ctx.node, 0, new)]
+
+
+def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> int | None:
+    if fault_of(answer, cut_off_counts=False) is not None:
+        return None
+    cut_off = answer.finish_reason == "length"
+    least = max(min_confidence, _CUT_OFF_SURE) if cut_off else min_confidence
+    read = read_answer(answer.text, options)
+    return read.option if read.confidence >= least else None
+
+
+def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -> Reject | None:
+    """What speaks against the row, None where the vote bears its answer out."""
+    said = votes.words(options)
+    if not votes.by_option:
+        return Reject("unreadable", f"no path names exactly one option, of {votes.paths}")
+    if len(votes.winners) > 1:
+        return Reject("tie", said)
+    if votes.winners != [gold]:
+        return Reject("other_answer", f"not {options[gold]!r}: {said}")
+    if votes.share(gold) < threshold:
+        return Reject("low_agreement", f"{votes.share(gold):.0%} for {options[gold]!r}: {said}")
+    return None
+
+
+def columns(params: SelfConsistencyParams, task: Task) -> Columns:
+    """Reads the question and its options; hides whatever tells the answer."""
+    need_options(task, "self_consistency")
+    if params.thinking == "column":
+        raise ValueError(
+            "thinking: column needs one answer per row, but self_consistency makes one row of all "
+            "its paths; leave `thinking` out (the transcripts have the thoughts)"
+        )
+    return Columns(
+        requires=frozenset(task.columns),
+        provides={"agreement": "number", "votes": "json", "unread": "integer"},
+        hides=_TOLD,
+        given=frozenset({"stem", "options"}),
+        templates={"prompt": params.template()},
+        cost=params.cost(rows=1.0),
+    )
+
+
+OP = Op(
+    "self_consistency",
+    1,
+    SelfConsistencyParams,
+    run,
+    columns,
+    needs_engine=True,
+    paper="arXiv 2203.11171",
+)
