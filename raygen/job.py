@@ -75,7 +75,7 @@ def secrets_of(plan: Plan) -> dict[str, str]:
         if spec.backend == "openai":
             name = str(spec.args.get("api_key_env", "OPENAI_API_KEY"))
             found[name] = os.environ.get(name)
-        elif spec.backend == "vllm":
+        elif spec.backend in ("vllm", "transformers"):
             found["HF_TOKEN"] = get_token()
     return {name: value for name, value in found.items() if value}
 

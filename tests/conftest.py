@@ -62,3 +62,35 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT (2 layers, 32 wide) that chooses between cold, hot and neither.
+
+    It takes 64 tokens, and knows the words of the tests' sentences.
+    """
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "classifier"
+    folder.mkdir()
+    words = sorted({word.strip(".,?!:").lower() for text in _TEXTS for word in text.split()})
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join([*marks, ".", ",", "?", *words]))
+    BertTokenizer(str(vocabulary), model_max_length=64).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(marks) + 3 + len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        id2label={0: "cold", 1: "hot", 2: "neither"},
+        # Far from zero, so that different texts get different probabilities.
+        initializer_range=0.5,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder

@@ -13,10 +13,10 @@ from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.wording import nearest, reason
@@ -32,28 +32,45 @@ class Args(BaseModel):
 
 
 class FakeError(Args):
-    """A scripted fault, raised instead of an answer; `dead` kills the fake engine for good."""
+    """A scripted fault, raised instead of an answer; `dead` kills the fake engine for good.
 
-    error: Literal["dead", "unavailable", "refused"]
+    With `times` it passes: a prompt meets it so often, and is answered by what else is scripted.
+    """
+
+    error: Literal[
+        "dead", "unavailable", "refused", "prompt_too_long", "bad_request", "bad_response"
+    ]
+    times: int | None = Field(default=None, ge=1)
 
 
-FakeReply = str | FakeError
+class FakeText(Args):
+    """A scripted answer with what a plain text doesn't say."""
+
+    text: str
+    finish_reason: str | None = None
+    thinking: str | None = None
+    logprob: float | None = None
+
+
+FakeReply = str | FakeText | FakeError
+
+
+def _is_regex(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    return value
+
+
+Pattern = Annotated[str, AfterValidator(_is_regex)]
 
 
 class FakeRule(Args):
     """Replies to the prompts in which the regular expression `match` is found."""
 
-    match: str
+    match: Pattern
     reply: FakeReply | list[FakeReply]
-
-    @field_validator("match")
-    @classmethod
-    def _is_regex(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{value!r} is not a regular expression: {error}") from None
-        return value
 
     @field_validator("reply")
     @classmethod
@@ -63,15 +80,32 @@ class FakeRule(Args):
         return value
 
 
+class FakeClass(Args):
+    """The probabilities that a fake classifier gives to texts in which `match` is found."""
+
+    match: Pattern
+    probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]]
+
+    @field_validator("probabilities")
+    @classmethod
+    def _adds_up(cls, value: dict[str, float]) -> dict[str, float]:
+        if abs(sum(value.values()) - 1) > 1e-6:
+            raise ValueError(f"add up to {sum(value.values()):g}, expected 1")
+        return value
+
+
 class FakeArgs(Args):
     """Arguments of `fake`: rules are tried in their order, plain texts answer what is left.
 
-    `latency` in seconds per call, `tokens_per_second` of each completion (0: at once).
+    `latency` in seconds per call, `tokens_per_second` of each completion (0: at once). As a
+    classifier it goes by `classes`, and for other texts makes up probabilities of `labels`.
     """
 
     answers: list[str | FakeRule] = Field(
         default=["This answer is scripted by the fake engine."], min_length=1
     )
+    classes: list[FakeClass] = []
+    labels: list[str] = Field(default=["A", "B"], min_length=2)
     latency: float = Field(default=0.0, ge=0)
     tokens_per_second: float = Field(default=0.0, ge=0)
 
@@ -105,6 +139,24 @@ class OpenAIArgs(Args):
     def key(self) -> str:
         """The key from the environment, or an empty text."""
         return os.environ.get(self.api_key_env, "").strip()
+
+
+class TransformersArgs(Args):
+    """Arguments of `transformers`. `kind` where the model's configuration doesn't tell it.
+
+    `device` is a torch device (default: the engine's GPU, else the CPU), `dtype` by default the
+    model's own on a GPU and float32 on a CPU. `batch_size` are the texts that are read or written
+    together, `max_model_len` the tokens of prompt and answer, `attention` the implementation, and
+    `steps` the points of an integrated gradient.
+    """
+
+    kind: Literal["causal", "classifier"] | None = None
+    device: str | None = Field(default=None, pattern=r"^(cpu|mps|cuda(:\d+)?)$")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
+    batch_size: int = Field(default=32, ge=1)
+    max_model_len: int | None = Field(default=None, ge=2)
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    steps: int = Field(default=32, ge=2)
 
 
 A = TypeVar("A", bound=Args)

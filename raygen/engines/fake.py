@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from raygen.engines.args import FakeArgs, FakeError, FakeReply, FakeRule, parse_args
+from raygen.engines.args import FakeArgs, FakeError, FakeReply, FakeRule, FakeText, parse_args
 from raygen.engines.base import (
     Completion,
     EngineDeadError,
@@ -22,6 +23,7 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
     Score,
+    TokenScore,
 )
 from raygen.row import digest
 
@@ -33,7 +35,8 @@ class FakeEngine:
 
     The n completions of one request walk through the replies from a start that the prompt and the
     seed decide. A scripted `dead` fails every call in flight and every later one, as a crashed
-    engine does. Tokens are words.
+    engine does. Tokens are words. What no script names (scores, probabilities, attributions,
+    nearest words) is made of hashes.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -44,7 +47,9 @@ class FakeEngine:
             for rule in self._args.answers
             if isinstance(rule, FakeRule)
         ]
+        self._classes = [(re.compile(c.match), c.probabilities) for c in self._args.classes]
         self._plain = [text for text in self._args.answers if isinstance(text, str)]
+        self._met: Counter[str] = Counter()
         self._dead = False
         log.warning("engine %r is fake: its answers are scripted, no model runs", spec.name)
 
@@ -55,37 +60,63 @@ class FakeEngine:
         replies = self._replies(text)
         start = _number(text, sampling.seed)
         chosen = [replies[(start + index) % len(replies)] for index in range(sampling.n)]
-        answers = [_cut(reply, sampling) for reply in chosen if isinstance(reply, str)]
-        longest = max((tokens for _, tokens, _ in answers), default=0)
-        await self._wait(longest)
-        for reply in chosen:
-            if isinstance(reply, FakeError):
-                self._fail(reply, text)
-        prompt_tokens = len(text.split())
-        return [
-            Completion(answer, finish, prompt_tokens, tokens) for answer, tokens, finish in answers
-        ]
+        words = len(text.split())
+        answers = [_cut(r, sampling, words) for r in chosen if not isinstance(r, FakeError)]
+        await self._wait(max((answer.output_tokens for answer in answers), default=0))
+        self._fail_with(chosen, text)
+        return answers
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """A log-probability in [-10, 0) for each candidate, made from a hash of both texts."""
         text = _text(prompt)
         replies = self._replies(text) if self._rules else []
         await self._wait(0)
-        for reply in replies:
-            if isinstance(reply, FakeError):
-                self._fail(reply, text)
+        self._fail_with(replies, text)
         return [
             Score(-(1 + _number(text, candidate) % 10_000) / 1000, max(1, len(candidate.split())))
             for candidate in candidates
         ]
 
+    async def classify(self, text: str) -> dict[str, float]:
+        """The probabilities of the first of `args.classes` that matches, else made-up ones."""
+        await self._wait(0)
+        for pattern, chances in self._classes:
+            if pattern.search(text):
+                return dict(chances)
+        weights = {label: 1 + _number(text, label) % 1000 for label in self._args.labels}
+        return {label: weight / sum(weights.values()) for label, weight in weights.items()}
+
+    async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
+        """A score in [-1, 1) for each word of `text[start:]`."""
+        await self._wait(0)
+        return [
+            TokenScore(
+                word[0],
+                word.start(),
+                word.end(),
+                _number(word[0].lower(), target) % 2000 / 1000 - 1,
+            )
+            for word in re.compile(r"\S+").finditer(text, start)
+        ]
+
+    async def nearest(self, word: str, k: int) -> list[str]:
+        """k made-up words."""
+        await self._wait(0)
+        return [f"{word}{place}" for place in range(1, k + 1)]
+
     async def close(self) -> None:
         """Nothing to free."""
 
     def _replies(self, text: str) -> Sequence[FakeReply]:
+        """What is scripted for a prompt, without the faults that it has met often enough."""
         for pattern, replies in self._rules:
             if pattern.search(text):
-                return replies
+                passing = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
+                for fault in passing:
+                    if self._met[text] < (fault.times or 0):
+                        return [fault]
+                if left := [reply for reply in replies if reply not in passing]:
+                    return left
         if not self._plain:
             raise RequestRefusedError(
                 "bad_request", f"no rule of the fake engine {self._name!r} matches {text[:80]!r}"
@@ -102,13 +133,20 @@ class FakeEngine:
         if self._dead:
             raise EngineDeadError(f"the fake engine {self._name!r} was killed by a scripted reply")
 
+    def _fail_with(self, replies: Sequence[FakeReply], text: str) -> None:
+        """Raise the first fault among the replies."""
+        for reply in replies:
+            if isinstance(reply, FakeError):
+                self._met[text] += 1
+                self._fail(reply, text)
+
     def _fail(self, fault: FakeError, text: str) -> NoReturn:
         if fault.error == "dead":
             self._dead = True
-            self._check_alive()
+            raise EngineDeadError(f"the fake engine {self._name!r} was killed by a scripted reply")
         if fault.error == "unavailable":
             raise EngineUnavailableError(f"the fake engine {self._name!r} is scripted to be away")
-        raise RequestRefusedError("refused", f"scripted for the prompt {text[:80]!r}")
+        raise RequestRefusedError(fault.error, f"scripted for the prompt {text[:80]!r}")
 
 
 def _text(prompt: Prompt) -> str:
@@ -119,11 +157,20 @@ def _number(text: str, salt: int | str | None) -> int:
     return int(digest("fake", text, salt)[:12], 16)
 
 
-def _cut(reply: str, sampling: Sampling) -> tuple[str, int, str]:
-    """The reply as a sampler would end it, its count of words, and why it ended."""
-    ends = [at for stop in sampling.stop if (at := reply.find(stop)) >= 0]
-    text = reply[: min(ends)] if ends else reply
+def _cut(reply: str | FakeText, sampling: Sampling, prompt_tokens: int) -> Completion:
+    """The reply as a sampler would end it; words are tokens."""
+    script = FakeText(text=reply) if isinstance(reply, str) else reply
+    ends = [at for stop in sampling.stop if (at := script.text.find(stop)) >= 0]
+    text = script.text[: min(ends)] if ends else script.text
     words = list(re.finditer(r"\S+", text))
+    finish = "stop"
     if len(words) > sampling.max_tokens:
-        return text[: words[sampling.max_tokens - 1].end()], sampling.max_tokens, "length"
-    return text, len(words), "stop"
+        text, finish = text[: words[sampling.max_tokens - 1].end()], "length"
+    return Completion(
+        text,
+        script.finish_reason or finish,
+        prompt_tokens,
+        min(len(words), sampling.max_tokens),
+        logprob=script.logprob,
+        thinking=script.thinking,
+    )

@@ -11,6 +11,10 @@ from pathlib import Path
 from raygen.engines.base import EngineSetupError
 
 
+class MissingConfigError(EngineSetupError):
+    """The place is there, but has no `config.json`."""
+
+
 def find_config(model: str, revision: str | None) -> Path:
     """The `config.json` of `model`, fetched into the hub's cache where it comes from the hub.
 
@@ -21,7 +25,7 @@ def find_config(model: str, revision: str | None) -> Path:
     if folder.is_dir():
         config = folder / "config.json"
         if not config.is_file():
-            raise EngineSetupError(
+            raise MissingConfigError(
                 f"model {name}: the folder {folder.resolve()} has no config.json; "
                 "give the folder that `save_pretrained` wrote"
             )
@@ -32,6 +36,32 @@ def find_config(model: str, revision: str | None) -> Path:
             "correct the path, or give a name of the Hugging Face hub"
         )
     return _fetch_config(model, revision, name)
+
+
+def cached_config(model: str, revision: str | None) -> Path | None:
+    """The `config.json` of a hub model that was fetched before; None where it was not."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(model, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def fetch_adapter(model: str, revision: str | None) -> Path | None:
+    """The folder of a hub repository's adapter, fetched into the cache; None where it has none."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(
+            model, revision=revision, allow_patterns=["adapter_*", "*token*", "*.jinja", "vocab*"]
+        )
+    except (HfHubHTTPError, OSError):
+        return None
+    return Path(folder) if (Path(folder) / "adapter_config.json").is_file() else None
 
 
 def _fetch_config(model: str, revision: str | None, name: str) -> Path:
@@ -71,6 +101,6 @@ def _fetch_config(model: str, revision: str | None, name: str) -> Path:
             f"is a network (`hf download {model}`), or use a folder or a bundled: model"
         ) from error
     except EntryNotFoundError as error:
-        raise EngineSetupError(f"{looked}it has no config.json, so it is no model") from error
+        raise MissingConfigError(f"{looked}it has no config.json, so it is no model") from error
     except (HfHubHTTPError, OSError) as error:
         raise EngineSetupError(f"{looked}{error}; try again, or use a folder") from error

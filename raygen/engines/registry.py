@@ -6,29 +6,31 @@ The only place that knows every backend; each is imported when it is first start
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 from raygen.engines.args import (
     FakeArgs,
     OpenAIArgs,
+    TransformersArgs,
     args_problems,
     vllm_problems,
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.bundled import bundled_problem
-
-NOT_BUILT = "the backend 'transformers' is not part of this version; use 'vllm' or 'openai'"
-
+from raygen.engines.kind import kind_of, kind_problem
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
     "vllm": frozenset({"generate", "score"}),
     "openai": frozenset({"generate", "score"}),
-    "transformers": frozenset(),
-    "fake": frozenset({"generate", "score"}),
+    "transformers": frozenset({"generate", "score", "attribute", "nearest"}),
+    "fake": frozenset({"generate", "score", "classify", "attribute", "nearest"}),
 }
 
 
 def abilities(spec: EngineSpec) -> frozenset[Ability]:
     """What an engine on this backend can do; an op that needs more can't use it."""
+    if spec.backend == "transformers" and kind_of(spec) == "classifier":
+        return frozenset({"classify"})
     return _ABILITIES[spec.backend]
 
 
@@ -41,10 +43,9 @@ def check_engine(spec: EngineSpec) -> list[str]:
         return args_problems(spec, FakeArgs)
     if spec.backend == "openai":
         return args_problems(spec, OpenAIArgs) or _openai_problems(spec)
-    if spec.backend == "vllm":
-        bundled = bundled_problem(spec.model)
-        return ([bundled] if bundled else []) + vllm_problems(spec)
-    return [NOT_BUILT]
+    bundled = bundled_problem(spec.model)
+    own = vllm_problems(spec) if spec.backend == "vllm" else _transformers_problems(spec)
+    return ([bundled] if bundled else []) + own
 
 
 async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
@@ -64,9 +65,25 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
         from raygen.engines.openai import OpenAIEngine
 
         return await OpenAIEngine.start(spec)
+    if spec.backend == "transformers":
+        from raygen.engines.transformers import start_transformers
+
+        return await start_transformers(spec, devices)
     from raygen.engines.vllm import VLLMEngine
 
     return await VLLMEngine.start(spec, devices)
+
+
+def _transformers_problems(spec: EngineSpec) -> list[str]:
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        return [f"{' and '.join(missing)} not installed; run `pip install {' '.join(missing)}`"]
+    if problems := args_problems(spec, TransformersArgs):
+        return problems
+    if spec.gpus > 1:
+        return [f"gpus is {spec.gpus}, and transformers uses one; set 1, or use the vllm backend"]
+    problem = kind_problem(spec)
+    return [problem] if problem else []
 
 
 def _openai_problems(spec: EngineSpec) -> list[str]:

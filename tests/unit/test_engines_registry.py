@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raygen.engines.base import Backend, EngineSetupError, EngineSpec, Request
-from raygen.engines.registry import check_engine, start_engine
+from raygen.engines.registry import abilities, check_engine, start_engine
 
 
 def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
@@ -26,7 +28,7 @@ def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
         (spec("vllm", max_num_seq=1), "vllm has no argument 'max_num_seq'; did you mean 'max_num_"),
         (spec("vllm", tensor_parallel_size=2), "set by the engine's own key `gpus`"),
         (spec("vllm", "bundled:smollm2-135m"), "did you mean 'smollm2-135m-instruct'?"),
-        (spec("transformers"), "not part of this version"),
+        (spec("transformers", batchsize=1), "did you mean 'batch_size'?"),
     ],
 )
 def test_a_wrong_spec_is_told(engine: EngineSpec, message: str) -> None:
@@ -59,10 +61,35 @@ async def test_fake_starts() -> None:
 
 
 async def test_a_wrong_spec_does_not_start() -> None:
-    with pytest.raises(
-        EngineSetupError, match="engine 'teacher': the backend 'transformers' is not"
-    ):
-        await start_engine(spec("transformers"))
+    with pytest.raises(EngineSetupError, match="engine 'teacher': fake has no argument 'x'"):
+        await start_engine(spec("fake", x=1))
+
+
+def config(folder: Path, **content: Any) -> str:
+    """A model folder of which only the configuration is there."""
+    (folder / "config.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+def test_what_an_engine_can_do_is_told_by_its_models_configuration(tmp_path: Path) -> None:
+    judge = config(tmp_path, architectures=["RobertaForSequenceClassification"])
+    assert abilities(spec("transformers", judge)) == {"classify"}
+    assert check_engine(spec("transformers", judge)) == []
+    causal = {"generate", "score", "attribute", "nearest"}
+    assert abilities(spec("transformers", "org/nobody-has-this")) == causal
+    assert abilities(spec("transformers", "org/nobody-has-this", kind="classifier")) == {"classify"}
+    (problem,) = check_engine(spec("transformers", judge, kind="causal"))
+    assert "is a RobertaForSequenceClassification, and a causal engine needs" in problem
+
+
+def test_an_adapter_is_what_its_base_model_is(tmp_path: Path) -> None:
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    adapter.mkdir()
+    written = {"base_model_name_or_path": config(base, architectures=["BertModel"])}
+    (adapter / "adapter_config.json").write_text(json.dumps(written))
+    (problem,) = check_engine(spec("transformers", str(adapter)))
+    assert "is a BertModel" in problem
 
 
 def test_checking_imports_nothing_heavy() -> None:
@@ -70,6 +97,7 @@ def test_checking_imports_nothing_heavy() -> None:
         "import sys; from raygen.engines.base import EngineSpec;"
         "from raygen.engines.registry import check_engine;"
         "check_engine(EngineSpec('e', 'm', args={'max_num_seqs': 1}));"
+        "check_engine(EngineSpec('e', 'm', backend='transformers'));"
         "heavy = ('vllm', 'torch', 'transformers', 'aiohttp', 'ray');"
         "print([name for name in heavy if name in sys.modules])"
     )

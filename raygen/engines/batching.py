@@ -1,0 +1,67 @@
+"""Dynamic batching: what many tasks ask one at a time is run together, on a thread.
+
+Knows nothing of models. Whatever waits when the thread is free makes the next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+I = TypeVar("I")  # noqa: E741 - an item
+O = TypeVar("O")  # noqa: E741 - its outcome
+
+
+class Batcher(Generic[I, O]):
+    """Calls `run` with up to `size` items at a time; `run` gives one outcome per item, in order.
+
+    An outcome that is an exception is raised to the one who asked. An exception of `run` itself is
+    raised to everyone of its batch.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[I]], Sequence[O | Exception]], size: int, thread: Executor
+    ) -> None:
+        self._run = run
+        self._size = size
+        self._thread = thread
+        self._waiting: deque[tuple[I, asyncio.Future[O]]] = deque()
+        self._drain: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: I) -> O:
+        """The outcome of one item, once its batch has run."""
+        future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        # Whoever is ready to ask does so before the first batch is cut.
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        while batch := self._next():
+            items = [item for item, _ in batch]
+            try:
+                outcomes = await loop.run_in_executor(self._thread, self._run, items)
+            except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+                outcomes = [error] * len(batch)
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if future.done():
+                    continue
+                if isinstance(outcome, Exception):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
+
+    def _next(self) -> list[tuple[I, asyncio.Future[O]]]:
+        """The items of the next batch; those whose asker has gone are left out."""
+        batch: list[tuple[I, asyncio.Future[O]]] = []
+        while self._waiting and len(batch) < self._size:
+            item, future = self._waiting.popleft()
+            if not future.done():
+                batch.append((item, future))
+        return batch

@@ -1,0 +1,89 @@
+"""A causal language model in this process, as an engine: for machines without vLLM.
+
+Concurrent requests are batched; the model runs on a thread, so that the event loop stays free.
+It holds no answer to a JSON schema: the op that asks checks what comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from raygen.engines.args import TransformersArgs
+from raygen.engines.base import (
+    Completion,
+    EngineSpec,
+    Prompt,
+    Request,
+    RequestRefusedError,
+    Score,
+)
+from raygen.engines.batching import Batcher
+from raygen.engines.loaded import Loaded
+from raygen.engines.scoring import Continuation, score
+from raygen.engines.tokens import Tokens
+from raygen.engines.writing import Ask, Writer
+
+I = TypeVar("I")  # noqa: E741 - an item
+O = TypeVar("O")  # noqa: E741 - its outcome
+
+
+class CausalEngine:
+    """Generates and scores with a loaded model."""
+
+    def __init__(
+        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+    ) -> None:
+        known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
+        most = min(known) if known else None
+        writer = Writer(loaded.model, loaded.tokenizer, most)
+        self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
+        self._thread = thread
+        self._write = Batcher(_fitting(writer.write), args.batch_size, thread)
+        scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
+        self._score = Batcher(_fitting(scorer), args.batch_size, thread)
+
+    async def generate(self, request: Request) -> list[Completion]:
+        """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
+        ids = self._tokens.prompt(request.prompt)
+        if not ids:
+            raise RequestRefusedError("bad_request", "the prompt is empty")
+        asks = [Ask(tuple(ids), request.sampling, index) for index in range(request.sampling.n)]
+        return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
+        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+
+        A token that the candidate's start merges with the prompt's end counts with the candidate.
+        """
+        found = self._tokens.candidates(prompt, candidates)
+        texts = [Continuation(tuple(ids), start) for ids, start in found]
+        if not all(text.tokens for text in texts):
+            raise RequestRefusedError("bad_request", "prompt and candidate are both empty")
+        return list(await asyncio.gather(*(self._score(text) for text in texts)))
+
+    async def close(self) -> None:
+        """Wait for the batch that runs."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+def _fitting(
+    run: Callable[[Sequence[I]], Sequence[O | Exception]],
+) -> Callable[[Sequence[I]], Sequence[O | Exception]]:
+    """`run` in halves where a batch doesn't fit into the memory."""
+
+    def fitting(items: Sequence[I]) -> Sequence[O | Exception]:
+        try:
+            return run(items)
+        except torch.OutOfMemoryError as error:
+            if len(items) == 1:
+                return [RequestRefusedError("prompt_too_long", f"out of memory: {error}")]
+        half = len(items) // 2
+        return [*fitting(items[:half]), *fitting(items[half:])]
+
+    return fitting

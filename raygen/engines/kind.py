@@ -1,0 +1,45 @@
+"""What kind of model a transformers engine has, told without loading or fetching it.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from raygen.engines.base import EngineSpec
+from raygen.engines.located import known_config
+
+Kind = Literal["causal", "classifier"]
+
+_HEADS: dict[Kind, tuple[str, ...]] = {
+    "causal": ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"),
+    "classifier": ("ForSequenceClassification",),
+}
+
+
+def kind_of(spec: EngineSpec) -> Kind:
+    """`args.kind`, else what the model's configuration says, else causal."""
+    named = spec.args.get("kind")
+    if named in _HEADS:
+        return "classifier" if named == "classifier" else "causal"
+    heads = _architectures(spec)
+    return "classifier" if any(head.endswith(_HEADS["classifier"]) for head in heads) else "causal"
+
+
+def kind_problem(spec: EngineSpec) -> str | None:
+    """Why the model, as far as its configuration is at hand, is not of that kind."""
+    kind = kind_of(spec)
+    heads = _architectures(spec)
+    if not heads or any(head.endswith(_HEADS[kind]) for head in heads):
+        return None
+    return (
+        f"{spec.model!r} is a {' and '.join(heads)}, and a {kind} engine needs one of "
+        f"{', '.join(f'*{end}' for end in _HEADS[kind])}; correct the model or args.kind"
+    )
+
+
+def _architectures(spec: EngineSpec) -> list[str]:
+    config = known_config(spec.model, spec.revision) or {}
+    found = config.get("architectures") or []
+    return [str(name) for name in found] if isinstance(found, list) else []

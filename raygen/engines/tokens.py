@@ -1,0 +1,87 @@
+"""Prompts as the tokens of a model that this process can see.
+
+Knows nothing of how the model runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from raygen.engines.base import EngineSetupError, Message, Prompt, RequestRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A Hugging Face tokenizer, for the engine `name`'s `model`.
+
+    `max_len` is how many tokens of prompt and answer the model takes; None: it doesn't say.
+    """
+
+    name: str
+    model: str
+    tokenizer: Any
+    max_len: int | None
+
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt; a chat is rendered with the model's own template.
+
+        Raises RequestRefusedError where they leave no room for an answer.
+        """
+        ids = self._encode(*self._render(prompt))
+        self._check(ids)
+        return ids
+
+    def candidates(self, prompt: Prompt, texts: Sequence[str]) -> list[tuple[list[int], int]]:
+        """For each text its tokens after the prompt's, and where they begin.
+
+        A token that the text's start merges with the prompt's end counts with the text.
+        """
+        rendered, special = self._render(prompt)
+        head = self._encode(rendered, special)
+        found = []
+        for text in texts:
+            ids = self._encode(rendered + text, special)
+            self._check(ids)
+            pairs = enumerate(zip(head, ids, strict=False))
+            shared = next((at for at, (a, b) in pairs if a != b), min(len(head), len(ids)))
+            found.append((ids, shared))
+        return found
+
+    def _check(self, ids: Sequence[int]) -> None:
+        if self.max_len is not None and len(ids) >= self.max_len:
+            raise RequestRefusedError(
+                "prompt_too_long",
+                f"{len(ids)} tokens; {self.model} takes {self.max_len} with the answer "
+                "(args.max_model_len)",
+            )
+
+    def _render(self, prompt: Prompt) -> tuple[str, bool]:
+        """The prompt as text, and whether the tokenizer must add its special tokens to it."""
+        if isinstance(prompt, str):
+            return prompt, True
+        if getattr(self.tokenizer, "chat_template", None) is None:
+            raise EngineSetupError(
+                f"engine {self.name!r}: {self.model} has no chat template; "
+                "use a plain prompt instead of messages, or an instruction-tuned model"
+            )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                [_turn(message) for message in prompt], tokenize=False, add_generation_prompt=True
+            )
+        except jinja2.TemplateError as error:
+            raise RequestRefusedError(
+                "bad_request", f"the chat template of {self.model} refuses the messages: {error}"
+            ) from error
+        return text, False
+
+    def _encode(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        return ids
+
+
+def _turn(message: Message) -> dict[str, str]:
+    return {"role": message.role, "content": message.content}
