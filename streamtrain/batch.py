@@ -64,8 +64,16 @@ class Encoder:
     Every span is tokenized by itself, so that an input has the same tokens whatever follows it.
     """
 
-    def __init__(self, tokenizer: Any, limits: Limits, weights: Mapping[str, float]) -> None:
-        """`weights` says what a token of each kind of span weighs."""
+    def __init__(
+        self,
+        tokenizer: Any,
+        limits: Limits,
+        weights: Mapping[str, float],
+        per_span: bool = False,
+    ) -> None:
+        """`weights` says what a token of each kind of span weighs, with `per_span` what all the
+        tokens of a span weigh together."""
+        self._per_span = per_span
         self._tokenizer = tokenizer
         self._limits = limits
         self._weights = weights
@@ -88,18 +96,20 @@ class Encoder:
     def example(self, example: Example) -> Encoded:
         """Input, spans and end of sequence; a long target loses its end.
 
-        The end of sequence weighs as much as the span before it.
+        The end of sequence is a token of the last span.
         """
         prompt, cut = self.prompt(example.prompt)
         ids: list[int] = []
         weights: list[float] = []
-        for span in example.target:
-            tokens = self.continuation(span.text)
-            ids += tokens
-            weights += [self._weights[span.kind] * example.weight] * len(tokens)
-        ids.append(self._tokenizer.eos_token_id)
-        weights.append(weights[-1])
         longest = self._limits.max_target
+        for index, span in enumerate(example.target):
+            tokens = self.continuation(span.text)
+            if index == len(example.target) - 1:
+                tokens.append(self._tokenizer.eos_token_id)
+            kept = min(len(tokens), max(0, longest - len(ids)))
+            weight = self._weights[span.kind] * example.weight
+            ids += tokens
+            weights += [weight / max(1, kept) if self._per_span else weight] * len(tokens)
         return Encoded(
             (*prompt, *ids[:longest]),
             (*[0.0] * len(prompt), *weights[:longest]),
@@ -110,7 +120,8 @@ class Encoder:
 def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
     """The encoder of a student: its limits and the weights of its spans."""
     weights = config.objective.weights.model_dump()
-    return Encoder(tokenizer, Limits(config.data.max_input, config.data.max_target), weights)
+    limits = Limits(config.data.max_input, config.data.max_target)
+    return Encoder(tokenizer, limits, weights, config.objective.normalise == "span")
 
 
 def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:

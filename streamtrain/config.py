@@ -50,17 +50,10 @@ class Rationales(_Section):
     """How many rationales of a question an epoch sees, and what they weigh together."""
 
     per_question: Literal["all", "one"] = "all"
+    """All in every epoch, or one, another each epoch (SCoTD, arXiv 2306.14050). The rationales of
+    a question are those of one source row, variant and view."""
     weight: Literal["question", "example"] = "example"
-
-    @field_validator("per_question")
-    @classmethod
-    def _all_only(cls, value: str) -> str:
-        return _available(value, "one", "every rationale is trained on; use all")
-
-    @field_validator("weight")
-    @classmethod
-    def _example_only(cls, value: str) -> str:
-        return _available(value, "question", "every example weighs the same; use example")
+    """Whether the rationales of a question share the weight of one example."""
 
 
 class Data(_Section):
@@ -111,6 +104,7 @@ class Objective(_Section):
     loss: Literal["lm", "kd"] = "lm"
     weights: Weights = Weights()
     normalise: Literal["tokens", "span"] = "tokens"
+    """What weighs the same: each token, or each span whatever its length."""
 
     @model_validator(mode="before")
     @classmethod
@@ -125,11 +119,6 @@ class Objective(_Section):
     @classmethod
     def _lm_only(cls, value: str) -> str:
         return _available(value, "kd", "use lm")
-
-    @field_validator("normalise")
-    @classmethod
-    def _tokens_only(cls, value: str) -> str:
-        return _available(value, "span", "use tokens")
 
 
 class Optim(_Section):

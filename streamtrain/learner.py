@@ -21,6 +21,7 @@ from streamtrain.objectives import weighted_nll
 from streamtrain.stream import rank_slice
 from streamtrain.student import Student
 from streamtrain.text import make_example
+from streamtrain.units import SHARE
 from streamtrain.world import World
 
 _PLACES = {"cpu": 1024, "cuda": 8192}
@@ -112,5 +113,9 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _weight(self, row: Mapping[str, Any]) -> float:
-        views = self._config.data.views
-        return 1.0 if views is None else views[row["view"]]
+        data = self._config.data
+        weight = 1.0 if data.views is None else data.views[row["view"]]
+        rationales = data.rationales
+        if rationales.weight == "question" and rationales.per_question == "all":
+            weight *= row[SHARE]
+        return weight

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from streamtrain.errors import StreamLostError
 from streamtrain.rows import Rows, Table
+from streamtrain.units import SHARE, Units
 
 HEARTBEAT_LIMIT_S = 60.0
 """A generator that is silent for longer than this is taken for dead."""
@@ -72,13 +73,16 @@ class Order:
     seed: int
     epochs: int | None
     starved: Literal["wait", "replay"] = "wait"
+    one_per_question: bool = False
+    """Each pass takes one row of each question, another one each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a run stands in its stream: a chunk of new rows and a pass of replayed ones.
 
-    A chunk or pass covers `*_size` rows, of which `*_taken` are used; chunks lie end to end from
+    Where a pass takes one row of each question, rows here are questions. A chunk or pass covers
+    `*_size` rows, of which `*_taken` are used; chunks lie end to end from
     row `chunk_start`, and a pass covers the first `pass_size` rows. `plan` is the dataset's plan.
     """
 
@@ -147,11 +151,12 @@ class ShardStream:
         self._clock = clock
         self._started = clock()
         self._rows = Rows()
+        self._units = Units(order.one_per_question, order.seed)
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._units)
 
     def poll(self) -> bool:
         """Read what was committed since the last call; True where that changed anything.
@@ -201,16 +206,17 @@ class ShardStream:
         if not picked or not (complete or self.ended):
             return None
         self.cursor, self._drawn = cursor, True
-        rows = tuple(self._rows[index] for index in picked)
+        rows = tuple({**self._rows[n], SHARE: self._units.share(n)} for n in picked)
         return GlobalBatch(rows, cursor, cursor.used / max(1, len(self)))
 
     def _draw(self, at: Cursor) -> tuple[Cursor, int | None]:
-        """The next row's number, if it is there, and the cursor after it."""
+        """The next row's number, if it is there, and the cursor after it. Both count units."""
         if at.chunk_taken == at.chunk_size:
             at = self._open_chunk(at)
         if at.chunk_taken < at.chunk_size:
             place = self._permuted("chunk", at.chunk, at.chunk_size, at.chunk_taken)
-            return replace(at, chunk_taken=at.chunk_taken + 1), at.chunk_start + place
+            row = self._units.pick(at.chunk_start + place, 0)
+            return replace(at, chunk_taken=at.chunk_taken + 1), row
         if not self._may_replay(at):
             return at, None
         if at.pass_taken == at.pass_size:
@@ -218,7 +224,8 @@ class ShardStream:
                 at, replay_pass=at.replay_pass + 1, pass_size=self._replayable(at), pass_taken=0
             )
         place = self._permuted("pass", at.replay_pass, at.pass_size, at.pass_taken)
-        return replace(at, pass_taken=at.pass_taken + 1, replayed=at.replayed + 1), place
+        row = self._units.pick(place, at.replay_pass + 1)
+        return replace(at, pass_taken=at.pass_taken + 1, replayed=at.replayed + 1), row
 
     def _open_chunk(self, at: Cursor) -> Cursor:
         """The next chunk, once all of its rows are there or no more will come; else no change."""
@@ -273,6 +280,7 @@ class ShardStream:
             if row.get("plan", plan) == plan and self._keep(row)
         ]
         if kept:
+            self._units.append(len(self._rows), [rows[number] for number in kept])
             self._rows.append(table if len(kept) == len(rows) else table.take(kept))
 
     def _forget_replaced(self, commits: Sequence[Commit]) -> int:
@@ -286,6 +294,7 @@ class ShardStream:
                 "start a new run in another output folder"
             )
         self._rows = Rows()
+        self._units = Units(self.order.one_per_question, self.order.seed)
         return removals[-1]
 
     def _check_plan(self, plan: str | None) -> None:

@@ -132,7 +132,12 @@ class _Run:
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
         optim, stream = self.job.config.optim, self.job.config.stream
         order = Order(
-            optim.batch, stream.shuffle, stream.seed, self.job.config.epochs, stream.starved
+            optim.batch,
+            stream.shuffle,
+            stream.seed,
+            self.job.config.epochs,
+            stream.starved,
+            self.job.config.data.rationales.per_question == "one",
         )
         return ShardStream(open_feed(), order, self.at.cursor, self._keep)
 

@@ -50,6 +50,22 @@ def test_a_long_input_loses_its_beginning_and_a_long_target_its_end() -> None:
     assert encoded.cut
 
 
+def test_spans_may_weigh_the_same_whatever_their_length() -> None:
+    per_span = Encoder(
+        FakeTokenizer(), Limits(50, 50), {"rationale": 0.5, "label": 3.0}, per_span=True
+    )
+    weights = per_span.example(EXAMPLE).weights
+    assert weights[4:6] == (3.0, 3.0)
+    assert weights[6:] == (0.25,) * 4
+
+
+def test_a_span_that_is_cut_weighs_as_much_as_a_whole_one() -> None:
+    weights = {"rationale": 1.0, "label": 1.0}
+    cut = Encoder(FakeTokenizer(), Limits(50, 4), weights, per_span=True).example(EXAMPLE)
+    assert cut.cut
+    assert cut.weights[4:] == (1.0, 1.0, 1.0, 1.0)
+
+
 def sequence(length: int, start: int = 5) -> Encoded:
     return Encoded(tuple(range(start, start + length)), (0.0,) + (1.0,) * (length - 1))
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from streamtrain.errors import StreamLostError
 from streamtrain.stream import Cursor, Order, ShardStream, rank_slice
+from streamtrain.units import SHARE
 
 
 @dataclass
@@ -274,3 +275,61 @@ def test_a_long_stream_never_overflows_its_chunks(order: Order) -> None:
     stream = ShardStream(full_feed(3), order, Cursor(chunk=500, chunk_start=1))
     stream.poll()
     assert sum(map(len, ids(stream))) > 0
+
+
+def _questions(feed: FakeFeed, sizes: Sequence[int]) -> dict[int, int]:
+    """Commits one question after the other; which question each row belongs to."""
+    owner: dict[int, int] = {}
+    for question, size in enumerate(sizes):
+        rows = range(len(owner), len(owner) + size)
+        owner.update(dict.fromkeys(rows, question))
+        feed.arrive(rows)
+    original = feed.read
+    feed.read = lambda commit: FakeTable(  # type: ignore[method-assign]
+        [
+            {**row, "key": f"q{owner[row['id']]}", "view": "positive"}
+            for row in original(commit).rows
+        ]
+    )
+    return owner
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.integers(1, 4))
+@settings(deadline=None)
+def test_each_epoch_takes_one_row_of_each_question(sizes: list[int], batch: int) -> None:
+    feed = FakeFeed(now=FakeState(ended=True))
+    owner = _questions(feed, sizes)
+    epochs = 3
+    stream = ShardStream(feed, Order(batch, 8, 1, epochs, one_per_question=True))
+    stream.poll()
+    drawn = list(chain.from_iterable(ids(stream)))
+    assert len(drawn) == epochs * len(sizes)
+    assert Counter(owner[row] for row in drawn) == dict.fromkeys(range(len(sizes)), epochs)
+    for question, size in enumerate(sizes):
+        rows = [row for row in drawn if owner[row] == question]
+        assert len(set(rows)) == min(size, epochs), "a rationale came again before the others"
+
+
+def test_a_resume_takes_the_same_row_of_each_question() -> None:
+    def stream(cursor: Cursor | None = None) -> ShardStream:
+        feed = FakeFeed(now=FakeState(ended=True))
+        _questions(feed, [3, 1, 4, 2, 5])
+        made = ShardStream(feed, Order(2, 8, 1, 4, one_per_question=True), cursor)
+        made.poll()
+        return made
+
+    whole = stream()
+    first = [whole.next_batch() for _ in range(4)]
+    assert first[-1] is not None
+    rest = ids(whole)
+    assert ids(stream(first[-1].cursor)) == rest
+
+
+def test_a_row_says_its_share_of_its_question() -> None:
+    feed = FakeFeed(now=FakeState(ended=True))
+    _questions(feed, [3, 1])
+    stream = ShardStream(feed, Order(4, 8, 1, 1))
+    stream.poll()
+    batch = stream.next_batch()
+    assert batch is not None
+    assert {row["id"]: row[SHARE] for row in batch.rows} == {0: 1 / 3, 1: 1 / 3, 2: 1 / 3, 3: 1.0}
