@@ -11,11 +11,11 @@ import os
 import shlex
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from raygen.chatter import output_to
 from raygen.dataset.commit import Committer, Reason
@@ -27,6 +27,7 @@ from raygen.generation import Counts, Ending, Limits, generate, phase_of, snapsh
 from raygen.interrupts import Interrupts, interrupts
 from raygen.job import Job, cut, rows_in_flight, secrets_of
 from raygen.metrics import TrainerState
+from raygen.outlook import planned
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.progress import Snapshot
 from raygen.sources import KeyedSource, key_source
@@ -163,8 +164,9 @@ class _Apply:
         committer = Committer(self.folder, self.plan.hash, self.plan.columns, self.run_id)
         meta = {"source": self.source.total, "source_file": self.source.name}
         before = Dataset(self.folder).plans()
+        expected = planned(self.recipe, self.plan, self.source, self.folder)
         committer.start(meta, fresh=self.request.fresh)
-        self._publish()
+        self._publish(expected)
         self.replaces = self.request.fresh or bool(before - {self.plan.hash})
         if self.replaces:
             discard_students(self.folder, self.training)
@@ -270,9 +272,10 @@ class _Apply:
         self.watch.ui.update(replace(now, log=str(self.logs)), state)
         return state
 
-    def _publish(self) -> None:
-        """Write the frozen recipe and the plan beside the tables."""
-        plan = json.dumps(self.plan.to_json(), indent=2, ensure_ascii=False)
+    def _publish(self, expected: Mapping[str, Any]) -> None:
+        """Write the frozen recipe, and the plan with what is expected of it, beside the tables."""
+        written = {**self.plan.to_json(), "estimate": expected}
+        plan = json.dumps(written, indent=2, ensure_ascii=False)
         self.folder.write_text("recipe.yaml", self.recipe.frozen())
         self.folder.write_text("plan.json", plan + "\n")
 

@@ -58,14 +58,16 @@ def validate(as_json: bool, **options: Any) -> None:
 @json_option
 @debug_option
 def plan(as_json: bool, **options: Any) -> None:
-    """Show what a recipe would run: nodes, engines, columns, hash."""
+    """Show what a recipe would run, what that would cost, and what would come of it."""
+    from raygen.outlook import outlook
     from raygen.views import plan_view
 
     checked = prepared(**options)
+    expected = outlook(checked)
     if as_json:
-        print_json(checked.plan.to_json())
+        print_json({**checked.plan.to_json(), "estimate": expected.to_json()})
     else:
-        Console().print(plan_view(checked.plan))
+        Console().print(plan_view(checked.plan, expected))
 
 
 @click.command(cls=Command)

@@ -29,3 +29,10 @@ def duration(seconds: float) -> str:
 def percent(share: float) -> str:
     """A share in [0, 1] as `31.2 %`."""
     return f"{100 * share:.1f} %"
+
+
+def money(dollars: float) -> str:
+    """Dollars, with more digits the fewer they are: `$0.0042`, `$0.50`, `$1,204`."""
+    if dollars >= 100:
+        return f"${dollars:,.0f}"
+    return f"${dollars:.2f}" if dollars >= 0.1 else f"${dollars:.2g}"

@@ -41,7 +41,7 @@ class Use(_Kept):
 class NodeMeasure(_Kept):
     """Rows in, kept and dropped at one node, and its calls by engine.
 
-    `identity` is that of the node's op and parameters: under other ones only the share of rows
+    `identity` is that of the node's op, parameters and model: under other ones only the share of rows
     that pass says something.
     """
 
@@ -76,9 +76,12 @@ class Measured(_Kept):
 
 
 def identities(plan: Mapping[str, Any]) -> dict[str, str]:
-    """What each node of a plan, as it stands in plan.json, is: its op and its parameters."""
+    """What each node of a plan, as it stands in plan.json, is: its op, parameters and model."""
+    engines = plan["engines"]
     return {
-        node["name"]: digest(node["op"], node["op_version"], node["params"])
+        node["name"]: digest(
+            node["op"], node["op_version"], node["params"], engines.get(node["engine"])
+        )
         for node in plan["nodes"]
     }
 

@@ -6,7 +6,8 @@ Works at any instant, also while a driver commits. Knows nothing of writing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,15 @@ from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
+from raygen.task import letter
 
 if TYPE_CHECKING:
     import polars as pl
 
 PLAN = "plan.json"
+
+_OPTIONS = ("target", "original_answer", "answer", "label", "predicted")
+"""The columns that hold the index of an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,28 @@ class Dataset:
         lines = self.ledger().filter(pl.col("plan") == plan_hash).select("key", "status")
         return dict(self._collect(lines).iter_rows())
 
+    def failed(self, plan_hash: str, *, passing: bool) -> frozenset[str]:
+        """The keys of a plan's failed rows; with `passing` of those worth another try."""
+        import polars as pl
+
+        lines = self.ledger().filter((pl.col("plan") == plan_hash) & (pl.col("status") == "failed"))
+        lines = lines.filter(pl.col("passing")) if passing else lines
+        return frozenset(self._collect(lines.select("key"))["key"].to_list())
+
+    def transcript_files(self, versions: Sequence[int]) -> dict[str, tuple[str, ...]]:
+        """The transcript files of each row, by the ledger's lines of some versions, in that order.
+
+        A version whose files were vacuumed has none.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for version in versions:
+            with suppress(DatasetError):
+                lines = self.ledger(version).select("key", "transcript").drop_nulls()
+                for key, file in self._collect(lines).iter_rows():
+                    files = found.get(key, ())
+                    found[key] = files if file in files else (*files, file)
+        return found
+
     def status(self) -> DatasetStatus:
         """Counts of the newest plan's rows, all of one instant. Raises DatasetError."""
         import polars as pl
@@ -84,7 +111,9 @@ class Dataset:
         plan = self.plan(status.plan)
         if plan is None:
             return status
-        return replace(status, reports=self._reports(plan), planned=plan.get("estimate"))
+        planned = plan.get("estimate")
+        wall = self.wall_seconds(status.plan) if planned else None
+        return replace(status, reports=self._reports(plan), planned=planned, wall=wall)
 
     def plan(self, plan_hash: str) -> Mapping[str, Any] | None:
         """What plan.json says, if it is of this plan. Raises DatasetError."""
@@ -126,7 +155,9 @@ class Dataset:
         found = {}
         for name in names:
             values = self._collect(frame.group_by(name).len().drop_nulls().sort(name))
-            found[name] = {str(value): count for value, count in values.iter_rows()}
+            found[name] = {
+                _option(name, value, plan): number for value, number in values.iter_rows()
+            }
         return found
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:
@@ -141,3 +172,11 @@ class Dataset:
     def _collect(self, frame: pl.LazyFrame) -> Any:
         with storage_errors("read the table", self.folder.uri):
             return frame.collect()
+
+
+def _option(column: str, value: Any, plan: Mapping[str, Any]) -> str:
+    """A reported value; an option's index as people name the option."""
+    if column not in _OPTIONS or not isinstance(value, int):
+        return str(value)
+    labels = plan.get("labels") or ()
+    return letter(value) if not labels else str(labels[value])

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from raygen.dataset.tables import Tokens
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -24,8 +26,11 @@ class DatasetStatus:
     `rejects` are (node, reason, count) and `errors` (message, count), most frequent first;
     `nodes` are (in, kept, dropped) by node. `ended` is why the last run ended, None while it runs
     or when it was killed. `seconds` is the summed time of the rows, not of the wall clock.
-    `reports` counts the examples by the values of the columns that ops report, and `planned` is
-    the estimate that was made before the first row.
+    `reports` counts the examples by the values of the columns that ops report; `planned` is the
+    estimate that was made before the first row, and `wall` the runs' time on the wall clock.
+    Of the `calls`, `reused` were answered from earlier transcripts, which saved `saved_tokens`; the
+    tokens are those that these rows paid for. `paid` is all that was ever paid for the dataset, by
+    engine: rows that were replaced or tried again count too.
     """
 
     plan: str
@@ -47,6 +52,10 @@ class DatasetStatus:
     nodes: Mapping[str, tuple[int, int, int]]
     reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     planned: Mapping[str, Any] | None = None
+    wall: float | None = None
+    reused: int = 0
+    saved_tokens: int = 0
+    paid: Tokens = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
@@ -84,15 +93,23 @@ def make_status(
         failed=by_status["failed"],
         pending=source - len(inside),
         outside=len(lines) - len(inside),
-        **{
-            name: int(lines[name].sum())
-            for name in ("examples", "calls", "prompt_tokens", "output_tokens")
-        },
+        examples=int(lines["examples"].sum()),
+        calls=int(lines["calls"].sum()),
+        prompt_tokens=int(lines["prompt_tokens"].sum()),
+        output_tokens=int(lines["output_tokens"].sum()),
         seconds=float(lines["seconds"].sum()),
         rejects=tuple((*key, count) for key, count in rejects.most_common()),
         errors=tuple(errors.most_common()),
         nodes=_node_totals(lines["nodes"].to_list()),
+        reused=_sum(lines, "reused"),
+        saved_tokens=_sum(lines, "saved_tokens"),
+        paid={engine: tuple(tokens) for engine, tokens in record.get("paid", {}).items()},
     )
+
+
+def _sum(lines: pl.DataFrame, column: str) -> int:
+    """The sum of a column that format 1 didn't have."""
+    return int(lines[column].sum()) if column in lines.columns else 0
 
 
 def _node_totals(nodes: Collection[str]) -> dict[str, tuple[int, int, int]]:

@@ -55,7 +55,7 @@ def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
     path = _find(model_path(model), revision)
     try:
         fast = Fast.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception for a bad file
+    except Exception as error:  # tokenizers raises no other kind
         raise EngineSetupError(f"model {model!r}: {path} is no tokenizer: {error}") from error
     fast.no_truncation()
     fast.no_padding()

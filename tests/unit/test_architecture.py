@@ -95,7 +95,7 @@ def test_no_import_cycles() -> None:
 
 LAYERS = (
     ("row",),
-    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval"),
+    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop"),
     ("template", "answers", "duplicates", "problem", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
     ("sections",),
@@ -104,9 +104,9 @@ LAYERS = (
     ("flow",),
     ("plan",),
     ("context", "job", "measured", "progress", "trainer"),
-    ("program",),
-    ("worker", "prepare", "summary", "views"),
-    ("generation", "run_ray", "training", "preview", "terminal", "options"),
+    ("program", "probe"),
+    ("worker", "prepare", "summary", "estimate"),
+    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "views"),
     ("apply", "commands"),
     ("cli",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raygen.figures import count, duration, percent, plural
+from raygen.figures import count, duration, money, percent, plural
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,12 @@ def test_counts_and_shares() -> None:
     assert count(12345) == "12,345"
     assert [plural(n, "row") for n in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
     assert percent(0.3125) == "31.2 %"
+
+
+def test_money_has_more_digits_the_less_it_is() -> None:
+    assert [money(d) for d in (0.00416, 0.5, 3.18, 1204.2)] == [
+        "$0.0042",
+        "$0.50",
+        "$3.18",
+        "$1,204",
+    ]

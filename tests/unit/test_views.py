@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
 
 from raygen.dataset.status import DatasetStatus
 from raygen.engines.base import EngineSpec
+from raygen.estimate import EngineEstimate, Estimate, NodeEstimate
 from raygen.ops.registry import built_in
 from raygen.plan import Node, Plan
 from raygen.task import TASKS
-from raygen.views import op_json, op_view, ops_view, plan_view, status_view, type_name
+from raygen.views import op_json, op_view, ops_view, plan_view, status_view
+from raygen.views.ops import type_name
 
 STATUS = DatasetStatus(
     plan="9f2c",
@@ -45,10 +48,14 @@ def text_of(view: RenderableType) -> str:
     return "\n".join(lines)
 
 
+def squeezed(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
 def test_every_op_is_listed_with_its_first_sentence() -> None:
     text = text_of(ops_view(built_in().values()))
     assert all(f"\n{name} " in text for name in built_in())
-    assert "filter             no" in text
+    assert "\nfilter no " in squeezed(text)
 
 
 @pytest.mark.parametrize("name", sorted(built_in()))
@@ -102,6 +109,41 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
     assert "hash     hash123" in text
 
 
+def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
+    op = built_in()["filter"]
+    node = Node("right", op, op.params.model_validate({"where": "true"}), ("source",), None)
+    plan = Plan(
+        "small", TASKS["multiple_choice"], (node,), ("right",), {}, {"question": "string"}, "h", 0.1
+    )
+    nodes = {
+        "think": NodeEstimate(64, 180, 64, 13422, 4213, 0.75, "run"),
+        "right": NodeEstimate(180, 90, 0, 0, 0, 0.5, "changed"),
+    }
+    engines = {
+        "teacher": EngineEstimate(64, 13422, 4213, 0.5, "tokenizer"),
+        "judge": EngineEstimate(1, 1, 1, 0.25, "tokenizer"),
+        "local": EngineEstimate(1, 1, 1, None, "tokenizer"),
+    }
+    expected = Estimate(64, 90, 185.0, "preview", 0.75, nodes, engines, ("a note",))
+    text = squeezed(text_of(plan_view(plan, expected)))
+    for piece in (
+        "think 64 75 % 180 64 13,422 4,213 run",
+        "right 180 50 % 90 changed",
+        "all 64 90 64 13,422 4,213",
+        "changed: what passed under other settings",
+        "examples about 90 of 64 rows",
+        "time 3 min 5 s at the pace of the last preview",
+        "money $0.75 (teacher $0.50, judge $0.25); without a price: local",
+        "note a note",
+    ):
+        assert piece in text
+    assert "assumed:" not in text
+    unknown = replace(expected, seconds=None, pace=None, dollars=None)
+    text = text_of(plan_view(plan, unknown))
+    assert "not known before a preview or a run" in text
+    assert "money" not in text
+
+
 def test_a_status_shows_every_count_and_reason() -> None:
     text = text_of(status_view("out/x", STATUS))
     for piece in (
@@ -117,5 +159,26 @@ def test_a_status_shows_every_count_and_reason() -> None:
         "rationales       64   180       12",
         "80    correct: wrong_[answer]",
         "2     correct: TypeError: x",
+    ):
+        assert piece in text
+
+
+def test_a_status_stands_beside_its_plan() -> None:
+    planned = {
+        "rows": 64, "examples": 900, "calls": 64, "prompt_tokens": 5000, "output_tokens": 16384,
+        "seconds": 60.0, "nodes": {"rationales": {"rows_in": 64.0, "rows_out": 192.0}},
+    }  # fmt: skip
+    reports = {"target": {"A": 750, "B": 250}}
+    nodes = {"rationales": (64, 180, 12), "new": (1, 1, 0)}
+    status = replace(STATUS, planned=planned, wall=75.0, pending=3, reports=reports, nodes=nodes)
+    text = squeezed(text_of(status_view("out/x", status)))
+    for piece in (
+        "examples 1,097 (planned 900)",
+        "tokens 5,432 (planned 5,000) in, 12,345 (planned 16,384) out, 64 (planned 64)",
+        "time 1 min 15 s (planned 1 min 0 s)",
+        "planned: for all 64 rows, before the first one ran",
+        "rationales 64 64 180 192 12",
+        "new 1 1 0",
+        "target A 750 (75 %), B 250 (25 %)",
     ):
         assert piece in text

@@ -1,0 +1,7 @@
+"""How things read in a terminal. Pure functions to rich renderables."""
+
+from raygen.views.ops import op_json, op_view, ops_view
+from raygen.views.plan import plan_view
+from raygen.views.status import status_view
+
+__all__ = ["op_json", "op_view", "ops_view", "plan_view", "status_view"]

@@ -1,0 +1,118 @@
+"""How a plan and its estimate read in a terminal of 80 columns or more.
+
+Pure functions to rich renderables. Knows nothing of where these come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from raygen.engines.base import EngineSpec
+from raygen.estimate import Estimate
+from raygen.figures import count, duration, money
+from raygen.plan import Plan
+from raygen.views.tables import facts_table, plain_table
+
+_PACES = {
+    "run": "at the pace of the last run",
+    "preview": "at the pace of the last preview; with more rows in flight it is faster",
+}
+_BASES = {
+    "changed": "changed: what passed under other settings, each answer as long as it may be",
+    "assumed": "assumed: nothing is dropped, each answer is as long as it may be; "
+    "`raygen preview` measures",
+}
+
+
+def plan_view(
+    plan: Plan, estimate: Estimate | None = None, more: Sequence[RenderableType] = ()
+) -> RenderableType:
+    """The nodes in running order, the engines, the columns of the dataset, and what it will cost.
+
+    `more` is what else is known of this run.
+    """
+    nodes = plain_table("node", "op", "from", "engine")
+    for node in plan.nodes:
+        mark = " *" if node.name in plan.outputs else ""
+        engines = dict.fromkeys([node.engine or "", *node.params.engines().values()])
+        using = ", ".join(filter(None, engines))
+        nodes.add_row(*map(Text, (node.name + mark, node.op.name, ", ".join(node.inputs), using)))
+    facts = facts_table()
+    facts.add_row("columns", Text(", ".join(f"{k}: {v}" for k, v in plan.columns.items())))
+    facts.add_row("failed", f"at most {100 * plan.max_failed:g} % of the rows")
+    facts.add_row("hash", Text(plan.hash))
+    parts: list[RenderableType] = [
+        Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"),
+        Text(),
+        nodes,
+        Text("* its rows become the dataset", style="dim"),
+        Text(),
+    ]
+    if plan.engines:
+        table = plain_table("engine", "model", "backend", "gpus")
+        for spec in plan.engines.values():
+            table.add_row(*map(Text, (spec.name, _model(spec), spec.backend, str(spec.gpus))))
+        parts += [table, Text()]
+    parts.append(facts)
+    if estimate is not None:
+        parts += [Text(), *_estimate(plan, estimate)]
+    return Group(*parts, *more)
+
+
+def _estimate(plan: Plan, estimate: Estimate) -> list[RenderableType]:
+    table = plain_table(
+        "expected", "rows in", "pass", "rows out", "calls", "tokens in", "out", "from", right=6
+    )
+    table.columns[-1].justify = "left"
+    for name, node in estimate.nodes.items():
+        asks = bool(node.calls)
+        table.add_row(
+            Text(name),
+            count(node.rows_in),
+            "" if node.pass_rate is None else f"{100 * node.pass_rate:.0f} %",
+            count(node.rows_out),
+            *((count(n) if asks else "") for n in (node.calls, node.prompt_tokens)),
+            count(node.output_tokens) if asks else "",
+            Text(node.basis, style="dim"),
+        )
+    table.add_section()
+    table.add_row(
+        Text("all", style="bold"),
+        count(estimate.rows),
+        "",
+        Text(count(estimate.examples), style="bold"),
+        *map(count, (estimate.calls, estimate.prompt_tokens, estimate.output_tokens)),
+    )
+    facts = facts_table()
+    facts.add_row("examples", f"about {count(estimate.examples)} of {count(estimate.rows)} rows")
+    if estimate.seconds is None or estimate.pace is None:
+        facts.add_row("time", "not known before a preview or a run")
+    else:
+        facts.add_row("time", f"{duration(estimate.seconds)} {_PACES[estimate.pace]}")
+    if estimate.dollars is not None:
+        facts.add_row("money", _money(estimate))
+    for note in estimate.notes:
+        facts.add_row("note", Text(note))
+    parts: list[RenderableType] = [table]
+    used = {node.basis for node in estimate.nodes.values()}
+    parts += [Text(words, style="dim") for basis, words in _BASES.items() if basis in used]
+    return [*parts, Text(), facts]
+
+
+def _money(estimate: Estimate) -> str:
+    priced = {
+        name: engine.dollars
+        for name, engine in estimate.engines.items()
+        if engine.dollars is not None
+    }
+    each = ", ".join(f"{name} {money(dollars)}" for name, dollars in priced.items())
+    free = [name for name in estimate.engines if name not in priced]
+    words = money(estimate.dollars or 0.0) + (f" ({each})" if len(priced) > 1 else "")
+    return words + (f"; without a price: {', '.join(free)}" if free else "")
+
+
+def _model(spec: EngineSpec) -> str:
+    return f"{spec.model}@{spec.revision}" if spec.revision else spec.model

@@ -1,0 +1,98 @@
+"""How a dataset's status reads in a terminal of 80 columns or more.
+
+Pure functions to rich renderables. Knows nothing of where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from raygen.dataset.status import DatasetStatus
+from raygen.figures import count, duration
+from raygen.views.tables import facts_table, plain_table
+
+_TOP = 5
+
+
+def status_view(folder: str, status: DatasetStatus) -> RenderableType:
+    """What has become of every source row."""
+    facts = facts_table()
+    facts.add_row("source", count(status.source))
+    facts.add_row("kept", Text(count(status.kept), style="green"))
+    for name, number, style in (
+        ("dropped", status.dropped, "yellow"),
+        ("failed", status.failed, "red"),
+        ("pending", status.pending, ""),
+    ):
+        facts.add_row(name, Text(count(number), style=style if number else ""))
+    if status.outside:
+        facts.add_row("outside", f"{count(status.outside)} finished rows are not in the source now")
+    planned = status.planned
+    facts.add_row("examples", _beside(status.examples, planned, "examples"))
+    tokens = (
+        f"{_beside(status.prompt_tokens, planned, 'prompt_tokens')} in, "
+        f"{_beside(status.output_tokens, planned, 'output_tokens')} out, "
+        f"{_beside(status.calls, planned, 'calls')} calls"
+    )
+    facts.add_row("tokens", Text(tokens))
+    if status.wall is not None and planned is not None:
+        expected = planned["seconds"]
+        guess = f" (planned {duration(expected)})" if expected is not None else ""
+        facts.add_row("time", f"{duration(status.wall)}{guess}")
+    facts.add_row("last run", Text(status.ended or "running, or killed"))
+    facts.add_row("plan", Text(status.plan))
+    parts: list[RenderableType] = [Text(folder, style="bold"), facts]
+    if planned is not None and status.pending:
+        words = f"planned: for all {count(planned['rows'])} rows, before the first one ran"
+        parts.append(Text(words, style="dim"))
+    if status.nodes:
+        parts += [Text(), _nodes(status)]
+    if status.reports:
+        parts += [Text(), _reports(status)]
+    parts += _reasons("dropped in the graph", [(n, f"{a}: {b}") for a, b, n in status.rejects])
+    parts += _reasons("failed with", [(number, error) for error, number in status.errors])
+    return Group(*parts)
+
+
+def _beside(number: int, planned: Mapping[str, Any] | None, name: str) -> str:
+    """A figure, with the planned one beside it."""
+    return count(number) + (f" (planned {count(planned[name])})" if planned else "")
+
+
+def _nodes(status: DatasetStatus) -> Table:
+    guesses = (status.planned or {}).get("nodes", {})
+    if not guesses:
+        table = plain_table("node", "rows in", "kept", "dropped", right=3)
+        for name, counts in status.nodes.items():
+            table.add_row(Text(name), *map(count, counts))
+        return table
+    table = plain_table("node", "rows in", "planned", "kept", "planned", "dropped", right=5)
+    for name, (rows_in, kept, dropped) in status.nodes.items():
+        guess = guesses.get(name)
+        before, after = (count(guess["rows_in"]), count(guess["rows_out"])) if guess else ("", "")
+        table.add_row(Text(name), count(rows_in), before, count(kept), after, count(dropped))
+    return table
+
+
+def _reports(status: DatasetStatus) -> Table:
+    """How the examples share the values of each reported column."""
+    table = plain_table("examples by", "")
+    for column, values in status.reports.items():
+        total = sum(values.values())
+        shares = [f"{value} {count(n)} ({100 * n / total:.0f} %)" for value, n in values.items()]
+        table.add_row(Text(column), Text(", ".join(shares)))
+    return table
+
+
+def _reasons(title: str, reasons: list[tuple[int, str]]) -> list[RenderableType]:
+    if not reasons:
+        return []
+    table = plain_table("rows", title)
+    for number, reason in reasons[:_TOP]:
+        table.add_row(count(number), Text(reason, overflow="fold"))
+    return [Text(), table]

@@ -1,0 +1,105 @@
+"""What a run or a preview measured, read back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raygen.dataset.folder import Folder
+from raygen.measured import (
+    Measured,
+    NodeMeasure,
+    Use,
+    best_for,
+    identities,
+    last_preview,
+    of_dataset,
+    of_rows,
+    store_preview,
+)
+from raygen.program import RowProgram
+from tests.unit.dataset_records import block, committer
+from tests.unit.plans import QUESTION, engines, fake_spec, node, plan
+
+
+async def test_a_preview_counts_rows_calls_and_tokens_by_node() -> None:
+    asks = node("asks", "generate", prompt="{{ question }}", into="x", n=2)
+    long = node("long", "filter", "asks", where="x | length > 3", reason="short")
+    one = plan([asks, long], ("long",), fake_spec("yes", "maybe"))
+    program = RowProgram(one, engines(one))
+    results = [await program.run(key, QUESTION) for key in "ab"]
+    measured = of_rows(one, results, 2.0)
+    assert (measured.rows, measured.examples, measured.seconds) == (2, 2, 2.0)
+    assert (measured.nodes["asks"].rows_in, measured.nodes["asks"].kept) == (2, 4)
+    assert measured.nodes["asks"].engines["teacher"].calls == 2
+    assert measured.nodes["long"].pass_rate == 0.5
+    assert measured.tokens == sum(
+        c.prompt_tokens + c.output_tokens for r in results for c in r.calls
+    )
+
+
+def test_a_preview_is_kept_and_a_broken_file_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path))
+    assert last_preview("small") is None
+    measured = Measured(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={})
+    store_preview("small", measured)
+    assert last_preview("small") == measured
+    assert last_preview("other") is None
+    (path,) = (tmp_path / "previews").iterdir()
+    path.write_text("{}")
+    assert last_preview("small") is None
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "file"))
+    store_preview(
+        "small", Measured(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={})
+    )
+    assert last_preview("small") is None
+
+
+def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    assert of_dataset(folder) is None
+    run = committer(folder, source=3)
+    run.commit([block(folder, ["a", "b"])])
+    assert of_dataset(folder) is None  # no plan.json: nobody knows what the nodes were
+    think = {"name": "think", "op": "o", "op_version": 1, "params": {}, "engine": None}
+    written = {"hash": "plan-a", "nodes": [think], "engines": {}, "columns": {}}
+    folder.write_text("plan.json", json.dumps(written))
+    found = of_dataset(folder)
+    assert found is not None
+    assert (found.basis, found.rows, found.nodes["think"].rows_in) == ("run", 2, 2)
+    assert found.seconds > 0
+    assert sum(use.calls for use in found.nodes["think"].engines.values()) == 2
+
+
+def measure(identity: str, rows_in: int) -> Measured:
+    node_measure = NodeMeasure(
+        identity=identity, rows_in=rows_in, kept=1, dropped=0, engines={"t": Use(calls=1)}
+    )
+    return Measured(
+        basis="run", plan="p", rows=1, examples=1, seconds=1.0, nodes={"a": node_measure}
+    )
+
+
+def test_the_same_settings_count_more_than_many_rows() -> None:
+    same, other, empty = measure("i", 3), measure("j", 900), measure("i", 0)
+    assert best_for("a", "i", [other, same, empty]) == (same, True)
+    assert best_for("a", "k", [same, other]) == (other, False)
+    assert best_for("b", "i", [same]) is None
+
+
+def test_another_model_or_parameter_is_another_node() -> None:
+    def of(model: str, n: int) -> str:
+        one = {"name": "a", "op": "o", "op_version": 1, "params": {"n": n}, "engine": "t"}
+        return identities({"nodes": [one], "engines": {"t": {"model": model}}})["a"]
+
+    assert len({of("m", 1), of("m", 2), of("k", 1)}) == 3

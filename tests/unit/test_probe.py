@@ -1,0 +1,78 @@
+"""Prompts counted by running ops up to their first call, on an engine that never answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from raygen.engines.base import EngineSpec, Sampling
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.plan import Plan
+from raygen.probe import probe
+from raygen.row import Reject, Row
+from raygen.task import Task
+from tests.unit.plans import QUESTION, fake_spec, node, plan
+
+ROWS = [("a", QUESTION), ("b", {**QUESTION, "question": "Where do fish live?" * 3})]
+
+
+def with_op(op: Op, spec: EngineSpec | None = None) -> Plan:
+    base = node("asks", "generate", prompt="{{ question }}", into="x")
+    return plan([replace(base, op=op, params=op.params())], ("asks",), spec or fake_spec("yes"))
+
+
+def op(run: Any, group: bool = False) -> Op:
+    def columns(params: Any, task: Task) -> Columns:
+        return Columns()
+
+    return Op("asks", 1, OpParams, run, columns, needs_engine=True, group=group)
+
+
+def test_a_node_on_the_source_is_counted_on_its_own_prompts() -> None:
+    one = plan(
+        [node("asks", "generate", prompt="{{ question }}!", into="x")], ("asks",), fake_spec("yes")
+    )
+    # 20 and 58 characters, at four a token.
+    assert probe(one, ROWS).tokens == {("asks", "teacher"): (5 + 15) / 2}
+    assert probe(one, ROWS).problems == {}
+
+
+def test_a_column_that_an_earlier_node_makes_stands_in_at_the_length_of_the_stem() -> None:
+    first = replace(
+        node("first", "generate", prompt="{{ question }}", into="x"), adds={"x": "string"}
+    )
+    second = node("second", "generate", "first", prompt="{{ x }}", into="y")
+    found = probe(plan([first, second], ("second",), fake_spec("yes")), ROWS).tokens
+    assert found["second", "teacher"] == found["first", "teacher"]
+
+
+def test_calls_made_together_and_candidates_are_all_counted() -> None:
+    async def run(row: Row, params: Any, ctx: Context) -> Sequence[Row | Reject]:
+        await asyncio.gather(ctx.score("12345678", ["a", "b"]), ctx.generate("1234", Sampling()))
+        raise AssertionError("an engine that never answers has answered")
+
+    assert probe(with_op(op(run)), ROWS[:1]).tokens == {("asks", "teacher"): (4 + 1) / 2}
+
+
+def test_an_op_that_fails_or_asks_nothing_is_left_out() -> None:
+    async def fails(row: Row, params: Any, ctx: Context) -> Sequence[Row | Reject]:
+        raise KeyError("spans")
+
+    async def silent(rows: Sequence[Row], params: Any, ctx: Context) -> Sequence[Row | Reject]:
+        return rows
+
+    assert probe(with_op(op(fails)), ROWS).tokens == {}
+    assert probe(with_op(op(silent, group=True)), ROWS).tokens == {}
+
+
+def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path: Any) -> None:
+    async def run(row: Row, params: Any, ctx: Context) -> Sequence[Row | Reject]:
+        await ctx.generate("12345678", Sampling())
+        return []
+
+    spec = EngineSpec("teacher", str(tmp_path), backend="transformers")
+    found = probe(with_op(op(run), spec), ROWS[:1])
+    assert found.tokens == {("asks", "teacher"): 2.0}
+    assert "tokenizer.json" in found.problems["teacher"]
