@@ -53,7 +53,7 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 
 def columns(params: FlipCheckParams, task: Task) -> Columns:
     """Needs a counterfactual; hides what would tell the teacher its answer."""
-    params.check(task)
+    params.check(task, "flip_check")
     return Columns(
         requires=frozenset({*task.columns, "original", "original_answer", "target"}),
         provides={"probabilities": "json", "original_probabilities": "json"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from raygen.engines.base import Completion, Message, Prompt
 from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.sampling import SamplingParams
+from raygen.ops.structured import InvalidJsonError, read_json
 from raygen.row import Reject, Row
 from raygen.task import Task
 from raygen.template import render
@@ -29,9 +29,10 @@ class GenerateParams(SamplingParams):
     """Asks the engine a free prompt and puts each answer into a column.
 
     Emits n rows per row, with `into` and, where n > 1, `sample` (0 to n - 1). With `schema` the
-    answer is a JSON value of that schema. Rejects an answer that is empty (`empty`), cut off
-    (`truncated`), a refusal (`refused`), not of the schema (`invalid_json`), and a prompt that the
-    engine can't take (`prompt_too_long`).
+    answer is a JSON value of that schema: the engine is held to it where it can be, and the answer
+    is validated in any case; a fenced block of it is read too. Rejects an answer that is empty
+    (`empty`), cut off (`truncated`), a refusal (`refused`), not of the schema (`invalid_json`), and
+    a prompt that the engine can't take (`prompt_too_long`).
     """
 
     prompt: str | None = Field(None, min_length=1, description="a Jinja template")
@@ -85,12 +86,9 @@ def _outcome(
     value: Any = text
     if params.json_schema is not None:
         try:
-            value = json.loads(text)
-            jsonschema.validate(value, params.json_schema)
-        except json.JSONDecodeError as error:
-            return Reject("invalid_json", f"{error}: {text[:80]!r}")
-        except jsonschema.ValidationError as error:
-            return Reject("invalid_json", f"{error.message}: {text[:80]!r}")
+            value = read_json(text, params.json_schema)
+        except InvalidJsonError as error:
+            return error.reject
     new = {params.into: value, **params.thoughts(answer)}
     if params.n > 1:
         new["sample"] = k
@@ -110,4 +108,4 @@ def columns(params: GenerateParams, task: Task) -> Columns:
     )
 
 
-OP = Op("generate", 1, GenerateParams, run, columns, needs_engine=True)
+OP = Op("generate", 2, GenerateParams, run, columns, needs_engine=True)

@@ -16,10 +16,11 @@ from pydantic import Field, model_validator
 from raygen.answers import read_answer
 from raygen.engines.base import Ability, Completion, EngineSetupError, Prompt
 from raygen.ops.base import Context, Cost
+from raygen.ops.choosing import need_options
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampling import SamplingParams
 from raygen.task import Task, letter
-from raygen.template import render
+from raygen.template import fields, render
 
 By = Literal["classify", "score", "vote"]
 
@@ -94,12 +95,9 @@ class PredictionParams(SamplingParams):
         """The template by its parameter; a classifier has none."""
         return {} if self.by == "classify" else {parameter: self.template(task)}
 
-    def check(self, task: Task) -> None:
+    def check(self, task: Task, op: str) -> None:
         """Raises ValueError where the task's options can't be predicted so."""
-        if task.name == "free_text":
-            raise ValueError("task free_text has no options that a teacher could choose from")
-        if task.name == "classification" and not task.labels:
-            raise ValueError("the classes are not known; name them in the recipe: labels: [...]")
+        need_options(task, op)
         if task.name == "multiple_choice" and self.by == "classify":
             raise ValueError(
                 "by: classify needs options that are the same for every row, as in task: "
@@ -109,6 +107,18 @@ class PredictionParams(SamplingParams):
             raise ValueError(
                 f"`labels` leads to {sorted(set(self.labels.values()))}; expected each of the "
                 f"task's labels: {list(task.labels)}"
+            )
+
+    def check_untold(self, task: Task, parameter: str, told: frozenset[str]) -> None:
+        """Raises ValueError where the prompt reads the answer, or what only the op is `told`.
+
+        For an op with prompts that may read it; the others hide it from all of theirs.
+        """
+        leaks = fields(self.template(task)) & (HIDDEN | told) - GIVEN
+        if self.by != "classify" and leaks:
+            raise ValueError(
+                f"{parameter} reads {' and '.join(map(repr, sorted(leaks)))}: it would tell the "
+                "teacher the answer; take it out of the template"
             )
 
     def prediction_cost(self, task: Task, predictions: int) -> Cost:
@@ -159,8 +169,8 @@ async def predict(
         chances = await ctx.classify(text, engine=engine)
         return Prediction(options, _of_labels(chances, options, params.labels or {}))
     seen = {name: value for name, value in data.items() if name not in HIDDEN}
-    fields = {**seen, ctx.task.stem: text, "stem": text, "options": list(options)}
-    prompt = params.prompt_of(render(params.template(ctx.task), fields))
+    given = {**seen, ctx.task.stem: text, "stem": text, "options": list(options)}
+    prompt = params.prompt_of(render(params.template(ctx.task), given))
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
         return Prediction(options, _shares(answers, prompt, options))

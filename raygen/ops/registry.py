@@ -15,13 +15,17 @@ from pathlib import Path
 from types import ModuleType
 
 from raygen.ops import (
+    deduplicate,
     explode,
     fill_counterfactual,
     filter,  # noqa: A004
     flip_check,
     generate,
+    join_views,
+    judge,
     map,  # noqa: A004
     mask_topic_words,
+    minimal_edit,
     negative_view,
     sample_rationales,
     self_consistency,
@@ -46,11 +50,15 @@ def built_in() -> Mapping[str, Op]:
         self_consistency,
         negative_view,
         flip_check,
+        minimal_edit,
         soft_labels,
         generate,
+        judge,
         filter,
         map,
         explode,
+        join_views,
+        deduplicate,
     )
     return {module.OP.name: module.OP for module in modules}
 

@@ -46,7 +46,7 @@ async def run(row: Row, params: SoftLabelsParams, ctx: Context) -> Sequence[Row 
 
 def columns(params: SoftLabelsParams, task: Task) -> Columns:
     """Needs the task's columns; hides the answer."""
-    params.check(task)
+    params.check(task, "soft_labels")
     return Columns(
         requires=frozenset(task.columns),
         provides={"soft_labels": "json", "soft_labels_teacher": "string"},

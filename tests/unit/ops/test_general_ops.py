@@ -45,6 +45,14 @@ async def test_generate_holds_answers_to_the_schema() -> None:
     assert reasons(outcomes) == [None, "invalid_json", "invalid_json", "empty"]
 
 
+async def test_generate_reads_a_fenced_block() -> None:
+    answers = ['Here it is:\n```json\n{"a": 1}\n```', '```\n{"a": 1}\n```\n```\n{"a": 2}\n```']
+    outcomes, context = await run_op(generate.OP, {"word": "hi"}, answers, n=2, schema=SCHEMA, **ASK)
+    assert data(outcomes[0])["said"] == {"a": 1}
+    assert reasons(outcomes) == [None, "invalid_json"]
+    assert context.schemas == [SCHEMA]
+
+
 @pytest.mark.parametrize(("truncated", "reason"), [("reject", "truncated"), ("keep", None)])
 async def test_generate_and_answers_cut_off(truncated: str, reason: str | None) -> None:
     answers = [Completion("half a", finish_reason="length")]

@@ -139,8 +139,8 @@ async def test_labels_that_dont_fit_stop_the_run(
 @pytest.mark.parametrize(
     ("task", "params", "said"),
     [
-        (TASKS["free_text"], {}, "has no options"),
-        (TASKS["classification"], {}, "name them in the recipe"),
+        (TASKS["free_text"], {}, "found free_text"),
+        (TASKS["classification"], {}, "name them in the recipe's"),
         (CHOICE, {"by": "classify"}, "use by: score or by: vote"),
         (CLASSES, {"by": "classify", "labels": {"x": "good"}}, "expected each of the task's"),
     ],
@@ -149,7 +149,7 @@ def test_what_cant_be_predicted_is_said_before_the_run(
     task: Task, params: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        PredictionParams.model_validate(params).check(task)
+        PredictionParams.model_validate(params).check(task, "flip_check")
 
 
 @pytest.mark.parametrize(

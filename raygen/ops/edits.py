@@ -1,0 +1,79 @@
+"""Edited texts: taking one out of a model's answer, and how far it is from the original.
+
+Knows nothing of engines, rows or labels' meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rapidfuzz.distance import Levenshtein
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_PREAMBLE = re.compile(
+    r"\A(?:(?:sure|certainly|of course|okay|ok)\b[!,.]*\s*)?"
+    r"(?:[^\n:]{0,80}\b(?:sentence|text|question|edit|version|revision|rewrite|output|change"
+    r"|edited|revised|rewritten|changed|modified|counterfactual)\b[^\n:]{0,80})?:\s*"
+    r"|\A(?:sure|certainly|of course)\b[!,.]+\s*(?:here (?:it )?is[^\n:]{0,80}:)?\s*",
+    re.IGNORECASE,
+)
+_QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "`": "`", "‘": "’"}
+_DOUBLE = ('"', "“", "«")
+
+
+def tokens(text: str) -> list[str]:
+    """Words and punctuation marks."""
+    return _TOKEN.findall(text)
+
+
+def token_distance(one: str, other: str) -> float:
+    """The Levenshtein distance in tokens, as a share of the longer text's tokens."""
+    return Levenshtein.normalized_distance(tokens(one), tokens(other))
+
+
+def character_distance(one: str, other: str) -> float:
+    """The Levenshtein distance in characters, as a share of the longer text's characters."""
+    return Levenshtein.normalized_distance(one, other)
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two texts have the same words, whatever their case, spacing and punctuation."""
+    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
+
+
+def edited(answer: str, original: str, options: Sequence[str]) -> str:
+    """The edited text in a model's answer, without what models put around it.
+
+    That is an announcement ("Here is the sentence:"), quotation marks, bold marks, the label
+    after it, and, where the original is one line, further lines. What the original has too stays.
+    """
+    text = answer.strip()
+    if not _PREAMBLE.match(original):
+        text = _PREAMBLE.sub("", text, count=1)
+    if "\n" not in original.strip():
+        text = text.split("\n", 1)[0].strip()
+    if "**" not in original:
+        text = text.replace("**", "")
+    return _unquoted(_without_label(text, original, options), original)
+
+
+def _without_label(text: str, original: str, options: Sequence[str]) -> str:
+    names = "|".join(re.escape(option) for option in options)
+    marked = rf"(?:(?:new |the )?label\s*(?:is|:)|[-=]+>|→|\|)\s*[\"'(\[]?(?:{names})[\"')\]]?"
+    label = re.compile(rf"\s*(?:\(?{marked}|[(\[](?:{names})[)\]])\)?\.?\Z", re.IGNORECASE)
+    return text if label.search(original) else label.sub("", text)
+
+
+def _unquoted(text: str, original: str) -> str:
+    """Without a pair of quotation marks around it, and what a model explains after the second."""
+    closing = _QUOTES.get(text[:1])
+    if closing is None or original.lstrip()[:1] == text[:1]:
+        return text
+    inner, mark, after = text[1:].rpartition(closing)
+    if mark and closing not in inner and not after.strip(" ."):
+        return inner.strip()
+    quoted = text[1:].split(closing, 1)[0].strip()
+    is_whole = len(tokens(quoted)) >= len(tokens(original)) / 2
+    has_marks = text[0] in original or closing in original
+    return quoted if mark and is_whole and not has_marks and text[0] in _DOUBLE else text

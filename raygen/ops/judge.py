@@ -1,0 +1,220 @@
+"""The `judge` op: an engine scores a row by a rubric, or says which of two columns is better."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from raygen.engines.base import Completion
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Op
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.ops.structured import InvalidJsonError, read_json
+from raygen.row import ColumnType, Reject, Row
+from raygen.task import Task, letter
+from raygen.template import render
+
+_OPTIONS = ("answer", "label", "predicted", "target", "original_answer")
+"""Columns that hold an option's index, which a judge reads as its letter and text."""
+_REASON = {"type": "string", "minLength": 1, "maxLength": 400}
+
+
+class JudgeParams(SamplingParams):
+    """Judges a row by a rubric: scores it, or says which of two of its columns is better.
+
+    The judge reads the columns of `show`, the `rubric` and the meaning of each of the `criteria`,
+    and answers with JSON, a reason first. With n > 1 the scores are means over the readable
+    answers. With `compare: [a, b]` it is asked twice, the second time with the two swapped, since
+    judges favour a place; a verdict that changes with the order is a tie, or rejected.
+
+    Emits the row with `<into>_score` (the mean of the criteria), `<into>_scores` ({criterion:
+    score}) and `<into>_reason`; when comparing, with `<into>_verdict` (a, b or tie),
+    `<into>_consistent` (whether both orders agreed) and `<into>_reason`. The status counts the
+    verdicts. Rejects `low_score` (under `min_score`), `inconsistent`, and answers that are
+    `invalid_json`, `empty`, `truncated` or `refused`.
+    """
+
+    temperature: float = Field(0.0, ge=0, le=5)
+    rubric: str = Field("", description="what a good one is, in words")
+    criteria: dict[str, str] = Field(
+        default_factory=dict, description="name: what it means; without any, one named `overall`"
+    )
+    show: tuple[str, ...] = Field((), description="the columns that the judge reads")
+    scale: tuple[int, int] = Field((1, 5), description="the worst and the best score")
+    min_score: float | None = Field(None, description="reject a row whose score is lower")
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="the two columns to compare"
+    )
+    inconsistent: Literal["tie", "reject"] = Field(
+        "tie", description="what a verdict is that changes with the order"
+    )
+    into: str = Field("judge", min_length=1, description="how the new columns' names begin")
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> JudgeParams:
+        if not self.rubric and not self.criteria:
+            raise ValueError("expected a `rubric`, `criteria`, or both")
+        if not self.show and self.compare is None:
+            raise ValueError("expected `show`: the columns to judge")
+        if self.scale[0] >= self.scale[1]:
+            raise ValueError(f"scale is {list(self.scale)}; expected the lower number first")
+        if self.compare is not None and (self.n > 1 or self.min_score is not None):
+            raise ValueError("`n` and `min_score` are for scores, not for `compare`")
+        return self
+
+    @property
+    def scored(self) -> dict[str, str]:
+        """The criteria, of which there is always one."""
+        return self.criteria or {"overall": self.rubric}
+
+    @property
+    def schema_of_scores(self) -> dict[str, Any]:
+        """What an answer with scores must be."""
+        low, high = self.scale
+        score = {"type": "integer", "minimum": low, "maximum": high}
+        return _object({"reason": _REASON, "scores": _object(dict.fromkeys(self.scored, score))})
+
+    def template(self) -> str:
+        """The recipe's prompt, or the default one."""
+        return self.prompt or default_prompt("judge_pair" if self.compare else "judge_scores")
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+_SCHEMA_OF_PAIR = _object({"reason": _REASON, "better": {"enum": ["1", "2", "tie"]}})
+
+
+async def run(row: Row, params: JudgeParams, ctx: Context) -> Sequence[Row | Reject]:
+    """The row with its scores or its verdict, or its reject."""
+    fields: dict[str, Any] = {
+        **row.data,
+        "shown": [{"name": n, "value": _value(row.data, n, ctx.task)} for n in params.show],
+        "rubric": params.rubric,
+        "criteria": params.criteria if params.compare else params.scored,
+        "low": params.scale[0],
+        "high": params.scale[1],
+    }
+    outcome = await (_verdict if params.compare else _scores)(row, params, ctx, fields)
+    return [outcome if isinstance(outcome, Reject) else row.child(ctx.node, 0, outcome)]
+
+
+async def _scores(
+    row: Row, params: JudgeParams, ctx: Context, fields: Mapping[str, Any]
+) -> dict[str, Any] | Reject:
+    answers = await _asked(params, ctx, fields, params.schema_of_scores)
+    read = [answer for answer in answers if not isinstance(answer, Reject)]
+    if not read:
+        return next(answer for answer in answers if isinstance(answer, Reject))
+    scores = {name: fmean(said.value["scores"][name] for said in read) for name in params.scored}
+    score, reason = fmean(scores.values()), read[0].value["reason"]
+    if params.min_score is not None and score < params.min_score:
+        return Reject("low_score", f"{score:g} is under {params.min_score:g}: {reason}")
+    return {
+        f"{params.into}_score": score,
+        f"{params.into}_scores": scores,
+        f"{params.into}_reason": reason,
+        **params.thoughts(read[0].answer),
+    }
+
+
+async def _verdict(
+    row: Row, params: JudgeParams, ctx: Context, fields: Mapping[str, Any]
+) -> dict[str, Any] | Reject:
+    one, other = (_value(row.data, name, ctx.task) for name in params.compare or ())
+    verdicts: list[str] = []
+    read: list[_Said] = []
+    for first, second, names in (
+        (one, other, {"1": "a", "2": "b"}),
+        (other, one, {"1": "b", "2": "a"}),
+    ):
+        pair = {**fields, "first": first, "second": second}
+        (said,) = await _asked(params, ctx, pair, _SCHEMA_OF_PAIR)
+        if isinstance(said, Reject):
+            return said
+        verdicts.append(names.get(said.value["better"], "tie"))
+        read.append(said)
+    consistent = verdicts[0] == verdicts[1]
+    if not consistent and params.inconsistent == "reject":
+        return Reject("inconsistent", f"{verdicts[0]}, and with the two swapped {verdicts[1]}")
+    return {
+        f"{params.into}_verdict": verdicts[0] if consistent else "tie",
+        f"{params.into}_consistent": consistent,
+        f"{params.into}_reason": read[0].value["reason"],
+        **params.thoughts(read[0].answer),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A valid answer."""
+
+    value: Mapping[str, Any]
+    answer: Completion
+
+
+async def _asked(
+    params: JudgeParams, ctx: Context, fields: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[_Said | Reject]:
+    prompt = params.prompt_of(render(params.template(), fields))
+    answers = await ctx.generate(prompt, params.sampling(ctx.seed()), schema)
+    return [_read(answer, schema) for answer in answers] or [Reject("empty", "no answer")]
+
+
+def _read(answer: Completion, schema: Mapping[str, Any]) -> _Said | Reject:
+    fault = fault_of(answer)
+    if fault is not None:
+        return fault
+    try:
+        return _Said(read_json(answer.text, schema), answer)
+    except InvalidJsonError as error:
+        return error.reject
+
+
+def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
+    """A column as a judge reads it: options by letter and text."""
+    value = data[name]
+    if task.name == "multiple_choice":
+        options = [f"({letter(k).lower()}) {text}" for k, text in enumerate(data["choices"])]
+        if name in _OPTIONS and isinstance(value, int):
+            return options[value]
+        if name == "choices":
+            return " ".join(options)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def columns(params: JudgeParams, task: Task) -> Columns:
+    """Reads what it shows and compares; provides the scores or the verdict."""
+    added: dict[str, ColumnType] = (
+        {"verdict": "string", "consistent": "boolean", "reason": "string"}
+        if params.compare
+        else {"score": "number", "scores": "json", "reason": "string"}
+    )
+    pair = frozenset({"first", "second"}) if params.compare else frozenset[str]()
+    return Columns(
+        requires=frozenset({*params.show, *(params.compare or ())}),
+        provides={
+            **{f"{params.into}_{name}": kind for name, kind in added.items()},
+            **params.thought_columns,
+        },
+        given=pair | {"shown", "rubric", "criteria", "low", "high"},
+        templates={"prompt": params.template()},
+        reports=(f"{params.into}_verdict",) if params.compare else (),
+        cost=params.cost(2 if params.compare else 1, rows=1.0),
+    )
+
+
+OP = Op("judge", 1, JudgeParams, run, columns, needs_engine=True)

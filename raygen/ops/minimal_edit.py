@@ -1,0 +1,263 @@
+"""The `minimal_edit` op: the smallest edit that flips the teacher's prediction (CoD)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from raygen.engines.base import Ability, Completion
+from raygen.ops.answered import fault_of
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.choosing import shown
+from raygen.ops.edits import character_distance, edited, same_text, token_distance
+from raygen.ops.prediction import Prediction, PredictionParams, predict
+from raygen.ops.prompt import default_prompt
+from raygen.ops.sampling import SamplingParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.template import render
+
+_GIVEN = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
+
+
+class EditDemonstration(OpParams):
+    """One worked edit for the prompt."""
+
+    text: str
+    label: str
+    new_label: str
+    edited: str
+
+
+class MinimalEditParams(SamplingParams):
+    """Edits a text as little as possible, so that the teacher predicts another option.
+
+    The node's engine edits: it is shown one text, its label and an example, and returns the text
+    only. `teacher` (by default the same engine) predicts the original and the edit, as `predict`
+    says, without being told any answer. An edit that fails is shown to the editor with the verdict
+    ("that text is still positive"), for up to `attempts` tries, the first at `temperature`, the
+    later ones at `retry_temperature`. Of several flips the smallest edit is kept.
+
+    Emits a counterfactual: the edit in the text's (or question's) column, the target as its
+    answer, `variant` (counterfactual), `original`, `original_answer` and `target` (indexes of
+    options), `attempts` (how many were made), `edit_distance` (Levenshtein distance in words and
+    punctuation marks, as a share of the longer text's), `character_distance` (the same in
+    characters), `probabilities` and `original_probabilities` ({option: probability}). Rejects with
+    `teacher_disagrees` (its prediction on the original is not the gold answer), and by the last
+    attempt: `not_flipped`, `wrong_target` (a third option), `no_prediction` (two are level),
+    `unchanged`, `too_far` (over `max_distance`), `empty`, `truncated`, `refused`.
+
+    Paper: few-shot distillation with counterfactual explanations (CoD), arXiv 2510.21631.
+    """
+
+    temperature: float = Field(0.0, ge=0, le=5, description="of the first attempt")
+    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the attempts after it")
+    n: int = Field(1, ge=1, le=1024, description="edits per attempt, in one request")
+    stop: tuple[str, ...] = Field(
+        ("\nText:", "\nQuestion:", "\nLabel:", "\nAnswer:"), description="texts that end an edit"
+    )
+    attempts: int = Field(3, ge=1, le=32, description="the most attempts")
+    keep_trying: bool = Field(
+        False, description="make all attempts, and keep the smallest edit that flips"
+    )
+    max_distance: float = Field(
+        0.5, gt=0, le=1, description="the largest `edit_distance` that counts as a minimal edit"
+    )
+    target: Literal["random", "hardest", "next"] = Field(
+        "random", description="which wrong option, where there are several: drawn with the row's "
+        "seed, the one that the teacher finds most probable, or the one after the gold answer"
+    )  # fmt: skip
+    teacher: str | None = Field(None, description="the engine that predicts; default: the editor")
+    predict: PredictionParams = Field(
+        PredictionParams(), description="how the teacher predicts: the parameters of flip_check"
+    )
+    demonstrations: tuple[EditDemonstration, ...] | str = Field(
+        (), description="worked edits in place of the default one: a list, or {file: edits.jsonl}"
+    )
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+
+    @field_validator("demonstrations")
+    @classmethod
+    def _readable(cls, value: tuple[EditDemonstration, ...] | str) -> tuple[EditDemonstration, ...]:
+        if isinstance(value, str):
+            lines = [line for line in value.splitlines() if line.strip()]
+            return tuple(EditDemonstration.model_validate_json(line) for line in lines)
+        return value
+
+    def engines(self) -> Mapping[str, str]:
+        return {"teacher": self.teacher} if self.teacher else {}
+
+    def template(self, task: Task) -> str:
+        """The recipe's prompt, or the default one for the task."""
+        return self.prompt or default_prompt(f"minimal_edit_{task.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One edit and what came of it: `reject` is None where it flips."""
+
+    answer: Completion
+    text: str
+    verdict: str
+    reject: Reject | None
+    prediction: Prediction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """One row's edit: from which option to which, and what decides whether it is one."""
+
+    row: Row
+    params: MinimalEditParams
+    ctx: Context
+    gold: int
+    target: int
+
+    @property
+    def original(self) -> str:
+        return str(self.row.data[self.ctx.task.stem])
+
+    @property
+    def options(self) -> list[str]:
+        return self.ctx.task.options(self.row.data)
+
+    async def attempt(self, k: int, tries: Sequence[_Try]) -> list[_Try]:
+        """The k-th attempt, after the earlier ones; equal edits are judged once."""
+        params, task = self.params, self.ctx.task
+        fields = {
+            **shown(self.row, task),
+            "gold": self.gold,
+            "target": self.target,
+            "demonstrations": [d.model_dump() for d in params.demonstrations
+                               if isinstance(d, EditDemonstration)],
+            "tries": [{"text": t.text, "verdict": t.verdict} for t in tries if t.text],
+        }  # fmt: skip
+        prompt = params.prompt_of(render(params.template(task), fields))
+        sampling = params.sampling(self.ctx.seed(k))
+        if k:
+            sampling = replace(sampling, temperature=params.retry_temperature)
+        answers = await self.ctx.generate(prompt, sampling)
+        texts = {edited(a.text, self.original, self.options): a for a in reversed(answers)}
+        return [await self._judge(text, answer) for text, answer in reversed(texts.items())]
+
+    async def _judge(self, text: str, answer: Completion) -> _Try:
+        params, new = self.params, self.options[self.target]
+        # What is cut off after the edit's own end leaves the edit whole.
+        fault = fault_of(answer, cut_off_counts=answer.text.rstrip().endswith(text))
+        if fault is not None or not text:
+            nothing = Reject("empty", f"no text in {answer.text.strip()[:80]!r}")
+            return _Try(answer, "", "", fault or nothing)
+        if same_text(text, self.original):
+            reject = Reject("unchanged", text[:160])
+            return _Try(answer, text, "that is the same as before", reject)
+        distance = token_distance(self.original, text)
+        if distance > params.max_distance:
+            reject = Reject("too_far", f"{distance:.2f} of the words differ: {text[:120]!r}")
+            return _Try(answer, text, "that changes too much", reject)
+        found = await predict(self.row.data, text, params.predict, self.ctx, params.teacher)
+        if found.option == self.target:
+            return _Try(answer, text, f"that is {new}, but change fewer words", None, found)
+        detail = f"{found.words()}, but the target is {new!r}: {text[:120]!r}"
+        if found.option is None:
+            reject = Reject("no_prediction", detail)
+            return _Try(answer, text, "that is not clear", reject, found)
+        still = found.option == self.gold
+        reject = Reject("not_flipped" if still else "wrong_target", detail)
+        verdict = f"that is {'still ' if still else ''}{self.options[found.option]}"
+        return _Try(answer, text, verdict, reject, found)
+
+
+async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row | Reject]:
+    """The smallest edit that flips, or the reject of the last attempt."""
+    original, gold = row.data[ctx.task.stem], ctx.task.gold(row.data)
+    options = ctx.task.options(row.data)
+    before = await predict(row.data, original, params.predict, ctx, params.teacher)
+    if before.option != gold:
+        return [Reject("teacher_disagrees", f"{before.words()}, but gold is {options[gold]!r}")]
+    edit = _Edit(row, params, ctx, gold, _target(params, before, gold, ctx))
+    tries: list[_Try] = []
+    attempts = 0
+    while attempts < params.attempts and (params.keep_trying or all(t.reject for t in tries)):
+        tries += await edit.attempt(attempts, tries)
+        attempts += 1
+    flips = [(token_distance(original, t.text), t) for t in tries if t.reject is None]
+    if not flips:
+        last = tries[-1].reject if tries else None
+        return [last or Reject("empty", "the engine gave no answer")]
+    distance, best = min(flips, key=lambda flip: flip[0])
+    return [
+        row.child(
+            ctx.node,
+            0,
+            {
+                ctx.task.stem: best.text,
+                **ctx.task.answered(edit.target),
+                "variant": "counterfactual",
+                "original": original,
+                "original_answer": gold,
+                "target": edit.target,
+                "attempts": attempts,
+                "edit_distance": distance,
+                "character_distance": character_distance(original, best.text),
+                "probabilities": best.prediction.by_option if best.prediction else None,
+                "original_probabilities": before.by_option,
+                **params.thoughts(best.answer),
+            },
+        )
+    ]
+
+
+def _target(params: MinimalEditParams, before: Prediction, gold: int, ctx: Context) -> int:
+    wrong = [option for option in range(len(before.options)) if option != gold]
+    if params.target == "next":
+        return (gold + 1) % len(before.options)
+    if params.target == "hardest":
+        return max(wrong, key=lambda option: before.probabilities[option])
+    return Random(ctx.seed()).choice(wrong)
+
+
+def columns(params: MinimalEditParams, task: Task) -> Columns:
+    """Needs the task's columns; replaces the text and its answer."""
+    params.predict.check(task, "minimal_edit")
+    params.predict.check_untold(task, "predict.prompt", _GIVEN)
+    generate, ability = frozenset[Ability]({"generate"}), params.predict.ability
+    alone = {"engine": generate | ability}
+    return Columns(
+        requires=frozenset(task.columns),
+        provides={
+            **{column: task.columns[column] for column in (task.stem, task.answer) if column},
+            "variant": "string",
+            "original": "string",
+            "original_answer": "integer",
+            "target": "integer",
+            "attempts": "integer",
+            "edit_distance": "number",
+            "character_distance": "number",
+            "probabilities": "json",
+            "original_probabilities": "json",
+            **params.thought_columns,
+        },
+        given=_GIVEN,
+        templates={
+            "prompt": params.template(task),
+            **params.predict.templates(task, "predict.prompt"),
+        },
+        abilities={"engine": generate, "teacher": ability} if params.teacher else alone,
+        reports=("target",),
+        cost=params.cost(params.attempts, rows=1.0),
+    )
+
+
+OP = Op(
+    "minimal_edit",
+    1,
+    MinimalEditParams,
+    run,
+    columns,
+    needs_engine=True,
+    paper="arXiv 2510.21631",
+)
