@@ -78,7 +78,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """How much one token of a text speaks for a target; `start` and `end` in characters."""
+    """How much one token of a text speaks for a target: `text[start:end]` of the whole text."""
 
     text: str
     start: int
@@ -138,7 +138,9 @@ class Attributor(Protocol):
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
         """Integrated gradients of the tokens of `text[start:]` toward `target` as what follows.
 
-        The baseline is zero embeddings; a score is the sum over the embedding's dimensions.
+        The baseline is zero embeddings for these tokens, while the others stand as they are; a
+        score is the sum over the embedding's dimensions. The scores add up to the change of the
+        target's log-probability from the baseline.
         """
         ...
 

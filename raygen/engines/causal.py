@@ -22,11 +22,14 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Score,
+    TokenScore,
 )
 from raygen.engines.batching import Batcher
+from raygen.engines.gradients import integrated_gradients
 from raygen.engines.loaded import Loaded
 from raygen.engines.scoring import Continuation, score
 from raygen.engines.tokens import Tokens
+from raygen.engines.words import Words
 from raygen.engines.writing import Ask, Writer
 
 I = TypeVar("I")  # noqa: E741 - an item
@@ -47,6 +50,9 @@ class CausalEngine:
         self._write = Batcher(_fitting(writer.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
         self._score = Batcher(_fitting(scorer), args.batch_size, thread)
+        self._loaded = loaded
+        self._args = args
+        self._words = Words(loaded.model, loaded.tokenizer)
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
@@ -66,6 +72,30 @@ class CausalEngine:
         if not all(text.tokens for text in texts):
             raise RequestRefusedError("bad_request", "prompt and candidate are both empty")
         return list(await asyncio.gather(*(self._score(text) for text in texts)))
+
+    async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
+        """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.
+
+        Raises RequestRefusedError (`bad_request`) where there are none, or no target.
+        """
+        ids, following, spans = self._tokens.spans(text, start, target)
+        if not spans or following >= len(ids):
+            raise RequestRefusedError("bad_request", f"nothing in {text[start:]!r} or {target!r}")
+        places = [place for place, _, _ in spans]
+        run = partial(integrated_gradients, steps=self._args.steps, batch=self._args.batch_size)
+        loop = asyncio.get_running_loop()
+        scores = await loop.run_in_executor(
+            self._thread, run, self._loaded.model, ids, following, places
+        )
+        return [
+            TokenScore(text[a:b], a, b, score)
+            for (_, a, b), score in zip(spans, scores, strict=True)
+        ]
+
+    async def nearest(self, word: str, k: int) -> list[str]:
+        """The k nearest whole words of the vocabulary."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._words.nearest, word, k)
 
     async def close(self) -> None:
         """Wait for the batch that runs."""

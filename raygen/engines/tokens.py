@@ -51,6 +51,24 @@ class Tokens:
             found.append((ids, shared))
         return found
 
+    def spans(
+        self, text: str, start: int, target: str
+    ) -> tuple[list[int], int, list[tuple[int, int, int]]]:
+        """The tokens of text and target, where the target's begin, and the tokens of text[start:].
+
+        Those are (place, start, end), in characters and without space around them. A token across
+        `start` is one of them.
+        """
+        ((ids, shared),) = self.candidates(text, [target])
+        found = self.tokenizer(text + target, return_offsets_mapping=True)
+        places = []
+        for place, (a, b) in enumerate(found["offset_mapping"][:shared]):
+            word = text[a:b].strip()
+            if b > max(a, start):
+                begin = a + text[a:b].find(word)
+                places.append((place, begin, begin + len(word)) if word else (place, a, b))
+        return ids, shared, places
+
     def _check(self, ids: Sequence[int]) -> None:
         if self.max_len is not None and len(ids) >= self.max_len:
             raise RequestRefusedError(

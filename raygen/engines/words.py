@@ -1,0 +1,78 @@
+"""The whole words of a model's vocabulary, and which of them lie near each other.
+
+Near is the cosine between input embeddings. A whole word is a token that begins a word and is
+made of letters alone; the vocabulary doesn't say whether a word could go on. Knows nothing of
+requests.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+
+_STARTS = ("Ġ", "▁")
+"""How tokenizers mark a token that begins a word: byte-level ones, and SentencePiece's."""
+
+
+class Words:
+    """The whole words of a tokenizer and the embeddings of its model."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._weights: torch.Tensor = model.get_input_embeddings().weight
+        self._tokenizer = tokenizer
+
+    def nearest(self, word: str, k: int) -> list[str]:
+        """The k nearest words, nearest first: without the word itself, each spelling once.
+
+        A word that is several tokens stands at their mean.
+        """
+        with torch.inference_mode():
+            at = self._place(word)
+            along = (self._weights @ at.to(self._weights.dtype)).float()
+            scores = along[self._ids] / self._norms
+            order: list[int] = scores.argsort(descending=True, stable=True).tolist()
+        found: dict[str, str] = {}
+        for place in order:
+            near = self._words[place]
+            if near.casefold() != word.casefold():
+                found.setdefault(near.casefold(), near)
+            if len(found) == k:
+                break
+        return list(found.values())
+
+    def _place(self, word: str) -> torch.Tensor:
+        """The embedding of a word."""
+        spellings = (word, word.lower(), word.capitalize())
+        known = next((spelling for spelling in spellings if spelling in self._vocabulary), None)
+        if known is not None:
+            return self._weights[self._vocabulary[known]].float()
+        ids: list[int] = self._tokenizer.encode(word, add_special_tokens=False)
+        return self._weights[torch.tensor(ids, device=self._weights.device)].float().mean(dim=0)
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        """Whole words and their tokens, in the order of the tokens."""
+        pieces = sorted(self._tokenizer.get_vocab().items(), key=lambda piece: int(piece[1]))
+        begins = [(piece, token) for piece, token in pieces if piece.startswith(_STARTS)]
+        words: dict[str, int] = {}
+        for piece, token in begins:
+            word = self._tokenizer.convert_tokens_to_string([piece]).strip()
+            if word.isalpha() and token < len(self._weights):
+                words.setdefault(word, token)
+        return words
+
+    @cached_property
+    def _words(self) -> list[str]:
+        return list(self._vocabulary)
+
+    @cached_property
+    def _ids(self) -> torch.Tensor:
+        return torch.tensor(
+            list(self._vocabulary.values()), dtype=torch.long, device=self._weights.device
+        )
+
+    @cached_property
+    def _norms(self) -> torch.Tensor:
+        return self._weights.norm(dim=-1).float()[self._ids].clamp(min=1e-12)
