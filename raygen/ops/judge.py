@@ -72,7 +72,7 @@ class JudgeParams(SamplingParams):
     @property
     def scored(self) -> dict[str, str]:
         """The criteria, of which there is always one."""
-        return self.criteria or {"overall": self.rubric}
+        return self.criteria or {"overall": "how good it is on the whole"}
 
     @property
     def schema_of_scores(self) -> dict[str, Any]:
