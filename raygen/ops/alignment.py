@@ -10,19 +10,25 @@ import re
 from raygen.ops.spans import MASK
 
 _END = re.compile(r"[\s.?!…]*\Z")
-_FILL = r"(\S(?:.*?\S)?)"
+_FILL = r"(\S(?:.*?\S)??)"
+_SENTENCE_END = re.compile(
+    r"[?!][\"'”)]*\s|(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bDr)(?<!\bSt)\.\s+[A-Z]"
+)
 
 
 def fills_of(masked: str, filled: str) -> list[str] | None:
     """What `filled` has in the place of each mask, or None where it changed the text around them.
 
     Differences that don't count: the case of the first letter, the amount of white space, `a` for
-    `an`, and the punctuation at the very end.
+    `an`, and the punctuation at the very end. A mask stands for words, so what fills it may not end
+    a sentence and begin another.
     """
     if MASK not in masked:
         return None
     found = re.fullmatch(_pattern(_without_end(masked)), _without_end(filled), re.DOTALL)
-    return list(found.groups()) if found else None
+    if found is None or any(_SENTENCE_END.search(fill) for fill in found.groups()):
+        return None
+    return list(found.groups())
 
 
 def with_end_of(masked: str, filled: str) -> str:

@@ -25,7 +25,7 @@ from raygen.row import Reject, Row
 from raygen.task import Task
 from raygen.template import fields, render
 
-_LABEL = re.compile(r"\A\W*new text\W*:\s*", re.IGNORECASE)
+_LABEL = re.compile(r"\A\W*(?:new|filled) text\W*:\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
 _PROGRESS = (
     "empty",
@@ -96,17 +96,18 @@ class _Wanted:
         fault = fault_of(answer)
         if fault is not None:
             return fault
-        text = with_end_of(self.masked, _unwrapped(answer.text, self.masked))
+        said = _unwrapped(answer.text, self.masked)
+        text = with_end_of(self.masked, said)
         if MASK in text:
-            return Reject("mask_left", text[:160])
+            return Reject("mask_left", said[:160])
         fills = fills_of(self.masked, text)
         if fills is None:
-            return Reject("text_changed", f"{text[:120]!r} is not {self.masked[:120]!r} filled")
+            return Reject("text_changed", f"{said[:120]!r} is not {self.masked[:120]!r} filled")
         if same_words(text, self.original):
-            return Reject("unchanged", text[:160])
+            return Reject("unchanged", said[:160])
         leaks = names_option(text, self.target) and not names_option(self.original, self.target)
         if leaks and not self.allow_answer:
-            return Reject("answer_leaked", f"names {self.target!r}: {text[:120]!r}")
+            return Reject("answer_leaked", f"names {self.target!r}: {said[:120]!r}")
         return text, fills
 
 

@@ -24,11 +24,14 @@ _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
 _PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(r"[;,\n]")
 _AROUND_NAME = re.compile(r"\A[\W_]+|\A\d+[.)]\s+|[\W_]+\Z")
+_QUESTION_WORDS = frozenset(
+    {"what", "which", "who", "whom", "whose", "where", "when", "why", "how"}
+)
 _FUNCTION_WORDS = """
 a an the and or but if so than then of in on at to for from with by as into about
-what which who whom whose where when why how i you he she it we they me him her us them
-my your his its our their this that these those there here is are was were be been being am
-do does did has have had can could will would shall should may might must
+i you he she it we they me him her us them my your his its our their this that these those
+there here is are was were be been being am do does did has have had can could will would shall
+should may might must
 """
 _NO_TOPIC = frozenset(_FUNCTION_WORDS.split())
 
@@ -43,10 +46,10 @@ class MaskTopicWordsParams(SamplingParams):
 
     Emits `masked` (the text with a [MASK] for each span), `masked_spans` (a list of text, start,
     end and kind: topic or phrase; offsets in characters of the text), and `phrases_by` (library or
-    engine). Rejects a text of which no named topic word stands there (`no_span`; words such as
-    "what" or "the" are no topic), of which more than `max_share` of the words would be masked
-    (`all_masked`), or which has a [MASK] already (`mask_in_text`), and an answer that is `empty`,
-    `truncated` or `refused`.
+    engine). Rejects a text in which none of the named topic words stands (`no_span`; what holds a
+    question word, or only words such as "the" and "is", is no topic), of which more than
+    `max_share` of the words would be masked (`all_masked`), or which has a [MASK] already
+    (`mask_in_text`), and an answer that is `empty`, `truncated` or `refused`.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
@@ -138,8 +141,13 @@ def _listed(text: str) -> list[str]:
 
 
 def _spans(text: str, names: Iterable[str], kind: Kind) -> list[Span]:
-    content = (name for name in names if not _NO_TOPIC.issuperset(name.casefold().split()))
-    return [span for name in content for span in occurrences(text, name, kind)]
+    """Where the names stand; what asks the question, and function words alone, are no topic."""
+    spans: list[Span] = []
+    for name in names:
+        parts = name.casefold().split()
+        if _QUESTION_WORDS.isdisjoint(parts) and not _NO_TOPIC.issuperset(parts):
+            spans += occurrences(text, name, kind)
+    return spans
 
 
 def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
