@@ -5,11 +5,20 @@ Knows nothing of rows or sources.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 _PIECE = 5
+
+
+def as_text(value: Any) -> str:
+    """A column's value as a text to compare."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:

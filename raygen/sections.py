@@ -79,6 +79,15 @@ class Sample(Section):
     balance: str | None = Field(None, description="a column whose values get equal shares")
 
 
+class Deduplicate(Section):
+    """Which source rows repeat an earlier one."""
+
+    on: list[str] = Field(min_length=1, description="the columns that must be the same")
+    near: float | None = Field(
+        None, gt=0, le=1, description="the similarity from which texts count as the same"
+    )
+
+
 class SourceSpec(Section):
     """Where the source rows come from."""
 
@@ -88,6 +97,17 @@ class SourceSpec(Section):
     columns: dict[str, str] = Field(
         default_factory=dict, description="column name in the recipe: column name in the source"
     )
+    deduplicate: Annotated[list[str], Field(min_length=1)] | Deduplicate | None = Field(
+        None,
+        description="leave out rows that repeat an earlier row in these columns, up to case and "
+        "white space; or {on: [...], near: 0.9}",
+    )
+
+    @property
+    def repeated(self) -> Deduplicate | None:
+        """What makes a row a repeat, however it is written."""
+        written = self.deduplicate
+        return Deduplicate(on=written) if isinstance(written, list) else written
 
 
 class Price(Section):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.duplicates import repeats
+from raygen.duplicates import as_text, repeats
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.row import Reject, Row
 from raygen.task import Task
@@ -34,16 +33,11 @@ async def run(
     rows: Sequence[Row], params: DeduplicateParams, ctx: Context
 ) -> Sequence[Row | Reject]:
     """Each row, or its reject."""
-    texts = [_text(row, params.on) for row in rows]
+    texts = ["\n".join(as_text(row.data[name]) for name in params.on) for row in rows]
     return [
         row if first is None else Reject("duplicate", f"repeats {texts[first][:160]!r}")
         for row, first in zip(rows, repeats(texts, params.near), strict=True)
     ]
-
-
-def _text(row: Row, names: Sequence[str]) -> str:
-    values = (row.data[name] for name in names)
-    return "\n".join(v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values)
 
 
 def columns(params: DeduplicateParams, task: Task) -> Columns:

@@ -1,6 +1,6 @@
 """Source rows with their keys: mapped, normalised, keyed by content, copied once for the actors.
 
-Knows the column mapping, samples and keys; knows nothing of file formats, plans or Ray.
+Knows the column mapping and keys; knows nothing of file formats, plans or Ray.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ import json
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.tables import IDENTITY
 from raygen.row import ColumnType, digest, row_key
+from raygen.sources.chosen import (
+    DeduplicateSpec,
+    SampleSpec,
+    SourceRow,
+    no_column,
+    sampled,
+    without_repeats,
+)
 from raygen.sources.files import read_source
 from raygen.sources.rows import SourceError, SourceFile, merge_types, problems_error, rows_of
 from raygen.task import Task
-from raygen.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,17 +40,6 @@ _GROUP_ROWS = 1024
 _GROUPS_HELD = 4
 
 
-class SampleSpec(Protocol):
-    """A fixed random part of the source; `balance` names a column whose values share equally."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def balance(self) -> str | None: ...
-
-
 class SourceSpec(Protocol):
     """Where the source rows come from; `columns` maps a column's name to the source's own."""
 
@@ -56,12 +51,8 @@ class SourceSpec(Protocol):
     def sample(self) -> SampleSpec | None: ...
     @property
     def columns(self) -> Mapping[str, str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _SourceRow:
-    key: str
-    data: dict[str, Any]
+    @property
+    def repeated(self) -> DeduplicateSpec | None: ...
 
 
 class KeyedSource:
@@ -79,6 +70,8 @@ class KeyedSource:
             place = folder.local / name if folder.local else io.BytesIO(folder.read_bytes(name))
             self._file = pq.ParquetFile(place)
         self.total: int = self._file.metadata.num_rows
+        self.left_out = int((self._file.schema_arrow.metadata or {}).get(b"left_out", 0))
+        """How many rows repeat an earlier one and are no rows of the source."""
         self._groups: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -119,24 +112,34 @@ def open_keyed(folder: Folder, name: str) -> KeyedSource:
 def scan_columns(spec: SourceSpec, base: Path) -> dict[str, ColumnType]:
     """The types of the source's columns after the mapping. Raises SourceError."""
     files = read_source(spec.path, base, types_only=True)
-    return _renamed(_types(files), _mapping(spec, files))
+    types = _renamed(_types(files), _mapping(spec, files))
+    for column in spec.repeated.on if spec.repeated else ():
+        if column not in types:
+            raise no_column(spec.path, column, "source.deduplicate", types)
+    return types
 
 
 def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
     """Read, map, normalise and key the source, and write the keyed copy under `source/`.
 
     A key is made of the row as its file has it, so neither `limit` nor other rows change it.
-    `sample` picks rows by their keys, `limit` the first of what is left. Raises SourceError for
+    Rows that repeat an earlier one are left out, `sample` picks rows by their keys, `limit` the
+    first of what is left. Raises SourceError for
     rows the task can't take, all counted, and DatasetError where the copy can't be written.
     """
     files = read_source(spec.path, base)
     names = _mapping(spec, files)
-    rows = _keyed_rows(spec, task, files, names)
+    read = _keyed_rows(spec, task, files, names)
+    rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
+    left_out = len(read) - len(rows)
     if spec.sample is not None:
-        rows = _sampled(rows, spec.sample, spec.path)
+        rows = sampled(rows, spec.sample, spec.path)
     rows = rows[: spec.limit]
     types = _renamed(_types(files), names)
     table = _encode(rows, {**types, **task.columns}, spec.path)
+    table = table.replace_schema_metadata(
+        {"version": str(SOURCE_VERSION), "left_out": str(left_out)}
+    )
     return KeyedSource(folder, _write(table, folder))
 
 
@@ -145,10 +148,7 @@ def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[st
     there = list(dict.fromkeys(name for file in files for name in file.types))
     for canonical, column in spec.columns.items():
         if column not in there:
-            raise SourceError(
-                f"{spec.path} has no column {column!r} (source.columns.{canonical})"
-                f"{did_you_mean(column, there)}; it has: {', '.join(there)}"
-            )
+            raise no_column(spec.path, column, f"source.columns.{canonical}", there)
     names: dict[str, list[str]] = {}
     for canonical, column in spec.columns.items():
         names.setdefault(column, []).append(canonical)
@@ -176,12 +176,13 @@ def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> 
 
 def _keyed_rows(
     spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, Sequence[str]]
-) -> list[_SourceRow]:
+) -> list[SourceRow]:
+    takes_first = spec.sample is None and spec.repeated is None
     occurrences: Counter[str] = Counter()
-    rows: list[_SourceRow] = []
+    rows: list[SourceRow] = []
     problems: list[str] = []
     for file, index in rows_of(files):
-        if spec.sample is None and len(rows) + len(problems) == spec.limit:
+        if takes_first and len(rows) + len(problems) == spec.limit:
             break
         content = _renamed(file.content(index), names)
         content = {name: value for name, value in content.items() if value is not None}
@@ -193,7 +194,7 @@ def _keyed_rows(
         except ValueError as error:
             problems.append(f"{file.place(index)}: {error}")
             continue
-        rows.append(_SourceRow(key, data))
+        rows.append(SourceRow(key, data))
     if problems:
         raise problems_error(
             problems,
@@ -203,32 +204,7 @@ def _keyed_rows(
     return rows
 
 
-def _sampled(rows: Sequence[_SourceRow], sample: SampleSpec, path: str) -> list[_SourceRow]:
-    """`n` rows in their order, chosen by a hash of key and seed, not by their positions."""
-    if len(rows) < sample.n:
-        raise SourceError(
-            f"{path} has {len(rows)} rows; source.sample.n asks for {sample.n}; ask for fewer"
-        )
-    by = sample.balance
-    if by is not None and not any(by in row.data for row in rows):
-        there = list(dict.fromkeys(name for row in rows for name in row.data))
-        raise SourceError(
-            f"{path} has no column {by!r} (source.sample.balance){did_you_mean(by, there)}; "
-            f"it has: {', '.join(there)}"
-        )
-    drawn = sorted(rows, key=lambda row: digest("sample", sample.seed, row.key))
-    # Taking every value's first row, then every value's second, ... shares as equally as can be.
-    rounds: Counter[str] = Counter()
-    ranked: list[tuple[int, int, _SourceRow]] = []
-    for place, row in enumerate(drawn):
-        value = digest(row.data.get(by)) if by is not None else str(place)
-        ranked.append((rounds[value], place, row))
-        rounds[value] += 1
-    chosen = {row.key for _, _, row in sorted(ranked, key=lambda item: item[:2])[: sample.n]}
-    return [row for row in rows if row.key in chosen]
-
-
-def _encode(rows: Sequence[_SourceRow], types: Mapping[str, ColumnType], path: str) -> pa.Table:
+def _encode(rows: Sequence[SourceRow], types: Mapping[str, ColumnType], path: str) -> pa.Table:
     """The keyed copy: `key` and the columns, nested values as JSON text marked in the field."""
     import pyarrow as pa
 
@@ -249,7 +225,7 @@ def _encode(rows: Sequence[_SourceRow], types: Mapping[str, ColumnType], path: s
                 f"{path}: column {name!r} can't be kept as {kind}: {error}; correct its values"
             ) from error
         fields.append(pa.field(name, ARROW_TYPES[kind], metadata={"type": kind}))
-    return pa.table(arrays, schema=pa.schema(fields, metadata={"version": str(SOURCE_VERSION)}))
+    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def _decode(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:

@@ -143,6 +143,7 @@ def test_what_does_not_change_the_dataset_leaves_the_hash(
         {"n": "3"},
         {"source.path": "y"},
         {"source.sample": "{n: 3}"},
+        {"source.deduplicate": "[question]"},
         {"source.columns.topic": "t"},
         {"engines.t.model": "other"},
         {"engines.t.revision": "other"},

@@ -34,11 +34,18 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    on: tuple[str, ...]
+    near: float | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
     path: str
     limit: int | None = None
     sample: Sample | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    repeated: Repeated | None = None
 
 
 def question(i: int, **more: Any) -> dict[str, Any]:
@@ -277,6 +284,52 @@ def test_a_rare_value_gives_what_it_has(tmp_path: Path) -> None:
     write_lines(tmp_path / "q.jsonl", [question(0, answer=int(i == 0)) for i in range(10)])
     chosen = data(key(tmp_path, Spec("q.jsonl", sample=Sample(6, 0, "answer"))))
     assert Counter(row["answer"] for row in chosen) == {0: 5, 1: 1}
+
+
+def test_rows_that_repeat_an_earlier_one_are_no_source_rows(tmp_path: Path) -> None:
+    rows = [question(0), question(1), question(0, note="again"), question(2)]
+    rows[2]["question"] = "  q0? "
+    write_lines(tmp_path / "q.jsonl", rows)
+    whole = key(tmp_path, Spec("q.jsonl"))
+    once = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question",))))
+    assert once.keys == [whole.keys[k] for k in (0, 1, 3)]
+    assert (once.total, once.left_out, whole.left_out) == (3, 1, 0)
+    assert open_keyed(Folder.at(tmp_path / "out"), once.name).left_out == 1
+    both = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question", "answer"))))
+    assert both.total == 3
+    noted = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question", "note"))))
+    assert noted.total == 4
+
+
+def test_near_repeats_of_a_renamed_column(tmp_path: Path) -> None:
+    texts = ["Where do fish live, and why?", "Where do fish live and why?", "Who barks?"]
+    write_lines(tmp_path / "q.jsonl", [{"stem": text, "choices": ["a", "b"], "answer": 0}
+                                       for text in texts])  # fmt: skip
+    columns = {"question": "stem"}
+    for near, left in ((0.5, [0, 2]), (0.99, [0, 1, 2])):
+        repeated = Repeated(("question",), near)
+        source = key(tmp_path, Spec("q.jsonl", columns=columns, repeated=repeated))
+        assert [row["question"] for row in data(source)] == [texts[k] for k in left]
+
+
+def test_repeats_go_before_samples_and_limits_are_taken(tmp_path: Path) -> None:
+    write_lines(tmp_path / "q.jsonl", [question(i % 4, place=i) for i in range(12)])
+    once = Repeated(("question",))
+    limited = key(tmp_path, Spec("q.jsonl", limit=3, repeated=once))
+    assert [row["place"] for row in data(limited)] == [0, 1, 2]
+    sampled = key(tmp_path, Spec("q.jsonl", sample=Sample(4), repeated=once))
+    assert [row["place"] for row in data(sampled)] == [0, 1, 2, 3]
+    assert sampled.left_out == 8
+
+
+def test_a_column_to_compare_that_is_not_there(tmp_path: Path) -> None:
+    write_lines(tmp_path / "q.jsonl", [question(0)])
+    spec = Spec("q.jsonl", repeated=Repeated(("qestion",)))
+    for read in (scan_columns, lambda spec, base: key(base, spec)):
+        with pytest.raises(
+            SourceError, match=r"'qestion' \(source\.deduplicate\); did you mean 'question'"
+        ):
+            read(spec, tmp_path)
 
 
 def test_a_sample_that_can_not_be_is_an_error(tmp_path: Path) -> None:
