@@ -40,11 +40,13 @@ def check_flow(document: Document, graph: Graph, task: Task, source: Types) -> F
     flow.problems += _task_problems(document, task, source)
     usable = {name: type_ for name, type_ in source.items() if name not in IDENTITY}
     emitted: dict[str, Types] = {SOURCE: {**usable, **task.columns}}
+    carried = dict(emitted)
     for name in graph.order:
         node = graph.nodes.get(name)
         if node is None or any(each not in emitted for each in node.inputs):
             continue
-        seen, problems = _meet(document, name, {each: emitted[each] for each in node.inputs})
+        seen = _meet([emitted[each] for each in node.inputs])
+        brought, problems = _union(document, name, {each: carried[each] for each in node.inputs})
         flow.problems += problems
         try:
             columns = node.op.columns(node.params, task)
@@ -57,9 +59,10 @@ def check_flow(document: Document, graph: Graph, task: Task, source: Types) -> F
         flow.reads[name] = reads
         flow.declared[name] = columns
         emitted[name] = {**seen, **columns.provides}
+        carried[name] = {**brought, **columns.provides}
     origin: dict[str, str] = {}
     for output in graph.outputs:
-        for column, type_ in emitted.get(output, {}).items():
+        for column, type_ in carried.get(output, {}).items():
             known = flow.examples.setdefault(column, type_)
             first = origin.setdefault(column, output)
             if known != type_:
@@ -82,22 +85,30 @@ def _task_problems(document: Document, task: Task, source: Types) -> Iterator[Pr
             yield document.problem(("source", "columns"), message)
 
 
-def _meet(
+def _meet(inputs: Sequence[Types]) -> Types:
+    """The columns that all inputs have: those that a node may read."""
+    first, *others = inputs
+    return {column: type_ for column, type_ in first.items() if all(column in o for o in others)}
+
+
+def _union(
     document: Document, name: str, inputs: Mapping[str, Types]
 ) -> tuple[Types, list[Problem]]:
-    """The columns that all inputs have."""
+    """The columns that some input has: a row carries its own along, to the examples."""
+    brought: dict[str, ColumnType] = {}
+    origin: dict[str, str] = {}
     problems = []
-    first, *others = inputs.values()
-    seen = {column: type_ for column, type_ in first.items() if all(column in o for o in others)}
-    for column, type_ in seen.items():
-        for source, types in inputs.items():
-            if types[column] != type_:
+    for source, types in inputs.items():
+        for column, type_ in types.items():
+            known = brought.setdefault(column, type_)
+            first = origin.setdefault(column, source)
+            if known != type_:
                 message = (
-                    f"column {column!r} is of type {type_} from {next(iter(inputs))!r} and of type "
-                    f"{types[column]} from {source!r}; expected one type from all inputs"
+                    f"column {column!r} is of type {known} from {first!r} and of type {type_} "
+                    f"from {source!r}; expected one type from all inputs"
                 )
                 problems.append(document.problem(("graph", name, "from"), message))
-    return seen, problems
+    return brought, problems
 
 
 def _reads(

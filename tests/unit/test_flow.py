@@ -69,6 +69,36 @@ output: {from: [b, c, d, e, f, g], path: out}
     ]
 
 
+def test_a_column_of_one_input_goes_along_to_the_examples(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        HEAD
+        + """\
+graph:
+  a: {op: ask, from: source, engine: t, into: x, type: number}
+  b: {op: keep, from: [source, a]}
+  c: {op: keep, from: b}
+output: {from: c, path: out}
+"""
+    )
+    plan = make_plan(load_recipe(path), SOURCE, OPS)
+    assert plan.columns["x"] == "number"
+
+
+def test_types_must_agree_even_where_an_input_lacks_the_column(tmp_path: Path) -> None:
+    graph = """\
+graph:
+  a: {op: ask, from: source, engine: t, into: x, type: string}
+  b: {op: ask, from: source, engine: t, into: x, type: number}
+  c: {op: keep, from: [source, a, b]}
+output: {from: c, path: out}
+"""
+    assert problems_of(tmp_path, graph) == [
+        "10:17: column 'x' is of type string from 'a' and of type number from 'b'; "
+        "expected one type from all inputs"
+    ]
+
+
 def test_types_must_agree_where_rows_meet(tmp_path: Path) -> None:
     graph = """\
 graph:
