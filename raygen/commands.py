@@ -5,17 +5,13 @@ Parse, call and print; the work is elsewhere. None of them writes a dataset.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from raygen.chatter import output_to
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.options import as_json as json_option
@@ -78,16 +74,15 @@ def plan(as_json: bool, **options: Any) -> None:
 @debug_option
 def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
     """Run the first rows in this process and show prompts, completions and what became of them."""
-    from raygen.preview import first_rows, render, run_rows, to_json
+    from raygen.preview import preview as run
+    from raygen.views import preview_view
 
     checked = prepared(**options)
-    keyed = first_rows(checked.recipe, checked.plan, rows)
-    with _quiet_engines(checked):
-        done = asyncio.run(run_rows(checked.plan, keyed))
+    done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
     if as_json:
-        print_json(to_json(done))
+        print_json(done.to_json())
     else:
-        Console().print(render(checked.plan, done, full))
+        Console().print(preview_view(done, full))
 
 
 @click.command(cls=Command)
@@ -108,15 +103,6 @@ def ops(name: str | None, trusted: tuple[Path, ...], as_json: bool) -> None:
         Console().print(op_view(table[name]) if name else ops_view(table.values()))
 
 
-@contextlib.contextmanager
-def _quiet_engines(checked: Prepared) -> Iterator[None]:
-    """Sends what a local engine says about itself to a file, and says which."""
-    local = [spec for spec in checked.plan.engines.values() if spec.backend == "vllm"]
-    if not local or debugging():
-        yield
-        return
-    with tempfile.NamedTemporaryFile(prefix="raygen-preview-", suffix=".log", delete=False) as file:
-        log = Path(file.name)
-    click.echo(f"starting {', '.join(spec.model for spec in local)}; log: {log}", err=True)
-    with output_to(log):
-        yield
+def _tell_log(checked: Prepared, log: Path) -> None:
+    models = ", ".join(s.model for s in checked.plan.engines.values() if s.backend == "vllm")
+    click.echo(f"starting {models}; log: {log}", err=True)

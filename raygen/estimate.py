@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from raygen.engines.base import EngineSpec
 from raygen.graph import SOURCE
-from raygen.measured import Measured, best_for, identities
+from raygen.measured import Measured, NodeMeasure, best_for, identities
 from raygen.plan import Node, Plan
 from raygen.probe import Probed
 
@@ -114,6 +114,11 @@ def estimate(
         f"engine {name}: {why}; its tokens are characters / 4"
         for name, why in probed.problems.items()
     ]
+    notes += [
+        f"{name} has kept nothing so far; taken as {100 * shares[name].rows_out:.0f} rows of 100"
+        for name, node in whole.items()
+        if node.pass_rate == 0 and node.rows_in
+    ]
     if stop_at is not None and examples > stop_at:
         used = min(rows, max(1, round(rows * stop_at / examples)))
         notes.append(f"output.rows stops it after about {used:,} of {rows:,} source rows")
@@ -144,11 +149,11 @@ def _share(
     seen = source.nodes[node.name]
     if not same:
         # Other parameters: only the share that passes is taken over.
-        rate = seen.pass_rate
-        if rate is None:
+        if seen.pass_rate is None:
             return assumed
-        rows_out = assumed.rows_out * rate
-        return replace(assumed, rows_out=rows_out, pass_rate=rate, basis="changed")
+        passing = _rows_out(seen) * seen.rows_in / (seen.kept + seen.dropped)
+        rows_out = assumed.rows_out * passing
+        return replace(assumed, rows_out=rows_out, pass_rate=seen.pass_rate, basis="changed")
     engines = {
         name: (
             use.calls / seen.rows_in,
@@ -159,7 +164,15 @@ def _share(
         )
         for name, use in seen.engines.items()
     }
-    return _Share(seen.kept / seen.rows_in, seen.pass_rate, source.basis, engines)
+    return _Share(_rows_out(seen), seen.pass_rate, source.basis, engines)
+
+
+def _rows_out(seen: NodeMeasure) -> float:
+    """Rows out for one in. Where none was kept so far, the next one may be (rule of succession)."""
+    made = seen.kept + seen.dropped
+    if seen.kept or not made:
+        return seen.kept / seen.rows_in
+    return made / seen.rows_in / (made + 2)
 
 
 def _assumed(node: Node, probed: Probed, typical: float) -> _Share:

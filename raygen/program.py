@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.context import RowContext
+from raygen.dataset.recorded import Answers, Recorded
 from raygen.dataset.tables import Call, Rejected, RowResult
 from raygen.engines.base import (
     Engine,
@@ -41,17 +42,51 @@ class _Tally:
     emitted: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
+    answers: Answers = field(default_factory=lambda: Answers({}))
+    error: str | None = None
+    passing: bool = False
+
+
+_PASSING = frozenset({"bad_response"})
+"""Reasons of a refused request that say nothing of the row: another try may be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node on one row (a group op: on the rows of a source row), and all that came of it.
+
+    `row` is the one whose id the step's calls carry.
+    """
+
+    node: str
+    row: Row
+    rows_in: tuple[Row, ...]
+    outcomes: tuple[Row | Reject, ...]
+
+
+Watch = Callable[[Step], None]
 
 
 class NodeError(Exception):
-    """A node failed on a row in a way that is no reject; str() names the node and the cause."""
+    """A node failed on a row in a way that is no reject; str() names the node and the cause.
+
+    `passing`: the reason may pass, and the row is worth another try.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class RowProgram:
     """Runs one plan, row by row, over engines that are shared by all rows and nodes."""
 
-    def __init__(self, plan: Plan, engines: Mapping[str, Engine]) -> None:
+    def __init__(
+        self, plan: Plan, engines: Mapping[str, Engine], watch: Watch | None = None
+    ) -> None:
+        """`watch` sees every step as it ends."""
         self.plan = plan
+        self._watch = watch
         self.engines = engines
         self._place = {node.name: index for index, node in enumerate(plan.nodes)}
         self._consumers: dict[str, list[Node]] = defaultdict(list)
@@ -59,16 +94,17 @@ class RowProgram:
             for source in node.inputs:
                 self._consumers[source].append(node)
 
-    async def run(self, key: str, data: Mapping[str, Any]) -> RowResult:
-        """Run the graph for one source row.
+    async def run(
+        self, key: str, data: Mapping[str, Any], recorded: Recorded | None = None
+    ) -> RowResult:
+        """Run the graph for one source row; calls that are `recorded` are answered from there.
 
         Returns kept (at least one example), dropped (rejects only) or failed (with the error, and
         no examples). Raises EngineDeadError, EngineUnavailableError and EngineSetupError: they
         speak of an engine and not of this row.
         """
         started = time.monotonic()
-        tally = _Tally()
-        error: str | None = None
+        tally = _Tally(answers=Answers(recorded or {}))
         source = Row(key, data)
         try:
             await self._feed(SOURCE, source, tally)
@@ -80,8 +116,9 @@ class RowProgram:
             engine_errors = [leaf for leaf in errors if isinstance(leaf, EngineError)]
             if engine_errors:
                 raise most_severe(engine_errors) from raised
-            error = str(errors[0])
-        return self._result(key, tally, error, time.monotonic() - started)
+            tally.error = str(errors[0])
+            tally.passing = all(isinstance(leaf, NodeError) and leaf.passing for leaf in errors)
+        return self._result(key, tally, time.monotonic() - started)
 
     async def _feed(self, name: str, row: Row, tally: _Tally) -> None:
         if name in self.plan.outputs:
@@ -108,17 +145,21 @@ class RowProgram:
         def record(call: Call) -> None:
             tally.calls.append((place, call))
 
-        context = RowContext(self.plan, self.engines, node, row, record)
+        context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
         run: Any = node.op.run
         try:
             outcomes = await run(rows_in if node.op.group else row, node.params, context)
         except RequestRefusedError as refusal:
+            if refusal.reason in _PASSING:
+                raise NodeError(f"{node.name}: {refusal}", passing=True) from refusal
             outcomes = [Reject(refusal.reason, refusal.detail)]
         except EngineError:
             raise
         except Exception as error:  # an op's bug or a bad row must never stop the other rows
             message = f"{node.name}: {type(error).__name__}: {error}"
             raise NodeError(message) from error
+        if self._watch is not None:
+            self._watch(Step(node.name, row, tuple(rows_in), tuple(outcomes)))
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
         rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
         tally.emitted[node.name] += len(rows)
@@ -127,7 +168,8 @@ class RowProgram:
             tally.rejects.append((place, Rejected(node.name, reject.reason, reject.detail)))
         await _together([self._feed(node.name, child, tally) for child in rows])
 
-    def _result(self, key: str, tally: _Tally, error: str | None, seconds: float) -> RowResult:
+    def _result(self, key: str, tally: _Tally, seconds: float) -> RowResult:
+        error = tally.error
         status: Status = "failed" if error else "kept" if tally.examples else "dropped"
         return RowResult(
             key=key,
@@ -145,6 +187,7 @@ class RowProgram:
                 )
                 for node in self.plan.nodes
             },
+            passing=tally.passing,
         )
 
 

@@ -106,7 +106,8 @@ LAYERS = (
     ("context", "job", "measured", "progress", "trainer"),
     ("program", "probe"),
     ("worker", "prepare", "summary", "estimate"),
-    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "views"),
+    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
+    ("views",),
     ("apply", "commands"),
     ("cli",),
 )

@@ -99,6 +99,16 @@ def test_what_could_only_be_guessed_is_said() -> None:
     assert found.engines["teacher"].counted == "characters / 4"
 
 
+def test_a_node_that_kept_nothing_of_a_few_rows_may_keep_the_next() -> None:
+    one = small()
+    base = measured(one)
+    none = base.nodes["right"].model_copy(update={"rows_in": 3, "kept": 0, "dropped": 3})
+    found = estimate(one, 100, PROBED, [measured(one, nodes={**base.nodes, "right": none})])
+    assert found.nodes["right"].pass_rate == 0
+    assert found.examples == pytest.approx(300 / 5)
+    assert found.notes == ("right has kept nothing so far; taken as 20 rows of 100",)
+
+
 def test_it_is_json() -> None:
     found: Estimate = estimate(small(), 3, PROBED)
     answer = json.loads(json.dumps(found.to_json()))

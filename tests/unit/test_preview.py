@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from raygen.engines.base import EngineUnavailableError
+from raygen.engines.base import EngineUnavailableError, Sampling
+from raygen.measured import last_preview
+from raygen.ops.base import Context
 from raygen.plan import Plan, make_plan
-from raygen.preview import first_rows, render, run_rows, shorten, to_json
+from raygen.prepare import Reference, prepare
+from raygen.preview import Preview, first_rows, preview, run_rows
 from raygen.recipe import Recipe, load_recipe
+from raygen.row import Row
 from raygen.sources import scan_columns
+from raygen.views import preview_view
+from raygen.views.prompts import shorten
 
 RECIPE = """
 recipe: small
@@ -47,9 +54,9 @@ def plan_in(
     return recipe, make_plan(recipe, scan_columns(recipe.source, recipe.base))
 
 
-def text_of(plan: Plan, rows: Any, full: bool = False) -> str:
+def text_of(done: Preview, full: bool = False) -> str:
     console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(render(plan, rows, full))
+    console.print(preview_view(done, full))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
@@ -57,7 +64,7 @@ def text_of(plan: Plan, rows: Any, full: bool = False) -> str:
 async def test_a_row_shows_prompt_completions_and_fate_within_80_columns(tmp_path: Path) -> None:
     recipe, plan = plan_in(tmp_path, [GOOD, BAD, SILENT])
     rows = await run_rows(plan, first_rows(recipe, plan, 1))
-    text = text_of(plan, rows)
+    text = text_of(rows)
     assert max(map(len, text.splitlines())) == 80
     for piece in (
         "row 1 of 1: kept",
@@ -66,48 +73,105 @@ async def test_a_row_shows_prompt_completions_and_fate_within_80_columns(tmp_pat
         "rationales  teacher: 3 completions,",
         "│ prompt                                │ completions                          │",
         "answer is: (b)",
-        "kept     correct",
+        "\u2192 no_answer",
+        "no_answer: names no single option: 'I could not say'",
+        "predicted: B. snow, label: B. snow, names_answer: false",
+        "correct  filter: 2 in, 1 kept",
+        ": not (predicted == answer)",
+        "kept  correct",
         "rationale: It falls in flakes when it is cold.",
-        "dropped  rationales: no_answer",
-        "dropped  correct: wrong_answer",
         "1 row: 1 kept, 0 dropped, 0 failed; 1 example,",
+        "rationales  no_answer 1",
+        "correct     wrong_answer 1",
     ):
         assert piece in text
-    assert sum(1 for line in text.splitlines() if line.startswith(("kept", "dropped"))) == 3
 
 
 async def test_equal_rejects_are_counted_and_a_dropped_row_is_called_so(tmp_path: Path) -> None:
     recipe, plan = plan_in(tmp_path, [BAD])
-    text = text_of(plan, await run_rows(plan, first_rows(recipe, plan, 9)))
+    text = text_of(await run_rows(plan, first_rows(recipe, plan, 9)))
     assert "row 2 of 2: dropped" in text
     assert "dropped  correct: wrong_answer (3 times)" in text
+    assert "wrong_answer  rationales 1, rationales 2, rationales 3:" in text
     assert "2 rows: 0 kept, 2 dropped, 0 failed; 0 examples" in text
 
 
 async def test_a_chat_prompt_reads_as_turns(tmp_path: Path) -> None:
     recipe, plan = plan_in(tmp_path, [GOOD], chat=True)
     rows = await run_rows(plan, first_rows(recipe, plan, 1))
-    assert "│ user:" in text_of(plan, rows)
-    assert to_json(rows)[0]["calls"][0]["prompt"][0]["role"] == "user"
+    assert "│ user:" in text_of(rows)
+    assert rows.to_json()[0]["calls"][0]["prompt"][0]["role"] == "user"
 
 
 async def test_long_texts_are_shortened_unless_full(tmp_path: Path) -> None:
     long = "start " + "snowflakes " * 90 + "end. So the answer is: (b)"
     recipe, plan = plan_in(tmp_path, [long], rows=1)
     rows = await run_rows(plan, first_rows(recipe, plan, 1))
-    assert "--full" in text_of(plan, rows)
-    assert "--full" not in text_of(plan, rows, full=True)
-    assert text_of(plan, rows, full=True).count("snowflakes") > 90
+    assert "--full" in text_of(rows)
+    assert "--full" not in text_of(rows, full=True)
+    assert text_of(rows, full=True).count("snowflakes") > 90
 
 
 async def test_json_has_every_part(tmp_path: Path) -> None:
     recipe, plan = plan_in(tmp_path, [GOOD, BAD], rows=1)
-    (row,) = json.loads(json.dumps(to_json(await run_rows(plan, first_rows(recipe, plan, 1)))))
+    (row,) = json.loads(json.dumps((await run_rows(plan, first_rows(recipe, plan, 1))).to_json()))
     assert row["data"]["answer"] == 1
     assert row["status"] == "kept"
     assert len(row["calls"][0]["completions"]) == 3
     assert {example["predicted"] for example in row["examples"]} == {1}
     assert row["rejects"][0]["reason"] == "wrong_answer"
+
+
+async def test_a_prompt_that_begins_as_the_last_one_is_cut_there(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD])
+    rows = await run_rows(plan, first_rows(recipe, plan, 2))
+    node = plan.nodes[0]
+    worked = "Q: Where does a fish live, and where would a bird rather be?\n" * 4
+    long = node.params.model_copy(update={"prompt": worked + "Q: {{ question }}\nA:"})
+    plan = replace(plan, nodes=(replace(node, params=long), *plan.nodes[1:]))
+    rows = await run_rows(plan, first_rows(recipe, plan, 2))
+    text = text_of(rows)
+    assert text.count("[... 244 characters as above ...]") == 1
+    assert "Q: What falls 1?" in text
+    assert "as above" not in text_of(rows, full=True)
+
+
+async def test_a_step_is_tied_to_its_rows_and_outcomes(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD, BAD, SILENT], rows=1)
+    (row,) = (await run_rows(plan, first_rows(recipe, plan, 1))).rows
+    assert [step.node for step in row.steps] == ["rationales", "correct", "correct"]
+    first = (await run_rows(plan, first_rows(recipe, plan, 1))).to_json()[0]["steps"][0]
+    assert sorted(made["predicted"] for made in first["made"]) == [0, 1]
+    (reject,) = first["rejects"]
+    answer = row.result.calls[0].completions
+    assert json.loads(answer)[reject["outcome"]]["text"] == SILENT
+
+
+async def test_a_preview_runs_beside_a_running_loop_and_leaves_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    plan_in(tmp_path, [GOOD, BAD, SILENT])
+    done = preview(prepare(Reference(tmp_path / "recipe.yaml")), 2)
+    assert [row.result.status for row in done.rows] == ["kept", "kept"]
+    kept = last_preview("small")
+    assert kept is not None
+    assert (kept.rows, kept.nodes["rationales"].dropped) == (2, 2)
+
+
+async def test_a_failed_row_shows_what_it_had_asked(tmp_path: Path) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD], rows=1)
+    broken = replace(plan.nodes[0].op, run=_asks_and_fails)
+    plan = replace(plan, nodes=(replace(plan.nodes[0], op=broken), plan.nodes[1]))
+    text = text_of(await run_rows(plan, first_rows(recipe, plan, 1)))
+    assert "row 1 of 1: failed" in text
+    assert "rationales  teacher: 1 completion" in text
+    assert "failed  rationales: KeyError" in text
+
+
+async def _asks_and_fails(row: Row, params: Any, ctx: Context) -> list[Row]:
+    await ctx.generate("Why?", Sampling())
+    raise KeyError("no such column")
 
 
 async def test_a_lost_engine_is_an_error(tmp_path: Path) -> None:

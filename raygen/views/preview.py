@@ -1,0 +1,285 @@
+"""How a preview reads in a terminal of 80 columns or more: rows, prompts, what became of them.
+
+Knows nothing of how rows run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from raygen.dataset.tables import Call
+from raygen.figures import count, plural
+from raygen.preview import Preview, Previewed
+from raygen.program import Step
+from raygen.row import Reject, Row
+from raygen.task import Task
+from raygen.views.marks import marked, option
+from raygen.views.prompts import Prompts, shorten
+from raygen.views.tables import facts_table, plain_table
+
+_LINE = 40
+_STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
+_QUIET = ("sample", "variant", "view", "thinking")
+"""Columns that say little beside the completion that they come with."""
+
+
+def preview_view(preview: Preview, full: bool = False) -> RenderableType:
+    """All rows and what became of them; long texts are shortened unless `full`."""
+    parts: list[RenderableType] = []
+    prompts = Prompts(full)
+    for index in range(len(preview.rows)):
+        parts += _row(preview, index, full, prompts)
+        parts.append(Text())
+    return Group(*parts, *_totals(preview))
+
+
+def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[RenderableType]:
+    """One source row: its columns, its steps, its end."""
+    row, task = preview.rows[index], preview.plan.task
+    status = row.result.status
+    title = Text.assemble(
+        f"row {index + 1} of {len(preview.rows)}: ", (status, f"bold {_STYLES[status]}")
+    )
+    parts: list[RenderableType] = [
+        Rule(title, align="left", style="dim"),
+        _source(row.data, task, full),
+    ]
+    calls: dict[tuple[str, str], list[Call]] = defaultdict(list)
+    for call in row.result.calls:
+        calls[call.node, call.row].append(call)
+    names = _names(row)
+    for _, group in groupby(row.steps, key=lambda step: step.node):
+        silent = []
+        for step in group:
+            asked = calls.pop((step.node, step.row.id), [])
+            for call in asked:
+                prompt = prompts.show(call)
+                parts.append(_call(call, prompt, _verdicts(call, asked, step), full))
+            if asked:
+                parts.append(_made(step, asked, task, full))
+            else:
+                silent.append(step)
+        if silent:
+            parts.append(_silent(preview, silent, names, full))
+    # What a step that failed had asked; it has no outcome.
+    left = [call for group in calls.values() for call in group]
+    parts += [_call(call, prompts.show(call), {}, full) for call in left]
+    return [*parts, _end(row, task, full)]
+
+
+def _source(data: Mapping[str, Any], task: Task, full: bool) -> Table:
+    """The row's columns, those of the task first; the gold option is marked."""
+    table = facts_table()
+    for name in (*task.columns, *(name for name in data if name not in task.columns)):
+        if name == "choices" and task.name == "multiple_choice":
+            for index, _ in enumerate(data["choices"]):
+                mark = "  (gold)" if index == data["answer"] else ""
+                label = name if index == 0 else ""
+                table.add_row(label, Text(f"{option(index, data['choices'])}{mark}"))
+        elif name != task.answer or task.name != "multiple_choice":
+            table.add_row(name, Text(_value(data.get(name), full)))
+    return table
+
+
+def _call(call: Call, prompt: str, verdicts: Mapping[int, str], full: bool) -> RenderableType:
+    """One engine call: the prompt on the left, its completions and their ends on the right."""
+    completions = json.loads(call.completions)
+    noun = "completion" if call.kind == "generate" else "candidate"
+    title = Text.assemble(
+        (call.node, "bold"),
+        f"  {call.engine}: {plural(len(completions), noun)}, "
+        f"{count(call.prompt_tokens)} tokens in, {count(call.output_tokens)} out, "
+        f"{call.seconds:.1f} s",
+    )
+    answers = Table.grid(padding=(0, 1, 0, 0))
+    answers.add_column(style="cyan", no_wrap=True)
+    answers.add_column(overflow="fold")
+    for index, completion in enumerate(completions):
+        text = _completion(call.kind, completion, full)
+        if verdict := verdicts.get(index):
+            style = "green" if verdict == "kept" else "yellow"
+            text.append(f" → {verdict}", style=style)
+        answers.add_row(str(index + 1), text)
+    table = Table(box=box.SQUARE, expand=True, border_style="dim", header_style="dim")
+    table.add_column("prompt", ratio=1, overflow="fold")
+    table.add_column(f"{noun}s", ratio=1, overflow="fold")
+    table.add_row(Text(prompt), answers)
+    return Group(title, table)
+
+
+def _completion(kind: str, completion: Mapping[str, Any], full: bool) -> Text:
+    text = Text(_value(completion["text"].strip(), full))
+    if completion.get("thinking"):
+        thought = Text(f"(thinks: {_value(completion['thinking'].strip(), full)})\n", style="dim")
+        text = thought.append_text(text)
+    if kind != "generate":
+        text.append(f"  {completion['logprob']:.2f}", style="dim")
+    elif completion["finish_reason"] != "stop":
+        text.append(f" [{completion['finish_reason']}]", style="yellow")
+    return text
+
+
+def _verdicts(call: Call, asked: Sequence[Call], step: Step) -> dict[int, str]:
+    """What became of each completion, where each gave one outcome."""
+    if len(asked) > 1 or call.kind != "generate":
+        return {}
+    if len(json.loads(call.completions)) != len(step.outcomes):
+        return {}
+    return {
+        index: outcome.reason if isinstance(outcome, Reject) else "kept"
+        for index, outcome in enumerate(step.outcomes)
+    }
+
+
+def _made(step: Step, asked: Sequence[Call], task: Task, full: bool) -> Table:
+    """The columns that a step added or changed, and its rejects.
+
+    A text that a completion shows already is left out.
+    """
+    said = " ".join(call.completions for call in asked)
+    table = facts_table()
+    for index, outcome in enumerate(step.outcomes):
+        number = f" {index + 1}" if len(step.outcomes) > 1 else ""
+        if isinstance(outcome, Reject):
+            words = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
+            table.add_row(Text(f"  dropped{number}", style="yellow"), Text(_value(words, full)))
+            continue
+        new = {
+            name: value
+            for name, value in outcome.data.items()
+            if name not in _QUIET
+            and step.row.data.get(name) != value
+            and (name == task.stem or not _is_said(value, said))
+        }
+        table.add_row(f"  made{number}", _columns(new, outcome.data, task, step.row.data, full))
+    return table
+
+
+def _is_said(value: Any, said: str) -> bool:
+    """Whether completions, as JSON, have this text."""
+    return isinstance(value, str) and json.dumps(value, ensure_ascii=False)[1:-1] in said
+
+
+def _columns(
+    new: Mapping[str, Any],
+    row: Mapping[str, Any],
+    task: Task,
+    before: Mapping[str, Any],
+    full: bool,
+) -> Text:
+    """Columns as `name: value`: long values on lines of their own, the others on the last."""
+    lines: list[Text] = []
+    short: list[Text] = []
+    for name, value in new.items():
+        if name == "original" or value is None:
+            continue  # the changed text shows what it was
+        # Changes are marked in the whole text, which a cut would spoil.
+        whole = full or not isinstance(value, str) or name == task.stem
+        shown = marked(name, value if whole else shorten(value), row, task, before)
+        if "\n" in shown.plain:
+            shown = Text("\n  ").join(shown.split("\n"))
+            words = Text.assemble(f"{name}:\n  ", shown)
+        else:
+            words = Text.assemble(f"{name}: ", shown)
+        (lines if len(words) > _LINE or "\n" in words.plain else short).append(words)
+    return Text("\n").join([*lines, *([Text(", ").join(short)] if short else [])])
+
+
+def _names(row: Previewed) -> dict[str, str]:
+    """How each row on the way is called: the node that made it, and its number there."""
+    numbers: Counter[str] = Counter()
+    names = {}
+    for step in row.steps:
+        for number, outcome in enumerate(step.outcomes):
+            if isinstance(outcome, Row):
+                start = numbers[step.node]
+                names[outcome.id] = f"{step.node} {start + number + 1}"
+        numbers[step.node] += len(step.outcomes)
+    return names
+
+
+def _silent(
+    preview: Preview, steps: Sequence[Step], names: Mapping[str, str], full: bool
+) -> RenderableType:
+    """All steps of a node without calls, in a line, and why it dropped what it dropped."""
+    node = next(node for node in preview.plan.nodes if node.name == steps[0].node)
+    kept = sum(isinstance(outcome, Row) for step in steps for outcome in step.outcomes)
+    rows_in = sum(len(step.rows_in) for step in steps)
+    table = facts_table()
+    dropped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for step in steps:
+        for index, outcome in enumerate(step.outcomes):
+            if isinstance(outcome, Reject):
+                # A group op gives an outcome for each row in, in their order, or for none of them.
+                aligned = len(step.outcomes) == len(step.rows_in)
+                source = step.rows_in[index] if aligned else step.row
+                dropped[outcome.reason, outcome.detail].append(names.get(source.id, "source"))
+    for (reason, detail), rows in dropped.items():
+        words = ", ".join(dict.fromkeys(rows)) + (f": {_value(detail, full)}" if detail else "")
+        table.add_row(Text(f"  {reason}", style="yellow"), Text(words))
+    head = Text.assemble((node.name, "bold"), f"  {node.op.name}: {rows_in} in, {kept} kept")
+    return Group(head, table) if table.row_count else head
+
+
+def _end(row: Previewed, task: Task, full: bool) -> Table:
+    """The examples that the row gave, or why it has none."""
+    table = facts_table()
+    for example in row.result.examples:
+        table.add_row(Text("kept", style="green"), _example(example, row.data, task, full))
+    if row.result.error:
+        table.add_row(Text("failed", style="red"), Text(row.result.error))
+    elif not row.result.examples:
+        reasons = Counter(f"{r.node}: {r.reason}" for r in row.result.rejects)
+        words = ", ".join(f"{name} ({n} times)" if n > 1 else name for name, n in reasons.items())
+        table.add_row(Text("dropped", style="yellow"), Text(words or "nothing came out"))
+    return table
+
+
+def _example(example: Mapping[str, Any], source: Mapping[str, Any], task: Task, full: bool) -> Text:
+    """The columns that the graph made, but for those that a step has shown in full."""
+    new = {
+        name: value
+        for name, value in example.items()
+        if name not in ("id", "node") and not isinstance(value, Mapping | list)
+        if not (name in source and source[name] == value)
+    }
+    return Text("\n").join([Text(example["node"]), _columns(new, example, task, source, full)])
+
+
+def _totals(preview: Preview) -> list[RenderableType]:
+    results = [row.result for row in preview.rows]
+    fates = Counter(result.status for result in results)
+    examples = sum(len(result.examples) for result in results)
+    tokens = sum(call.output_tokens for result in results for call in result.calls)
+    line = Text(
+        f"{plural(len(results), 'row')}: {fates['kept']} kept, {fates['dropped']} dropped, "
+        f"{fates['failed']} failed; {plural(examples, 'example')}, {count(tokens)} tokens out. "
+        "No dataset was written.",
+        style="bold",
+    )
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for result in results:
+        for reject in result.rejects:
+            reasons[reject.node][reject.reason] += 1
+    if not reasons:
+        return [line]
+    table = plain_table("dropped at", "for")
+    for node, counts in reasons.items():
+        words = ", ".join(f"{reason} {times}" for reason, times in counts.most_common())
+        table.add_row(Text(node), Text(words))
+    return [line, table]
+
+
+def _value(value: Any, full: bool) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if full else shorten(text)
