@@ -293,6 +293,7 @@ class _Apply:
             log=str(self.logs),
             outcome=ending.outcome,
             source=counts.source,
+            left_out=self.source.left_out,
             kept=counts.statuses["kept"],
             dropped=counts.statuses["dropped"],
             failed=counts.statuses["failed"],

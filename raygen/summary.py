@@ -44,6 +44,7 @@ class RunSummary:
     """How a run ended.
 
     `source` to `pending` count source rows of the whole dataset and `examples` its examples;
+    `left_out` rows repeat an earlier one and are no source rows;
     tokens and `seconds` are this run's. `rejects` count rows inside the graph. `message` says why
     where the outcome is not "done". `lead_s` is how long before the last row was committed the
     trainer took its first step; `student` is the folder of its checkpoints. `reference` and
@@ -73,6 +74,7 @@ class RunSummary:
     student: str | None = None
     user_fault: bool = False
     again: str = ""
+    left_out: int = 0
     programs: str = ""
 
     @property
@@ -149,6 +151,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
             "dropped": summary.dropped,
             "failed": summary.failed,
             "pending": summary.pending,
+            "left_out": summary.left_out,
         },
         "examples": summary.examples,
         "rejects": [
@@ -214,6 +217,7 @@ def _rows(summary: RunSummary) -> Text:
         ", ",
         (f"{count(summary.failed)} failed", "red" if summary.failed else ""),
         f", {count(summary.pending)} pending",
+        f"; {plural(summary.left_out, 'repeat')} left out" if summary.left_out else "",
     )
 
 

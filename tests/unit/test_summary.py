@@ -52,6 +52,13 @@ TRAINED = replace(
 )  # fmt: skip
 
 
+def test_repeats_that_were_left_out_are_told() -> None:
+    (line,) = (line for line in text_of(replace(SUMMARY, left_out=3)) if line.startswith("rows"))
+    assert line.endswith("0 pending; 3 repeats left out")
+    assert not any("left out" in line for line in text_of(SUMMARY))
+    assert to_json(replace(SUMMARY, left_out=3))["rows"]["left_out"] == 3
+
+
 def text_of(summary: RunSummary) -> list[str]:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(render(summary), crop=False)
@@ -140,7 +147,9 @@ def test_rejects_are_listed_most_frequent_first() -> None:
 
 def test_json_carries_every_figure() -> None:
     answer = json.loads(json.dumps(to_json(TRAINED)))
-    assert answer["rows"] == {"source": 64, "kept": 50, "dropped": 13, "failed": 1, "pending": 0}
+    assert answer["rows"] == {
+        "source": 64, "kept": 50, "dropped": 13, "failed": 1, "pending": 0, "left_out": 0
+    }  # fmt: skip
     assert answer["tokens"] == {"prompt": 5432, "output": 12345}
     assert answer["rejects"][1] == {"node": "correct", "reason": "unparsed", "count": 9}
     assert answer["student"]["before"]["correct"] == 12
