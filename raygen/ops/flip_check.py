@@ -16,7 +16,7 @@ class FlipCheckParams(PredictionParams):
     The teacher predicts twice, without being told any answer: on the original text and on the
     edited one. The old label is its prediction on the original. See `by` for where the
     probabilities come from: `score` (the options' log-probabilities; letters summed, texts as the
-    mean per token), `classify` (a classifier's), `vote` (shares of n sampled answers).
+    mean per token), `classify` (a classifier's), `vote` (shares of sampled answers).
 
     Emits the row with `probabilities` and `original_probabilities` ({option: probability}).
     Rejects with `teacher_disagrees` (its prediction on the original is not the original's gold

@@ -53,8 +53,8 @@ class PredictionParams(SamplingParams):
     `by: score` compares the log-probabilities of the options after a prompt: of their letters, as
     in " (a)", summed over the tokens (for multiple choice), or of their texts, as the mean per
     token, so that a long option has no handicap (for classification). `by: classify` asks a
-    classifier, whose labels must be the task's. `by: vote` samples n answers; an option's
-    probability is its share of all n, those that name no single option included.
+    classifier, whose labels must be the task's. `by: vote` samples answers; an option's
+    probability is its share of all of them, those that name no single option included.
     """
 
     by: By = Field("score", description="where the probabilities come from")
@@ -68,7 +68,9 @@ class PredictionParams(SamplingParams):
     labels: dict[str, str] | None = Field(
         None, description="by classify: the classifier's label: the task's label"
     )
-    n: int = Field(5, ge=1, le=1024, description="by vote: answers, in one request")
+    n: int = Field(
+        5, alias="samples", ge=1, le=1024, description="by vote: answers, in one request"
+    )
     max_tokens: int = Field(64, ge=1)
     stop: tuple[str, ...] = Field(
         ("\n\n", "\nQ:", "\nText:"), description="by vote: texts that end an answer"

@@ -91,7 +91,7 @@ async def test_a_prompt_reads_the_text_under_its_own_name_and_other_columns() ->
 
 async def test_a_vote_counts_what_it_cant_read() -> None:
     answers = [" (b)", " b.", "It is (a).", "no idea"]
-    prediction, context = await ask(FISH, Script(answers), by="vote", n=4)
+    prediction, context = await ask(FISH, Script(answers), by="vote", samples=4)
     assert prediction.probabilities == (0.25, 0.5)
     assert context.asked[0][1].n == 4
 
