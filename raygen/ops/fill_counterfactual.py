@@ -20,18 +20,19 @@ from raygen.ops.choosing import OPTIONS_EXPECTED, need_options, shown
 from raygen.ops.prediction import HIDDEN, PredictionParams, predict
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampling import SamplingParams
-from raygen.ops.spans import MASK
+from raygen.ops.spans import MASK, unmask
 from raygen.row import Reject, Row
 from raygen.task import Task
 from raygen.template import fields, render
 
-_LABEL = re.compile(r"\A\W*(?:new|filled) text\W*:\s*", re.IGNORECASE)
+_LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
 _PROGRESS = (
     "empty",
     "refused",
     "truncated",
     "mask_left",
+    "wrong_count",
     "text_changed",
     "unchanged",
     "answer_leaked",
@@ -46,15 +47,18 @@ class FillCounterfactualParams(SamplingParams):
     option that the teacher holds most probable on the original text (hardest), or each of them in
     turn. The teacher's probabilities are those of `flip_check`'s `by: score`: for multiple choice
     of the options' letters, summed over their tokens; for a classification of the labels' texts,
-    as the mean per token. Of n candidates per target the first that passes all checks is taken.
+    as the mean per token. With `form: text` the engine writes the new text; with `form: fills` it
+    lists what stands for the masks, which small models do better. Of n candidates per target the
+    first that passes all checks is taken.
 
     Emits a row per target: the new text in the question's (or text's) column, the target as its
     answer, `variant` (counterfactual), `original` (the old text), `original_answer` and `target`
     (indexes of options), and `fills` (what stands in the place of each mask). The status counts
     the targets. Rejects a target whose best candidate leaves a mask (`mask_left`), changes words
     outside the masks (`text_changed`; white space, a for an, the first letter's case and the last
-    punctuation don't count), fills in what was there (`unchanged`), or names the target where the
-    original didn't (`answer_leaked`), or is `empty`, `truncated` or `refused`.
+    punctuation don't count), lists more or fewer fills than masks (`wrong_count`), fills in what
+    was there (`unchanged`), or names the target where the original didn't (`answer_leaked`), or
+    is `empty`, `truncated` or `refused`.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
@@ -66,6 +70,9 @@ class FillCounterfactualParams(SamplingParams):
     target: Literal["random", "hardest", "each"] = Field(
         "random", description="which wrong option becomes the answer"
     )
+    form: Literal["text", "fills"] = Field(
+        "text", description='what the engine answers: the whole new text, or "fill; fill; fill"'
+    )
     allow_answer: bool = Field(False, description="the new text may name the target")
     prompt: str | None = Field(None, description="a template in place of the default prompt")
     score_prompt: str | None = Field(
@@ -74,7 +81,8 @@ class FillCounterfactualParams(SamplingParams):
 
     def template(self) -> str:
         """The recipe's prompt, or the default one."""
-        return self.prompt or default_prompt("fill_counterfactual")
+        form = "_fills" if self.form == "fills" else ""
+        return self.prompt or default_prompt(f"fill_counterfactual{form}")
 
     @property
     def scoring(self) -> PredictionParams:
@@ -89,7 +97,7 @@ class _Wanted:
     original: str
     masked: str
     target: str
-    allow_answer: bool
+    params: FillCounterfactualParams
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
         """The new text and its fills, or what is wrong with it."""
@@ -97,18 +105,30 @@ class _Wanted:
         if fault is not None:
             return fault
         said = _unwrapped(answer.text, self.masked)
-        text = with_end_of(self.masked, said)
-        if MASK in text:
+        if MASK in said:
             return Reject("mask_left", said[:160])
+        text = self._put_in(said) if self.params.form == "fills" else said
+        if isinstance(text, Reject):
+            return text
+        text = with_end_of(self.masked, text)
         fills = fills_of(self.masked, text)
         if fills is None:
             return Reject("text_changed", f"{said[:120]!r} is not {self.masked[:120]!r} filled")
         if same_words(text, self.original):
             return Reject("unchanged", said[:160])
         leaks = names_option(text, self.target) and not names_option(self.original, self.target)
-        if leaks and not self.allow_answer:
+        if leaks and not self.params.allow_answer:
             return Reject("answer_leaked", f"names {self.target!r}: {said[:120]!r}")
         return text, fills
+
+    def _put_in(self, said: str) -> str | Reject:
+        """The masked text with the listed fills in the place of its masks."""
+        fills = [fill.strip() for fill in said.rstrip(".;").split(";")]
+        masks = self.masked.count(MASK)
+        if len(fills) != masks or not all(fills):
+            return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {said[:120]!r}")
+        text = unmask(self.masked, fills)
+        return text[0].upper() + text[1:] if self.original[0].isupper() else text
 
 
 async def run(row: Row, params: FillCounterfactualParams, ctx: Context) -> Sequence[Row | Reject]:
@@ -134,9 +154,11 @@ async def _filled(
 ) -> Row | Reject:
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     original = row.data[ctx.task.stem]
-    prompt = render(params.template(), {**shown(row, ctx.task), "gold": gold, "target": target})
+    replaced = fills_of(row.data["masked"], original) or []
+    given = {"gold": gold, "target": target, "replaced": replaced}
+    prompt = render(params.template(), {**shown(row, ctx.task), **given})
     answers = await ctx.generate(params.prompt_of(prompt), params.sampling(ctx.seed(k)))
-    wanted = _Wanted(original, row.data["masked"], options[target], params.allow_answer)
+    wanted = _Wanted(original, row.data["masked"], options[target], params)
     rejects: list[Reject] = []
     for answer in answers:
         outcome = wanted.outcome(answer)
@@ -171,7 +193,7 @@ def _unwrapped(text: str, masked: str) -> str:
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
     """Reads the masked text; replaces the question and its answer."""
     need_options(task, "fill_counterfactual")
-    told = fields(params.score_prompt or "") & (HIDDEN | {"gold", "target"})
+    told = fields(params.score_prompt or "") & (HIDDEN | {"gold", "target", "replaced"})
     if told:
         raise ValueError(
             f"score_prompt reads {', '.join(sorted(told))}: it would tell the teacher the answer; "
@@ -194,7 +216,7 @@ def columns(params: FillCounterfactualParams, task: Task) -> Columns:
             "fills": "json",
             **params.thought_columns,
         },
-        given=frozenset({"stem", "options", "gold", "target"}),
+        given=frozenset({"stem", "options", "gold", "target", "replaced"}),
         templates=templates,
         abilities={"engine": abilities},
         reports=("target",),

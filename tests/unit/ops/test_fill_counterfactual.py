@@ -102,6 +102,38 @@ async def test_the_answer_may_be_named_where_that_is_allowed_or_it_was_named_bef
     assert reasons(outcomes) == [None]
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (" a concern for society; an innocent person; a crime", None),
+        ("Fills: a concern for society ;an innocent person; a crime.", None),
+        ("a concern for society; an innocent person", "wrong_count"),
+        ("a concern; an innocent person; a crime; more", "wrong_count"),
+        ("a concern; ; a crime", "wrong_count"),
+        ("a concern; [MASK]; a crime", "mask_left"),
+        ("the result; One; obstructing justice", "unchanged"),
+        ("the injustice; one; a crime", "answer_leaked"),
+        ("a concern; one? Who knows if Mike; a crime", "text_changed"),
+    ],
+)
+async def test_fills_alone_are_put_in_the_place_of_the_masks(
+    answer: str, reason: str | None
+) -> None:
+    outcomes, context = await run_op(OP, ROW, [answer], n=1, form="fills")
+    assert reasons(outcomes) == [reason]
+    assert [o.data["question"] for o in outcomes if isinstance(o, Row)] in ([], [FILLED])
+    assert "Fills: the result; one; obstructing justice\nNew answer: injustice" in str(
+        context.asked[0][0]
+    )
+
+
+async def test_a_fill_that_begins_the_text_gets_its_capital() -> None:
+    data = {"text": "The soup was cold.", "label": "bad", "masked": "[MASK] was [MASK]."}
+    outcomes, _ = await run_op(OP, data, ["my soup; hot"], CLASSES, n=1, form="fills")
+    (row,) = (outcome.data for outcome in outcomes if isinstance(outcome, Row))
+    assert row["text"] == "My soup was hot."
+
+
 async def test_each_wrong_option_is_a_target() -> None:
     def answers(prompt: str, _: Sampling) -> list[str]:
         return ["no" if "New answer: applause" in prompt else FILLED]
