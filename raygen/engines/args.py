@@ -6,13 +6,9 @@ vLLM would have been imported.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Collection
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,9 +16,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.wording import nearest, reason
-
-VLLM_OWNED = frozenset({"model", "revision", "tensor_parallel_size"})
-"""vLLM's arguments that an engine's own keys (`model`, `revision`, `gpus`) already say."""
 
 
 class Args(BaseModel):
@@ -189,48 +182,3 @@ def unknown_arg(spec: EngineSpec, word: str, known: Collection[str]) -> str:
     near = nearest(word, known)
     hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
     return f"{spec.backend} has no argument {word!r}; {hint}"
-
-
-@cache
-def vllm_arg_names() -> frozenset[str]:
-    """The names of the installed vLLM's engine arguments, read from its source; empty without it.
-
-    Read and not imported, since importing vLLM takes ten seconds.
-    """
-    package = find_spec("vllm")
-    if package is None or package.origin is None:
-        return frozenset()
-    source = Path(package.origin).parent / "engine" / "arg_utils.py"
-    if not source.is_file():
-        return frozenset()
-    classes = (
-        node
-        for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and node.name in ("EngineArgs", "AsyncEngineArgs")
-    )
-    return frozenset(
-        field.target.id
-        for node in classes
-        for field in node.body
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-    )
-
-
-def vllm_problems(spec: EngineSpec) -> list[str]:
-    """What is wrong with the arguments of a vllm engine, one sentence each."""
-    known = vllm_arg_names()
-    if not known:
-        return [
-            (
-                "vLLM is not installed; run `pip install -e '.[gpu]'` "
-                "(or '.[cpu]' without a GPU), or choose another backend in the profile"
-            )
-        ]
-    return [
-        f"args.{name} is set by the engine's own key "
-        f"`{'gpus' if name == 'tensor_parallel_size' else name}`"
-        if name in VLLM_OWNED
-        else unknown_arg(spec, name, known)
-        for name in spec.args
-        if name in VLLM_OWNED or name not in known
-    ]

@@ -13,11 +13,11 @@ from raygen.engines.args import (
     OpenAIArgs,
     TransformersArgs,
     args_problems,
-    vllm_problems,
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.bundled import bundled_problem
 from raygen.engines.kind import kind_of, kind_problem
+from raygen.engines.vllm_args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
     "vllm": frozenset({"generate", "score"}),

@@ -14,30 +14,22 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-import jinja2
-
 from raygen.engines.base import (
     Completion,
     EngineDeadError,
     EngineError,
     EngineSetupError,
     EngineSpec,
-    Message,
     Prompt,
     Request,
     RequestRefusedError,
     Score,
 )
-from raygen.engines.bundled import model_path
-from raygen.engines.hub import find_config
+from raygen.engines.located import locate
+from raygen.engines.tokens import Tokens
 from raygen.engines.vllm_cpu import cpu_arguments, cpu_environment
+from raygen.engines.vllm_lora import adapted_modules, lora_arguments
 
-_ENV = {
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    # With vLLM's own multiprocessing it would replace the executor "uni" by a second process,
-    # which spins while it waits.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-}
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
 
 # What vLLM, transformers and torch raise for a model or an argument that they can't take.
@@ -57,12 +49,18 @@ _LOAD_ERRORS = (
 class VLLMEngine:
     """An AsyncLLM. All requests share its continuous batch and its prefix cache."""
 
-    def __init__(self, spec: EngineSpec, llm: Any) -> None:
+    def __init__(self, spec: EngineSpec, llm: Any, adapter: Path | None) -> None:
+        """`adapter` is the folder of the LoRA that answers, None for the model itself."""
+        from vllm.lora.request import LoRARequest
+
         self._name = spec.name
         self._model = spec.model
         self._llm = llm
-        self._tokenizer = llm.get_tokenizer()
-        self._max_len: int = llm.model_config.max_model_len
+        self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
+        self._scores = adapter is None or "lm_head" not in adapted_modules(adapter)
+        self._tokens = Tokens(
+            spec.name, spec.model, llm.get_tokenizer(), llm.model_config.max_model_len
+        )
         self._ids = count()
 
     @classmethod
@@ -72,8 +70,8 @@ class VLLMEngine:
         Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
         """
         try:
-            path = model_path(spec.model)
-            config = find_config(path, spec.revision)
+            found = locate(spec.model, spec.revision)
+            lora = lora_arguments(found.adapter)
         except EngineSetupError as error:
             raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
         _set_environment(_ENV)
@@ -81,15 +79,22 @@ class VLLMEngine:
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        defaults = _defaults(spec, config)
-        arguments = {"model": path, "revision": spec.revision, **defaults, **spec.args}
+        arguments = {
+            "model": found.model,
+            "revision": found.revision,
+            **_defaults(spec, found.config),
+            **lora,
+            **spec.args,
+        }
         try:
             with _visible(devices):
                 # In no variable: vLLM keeps exceptions, which keep this frame, and with it the
                 # engine until the interpreter exits.
-                return cls(spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)))
+                return await cls(
+                    spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)), found.adapter
+                )._ready()
         except (*_LOAD_ERRORS, VLLMError) as error:
-            raise EngineSetupError(_load_failure(spec, path, error)) from error
+            raise EngineSetupError(_load_failure(spec, found.model, error)) from error
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions from one request; the k-th is drawn with the seed plus k."""
@@ -100,7 +105,7 @@ class VLLMEngine:
             StructuredOutputsParams,
         )
 
-        ids = self._encode(self._render(request.prompt))
+        ids = self._tokens.prompt(request.prompt)
         sampling = request.sampling
         try:
             params = SamplingParams(
@@ -110,6 +115,7 @@ class VLLMEngine:
                 max_tokens=sampling.max_tokens,
                 stop=list(sampling.stop),
                 seed=sampling.seed,
+                logprobs=0,
                 structured_outputs=None
                 if request.schema is None
                 else StructuredOutputsParams(json=dict(request.schema)),
@@ -119,7 +125,13 @@ class VLLMEngine:
             raise RequestRefusedError("bad_request", _first_line(error)) from error
         output = await self._run(ids, params)
         return [
-            Completion(answer.text, answer.finish_reason or "stop", len(ids), len(answer.token_ids))
+            Completion(
+                answer.text,
+                answer.finish_reason or "stop",
+                len(ids),
+                len(answer.token_ids),
+                logprob=answer.cumulative_logprob,
+            )
             for answer in sorted(output.outputs, key=lambda answer: int(answer.index))
         ]
 
@@ -128,10 +140,13 @@ class VLLMEngine:
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
-        rendered = self._render(prompt)
-        head = self._encode(rendered)
-        tails = (self._encode((rendered[0] + text, rendered[1])) for text in candidates)
-        return list(await asyncio.gather(*(self._score(head, ids) for ids in list(tails))))
+        if not self._scores:
+            raise EngineSetupError(
+                f"engine {self._name!r}: vLLM gives wrong log-probabilities of a prompt with an "
+                f"adapter of lm_head, as {self._model} has; use backend: transformers"
+            )
+        found = self._tokens.candidates(prompt, candidates)
+        return list(await asyncio.gather(*(self._score(ids, start) for ids, start in found)))
 
     async def close(self) -> None:
         """Stop the engine's processes."""
@@ -139,7 +154,21 @@ class VLLMEngine:
         # AsyncLLM shuts down once more when it is collected, which fails at interpreter exit.
         self._llm = None
 
-    async def _score(self, head: list[int], ids: list[int]) -> Score:
+    async def _ready(self) -> Self:
+        """The engine with its adapter loaded, so that a bad one is told before any row starts."""
+        if self._adapter is not None:
+            try:
+                await self._llm.add_lora(self._adapter)
+            except Exception as error:
+                # vLLM has no class for it.
+                await self.close()
+                raise EngineSetupError(
+                    f"engine {self._name!r}: vLLM can't use the adapter {self._model}: "
+                    f"{_first_line(error)}"
+                ) from error
+        return self
+
+    async def _score(self, ids: list[int], start: int) -> Score:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         params = SamplingParams(
@@ -150,9 +179,7 @@ class VLLMEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         output = await self._run(ids, params)
-        pairs = zip(head, ids, strict=False)
-        shared = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(head), len(ids)))
-        scored = zip(output.prompt_logprobs[shared:], ids[shared:], strict=True)
+        scored = zip(output.prompt_logprobs[start:], ids[start:], strict=True)
         # vLLM gives None for the first token of a text, which follows nothing.
         logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
         return Score(float(sum(logprobs)), len(logprobs))
@@ -163,16 +190,13 @@ class VLLMEngine:
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
 
-        if len(ids) >= self._max_len:
-            raise RequestRefusedError(
-                "prompt_too_long",
-                f"{len(ids)} tokens; {self._model} takes {self._max_len} with the answer "
-                "(args.max_model_len)",
-            )
         final = None
         try:
             async for output in self._llm.generate(
-                tokens_input(ids), params, f"{self._name}-{next(self._ids)}"
+                tokens_input(ids),
+                params,
+                f"{self._name}-{next(self._ids)}",
+                lora_request=self._adapter,
             ):
                 final = output
         except CoreDeadError as error:
@@ -194,34 +218,6 @@ class VLLMEngine:
         return EngineDeadError(
             f"engine {self._name!r}: vLLM's process for {self._model} died; its log says why"
         )
-
-    def _render(self, prompt: Prompt) -> tuple[str, bool]:
-        """The prompt as text, and whether the tokenizer must add its special tokens to it."""
-        if isinstance(prompt, str):
-            return prompt, True
-        if getattr(self._tokenizer, "chat_template", None) is None:
-            raise EngineSetupError(
-                f"engine {self._name!r}: {self._model} has no chat template; "
-                "use a plain prompt instead of messages, or an instruction-tuned model"
-            )
-        try:
-            text: str = self._tokenizer.apply_chat_template(
-                [_turn(message) for message in prompt], tokenize=False, add_generation_prompt=True
-            )
-        except jinja2.TemplateError as error:
-            raise RequestRefusedError(
-                "bad_request", f"the chat template of {self._model} refuses the messages: {error}"
-            ) from error
-        return text, False
-
-    def _encode(self, rendered: tuple[str, bool]) -> list[int]:
-        text, special = rendered
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special)
-        return ids
-
-
-def _turn(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message.content}
 
 
 def _set_environment(values: dict[str, str]) -> None:

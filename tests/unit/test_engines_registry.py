@@ -27,6 +27,10 @@ def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
         (spec("openai", "bundled:minilm-l6", base_url="http://localhost/v1"), "local model"),
         (spec("vllm", max_num_seq=1), "vllm has no argument 'max_num_seq'; did you mean 'max_num_"),
         (spec("vllm", tensor_parallel_size=2), "set by the engine's own key `gpus`"),
+        (spec("vllm", max_num_seqs="many"), "args.max_num_seqs: found 'many', expected int"),
+        (spec("vllm", enforce_eager=1), "args.enforce_eager: found 1, expected bool"),
+        (spec("vllm", seed=True), "args.seed: found True, expected int"),
+        (spec("vllm", trust_remote_code=True), "and a recipe runs none"),
         (spec("vllm", "bundled:smollm2-135m"), "did you mean 'smollm2-135m-instruct'?"),
         (spec("transformers", batchsize=1), "did you mean 'batch_size'?"),
     ],
@@ -51,7 +55,17 @@ def test_a_remote_endpoint_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_good_specs_have_no_problems() -> None:
     assert check_engine(spec("fake", answers=["x"])) == []
-    assert check_engine(spec("vllm", max_num_seqs=8, enforce_eager=True)) == []
+    good = {
+        "max_num_seqs": 8,
+        "enforce_eager": True,
+        "gpu_memory_utilization": 1,
+        "max_model_len": None,
+        "dtype": "float32",
+        "hf_overrides": {"rope_scaling": None},
+        "served_model_name": ["a", "b"],
+        "trust_remote_code": False,
+    }
+    assert check_engine(spec("vllm", **good)) == []
 
 
 async def test_fake_starts() -> None:

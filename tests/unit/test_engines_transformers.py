@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import torch
 
 from raygen.engines.base import (
     Classifier,
@@ -124,8 +125,6 @@ async def test_a_chat_is_rendered_with_the_template(engine: Engine) -> None:
 async def test_scores_are_the_models_log_probabilities(
     engine: Engine, model: tuple[Any, Any]
 ) -> None:
-    import torch
-
     prompts = ["The answer is", "Why", "In the fridge there is"]
     candidates = [" (B).", " scissors and more", " the air", "", " x"]
     scores = await asyncio.gather(*(engine.score(prompt, candidates) for prompt in prompts))
@@ -193,7 +192,6 @@ async def test_a_cancelled_request_leaves_the_engine_well(engine: Engine) -> Non
 async def test_a_classifier_gives_the_probability_of_each_label(
     classifier: Engine, tiny_classifier: Path
 ) -> None:
-    import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     assert isinstance(classifier, Classifier)
@@ -255,9 +253,51 @@ async def test_a_model_without_its_head_is_refused(tmp_path: Path, tiny_classifi
 
 
 async def test_a_gpu_that_is_not_there(tiny_model: Path) -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(EngineSetupError, match="torch sees none here"):
         await start_engine(spec(tiny_model, gpus=1), ("0",))
+
+
+async def test_an_adapter_answers_with_its_own_weights_and_new_tokens(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """As a student with new tokens leaves them: the tokenizer is the adapter's."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_tokens(["[Elimination method]"])
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    model.resize_token_embeddings(len(tokenizer))
+    new = tokenizer.convert_tokens_to_ids("[Elimination method]")
+    config = LoraConfig(
+        r=4,
+        target_modules=["q_proj", "v_proj"],
+        trainable_token_indices={"embed_tokens": [new]},
+        task_type="CAUSAL_LM",
+    )
+    student = get_peft_model(model, config)
+    for name, weights in student.named_parameters():
+        if weights.requires_grad:
+            torch.nn.init.normal_(weights, std=0.3, generator=torch.Generator().manual_seed(1))
+            assert "lora_" in name or "token_adapter" in name
+    student.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    student.eval()
+    ids = torch.tensor([tokenizer.encode("[Elimination method] Why? So it is")])
+    start = len(tokenizer.encode("[Elimination method] Why?"))
+    with torch.no_grad():
+        logs = torch.log_softmax(student(ids).logits[0], dim=-1)
+    expected = sum(float(logs[at - 1, ids[0, at]]) for at in range(start, ids.shape[1]))
+
+    engine = await start_engine(spec(tmp_path))
+    (score,) = await engine.score("[Elimination method] Why?", [" So it is"])
+    await engine.close()
+    assert score.logprob == pytest.approx(expected, abs=1e-4)
+
+
+async def test_an_adapter_whose_model_is_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/gone"}')
+    with pytest.raises(EngineSetupError, match=r"is an adapter, and the model.*/gone"):
+        await start_engine(spec(tmp_path))
