@@ -5,6 +5,7 @@ Parses, calls, prints and sets the exit code; the work is elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import click
 from rich.console import Console
 
 from raygen import commands
-from raygen.options import FILE, named, print_json, reference
+from raygen.options import FILE, budget, named, print_json, reference
 from raygen.options import as_json as json_option
 from raygen.prepare import check_apart, prepare_each
 from raygen.terminal import Command, TerminalUI, debug_option, programs
@@ -25,7 +26,13 @@ def main() -> None:
     """Turn a YAML recipe into a dataset, and train a student on it while it is being written."""
 
 
-for _command in (commands.validate, commands.plan, commands.preview, commands.ops):
+for _command in (
+    commands.validate,
+    commands.plan,
+    commands.preview,
+    commands.graph,
+    commands.ops,
+):
     main.add_command(_command)
 
 
@@ -34,6 +41,8 @@ for _command in (commands.validate, commands.plan, commands.preview, commands.op
 @click.option("--out", metavar="DIR", help="The output folder, also s3://, gs://.")
 @click.option("--train", type=FILE, metavar="FILE", help="Train this student on it meanwhile.")
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
+@click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
+@budget
 @click.option("--yes", is_flag=True, help="Answer every question with yes.")
 @click.option("--address", metavar="RAY", help="The Ray cluster to run on.")
 @json_option
@@ -42,6 +51,8 @@ def apply(
     out: str | None,
     train: Path | None,
     fresh: bool,
+    retry: str | None,
+    limits: Mapping[str, str],
     yes: bool,
     address: str | None,
     as_json: bool,
@@ -50,6 +61,7 @@ def apply(
     """Generate what is left of a recipe's dataset and, with `train:`, train its student."""
     from raygen.apply import ApplyRequest
     from raygen.apply import apply as run
+    from raygen.budget import parse_budget
     from raygen.summary import RunSummary, render, to_json
 
     asked = named(**options)
@@ -58,7 +70,9 @@ def apply(
         check_apart(prepare_each(asked), out)
     summaries: list[RunSummary] = []
     for one in variants:
-        request = ApplyRequest(one, out, train, fresh, address)
+        request = ApplyRequest(
+            one, out, train, fresh, address, retry is not None, parse_budget(limits)
+        )
         with TerminalUI(yes) as ui:
             summaries.append(replace(run(request, ui), programs=programs()))
         if not as_json:

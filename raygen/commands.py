@@ -14,8 +14,8 @@ from rich.console import Console
 
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
+from raygen.options import FILE, named, prepared, print_json, reference, trust
 from raygen.options import as_json as json_option
-from raygen.options import named, prepared, print_json, reference, trust
 from raygen.prepare import Prepared, prepare_each
 from raygen.problem import ProblemsError
 from raygen.terminal import Command, debug_option, debugging, explain
@@ -83,6 +83,30 @@ def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
         print_json(done.to_json())
     else:
         Console().print(preview_view(done, full))
+
+
+@click.command(cls=Command)
+@reference
+@click.option("--out", type=FILE, metavar="FILE", help="Write it there: graph.svg or graph.mmd.")
+@debug_option
+def graph(out: Path | None, **options: Any) -> None:
+    """Draw the graph of a recipe: as a tree here, as SVG or Mermaid into a file."""
+    from raygen.views import graph_view, mermaid
+
+    plan = prepared(**options).plan
+    if out is None:
+        Console().print(graph_view(plan))
+        return
+    if out.suffix == ".svg":
+        from raygen.views.svg import svg
+
+        drawing = svg(plan)
+    elif out.suffix in (".mmd", ".mermaid"):
+        drawing = mermaid(plan)
+    else:
+        raise UserError(f"--out {out}: found {out.suffix or 'no suffix'!r}, expected .svg or .mmd")
+    out.write_text(drawing, "utf-8")
+    click.echo(f"{out}: {len(plan.nodes)} nodes")
 
 
 @click.command(cls=Command)

@@ -1,0 +1,70 @@
+"""The graph of a plan as text: a tree in the terminal, and Mermaid.
+
+Knows nothing of pictures.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from raygen.graph import SOURCE
+from raygen.plan import Node, Plan
+
+DATASET = "dataset"
+
+
+def graph_view(plan: Plan) -> RenderableType:
+    """A tree from the source down. A node of several inputs stands under the last of them."""
+    places = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
+    below: dict[str, list[Node]] = defaultdict(list)
+    for node in plan.nodes:
+        below[max(node.inputs, key=places.__getitem__)].append(node)
+    tree = Tree(Text(SOURCE, style="bold"), guide_style="dim")
+    _grow(tree, SOURCE, below, plan)
+    kept = " and ".join(plan.outputs) if len(plan.outputs) < 3 else f"{len(plan.outputs)} nodes"
+    foot = Text(f"◆ its rows become the dataset: {kept}", style="dim")
+    return Group(Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"), tree, foot)
+
+
+def _grow(tree: Tree, name: str, below: Mapping[str, list[Node]], plan: Plan) -> None:
+    for node in below.get(name, []):
+        label = Text.assemble((node.name, "bold"), f"  {node.op.name}")
+        if engines := engines_of(node):
+            label.append(f" · {engines}", style="cyan")
+        others = [other for other in node.inputs if other != name]
+        if others:
+            label.append(f"  (and from {', '.join(others)})", style="dim")
+        if node.name in plan.outputs:
+            label.append("  ◆", style="green")
+        _grow(tree.add(label), node.name, below, plan)
+
+
+def engines_of(node: Node) -> str:
+    """The engines that a node asks, in a word or two."""
+    names = dict.fromkeys([node.engine, *node.params.engines().values()])
+    return ", ".join(name for name in names if name)
+
+
+def mermaid(plan: Plan) -> str:
+    """The graph as a Mermaid flowchart, as GitHub and notebooks draw it."""
+    ids = {SOURCE: "source", DATASET: "dataset"}
+    ids |= {node.name: f"n{index}" for index, node in enumerate(plan.nodes)}
+    lines = ["flowchart TD", "  source([source])"]
+    for node in plan.nodes:
+        engines = engines_of(node)
+        words = node.op.name + (f" · {engines}" if engines else "")
+        lines.append(f'  {ids[node.name]}["<b>{node.name}</b><br>{words}"]')
+    lines.append("  dataset[(dataset)]")
+    lines += [f"  {ids[start]} --> {ids[end]}" for start, end in edges(plan)]
+    return "\n".join(lines) + "\n"
+
+
+def edges(plan: Plan) -> list[tuple[str, str]]:
+    """The ways of the rows: from, to."""
+    inner = [(source, node.name) for node in plan.nodes for source in node.inputs]
+    return inner + [(name, DATASET) for name in plan.outputs]
