@@ -19,7 +19,8 @@ from yarl import URL
 from raygen.engines.args import OpenAIArgs
 from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
 from raygen.engines.limit import AdaptiveLimit, Gate
-from raygen.engines.openai_wire import BadReplyError, Trouble, refusal
+from raygen.engines.openai_reply import BadReplyError
+from raygen.engines.openai_wire import Trouble, refusal
 
 T = TypeVar("T")
 

@@ -27,18 +27,19 @@ from raygen.engines.base import (
     Score,
 )
 from raygen.engines.endpoint import Endpoint
+from raygen.engines.openai_reply import BadReplyError, parse_completions, parse_scores
 from raygen.engines.openai_wire import (
-    BadReplyError,
+    Dialect,
     DialectError,
+    Format,
     derived_seed,
-    parse_completions,
-    parse_scores,
     request_body,
     score_body,
 )
 
 log = logging.getLogger(__name__)
 
+_WEAKER: dict[Format, Format] = {"json_schema": "json_object", "json_object": "text"}
 _NO_LIST = frozenset({400, 404, 405, 501})
 
 
@@ -55,7 +56,8 @@ class OpenAIEngine:
         self._plain = URL(f"{args.base_url}/completions")
         self._models = URL(f"{args.base_url}/models")
         self._one_each = False
-        self._limit_key = "max_tokens"
+        self._dialect = Dialect()
+        self._formats: dict[str, Format] = {}
 
     @classmethod
     async def start(cls, spec: EngineSpec, first_wait: float = 0.5) -> Self:
@@ -129,21 +131,27 @@ class OpenAIEngine:
         seed = derived_seed(request.sampling.seed, index)
         asked = replace(request, sampling=replace(request.sampling, n=n, seed=seed))
         url = self._plain if isinstance(request.prompt, str) else self._chat
+        schema = json.dumps(request.schema, sort_keys=True)
         while True:
-            key = self._limit_key
-            body = json.dumps(request_body(self._model, asked, key)).encode()
+            said = replace(self._dialect, format=self._formats.get(schema, "json_schema"))
+            body = json.dumps(request_body(self._model, asked, said)).encode()
             try:
                 answers = await self._endpoint.send(url, body, _read)
                 assert answers is not None  # noqa: S101 - no status passes without an answer
                 return answers
             except DialectError as error:
-                if error.what == "max_tokens" and key == "max_tokens":
-                    self._limit_key = "max_completion_tokens"
-                elif error.what == "n" and asked.sampling.n > 1:
+                if error.what == "n" and asked.sampling.n > 1:
                     self._one_each = True
                     asked = replace(asked, sampling=replace(asked.sampling, n=1))
+                elif error.what == "format" and request.schema and said.format in _WEAKER:
+                    self._formats[schema] = _WEAKER[said.format]
+                elif error.what == "logprobs" and said.logprobs:
+                    self._dialect = replace(self._dialect, logprobs=False)
+                elif error.what == "max_tokens" and said.limit_key == "max_tokens":
+                    self._dialect = replace(self._dialect, limit_key="max_completion_tokens")
                 else:
                     raise RequestRefusedError("bad_request", str(error)) from None
+                log.info("%s: said otherwise from now on", error)
 
 
 def _read(raw: bytes) -> list[Completion]:

@@ -1,24 +1,21 @@
-"""The OpenAI wire format: requests as JSON, replies as completions, refusals as errors.
+"""The requests to an OpenAI-compatible endpoint as JSON, and its refusals as errors.
 
 Pure: knows nothing of connections, retries or keys.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from raygen.engines.base import (
-    Completion,
     EngineSetupError,
     EngineUnavailableError,
     Request,
     RequestRefusedError,
-    Score,
 )
 from raygen.row import digest
 
@@ -26,6 +23,7 @@ _TOO_LONG = re.compile(
     r"context.{0,20}(length|window|size)|prompt.{0,20}too long|too many tokens|max_model_len", re.I
 )
 _N_REFUSED = re.compile(r"only one completion|[`'\"]n[`'\"] |\bn (must|should|>|=)", re.I)
+_FORMAT_REFUSED = re.compile(r"response_format|json_schema|json_object|structured output", re.I)
 _RETRIED = frozenset({408, 409, 425, 429})
 
 
@@ -38,16 +36,27 @@ class Trouble:
     retry_after: float | None = None
 
 
-class DialectError(Exception):
-    """The endpoint wants the same request said otherwise: one choice each, or another key."""
+Format = Literal["json_schema", "json_object", "text"]
+"""How an answer is held to a schema: by it, as any JSON, or not at all."""
 
-    def __init__(self, what: Literal["n", "max_tokens"], message: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an endpoint wants a request said."""
+
+    limit_key: str = "max_tokens"
+    logprobs: bool = True
+    format: Format = "json_schema"
+
+
+class DialectError(Exception):
+    """The endpoint wants the same request said otherwise, or without a part of it."""
+
+    def __init__(
+        self, what: Literal["n", "max_tokens", "logprobs", "format"], message: str
+    ) -> None:
         super().__init__(message)
         self.what = what
-
-
-class BadReplyError(Exception):
-    """A reply that isn't what the format promises; str() says how."""
 
 
 def derived_seed(seed: int | None, index: int) -> int | None:
@@ -57,7 +66,7 @@ def derived_seed(seed: int | None, index: int) -> int | None:
     return int(digest("completion", seed, index)[:8], 16) >> 1
 
 
-def request_body(model: str, request: Request, limit_key: str) -> dict[str, Any]:
+def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:
     """The JSON of a request, for /chat/completions when its prompt is a chat, else /completions."""
     sampling = request.sampling
     body: dict[str, Any] = {
@@ -71,12 +80,15 @@ def request_body(model: str, request: Request, limit_key: str) -> dict[str, Any]
         body["max_tokens"] = sampling.max_tokens
     else:
         body["messages"] = [{"role": m.role, "content": m.content} for m in request.prompt]
-        body[limit_key] = sampling.max_tokens
+        body[dialect.limit_key] = sampling.max_tokens
+    if dialect.logprobs:
+        # Of completions the number of likeliest tokens; some servers take 0 for no.
+        body["logprobs"] = 1 if isinstance(request.prompt, str) else True
     if sampling.seed is not None:
         body["seed"] = sampling.seed
     if sampling.stop:
         body["stop"] = list(sampling.stop)
-    if request.schema is not None:
+    if request.schema is not None and dialect.format == "json_schema":
         body["response_format"] = {
             "type": "json_schema",
             "json_schema": {
@@ -85,29 +97,9 @@ def request_body(model: str, request: Request, limit_key: str) -> dict[str, Any]
                 "strict": _strict(request.schema),
             },
         }
+    elif request.schema is not None and dialect.format == "json_object":
+        body["response_format"] = {"type": "json_object"}
     return body
-
-
-def parse_completions(reply: Any) -> list[Completion]:
-    """The choices of a reply in the order of their index. Raises BadReplyError."""
-    try:
-        choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
-        answers = [_completion(choice) for choice in choices]
-        usage = reply.get("usage") or {}
-        prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        output_tokens = int(usage.get("completion_tokens") or 0)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadReplyError(f"no usable choices in it ({error!r})") from error
-    if not answers:
-        raise BadReplyError("no choices in it")
-    if len(answers) == 1:
-        shares = [output_tokens]
-    else:
-        shares = _shares(output_tokens, [len(answer.text) for answer in answers])
-    return [
-        replace(answer, prompt_tokens=prompt_tokens, output_tokens=share)
-        for answer, share in zip(answers, shares, strict=True)
-    ]
 
 
 def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, Any]:
@@ -121,23 +113,6 @@ def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, 
         "max_tokens": 1,
         "temperature": 0.0,
     }
-
-
-def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Score]:
-    """The summed log-probability of each candidate's tokens. Raises BadReplyError.
-
-    A token that spans the end of the prompt counts with the candidate.
-    """
-    try:
-        choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
-        if len(choices) != len(candidates):
-            raise BadReplyError(f"{len(choices)} choices for {len(candidates)} texts")
-        return [
-            _score(choice["logprobs"], len(prompt), len(prompt) + len(candidate))
-            for choice, candidate in zip(choices, candidates, strict=True)
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadReplyError(f"no echoed log-probabilities in it ({error!r})") from error
 
 
 def refusal(status: int, text: str, retry_after: float | None, where: str) -> Trouble:
@@ -154,6 +129,8 @@ def refusal(status: int, text: str, retry_after: float | None, where: str) -> Tr
         return Trouble("busy", told, retry_after)
     if status in _RETRIED or status >= 500:
         return Trouble("busy" if status == 503 else "broken", told, retry_after)
+    if status in (400, 403, 422) and "logprobs" in message.lower():
+        raise DialectError("logprobs", told)
     if status in (401, 403):
         raise EngineSetupError(
             f"{where} answered {status}: the key is missing, wrong or not allowed to use this "
@@ -164,59 +141,14 @@ def refusal(status: int, text: str, retry_after: float | None, where: str) -> Tr
     if status in (400, 422):
         if "max_completion_tokens" in message:
             raise DialectError("max_tokens", told)
+        if _FORMAT_REFUSED.search(message):
+            raise DialectError("format", told)
         if _N_REFUSED.search(message):
             raise DialectError("n", told)
         if code.startswith("content_"):
             raise RequestRefusedError("refused", told)
         raise RequestRefusedError("bad_request", told)
     raise EngineSetupError(f"{told}; correct args.base_url or the engine's model")
-
-
-def _completion(choice: Mapping[str, Any]) -> Completion:
-    finish = choice.get("finish_reason") or "stop"
-    if "message" not in choice:
-        text = choice["text"]
-    else:
-        message = choice["message"]
-        text = message.get("content")
-        if message.get("refusal"):
-            text, finish = message["refusal"], "refusal"
-    text = "" if text is None else text
-    if not isinstance(text, str):
-        raise TypeError(f"text is a {type(text).__name__}")
-    return Completion(text, str(finish))
-
-
-def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
-    values = logprobs["token_logprobs"]
-    begins = logprobs.get("text_offset")
-    if begins is None:
-        lengths = [len(token) for token in logprobs["tokens"]]
-        begins = [sum(lengths[:index]) for index in range(len(lengths))]
-    ends = [*begins[1:], float("inf")]
-    counted = [
-        value
-        for value, begin, token_end in zip(values, begins, ends, strict=True)
-        if token_end > start and begin < end
-    ]
-    if not counted:
-        raise ValueError("the echoed text is missing")
-    # The first token of an empty prompt has no log-probability.
-    known = [value for value in counted if value is not None]
-    return Score(float(sum(known)), len(known))
-
-
-def _shares(total: int, weights: Sequence[int]) -> list[int]:
-    """`total` split in proportion to the weights, in whole numbers that add up to it."""
-    whole = sum(weights)
-    if not whole:
-        weights, whole = [1] * len(weights), len(weights)
-    edges = [0]
-    seen = 0
-    for weight in weights:
-        seen += weight
-        edges.append(round(total * seen / whole))
-    return [after - before for before, after in itertools.pairwise(edges)]
 
 
 def _strict(schema: Any) -> bool:

@@ -271,6 +271,58 @@ async def test_the_other_name_of_max_tokens_is_learned(
     assert ["max_tokens" in body for body in server.bodies] == [True, False, False]
 
 
+async def test_a_server_that_gives_no_log_probabilities_is_not_asked_for_them_again(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
+        if "logprobs" in body:
+            return web.json_response({"error": {"message": "no logprobs here"}}, status=403)
+        return choices(body, 1)
+
+    server.reply = reply
+    for _ in range(2):
+        (answer,) = await engine.generate(Request("q"))
+        assert answer.logprob is None
+    assert ["logprobs" in body for body in server.bodies] == [True, False, False]
+
+
+async def test_a_server_without_schemas_is_asked_for_any_json_and_then_for_text(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
+        if "response_format" in body:
+            return web.Response(status=400, text="response_format is unknown")
+        return choices(body, 1)
+
+    def asked() -> list[str | None]:
+        return [body.get("response_format", {}).get("type") for body in server.bodies]
+
+    server.reply = reply
+    await engine.generate(Request("q", schema={"type": "object"}))
+    assert asked() == ["json_schema", "json_object", None]
+    server.bodies.clear()
+    await engine.generate(Request("q", schema={"type": "object"}))
+    await engine.generate(Request("q", schema={"type": "array"}))
+    assert asked() == [None, "json_schema", "json_object", None]
+
+
+async def test_many_at_once_learn_the_dialect_together(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
+        await asyncio.sleep(0.01)
+        if "logprobs" in body:
+            return web.Response(status=400, text="logprobs: not supported")
+        if "max_tokens" in body:
+            return web.Response(status=400, text="use max_completion_tokens")
+        return choices(body, 1)
+
+    server.reply = reply
+    chat = (Message("user", "q"),)
+    answers = await asyncio.gather(*(engine.generate(Request(chat)) for _ in range(20)))
+    assert [len(found) for found in answers] == [1] * 20
+
+
 async def test_a_prompt_too_long_is_refused_at_once(server: Server, engine: OpenAIEngine) -> None:
     server.reply = failing(
         9,

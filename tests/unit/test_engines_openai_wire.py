@@ -18,13 +18,12 @@ from raygen.engines.base import (
     Sampling,
     Score,
 )
+from raygen.engines.openai_reply import BadReplyError, parse_completions, parse_scores
 from raygen.engines.openai_wire import (
-    BadReplyError,
+    Dialect,
     DialectError,
     Trouble,
     derived_seed,
-    parse_completions,
-    parse_scores,
     refusal,
     request_body,
 )
@@ -39,7 +38,7 @@ STRICT = {
 
 def test_a_plain_prompt_with_everything() -> None:
     sampling = Sampling(n=3, temperature=0.7, top_p=0.9, max_tokens=5, stop=("\n",), seed=4)
-    assert request_body("m", Request("hi", sampling), "max_tokens") == {
+    assert request_body("m", Request("hi", sampling), Dialect()) == {
         "model": "m",
         "prompt": "hi",
         "n": 3,
@@ -48,12 +47,13 @@ def test_a_plain_prompt_with_everything() -> None:
         "max_tokens": 5,
         "stop": ["\n"],
         "seed": 4,
+        "logprobs": 1,
     }
 
 
 def test_a_chat_with_a_schema() -> None:
     request = Request((Message("user", "hi"),), Sampling(max_tokens=5), STRICT)
-    body = request_body("m", request, "max_completion_tokens")
+    body = request_body("m", request, Dialect("max_completion_tokens"))
     assert body["messages"] == [{"role": "user", "content": "hi"}]
     assert body["max_completion_tokens"] == 5
     assert body["response_format"]["json_schema"] == {
@@ -61,6 +61,7 @@ def test_a_chat_with_a_schema() -> None:
         "schema": STRICT,
         "strict": True,
     }
+    assert body["logprobs"] is True
     assert "seed" not in body
     assert "max_tokens" not in body
 
@@ -76,8 +77,16 @@ def test_a_chat_with_a_schema() -> None:
     ],
 )
 def test_strict_only_where_the_schema_allows_it(schema: dict[str, Any], strict: bool) -> None:
-    body = request_body("m", Request("hi", schema=schema), "max_tokens")
+    body = request_body("m", Request("hi", schema=schema), Dialect())
     assert body["response_format"]["json_schema"]["strict"] is strict
+
+
+def test_what_an_endpoint_does_not_take_is_left_out() -> None:
+    request = Request("hi", schema=STRICT)
+    weaker = request_body("m", request, Dialect(logprobs=False, format="json_object"))
+    assert weaker["response_format"] == {"type": "json_object"}
+    assert "logprobs" not in weaker
+    assert "response_format" not in request_body("m", request, Dialect(format="text"))
 
 
 def test_choices_come_in_the_order_of_their_index() -> None:
@@ -109,6 +118,66 @@ def test_a_refusal_says_so() -> None:
         {"choices": [{"message": {"content": None, "refusal": "I can't"}, "finish_reason": "stop"}]}
     )
     assert (answer.text, answer.finish_reason) == ("I can't", "refusal")
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thinking"),
+    [
+        ({"content": "(B)", "reasoning_content": "\nhm\n"}, "(B)", "hm"),
+        ({"content": None, "reasoning": "hm"}, "", "hm"),
+        ({"content": "(B)", "reasoning_content": None}, "(B)", None),
+        ({"content": "<think>hm</think>(B)"}, "<think>hm</think>(B)", None),
+    ],
+)
+def test_what_a_server_tells_of_its_thoughts(
+    message: dict[str, Any], text: str, thinking: str | None
+) -> None:
+    (answer,) = parse_completions({"choices": [{"message": message}]})
+    assert (answer.text, answer.thinking) == (text, thinking)
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]}, -1.5),
+        ({"tokens": ["a", "b"], "token_logprobs": [-0.5, -0.25]}, -0.75),
+        ({"tokens": ["a", "b"], "token_logprobs": [None, -0.25]}, None),
+        ({"content": []}, None),
+        ({"content": None}, None),
+        (None, None),
+        ("no", None),
+    ],
+)
+def test_the_likelihood_of_an_answer_where_the_server_tells_it(
+    logprobs: Any, expected: float | None
+) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "ab", "logprobs": logprobs}]})
+    assert answer.logprob == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "output"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}, 9),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 107}, 102),
+        ({"prompt_tokens": 5, "completion_tokens": 2}, 2),
+        ({}, 0),
+    ],
+)
+def test_thoughts_are_paid_for_wherever_they_are_counted(
+    usage: dict[str, int], output: int
+) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "a"}], "usage": usage})
+    assert answer.output_tokens == output
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("MAX_TOKENS", "length"), ("eos", "stop"), (None, "stop"), ("content_filter",) * 2],
+)
+def test_other_words_for_why_an_answer_ends(said: str | None, meant: str) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "a", "finish_reason": said}]})
+    assert answer.finish_reason == meant
 
 
 @pytest.mark.parametrize(
@@ -174,6 +243,10 @@ def test_a_reply_without_echo_gives_no_scores(choices: list[Any]) -> None:
         ),
         (400, '{"error": "use max_completion_tokens"}', DialectError, "max_completion_tokens"),
         (400, '{"error": "Only one completion choice is allowed"}', DialectError, "Only one"),
+        (400, '{"error": "Logprobs is not enabled for m"}', DialectError, "Logprobs"),
+        (403, '{"error": "You may not request logprobs"}', DialectError, "logprobs"),
+        (400, '{"error": "response_format is not supported"}', DialectError, "response_format"),
+        (422, '{"detail": "json_schema: unknown type"}', DialectError, "json_schema"),
     ],
 )
 def test_what_a_status_means(

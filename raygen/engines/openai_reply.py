@@ -1,0 +1,139 @@
+"""The replies of an OpenAI-compatible endpoint: completions with what the server says of them.
+
+Pure: knows nothing of connections, requests or refusals.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from raygen.engines.base import Completion, Score
+
+_FINISHES = {
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "safety": "content_filter",
+}
+"""What some servers call the reasons that have a name of their own in the format."""
+
+
+class BadReplyError(Exception):
+    """A reply that isn't what the format promises; str() says how."""
+
+
+def parse_completions(reply: Any) -> list[Completion]:
+    """The choices of a reply in the order of their index. Raises BadReplyError."""
+    try:
+        choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
+        answers = [_completion(choice) for choice in choices]
+        prompt_tokens, output_tokens = _usage(reply.get("usage") or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadReplyError(f"no usable choices in it ({error!r})") from error
+    if not answers:
+        raise BadReplyError("no choices in it")
+    if len(answers) == 1:
+        shares = [output_tokens]
+    else:
+        lengths = [len(answer.text) + len(answer.thinking or "") for answer in answers]
+        shares = _shares(output_tokens, lengths)
+    return [
+        replace(answer, prompt_tokens=prompt_tokens, output_tokens=share)
+        for answer, share in zip(answers, shares, strict=True)
+    ]
+
+
+def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Score]:
+    """The summed log-probability of each candidate's tokens. Raises BadReplyError.
+
+    A token that spans the end of the prompt counts with the candidate.
+    """
+    try:
+        choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
+        if len(choices) != len(candidates):
+            raise BadReplyError(f"{len(choices)} choices for {len(candidates)} texts")
+        return [
+            _score(choice["logprobs"], len(prompt), len(prompt) + len(candidate))
+            for choice, candidate in zip(choices, candidates, strict=True)
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadReplyError(f"no echoed log-probabilities in it ({error!r})") from error
+
+
+def _completion(choice: Mapping[str, Any]) -> Completion:
+    finish = str(choice.get("finish_reason") or "stop").lower()
+    finish = _FINISHES.get(finish, finish)
+    thinking = None
+    if "message" not in choice:
+        text = choice["text"]
+    else:
+        message = choice["message"]
+        text = message.get("content")
+        thinking = message.get("reasoning_content") or message.get("reasoning")
+        if message.get("refusal"):
+            text, finish = message["refusal"], "refusal"
+    text = "" if text is None else text
+    if not isinstance(text, str):
+        raise TypeError(f"text is a {type(text).__name__}")
+    thoughts = thinking.strip() if isinstance(thinking, str) else None
+    return Completion(text, finish, logprob=_logprob(choice), thinking=thoughts)
+
+
+def _logprob(choice: Mapping[str, Any]) -> float | None:
+    """The summed log-probability of the choice's tokens, where the server gives all of them."""
+    found = choice.get("logprobs")
+    if not isinstance(found, Mapping):
+        return None
+    values = found.get("token_logprobs")
+    content = found.get("content")
+    if isinstance(content, list):
+        values = [entry.get("logprob") for entry in content if isinstance(entry, Mapping)]
+    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        return None
+    return float(sum(values)) if values else None
+
+
+def _usage(usage: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens in and out, thoughts included: some servers count those in the total alone."""
+    prompt, output, total = (
+        int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    return prompt, max(output, total - prompt)
+
+
+def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
+    values = logprobs["token_logprobs"]
+    begins = logprobs.get("text_offset")
+    if begins is None:
+        lengths = [len(token) for token in logprobs["tokens"]]
+        begins = [sum(lengths[:index]) for index in range(len(lengths))]
+    ends = [*begins[1:], float("inf")]
+    counted = [
+        value
+        for value, begin, token_end in zip(values, begins, ends, strict=True)
+        if token_end > start and begin < end
+    ]
+    if not counted:
+        raise ValueError("the echoed text is missing")
+    # The first token of an empty prompt has no log-probability.
+    known = [value for value in counted if value is not None]
+    return Score(float(sum(known)), len(known))
+
+
+def _shares(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` split in proportion to the weights, in whole numbers that add up to it."""
+    whole = sum(weights)
+    if not whole:
+        weights, whole = [1] * len(weights), len(weights)
+    edges = [0]
+    seen = 0
+    for weight in weights:
+        seen += weight
+        edges.append(round(total * seen / whole))
+    return [after - before for before, after in itertools.pairwise(edges)]
