@@ -27,7 +27,7 @@ from raygen.template import fields, render
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
-_PROGRESS = (
+CHECKS = (
     "empty",
     "refused",
     "truncated",
@@ -179,7 +179,7 @@ async def _filled(
         return row.child(ctx.node, k, new)
     return max(
         rejects or [Reject("empty", "the engine gave no answer")],
-        key=lambda reject: _PROGRESS.index(reject.reason),
+        key=lambda reject: CHECKS.index(reject.reason),
     )
 
 
