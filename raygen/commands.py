@@ -112,19 +112,27 @@ def graph(out: Path | None, **options: Any) -> None:
 @click.command(cls=Command)
 @click.argument("name", required=False)
 @trust
+@click.option("--prompt", is_flag=True, help="The op's default prompt, to start one's own from.")
 @json_option
 @debug_option
-def ops(name: str | None, trusted: tuple[Path, ...], as_json: bool) -> None:
-    """List the ops, or show one with its parameters."""
-    from raygen.views import op_json, op_view, ops_view
+def ops(name: str | None, trusted: tuple[Path, ...], prompt: bool, as_json: bool) -> None:
+    """List the ops, or show one with its parameters, columns and prompt."""
+    from raygen.views import op_json, op_view, ops_view, prompts_text
+
+    if prompt and name is None:
+        raise UserError("--prompt shows the prompt of one op; name it: raygen ops NAME --prompt")
 
     table = all_ops(trusted)
     if name is not None and name not in table:
         raise UserError(f"no op {name!r}{did_you_mean(name, table)}")
     if as_json:
         print_json(op_json(table[name]) if name else [op_json(op) for op in table.values()])
+    elif name is None:
+        Console().print(ops_view(table.values()))
+    elif prompt:
+        click.echo(prompts_text(table[name]) or f"{name} has no prompt of its own")
     else:
-        Console().print(op_view(table[name]) if name else ops_view(table.values()))
+        Console().print(op_view(table[name]))
 
 
 def _tell_log(checked: Prepared, log: Path) -> None:

@@ -8,13 +8,24 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.ops.base import Op
-from raygen.views.tables import plain_table
+from raygen.ops.base import Columns, Op, OpParams
+from raygen.task import TASKS
+from raygen.views.tables import facts_table, plain_table
+
+_LABELS = ("one", "two")
+_ALSO: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"prompt": "prompt"},
+    {"show": ["show"], "rubric": "rubric"},
+)
+"""What ops ask for beside their required parameters: one of several."""
 
 
 def ops_view(ops: Iterable[Op]) -> RenderableType:
@@ -23,7 +34,13 @@ def ops_view(ops: Iterable[Op]) -> RenderableType:
     for op in ops:
         first = _paragraphs(op.doc)[0]
         table.add_row(Text(op.name), "yes" if op.needs_engine else "no", Text(first))
-    return Group(table, Text(), Text("`raygen ops NAME` shows an op's parameters.", style="dim"))
+    return Group(
+        table,
+        Text(),
+        Text(
+            "`raygen ops NAME` shows an op's parameters, and with --prompt its prompt.", style="dim"
+        ),
+    )
 
 
 def op_view(op: Op) -> RenderableType:
@@ -38,12 +55,26 @@ def op_view(op: Op) -> RenderableType:
     head = Text.assemble((op.name, "bold"), f", version {op.version}")
     if op.needs_engine:
         head.append(", needs an engine")
+    if op.group:
+        head.append(", takes all rows of a source row together")
     parts: list[RenderableType] = [head]
     for paragraph in _paragraphs(op.doc):
         parts += [Text(), Text(paragraph)]
     if op.paper and op.paper not in op.doc:
         parts += [Text(), Text(f"Paper: {op.paper}")]
-    return Group(*parts, Text(), table)
+    parts += [Text(), table]
+    declared = declarations(op)
+    if declared:
+        parts += [Text(), *_columns(declared)]
+    return Group(*parts)
+
+
+def prompts_text(op: Op) -> str:
+    """The templates that an op renders with its default parameters, to start one's own from."""
+    prompts = _prompts(op)
+    if len(prompts) < 2:
+        return next(iter(prompts.values()), "")
+    return "\n\n".join(f"{{# {title} #}}\n{text}" for title, text in prompts.items())
 
 
 def op_json(op: Op) -> dict[str, Any]:
@@ -55,6 +86,93 @@ def op_json(op: Op) -> dict[str, Any]:
         "paper": op.paper,
         "doc": op.doc,
         "params": op.params.model_json_schema(),
+        "tasks": {name: _declared_json(declared) for name, declared in declarations(op).items()},
+        "prompts": _prompts(op),
+    }
+
+
+def declarations(op: Op) -> dict[str, Columns | str]:
+    """What the op says of its columns for each task, or why it can't serve that task.
+
+    With its default parameters; required ones are given their own name. Empty where that isn't
+    enough to say anything.
+    """
+    params = _example(op)
+    if params is None:
+        return {}
+    found: dict[str, Columns | str] = {}
+    for name, task in TASKS.items():
+        labelled = replace(task, labels=_LABELS) if name == "classification" else task
+        try:
+            found[name] = op.columns(params, labelled)
+        except ValueError as error:
+            found[name] = str(error)
+    return found
+
+
+def _example(op: Op) -> OpParams | None:
+    schema = op.params.model_json_schema()
+    needed = {name: schema["properties"][name] for name in schema.get("required", ())}
+    given = {name: _stand_in(name, spec) for name, spec in needed.items()}
+    for more in _ALSO:
+        try:
+            return op.params.model_validate({**given, **more})
+        except ValidationError:
+            continue
+    return None
+
+
+def _stand_in(name: str, spec: Mapping[str, Any]) -> Any:
+    if spec.get("type") == "array":
+        return [name]
+    return {name: name} if spec.get("type") == "object" else name
+
+
+def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
+    """What the op needs and hides, by task, and what it adds."""
+    table = plain_table("task", "needs", "hides")
+    rows: dict[tuple[str, str], list[str]] = {}
+    adds: dict[str, str] = {}
+    reports: dict[str, None] = {}
+    for name, columns in declared.items():
+        if isinstance(columns, str):
+            rows[f"not possible: {columns}", ""] = [name]
+            continue
+        needs, hides = ", ".join(sorted(columns.requires)), ", ".join(sorted(columns.hides))
+        rows.setdefault((needs or "nothing", hides), []).append(name)
+        adds |= columns.provides
+        reports |= dict.fromkeys(columns.reports)
+    for cells, tasks in rows.items():
+        names = "any" if len(tasks) == len(declared) else ", ".join(tasks)
+        table.add_row(*map(Text, (names, *cells)))
+    facts = facts_table()
+    facts.add_row("adds", Text(", ".join(f"{k}: {v}" for k, v in adds.items()) or "nothing"))
+    if reports:
+        facts.add_row("counted", Text(f"{', '.join(reports)}, by `raygen status`"))
+    return [table, Text(), facts]
+
+
+def _prompts(op: Op) -> dict[str, str]:
+    """Default prompts by parameter, with the tasks that they are for where these differ."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    for name, columns in (declarations(op) if op.needs_engine else {}).items():
+        if isinstance(columns, Columns):
+            for parameter, text in columns.templates.items():
+                if len(text.split()) > 1:
+                    texts.setdefault((parameter, text), []).append(name)
+    return {f"{parameter} ({', '.join(tasks)})": text for (parameter, text), tasks in texts.items()}
+
+
+def _declared_json(columns: Columns | str) -> dict[str, Any]:
+    if isinstance(columns, str):
+        return {"problem": columns}
+    return {
+        "requires": sorted(columns.requires),
+        "provides": dict(columns.provides),
+        "hides": sorted(columns.hides),
+        "given": sorted(columns.given),
+        "reports": list(columns.reports),
+        "abilities": {name: sorted(needed) for name, needed in columns.abilities.items()},
     }
 
 

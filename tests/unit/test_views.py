@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 
+import jinja2
 import pytest
 from rich.console import Console, RenderableType
 
@@ -15,7 +16,7 @@ from raygen.estimate import EngineEstimate, Estimate, NodeEstimate
 from raygen.ops.registry import built_in
 from raygen.plan import Node, Plan
 from raygen.task import TASKS
-from raygen.views import op_json, op_view, ops_view, plan_view, status_view
+from raygen.views import op_json, op_view, ops_view, plan_view, prompts_text, status_view
 from raygen.views.ops import type_name
 
 STATUS = DatasetStatus(
@@ -66,6 +67,33 @@ def test_an_op_shows_every_parameter(name: str) -> None:
         assert f"\n{parameter}" in text
     assert "    " not in text.split("\n\nparameter")[0]
     assert json.loads(json.dumps(op_json(op)))["name"] == name
+
+
+@pytest.mark.parametrize("name", sorted(built_in()))
+def test_every_op_says_what_it_needs_and_its_prompt_can_be_copied(name: str) -> None:
+    op = built_in()[name]
+    assert "\ntask " in text_of(op_view(op))
+    assert set(op_json(op)["tasks"]) == set(TASKS)
+    if op.needs_engine and name != "generate":
+        assert "{{" in prompts_text(op)
+
+
+def test_an_op_says_which_tasks_it_serves() -> None:
+    text = squeezed(text_of(op_view(built_in()["fill_counterfactual"])))
+    assert "\nmultiple_choice answer, choices, masked, question" in text
+    assert "\nfree_text not possible:" in text
+    assert "counted target, by `raygen status`" in text
+    assert "\nany nothing" in squeezed(text_of(op_view(built_in()["filter"])))
+    assert prompts_text(built_in()["filter"]) == ""
+
+
+def test_prompts_that_differ_by_task_are_told_apart() -> None:
+    text = prompts_text(built_in()["flip_check"])
+    assert "{# prompt (multiple_choice) #}" in text
+    assert "{# prompt (classification) #}" in text
+    environment = jinja2.Environment(autoescape=True)
+    environment.filters["letter"] = str
+    environment.parse(text)
 
 
 def test_an_op_shows_types_defaults_and_what_is_required() -> None:
