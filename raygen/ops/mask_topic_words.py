@@ -66,7 +66,7 @@ class MaskTopicWordsParams(SamplingParams):
     which: Literal["all", "around"] = Field(
         "all", description="mask all noun phrases, or those that touch a topic word"
     )
-    max_share: float = Field(0.6, gt=0, lt=1, description="most of a text's words to mask")
+    max_share: float = Field(0.7, gt=0, lt=1, description="most of a text's words to mask")
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
     def template(self) -> str:
