@@ -1,11 +1,12 @@
 """Reading a model's answer. Knows nothing of engines or ops."""
 
 from raygen.answers.choice import Answer, names_option, read_answer
-from raygen.answers.free import FreeAnswer, read_free_answer, same_answer
+from raygen.answers.free import FreeAnswer, answer_key, read_free_answer, same_answer
 
 __all__ = [
     "Answer",
     "FreeAnswer",
+    "answer_key",
     "names_option",
     "read_answer",
     "read_free_answer",

@@ -64,10 +64,13 @@ def same_answer(one: str, other: str) -> bool:
     "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
     words are compared without case, articles, punctuation and surplus space.
     """
-    numbers = number_of(one), number_of(other)
-    if None not in numbers:
-        return numbers[0] == numbers[1]
-    return normalised(one) == normalised(other) != ""
+    return answer_key(one) == answer_key(other) != ""
+
+
+def answer_key(text: str) -> str:
+    """The same text for the same answers; empty where there is nothing to compare."""
+    number = number_of(text)
+    return normalised(text) if number is None else f"= {number}"
 
 
 def number_of(text: str) -> Fraction | None:

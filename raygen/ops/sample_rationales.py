@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from raygen.answers import names_option, read_answer
+from raygen.answers import names_option
+from raygen.duplicates import repeats
 from raygen.engines.base import Completion
-from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.base import Columns, Context, Op
+from raygen.ops.choosing import label_of, label_type, need_options, shown, view_of
+from raygen.ops.demonstrations import Demonstration, read_demonstrations
+from raygen.ops.picking import Pick, diversity, picked
+from raygen.ops.prediction import HIDDEN
 from raygen.ops.prompt import default_prompt
+from raygen.ops.sampled import Sample, gold_of, key_of, read_completion, thoughts_of, words_of
 from raygen.ops.sampling import SamplingParams
 from raygen.row import Reject, Row
-from raygen.task import TASKS, Task
+from raygen.task import Task
 from raygen.template import render
 
 STOP = ("\nQ:", "\n\n")
 
 
-class Demonstration(OpParams):
-    """One worked question for the few-shot prompt; `answer` as in a source row."""
-
-    question: str
-    choices: tuple[str, ...]
-    answer: int | str
-    rationale: str
-
-    def rendered(self) -> dict[str, Any]:
-        """The demonstration as templates see it, its answer a zero-based index."""
-        return TASKS["multiple_choice"].normalise(self.model_dump())
-
-
 class SampleRationalesParams(SamplingParams):
     """Samples n diverse rationales per question.
 
-    With `label: hidden` the teacher reasons to its own answer, which becomes the example's
-    `label`; with `label: shown` it explains the gold answer. Emits one row per sample with
-    `rationale` (the answer phrase stripped), `predicted` (its own answer, null when shown),
-    `label`, `names_answer` (the rationale names the label's option), `logprob` (of the sampled
-    tokens, where the engine gives it), `sample`, `view` and `variant`. Rejects samples that are
-    `empty`, `truncated`, have `no_answer` that reads as exactly one option, or, with
-    `keep: correct`, a `wrong_answer`.
+    With `label: hidden` the teacher reasons to its own answer, which becomes the example's label;
+    with `label: shown` it explains the gold answer. Works for multiple choice, for classifications
+    with `labels:`, and for free text, whose gold answer is the column `answer` where one is needed.
+
+    `pick` narrows the samples of a question down, after `keep`: near duplicates out, then at most
+    so many of them, the most diverse, the most likely, a random few or the first.
+
+    Emits one row per sample with `rationale` (the answer phrase stripped), `predicted` (its own
+    answer, null when shown), `label` (an option's index; a class or a free answer as text),
+    `confidence` (how sure the answer's reading is, 0 to 1; null when shown), `names_answer` (the
+    rationale has the label's words), `logprob` and `logprob_per_token` (of all sampled tokens,
+    where the engine gives it), `sample`, `view` and `variant`; and per question `agreement` (the
+    share of all n samples that reach this one's answer; null when shown), `distinct_answers` (how
+    many answers the samples reach: how open the question is; null when shown) and `diversity` (the
+    mean distance between the rationales of the readable samples, of the first 64, from 0 to 1; null
+    where there is one only). Distance is one minus the share of pieces of five characters that two
+    texts have in common.
+
+    Rejects samples that are `empty` (also those with nothing but the answer), `truncated`,
+    `refused`, have `no_answer` that reads as exactly one option, reach a `wrong_answer` (with
+    `keep: correct`, or by arguing for another answer than the one shown), have `no_thinking` where
+    the rationale comes from there, are a `duplicate` of an earlier sample, `not_picked`, or have
+    `no_logprob` where the most likely are picked.
 
     Paper: symbolic chain-of-thought distillation (SCoTD), arXiv 2306.14050.
     """
@@ -50,29 +60,40 @@ class SampleRationalesParams(SamplingParams):
     temperature: float = Field(1.0, ge=0, le=5)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")
-    label: Literal["hidden", "shown"] = "hidden"
+    label: Literal["hidden", "shown"] = Field(
+        "hidden", description="whether the teacher is shown the gold answer"
+    )
     keep: Literal["all", "correct"] = Field(
         "all", description="correct: only samples that reach the gold answer"
     )
+    rationale_from: Literal["answer", "thinking"] = Field(
+        "answer", description="thinking: a reasoning model's thoughts are the rationale"
+    )
+    pick: Pick | None = Field(None, description="which of a question's samples stay; absent: all")
     demonstrations: tuple[Demonstration, ...] | str = Field(
-        (), description="worked questions: a list, or {file: demos.jsonl}"
+        (), description="worked examples: a list, or {file: demos.jsonl}"
     )
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
     @field_validator("demonstrations")
     @classmethod
     def _readable(cls, value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
-        if isinstance(value, str):
-            lines = [line for line in value.splitlines() if line.strip()]
-            value = tuple(Demonstration.model_validate_json(line) for line in lines)
-        for demonstration in value:
-            demonstration.rendered()
-        return value
+        return read_demonstrations(value)
+
+    @model_validator(mode="after")
+    def _an_answer_to_be_right(self) -> SampleRationalesParams:
+        if self.label == "shown" and self.keep == "correct":
+            raise ValueError("keep: correct needs label: hidden; a shown label is always reached")
+        return self
 
     @property
-    def worked(self) -> list[dict[str, Any]]:
-        """The demonstrations as templates see them."""
-        return [d.rendered() for d in self.demonstrations if isinstance(d, Demonstration)]
+    def hidden(self) -> bool:
+        """Whether the teacher has to find the answer itself."""
+        return self.label == "hidden"
+
+    def worked(self, task: Task) -> list[dict[str, Any]]:
+        """The demonstrations as templates see them. Raises ValueError."""
+        return [d.rendered(task) for d in self.demonstrations if isinstance(d, Demonstration)]
 
     def template(self) -> str:
         """The recipe's prompt, or the default one for the label mode."""
@@ -81,77 +102,157 @@ class SampleRationalesParams(SamplingParams):
 
 async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequence[Row | Reject]:
     """n rows or rejects, in the engine's order."""
-    text = render(params.template(), _visible(row.data, params))
-    answers = await ctx.generate(params.prompt_of(text), params.sampling(ctx.seed()))
-    return [_outcome(row, params, ctx, k, answer) for k, answer in enumerate(answers)]
+    prompt = params.prompt_of(render(params.template(), _visible(row, params, ctx.task)))
+    answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
+    outcomes = [_outcome(answer, row.data, params, ctx.task) for answer in answers]
+    samples = [each for each in outcomes if isinstance(each, Sample)]
+    reached = Counter(key_of(sample.answer) for sample in samples)
+    spread = diversity([sample.rationale for sample in samples])
+    if params.keep == "correct":
+        gold = gold_of(row.data, ctx.task)
+        outcomes = [_correct(each, gold, row.data, ctx.task) for each in outcomes]
+    if params.pick is not None:
+        outcomes = _picked(outcomes, params.pick, ctx.seed(1))
+    figures = {
+        "distinct_answers": len(reached) if params.hidden else None,
+        "diversity": spread,
+    }
+    return [
+        each
+        if isinstance(each, Reject)
+        else row.child(
+            ctx.node,
+            k,
+            {
+                **_columns_of(each, row.data, params, ctx.task),
+                "agreement": reached[key_of(each.answer)] / len(answers) if params.hidden else None,
+                **figures,
+                "sample": k,
+            },
+        )
+        for k, each in enumerate(outcomes)
+    ]
 
 
-def _visible(data: Mapping[str, Any], params: SampleRationalesParams) -> dict[str, Any]:
-    hidden = {"answer"} if params.label == "hidden" else set()
-    shown = {name: value for name, value in data.items() if name not in hidden}
-    return {**shown, "demonstrations": params.worked}
+def _visible(row: Row, params: SampleRationalesParams, task: Task) -> dict[str, Any]:
+    fields = shown(row, task)
+    if params.hidden:
+        fields = {name: value for name, value in fields.items() if name not in HIDDEN}
+    else:
+        gold = gold_of(row.data, task)
+        fields["gold"] = None if task.name == "free_text" else gold
+        fields["gold_text"] = words_of(gold, row.data, task)
+    return {**fields, "demonstrations": params.worked(task)}
 
 
 def _outcome(
-    row: Row, params: SampleRationalesParams, ctx: Context, k: int, answer: Completion
-) -> Row | Reject:
-    text = answer.text.strip()
-    if not text:
-        return Reject("empty", "the rationale is empty")
-    choices, gold = row.data["choices"], row.data["answer"]
-    read = read_answer(text, choices)
-    if params.label == "hidden" and read.option is None:
-        if answer.finish_reason == "length":
-            return Reject("truncated", f"cut off before an answer: {text[-80:]!r}")
-        return Reject("no_answer", f"names no single option: {text[-80:]!r}")
-    if params.label == "hidden" and params.keep == "correct" and read.option != gold:
-        return Reject("wrong_answer", f"reached {choices[read.option or 0]!r}")
-    if params.label == "shown" and answer.finish_reason == "length":
-        return Reject("truncated", f"cut off after {params.max_tokens} tokens: {text[-80:]!r}")
-    rationale = read.rationale if params.label == "hidden" else text
+    completion: Completion, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
+) -> Sample | Reject:
+    said = read_completion(completion, data, task)
+    if isinstance(said, Reject):
+        return said
+    if params.hidden and said.answer is None:
+        return Reject("no_answer", f"names no single answer: {completion.text[-80:]!r}")
+    gold = None if params.hidden else gold_of(data, task)
+    if gold is not None and said.announced and key_of(said.answer) != key_of(gold):
+        return Reject("wrong_answer", f"argues for {words_of(said.answer, data, task)!r}")
+    rationale = said.rationale if params.hidden or said.announced else completion.text.strip()
+    if params.rationale_from == "thinking":
+        rationale = thoughts_of(completion, data, task)
+        if not rationale:
+            return Reject("no_thinking", f"no thoughts before {completion.text[:80]!r}")
     if not rationale:
-        return Reject("empty", f"nothing but the answer: {text[:80]!r}")
-    label = read.option if params.label == "hidden" else gold
-    counterfactual = row.data.get("variant") == "counterfactual"
-    return row.child(
-        ctx.node,
-        k,
-        {
-            "rationale": rationale,
-            "predicted": read.option if params.label == "hidden" else None,
-            "label": label,
-            "names_answer": names_option(rationale, choices[label]),
-            "logprob": answer.logprob,
-            "sample": k,
-            "view": "counterfactual_positive" if counterfactual else "positive",
-            "variant": "counterfactual" if counterfactual else "original",
-        },
-    )
+        return Reject("empty", f"nothing but the answer: {completion.text[:80]!r}")
+    answer = said.answer if gold is None else gold
+    return Sample(rationale, answer, said.confidence if params.hidden else None, completion)
+
+
+def _correct(
+    each: Sample | Reject, gold: int | str, data: Mapping[str, Any], task: Task
+) -> Sample | Reject:
+    if isinstance(each, Reject) or key_of(each.answer) == key_of(gold):
+        return each
+    return Reject("wrong_answer", f"reached {words_of(each.answer, data, task)!r}")
+
+
+def _picked(outcomes: Sequence[Sample | Reject], pick: Pick, seed: int) -> list[Sample | Reject]:
+    """The outcomes with a reject in place of each sample that doesn't stay."""
+    done = list(outcomes)
+    left = {k: each for k, each in enumerate(outcomes) if isinstance(each, Sample)}
+    if pick.near is not None:
+        places, texts = list(left), [each.rationale for each in left.values()]
+        for k, earlier in zip(places, repeats(texts, pick.near), strict=True):
+            if earlier is not None:
+                done[k] = Reject("duplicate", f"repeats sample {places[earlier]}")
+                del left[k]
+    samples = list(left.values())
+    likelihoods = [sample.per_token for sample in samples]
+    stay = picked([sample.rationale for sample in samples], likelihoods, pick, seed)
+    for place, k in enumerate(left):
+        if place not in stay:
+            unknown = pick.by == "likely" and likelihoods[place] is None
+            reason = "no_logprob" if unknown else "not_picked"
+            done[k] = Reject(reason, f"{pick.by}, {len(stay)} of {len(left)} samples stay")
+    return done
+
+
+def _columns_of(
+    sample: Sample, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
+) -> dict[str, Any]:
+    """A row's columns that don't depend on the other samples."""
+    answer = sample.answer
+    label = label_of(task, answer) if isinstance(answer, int) else answer
+    return {
+        "rationale": sample.rationale,
+        "predicted": label if params.hidden else None,
+        "label": label,
+        "confidence": sample.confidence,
+        "names_answer": names_option(sample.rationale, words_of(answer, data, task)),
+        "logprob": sample.completion.logprob,
+        "logprob_per_token": sample.per_token,
+        **view_of(data, "positive"),
+        **params.thoughts(sample.completion),
+    }
 
 
 def columns(params: SampleRationalesParams, task: Task) -> Columns:
-    """Needs a multiple-choice row; with the label hidden, no template may read it."""
+    """Needs the task's columns; with the label hidden, no template may read what tells it."""
+    if task.name != "free_text":
+        need_options(task, "sample_rationales")
+    params.worked(task)
+    requires = set(task.columns)
+    if task.name == "free_text" and (params.keep == "correct" or not params.hidden):
+        requires.add("answer")
+    given = {"demonstrations", "stem", "options"}
+    stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
     return Columns(
-        requires=frozenset({"question", "choices", "answer"}),
+        requires=frozenset(requires),
         provides={
             "rationale": "string",
-            "predicted": "integer",
-            "label": "integer",
+            "predicted": label_type(task),
+            "label": label_type(task),
+            "confidence": "number",
             "names_answer": "boolean",
             "logprob": "number",
+            "logprob_per_token": "number",
+            "agreement": "number",
+            "distinct_answers": "integer",
+            "diversity": "number",
             "sample": "integer",
             "view": "string",
             "variant": "string",
+            **params.thought_columns,
         },
-        hides=frozenset({"answer"}) if params.label == "hidden" else frozenset(),
-        given=frozenset({"demonstrations"}),
+        hides=HIDDEN if params.hidden else frozenset(),
+        given=frozenset(given if params.hidden else given | {"gold", "gold_text"}),
         templates={"prompt": params.template()},
+        cost=params.cost(rows=float(stay)),
     )
 
 
 OP = Op(
     "sample_rationales",
-    1,
+    2,
     SampleRationalesParams,
     run,
     columns,
