@@ -39,7 +39,7 @@ class MinimalEditParams(SamplingParams):
     The node's engine edits: it is shown one text, its label and an example, and returns the text
     only. `teacher` (by default the same engine) predicts the original and the edit, as `predict`
     says, without being told any answer. An edit that fails is shown to the editor with the verdict
-    ("that text is still positive"), for up to `attempts` tries, the first at `temperature`, the
+    ("it is still positive"), for up to `attempts` tries, the first at `temperature`, the
     later ones at `retry_temperature`. Of several flips the smallest edit is kept.
 
     Emits a counterfactual: the edit in the text's (or question's) column, the target as its
@@ -58,7 +58,8 @@ class MinimalEditParams(SamplingParams):
     retry_temperature: float = Field(0.7, ge=0, le=5, description="of the attempts after it")
     n: int = Field(1, ge=1, le=1024, description="edits per attempt, in one request")
     stop: tuple[str, ...] = Field(
-        ("\nText:", "\nQuestion:", "\nLabel:", "\nAnswer:"), description="texts that end an edit"
+        ("\nText:", "\nQuestion:", "\nLabel:", "\nAnswer:", "\nWrong,", "\nChanged "),
+        description="texts that end an edit",
     )
     attempts: int = Field(3, ge=1, le=32, description="the most attempts")
     keep_trying: bool = Field(
@@ -153,21 +154,21 @@ class _Edit:
             return _Try(answer, "", "", fault or nothing)
         if same_text(text, self.original):
             reject = Reject("unchanged", text[:160])
-            return _Try(answer, text, "that is the same as before", reject)
+            return _Try(answer, text, "it is the same", reject)
         distance = token_distance(self.original, text)
         if distance > params.max_distance:
             reject = Reject("too_far", f"{distance:.2f} of the words differ: {text[:120]!r}")
-            return _Try(answer, text, "that changes too much", reject)
+            return _Try(answer, text, "it changes too much", reject)
         found = await predict(self.row.data, text, params.predict, self.ctx, params.teacher)
         if found.option == self.target:
-            return _Try(answer, text, f"that is {new}, but change fewer words", None, found)
+            return _Try(answer, text, f"it is {new} but changes more than it must", None, found)
         detail = f"{found.words()}, but the target is {new!r}: {text[:120]!r}"
         if found.option is None:
             reject = Reject("no_prediction", detail)
-            return _Try(answer, text, "that is not clear", reject, found)
+            return _Try(answer, text, "it is not clear", reject, found)
         still = found.option == self.gold
         reject = Reject("not_flipped" if still else "wrong_target", detail)
-        verdict = f"that is {'still ' if still else ''}{self.options[found.option]}"
+        verdict = f"it is {'still ' if still else ''}{self.options[found.option]}"
         return _Try(answer, text, verdict, reject, found)
 
 

@@ -70,11 +70,10 @@ async def test_a_failed_edit_is_shown_with_the_teacher_s_verdict() -> None:
     outcome, context = await edit(edits, attempts=4, max_distance=0.7)
     assert isinstance(outcome, Row)
     assert outcome.data["attempts"] == 4
-    head = "Changed text, label bad: "
     assert str(context.asked[3][0]).split("Label: good\n")[1] == (
-        f"{head}A funny film with a warm heart.\nNo, that is still good. Again:\n"
-        f"{head}{FILM['text']}\nNo, that is the same as before. Again:\n"
-        f"{head}x y z\nNo, that changes too much. Again:\n"
+        "Wrong, it is still good: A funny film with a warm heart.\n"
+        f"Wrong, it is the same: {FILM['text']}\n"
+        "Wrong, it changes too much: x y z\n"
         "Changed text, label bad:"
     )
     assert [sampling.temperature for _, sampling in context.asked] == [0, 0.7, 0.7, 0.7]
@@ -113,7 +112,7 @@ async def test_the_smallest_of_several_flips_is_kept() -> None:
     assert outcome.data["text"] == edits[1]
     outcome, context = await edit(script(*edits), keep_trying=True)
     assert (outcome.data["text"], outcome.data["attempts"]) == (edits[1], 3)
-    assert "No, that is bad, but change fewer words. Again:" in str(context.asked[1][0])
+    assert "Wrong, it is bad but changes more than it must: A dull" in str(context.asked[1][0])
 
 
 async def test_a_teacher_that_disagrees_ends_it_before_any_edit() -> None:
@@ -172,7 +171,7 @@ async def test_a_third_option_is_a_wrong_target() -> None:
     said = scored(*["Who do fish live with?"] * 3)
     outcome, context = await edit(said, FISH, CHOICE, target="next", predict={"by": "score"})
     assert reasons([outcome]) == ["wrong_target"]
-    assert "No, that is sky. Again:" in str(context.asked[1][0])
+    assert "Wrong, it is sky: Who do" in str(context.asked[1][0])
 
 
 async def test_a_demonstration_takes_the_default_one_s_place() -> None:
