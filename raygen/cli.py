@@ -5,7 +5,6 @@ Parses, calls, prints and sets the exit code; the work is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import click
 from rich.console import Console
 
 from raygen import commands
+from raygen.commands_init import init
 from raygen.options import FILE, budget, named, print_json, reference
 from raygen.options import as_json as json_option
 from raygen.prepare import check_apart, prepare_each
@@ -27,6 +27,7 @@ def main() -> None:
 
 
 for _command in (
+    init,
     commands.validate,
     commands.plan,
     commands.preview,
@@ -47,32 +48,23 @@ for _command in (
 @click.option("--address", metavar="RAY", help="The Ray cluster to run on.")
 @json_option
 @debug_option
-def apply(
-    out: str | None,
-    train: Path | None,
-    fresh: bool,
-    retry: str | None,
-    limits: Mapping[str, str],
-    yes: bool,
-    address: str | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     """Generate what is left of a recipe's dataset and, with `train:`, train its student."""
     from raygen.apply import ApplyRequest
     from raygen.apply import apply as run
     from raygen.budget import parse_budget
     from raygen.summary import RunSummary, render, to_json
 
+    how = {name: options.pop(name) for name in ("train", "fresh", "address")}
+    how["retry"] = options.pop("retry") is not None
+    how["budget"] = parse_budget(options.pop("limits"))
     asked = named(**options)
     variants = asked.each()
     if len(variants) > 1:
         check_apart(prepare_each(asked), out)
     summaries: list[RunSummary] = []
     for one in variants:
-        request = ApplyRequest(
-            one, out, train, fresh, address, retry is not None, parse_budget(limits)
-        )
+        request = ApplyRequest(one, out, **how)
         with TerminalUI(yes) as ui:
             summaries.append(replace(run(request, ui), programs=programs()))
         if not as_json:

@@ -19,15 +19,20 @@ FILE = click.Path(path_type=Path)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
+def pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
     """`K=V` words as a mapping."""
-    pairs = [text.partition("=") for text in value]
-    for key, equals, _ in pairs:
+    found = [text.partition("=") for text in value]
+    for key, equals, _ in found:
         if not key or not equals:
             raise click.BadParameter(f"{key!r}; expected KEY=VALUE, as in --set n=30")
-    return {key: text for key, _, text in pairs}
+    return {key: text for key, _, text in found}
 
 
+budget = click.option(
+    "--budget", "limits", multiple=True, callback=pairs, metavar="KIND=N",
+    help="Stop cleanly at tokens=N or dollars=N, of all runs of the dataset together, or at "
+         "hours=N of this run. Rows in flight are finished, so a little more is used.",
+)  # fmt: skip
 trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
                      help="Run this Python file for its ops.")  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
@@ -39,7 +44,7 @@ def reference(function: _Function) -> _Function:
         trust,
         click.option("--limit", type=click.IntRange(1), help="Only the first N source rows."),
         click.option("--profile", type=FILE, metavar="FILE", help="Where and how it runs."),
-        click.option("--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+        click.option("--set", "overrides", multiple=True, callback=pairs, metavar="KEY=VALUE",
                      help="A param, or a dotted path into the recipe."),
         click.option("--variant", metavar="NAME",
                      help="One of the recipe's variants; `all` for validate and apply."),

@@ -103,12 +103,14 @@ LAYERS = (
     ("recipe", "sources"),
     ("flow",),
     ("plan",),
-    ("context", "job", "measured", "progress", "trainer"),
+    ("context", "budget", "job", "measured", "progress", "trainer"),
     ("program", "probe"),
-    ("worker", "prepare", "summary", "estimate"),
+    ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
+    ("control", "request", "work"),
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
     ("views",),
-    ("apply", "commands"),
+    ("session",),
+    ("apply", "commands", "commands_init"),
     ("cli",),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
