@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raygen.answers import names_option
 from raygen.engines.base import Ability, Completion
@@ -17,13 +17,13 @@ from raygen.ops.alignment import fills_of, same_words, with_end_of
 from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.choosing import OPTIONS_EXPECTED, need_options, shown
-from raygen.ops.prediction import HIDDEN, PredictionParams, predict
+from raygen.ops.prediction import PredictionParams, predict
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampling import SamplingParams
 from raygen.ops.spans import MASK, unmask
 from raygen.row import Reject, Row
 from raygen.task import Task
-from raygen.template import fields, render
+from raygen.template import render
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
@@ -78,6 +78,12 @@ class FillCounterfactualParams(SamplingParams):
     score_prompt: str | None = Field(
         None, description="target: hardest: a template in place of the default prompt for scoring"
     )
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        if self.score_prompt is not None and self.target != "hardest":
+            raise ValueError(f"`score_prompt` is for target: hardest, not target: {self.target}")
+        return self
 
     def template(self) -> str:
         """The recipe's prompt, or the default one."""
@@ -193,12 +199,7 @@ def _unwrapped(text: str, masked: str) -> str:
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
     """Reads the masked text; replaces the question and its answer."""
     need_options(task, "fill_counterfactual")
-    told = fields(params.score_prompt or "") & (HIDDEN | {"gold", "target", "replaced"})
-    if told:
-        raise ValueError(
-            f"score_prompt reads {', '.join(sorted(told))}: it would tell the teacher the answer; "
-            "take it out of the template"
-        )
+    params.scoring.check_untold(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
     scores = params.target == "hardest"
     abilities: frozenset[Ability] = frozenset({"generate", "score"} if scores else {"generate"})
     targets = 1 if params.target != "each" else (len(task.labels) or OPTIONS_EXPECTED) - 1

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from raygen.engines.base import Completion, Sampling
 from raygen.ops.fill_counterfactual import OP
@@ -190,6 +191,11 @@ async def test_a_classification_moves_to_another_label() -> None:
 def test_what_cant_work_is_a_plan_error(task: Any, params: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         OP.columns(OP.params.model_validate(params), task)
+
+
+def test_a_prompt_for_scores_is_for_the_hardest_target() -> None:
+    with pytest.raises(ValidationError, match="target: hardest"):
+        OP.params.model_validate({"score_prompt": "{{ stem }}"})
 
 
 def test_the_hardest_target_needs_scores() -> None:
