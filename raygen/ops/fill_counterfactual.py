@@ -26,6 +26,7 @@ from raygen.task import Task
 from raygen.template import render
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
+_MASK_LEFT = re.compile(r"[\[{<(]\s*mask\s*[\]}>)]", re.IGNORECASE)
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
 CHECKS = (
     "empty",
@@ -111,7 +112,7 @@ class _Wanted:
         if fault is not None:
             return fault
         said = _unwrapped(answer.text, self.masked)
-        if MASK in said:
+        if _MASK_LEFT.search(said):
             return Reject("mask_left", said[:160])
         text = self._put_in(said) if self.params.form == "fills" else said
         if isinstance(text, Reject):

@@ -61,6 +61,7 @@ async def test_small_differences_are_no_change(answer: str) -> None:
         (Completion("What might be", finish_reason="length"), "truncated"),
         ("I'm sorry, but I can't help with that request.", "refused"),
         ("What might be [MASK] if one is convicted of a crime?", "mask_left"),
+        ("What might be {Mask} if one is convicted of a crime?", "mask_left"),
         ("What could be a concern if one is convicted of a crime?", "text_changed"),
         (f"{FILLED} It is unfair.", "text_changed"),
         (ORIGINAL.upper().lower(), "unchanged"),
