@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raygen.document import Problem, ProblemsError, load_document
 from raygen.engines.registry import abilities, check_engine
+from raygen.engines.student import attribution_problem
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.overrides import ALL_VARIANTS, variant_names
@@ -144,6 +145,10 @@ def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
                     "engine or backend"
                 )
                 yield recipe.document.problem(("graph", node.name), message)
+            elif "attribute" in needed and (problem := attribution_problem(spec)) is not None:
+                yield recipe.document.problem(
+                    ("graph", node.name), f"node {node.name!r} asks engine {name!r}: {problem}"
+                )
 
 
 def _engine_problems(recipe: Recipe) -> list[Problem]:
