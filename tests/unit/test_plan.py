@@ -91,6 +91,7 @@ output: {from: [c, b], path: out, max_failed: 0.2}
 def test_a_plan_is_written_with_its_version_and_what_nodes_read_and_add(tmp_path: Path) -> None:
     written = plan_of(tmp_path, HEAD + GRAPH).to_json()
     assert written["version"] == PLAN_VERSION
+    assert len(written["nodes"][0].pop("identity")) == 32
     assert written["nodes"][0] == {
         "name": "a",
         "op": "ask",
@@ -144,6 +145,7 @@ def test_what_does_not_change_the_dataset_leaves_the_hash(
         {"source.path": "y"},
         {"source.sample": "{n: 3}"},
         {"source.deduplicate": "[question]"},
+        {"source.deduplicate": "{on: [question], near: 0.9}"},
         {"source.columns.topic": "t"},
         {"engines.t.model": "other"},
         {"engines.t.revision": "other"},
