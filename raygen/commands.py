@@ -58,12 +58,11 @@ def plan(as_json: bool, **options: Any) -> None:
     from raygen.outlook import outlook
     from raygen.views import plan_view
 
-    checked = prepared(**options)
-    expected = outlook(checked)
+    found = outlook(prepared(**options))
     if as_json:
-        print_json({**checked.plan.to_json(), "estimate": expected.to_json()})
+        print_json(found.to_json())
     else:
-        Console().print(plan_view(checked.plan, expected))
+        Console().print(plan_view(found))
 
 
 @click.command(cls=Command)

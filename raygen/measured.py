@@ -41,8 +41,7 @@ class Use(_Kept):
 class NodeMeasure(_Kept):
     """Rows in, kept and dropped at one node, and its calls by engine.
 
-    `identity` is that of the node's op, parameters and model: under other ones only the share of rows
-    that pass says something.
+    Under another `identity` of the node only the share of rows that pass says something.
     """
 
     identity: str
@@ -76,14 +75,11 @@ class Measured(_Kept):
 
 
 def identities(plan: Mapping[str, Any]) -> dict[str, str]:
-    """What each node of a plan, as it stands in plan.json, is: its op, parameters and model."""
-    engines = plan["engines"]
-    return {
-        node["name"]: digest(
-            node["op"], node["op_version"], node["params"], engines.get(node["engine"])
-        )
-        for node in plan["nodes"]
-    }
+    """What decides each node of a plan as it stands in plan.json: op, parameters, prompts, models.
+
+    A plan of an older raygen says nothing of it.
+    """
+    return {node["name"]: node.get("identity", "") for node in plan["nodes"]}
 
 
 def of_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Measured:

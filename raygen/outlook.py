@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from raygen.dataset.folder import Folder
@@ -18,21 +19,52 @@ from raygen.plan import Plan
 from raygen.prepare import Prepared
 from raygen.probe import probe
 from raygen.recipe import Recipe
+from raygen.reuse import Reuse, find_reuse
 from raygen.sources import KeyedSource, key_source
 
 _SAMPLE = 24
 """Rows whose prompts are counted."""
 
 
-def outlook(prepared: Prepared, out: str | None = None) -> Estimate:
-    """The estimate of a recipe; `out` is where its dataset is, if not where the recipe says.
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a recipe would run, what that would cost, and what of it is there already.
+
+    `done` counts the source rows that this plan has finished; `reuse` is what an older plan's
+    calls are worth to this one.
+    """
+
+    plan: Plan
+    estimate: Estimate
+    done: int = 0
+    reuse: Reuse | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan with its estimate, for a program."""
+        reuse = self.reuse
+        answer = {**self.plan.to_json(), "estimate": self.estimate.to_json(), "done": self.done}
+        if reuse is None:
+            return {**answer, "reuse": None}
+        counts = {"recorded": reuse.recorded, "reusable": reuse.reusable}
+        return {**answer, "reuse": {**counts, "nodes": dict(reuse.nodes)}}
+
+
+def outlook(prepared: Prepared, out: str | None = None) -> Outlook:
+    """The outlook of a recipe; `out` is where its dataset is, if not where the recipe says.
 
     Reads the whole source. Raises SourceError.
     """
     recipe, plan = prepared.recipe, prepared.plan
-    with tempfile.TemporaryDirectory(prefix="raygen-plan-") as folder:
-        source = key_source(recipe.source, plan.task, recipe.base, Folder.at(folder))
-        return estimate_of(recipe, plan, source, Folder.at(out or prepared.output))
+    folder = Folder.at(out or prepared.output)
+    with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
+        source = key_source(recipe.source, plan.task, recipe.base, Folder.at(temporary))
+        expected = estimate_of(recipe, plan, source, folder)
+        keys = set(source.keys)
+    try:
+        done = Dataset(folder).done(plan.hash) if Dataset(folder).plans() else {}
+        return Outlook(plan, expected, len(keys & set(done)), find_reuse(folder, plan))
+    except DatasetError:
+        return Outlook(plan, expected)  # apply will say what is wrong with the folder
 
 
 def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Estimate:

@@ -5,10 +5,13 @@ Knows nothing of plans.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,12 +23,6 @@ from raygen.task import TASKS
 from raygen.views.tables import facts_table, plain_table
 
 _LABELS = ("one", "two")
-_ALSO: tuple[Mapping[str, Any], ...] = (
-    {},
-    {"prompt": "prompt"},
-    {"show": ["show"], "rubric": "rubric"},
-)
-"""What ops ask for beside their required parameters: one of several."""
 
 
 def ops_view(ops: Iterable[Op]) -> RenderableType:
@@ -94,8 +91,8 @@ def op_json(op: Op) -> dict[str, Any]:
 def declarations(op: Op) -> dict[str, Columns | str]:
     """What the op says of its columns for each task, or why it can't serve that task.
 
-    With its default parameters; required ones are given their own name. Empty where that isn't
-    enough to say anything.
+    With its default parameters; those it insists on are given their own names, or their first
+    choice. Empty where that isn't enough to say anything.
     """
     params = _example(op)
     if params is None:
@@ -111,21 +108,37 @@ def declarations(op: Op) -> dict[str, Columns | str]:
 
 
 def _example(op: Op) -> OpParams | None:
+    """Parameters that the op takes: the required ones, and as few others as it insists on."""
     schema = op.params.model_json_schema()
-    needed = {name: schema["properties"][name] for name in schema.get("required", ())}
-    given = {name: _stand_in(name, spec) for name, spec in needed.items()}
-    for more in _ALSO:
-        try:
-            return op.params.model_validate({**given, **more})
-        except ValidationError:
-            continue
+    properties = schema.get("properties", {})
+    needed = schema.get("required", ())
+    given = {name: _stand_in(name, properties[name]) for name in needed}
+    others = {
+        name: stand_in
+        for name, spec in properties.items()
+        if name not in needed
+        if isinstance(stand_in := _stand_in(name, spec), str | list)
+    }
+    for number in range(3):
+        for names in combinations(others, number):
+            more = {name: others[name] for name in names}
+            with contextlib.suppress(ValidationError):
+                return op.params.model_validate({**given, **more})
     return None
 
 
 def _stand_in(name: str, spec: Mapping[str, Any]) -> Any:
-    if spec.get("type") == "array":
-        return [name]
-    return {name: name} if spec.get("type") == "object" else name
+    """A value that is easy to recognise; None for a number or a nested model."""
+    for one in spec.get("anyOf", (spec,)):
+        if "enum" in one:
+            return one["enum"][0]
+        if one.get("type") == "string":
+            return name
+        if one.get("type") == "array":
+            return [name]
+        if one.get("type") == "object":
+            return {name: name}
+    return None
 
 
 def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
@@ -195,5 +208,8 @@ def type_name(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def _paragraphs(doc: str) -> list[str]:
-    """A docstring's paragraphs, each on one line, for the terminal to wrap."""
-    return [" ".join(part.split()) for part in inspect.cleandoc(doc).split("\n\n")]
+    """A docstring's paragraphs and list items, each on one line, for the terminal to wrap."""
+    return [
+        "\n".join(" ".join(item.split()) for item in re.split(r"\n(?=- )", part))
+        for part in inspect.cleandoc(doc).split("\n\n")
+    ]

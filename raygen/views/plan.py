@@ -5,15 +5,13 @@ Pure functions to rich renderables. Knows nothing of where these come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.engines.base import EngineSpec
 from raygen.estimate import Estimate
 from raygen.figures import count, duration, money
-from raygen.plan import Plan
+from raygen.outlook import Outlook
 from raygen.views.tables import facts_table, plain_table
 
 _PACES = {
@@ -27,13 +25,9 @@ _BASES = {
 }
 
 
-def plan_view(
-    plan: Plan, estimate: Estimate | None = None, more: Sequence[RenderableType] = ()
-) -> RenderableType:
-    """The nodes in running order, the engines, the columns of the dataset, and what it will cost.
-
-    `more` is what else is known of this run.
-    """
+def plan_view(outlook: Outlook) -> RenderableType:
+    """The nodes in running order, the engines, the columns of the dataset, and the estimate."""
+    plan = outlook.plan
     nodes = plain_table("node", "op", "from", "engine")
     for node in plan.nodes:
         mark = " *" if node.name in plan.outputs else ""
@@ -56,13 +50,11 @@ def plan_view(
         for spec in plan.engines.values():
             table.add_row(*map(Text, (spec.name, _model(spec), spec.backend, str(spec.gpus))))
         parts += [table, Text()]
-    parts.append(facts)
-    if estimate is not None:
-        parts += [Text(), *_estimate(plan, estimate)]
-    return Group(*parts, *more)
+    return Group(*parts, facts, Text(), *_estimate(outlook))
 
 
-def _estimate(plan: Plan, estimate: Estimate) -> list[RenderableType]:
+def _estimate(outlook: Outlook) -> list[RenderableType]:
+    estimate = outlook.estimate
     table = plain_table(
         "expected", "rows in", "pass", "rows out", "calls", "tokens in", "out", "from", right=6
     )
@@ -94,6 +86,10 @@ def _estimate(plan: Plan, estimate: Estimate) -> list[RenderableType]:
         facts.add_row("time", f"{duration(estimate.seconds)} {_PACES[estimate.pace]}")
     if estimate.dollars is not None:
         facts.add_row("money", _money(estimate))
+    if outlook.done:
+        facts.add_row("done", f"{count(outlook.done)} of {count(estimate.rows)} rows already")
+    if outlook.reuse is not None:
+        facts.add_row("reuse", Text(outlook.reuse.words()))
     for note in estimate.notes:
         facts.add_row("note", Text(note))
     parts: list[RenderableType] = [table]

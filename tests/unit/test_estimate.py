@@ -70,7 +70,7 @@ def test_a_call_whose_prompt_no_backend_counts_is_counted_here() -> None:
 
 def test_other_settings_take_over_only_the_share_that_passes() -> None:
     one = small()
-    asks = replace(one.nodes[0], params=one.nodes[0].params.model_copy(update={"n": 2}))
+    asks = replace(one.nodes[0], identity="another")
     other = replace(one, nodes=(replace(asks, cost=Cost(1, 2, 100, 2)), one.nodes[1]))
     found = estimate(other, 100, PROBED, [measured(one)])
     assert found.nodes["asks"].basis == "changed"

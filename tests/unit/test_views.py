@@ -14,7 +14,9 @@ from raygen.dataset.status import DatasetStatus
 from raygen.engines.base import EngineSpec
 from raygen.estimate import EngineEstimate, Estimate, NodeEstimate
 from raygen.ops.registry import built_in
+from raygen.outlook import Outlook
 from raygen.plan import Node, Plan
+from raygen.reuse import Reuse
 from raygen.task import TASKS
 from raygen.views import op_json, op_view, ops_view, plan_view, prompts_text, status_view
 from raygen.views.ops import type_name
@@ -38,6 +40,9 @@ STATUS = DatasetStatus(
     errors=(("correct: TypeError: x", 2),),
     nodes={"rationales": (64, 180, 12)},
 )
+
+NOTHING = Estimate(1, 0, None, None, None, {}, {})
+REUSE = Reuse({"think": "same", "right": "changed"}, {"think": 60, "right": 4})
 
 
 def text_of(view: RenderableType) -> str:
@@ -130,7 +135,7 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
         {"teacher": EngineSpec("teacher", "org/model", "abc", gpus=2)},
         {"question": "string"}, "hash123", 0.05,
     )  # fmt: skip
-    text = text_of(plan_view(plan))
+    text = text_of(plan_view(Outlook(plan, NOTHING)))
     assert "right *  filter  source" in text
     assert "teacher  org/model@abc  vllm     2" in text
     assert "columns  question: string" in text
@@ -153,7 +158,7 @@ def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
         "local": EngineEstimate(1, 1, 1, None, "tokenizer"),
     }
     expected = Estimate(64, 90, 185.0, "preview", 0.75, nodes, engines, ("a note",))
-    text = squeezed(text_of(plan_view(plan, expected)))
+    text = squeezed(text_of(plan_view(Outlook(plan, expected, 40, REUSE))))
     for piece in (
         "think 64 75 % 180 64 13,422 4,213 run",
         "right 180 50 % 90 changed",
@@ -162,12 +167,14 @@ def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
         "examples about 90 of 64 rows",
         "time 3 min 5 s at the pace of the last preview",
         "money $0.75 (teacher $0.50, judge $0.25); without a price: local",
+        "done 40 of 64 rows already",
+        "reuse 60 of 64 recorded calls are of steps that are the same",
         "note a note",
     ):
         assert piece in text
     assert "assumed:" not in text
     unknown = replace(expected, seconds=None, pace=None, dollars=None)
-    text = text_of(plan_view(plan, unknown))
+    text = text_of(plan_view(Outlook(plan, unknown)))
     assert "not known before a preview or a run" in text
     assert "money" not in text
 
