@@ -1,6 +1,7 @@
 """RowContext: what an op may use while it runs on one row, and the record of what it asked.
 
-Knows nothing of graphs: it is bound to one node, one row and the plan's engines.
+A call that is recorded already is answered from the record. Knows nothing of graphs: it is bound to
+one node, one row and the plan's engines.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from raygen.dataset.recorded import Answers
 from raygen.dataset.tables import Call
 from raygen.engines.base import (
     Attributor,
@@ -37,7 +39,7 @@ from raygen.task import Task
 class RowContext:
     """The Context of one op on one row: its engines, its seeds, its transcript.
 
-    `record` takes each engine call as it is answered.
+    `record` takes each engine call as it is answered; `answers` are those of earlier transcripts.
     """
 
     plan: Plan
@@ -45,6 +47,7 @@ class RowContext:
     running: Node
     row: Row
     record: Callable[[Call], None]
+    answers: Answers
 
     @property
     def node(self) -> str:
@@ -69,42 +72,47 @@ class RowContext:
         *,
         engine: str | None = None,
     ) -> list[Completion]:
-        request = Request(prompt, sampling, schema)
         settings = {**asdict(sampling), "schema": schema} if schema else asdict(sampling)
-        spec = self._spec(engine)
-        started = time.monotonic()
-        raw = await self.engines[spec.name].generate(request)
-        completions = [_apart(completion) for completion in raw]
-        self._record(spec, "generate", prompt, settings, completions, time.monotonic() - started)
-        return completions
+        asked = _Asked(self._spec(engine), "generate", prompt, settings)
+
+        async def ask() -> list[Completion]:
+            raw = await self.engines[asked.spec.name].generate(Request(prompt, sampling, schema))
+            return [_apart(completion) for completion in raw]
+
+        return await self._answered(asked, ask)
 
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
-        spec = self._spec(engine)
-        started = time.monotonic()
-        scores = await self.engines[spec.name].score(prompt, candidates)
-        answers = [
-            Completion(text, "score", output_tokens=0, logprob=score.logprob)
-            for text, score in zip(candidates, scores, strict=True)
-        ]
         settings = {"candidates": list(candidates)}
-        self._record(spec, "score", prompt, settings, answers, time.monotonic() - started)
-        return scores
+        asked = _Asked(self._spec(engine), "score", prompt, settings)
+
+        async def ask() -> list[Completion]:
+            scores = await self.engines[asked.spec.name].score(prompt, candidates)
+            return [
+                Completion(text, "score", output_tokens=score.tokens, logprob=score.logprob)
+                for text, score in zip(candidates, scores, strict=True)
+            ]
+
+        answers = await self._answered(asked, ask)
+        return [Score(answer.logprob or 0.0, answer.output_tokens) for answer in answers]
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
-        spec = self._spec(engine)
-        classifier = self.engines[spec.name]
+        asked = _Asked(self._spec(engine), "classify", text, {})
+        classifier = self.engines[asked.spec.name]
         if not isinstance(classifier, Classifier):
+            spec = asked.spec
             raise EngineSetupError(f"engine {spec.name!r}: {spec.model} is no classifier")
-        started = time.monotonic()
-        chances = await classifier.classify(text)
-        answers = [
-            Completion(label, "classify", logprob=math.log(max(chance, sys.float_info.min)))
-            for label, chance in chances.items()
-        ]
-        self._record(spec, "classify", text, {}, answers, time.monotonic() - started)
-        return chances
+
+        async def ask() -> list[Completion]:
+            chances = await classifier.classify(text)
+            return [
+                Completion(label, "classify", logprob=math.log(max(chance, sys.float_info.min)))
+                for label, chance in chances.items()
+            ]
+
+        answers = await self._answered(asked, ask)
+        return {answer.text: math.exp(answer.logprob or 0.0) for answer in answers}
 
     async def attribute(
         self, text: str, start: int, target: str, *, engine: str | None = None
@@ -130,33 +138,61 @@ class RowContext:
             raise EngineSetupError(f"node {self.node!r} has no engine, but its op asks for one")
         return self.plan.engines[name]
 
-    def _record(
-        self,
-        spec: EngineSpec,
-        kind: str,
-        prompt: Prompt,
-        settings: Mapping[str, Any],
-        answers: Sequence[Completion],
-        seconds: float,
-    ) -> None:
-        text = prompt if isinstance(prompt, str) else json.dumps([asdict(m) for m in prompt])
-        sampling = json.dumps(settings, ensure_ascii=False)
+    async def _answered(
+        self, asked: _Asked, ask: Callable[[], Awaitable[list[Completion]]]
+    ) -> list[Completion]:
+        """The answers on record, or the engine's; noted down either way, and equal either way."""
+        call_id = asked.id
+        recorded = self.answers.take(call_id)
+        if recorded is not None:
+            name = asked.spec.name
+            self.record(
+                replace(recorded, node=self.node, row=self.row.id, engine=name, reused=True)
+            )
+            return [Completion(**answer) for answer in json.loads(recorded.completions)]
+        started = time.monotonic()
+        answers = await ask()
+        generated = asked.kind == "generate"  # scored and classified texts are no output
         call = Call(
-            id=digest(kind, spec.model, spec.revision, text, isinstance(prompt, str), settings),
+            id=call_id,
             node=self.node,
             row=self.row.id,
-            engine=spec.name,
-            model=spec.model,
-            revision=spec.revision,
-            kind=kind,
-            prompt=text,
-            sampling=sampling,
+            engine=asked.spec.name,
+            model=asked.spec.model,
+            revision=asked.spec.revision,
+            kind=asked.kind,
+            prompt=asked.text,
+            sampling=json.dumps(asked.settings, ensure_ascii=False),
             completions=json.dumps([asdict(answer) for answer in answers], ensure_ascii=False),
             prompt_tokens=answers[0].prompt_tokens if answers else 0,
-            output_tokens=sum(answer.output_tokens for answer in answers),
-            seconds=seconds,
+            output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
+            seconds=time.monotonic() - started,
         )
         self.record(call)
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call as the engine sees it."""
+
+    spec: EngineSpec
+    kind: str
+    prompt: Prompt
+    settings: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The prompt as a transcript has it: a chat as JSON."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return json.dumps([asdict(message) for message in self.prompt])
+
+    @property
+    def id(self) -> str:
+        """The hash of all that the engine sees."""
+        spec, plain = self.spec, isinstance(self.prompt, str)
+        return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
 
 
 def _apart(completion: Completion) -> Completion:

@@ -29,10 +29,15 @@ _BLOCKS_PER_ACTOR = 16
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One block of source rows, by their ordinals in the keyed copy."""
+    """One block of source rows, by their ordinals in the keyed copy.
 
-    block: int
+    `files` are the transcripts that may have their calls, newest first. `again`: the rows failed
+    before, and however they end now is final.
+    """
+
     ordinals: tuple[int, ...]
+    files: tuple[str, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,10 @@ class Job:
         """GPUs that one actor holds: the sum over its engines."""
         return sum(spec.gpus for spec in self.plan.engines.values())
 
-    def blocks_in_flight(self, block_rows: int) -> int:
+    @property
+    def blocks_in_flight(self) -> int:
         """Blocks an actor holds: the rows that run, and twice as many that wait."""
-        return max(2, ceil(3 * self.concurrency / block_rows))
+        return max(2 * _BLOCKS_PER_ACTOR, ceil(3 * self.concurrency / _BLOCK_ROWS))
 
 
 def rows_in_flight(plan: Plan) -> int:
@@ -80,8 +86,29 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def cut(ordinals: Sequence[int], actors: int) -> list[Task]:
-    """Cut pending rows into blocks small enough that rows come out while others still run."""
+def cut(
+    ordinals: Sequence[int],
+    actors: int,
+    files: Mapping[int, tuple[str, ...]] | None = None,
+    *,
+    most: int | None = None,
+    again: bool = False,
+) -> list[Task]:
+    """Cut pending rows into blocks small enough that rows come out while others still run.
+
+    Rows that share transcript `files` stand together, so that few workers read each. There are
+    `most` blocks at most.
+    """
+    files = files or {}
     size = min(_BLOCK_ROWS, max(1, ceil(len(ordinals) / (actors * _BLOCKS_PER_ACTOR))))
-    starts = range(0, len(ordinals), size)
-    return [Task(i, tuple(ordinals[at : at + size])) for i, at in enumerate(starts)]
+    size = max(size, ceil(len(ordinals) / most)) if most else size
+    by_file: dict[tuple[str, ...], list[int]] = {}
+    for ordinal in ordinals:
+        by_file.setdefault(files.get(ordinal, ())[:1], []).append(ordinal)
+    ordered = [ordinal for group in by_file.values() for ordinal in group]
+    blocks = [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+    return [Task(block, _files_of(block, files), again) for block in blocks]
+
+
+def _files_of(block: Sequence[int], files: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for ordinal in block for name in files.get(ordinal, ())))

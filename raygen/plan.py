@@ -37,6 +37,8 @@ class Node:
     """The columns that the op adds or replaces."""
     reports: tuple[str, ...] = ()
     """The columns whose values a status counts."""
+    identity: str = ""
+    """The hash of all but its inputs that decides what the node makes of a row."""
     cost: Cost = field(default_factory=Cost)
     """What the op asks of its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Plan:
                     "from": list(node.inputs),
                     "engine": node.engine,
                     "params": _written(node.params),
+                    "identity": node.identity,
                     "reads": list(node.reads),
                     "adds": dict(node.adds),
                     "reports": list(node.reports),
@@ -118,6 +121,7 @@ def make_plan(
                 reads=flow.reads[name],
                 adds=dict(declared.provides),
                 reports=declared.reports,
+                identity=digest(_decisive(recipe.engines, node, declared)),
                 cost=declared.cost,
                 abilities=_abilities(node, declared),
             )
@@ -138,23 +142,29 @@ def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
     """What decides the rows, and nothing that only decides how many or where they are made."""
     engines = recipe.engines
     nodes = {
-        name: {
-            "op": node.op.name,
-            "version": node.op.version,
-            "params": _written(node.params),
-            # The prompts as rendered: those of the package too, which no parameter shows.
-            "templates": dict(flow.declared[name].templates),
-            "from": node.inputs,
-            "models": {
-                parameter: (engines[engine].model, engines[engine].revision)
-                for parameter, engine in _engines_of(node).items()
-            },
-        }
+        name: {**_decisive(engines, node, flow.declared[name]), "from": node.inputs}
         for name, node in graph.nodes.items()
     }
     source = recipe.source.model_dump(mode="json", exclude={"limit"})
     task = (recipe.task.name, recipe.task.labels)
     return digest("plan", PLAN_VERSION, task, source, nodes, graph.outputs)
+
+
+def _decisive(
+    engines: Mapping[str, EngineSpec], node: Resolved, declared: Columns
+) -> dict[str, Any]:
+    """What decides what a node makes of a row."""
+    return {
+        "op": node.op.name,
+        "version": node.op.version,
+        "params": _written(node.params),
+        # The prompts as rendered: those of the package too, which no parameter shows.
+        "templates": dict(declared.templates),
+        "models": {
+            parameter: (engines[engine].model, engines[engine].revision)
+            for parameter, engine in _engines_of(node).items()
+        },
+    }
 
 
 def _engines_of(node: Resolved) -> dict[str, str]:

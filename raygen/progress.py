@@ -42,7 +42,8 @@ class Snapshot:
 
     `source`, `kept`, `dropped`, `failed` and `pending` count source rows of the whole dataset, so
     kept + dropped + failed + pending = source; `running` are those of the pending that have
-    started. `examples` counts the whole dataset's; nodes, tokens and `seconds` are this run's.
+    started. `examples` counts the whole dataset's; nodes, tokens, `reused` calls and `seconds` are
+    this run's.
     """
 
     phase: str = "starting"
@@ -56,6 +57,7 @@ class Snapshot:
     examples: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    reused: int = 0
     seconds: float = 0.0
     log: str = ""
 
@@ -235,6 +237,7 @@ def render(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -> Re
                 f"{rates.tokens_per_second:.0f} output tokens/s   "
                 f"{count(snapshot.prompt_tokens)} tokens in, {count(snapshot.output_tokens)} out   "
                 f"{count(snapshot.examples)} examples"
+                + (f"   {count(snapshot.reused)} calls reused" if snapshot.reused else "")
             )
         )
     if trainer:

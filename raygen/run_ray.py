@@ -1,8 +1,9 @@
 """Ray Data over a pool of actors that hold engines: the only place in raygen that knows Ray.
 
-Each actor is a Worker; a zero-CPU control actor carries the stop flag, the live counters and how
-often each block was begun. Blocks come back as files already written; committing them is the
-caller's.
+Each actor is a Worker. What Ray Data hands it are tickets; for each it takes a block of rows from
+the control actor, so that a run can be given more rows while its engines are up. The control actor
+needs no CPU and carries the stop flag and the live counters too. Blocks come back as files already
+written; committing them is the caller's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygen.chatter import send_to
+from raygen.control import Control, Fatal
+from raygen.dataset.recorded import Recorded, read_recorded
 from raygen.dataset.tables import Block, DatasetError, RowResult
 from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineSetupError, EngineSpec
@@ -38,54 +41,12 @@ from raygen.sources import open_keyed
 from raygen.worker import Live, SourceRow, Worker, crashed
 
 _PACKAGES = ("raygen", "streamtrain")
+_SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ATTEMPTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Fatal:
-    """Why a run can't go on; `user_fault`: the recipe or the profile must change first."""
-
-    message: str
-    user_fault: bool = False
-
-
-@ray.remote(num_cpus=0, max_concurrency=1000)
-class _Control:
-    """The one place that all actors and the driver see: flags and counters, nothing else."""
-
-    def __init__(self) -> None:
-        self._begun: dict[str, int] = {}
-        self._live: dict[str, Live] = {}
-        self._fatal: Fatal | None = None
-        self._stopped = False
-
-    async def begin(self, what: str) -> int:
-        """How often `what` has been begun, this time included."""
-        self._begun[what] = self._begun.get(what, 0) + 1
-        return self._begun[what]
-
-    async def end(self, what: str) -> None:
-        """Forget how often `what` was begun: it has come to its end."""
-        self._begun.pop(what, None)
-
-    async def report(self, actor: str, live: Live) -> bool:
-        """Take an actor's counters; answer whether it should stop."""
-        self._live[actor] = live
-        return self._stopped
-
-    async def fail(self, fatal: Fatal) -> None:
-        """Stop everything: this run can't go on."""
-        self._fatal = self._fatal or fatal
-        self._stopped = True
-
-    async def stop(self) -> None:
-        """Let no new row start."""
-        self._stopped = True
-
-    async def read(self) -> tuple[list[Live], Fatal | None]:
-        """All counters, and the fatal error if there is one."""
-        return list(self._live.values()), self._fatal
+_Control = ray.remote(num_cpus=0, max_concurrency=1000)(Control)
 
 
 class _RowActor:
@@ -107,17 +68,23 @@ class _RowActor:
         self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
         self._one_at_a_time = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._source: Any = None
         self._reporter: asyncio.Task[None] | None = None
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
-        """Run one block. Nothing is ever raised: Ray Data would end the run or loop for ever."""
+        """Run the block that a ticket stands for; the answer is no bytes where there was none.
+
+        Nothing is ever raised: Ray Data would end the run or loop for ever.
+        """
         payload = b""
         try:
             if self._reporter is None:
                 self._reporter = asyncio.create_task(self._report())
-            block = await self._run(pickle.loads(batch["task"][0].as_py()))  # noqa: S301
-            payload = pickle.dumps(block)
+            ticket = batch["ticket"][0].as_py()
+            task = await self._task(ticket)
+            if task is not None:
+                payload = pickle.dumps(await self._run(task, ticket))
         except asyncio.CancelledError:
             pass
         except DatasetError as error:
@@ -128,7 +95,14 @@ class _RowActor:
             await self._control.fail.remote(Fatal(message))
         return pa.table({"block": pa.array([payload], pa.binary())})
 
-    async def _run(self, task: Task) -> Block | None:
+    async def _task(self, ticket: int) -> Task | None:
+        task: Task | None = await self._control.taken.remote(ticket)
+        if task is None:
+            async with self._taking:  # one waits for all of them: the control takes 1000 calls
+                task = await self._control.take.remote(ticket)
+        return task
+
+    async def _run(self, task: Task, ticket: int) -> Block | None:
         if self._source is None:
             if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
                 raise DatasetError(
@@ -136,12 +110,16 @@ class _RowActor:
                     f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
                 )
             self._source = open_keyed(self._job.folder, self._job.source)
-        attempts = await self._control.begin.remote(f"block {task.block}")
+        attempts = await self._control.begin.remote(f"ticket {ticket}")
         rows = await asyncio.to_thread(self._source.read, task.ordinals)
+        keys = [key for key, _ in rows]
+        recorded = await asyncio.to_thread(read_recorded, self._job.folder, task.files, keys)
         if attempts <= _ATTEMPTS:
-            results = await self._worker.run(rows)
+            results = await self._worker.run(rows, recorded)
         else:
-            results = [result for row in rows for result in await self._alone(row)]
+            results = [result for row in rows for result in await self._alone(row, recorded)]
+        if task.again:
+            results = [replace(result, passing=False) for result in results]
         if self._worker.fatal:
             error = self._worker.fatal
             fatal = Fatal(str(error), isinstance(error, EngineSetupError))
@@ -153,7 +131,7 @@ class _RowActor:
             write_block, self._job.folder, results, plan.hash, plan.columns
         )
 
-    async def _alone(self, row: SourceRow) -> list[RowResult]:
+    async def _alone(self, row: SourceRow, recorded: Mapping[str, Recorded]) -> list[RowResult]:
         """Run a row of a block that was there when the process died, with no other such row.
 
         A row that is there alone each time it dies is guilty.
@@ -162,7 +140,7 @@ class _RowActor:
             what = f"row {row[0]}"
             if await self._control.begin.remote(what) > _ATTEMPTS:
                 return [crashed(row)]
-            results = await self._worker.run([row])
+            results = await self._worker.run([row], recorded)
             await self._control.end.remote(what)
             return results
 
@@ -231,21 +209,45 @@ def _quiet(log: Path) -> None:
 
 
 class RayRun:
-    """One generation in progress: blocks arrive in `poll`, until `done`."""
+    """One generation in progress: tasks are fed, and blocks arrive in `poll`, until `done`.
 
-    def __init__(self, job: Job, tasks: Sequence[Task]) -> None:
+    It takes as many tasks as it has tickets, and ends when it is closed and has run them all.
+    """
+
+    def __init__(self, job: Job, tickets: int) -> None:
         # Beside the driver, so that no worker node takes the run down with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._control: Any = _Control.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+        self._control: Any = _Control.options(scheduling_strategy=here).remote()
         self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
         self._error: Fatal | None = None
-        self._thread = threading.Thread(target=self._consume, args=(job, tasks), daemon=True)
+        self._tickets = tickets + _SPARE_TICKETS
+        self._fed = self._ended = 0
+        self._thread = threading.Thread(target=self._consume, args=(job,), daemon=True)
         self._thread.start()
 
     @property
     def done(self) -> bool:
         """Whether no further block will arrive."""
         return not self._thread.is_alive() and self._arrived.empty()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every task that was fed has come to its end, and its block was polled."""
+        return self._ended == self._fed and self._arrived.empty()
+
+    @property
+    def room(self) -> int:
+        """How many more tasks it takes."""
+        return self._tickets - self._fed
+
+    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+        """More tasks, no more than there is room for."""
+        self._fed += len(tasks)
+        ray.get(self._control.feed.remote(tasks, first))
+
+    def close(self) -> None:
+        """There is nothing more to feed."""
+        ray.get(self._control.close.remote())
 
     def poll(self, timeout_s: float) -> list[Block]:
         """The blocks that have arrived; waits up to `timeout_s` for the first."""
@@ -265,30 +267,32 @@ class RayRun:
         """Let no new row start; what is in flight still arrives."""
         ray.get(self._control.stop.remote())
 
-    def _consume(self, job: Job, tasks: Sequence[Task]) -> None:
+    def _consume(self, job: Job) -> None:
         try:
-            for batch in _dataset(job, tasks, self._control).iter_batches(
+            for batch in _dataset(job, self._tickets, self._control).iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
             ):
-                for payload in batch["block"]:
-                    block = pickle.loads(payload.as_py()) if payload.as_py() else None  # noqa: S301
+                for payload in filter(None, batch["block"].to_pylist()):
+                    block = pickle.loads(payload)  # noqa: S301
                     if block is not None:
                         self._arrived.put(block)
+                    self._ended += 1
         except (ray.exceptions.RayError, RuntimeError, OSError) as error:
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
-def _dataset(job: Job, tasks: Sequence[Task], control: Any) -> Any:
-    items = [{"task": pickle.dumps(task)} for task in tasks]
+def _dataset(job: Job, tickets: int, control: Any) -> Any:
+    items = [{"ticket": ticket} for ticket in range(tickets)]
     low, high = job.replicas
-    high = min(high, len(tasks))
-    in_flight = job.blocks_in_flight(len(tasks[0].ordinals))
+    in_flight = job.blocks_in_flight
     pool = ActorPoolStrategy(
-        min_size=min(low, high),
+        min_size=low,
         max_size=high,
         initial_size=high,
         max_tasks_in_flight_per_actor=in_flight,
-        max_concurrent_calls_per_actor=in_flight,
+        # A ticket that is run again, because its answer was lost, must not wait behind those that
+        # wait for more tasks.
+        max_concurrent_calls_per_actor=2 * in_flight,
     )
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,

@@ -72,9 +72,11 @@ class Param(Section):
 
 
 class Sample(Section):
-    """A fixed random part of the source, for few-shot sets."""
+    """A fixed random part of the source, for few-shot sets; or the whole of it, shuffled."""
 
-    n: int = Field(ge=1, description="how many rows")
+    n: int | None = Field(
+        None, ge=1, description="how many rows; without it all, in the order of the draw"
+    )
     seed: int = Field(0, ge=0)
     balance: str | None = Field(None, description="a column whose values get equal shares")
 
@@ -149,6 +151,9 @@ class Output(Section):
     inputs: Names = Field(alias="from", description="the nodes whose rows are the examples")
     path: str = Field(min_length=1, description="the output folder")
     rows: int | None = Field(None, ge=1, description="stop when so many examples are kept")
+    pairs: int | None = Field(
+        None, ge=1, description="stop when so many source rows of each class are kept"
+    )
     max_failed: float = Field(
         0.05, ge=0, le=1, description="share of rows that may fail before the run counts as failed"
     )

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raygen.figures import count, duration, percent, plural
+from raygen.figures import count, duration, money, percent, plural
 from raygen.metrics import Accuracy, TrainerState
 
 Outcome = Literal["done", "stopped", "interrupted", "too_many_failed", "failed"]
@@ -44,12 +44,13 @@ class RunSummary:
     """How a run ended.
 
     `source` to `pending` count source rows of the whole dataset and `examples` its examples;
-    `left_out` rows repeat an earlier one and are no source rows;
-    tokens and `seconds` are this run's. `rejects` count rows inside the graph. `message` says why
-    where the outcome is not "done". `lead_s` is how long before the last row was committed the
-    trainer took its first step; `student` is the folder of its checkpoints. `reference` and
-    `again` are what follows `raygen preview` and `raygen apply`; `programs` is where
-    the next commands are called from, if that isn't on the path.
+    `left_out` rows repeat an earlier one and are no source rows; tokens and `seconds` are this
+    run's. `reused` calls were answered from earlier transcripts, which saved `saved_tokens`;
+    `dollars` is what all runs of the dataset paid, where prices are known. `rejects` count rows
+    inside the graph. `message` says why where the outcome is not "done". `lead_s` is how long
+    before the last row was committed the trainer took its first step; `student` is the folder of
+    its checkpoints. `reference` and `again` are what follows `raygen preview` and `raygen apply`;
+    `programs` is where the next commands are called from, if that isn't on the path.
     """
 
     recipe: str
@@ -76,6 +77,9 @@ class RunSummary:
     again: str = ""
     left_out: int = 0
     programs: str = ""
+    reused: int = 0
+    saved_tokens: int = 0
+    dollars: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -124,6 +128,11 @@ def render(summary: RunSummary) -> RenderableType:
     facts.add_row(
         "tokens", f"{count(summary.prompt_tokens)} in, {count(summary.output_tokens)} out"
     )
+    if summary.reused:
+        saved = f"{plural(summary.reused, 'call')}, {plural(summary.saved_tokens, 'token')} saved"
+        facts.add_row("reused", saved)
+    if summary.dollars is not None:
+        facts.add_row("paid", f"{money(summary.dollars)} for this dataset so far")
     if summary.trainer:
         for name, value in _training(summary, summary.trainer):
             facts.add_row(name, value)
@@ -159,6 +168,8 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
             for reject in summary.rejects
         ],
         "tokens": {"prompt": summary.prompt_tokens, "output": summary.output_tokens},
+        "reused": {"calls": summary.reused, "tokens": summary.saved_tokens},
+        "dollars": summary.dollars,
         "seconds": round(summary.seconds, 3),
         "student": None,
         "next": [command for command, _ in next_commands(summary)],

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.dataset.tables import Rejected, RowResult
+from raygen.dataset.recorded import Recorded
+from raygen.dataset.tables import Rejected, RowResult, Tokens, add_tokens, paid_for
 from raygen.engines.base import (
     Engine,
     EngineDeadError,
@@ -43,12 +44,15 @@ class Live:
     statuses: dict[str, int] = field(default_factory=lambda: {"kept": 0, "dropped": 0, "failed": 0})
     nodes: dict[str, list[int]] = field(default_factory=dict)
     examples: int = 0
-    prompt_tokens: int = 0
-    output_tokens: int = 0
+    paid: Tokens = field(default_factory=dict)
+    reused: int = 0
     restarts: int = 0
 
     def add(self, result: RowResult) -> None:
-        """Count one finished row; a node's counts are rows in, kept, dropped, and calls."""
+        """Count one finished row; a node's counts are rows in, kept, dropped, and calls.
+
+        `paid` are the tokens of calls that an engine answered, `reused` counts the others.
+        """
         self.statuses[result.status] += 1
         self.examples += len(result.examples)
         for name, (rows_in, kept, dropped) in result.node_counts.items():
@@ -58,8 +62,8 @@ class Live:
             counts[2] += dropped
         for call in result.calls:
             self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
-            self.prompt_tokens += call.prompt_tokens
-            self.output_tokens += call.output_tokens
+            self.reused += call.reused
+        self.paid = add_tokens([self.paid, paid_for(result.calls)])
 
 
 class Worker:
@@ -74,6 +78,7 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._engines: dict[str, Engine] = {}
         self._program = RowProgram(plan, self._engines)
+        self._recorded: dict[str, Recorded] = {}
         self._suspects: list[_Suspect] = []
         self._recovery: asyncio.Task[None] | None = None
         self._repair = asyncio.Lock()
@@ -82,17 +87,23 @@ class Worker:
         self._open.set()
         self._idle.set()
 
-    async def run(self, rows: Sequence[SourceRow]) -> list[RowResult]:
+    async def run(
+        self, rows: Sequence[SourceRow], recorded: Mapping[str, Recorded] | None = None
+    ) -> list[RowResult]:
         """The results of the rows that finished; after a stop or a fatal error the rest is missing.
 
-        Raises no engine error: see `fatal`.
+        `recorded` are the rows' earlier calls by key. Raises no engine error: see `fatal`.
         """
+        self._recorded.update(recorded or {})
         try:
             await self._ensure_engines()
             results = await asyncio.gather(*(self._row(row) for row in rows))
         except EngineError as error:
             self._end(error)
             return []
+        finally:
+            for key, _ in rows:
+                self._recorded.pop(key, None)
         return [result for result in results if result is not None]
 
     async def close(self) -> None:
@@ -122,7 +133,7 @@ class Worker:
         self.live.running += 1
         self._idle.clear()
         try:
-            return await self._program.run(*row)
+            return await self._program.run(*row, self._recorded.get(row[0]))
         finally:
             self.live.running -= 1
             if self.live.running == 0:

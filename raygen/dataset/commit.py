@@ -32,6 +32,8 @@ from raygen.dataset.tables import (
     DatasetError,
     FencedError,
     LedgerLine,
+    Tokens,
+    add_tokens,
 )
 from raygen.dataset.writer import write_table
 from raygen.row import ColumnType
@@ -39,6 +41,7 @@ from raygen.row import ColumnType
 Reason = Literal["end", "stopped", "failed"]
 
 _ATTEMPTS = 10
+_PLANS_KEPT = 8
 
 
 class Committer:
@@ -60,16 +63,23 @@ class Committer:
         self._meta: Mapping[str, Any] = {}
         self._keys: set[str] = set()
         self._replace = False
+        self._fresh = False
+        self.paid: Tokens = {}
+        """What all runs together paid for what was committed; a fresh start begins anew."""
+        self.recorded: tuple[int, ...] = ()
+        """The versions of the ledger whose lines name transcripts to reuse, newest first."""
 
     def start(self, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Create what is missing, fence off older drivers, complete their last group, sweep.
 
         `meta` goes into the ledger's commit metadata and must be JSON: `source` is the number of
         source rows and `source_file` the keyed copy's path in the folder. With `fresh` the first
-        commit takes out the rows of this plan too. Raises DatasetError.
+        commit takes out the rows of this plan too, and nothing recorded is reused. Raises
+        DatasetError.
         """
         begun = time.time()
         self._meta = dict(meta)
+        self._fresh = fresh
         schema = example_schema(self._columns)
         self._ledger = GuardedTable(self._folder, ROWS, LEDGER)
         self._examples = GuardedTable(self._folder, EXAMPLES, schema)
@@ -101,6 +111,25 @@ class Committer:
         self._state = "open"
         return lines
 
+    def take_back(self, *, passing: bool) -> frozenset[str]:
+        """Take failed lines of this plan out of the ledger, so that their rows are pending again.
+
+        With `passing` only the lines of rows that are worth another try. Returns the rows' keys;
+        their transcripts stay to be reused. Raises as commit does.
+        """
+        self._check_open()
+        if self._replace:
+            return frozenset()
+        self._state = "closed"
+        keys = Dataset(self._folder).failed(self._plan, passing=passing)
+        if keys:
+            self.recorded = (self._ledger.version, *self.recorded)
+            where = "status = 'failed'" + (" AND passing" if passing else "")
+            self._ledger.delete(self._ledger.version + 1, where, self._record("retry"))
+            self._keys -= keys
+        self._state = "open"
+        return keys
+
     def finish(self, reason: Reason) -> None:
         """Record the end of the stream; no commit can follow. Raises as commit does."""
         self._check_open()
@@ -113,6 +142,8 @@ class Committer:
         self._heartbeat.beat()
 
     def _commit_group(self, new: Sequence[Block], lines: Sequence[LedgerLine]) -> None:
+        before = {} if self._replace and self._fresh else self.paid
+        self.paid = add_tokens([before, *(block.paid for block in new)])
         ledger_file = write_table(self._folder, ROWS, ledger_table(lines, self._plan, self._run))
         group = {
             EXAMPLES: [asdict(block.examples) for block in new if block.examples],
@@ -136,6 +167,8 @@ class Committer:
             "run": self._run,
             "plan": self._plan,
             "meta": dict(self._meta),
+            "paid": self.paid,
+            "recorded": self.recorded,
             **more,
         }
 
@@ -150,7 +183,10 @@ class Committer:
         """Commit this run to the ledger: from here on an older driver's commit is refused."""
         for attempt in range(_ATTEMPTS):
             self._ledger.reopen()
-            self._check_format()
+            entry = last_record(self._folder, self._ledger.version)
+            if entry and entry.record:
+                self._check_format(entry.record)
+                self._inherit(entry.record)
             try:
                 self._ledger.commit(
                     self._ledger.version + 1, [], schema=LEDGER, record=self._record("start")
@@ -162,13 +198,23 @@ class Committer:
             else:
                 return
 
-    def _check_format(self) -> None:
-        entry = last_record(self._folder, self._ledger.version)
-        if entry and entry.record and entry.record["format"] != FORMAT_VERSION:
+    def _check_format(self, last: Mapping[str, Any]) -> None:
+        if last["format"] != FORMAT_VERSION:
             raise DatasetError(
-                f"{self._folder.uri} has dataset format {entry.record['format']}, this version "
-                f"writes {FORMAT_VERSION}; choose another output folder or the raygen that wrote it"
+                f"{self._folder.uri} has dataset format {last['format']}, this version writes "
+                f"{FORMAT_VERSION}; choose another output folder or the raygen that wrote it"
             )
+
+    def _inherit(self, last: Mapping[str, Any]) -> None:
+        """Take over what the last run paid, and where recorded calls are to be found."""
+        self.paid = {engine: (prompt, out) for engine, (prompt, out) in last["paid"].items()}
+        if self._fresh:
+            self.recorded = ()
+        elif last["plan"] == self._plan:
+            self.recorded = tuple(last["recorded"])
+        else:
+            # The lines of the old plan leave with the first commit; this version still has them.
+            self.recorded = (self._ledger.version, *last["recorded"])[:_PLANS_KEPT]
 
     def _roll_forward(self) -> None:
         entry = last_record(self._folder, self._ledger.version, "rows")
@@ -207,7 +253,7 @@ class Committer:
         transcripts = self._only(TRANSCRIPTS, block.transcripts, lines)
         path = transcripts.path if transcripts else None
         kept = tuple(replace(line, transcript=line.transcript and path) for line in lines.values())
-        return Block(block.plan, examples, transcripts, kept)
+        return Block(block.plan, examples, transcripts, kept, block.paid)
 
     def _only(
         self, table: str, file: DataFile | None, keys: Mapping[str, LedgerLine]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -81,6 +81,34 @@ class GuardedTable:
         Raises FencedError when anyone else has committed since this handle looked, DatasetError
         when the storage refuses. After either the handle must not commit again.
         """
+        now = int(time.time() * 1000)
+        actions = [_add(file, now) for file in files]
+        mode: Literal["overwrite", "append"] = "overwrite" if replace else "append"
+        self._guarded(
+            lambda properties: self._table.create_write_transaction(
+                actions, mode, schema, commit_properties=properties
+            ),
+            number,
+            record,
+        )
+
+    def delete(self, number: int, where: str, record: Mapping[str, Any]) -> None:
+        """Commit as group `number` that the rows `where` holds for are gone; there must be some.
+
+        Raises as `commit` does.
+        """
+        self._guarded(
+            lambda properties: self._table.delete(where, commit_properties=properties),
+            number,
+            record,
+        )
+
+    def _guarded(
+        self,
+        write: Callable[[CommitProperties], object],
+        number: int,
+        record: Mapping[str, Any] | None,
+    ) -> None:
         before = self.version
         metadata = {RECORD: json.dumps(record)} if record else None
         properties = CommitProperties(
@@ -88,14 +116,9 @@ class GuardedTable:
             max_commit_retries=0,
             app_transactions=[Transaction(APP, number)],
         )
-        now = int(time.time() * 1000)
-        actions = [_add(file, now) for file in files]
-        mode = "overwrite" if replace else "append"
         with storage_errors("commit", self.uri):
             try:
-                self._table.create_write_transaction(
-                    actions, mode, schema, commit_properties=properties
-                )
+                write(properties)
             except CommitFailedError as error:
                 # A full disk fails a commit too; only a newer version means another driver.
                 self._table.update_incremental()

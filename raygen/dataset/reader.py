@@ -63,6 +63,14 @@ class Dataset:
             return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
 
+    def extent(self) -> tuple[int, int]:
+        """How many rows the ledger has, and how many examples they gave."""
+        import polars as pl
+
+        sums = self._collect(self.ledger().select(pl.len(), pl.col("examples").sum()))
+        rows, examples = sums.row(0)
+        return int(rows), int(examples)
+
     def done(self, plan_hash: str) -> dict[str, Status]:
         """The finished rows of a plan: key -> status."""
         import polars as pl

@@ -47,6 +47,9 @@ LEDGER = pa.schema(
         ("error", pa.string()),
         ("transcript", pa.string()),
         ("nodes", pa.string()),
+        ("reused", pa.int64()),
+        ("saved_tokens", pa.int64()),
+        ("passing", pa.bool_()),
     ]
 )
 
@@ -67,6 +70,7 @@ TRANSCRIPT = pa.schema(
         ("prompt_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
         ("seconds", pa.float64()),
+        ("reused", pa.bool_()),
     ]
 )
 

@@ -5,14 +5,14 @@ Plain frozen dataclasses that pickle small. Knows nothing of files, Arrow, Delta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.errors import UserError
 from raygen.row import Status
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of the three tables and of their commit metadata."""
 
 ROWS = "rows"
@@ -21,6 +21,10 @@ TRANSCRIPTS = "transcripts"
 
 IDENTITY = ("id", "key", "plan", "node")
 """The columns that every example has before the plan's own."""
+
+
+Tokens = Mapping[str, tuple[int, int]]
+"""Prompt and output tokens that were paid for, by engine."""
 
 
 class DatasetError(UserError):
@@ -48,8 +52,10 @@ class Call:
     """One engine call as it stands in `transcripts/`.
 
     `id` is the hash of all that the engine saw, `row` the id of the row that asked, `kind` is
-    "generate" or "score". `prompt` is the rendered text, a chat as JSON; `sampling` a JSON object
-    and `completions` a JSON list of completions. `prompt_tokens` counts the shared prompt once.
+    "generate", "score" or "classify". `prompt` is the rendered text, a chat as JSON; `sampling` a
+    JSON object and `completions` a JSON list of completions. `prompt_tokens` counts the shared
+    prompt once. A `reused` call was answered from an older transcript: its tokens and seconds are
+    those of then, and were not paid for again.
     """
 
     id: str
@@ -65,6 +71,7 @@ class Call:
     prompt_tokens: int
     output_tokens: int
     seconds: float
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ class RowResult:
     """What became of one source row.
 
     Each example has `id`, `node` and the plan's columns. `node_counts` gives, for each node, how
-    many rows came in, were kept and were dropped.
+    many rows came in, were kept and were dropped. `passing`: it failed for a reason that may pass,
+    and is worth another try.
     """
 
     key: str
@@ -83,6 +91,7 @@ class RowResult:
     error: str | None
     seconds: float
     node_counts: Mapping[str, tuple[int, int, int]]
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,8 @@ class LedgerLine:
     """One finished source row as it stands in the ledger, but for the plan and the run.
 
     `transcript` is the path of the row's file inside `transcripts/`, None for a row without calls;
-    `nodes` is the JSON of `RowResult.node_counts`.
+    `nodes` is the JSON of `RowResult.node_counts`. Of its `calls`, `reused` were answered from an
+    older transcript and saved `saved_tokens`; the other tokens were paid for.
     """
 
     key: str
@@ -113,14 +123,38 @@ class LedgerLine:
     error: str | None
     transcript: str | None
     nodes: str
+    reused: int = 0
+    saved_tokens: int = 0
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Finished rows whose files are written and not yet committed. A worker makes it, the
-    driver commits it; without a commit it doesn't exist and a later start sweeps its files."""
+    """Finished rows whose files are written and not yet committed, and what they cost.
+
+    A worker makes it, the driver commits it; without a commit it doesn't exist and a later start
+    sweeps its files.
+    """
 
     plan: str
     examples: DataFile | None
     transcripts: DataFile | None
     lines: tuple[LedgerLine, ...]
+    paid: Tokens = field(default_factory=dict)
+
+
+def paid_for(calls: Iterable[Call]) -> Tokens:
+    """The tokens of the calls that were not reused."""
+    return add_tokens(
+        {call.engine: (call.prompt_tokens, call.output_tokens)} for call in calls if not call.reused
+    )
+
+
+def add_tokens(parts: Iterable[Tokens]) -> Tokens:
+    """The sum by engine."""
+    total: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        for engine, (prompt, output) in part.items():
+            before = total.get(engine, (0, 0))
+            total[engine] = (before[0] + prompt, before[1] + output)
+    return total

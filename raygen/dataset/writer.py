@@ -25,6 +25,7 @@ from raygen.dataset.tables import (
     LedgerLine,
     Rejected,
     RowResult,
+    paid_for,
 )
 from raygen.row import ColumnType
 
@@ -53,7 +54,8 @@ def write_block(
     call_file = write_table(folder, TRANSCRIPTS, calls) if calls.num_rows else None
     transcript = call_file.path if call_file else None
     lines = tuple(_line(result, transcript) for result in results)
-    return Block(plan_hash, example_file, call_file, lines)
+    paid = paid_for(call for result in results for call in result.calls)
+    return Block(plan_hash, example_file, call_file, lines, paid)
 
 
 def write_table(folder: Folder, table: str, data: pa.Table) -> DataFile:
@@ -68,18 +70,23 @@ def write_table(folder: Folder, table: str, data: pa.Table) -> DataFile:
 
 
 def _line(result: RowResult, transcript: str | None) -> LedgerLine:
+    paid = [call for call in result.calls if not call.reused]
+    reused = [call for call in result.calls if call.reused]
     return LedgerLine(
         key=result.key,
         status=result.status,
         examples=len(result.examples),
         calls=len(result.calls),
-        prompt_tokens=sum(call.prompt_tokens for call in result.calls),
-        output_tokens=sum(call.output_tokens for call in result.calls),
+        prompt_tokens=sum(call.prompt_tokens for call in paid),
+        output_tokens=sum(call.output_tokens for call in paid),
         seconds=result.seconds,
         rejects=result.rejects,
         error=result.error,
         transcript=transcript if result.calls else None,
         nodes=json.dumps(result.node_counts),
+        reused=len(reused),
+        saved_tokens=sum(call.prompt_tokens + call.output_tokens for call in reused),
+        passing=result.passing,
     )
 
 

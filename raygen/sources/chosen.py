@@ -17,10 +17,13 @@ from raygen.wording import did_you_mean
 
 
 class SampleSpec(Protocol):
-    """A fixed random part of the source; `balance` names a column whose values share equally."""
+    """A fixed random part of the source; `balance` names a column whose values share equally.
+
+    Without `n` it is the whole source in the order of the draw.
+    """
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int | None: ...
     @property
     def seed(self) -> int: ...
     @property
@@ -67,8 +70,11 @@ def without_repeats(
 
 
 def sampled(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
-    """`n` rows in their order, chosen by a hash of key and seed, not by their positions."""
-    if len(rows) < sample.n:
+    """`n` rows in their order, chosen by a hash of key and seed, not by their positions.
+
+    Without `n` all rows, in the order in which they would be chosen.
+    """
+    if sample.n is not None and len(rows) < sample.n:
         raise SourceError(
             f"{path} has {len(rows)} rows; source.sample.n asks for {sample.n}; ask for fewer"
         )
@@ -83,7 +89,10 @@ def sampled(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[So
         value = digest(row.data.get(by)) if by is not None else str(place)
         ranked.append((rounds[value], place, row))
         rounds[value] += 1
-    chosen = {row.key for _, _, row in sorted(ranked, key=lambda item: item[:2])[: sample.n]}
+    drawn = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
+    if sample.n is None:
+        return drawn
+    chosen = {row.key for row in drawn[: sample.n]}
     return [row for row in rows if row.key in chosen]
 
 

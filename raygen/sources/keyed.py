@@ -78,9 +78,13 @@ class KeyedSource:
     @property
     def keys(self) -> list[str]:
         """The keys of all rows, by ordinal. Raises DatasetError."""
+        return self.column("key")
+
+    def column(self, name: str) -> list[Any]:
+        """A column's values of all rows, by ordinal. Raises DatasetError."""
         with self._lock, storage_errors("read the keyed source", self._where):
-            keys: list[str] = self._file.read(["key"])["key"].to_pylist()
-        return keys
+            values: list[Any] = self._file.read([name])[name].to_pylist()
+        return values
 
     def read(self, ordinals: Sequence[int]) -> list[tuple[str, dict[str, Any]]]:
         """The key and the data of these rows, in the order asked for. Raises DatasetError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import Block, Rejected, RowResult
 from raygen.dataset.writer import write_block
-from raygen.generation import Counts, Ending, Limits, generate, phase_of, snapshot
+from raygen.generation import Counts, Ending, Generation, Limits, phase_of, snapshot
+from raygen.job import Task
 from raygen.row import Status
+from raygen.work import AllRows, Work
 from raygen.worker import Live
 
 COLUMNS = {"text": "string"}
@@ -37,10 +39,27 @@ class FakeRun:
     fault: Trouble | None = None
     stops: int = 0
     lives: list[Live] = field(default_factory=list)
+    room: int = 100
+    closed: bool = False
+    fed: list[Task] = field(default_factory=list)
+    answer: Callable[[Task], list[list[Block]]] = lambda task: []
 
     @property
     def done(self) -> bool:
+        return not self.groups and (self.closed or bool(self.stops) or not self.room)
+
+    @property
+    def idle(self) -> bool:
         return not self.groups
+
+    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+        """Remembers the tasks; what `answer` makes of them comes next."""
+        self.room -= len(tasks)
+        self.fed += tasks
+        self.groups += [group for task in tasks for group in self.answer(task)]
+
+    def close(self) -> None:
+        self.closed = True
 
     def poll(self, timeout_s: float) -> list[Block]:
         return self.groups.pop(0) if self.groups else []
@@ -72,10 +91,26 @@ class Place:
         self, run: FakeRun, limits: Limits | None = None, asked: Sequence[bool] = ()
     ) -> Ending:
         """The loop, with the user asking to stop at some tick."""
+        return self.generation(run, limits, asked).to_end()
+
+    def generation(
+        self,
+        run: FakeRun,
+        limits: Limits | None = None,
+        asked: Sequence[bool] = (),
+        work: Work | None = None,
+    ) -> Generation:
+        """The loop before it starts."""
         answers = iter(asked)
         limits = limits or Limits(max_failed=1.0)
-        return generate(
-            run, self.committer, self.folder, self.counts, limits, lambda _: next(answers, False)
+        return Generation(
+            run,
+            work or AllRows([f"key{i}" for i in range(10)], {}, {}, 1),
+            self.committer,
+            self.folder,
+            self.counts,
+            limits,
+            lambda _: next(answers, False),
         )
 
 

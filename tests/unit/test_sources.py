@@ -28,7 +28,7 @@ from raygen.task import TASKS
 
 @dataclass(frozen=True)
 class Sample:
-    n: int
+    n: int | None
     seed: int = 0
     balance: str | None = None
 
@@ -278,6 +278,20 @@ def test_a_balanced_sample(tmp_path: Path) -> None:
     assert other != chosen
     part = data(key(tmp_path, Spec("q.jsonl", limit=5, sample=Sample(18, 0, "answer"))))
     assert part == chosen[:5]
+
+
+def test_a_sample_without_a_number_is_the_whole_source_in_the_order_of_the_draw(
+    tmp_path: Path,
+) -> None:
+    rows = [question(i, answer=0 if i < 50 else i % 3) for i in range(80)]
+    write_lines(tmp_path / "q.jsonl", rows)
+    pool = data(key(tmp_path, Spec("q.jsonl", sample=Sample(None, 0, "answer"))))
+    assert len(pool) == 80
+    assert Counter(row["answer"] for row in pool[:18]) == {0: 6, 1: 6, 2: 6}
+    few = data(key(tmp_path, Spec("q.jsonl", sample=Sample(18, 0, "answer"))))
+    assert sorted(pool[:18], key=str) == sorted(few, key=str)
+    other = data(key(tmp_path, Spec("q.jsonl", sample=Sample(None, 1, "answer"))))
+    assert other != pool
 
 
 def test_a_rare_value_gives_what_it_has(tmp_path: Path) -> None:

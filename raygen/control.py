@@ -1,0 +1,93 @@
+"""Control: what a run's driver and its workers share while they run: tasks, flags and counters.
+
+It lives in one event loop. Knows nothing of Ray, rows or engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raygen.job import Task
+from raygen.worker import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """Why a run can't go on; `user_fault`: the recipe or the profile must change first."""
+
+    message: str
+    user_fault: bool = False
+
+
+class Control:
+    """The one place that all actors and the driver see: tasks, flags and counters."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+        self._tasks: deque[Task] = deque()
+        self._taken: dict[int, Task] = {}
+        self._closed = False
+        self._changed = asyncio.Condition()
+        self._live: dict[str, Live] = {}
+        self._fatal: Fatal | None = None
+        self._stopped = False
+
+    async def feed(self, tasks: Sequence[Task], first: bool) -> None:
+        """More tasks, `first` in the queue or last."""
+        async with self._changed:
+            if first:
+                self._tasks.extendleft(reversed(tasks))
+            else:
+                self._tasks.extend(tasks)
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """No more tasks will come."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def taken(self, ticket: int) -> Task | None:
+        """The task that a ticket stands for already: its process died, and it is here again."""
+        return self._taken.get(ticket)
+
+    async def take(self, ticket: int) -> Task | None:
+        """Wait for a task for a new ticket; None once there will be no more."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._tasks or self._closed or self._stopped)
+            if self._stopped or not self._tasks:
+                return None
+            self._taken[ticket] = self._tasks.popleft()
+            return self._taken[ticket]
+
+    async def begin(self, what: str) -> int:
+        """How often `what` has been begun, this time included."""
+        self._begun[what] = self._begun.get(what, 0) + 1
+        return self._begun[what]
+
+    async def end(self, what: str) -> None:
+        """Forget how often `what` was begun: it has come to its end."""
+        self._begun.pop(what, None)
+
+    async def report(self, actor: str, live: Live) -> bool:
+        """Take an actor's counters; answer whether it should stop."""
+        self._live[actor] = live
+        return self._stopped
+
+    async def fail(self, fatal: Fatal) -> None:
+        """Stop everything: this run can't go on."""
+        self._fatal = self._fatal or fatal
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Let no new row start."""
+        async with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    async def read(self) -> tuple[list[Live], Fatal | None]:
+        """All counters, and the fatal error if there is one."""
+        return list(self._live.values()), self._fatal

@@ -1,0 +1,56 @@
+"""What `raygen apply` was asked to do, and whoever watches it.
+
+Knows the command line's words; knows nothing of how an apply goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from raygen.budget import Budget
+from raygen.metrics import TrainerState
+from raygen.prepare import Reference
+from raygen.progress import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyRequest:
+    """What `raygen apply` was asked to do, beside the recipe itself.
+
+    `retry`: rows that failed in earlier runs are run again.
+    """
+
+    reference: Reference
+    out: str | None = None
+    train: Path | None = None
+    fresh: bool = False
+    address: str | None = None
+    retry: bool = False
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def words(self) -> list[str]:
+        """The request as the command line has it, to go on where this one ends."""
+        words = self.reference.words
+        words += ["--out", self.out] if self.out else []
+        words += ["--train", str(self.train)] if self.train else []
+        words += ["--address", self.address] if self.address else []
+        return words + self.budget.words
+
+
+class ApplyUI(Protocol):
+    """Whoever watches an apply."""
+
+    def confirm(self, question: str) -> bool:
+        """The answer to a yes-or-no question."""
+        ...
+
+    def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
+        """A new moment, several times a second."""
+        ...
+
+    def note(self, message: str) -> None:
+        """A line worth keeping."""
+        ...

@@ -1,0 +1,317 @@
+"""Session: one apply, from the keyed source to the summary.
+
+It ties the parts together in order: open the dataset, see what is left, start the trainer,
+generate, train to the end, sum up. Knows nothing of Ray's or vLLM's own ways.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from raygen.budget import dollars_of
+from raygen.chatter import output_to
+from raygen.dataset.commit import Committer, Reason
+from raygen.dataset.folder import Folder
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import DatasetError
+from raygen.generation import Counts, Ending, Generation, Limits, phase_of, reached, snapshot
+from raygen.interrupts import Interrupts
+from raygen.job import Job, rows_in_flight, secrets_of
+from raygen.metrics import TrainerState
+from raygen.outlook import planned
+from raygen.prepare import Prepared
+from raygen.request import ApplyRequest, ApplyUI
+from raygen.sources import KeyedSource
+from raygen.summary import Outcome, RunSummary
+from raygen.trainer import Trainer
+from raygen.training import Training, discard_students
+from raygen.work import AllRows, ClassQuota, Work
+from raygen.worker import Live
+
+_TRAINER_POLL_S = 0.25
+_STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"
+_REASONS: dict[Outcome, Reason] = {
+    "done": "end",
+    "stopped": "stopped",
+    "interrupted": "stopped",
+    "too_many_failed": "failed",
+    "failed": "failed",
+}
+
+
+@dataclass(slots=True)
+class Watch:
+    """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
+
+    ui: ApplyUI
+    asked: Interrupts
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the apply has been going on."""
+        return time.monotonic() - self.started
+
+
+class Session:
+    """One apply from the keyed source to the summary."""
+
+    def __init__(
+        self,
+        request: ApplyRequest,
+        prepared: Prepared,
+        folder: Folder,
+        source: KeyedSource,
+        training: Training | None,
+        watch: Watch,
+    ) -> None:
+        self.request = request
+        self.recipe = prepared.recipe
+        self.plan = prepared.plan
+        self.reference = prepared.reference
+        self.folder = folder
+        self.source = source
+        self.training = training
+        self.watch = watch
+        self.logs = _log_folder(folder)
+        self.trainer: Trainer | None = None
+        self.address: str | None = None
+        self.counts = Counts(source.total, None)
+        self.run_id = uuid.uuid4().hex
+        self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
+        self.limits = Limits(
+            self.plan.max_failed,
+            self.recipe.output.rows,
+            request.budget,
+            self.plan.engines,
+            watch.started,
+        )
+        self._unpublished: Mapping[str, Any] | None = None
+
+    def run(self) -> RunSummary:
+        """Generate, train, sum up."""
+        meta = {"source": self.source.total, "source_file": self.source.name}
+        before = Dataset(self.folder).plans()
+        self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
+        self.committer.start(meta, fresh=self.request.fresh)
+        replaces = self.request.fresh or bool(before - {self.plan.hash})
+        if replaces:
+            discard_students(self.folder, self.training)
+        else:
+            self._publish()
+            if self.request.retry:
+                self.committer.take_back(passing=False)
+        work = self._work(replaces)
+        ending = reached(self.counts, self.limits, self.committer.paid)
+        generates = ending is None and work.left
+        with ExitStack() as stack:
+            stack.callback(self._stop_trainer)
+            if generates:
+                ending = self._generate(work, stack, replaces)
+            else:
+                ending = ending or _of_work(work)
+                self.committer.finish(_REASONS[ending.outcome])
+            state = self._train_to_end(ending, generates)
+        return self._summary(ending, state)
+
+    def _work(self, replaces: bool) -> Work:
+        """What is left to do, with where its recorded calls are."""
+        dataset, keys = Dataset(self.folder), self.source.keys
+        files = dataset.transcript_files(self.committer.recorded)
+        done = {} if replaces else dataset.done(self.plan.hash)
+        passing = dataset.failed(self.plan.hash, passing=True) if done else frozenset()
+        if done:
+            self.counts.recount(dataset.status())
+        work: AllRows | ClassQuota
+        if self.recipe.output.pairs is None:
+            work = AllRows(keys, done, files, self._actors)
+        else:
+            classes, names = self._classes()
+            rows = list(zip(keys, classes, strict=True))
+            work = ClassQuota(rows, names, self.recipe.output.pairs, files, self._actors)
+            work.resume(done, passing)
+        work.passing = set(passing).intersection(keys)
+        return work
+
+    def _classes(self) -> tuple[list[str], list[str]]:
+        """The class of every source row, and the classes in order."""
+        task = self.plan.task
+        values = self.source.column(task.answer or "")
+        names = list(task.labels) or sorted(set(values))
+        return list(map(str, values)), list(map(str, names))
+
+    def _generate(self, work: Work, stack: ExitStack, replaces: bool) -> Ending:
+        from raygen import run_ray  # takes seconds to import, and only here is Ray needed
+
+        self._show("starting Ray")
+        profile = self.recipe.profile
+        job = self._job()
+        address = (
+            self.request.address
+            or (profile.address if profile else None)
+            or os.environ.get("RAY_ADDRESS")
+        )
+        trainers = self.training.workers() if self.training else 0
+        cpus = job.replicas[1] + trainers + 1
+        stack.enter_context(output_to(self.logs / "driver.log"))
+        self.address = stack.enter_context(
+            run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
+        )
+        self.watch.asked.listen()
+        if not replaces:
+            self._start_trainer()
+        ending = Ending()
+        try:
+            more = True
+            while more:
+                run = run_ray.RayRun(job, work.tasks)
+                generation = Generation(
+                    run, work, self.committer, self.folder, self.counts, self.limits, self._tick
+                )
+                ending = generation.to_end()
+                more = generation.unfinished and work.left
+            if ending == Ending():
+                ending = _of_work(work)
+            self._first_rows_are_there()
+            self.committer.finish(_REASONS[ending.outcome])
+            self.folder.delete(job.probe)
+        except DatasetError as error:
+            return Ending("failed", str(error))
+        return ending
+
+    @property
+    def _actors(self) -> int:
+        profile = self.recipe.profile
+        return profile.replicas.max if profile else 1
+
+    def _job(self) -> Job:
+        probe = f"control/probe-{self.run_id}"
+        self.folder.write_text(probe, self.run_id)
+        profile = self.recipe.profile
+        high = min(self._actors, max(1, self.counts.pending))
+        return Job(
+            plan=self.plan,
+            folder=self.folder,
+            source=self.source.name,
+            probe=probe,
+            replicas=(min(profile.replicas.min if profile else 1, high), high),
+            concurrency=(profile.concurrency if profile else None) or rows_in_flight(self.plan),
+            threads=max(1, (os.cpu_count() or 1) // high),
+            logs=str(self.logs.resolve()),
+            secrets=secrets_of(self.plan),
+        )
+
+    def _train_to_end(self, ending: Ending, generated: bool) -> TrainerState | None:
+        """Wait for the trainer; where nothing was to generate, start it if it isn't done."""
+        if ending.outcome in ("failed", "too_many_failed", "interrupted"):
+            return self._stop_trainer()
+        if self.training and self.training.finished and not generated:
+            self.watch.ui.note(f"the student in {self.training.out} is already trained")
+            return self.training.outcome()
+        self._start_trainer()
+        while self.trainer:
+            state = self._show("training")
+            if state is None or state.finished:
+                return state
+            if self.watch.asked.asked:
+                return self._stop_trainer()
+            time.sleep(_TRAINER_POLL_S)
+        return None
+
+    def _stop_trainer(self) -> TrainerState | None:
+        return self.trainer.stop() if self.trainer else None
+
+    def _start_trainer(self) -> None:
+        if self.training and self.trainer is None:
+            self.trainer = self.training.start(self.folder.uri, self.logs, self.address)
+
+    def _tick(self, lives: Sequence[Live]) -> bool:
+        self._first_rows_are_there()
+        asked = self.watch.asked.asked
+        self._show(_STOPPING if asked else phase_of(lives), lives)
+        return asked
+
+    def _first_rows_are_there(self) -> None:
+        """What waits for the first commit: until then the old rows, and their plan, are there."""
+        if self.counts.last_row_at is not None:
+            self._publish()
+            self._start_trainer()
+
+    def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
+        names = [node.name for node in self.plan.nodes]
+        now = snapshot(phase, self.counts, lives, names, self.watch.seconds)
+        state = self.trainer.poll() if self.trainer else None
+        self.watch.ui.update(replace(now, log=str(self.logs)), state)
+        return state
+
+    def _publish(self) -> None:
+        """Write the frozen recipe, and the plan with what is expected of it, beside the tables."""
+        if self._unpublished is not None:
+            written = {**self.plan.to_json(), "estimate": self._unpublished}
+            self._unpublished = None
+            self.folder.write_text("recipe.yaml", self.recipe.frozen())
+            text = json.dumps(written, indent=2, ensure_ascii=False)
+            self.folder.write_text("plan.json", text + "\n")
+
+    def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
+        counts, engines = self.counts, self.plan.engines
+        paid = self.committer.paid
+        lead = None
+        if state and state.first_step and counts.last_row_at:
+            lead = counts.last_row_at - state.first_step
+        again = self.request
+        if ending.outcome == "stopped":
+            raised = again.budget.raised(paid, dollars_of(paid, engines))
+            again = replace(again, budget=raised)
+        priced = any(spec.price for spec in engines.values())
+        return RunSummary(
+            recipe=self.recipe.name,
+            reference=shlex.join(self.reference.words),
+            again=shlex.join(again.words),
+            plan=self.plan.hash,
+            dataset=self.folder.uri,
+            log=str(self.logs),
+            outcome=ending.outcome,
+            source=counts.source,
+            left_out=self.source.left_out,
+            kept=counts.statuses["kept"],
+            dropped=counts.statuses["dropped"],
+            failed=counts.statuses["failed"],
+            pending=counts.pending,
+            examples=counts.examples,
+            prompt_tokens=counts.prompt_tokens,
+            output_tokens=counts.output_tokens,
+            reused=counts.reused,
+            saved_tokens=counts.saved_tokens,
+            dollars=dollars_of(paid, engines) if priced else None,
+            seconds=self.watch.seconds,
+            rejects=counts.top_rejects,
+            message=ending.message,
+            user_fault=ending.user_fault,
+            trainer=state,
+            lead_s=lead,
+            student=str(self.training.out) if self.training else None,
+        )
+
+
+def _of_work(work: Work) -> Ending:
+    """The ending of a run that has nothing more to do."""
+    if work.shortage:
+        return Ending("stopped", work.shortage)
+    return Ending("done", work.reached)
+
+
+def _log_folder(folder: Folder) -> Path:
+    """Where the chatter of Ray, vLLM and the trainer goes: beside the tables, if that is local."""
+    logs = folder.local / "logs" if folder.local is not None else Path("logs") / uuid.uuid4().hex
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs
