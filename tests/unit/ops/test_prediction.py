@@ -49,7 +49,9 @@ async def test_a_question_is_scored_by_the_letters_of_its_options() -> None:
 async def test_a_text_is_scored_by_its_labels() -> None:
     prediction, context = await ask(FILM, scores(-1.0, -3.0), CLASSES)
     ((prompt, candidates),) = context.scored
-    assert prompt == "Is this text bad or good?\nText: A charming film.\nThe label of this text is"
+    assert prompt == (
+        "Text: A charming film.\nQuestion: Is this text bad or good?\nAnswer: This text is"
+    )
     assert (candidates, prediction.option) == ((" bad", " good"), 0)
 
 
