@@ -18,7 +18,10 @@ ALL_VARIANTS = "all"
 """What the command line calls every variant, so that none may be named it."""
 
 _NAMED = ("params", "engines", "graph")
-"""Sections whose keys the recipe chooses: an override may change an entry, not invent one."""
+"""Sections whose keys the recipe chooses: `--set` may change an entry, not invent one."""
+
+_PARAMS = ("params",)
+"""Of those, what a variant may not add to: it is part of the recipe and may have its own graph."""
 
 _VARIANTS = "variants"
 
@@ -68,7 +71,7 @@ def apply_variant(
     for key, value in changes.items() if isinstance(changes, dict) else ():
         written: Place = (_VARIANTS, name, key)
         try:
-            place = _place(data, str(key), known)
+            place = _place(data, str(key), known, _PARAMS)
             _put(data, place, copy.deepcopy(value))
         except _OverrideError as error:
             problems.append(recipe.problem(written, str(error)))
@@ -96,14 +99,16 @@ def _value(text: str) -> Any:
         return text
 
 
-def _place(data: Mapping[str, Any], key: str, known: list[str]) -> Place:
+def _place(
+    data: Mapping[str, Any], key: str, known: list[str], closed: tuple[str, ...] = _NAMED
+) -> Place:
     params = data.get("params")
     params = params if isinstance(params, dict) else {}
     head, *rest = key.split(".")
     if not rest and head in params:
         return ("params", head, "default")
-    if head not in known or (not rest and head in _NAMED):
-        names = [*params, *(known if rest else set(known) - set(_NAMED))]
+    if head not in known or (not rest and head in closed):
+        names = [*params, *(known if rest else set(known) - set(closed))]
         raise _OverrideError(f"unknown key {key!r}{_hint(head, names)}")
     place: list[str | int] = [head]
     level: Any = data.get(head)
@@ -115,7 +120,7 @@ def _place(data: Mapping[str, Any], key: str, known: list[str]) -> Place:
         if level is not None and not isinstance(level, dict):
             path = ".".join(map(str, place))
             raise _OverrideError(f"unknown key {key!r}; {path!r} has no keys of its own")
-        if place == [head] and head in _NAMED and part not in (level or {}):
+        if place == [head] and head in closed and part not in (level or {}):
             hint = did_you_mean(part, level or {})
             raise _OverrideError(f"the recipe has no '{head}.{part}'{hint}")
         place.append(part)

@@ -111,6 +111,23 @@ def test_a_variant_is_a_named_set_of_overrides(tmp_path: Path) -> None:
     assert load_recipe(path).params["n"] == 4
 
 
+def test_a_variant_may_add_nodes_and_replace_the_graph(tmp_path: Path) -> None:
+    text = """\
+variants:
+  more: {graph.again: {op: filter, from: rationales, where: "true"}, output.from: again}
+  other:
+    graph: {kept: {op: filter, from: source, where: "true"}}
+    engines: {}
+    output.from: kept
+"""
+    path = write(tmp_path, RECIPE + text)
+    assert "again" in load_recipe(path, variant="more").graph
+    other = load_recipe(path, variant="other")
+    assert (list(other.graph), other.engines) == (["kept"], {})
+    with pytest.raises(ProblemsError, match=r"the recipe has no 'graph.again'"):
+        load_recipe(path, {"graph.again": "{op: filter, from: source, where: 'true'}"})
+
+
 @pytest.mark.parametrize(
     ("variant", "changes", "problem"),
     [
