@@ -108,6 +108,8 @@ class Writer:
             draft.text = draft.text[: min(found)]
             draft.finish = "stop"
         elif done:
+            # The last token may have begun a character that another would have ended.
+            draft.text = draft.text.rstrip("\ufffd")
             draft.finish = "length"
 
     def _decode(self, draft: _Draft, tokens: list[int]) -> str:

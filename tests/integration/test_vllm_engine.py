@@ -23,6 +23,8 @@ from raygen.engines.base import (
     Sampling,
 )
 from raygen.engines.registry import start_engine
+from raygen.engines.vllm import VLLMEngine
+from tests.unit.engine_faults import outcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCHEMA = {
@@ -113,6 +115,56 @@ def reference(model_folder: Path, prompt: str, candidates: list[str]) -> list[fl
             logs = torch.log_softmax(model(ids).logits[0].float(), dim=-1)
         sums.append(float(sum(logs[at - 1, ids[0, at]] for at in range(start, ids.shape[1]))))
     return sums
+
+
+async def test_the_transformers_engine_says_the_same(engine: Engine, tiny_model: Path) -> None:
+    other = await start_engine(EngineSpec("other", str(tiny_model), backend="transformers"))
+    prompts = ["Where would you keep", "Why?", "The answer is one of them, because"]
+    for prompt in prompts:
+        request = Request(prompt, Sampling(max_tokens=24, temperature=0.0, stop=("zz",)))
+        (ours,), (theirs,) = await engine.generate(request), await other.generate(request)
+        assert (ours.text, ours.finish_reason) == (theirs.text, theirs.finish_reason)
+        assert (ours.prompt_tokens, ours.output_tokens) == (
+            theirs.prompt_tokens,
+            theirs.output_tokens,
+        )
+        assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-2)
+        candidates = [" (B).", " scissors", "x"]
+        found = await engine.score(prompt, candidates)
+        expected = await other.score(prompt, candidates)
+        assert [s.tokens for s in found] == [s.tokens for s in expected]
+        assert [s.logprob for s in found] == pytest.approx([s.logprob for s in expected], abs=1e-3)
+    await other.close()
+
+
+async def test_likelihoods_are_the_models_at_any_temperature(engine: Engine) -> None:
+    answers = await engine.generate(Request("Why", Sampling(n=4, max_tokens=1, seed=1)))
+    scores = await engine.score("Why", [answer.text for answer in answers])
+    for answer, score in zip(answers, scores, strict=True):
+        if score.tokens == 1:
+            assert answer.logprob == pytest.approx(score.logprob, abs=1e-3)
+    hot = Sampling(max_tokens=1, temperature=2.0, top_p=0.01, seed=1)
+    (answer,) = await engine.generate(Request("Why", hot))
+    (score,) = await engine.score("Why", [answer.text])
+    assert answer.logprob == pytest.approx(score.logprob, abs=1e-3)
+
+
+async def test_each_fault_has_its_reason(engine: Engine) -> None:
+    """What a random model can be brought to; it refuses nothing, and the schema is enforced."""
+    fine = await outcome(engine, "Why", truncated="keep")
+    assert fine.reason is None
+    assert (await outcome(engine, "why " * 300)).reason == "prompt_too_long"
+    assert (await outcome(engine, "Why", max_tokens=2)).reason == "truncated"
+    assert (await outcome(engine, "Why", stop=[fine.data["text"][:1]])).reason == "empty"
+    cut = await outcome(engine, "Why", schema=SCHEMA, max_tokens=2, truncated="keep")
+    assert cut.reason == "invalid_json"
+
+
+async def test_a_long_shared_beginning_is_read_once(engine: Engine) -> None:
+    """By what vLLM counts as read from its prefix cache; caching is its default, on CPUs too."""
+    assert isinstance(engine, VLLMEngine)
+    assert engine._llm.vllm_config.cache_config.enable_prefix_caching
+    assert engine._llm.vllm_config.cache_config.block_size == 32
 
 
 async def test_a_chat_can_be_scored_and_nothing_costs_nothing(engine: Engine) -> None:

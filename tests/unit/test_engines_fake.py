@@ -94,6 +94,57 @@ async def test_other_scripted_faults_leave_the_engine_alive() -> None:
     assert await texts(engine, "good") == ["fine"]
 
 
+async def test_a_passing_fault_is_met_so_often_and_then_answered() -> None:
+    engine = fake(
+        {"match": "a", "reply": [{"error": "bad_response", "times": 2}, "late"]},
+        {"match": "b", "reply": {"error": "bad_request", "times": 1}},
+        "plain",
+    )
+    for prompt, reason in (("a1", "bad_response"), ("a2", "bad_response"), ("a1", "bad_response")):
+        with pytest.raises(RequestRefusedError) as raised:
+            await texts(engine, prompt)
+        assert raised.value.reason == reason
+    assert await texts(engine, "a1", n=3) == ["late"] * 3
+    with pytest.raises(RequestRefusedError):
+        await texts(engine, "a2")
+    with pytest.raises(RequestRefusedError, match="bad_request"):
+        await texts(engine, "b")
+    assert await texts(engine, "b") == ["plain"]
+
+
+async def test_a_reply_may_say_how_it_ended() -> None:
+    script = {"text": "one two", "finish_reason": "refusal", "thinking": "hm", "logprob": -2.5}
+    (answer,) = await fake({"match": "q", "reply": script}).generate(Request("q"))
+    assert (answer.text, answer.finish_reason, answer.thinking) == ("one two", "refusal", "hm")
+    assert (answer.logprob, answer.output_tokens) == (-2.5, 2)
+
+
+async def test_a_fake_classifier_goes_by_its_classes_or_makes_something_up() -> None:
+    engine = fake(
+        "x",
+        classes=[{"match": "ice", "probabilities": {"hot": 0.1, "cold": 0.9}}],
+        labels=["u", "v"],
+    )
+    assert await engine.classify("an ice cube") == {"hot": 0.1, "cold": 0.9}
+    made_up = await engine.classify("a text")
+    assert list(made_up) == ["u", "v"]
+    assert sum(made_up.values()) == pytest.approx(1)
+    assert made_up == await engine.classify("a text")
+    assert made_up != await engine.classify("another")
+
+
+async def test_made_up_attributions_and_words() -> None:
+    engine = fake("x")
+    found = await engine.attribute("a bee, sees", 2, "yes")
+    assert [(token.text, token.start, token.end) for token in found] == [
+        ("bee,", 2, 6),
+        ("sees", 7, 11),
+    ]
+    assert all(-1 <= token.score < 1 for token in found)
+    assert found == await engine.attribute("a bee, sees", 2, "yes")
+    assert await engine.nearest("ice", 2) == ["ice1", "ice2"]
+
+
 async def test_scores_are_negative_deterministic_and_differ() -> None:
     engine = fake("x")
     scores = await engine.score("q", ["A", "B"])
@@ -110,6 +161,8 @@ async def test_scores_are_negative_deterministic_and_differ() -> None:
         ({"answers": []}, "args.answers"),
         ({"answers": [{"match": "(", "reply": "x"}]}, "not a regular expression"),
         ({"answers": [{"match": "x", "reply": []}]}, "at least one reply"),
+        ({"classes": [{"match": "x", "probabilities": {"a": 0.5}}]}, "add up to 0.5, expected 1"),
+        ({"labels": ["one"]}, "args.labels"),
     ],
 )
 def test_wrong_args_are_told(args: dict[str, Any], message: str) -> None:
