@@ -129,13 +129,14 @@ class _Edit:
     async def attempt(self, k: int, tries: Sequence[_Try]) -> list[_Try]:
         """The k-th attempt, after the earlier ones; equal edits are judged once."""
         params, task = self.params, self.ctx.task
+        seen = {t.text: t.verdict for t in tries}
         fields = {
             **shown(self.row, task),
             "gold": self.gold,
             "target": self.target,
             "demonstrations": [d.model_dump() for d in params.demonstrations
                                if isinstance(d, EditDemonstration)],
-            "tries": [{"text": t.text, "verdict": t.verdict} for t in tries if t.text],
+            "tries": [{"text": text, "verdict": verdict} for text, verdict in seen.items() if text],
         }  # fmt: skip
         prompt = params.prompt_of(render(params.template(task), fields))
         sampling = params.sampling(self.ctx.seed(k))
