@@ -17,7 +17,7 @@ from raygen.ops.demonstrations import Demonstration, read_demonstrations
 from raygen.ops.picking import Pick, diversity, picked
 from raygen.ops.prediction import HIDDEN
 from raygen.ops.prompt import default_prompt
-from raygen.ops.sampled import Sample, gold_of, key_of, read_completion, thoughts_of, words_of
+from raygen.ops.sampled import Said, Sample, gold_of, key_of, read_completion, thoughts_of, words_of
 from raygen.ops.sampling import SamplingParams
 from raygen.row import Reject, Row
 from raygen.task import Task
@@ -104,9 +104,14 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     """n rows or rejects, in the engine's order."""
     prompt = params.prompt_of(render(params.template(), _visible(row, params, ctx.task)))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    outcomes = [_outcome(answer, row.data, params, ctx.task) for answer in answers]
+    said = [read_completion(answer, row.data, ctx.task) for answer in answers]
+    read = [each.answer for each in said if isinstance(each, Said) and each.answer is not None]
+    reached = Counter(key_of(answer) for answer in read)
+    outcomes = [
+        each if isinstance(each, Reject) else _outcome(each, answer, row.data, params, ctx.task)
+        for each, answer in zip(said, answers, strict=True)
+    ]
     samples = [each for each in outcomes if isinstance(each, Sample)]
-    reached = Counter(key_of(sample.answer) for sample in samples)
     spread = diversity([sample.rationale for sample in samples])
     if params.keep == "correct":
         gold = gold_of(row.data, ctx.task)
@@ -146,23 +151,25 @@ def _visible(row: Row, params: SampleRationalesParams, task: Task) -> dict[str, 
 
 
 def _outcome(
-    completion: Completion, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
+    said: Said,
+    completion: Completion,
+    data: Mapping[str, Any],
+    params: SampleRationalesParams,
+    task: Task,
 ) -> Sample | Reject:
-    said = read_completion(completion, data, task)
-    if isinstance(said, Reject):
-        return said
+    text = completion.text.strip()
     if params.hidden and said.answer is None:
-        return Reject("no_answer", f"names no single answer: {completion.text[-80:]!r}")
+        return Reject("no_answer", f"names no single answer: {text[-80:]!r}")
     gold = None if params.hidden else gold_of(data, task)
     if gold is not None and said.announced and key_of(said.answer) != key_of(gold):
         return Reject("wrong_answer", f"argues for {words_of(said.answer, data, task)!r}")
-    rationale = said.rationale if params.hidden or said.announced else completion.text.strip()
+    rationale = said.rationale if params.hidden or said.announced else text
     if params.rationale_from == "thinking":
         rationale = thoughts_of(completion, data, task)
         if not rationale:
-            return Reject("no_thinking", f"no thoughts before {completion.text[:80]!r}")
+            return Reject("no_thinking", f"no thoughts before {text[:80]!r}")
     if not rationale:
-        return Reject("empty", f"nothing but the answer: {completion.text[:80]!r}")
+        return Reject("empty", f"nothing but the answer: {text[:80]!r}")
     answer = said.answer if gold is None else gold
     return Sample(rationale, answer, said.confidence if params.hidden else None, completion)
 

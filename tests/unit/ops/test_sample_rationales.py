@@ -91,10 +91,11 @@ async def test_what_cant_be_used_is_rejected_with_its_own_reason() -> None:
 
 
 async def test_agreement_is_a_share_of_all_samples() -> None:
-    answers = ["x. The answer is (b)", "y. The answer is (b)", "z. The answer is (a)", "who knows"]
+    answers = ["x. The answer is (b)", "The answer is (b)", "z. The answer is (a)", "who knows"]
     outcomes, _ = await run_op(OP, ROW, answers, n=4)
     rows = rows_of(outcomes)
-    assert [row["agreement"] for row in rows] == [0.5, 0.5, 0.25]
+    assert reasons(outcomes) == [None, "empty", None, "no_answer"]
+    assert [row["agreement"] for row in rows] == [0.5, 0.25]
     assert {row["distinct_answers"] for row in rows} == {2}
 
 
