@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from raygen.context import RowContext
+from raygen.dataset.recorded import Answers
 from raygen.dataset.tables import Call
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
@@ -42,7 +43,8 @@ class RealEngine:
         node = Node("node", op, parsed, ("source",), "teacher" if op.needs_engine else None)
         plan = Plan("test", task, (node,), ("node",), {"teacher": self.spec}, {}, "plan", 0.0)
         self.calls = []
-        context = RowContext(plan, {"teacher": self._engine}, node, rows[0], self.calls.append)
+        engines = {"teacher": self._engine}
+        context = RowContext(plan, engines, node, rows[0], self.calls.append, Answers({}))
         run: Any = op.run
         return list(self._await(run(rows if op.group else rows[0], parsed, context)))
 
