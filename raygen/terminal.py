@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TextIO
 
 import click
 from rich.console import Console
@@ -89,13 +89,17 @@ class TerminalUI:
     def __init__(self, yes: bool) -> None:
         self._yes = yes
         self._stack = contextlib.ExitStack()
-        screen = self._stack.enter_context(
-            os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-        )
-        self._progress = make_progress(Console(file=screen))
+        self._progress = make_progress(Console(file=self._screen()))
         self._started = False
 
-    def __enter__(self) -> TerminalUI:
+    def _screen(self) -> TextIO:
+        if "ipykernel" in sys.modules:
+            return sys.stderr  # a notebook's own, which no file descriptor leads to
+        return self._stack.enter_context(
+            os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        )
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

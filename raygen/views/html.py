@@ -74,13 +74,15 @@ def _table(table: Table) -> str:
         + "".join(
             f'<td style="{_CELL.format(column.justify)}'
             f"{';' + css if (css := _css(column.style)) else ''}"
+            f"{';white-space:nowrap' if column.no_wrap else ''}"
             f'{_LINES if boxed else ""}">{_cell(cell)}</td>'
             for column, cell in zip(columns, row, strict=True)
         )
         + "</tr>"
         for row in rows
     )
-    return f'<table style="{_TABLE}">{head}{body}</table>'
+    size = ";width:100%;table-layout:fixed" if boxed else ""
+    return f'<table style="{_TABLE}{size}">{head}{body}</table>'
 
 
 def _cell(value: RenderableType) -> str:

@@ -42,8 +42,9 @@ def marked(
     if isinstance(value, Mapping):
         return _mapping(value)
     if isinstance(value, float):
-        is_share = 0 <= value <= 1 and "logprob" not in name
-        return bar(value) if is_share else Text(f"{value:.4g}")
+        if not 0 <= value <= 1 or "logprob" in name:
+            return Text(f"{value:.4g}")
+        return bar(value) if name == "agreement" else Text(f"{100 * value:.0f} %")
     return Text(json.dumps(value, ensure_ascii=False))
 
 

@@ -56,7 +56,7 @@ def plan_view(outlook: Outlook) -> RenderableType:
 def _estimate(outlook: Outlook) -> list[RenderableType]:
     estimate = outlook.estimate
     table = plain_table(
-        "expected", "rows in", "pass", "rows out", "calls", "tokens in", "out", "from", right=6
+        "expected", "rows in", "pass", "rows out", "calls", "tokens in", "out", "from", right=7
     )
     table.columns[-1].justify = "left"
     for name, node in estimate.nodes.items():

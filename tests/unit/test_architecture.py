@@ -111,7 +111,7 @@ LAYERS = (
     ("views",),
     ("session",),
     ("apply", "commands", "commands_init"),
-    ("cli",),
+    ("api", "cli"),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
 

@@ -119,6 +119,39 @@ def test_plan_for_people_and_for_programs(recipe: Path) -> None:
     assert plan["columns"]["rationale"] == "string"
 
 
+def test_a_preview_feeds_the_next_plan(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYGEN_CACHE", str(recipe.parent / "cache"))
+    before = json.loads(run("plan", recipe, "--json").stdout)["estimate"]
+    assert (before["rows"], before["nodes"]["rationales"]["basis"]) == (4, "assumed")
+    assert before["prompt_tokens"] > 0
+    assert run("preview", recipe, "-n", 2).exit_code == 0
+    after = json.loads(run("plan", recipe, "--json").stdout)["estimate"]
+    assert after["nodes"]["rationales"]["basis"] == "preview"
+    assert after["pace"] == "preview"
+    assert "examples  about 12 of 4 rows" in run("plan", recipe).stdout
+
+
+def test_a_graph_in_the_terminal_and_in_files(recipe: Path) -> None:
+    assert "└── rationales  sample_rationales · teacher" in run("graph", recipe).stdout
+    drawing = recipe.parent / "graph.mmd"
+    assert run("graph", recipe, "--out", drawing).exit_code == 0
+    assert drawing.read_text().startswith("flowchart")
+    picture = drawing.with_suffix(".svg")
+    assert run("graph", recipe, "--out", picture).stdout == f"{picture}: 2 nodes\n"
+    assert picture.read_text().startswith("<svg")
+    result = run("graph", recipe, "--out", drawing.with_suffix(".png"))
+    assert result.exit_code == 2
+    assert "expected .svg or .mmd" in result.stderr
+
+
+def test_an_ops_prompt_can_be_copied() -> None:
+    text = run("ops", "sample_rationales", "--prompt").stdout
+    assert text.startswith("{#")
+    assert "{{ stem }}" in text
+    assert "no prompt of its own" in run("ops", "filter", "--prompt").stdout
+    assert run("ops", "--prompt").exit_code == 2
+
+
 def test_preview_shows_rows_and_writes_nothing(recipe: Path) -> None:
     before = sorted(recipe.parent.rglob("*"))
     result = run("preview", recipe, "-n", 2)

@@ -44,6 +44,30 @@ def test_every_source_row_is_accounted_for(folder: Folder) -> None:
     assert Dataset.open(folder).status().ended == "end"
 
 
+def test_reported_columns_are_counted_and_the_estimate_is_read_back(folder: Folder) -> None:
+    run = committer(folder, source=3)
+    run.commit([block(folder, ["a", "b"])])
+    status = Dataset.open(folder).status()
+    assert (status.reports, status.planned, status.wall) == ({}, None, None)
+    written = {
+        "hash": "plan-a",
+        "nodes": [{"name": "think", "reports": ["answer", "absent"]}],
+        "columns": {"answer": "integer"},
+        "labels": [],
+        "estimate": {"rows": 3},
+    }
+    folder.write_text("plan.json", json.dumps(written))
+    status = Dataset.open(folder).status()
+    assert status.reports == {"answer": {"A": 4}}
+    assert status.planned == {"rows": 3}
+    assert status.wall is not None
+    assert status.wall >= 0
+    folder.write_text("plan.json", json.dumps({**written, "labels": ["no", "yes"]}))
+    assert Dataset.open(folder).status().reports == {"answer": {"no": 4}}
+    folder.write_text("plan.json", json.dumps({**written, "hash": "plan-b"}))
+    assert Dataset.open(folder).status().reports == {}
+
+
 def test_it_is_json(folder: Folder) -> None:
     run = committer(folder, source=1)
     run.commit([block(folder, ["a"])])

@@ -33,6 +33,7 @@ def shown(name: str, value: Any, **row: Any) -> str:
             0.6,
             "\u2501\u2501\u2501\u2501\u2501\u2501\u2501\u254c\u254c\u254c\u254c\u254c 60 %",
         ),
+        ("diversity", 0.251, "25 %"),
         ("logprob", -1.23456, "-1.235"),
         ("logprob", 0.5, "0.5"),
         ("edit_distance", 3.0, "3"),

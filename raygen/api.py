@@ -1,0 +1,276 @@
+"""raygen from Python: a recipe that is validated, planned, previewed and applied.
+
+The same as the commands do; what comes back has attributes, reads as text in a terminal and as
+tables in a notebook. Knows nothing of how any of it is done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from raygen.budget import Budget
+from raygen.dataset.reader import Dataset
+from raygen.dataset.status import DatasetStatus
+from raygen.errors import UserError
+from raygen.estimate import Estimate
+from raygen.figures import plural
+from raygen.outlook import Outlook, outlook
+from raygen.plan import Plan
+from raygen.prepare import Prepared, Reference, prepare
+from raygen.preview import Preview, Previewed, preview
+from raygen.problem import Problem, ProblemsError
+from raygen.request import ApplyRequest
+from raygen.summary import RunSummary, render
+from raygen.terminal import TerminalUI
+from raygen.training import training_problems
+from raygen.views import graph_view, plan_view, preview_view, status_view
+from raygen.views.html import html_of
+from raygen.views.tables import plain_table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_WIDTH = 100
+
+
+class Shown(ABC):
+    """Something that shows itself: as text in a terminal, as HTML in a notebook."""
+
+    @abstractmethod
+    def view(self) -> RenderableType:
+        """What a terminal shows of it, for `rich.print`."""
+
+    def __repr__(self) -> str:
+        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        console.print(self.view())
+        assert isinstance(console.file, io.StringIO)  # noqa: S101 - rich types it as any file
+        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+    def _repr_html_(self) -> str:
+        return html_of(self.view())
+
+
+def load(
+    path: str | Path,
+    *,
+    profile: str | Path | None = None,
+    limit: int | None = None,
+    variant: str | None = None,
+    trust: Sequence[str | Path] = (),
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
+    **params: Any,
+) -> LoadedRecipe:
+    """A recipe by its path, or a folder with one; `params` are its own, as in `n=30`.
+
+    `set` changes anything in it by a dotted path, `{"engines.teacher.backend": "openai"}`. The
+    file is read anew by every method. Raises UserError where there is none.
+    """
+    overrides = {name: json.dumps(value) for name, value in {**(set or {}), **params}.items()}
+    reference = Reference(
+        Path(path),
+        overrides,
+        Path(profile) if profile is not None else None,
+        limit,
+        tuple(map(Path, trust)),
+        variant,
+    )
+    _ = reference.file
+    return LoadedRecipe(reference)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadedRecipe(Shown):
+    """A recipe and how it is changed."""
+
+    reference: Reference
+
+    def validate(self) -> Validation:
+        """Check all of it, without starting anything; the problems are in the answer."""
+        try:
+            prepare(self.reference, training_problems)
+        except ProblemsError as error:
+            return Validation(tuple(error.problems))
+        return Validation(())
+
+    def plan(self, out: str | None = None) -> PlanReport:
+        """What would run, and what it would cost. Raises ProblemsError."""
+        return PlanReport(outlook(self._prepared(), out))
+
+    def preview(self, n: int = 3, *, full: bool = False) -> PreviewReport:
+        """Run the first n rows in this process. Raises ProblemsError and EngineError."""
+        prepared = self._prepared()
+        models = ", ".join(spec.model for spec in prepared.plan.engines.values())
+
+        def tell(log: Path) -> None:
+            print(f"starting {models}; log: {log}", file=sys.stderr)
+
+        return PreviewReport(preview(prepared, n, tell), full)
+
+    def apply(
+        self,
+        *,
+        out: str | None = None,
+        train: str | Path | None = None,
+        yes: bool = False,
+        fresh: bool = False,
+        **more: Any,
+    ) -> Applied:
+        """Generate what is left of the dataset and, with `train:`, train its student.
+
+        `yes` answers every question; without it, one is an error. `more` are `address` (a Ray
+        cluster), `retry` (failed rows once more) and `budget`, as in `{"tokens": 1e6}`. Raises
+        UserError and ProblemsError; how a run ended is in the answer.
+        """
+        from raygen.apply import apply
+
+        budget = Budget(**more.pop("budget", {}))
+        student = Path(train) if train is not None else None
+        request = ApplyRequest(self.reference, out, student, fresh, budget=budget, **more)
+        with _PythonUI(yes) as ui:
+            return Applied(apply(request, ui))
+
+    def view(self) -> RenderableType:
+        """The graph, or what keeps it from being one."""
+        try:
+            return graph_view(self._prepared().plan)
+        except ProblemsError as error:
+            return Validation(tuple(error.problems)).view()
+
+    def _prepared(self) -> Prepared:
+        return prepare(self.reference)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Validation(Shown):
+    """What is wrong with a recipe; true where nothing is."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        return self.valid
+
+    def view(self) -> RenderableType:
+        """The problems with their places."""
+        if self.valid:
+            return Text("valid", style="green")
+        table = plain_table("line", "column", "problem")
+        for problem in self.problems:
+            table.add_row(str(problem.line), str(problem.column), Text(problem.message))
+        files = ", ".join(dict.fromkeys(problem.file for problem in self.problems))
+        head = Text(f"{plural(len(self.problems), 'problem')} in {files}", style="red")
+        return Group(head, table)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PlanReport(Shown):
+    """A plan, what it would cost, and what of it is there already."""
+
+    outlook: Outlook
+
+    @property
+    def plan(self) -> Plan:
+        """Nodes, engines, columns and hash."""
+        return self.outlook.plan
+
+    @property
+    def estimate(self) -> Estimate:
+        """Rows, calls, tokens, time and money, by node and engine."""
+        return self.outlook.estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """As `raygen plan --json`."""
+        return self.outlook.to_json()
+
+    def view(self) -> RenderableType:
+        """As `raygen plan`."""
+        return plan_view(self.outlook)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PreviewReport(Shown):
+    """A few rows, step by step."""
+
+    preview: Preview
+    full: bool = False
+
+    @property
+    def rows(self) -> tuple[Previewed, ...]:
+        """Each row: its data, its steps, its result."""
+        return self.preview.rows
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """The examples that came out."""
+        return [dict(example) for row in self.rows for example in row.result.examples]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As `raygen preview --json`."""
+        return self.preview.to_json()
+
+    def view(self) -> RenderableType:
+        """As `raygen preview`."""
+        return preview_view(self.preview, self.full)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Applied(Shown):
+    """How a run ended: the counts are in `summary`, the rows in `examples()`."""
+
+    summary: RunSummary
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's folder."""
+        return self.summary.dataset
+
+    def __bool__(self) -> bool:
+        return self.summary.exit_code == 0
+
+    def examples(self) -> pl.LazyFrame:
+        """The examples, in no particular order."""
+        return Dataset.open(self.dataset).examples()
+
+    def status(self) -> StatusReport:
+        """What has become of every source row."""
+        return StatusReport(self.dataset, Dataset.open(self.dataset).status())
+
+    def view(self) -> RenderableType:
+        """As `raygen apply` ends."""
+        return render(self.summary)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StatusReport(Shown):
+    """What has become of every source row of a dataset."""
+
+    dataset: str
+    status: DatasetStatus
+
+    def view(self) -> RenderableType:
+        """As `raygen status`."""
+        return status_view(self.dataset, self.status)
+
+
+class _PythonUI(TerminalUI):
+    """The progress of a run where nobody types: a question without `yes` is an error."""
+
+    def confirm(self, question: str) -> bool:
+        """Yes, or UserError."""
+        if self._yes:
+            return True
+        raise UserError(f"{question} apply(yes=True) says yes")
