@@ -89,7 +89,11 @@ def prepare(
     profile = load_profile(reference.profile) if reference.profile else None
     ops = all_ops(reference.trusted)
     recipe = load_recipe(path, overrides, profile, ops, reference.variant)
-    problems = [*_engine_problems(recipe), *(also(recipe) if also else ())]
+    problems = [
+        *_engine_problems(recipe),
+        *_pairs_problems(recipe),
+        *(also(recipe) if also else ()),
+    ]
     try:
         plan = make_plan(recipe, scan_columns(recipe.source, recipe.base), ops)
     except SourceError as error:
@@ -149,6 +153,15 @@ def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
                 yield recipe.document.problem(
                     ("graph", node.name), f"node {node.name!r} asks engine {name!r}: {problem}"
                 )
+
+
+def _pairs_problems(recipe: Recipe) -> Iterator[Problem]:
+    task = recipe.task
+    if recipe.output.pairs is None or task.labels or task.name == "multiple_choice":
+        return
+    missing = "name the classes in `labels`" if task.answer else f"task {task.name} has no classes"
+    message = f"pairs counts the kept rows of each class: {missing}"
+    yield recipe.document.problem(("output", "pairs"), message)
 
 
 def _engine_problems(recipe: Recipe) -> list[Problem]:

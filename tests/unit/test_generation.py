@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from raygen.budget import Budget
 from raygen.dataset.commit import Committer
 from raygen.dataset.control import request_stop
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import Block, Rejected, RowResult
 from raygen.dataset.writer import write_block
+from raygen.engines.base import EngineSpec
 from raygen.generation import Counts, Ending, Generation, Limits, phase_of, snapshot
 from raygen.job import Task
 from raygen.row import Status
-from raygen.work import AllRows, Work
+from raygen.work import AllRows, ClassQuota, Work
 from raygen.worker import Live
 
 COLUMNS = {"text": "string"}
@@ -80,10 +83,10 @@ class Place:
     committer: Committer
     counts: Counts
 
-    def blocks(self, *statuses: Status, start: int = 0) -> list[Block]:
+    def blocks(self, *statuses: Status, start: int = 0, passing: bool = False) -> list[Block]:
         """One block for each row."""
         return [
-            write_block(self.folder, [result(start + i, s)], "plan", COLUMNS)  # type: ignore[arg-type]
+            write_block(self.folder, [result(start + i, s, passing)], "plan", COLUMNS)  # type: ignore[arg-type]
             for i, s in enumerate(statuses)
         ]
 
@@ -114,7 +117,7 @@ class Place:
         )
 
 
-def result(number: int, status: Status) -> RowResult:
+def result(number: int, status: Status, passing: bool = False) -> RowResult:
     return RowResult(
         key=f"key{number}",
         status=status,
@@ -124,6 +127,7 @@ def result(number: int, status: Status) -> RowResult:
         error="broke" if status == "failed" else None,
         seconds=0.1,
         node_counts={"n": (1, int(status == "kept"), int(status == "dropped"))},
+        passing=passing,
     )
 
 
@@ -175,6 +179,90 @@ def test_enough_examples_end_the_run(place: Place) -> None:
     ending = place.generate(run, Limits(max_failed=1.0, rows=2))
     assert ending.outcome == "done"
     assert place.counts.examples >= 2
+
+
+def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None:
+    run = FakeRun([place.blocks("kept"), place.blocks("failed", start=1, passing=True)])
+    run.answer = lambda task: [] if not task.again else [place.blocks("kept", start=1)]
+    assert place.generate(run) == Ending("done")
+    assert [task.ordinals for task in run.fed if task.again] == [(1,)]
+    assert run.closed
+    assert (place.counts.statuses["kept"], place.counts.statuses["failed"]) == (2, 0)
+    assert place.counts.pending == 8
+    assert Dataset(place.folder).status().kept == 2
+
+
+def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> None:
+    failed = place.blocks("failed", "failed", "failed", passing=True)
+    run = FakeRun([failed, [], [], place.blocks("kept", start=5)])
+    run.answer = lambda task: [] if not task.again else [place.blocks("kept", "kept", "kept")]
+    assert place.generate(run, Limits(max_failed=0.1)).outcome == "done"
+    assert place.counts.statuses["kept"] == 4
+    assert place.counts.statuses["failed"] == 0
+
+
+def test_a_second_failure_counts(place: Place) -> None:
+    run = FakeRun([place.blocks("failed", "failed", passing=True), [], []])
+    run.answer = lambda task: [] if not task.again else [place.blocks("failed", "failed"), []]
+    assert place.generate(run, Limits(max_failed=0.1)).outcome == "too_many_failed"
+    assert Dataset(place.folder).status().failed == 2
+
+
+def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
+    run = FakeRun([place.blocks("kept"), [], place.blocks("kept", start=1)])
+    run.lives = [Live(paid={"teacher": (60, 50)}), Live(paid={"teacher": (0, 1)})]
+    ending = place.generate(run, Limits(1.0, budget=Budget(tokens=111)))
+    assert ending.outcome == "stopped"
+    assert ending.message.startswith("the budget of 111 tokens is used up (111 tokens)")
+    assert run.stops == 1
+
+
+def test_a_budget_counts_what_earlier_runs_paid(place: Place) -> None:
+    place.committer.paid = {"teacher": (100, 0)}
+    run = FakeRun([[], []])
+    run.lives = [Live(paid={"teacher": (5, 0)})]
+    spec = EngineSpec("teacher", "m", price={"input": 1e6, "output": 0})
+    limits = Limits(1.0, budget=Budget(dollars=105), engines={"teacher": spec})
+    assert "$105" in place.generate(run, limits).message
+
+
+def test_hours_count_from_the_start(place: Place) -> None:
+    began = time.monotonic() - 3600
+    ending = place.generate(FakeRun([[], []]), Limits(1.0, budget=Budget(hours=1), began=began))
+    assert "1 hours is used up" in ending.message
+
+
+def test_more_rows_are_fed_while_the_run_goes_on(place: Place) -> None:
+    rows = [(f"key{i}", "xy"[i % 2]) for i in range(10)]
+    work = ClassQuota(rows, ["x", "y"], 2, {}, 1)
+    work.resume({}, set())
+    lost = {0, 1, 2}
+    run = FakeRun([])
+    run.answer = lambda task: [
+        [
+            block
+            for i in task.ordinals
+            for block in place.blocks("dropped" if i in lost else "kept", start=i)
+        ]
+    ]
+    assert place.generation(run, work=work).to_end() == Ending("done")
+    assert sorted(i for task in run.fed for i in task.ordinals) == [0, 1, 2, 3, 4, 5, 6]
+    assert (place.counts.statuses["kept"], place.counts.pending) == (4, 3)
+    assert work.reached == "output.pairs: 2 rows of each class are kept"
+
+
+def test_a_run_that_can_take_no_more_says_that_there_is_more(place: Place) -> None:
+    rows = [(f"key{i}", "x") for i in range(10)]
+    work = ClassQuota(rows, ["x"], 2, {}, 1)
+    work.resume({}, set())
+    run = FakeRun([], room=2)
+    run.answer = lambda task: [
+        place.blocks(*["dropped"] * len(task.ordinals), start=task.ordinals[0])
+    ]  # type: ignore[arg-type]
+    generation = place.generation(run, work=work)
+    generation.to_end()
+    assert generation.unfinished
+    assert work.left
 
 
 def test_the_user_and_the_stop_file_are_heard(place: Place) -> None:

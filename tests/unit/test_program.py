@@ -77,6 +77,38 @@ async def test_a_refused_request_is_a_reject_of_its_node() -> None:
     assert result.status == "dropped"
 
 
+async def test_a_passing_fault_fails_the_row_which_keeps_its_finished_calls() -> None:
+    nodes = [
+        node("ask", "generate", **ASK),
+        node("more", "generate", "ask", prompt="more {{ question }}", into="answer_text"),
+    ]
+    fault = {"match": "more", "reply": [{"error": "bad_response", "times": 1}]}
+    of = plan(nodes, ("more",), fake_spec(fault, "a", "b"), COLUMNS)
+    program = RowProgram(of, engines(of))
+    failed = await program.run("key", QUESTION)
+    assert (failed.status, failed.examples, failed.passing) == ("failed", (), True)
+    assert failed.error is not None
+    assert failed.error.startswith("more: bad_response: ")
+    assert [call.node for call in failed.calls] == ["ask"]
+    recorded = {call.id: [call] for call in failed.calls}
+    again = await program.run("key", QUESTION, recorded)
+    assert (again.status, again.passing) == ("kept", False)
+    assert [(call.node, call.reused) for call in again.calls] == [
+        ("ask", True),
+        *[("more", False)] * 3,
+    ]
+    undisturbed = plan(nodes, ("more",), fake_spec("a", "b"), COLUMNS)
+    expected = await RowProgram(undisturbed, engines(undisturbed)).run("key", QUESTION)
+    assert again.examples == expected.examples
+
+
+async def test_a_lasting_error_beside_a_passing_one_is_no_reason_to_try_again() -> None:
+    nodes = [node("bad", "map", set={"x": "1 / 0"}), node("ask", "generate", **ASK)]
+    of = plan(nodes, ("ask",), fake_spec({"match": ".", "reply": {"error": "bad_response"}}))
+    result = await RowProgram(of, engines(of)).run("key", QUESTION)
+    assert (result.status, result.passing) == ("failed", False)
+
+
 async def test_a_dead_engine_is_not_the_rows_error() -> None:
     nodes = [
         node("a", "generate", **ASK),

@@ -1,0 +1,60 @@
+"""What a run's driver and workers share: who gets which task, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+
+from raygen.control import Control, Fatal
+from raygen.job import Task
+from raygen.worker import Live
+
+A, B, C = Task((0,)), Task((1,)), Task((2,))
+
+
+async def test_tickets_take_tasks_in_their_order_and_keep_them() -> None:
+    control = Control()
+    await control.feed([A, B], first=False)
+    await control.feed([C], first=True)
+    assert await control.taken(7) is None
+    assert [await control.take(ticket) for ticket in (7, 8)] == [C, A]
+    assert await control.taken(7) == C, "a ticket that comes again stands for the same task"
+    assert await control.take(9) == B
+
+
+async def test_a_ticket_waits_for_a_task_or_for_the_end() -> None:
+    control = Control()
+    waiting = asyncio.create_task(control.take(0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await control.feed([A], first=False)
+    assert await waiting == A
+    last = asyncio.create_task(control.take(1))
+    await control.close()
+    assert await last is None
+
+
+async def test_what_is_queued_is_handed_out_before_the_end_but_not_after_a_stop() -> None:
+    control = Control()
+    await control.feed([A, B], first=False)
+    await control.close()
+    assert await control.take(0) == A
+    await control.stop()
+    assert await control.take(1) is None
+    assert await control.report("actor", Live()) is True
+
+
+async def test_the_first_fatal_error_stops_everything_and_is_kept() -> None:
+    control = Control()
+    waiting = asyncio.create_task(control.take(0))
+    await asyncio.sleep(0)
+    await control.fail(Fatal("one"))
+    await control.fail(Fatal("two"))
+    assert await waiting is None
+    assert (await control.read())[1] == Fatal("one")
+
+
+async def test_beginnings_are_counted_until_their_end() -> None:
+    control = Control()
+    assert [await control.begin("row"), await control.begin("row")] == [1, 2]
+    await control.end("row")
+    assert await control.begin("row") == 1
