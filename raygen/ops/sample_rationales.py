@@ -159,7 +159,8 @@ def _outcome(
 ) -> Sample | Reject:
     text = completion.text.strip()
     if params.hidden and said.answer is None:
-        return Reject("no_answer", f"names no single answer: {text[-80:]!r}")
+        what = "answer" if task.name == "free_text" else "option"
+        return Reject("no_answer", f"names no single {what}: {text[-80:]!r}")
     gold = None if params.hidden else gold_of(data, task)
     if gold is not None and said.announced and key_of(said.answer) != key_of(gold):
         return Reject("wrong_answer", f"argues for {words_of(said.answer, data, task)!r}")
