@@ -16,6 +16,7 @@ import torch
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.located import locate
+from raygen.engines.new_tokens import make_room
 
 # What transformers, peft and torch raise for a model that they can't take.
 _LOAD_ERRORS = (
@@ -73,12 +74,9 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
                 f"as {head.removeprefix('AutoModelFor')} it would answer at random; set args.kind, "
                 "or use a model that was trained for this"
             )
-        home = {"revision": found.revision} if found.adapter is None else {}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(found.adapter or found.model), **home
-        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(found.model, revision=found.revision)
         if found.adapter is not None:
-            model = _adapted(model, found.adapter, len(tokenizer))
+            model, tokenizer = _adapted(model, tokenizer, found.adapter)
         return Loaded(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
     except EngineSetupError as error:
         raise EngineSetupError(f"engine {spec.name!r}: {spec.model}: {error}") from error
@@ -90,13 +88,18 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
         ) from error
 
 
-def _adapted(model: Any, adapter: Path, words: int) -> Any:
-    """The model with the adapter's weights merged in, and with the tokens that came with it."""
+def _adapted(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
+    """The model with the adapter's weights merged in, and the tokenizer that came with it."""
     from peft import PeftModel
+    from transformers import AutoTokenizer
 
-    if words > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(words)
-    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    if (adapter / "tokenizer_config.json").is_file():
+        known = tokenizer.get_vocab()
+        tokenizer = AutoTokenizer.from_pretrained(str(adapter))
+        new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
+        if new:
+            make_room(model, new)
+    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(), tokenizer
 
 
 def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.device:

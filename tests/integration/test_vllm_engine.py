@@ -160,11 +160,11 @@ async def test_each_fault_has_its_reason(engine: Engine) -> None:
     assert cut.reason == "invalid_json"
 
 
-async def test_a_long_shared_beginning_is_read_once(engine: Engine) -> None:
-    """By what vLLM counts as read from its prefix cache; caching is its default, on CPUs too."""
+async def test_prefixes_are_cached_in_blocks_that_short_prompts_fill(engine: Engine) -> None:
     assert isinstance(engine, VLLMEngine)
-    assert engine._llm.vllm_config.cache_config.enable_prefix_caching
-    assert engine._llm.vllm_config.cache_config.block_size == 32
+    cache = engine._llm.vllm_config.cache_config
+    assert cache.enable_prefix_caching
+    assert cache.block_size == 32
 
 
 async def test_a_chat_can_be_scored_and_nothing_costs_nothing(engine: Engine) -> None:

@@ -79,7 +79,8 @@ async def test_greedy_answers_are_transformers_own(engine: Engine, model: tuple[
         ids = tokenizer(prompt, return_tensors="pt")
         whole = reference.generate(**ids, do_sample=False, max_new_tokens=20)[0]
         told = tokenizer.decode(whole[ids["input_ids"].shape[1] :], skip_special_tokens=True)
-        assert answer.text == told
+        # Half a character at the end is left out.
+        assert answer.text == told.rstrip("\ufffd")
 
 
 async def test_an_answer_does_not_depend_on_what_it_is_batched_with(engine: Engine) -> None:
@@ -259,40 +260,29 @@ async def test_a_gpu_that_is_not_there(tiny_model: Path) -> None:
         await start_engine(spec(tiny_model, gpus=1), ("0",))
 
 
-async def test_an_adapter_answers_with_its_own_weights_and_new_tokens(
+async def test_a_student_answers_with_its_adapter_and_its_new_tokens(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    """As a student with new tokens leaves them: the tokenizer is the adapter's."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    """As streamtrain leaves one: only the rows of the new tokens are in the adapter."""
+    from streamtrain.config import Tune
+    from streamtrain.student import load_student, save_final
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    tokenizer.add_tokens(["[Elimination method]"])
-    model = AutoModelForCausalLM.from_pretrained(tiny_model)
-    model.resize_token_embeddings(len(tokenizer))
-    new = tokenizer.convert_tokens_to_ids("[Elimination method]")
-    config = LoraConfig(
-        r=4,
-        target_modules=["q_proj", "v_proj"],
-        trainable_token_indices={"embed_tokens": [new]},
-        task_type="CAUSAL_LM",
-    )
-    student = get_peft_model(model, config)
-    for name, weights in student.named_parameters():
-        if weights.requires_grad:
-            torch.nn.init.normal_(weights, std=0.3, generator=torch.Generator().manual_seed(1))
-            assert "lora_" in name or "token_adapter" in name
-    student.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    student.eval()
-    ids = torch.tensor([tokenizer.encode("[Elimination method] Why? So it is")])
-    start = len(tokenizer.encode("[Elimination method] Why?"))
+    tokens = ("[Elimination method]", "[Direct election]")
+    student = load_student(str(tiny_model), None, Tune(r=4), torch.device("cpu"), tokens)
+    torch.manual_seed(1)
+    for _, weights in student.trainable():
+        torch.nn.init.normal_(weights, std=0.3)
+    save_final(student, tmp_path)
+    student.model.eval()
+    prompt, follow = "[Elimination method] Why? It is", " [Direct election] so"
+    ids = torch.tensor([student.tokenizer.encode(prompt + follow)])
+    start = len(student.tokenizer.encode(prompt))
     with torch.no_grad():
-        logs = torch.log_softmax(student(ids).logits[0], dim=-1)
+        logs = torch.log_softmax(student.model(ids).logits[0], dim=-1)
     expected = sum(float(logs[at - 1, ids[0, at]]) for at in range(start, ids.shape[1]))
 
     engine = await start_engine(spec(tmp_path))
-    (score,) = await engine.score("[Elimination method] Why?", [" So it is"])
+    (score,) = await engine.score(prompt, [follow])
     await engine.close()
     assert score.logprob == pytest.approx(expected, abs=1e-4)
 
