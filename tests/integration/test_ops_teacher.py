@@ -27,14 +27,14 @@ CLASSES = replace(TASKS["classification"], labels=("negative", "positive"))
 FISH = {"question": "Where do fish live?", "choices": ["sky", "water"], "answer": 1}
 FILMS = [
     {"text": "a charming and funny film", "label": "positive"},
-    {"text": "the acting is a mess and the plot is dull", "label": "negative"},
+    {"text": "a boring and stupid film", "label": "negative"},
 ]
 PROMPT = """\
-Text: a warm and moving film
-Label: positive
-
-Text: the worst film of the year
+Text: the acting is a mess and the plot is dull
 Label: negative
+
+Text: a warm , funny and moving film
+Label: positive
 
 Text: {{ stem }}
 Label:"""
@@ -55,12 +55,18 @@ def test_soft_labels(bundled_teacher: RealEngine) -> None:
     (row,) = known(bundled_teacher.run(soft.OP, FISH))
     assert sum(map(math.exp, row.data["soft_labels"].values())) == pytest.approx(1)
     assert row.data["soft_labels_teacher"] == "bundled:smollm2-135m-instruct"
-    found = [known(bundled_teacher.run(soft.OP, film, CLASSES, prompt=PROMPT)) for film in FILMS]
-    assert [best(row.data["soft_labels"]) for (row,) in found] == ["positive", "negative"]
+    good, bad = (labels(bundled_teacher, film["text"]) for film in FILMS)
+    assert good["positive"] > bad["positive"]
 
 
-@pytest.mark.parametrize("by", ["score", "vote"])
-def test_flip_check(bundled_teacher: RealEngine, by: str) -> None:
+def labels(engine: RealEngine, text: str) -> dict[str, float]:
+    """The model's soft labels of a text."""
+    data = {"text": text, "label": "positive"}
+    (row,) = known(engine.run(soft.OP, data, CLASSES, prompt=PROMPT))
+    return dict(row.data["soft_labels"])
+
+
+def test_flip_check_agrees_with_the_model_s_own_labels(bundled_teacher: RealEngine) -> None:
     edit = {
         "text": FILMS[1]["text"],
         "label": "negative",
@@ -68,13 +74,24 @@ def test_flip_check(bundled_teacher: RealEngine, by: str) -> None:
         "original_answer": 1,
         "target": 0,
     }
-    params: dict[str, Any] = {"by": by, "prompt": PROMPT, "max_tokens": 4}
-    outcomes = bundled_teacher.run(flip_check.OP, edit, CLASSES, **params)
-    rows = known(outcomes, "teacher_disagrees", "not_flipped", "no_prediction")
-    assert rows or by == "vote"
-    for row in rows:
-        assert best(row.data["probabilities"]) == "negative"
-        assert best(row.data["original_probabilities"]) == "positive"
+    (outcome,) = bundled_teacher.run(flip_check.OP, edit, CLASSES, prompt=PROMPT)
+    if best(labels(bundled_teacher, FILMS[0]["text"])) == "negative":
+        assert isinstance(outcome, Reject)
+        assert outcome.reason == "teacher_disagrees"
+    elif best(labels(bundled_teacher, FILMS[1]["text"])) == "positive":
+        assert isinstance(outcome, Reject)
+        assert outcome.reason == "not_flipped"
+    else:
+        assert isinstance(outcome, Row)
+        assert best(outcome.data["original_probabilities"]) == "positive"
+
+
+def test_flip_check_by_vote(bundled_teacher: RealEngine) -> None:
+    edit = {**FISH, "original": "Where do birds fly?", "original_answer": 0, "target": 1}
+    outcomes = bundled_teacher.run(flip_check.OP, edit, by="vote", samples=3, max_tokens=8)
+    for row in known(outcomes, "teacher_disagrees", "not_flipped", "no_prediction"):
+        votes = [3 * share for share in row.data["probabilities"].values()]
+        assert votes == pytest.approx([round(vote) for vote in votes])
 
 
 def test_minimal_edit(bundled_teacher: RealEngine) -> None:
