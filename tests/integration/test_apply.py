@@ -178,6 +178,7 @@ def test_a_changed_recipe_replaces_and_fresh_starts_over_after_asking(project: P
 
     fresh = project.apply("--fresh")
     assert fresh["tokens"]["output"] > 0
+    assert fresh["reused"]["calls"] == 0
     assert len(project.ledger()) == 10
 
 
