@@ -74,7 +74,7 @@ def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[Ren
     # What a step that failed had asked; it has no outcome.
     left = [call for group in calls.values() for call in group]
     parts += [_call(call, prompts.show(call), {}, full) for call in left]
-    return [*parts, _end(row, task, full)]
+    return [*parts, _end(row, task, _shown(row), full)]
 
 
 def _source(data: Mapping[str, Any], task: Task, full: bool) -> Table:
@@ -231,11 +231,29 @@ def _silent(
     return Group(head, table) if table.row_count else head
 
 
-def _end(row: Previewed, task: Task, full: bool) -> Table:
+def _shown(row: Previewed) -> set[str]:
+    """The columns that the steps with calls have shown."""
+    asked = {(call.node, call.row) for call in row.result.calls}
+    return {
+        name
+        for step in row.steps
+        if (step.node, step.row.id) in asked
+        for outcome in step.outcomes
+        if isinstance(outcome, Row)
+        for name in outcome.data
+    }
+
+
+def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
     """The examples that the row gave, or why it has none."""
     table = facts_table()
     for example in row.result.examples:
-        table.add_row(Text("kept", style="green"), _example(example, row.data, task, full))
+        left = {
+            name: value
+            for name, value in example.items()
+            if not (name in shown and isinstance(value, float | bool | Mapping | list))
+        }
+        table.add_row(Text("kept", style="green"), _example(left, row.data, task, full))
     if row.result.error:
         table.add_row(Text("failed", style="red"), Text(row.result.error))
     elif not row.result.examples:
@@ -246,12 +264,11 @@ def _end(row: Previewed, task: Task, full: bool) -> Table:
 
 
 def _example(example: Mapping[str, Any], source: Mapping[str, Any], task: Task, full: bool) -> Text:
-    """The columns that the graph made, but for those that a step has shown in full."""
+    """The columns that the graph made."""
     new = {
         name: value
         for name, value in example.items()
-        if name not in ("id", "node") and not isinstance(value, Mapping | list)
-        if not (name in source and source[name] == value)
+        if name not in ("id", "node") and not (name in source and source[name] == value)
     }
     return Text("\n").join([Text(example["node"]), _columns(new, example, task, source, full)])
 

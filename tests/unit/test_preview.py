@@ -79,7 +79,7 @@ async def test_a_row_shows_prompt_completions_and_fate_within_80_columns(tmp_pat
         "correct  filter: 2 in, 1 kept",
         ": not (predicted == answer)",
         "kept  correct",
-        "rationale: It falls in flakes when it is cold.",
+        "      rationale: It falls in flakes when it is cold.",
         "1 row: 1 kept, 0 dropped, 0 failed; 1 example,",
         "rationales  no_answer 1",
         "correct     wrong_answer 1",

@@ -7,6 +7,7 @@ import pytest
 from raygen.document import load_document
 from raygen.ops.registry import all_ops
 from raygen.schema import profile_schema, recipe_schema, write_schemas
+from tests.unit.test_validate_light import RECIPE as EVERY_OP
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -18,7 +19,13 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def shipped() -> list[Path]:
+    """Every recipe, without the profiles, and the students that lie beside recipes."""
+    paths = [path for path in RECIPES.rglob("*.yaml") if "profiles" not in path.parts]
+    return sorted(path for path in paths if "recipe" in load_document(path).data)
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.relative_to(RECIPES).as_posix())
 def test_every_shipped_recipe_fits_the_schema(
     validator: jsonschema.Draft202012Validator, path: Path
 ) -> None:
@@ -41,6 +48,18 @@ def recipe_with(node: dict[str, Any], **top: Any) -> dict[str, Any]:
         "output": {"from": "a", "path": "out"},
         **top,
     }
+
+
+def test_a_recipe_with_every_op_and_labels_fit(
+    validator: jsonschema.Draft202012Validator, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(EVERY_OP)
+    recipe = load_document(tmp_path / "recipe.yaml").data
+    assert [error.message for error in validator.iter_errors(recipe)] == []
+    labelled = {**recipe, "task": "classification", "labels": ["bad", "good"]}
+    assert validator.is_valid(labelled)
+    assert not validator.is_valid({**labelled, "labels": "bad, good"})
+    assert not validator.is_valid({**labelled, "labels": ["bad"]})
 
 
 GENERATE = {"op": "generate", "from": "source", "engine": "t", "into": "x", "prompt": "p"}
