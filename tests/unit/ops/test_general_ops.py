@@ -47,7 +47,9 @@ async def test_generate_holds_answers_to_the_schema() -> None:
 
 async def test_generate_reads_a_fenced_block() -> None:
     answers = ['Here it is:\n```json\n{"a": 1}\n```', '```\n{"a": 1}\n```\n```\n{"a": 2}\n```']
-    outcomes, context = await run_op(generate.OP, {"word": "hi"}, answers, n=2, schema=SCHEMA, **ASK)
+    outcomes, context = await run_op(
+        generate.OP, {"word": "hi"}, answers, n=2, schema=SCHEMA, **ASK
+    )
     assert data(outcomes[0])["said"] == {"a": 1}
     assert reasons(outcomes) == [None, "invalid_json"]
     assert context.schemas == [SCHEMA]
