@@ -163,9 +163,9 @@ class Dataset:
         found = {}
         for name in names:
             values = self._collect(frame.group_by(name).len().drop_nulls().sort(name))
-            found[name] = {
-                _option(name, value, plan): number for value, number in values.iter_rows()
-            }
+            counts = {_option(name, value, plan): n for value, n in values.iter_rows()}
+            if counts:
+                found[name] = counts
         return found
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raygen.engines.base import EngineSpec
 from raygen.estimate import Estimate
-from raygen.figures import count, duration, money
+from raygen.figures import count, duration, money, plural
 from raygen.outlook import Outlook
 from raygen.views.tables import facts_table, plain_table
 
@@ -79,7 +79,9 @@ def _estimate(outlook: Outlook) -> list[RenderableType]:
         *map(count, (estimate.calls, estimate.prompt_tokens, estimate.output_tokens)),
     )
     facts = facts_table()
-    facts.add_row("examples", f"about {count(estimate.examples)} of {count(estimate.rows)} rows")
+    facts.add_row(
+        "examples", f"about {count(estimate.examples)}, from {plural(estimate.rows, 'row')}"
+    )
     if estimate.seconds is None or estimate.pace is None:
         facts.add_row("time", "not known before a preview or a run")
     else:

@@ -164,7 +164,7 @@ def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
         "right 180 50 % 90 changed",
         "all 64 90 64 13,422 4,213",
         "changed: what passed under other settings",
-        "examples about 90 of 64 rows",
+        "examples about 90, from 64 rows",
         "time 3 min 5 s at the pace of the last preview",
         "money $0.75 (teacher $0.50, judge $0.25); without a price: local",
         "done 40 of 64 rows already",
