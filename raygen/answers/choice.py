@@ -176,10 +176,10 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _Reading:
         between = line[last.end : each.start]
         if each.denied:
             continue
-        if same or coordinated(between) or not re.search(r"\w", between):
+        if coordinated(between) or not re.search(r"\w", between):
             last = each
             rivals |= set() if same else {each.option}
-        elif each.by == "letter":
+        elif each.by == "letter" and not same:
             rivals.add(each.option)
     lettered = last is head and head.by != "text"
     if lettered and _starts_list(head, tail):

@@ -83,16 +83,16 @@ def test_the_model_explains_an_answer(bundled_teacher: RealEngine) -> None:
     assert outcome.data["predicted"] is None
 
 
-def test_a_rationale_is_broken_along_the_models_tokens(bundled_teacher: RealEngine) -> None:
+def test_a_rationale_is_broken_along_the_models_tokens(embedded: RealEngine) -> None:
     data = {**ROW, "rationale": TEXT}
     params: dict[str, Any] = {"unit": "token", "tokenizer": MODEL}
-    (shuffled,) = bundled_teacher.run(perturb_rationale.OP, data, how="shuffle", **params)
-    (masked,) = bundled_teacher.run(perturb_rationale.OP, data, how="mask", fraction=0.5, **params)
+    (shuffled,) = embedded.run(perturb_rationale.OP, data, how="shuffle", **params)
+    (masked,) = embedded.run(perturb_rationale.OP, data, how="mask", fraction=0.5, **params)
     assert isinstance(shuffled, Row)
     assert isinstance(masked, Row)
-    assert sorted(shuffled.data["rationale"]) == sorted(TEXT)
+    assert sorted(shuffled.data["rationale"].replace(" ", "")) == sorted(TEXT.replace(" ", ""))
     assert masked.data["rationale"].count("[MASK]") in range(6, 10)
-    assert bundled_teacher.calls == []
+    assert embedded.calls == []
 
 
 def test_the_models_own_key_tokens(embedded: RealEngine) -> None:

@@ -167,6 +167,7 @@ def test_how_sure_a_reading_is(text: str, confidence: float) -> None:
         ("The answer is B because rivers have banks.", "rivers have banks."),
         ("Answer: B\nRationale: rivers have banks.", "rivers have banks."),
         ("The answer is (b).", ""),
+        ("The moon is round, and that is the moon", "The moon is round, and that is the moon"),
     ],
 )
 def test_the_announcement_is_stripped_from_the_rationale(text: str, rationale: str) -> None:
