@@ -47,9 +47,9 @@ class Budget:
         return None
 
     def raised(self, paid: Tokens, dollars: float) -> Budget:
-        """A budget to go on with: what is used up by now, doubled."""
+        """A budget to go on with: where it is used up, twice what was used."""
         used = {"tokens": tokens_of(paid), "dollars": dollars, "hours": 0.0}
-        limits = {n: limit * 2 if used[n] >= limit else limit for n, limit in self._set()}
+        limits = {n: 2 * used[n] if used[n] >= limit else limit for n, limit in self._set()}
         return Budget(**limits)
 
     def _set(self) -> list[tuple[str, float]]:

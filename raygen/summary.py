@@ -203,16 +203,17 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     )
     read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
     examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
+    again = f"{summary.programs}raygen apply {summary.again}"
+    retry = (f"{again} --retry failed", "runs the failed rows once more, and what is left")
+    if summary.outcome == "too_many_failed":
+        return [retry, status, preview]
     if summary.outcome != "done":
-        return [
-            (f"{summary.programs}raygen apply {summary.again}", "goes on with what is left"),
-            status,
-            preview,
-        ]
+        return [(again, "goes on with what is left"), status, preview]
+    closer = retry if summary.failed else preview
     if summary.trainer is None and summary.examples:
         fit = f"{summary.programs}streamtrain fit student.yaml --data {folder}"
-        return [examples, preview, (fit, "trains a student on it")]
-    return [examples, preview, status]
+        return [examples, closer, (fit, "trains a student on it")]
+    return [examples, closer, status]
 
 
 def _from(path: str, folder: Path) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raygen.dataset.status import DatasetStatus
-from raygen.figures import count, duration
+from raygen.figures import count, duration, plural
 from raygen.views.tables import facts_table, plain_table
 
 _TOP = 5
@@ -40,6 +40,9 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         f"{_beside(status.calls, planned, 'calls')} calls"
     )
     facts.add_row("tokens", Text(tokens))
+    if status.reused:
+        saved = f"{plural(status.reused, 'call')}, {plural(status.saved_tokens, 'token')} saved"
+        facts.add_row("reused", saved)
     if status.wall is not None and planned is not None:
         expected = planned["seconds"]
         guess = f" (planned {duration(expected)})" if expected is not None else ""

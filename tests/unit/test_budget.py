@@ -47,9 +47,9 @@ def test_the_limit_that_is_reached_is_named() -> None:
     assert "0.5 hours" in str(Budget(hours=0.5).used_up({}, 0, 0.51))
 
 
-def test_a_raised_budget_doubles_what_is_used_up() -> None:
+def test_a_raised_budget_is_twice_what_was_used() -> None:
     budget = Budget(tokens=1000, dollars=5)
-    assert budget.raised(PAID, 0.2) == Budget(tokens=2000, dollars=5)
+    assert budget.raised(PAID, 0.2) == Budget(tokens=2_000_020, dollars=5)
     assert budget.raised({}, 0) == budget
 
 

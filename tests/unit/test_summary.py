@@ -85,8 +85,8 @@ def test_a_finished_run_with_a_student() -> None:
         "Next:",
         "  # the examples as a table",
         "  python -c 'import polars; print(polars.read_delta(\"out/quickstart/examples\"))'",
-        "  # prompts and completions of three rows",
-        "  raygen preview recipes/quickstart.yaml -n 3",
+        "  # runs the failed rows once more, and what is left",
+        "  raygen apply recipes/quickstart.yaml --out out/quickstart --retry failed",
         "  # what has come of every row",
         "  raygen status out/quickstart",
     ]
@@ -132,12 +132,22 @@ def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
 
 
 def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
-    spaced = replace(SUMMARY, examples=0, dataset="my out", reference="'a b.yaml'")
-    for summary in (SUMMARY, TRAINED, replace(SUMMARY, outcome="failed"), spaced):
+    spaced = replace(SUMMARY, failed=0, examples=0, dataset="my out", reference="'a b.yaml'")
+    ended = [replace(SUMMARY, outcome=outcome) for outcome in ("failed", "too_many_failed")]
+    for summary in (SUMMARY, TRAINED, *ended, spaced):
         commands = [command for command, _ in next_commands(summary)]
         assert len(set(commands)) == 3
         assert all(shlex.split(command) for command in commands)
     assert "raygen preview 'a b.yaml' -n 3" in commands
+
+
+def test_what_was_reused_and_paid_is_told_where_there_is_any() -> None:
+    lines = text_of(replace(SUMMARY, reused=128, saved_tokens=9000, dollars=1.234))
+    assert "reused    128 calls, 9,000 tokens saved" in lines
+    assert "paid      $1.23 for this dataset so far" in lines
+    assert not any(line.startswith(("reused", "paid")) for line in text_of(SUMMARY))
+    answer = to_json(replace(SUMMARY, reused=128, saved_tokens=9000, dollars=1.5))
+    assert (answer["reused"], answer["dollars"]) == ({"calls": 128, "tokens": 9000}, 1.5)
 
 
 def test_rejects_are_listed_most_frequent_first() -> None:
