@@ -248,12 +248,8 @@ def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
     """The examples that the row gave, or why it has none."""
     table = facts_table()
     for example in row.result.examples:
-        left = {
-            name: value
-            for name, value in example.items()
-            if not (name in shown and isinstance(value, float | bool | Mapping | list))
-        }
-        table.add_row(Text("kept", style="green"), _example(left, row.data, task, full))
+        words = _example(example, row.data, task, shown, full)
+        table.add_row(Text("kept", style="green"), words)
     if row.result.error:
         table.add_row(Text("failed", style="red"), Text(row.result.error))
     elif not row.result.examples:
@@ -263,12 +259,15 @@ def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
     return table
 
 
-def _example(example: Mapping[str, Any], source: Mapping[str, Any], task: Task, full: bool) -> Text:
-    """The columns that the graph made."""
+def _example(
+    example: Mapping[str, Any], source: Mapping[str, Any], task: Task, shown: set[str], full: bool
+) -> Text:
+    """The columns that the graph made, but for figures and lists that a step has shown."""
     new = {
         name: value
         for name, value in example.items()
         if name not in ("id", "node") and not (name in source and source[name] == value)
+        if not (name in shown and isinstance(value, float | bool | Mapping | list))
     }
     return Text("\n").join([Text(example["node"]), _columns(new, example, task, source, full)])
 

@@ -75,7 +75,7 @@ async def test_a_row_shows_prompt_completions_and_fate_within_80_columns(tmp_pat
         "answer is: (b)",
         "\u2192 no_answer",
         "no_answer: names no single option: 'I could not say'",
-        "predicted: B. snow, label: B. snow, names_answer: false",
+        "predicted: B. snow, label: B. snow,",
         "correct  filter: 2 in, 1 kept",
         ": not (predicted == answer)",
         "kept  correct",
