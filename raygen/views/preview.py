@@ -248,8 +248,8 @@ def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
     """The examples that the row gave, or why it has none."""
     table = facts_table()
     for example in row.result.examples:
-        words = _example(example, row.data, task, shown, full)
-        table.add_row(Text("kept", style="green"), words)
+        made = _example(example, row.data, task, shown, full)
+        table.add_row(Text("kept", style="green"), made)
     if row.result.error:
         table.add_row(Text("failed", style="red"), Text(row.result.error))
     elif not row.result.examples:
