@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raygen.dataset.recorded import Answers
@@ -23,6 +23,7 @@ from raygen.engines.base import (
     Engine,
     EngineSetupError,
     EngineSpec,
+    Message,
     Prompt,
     Request,
     Sampling,
@@ -72,7 +73,7 @@ class RowContext:
         *,
         engine: str | None = None,
     ) -> list[Completion]:
-        settings = {**asdict(sampling), "schema": schema} if schema else asdict(sampling)
+        settings = {**_plain(sampling), "schema": schema} if schema else _plain(sampling)
         asked = _Asked(self._spec(engine), "generate", prompt, settings)
 
         async def ask() -> list[Completion]:
@@ -163,7 +164,7 @@ class RowContext:
             kind=asked.kind,
             prompt=asked.text,
             sampling=json.dumps(asked.settings, ensure_ascii=False),
-            completions=json.dumps([asdict(answer) for answer in answers], ensure_ascii=False),
+            completions=json.dumps([_plain(answer) for answer in answers], ensure_ascii=False),
             prompt_tokens=answers[0].prompt_tokens if answers else 0,
             output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
             seconds=time.monotonic() - started,
@@ -186,13 +187,18 @@ class _Asked:
         """The prompt as a transcript has it: a chat as JSON."""
         if isinstance(self.prompt, str):
             return self.prompt
-        return json.dumps([asdict(message) for message in self.prompt])
+        return json.dumps([_plain(message) for message in self.prompt])
 
     @property
     def id(self) -> str:
         """The hash of all that the engine sees."""
         spec, plain = self.spec, isinstance(self.prompt, str)
         return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
+
+
+def _plain(record: Sampling | Completion | Message) -> dict[str, Any]:
+    """A record's fields by name; dataclasses.asdict copies deeply, and this runs for each call."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _apart(completion: Completion) -> Completion:

@@ -50,18 +50,22 @@ class Control:
             self._closed = True
             self._changed.notify_all()
 
-    async def taken(self, ticket: int) -> Task | None:
-        """The task that a ticket stands for already: its process died, and it is here again."""
-        return self._taken.get(ticket)
+    async def take(self, ticket: int, wait: bool) -> tuple[Task | None, int]:
+        """The task that a ticket stands for, and how often it has begun, this time included.
 
-    async def take(self, ticket: int) -> Task | None:
-        """Wait for a task for a new ticket; None once there will be no more."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._tasks or self._closed or self._stopped)
-            if self._stopped or not self._tasks:
-                return None
-            self._taken[ticket] = self._tasks.popleft()
-            return self._taken[ticket]
+        A ticket whose process died is here again and stands for the same task. With `wait` there
+        is none only when there will be no more.
+        """
+        if ticket not in self._taken:
+            async with self._changed:
+                if wait:
+                    await self._changed.wait_for(
+                        lambda: self._tasks or self._closed or self._stopped
+                    )
+                if self._stopped or not self._tasks:
+                    return None, 0
+                self._taken[ticket] = self._tasks.popleft()
+        return self._taken[ticket], await self.begin(f"ticket {ticket}")
 
     async def begin(self, what: str) -> int:
         """How often `what` has been begun, this time included."""

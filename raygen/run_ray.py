@@ -82,9 +82,12 @@ class _RowActor:
             if self._reporter is None:
                 self._reporter = asyncio.create_task(self._report())
             ticket = batch["ticket"][0].as_py()
-            task = await self._task(ticket)
+            task, attempts = await self._control.take.remote(ticket, wait=False)
+            if task is None:
+                async with self._taking:  # one waits for all of them: the control takes 1000 calls
+                    task, attempts = await self._control.take.remote(ticket, wait=True)
             if task is not None:
-                payload = pickle.dumps(await self._run(task, ticket))
+                payload = pickle.dumps(await self._run(task, attempts))
         except asyncio.CancelledError:
             pass
         except DatasetError as error:
@@ -95,14 +98,7 @@ class _RowActor:
             await self._control.fail.remote(Fatal(message))
         return pa.table({"block": pa.array([payload], pa.binary())})
 
-    async def _task(self, ticket: int) -> Task | None:
-        task: Task | None = await self._control.taken.remote(ticket)
-        if task is None:
-            async with self._taking:  # one waits for all of them: the control takes 1000 calls
-                task = await self._control.take.remote(ticket)
-        return task
-
-    async def _run(self, task: Task, ticket: int) -> Block | None:
+    async def _run(self, task: Task, attempts: int) -> Block | None:
         if self._source is None:
             if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
                 raise DatasetError(
@@ -110,7 +106,6 @@ class _RowActor:
                     f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
                 )
             self._source = open_keyed(self._job.folder, self._job.source)
-        attempts = await self._control.begin.remote(f"ticket {ticket}")
         rows = await asyncio.to_thread(self._source.read, task.ordinals)
         keys = [key for key, _ in rows]
         recorded = await asyncio.to_thread(read_recorded, self._job.folder, task.files, keys)

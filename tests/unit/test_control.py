@@ -15,41 +15,41 @@ async def test_tickets_take_tasks_in_their_order_and_keep_them() -> None:
     control = Control()
     await control.feed([A, B], first=False)
     await control.feed([C], first=True)
-    assert await control.taken(7) is None
-    assert [await control.take(ticket) for ticket in (7, 8)] == [C, A]
-    assert await control.taken(7) == C, "a ticket that comes again stands for the same task"
-    assert await control.take(9) == B
+    assert [await control.take(ticket, wait=False) for ticket in (7, 8)] == [(C, 1), (A, 1)]
+    assert await control.take(7, wait=False) == (C, 2), "the same task, begun once more"
+    assert await control.take(9, wait=True) == (B, 1)
 
 
 async def test_a_ticket_waits_for_a_task_or_for_the_end() -> None:
     control = Control()
-    waiting = asyncio.create_task(control.take(0))
+    assert await control.take(0, wait=False) == (None, 0)
+    waiting = asyncio.create_task(control.take(0, wait=True))
     await asyncio.sleep(0)
     assert not waiting.done()
     await control.feed([A], first=False)
-    assert await waiting == A
-    last = asyncio.create_task(control.take(1))
+    assert await waiting == (A, 1)
+    last = asyncio.create_task(control.take(1, wait=True))
     await control.close()
-    assert await last is None
+    assert await last == (None, 0)
 
 
 async def test_what_is_queued_is_handed_out_before_the_end_but_not_after_a_stop() -> None:
     control = Control()
     await control.feed([A, B], first=False)
     await control.close()
-    assert await control.take(0) == A
+    assert await control.take(0, wait=True) == (A, 1)
     await control.stop()
-    assert await control.take(1) is None
+    assert await control.take(1, wait=True) == (None, 0)
     assert await control.report("actor", Live()) is True
 
 
 async def test_the_first_fatal_error_stops_everything_and_is_kept() -> None:
     control = Control()
-    waiting = asyncio.create_task(control.take(0))
+    waiting = asyncio.create_task(control.take(0, wait=True))
     await asyncio.sleep(0)
     await control.fail(Fatal("one"))
     await control.fail(Fatal("two"))
-    assert await waiting is None
+    assert await waiting == (None, 0)
     assert (await control.read())[1] == Fatal("one")
 
 
