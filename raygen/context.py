@@ -91,12 +91,12 @@ class RowContext:
         async def ask() -> list[Completion]:
             scores = await self.engines[asked.spec.name].score(prompt, candidates)
             return [
-                Completion(text, "score", output_tokens=score.tokens, logprob=score.logprob)
+                Completion(text, "score", score.read, score.tokens, score.logprob)
                 for text, score in zip(candidates, scores, strict=True)
             ]
 
         answers = await self._answered(asked, ask)
-        return [Score(answer.logprob or 0.0, answer.output_tokens) for answer in answers]
+        return [Score(a.logprob or 0.0, a.output_tokens, a.prompt_tokens) for a in answers]
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
         asked = _Asked(self._spec(engine), "classify", text, {})
@@ -153,7 +153,9 @@ class RowContext:
             return [Completion(**answer) for answer in json.loads(recorded.completions)]
         started = time.monotonic()
         answers = await ask()
-        generated = asked.kind == "generate"  # scored and classified texts are no output
+        # Samples share one prompt; what is scored was read, each text by itself, and is no output.
+        generated = asked.kind == "generate"
+        read = [answer.prompt_tokens for answer in answers]
         call = Call(
             id=call_id,
             node=self.node,
@@ -165,7 +167,7 @@ class RowContext:
             prompt=asked.text,
             sampling=json.dumps(asked.settings, ensure_ascii=False),
             completions=json.dumps([_plain(answer) for answer in answers], ensure_ascii=False),
-            prompt_tokens=answers[0].prompt_tokens if answers else 0,
+            prompt_tokens=sum(read[:1]) if generated else sum(read),
             output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
             seconds=time.monotonic() - started,
         )

@@ -81,7 +81,9 @@ class Recipe:
     @property
     def engines(self) -> Mapping[str, EngineSpec]:
         """The engines by name, with the profile's conditions."""
-        return {name: _spec(name, engine) for name, engine in self.sections.engines.items()}
+        return {
+            name: _spec(name, engine, self.base) for name, engine in self.sections.engines.items()
+        }
 
     @property
     def graph(self) -> Mapping[str, NodeSection]:
@@ -179,10 +181,11 @@ def _name_problems(document: Document) -> Iterator[Problem]:
         yield document.problem(("variants", ALL_VARIANTS), message)
 
 
-def _spec(name: str, engine: EngineSection) -> EngineSpec:
+def _spec(name: str, engine: EngineSection, base: Path) -> EngineSpec:
+    beside = engine.model.startswith(("./", "../"))
     return EngineSpec(
         name=name,
-        model=engine.model,
+        model=str((base / engine.model).resolve()) if beside else engine.model,
         revision=engine.revision,
         backend=engine.backend,
         gpus=engine.gpus,

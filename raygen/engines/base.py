@@ -65,10 +65,14 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The summed log-probability of a candidate's tokens, in nats, and how many they are."""
+    """The summed log-probability of a candidate's tokens, in nats, and how many they are.
+
+    `read` counts all tokens that the engine read for it, those of the prompt among them.
+    """
 
     logprob: float
     tokens: int
+    read: int = 0
 
     @property
     def per_token(self) -> float:

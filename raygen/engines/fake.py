@@ -73,7 +73,11 @@ class FakeEngine:
         await self._wait(0)
         self._fail_with(replies, text)
         return [
-            Score(-(1 + _number(text, candidate) % 10_000) / 1000, max(1, len(candidate.split())))
+            Score(
+                -(1 + _number(text, candidate) % 10_000) / 1000,
+                max(1, len(candidate.split())),
+                len(text.split()) + len(candidate.split()),
+            )
             for candidate in candidates
         ]
 

@@ -123,7 +123,7 @@ def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
         raise ValueError("the echoed text is missing")
     # The first token of an empty prompt has no log-probability.
     known = [value for value in counted if value is not None]
-    return Score(float(sum(known)), len(known))
+    return Score(float(sum(known)), len(known), sum(begin < end for begin in begins))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -43,7 +43,7 @@ def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
         half = len(texts) // 2
         return score(model, texts[:half]) + score(model, texts[half:])
     if longest == 0:
-        return [Score(0.0, 0) for _ in texts]
+        return [Score(0.0, 0, len(text.tokens)) for text in texts]
     heads = list(dict.fromkeys(text.head for text in texts))
     places = {head: at for at, head in enumerate(heads)}
     with torch.inference_mode():
@@ -59,4 +59,7 @@ def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
             tail = torch.tensor(text.tail, dtype=torch.long, device=row.device)[:, None]
             logprobs = torch.log_softmax(row[: len(tail)], dim=-1).gather(1, tail)
             sums.append(float(logprobs.double().sum()))
-    return [Score(total, len(text.tail)) for total, text in zip(sums, texts, strict=True)]
+    return [
+        Score(total, len(text.tail), len(text.tokens))
+        for total, text in zip(sums, texts, strict=True)
+    ]

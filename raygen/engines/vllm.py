@@ -182,7 +182,7 @@ class VLLMEngine:
         scored = zip(output.prompt_logprobs[start:], ids[start:], strict=True)
         # vLLM gives None for the first token of a text, which follows nothing.
         logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
-        return Score(float(sum(logprobs)), len(logprobs))
+        return Score(float(sum(logprobs)), len(logprobs), len(ids))
 
     async def _run(self, ids: list[int], params: Any) -> Any:
         """The final output of one request. Raises the engine errors that vLLM's mean."""

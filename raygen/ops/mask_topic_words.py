@@ -55,7 +55,7 @@ class MaskTopicWordsParams(SamplingParams):
     """
 
     n: int = Field(1, ge=1, le=1024, description="answers to try, in one request")
-    temperature: float = Field(0.0, ge=0, le=5)
+    temperature: float = Field(0.0, ge=0, le=2)
     max_tokens: int = Field(96, ge=1)
     stop: tuple[str, ...] = Field(("\n\n", "\nText:"), description="texts that end a completion")
     phrases: Literal["auto", "library", "engine"] = Field(

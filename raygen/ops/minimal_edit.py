@@ -54,8 +54,8 @@ class MinimalEditParams(SamplingParams):
     Paper: few-shot distillation with counterfactual explanations (CoD), arXiv 2510.21631.
     """
 
-    temperature: float = Field(0.0, ge=0, le=5, description="of the first attempt")
-    retry_temperature: float = Field(0.7, ge=0, le=5, description="of the attempts after it")
+    temperature: float = Field(0.0, ge=0, le=2, description="of the first attempt")
+    retry_temperature: float = Field(0.7, ge=0, le=2, description="of the attempts after it")
     n: int = Field(1, ge=1, le=1024, description="edits per attempt, in one request")
     stop: tuple[str, ...] = Field(
         ("\nText:", "\nQuestion:", "\nLabel:", "\nAnswer:", "\nWrong,", "\nChanged "),

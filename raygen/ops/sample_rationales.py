@@ -19,7 +19,7 @@ from raygen.ops.prediction import HIDDEN
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampled import Said, Sample, gold_of, key_of, read_completion, thoughts_of, words_of
 from raygen.ops.sampling import SamplingParams
-from raygen.row import Reject, Row
+from raygen.row import ColumnType, Reject, Row
 from raygen.task import Task
 from raygen.template import render
 
@@ -38,14 +38,14 @@ class SampleRationalesParams(SamplingParams):
 
     Emits one row per sample with `rationale` (the answer phrase stripped), `predicted` (its own
     answer, null when shown), `label` (an option's index; a class or a free answer as text),
-    `confidence` (how sure the answer's reading is, 0 to 1; null when shown), `names_answer` (the
-    rationale has the label's words), `logprob` and `logprob_per_token` (of all sampled tokens,
-    where the engine gives it), `sample`, `view` and `variant`; and per question `agreement` (the
-    share of all n samples that reach this one's answer; null when shown), `distinct_answers` (how
-    many answers the samples reach: how open the question is; null when shown) and `diversity` (the
-    mean distance between the rationales of the readable samples, of the first 64, from 0 to 1; null
-    where there is one only). Distance is one minus the share of pieces of five characters that two
-    texts have in common.
+    `names_answer` (the rationale has the label's words), `logprob` and `logprob_per_token` (of all
+    sampled tokens, where the engine gives it), `sample`, `view`, `variant` and `diversity` (per
+    question: the mean distance between the rationales of the readable samples, of the first 64,
+    from 0 to 1; null where there is one only). Distance is one minus the share of pieces of five
+    characters that two texts have in common. With the label hidden also `confidence` (how sure the
+    answer's reading is, 0 to 1), and per question `agreement` (the share of all n samples that
+    reach this one's answer) and `distinct_answers` (how many answers the samples reach: how open
+    the question is).
 
     Rejects samples that are `empty` (also those with nothing but the answer), `truncated`,
     `refused`, have `no_answer` that reads as exactly one option, reach a `wrong_answer` (with
@@ -57,7 +57,7 @@ class SampleRationalesParams(SamplingParams):
     """
 
     n: int = Field(4, ge=1, le=1024, description="rationales per question, in one request")
-    temperature: float = Field(1.0, ge=0, le=5)
+    temperature: float = Field(1.0, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")
     label: Literal["hidden", "shown"] = Field(
@@ -118,10 +118,9 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
         outcomes = [_correct(each, gold, row.data, ctx.task) for each in outcomes]
     if params.pick is not None:
         outcomes = _picked(outcomes, params.pick, ctx.seed(1))
-    figures = {
-        "distinct_answers": len(reached) if params.hidden else None,
-        "diversity": spread,
-    }
+    figures: dict[str, Any] = {"diversity": spread}
+    if params.hidden:
+        figures["distinct_answers"] = len(reached)
     return [
         each
         if isinstance(each, Reject)
@@ -130,13 +129,22 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
             k,
             {
                 **_columns_of(each, row.data, params, ctx.task),
-                "agreement": reached[key_of(each.answer)] / len(answers) if params.hidden else None,
+                **_agreement(each, reached, len(answers), params),
                 **figures,
                 "sample": k,
             },
         )
         for k, each in enumerate(outcomes)
     ]
+
+
+def _agreement(
+    sample: Sample, reached: Counter[Any], n: int, params: SampleRationalesParams
+) -> dict[str, Any]:
+    """Where the label is shown the samples have no answers of their own to agree on."""
+    if not params.hidden:
+        return {}
+    return {"agreement": reached[key_of(sample.answer)] / n, "confidence": sample.confidence}
 
 
 def _visible(row: Row, params: SampleRationalesParams, task: Task) -> dict[str, Any]:
@@ -215,7 +223,6 @@ def _columns_of(
         "predicted": label if params.hidden else None,
         "label": label,
         "names_answer": names_option(sample.rationale, words_of(answer, data, task)),
-        "confidence": sample.confidence,
         "logprob": sample.completion.logprob,
         "logprob_per_token": sample.per_token,
         **view_of(data, "positive"),
@@ -232,6 +239,13 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
     if task.name == "free_text" and (params.keep == "correct" or not params.hidden):
         requires.add("answer")
     given = {"demonstrations", "stem", "options"}
+    own: dict[str, ColumnType] = {
+        "confidence": "number",
+        "agreement": "number",
+        "distinct_answers": "integer",
+    }
+    if not params.hidden:
+        own = {}
     stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
     return Columns(
         requires=frozenset(requires),
@@ -240,12 +254,10 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
             "predicted": label_type(task),
             "label": label_type(task),
             "names_answer": "boolean",
-            "confidence": "number",
             "logprob": "number",
             "logprob_per_token": "number",
-            "agreement": "number",
-            "distinct_answers": "integer",
             "diversity": "number",
+            **own,
             "sample": "integer",
             "view": "string",
             "variant": "string",

@@ -19,7 +19,7 @@ class SamplingParams(OpParams):
     """Sampling parameters, the same on every op that samples."""
 
     n: int = Field(1, ge=1, le=1024, description="completions per prompt, in one request")
-    temperature: float = Field(0.7, ge=0, le=5)
+    temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     stop: tuple[str, ...] = Field((), description="texts that end a completion")

@@ -45,7 +45,7 @@ class SelfConsistencyParams(SamplingParams):
     """
 
     n: int = Field(5, alias="samples", ge=1, le=1024, description="reasoning paths, in one request")
-    temperature: float = Field(0.7, ge=0, le=5)
+    temperature: float = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(160, ge=1)
     stop: tuple[str, ...] = Field(("\nQ:", "\n\n"), description="texts that end a completion")
     threshold: float = Field(

@@ -206,14 +206,14 @@ def test_scores_sum_the_tokens_behind_the_prompt() -> None:
         "text_offset": [0, 2, 5, 6, 8, 10],
     }
     reply = {"choices": [{"index": 0, "logprobs": logprobs}]}
-    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2)]
+    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2, 5)]
     del logprobs["text_offset"]
-    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2)]
+    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2, 5)]
 
 
 def test_a_token_across_the_end_of_the_prompt_counts() -> None:
     logprobs = {"tokens": ["a", " b", "c"], "token_logprobs": [None, -1.0, -2.0]}
-    assert parse_scores({"choices": [{"logprobs": logprobs}]}, "a ", ["bc"]) == [Score(-3.0, 2)]
+    assert parse_scores({"choices": [{"logprobs": logprobs}]}, "a ", ["bc"]) == [Score(-3.0, 2, 3)]
 
 
 @pytest.mark.parametrize(

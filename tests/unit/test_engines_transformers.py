@@ -152,7 +152,7 @@ async def test_the_log_probability_of_an_answer_is_its_score(engine: Engine) -> 
 async def test_a_score_without_a_prompt_leaves_out_the_first_token(engine: Engine) -> None:
     (whole,) = await engine.score("", ["a b"])
     (one,) = await engine.score("", ["a"])
-    assert one == Score(0.0, 0)
+    assert one == Score(0.0, 0, 1)
     assert whole.tokens > 0
     with pytest.raises(RequestRefusedError, match="both empty"):
         await engine.score("", [""])

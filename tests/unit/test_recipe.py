@@ -111,6 +111,13 @@ def test_a_variant_is_a_named_set_of_overrides(tmp_path: Path) -> None:
     assert load_recipe(path).params["n"] == 4
 
 
+def test_a_models_folder_is_named_from_the_recipes_own(tmp_path: Path) -> None:
+    path = write(tmp_path, RECIPE)
+    folder = load_recipe(path, {"engines.teacher.model": "../student/final"}).engines["teacher"]
+    assert folder.model == str(tmp_path.parent / "student" / "final")
+    assert load_recipe(path, {"engines.teacher.model": "a/b"}).engines["teacher"].model == "a/b"
+
+
 def test_a_variant_may_add_nodes_and_replace_the_graph(tmp_path: Path) -> None:
     text = """\
 variants:
