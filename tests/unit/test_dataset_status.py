@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
+from raygen.dataset.status import make_status
 from tests.unit.dataset_records import block, committer
 
 
@@ -42,6 +43,15 @@ def test_every_source_row_is_accounted_for(folder: Folder) -> None:
     assert status.ended is None
     run.finish("end")
     assert Dataset.open(folder).status().ended == "end"
+
+
+def test_a_ledger_of_format_1_can_still_be_counted(folder: Folder) -> None:
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    lines = Dataset(folder).ledger().collect().drop("reused", "saved_tokens", "passing")
+    record = {"plan": "plan-a", "run": "run-1", "meta": {"source": 1}}
+    status = make_status(lines, record, None)
+    assert (status.kept, status.reused, status.saved_tokens, status.paid) == (1, 0, 0, {})
 
 
 def test_reported_columns_are_counted_and_the_estimate_is_read_back(folder: Folder) -> None:
