@@ -117,11 +117,11 @@ class Trainer:
 def check(
     config: Path, section: str | None, base: Path | None
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """The problems of a student's configuration, each with its path in the section.
+    """The problems of a student that is to follow a dataset, each with its path in the section.
 
     Raises UserError where streamtrain itself doesn't answer.
     """
-    command = [*_FIT, *_config_words(config, section, base), "--check", "--json"]
+    command = [*_FIT, *_config_words(config, section, base), "--check", "--follow", "--json"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_CHECK_TIMEOUT_S, check=False

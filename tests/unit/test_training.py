@@ -93,3 +93,14 @@ def test_problems_of_a_file_name_the_file(tmp_path: Path, from_recipe: bool) -> 
     (problem,) = training_problems(of, None if from_recipe else tmp_path / "student.yaml")
     assert problem.file.endswith("student.yaml")
     assert problem.line == 4
+
+
+def test_a_schedule_that_needs_a_known_length_is_told_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "student.yaml"
+    text = (
+        "student: s\nversion: 1\nmodel: bundled:smollm2-135m-instruct\noptim: {schedule: linear}\n"
+    )
+    file.write_text(text)
+    (problem,) = training_problems(recipe(tmp_path), file)
+    assert "needs a known length" in problem.message
+    assert problem.line == 4
