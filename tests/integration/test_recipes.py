@@ -96,7 +96,7 @@ def check_mysteries(made: pl.DataFrame) -> None:
         if row["node"] == "unknown_5":
             assert row["rationale"].split() == ["<unk>"] * 5
         if row["node"] == "human":
-            assert set(row["rationale"].split()) <= set(row["original_rationale"].split())
+            assert all(word in row["original_rationale"] for word in row["rationale"].split())
 
 
 def test_scotd_small(ray_address: str, tmp_path: Path) -> None:

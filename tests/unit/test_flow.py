@@ -94,8 +94,10 @@ graph:
 output: {from: c, path: out}
 """
     assert problems_of(tmp_path, graph) == [
-        "10:17: column 'x' is of type string from 'a' and of type number from 'b'; "
-        "expected one type from all inputs"
+        (
+            "10:17: column 'x' is of type string from 'a' and of type number from 'b'; "
+            "expected one type from all inputs"
+        )
     ]
 
 

@@ -120,7 +120,7 @@ def test_a_trainer_that_ignores_sigterm_is_killed(scripted: Any, tmp_path: Path)
 
 def test_check_returns_problems_with_their_paths(scripted: Any, tmp_path: Path) -> None:
     scripted(
-        "assert sys.argv[-2:] == ['--check', '--follow', '--json'], sys.argv\n"
+        "assert sys.argv[-3:] == ['--check', '--follow', '--json'], sys.argv\n"
         "print(json.dumps({'problems': [{'path': ['optim', 'lr'], 'message': 'is \\'x\\''}]}))\n"
         "sys.exit(2)\n"
     )
