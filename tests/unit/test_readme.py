@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from raygen.cli import main
+from raygen.ops.registry import built_in
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -67,6 +68,11 @@ def test_the_recipe_of_the_readme_is_valid(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(text)
     result = CliRunner().invoke(main, ["validate", str(tmp_path / "recipe.yaml")])
     assert result.exit_code == 0, result.output
+
+
+def test_the_ops_of_the_readme_are_all_of_them() -> None:
+    text = README[README.index("They are made of ops") : README.index("and your own.")]
+    assert set(re.findall(r"`(\w+)`", text)) == set(built_in())
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
