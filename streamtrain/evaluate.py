@@ -1,171 +1,145 @@
-"""Accuracy of a student on held-out questions, with an interval.
+"""A student's answers to held-out questions, and how good they are.
 
-Where the label comes first (`after`, `none`) the options' log-probabilities decide; where the
-rationale comes first (`before`) the student writes greedily and its label is parsed, and an answer
-that can't be parsed is wrong and counted. Knows nothing of training or where questions are from.
+Asked as it is trained to answer: where the label comes first (`after`, `none`) the options'
+log-probabilities decide; where the rationale comes first (`before`) the student writes greedily
+and its label is read. Knows nothing of training or where questions are from.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
-from raygen.interval import wilson
-from streamtrain.batch import Batch, Encoder, block_mask
-from streamtrain.config import Data
+from streamtrain.batch import Encoder
+from streamtrain.config import Data, View
+from streamtrain.continuations import Tree, greedy, tree_scores, tree_size
+from streamtrain.evaluation import Evaluation, judge
+from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.student import Student
-from streamtrain.text import has_label, label_opening, label_options, parse_label, prompt_text
+from streamtrain.text import (
+    before_label,
+    label_opening,
+    label_options,
+    parse_label,
+    prompt_text,
+)
 
 _PLACES_PER_FORWARD = 2048
 
+How = Literal["scored", "written"]
+"""An option is chosen by its log-probability, or by the label in what the student writes."""
+
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Correct answers of all; `low` and `high` are the 95 % Wilson interval of the accuracy.
+class Asking:
+    """How questions are put: the texts of training, what decides, and the view asked for."""
 
-    `predictions` holds the chosen option of each question, None where it couldn't be parsed.
-    """
+    data: Data
+    how: How
+    view: View = "positive"
 
-    accuracy: float
-    correct: int
-    total: int
-    unparsed: int
-    low: float
-    high: float
-    predictions: tuple[int | None, ...]
+    def prompt(self, question: Question) -> str:
+        """The input of a question, behind the view's control token."""
+        control = (self.data.control or {}).get(self.view, "")
+        return prompt_text(question.question, question.choices, control)
 
-    def to_json(self, predictions: bool = True) -> dict[str, Any]:
-        """Plain data, with or without the predictions."""
-        data = asdict(self)
-        if not predictions:
-            del data["predictions"]
-        return data
+
+def asking(data: Data, how: How | None = None, view: View = "positive") -> Asking:
+    """The way that the student is trained for, unless `how` says another."""
+    return Asking(data, how or ("written" if data.rationale == "before" else "scored"), view)
 
 
 def evaluate(
-    student: Student,
-    encoder: Encoder,
-    questions: Sequence[Question],
-    data: Data,
+    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
 ) -> Evaluation:
-    """The student's accuracy, answering as it is trained to. At least one question.
+    """The student's accuracy, answering as it is trained to. At least one question."""
+    return judge(questions, predict(student, encoder, questions, asking(data)))
 
-    Options by their text are compared by the mean log-probability of their tokens, so that a long
-    one isn't wrong for its length.
+
+def predict(
+    student: Student, encoder: Encoder, questions: Sequence[Question], how: Asking
+) -> list[Prediction]:
+    """The student's answer to each question.
+
+    Options are compared by the mean log-probability of their tokens, so that a long text isn't
+    wrong for its length. Those of a `before` student follow its own rationale.
     """
     was_training = student.model.training
     student.model.eval()
     try:
         with torch.inference_mode():
-            answer = _written if data.rationale == "before" else _scored
-            predictions = answer(student, encoder, questions, data)
+            texts: Sequence[str | None] = [None] * len(questions)
+            if how.how == "written" or how.data.rationale == "before":
+                texts = _write(student, encoder, questions, how)
+            scored = _score(student, encoder, questions, texts, how)
     finally:
         student.model.train(was_training)
-    return judge(questions, predictions)
-
-
-def judge(questions: Sequence[Question], predictions: Sequence[int | None]) -> Evaluation:
-    """The evaluation of one prediction for each question; None is a wrong answer."""
-    pairs = zip(questions, predictions, strict=True)
-    correct = sum(question.answer == prediction for question, prediction in pairs)
-    low, high = wilson(correct, len(questions))
-    return Evaluation(
-        correct / len(questions),
-        correct,
-        len(questions),
-        sum(prediction is None for prediction in predictions),
-        low,
-        high,
-        tuple(predictions),
-    )
-
-
-def option_scores(
-    student: Student, prompt: Sequence[int], options: Sequence[Sequence[int]]
-) -> list[float]:
-    """The summed log-probability of each option's ids as a continuation of the prompt's ids."""
-    return _tree_scores(student, [(prompt, options)])[0]
-
-
-def _scored(
-    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
-) -> list[int | None]:
-    trees = []
-    for question in questions:
-        prompt = _prompt(encoder, question, data)
-        opening = encoder.continuation(label_opening())
-        options = [
-            encoder.continuation(text) for text in label_options(question.choices, data.label)
-        ]
-        trees.append(([*prompt, *opening], options))
-    predictions: list[int | None] = [None] * len(trees)
-    for group in _groups([_places(*tree) for tree in trees]):
-        scores = _tree_scores(student, [trees[number] for number in group])
-        for number, of_options in zip(group, scores, strict=True):
-            lengths = [len(option) for option in trees[number][1]]
-            means = [score / n for score, n in zip(of_options, lengths, strict=True)]
-            predictions[number] = max(range(len(means)), key=means.__getitem__)
-    return predictions
-
-
-def _tree_scores(
-    student: Student, trees: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]
-) -> list[list[float]]:
-    """Each prompt is computed once: its options follow it side by side, each seeing the prompt
-    and itself. An option's last token is only predicted, so it takes no place."""
-    width = max(_places(*tree) for tree in trees)
-    ids = torch.full((len(trees), width), student.pad)
-    positions = torch.zeros(len(trees), width, dtype=torch.long)
-    owner = torch.full((len(trees), width), -1)
-    for row, (prompt, options) in enumerate(trees):
-        end = len(prompt)
-        ids[row, :end] = torch.tensor(prompt)
-        positions[row, :end] = torch.arange(end)
-        owner[row, :end] = 0
-        for number, option in enumerate(options, 1):
-            begin, end = end, end + len(option) - 1
-            ids[row, begin:end] = torch.tensor(option[:-1], dtype=torch.long)
-            positions[row, begin:end] = torch.arange(len(prompt), len(prompt) + end - begin)
-            owner[row, begin:end] = number
-    mask = block_mask(owner) | ((owner > 0)[:, :, None] & (owner == 0)[:, None, :])[:, None]
-    first = min(len(prompt) for prompt, _ in trees) - 1
-    places = torch.arange(first, width, device=student.device)
-    batch = Batch(ids, positions, torch.zeros(len(trees), width), mask).to(student.device)
-    logits = student.logits(batch, places)
+    if how.how == "scored":
+        return scored
     return [
-        [
-            sum(
-                float(torch.log_softmax(logits[row, place - first].float(), dim=-1)[token])
-                for place, token in places_of
-            )
-            for places_of in _predictors(prompt, options)
-        ]
-        for row, (prompt, options) in enumerate(trees)
+        replace(
+            prediction, choice=parse_label(prediction.text or "", question.choices, how.data.label)
+        )
+        for question, prediction in zip(questions, scored, strict=True)
     ]
 
 
-def _predictors(
-    prompt: Sequence[int], options: Sequence[Sequence[int]]
-) -> Iterator[list[tuple[int, int]]]:
-    """For each option the (place that predicts, token) pairs of its tokens."""
-    begin = len(prompt)
-    for option in options:
-        places = [len(prompt) - 1, *range(begin, begin + len(option) - 1)]
-        yield list(zip(places, option, strict=True))
-        begin += len(option) - 1
+def _write(
+    student: Student, encoder: Encoder, questions: Sequence[Question], how: Asking
+) -> list[str]:
+    prompts = [encoder.prompt(how.prompt(question))[0] for question in questions]
+    texts = [""] * len(prompts)
+    for group in _groups([len(prompt) + encoder.max_target for prompt in prompts]):
+        written = greedy(student, [prompts[number] for number in group], encoder.max_target)
+        for number, text in zip(group, written, strict=True):
+            texts[number] = text
+    return texts
 
 
-def _places(prompt: Sequence[int], options: Sequence[Sequence[int]]) -> int:
-    return len(prompt) + sum(len(option) - 1 for option in options)
+def _score(
+    student: Student,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    texts: Sequence[str | None],
+    how: Asking,
+) -> list[Prediction]:
+    """The likeliest option of each question, after the rationale that the student wrote if any."""
+    trees = [
+        _tree(encoder, question, text, how) for question, text in zip(questions, texts, strict=True)
+    ]
+    predictions: list[Prediction] = [Prediction(None)] * len(trees)
+    for group in _groups([tree_size(*tree) for tree in trees]):
+        scores = tree_scores(student, [trees[number] for number in group])
+        for number, of_options in zip(group, scores, strict=True):
+            lengths = [len(option) for option in trees[number][1]]
+            means = [score / n for score, n in zip(of_options, lengths, strict=True)]
+            choice = max(range(len(means)), key=means.__getitem__)
+            predictions[number] = Prediction(choice, softmax(means), texts[number])
+    return predictions
 
 
-def _prompt(encoder: Encoder, question: Question, data: Data) -> list[int]:
-    control = (data.control or {}).get("positive", "")
-    return encoder.prompt(prompt_text(question.question, question.choices, control))[0]
+def softmax(scores: Sequence[float]) -> tuple[float, ...]:
+    """Probabilities from log-probabilities, adding up to 1."""
+    highest = max(scores)
+    weights = [math.exp(score - highest) for score in scores]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def _tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Tree:
+    prompt = encoder.prompt(how.prompt(question))[0]
+    why = (
+        encoder.continuation(before_label(text)) if text and how.data.rationale == "before" else []
+    )
+    options = label_options(question.choices, how.data.label)
+    return (
+        [*prompt, *why, *encoder.continuation(label_opening())],
+        [encoder.continuation(option) for option in options],
+    )
 
 
 def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -175,42 +149,3 @@ def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
         count = max(1, _PLACES_PER_FORWARD // lengths[left[0]])
         yield left[:count]
         left = left[count:]
-
-
-def _written(
-    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
-) -> list[int | None]:
-    prompts = [_prompt(encoder, question, data) for question in questions]
-    predictions: list[int | None] = [None] * len(prompts)
-    for group in _groups([len(prompt) + encoder.max_target for prompt in prompts]):
-        texts = _greedy(student, [prompts[number] for number in group], encoder.max_target)
-        for number, text in zip(group, texts, strict=True):
-            predictions[number] = parse_label(text, questions[number].choices, data.label)
-    return predictions
-
-
-def _greedy(student: Student, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
-    """The most likely continuation of each prompt, up to its label or `longest` tokens."""
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), student.pad)
-    mask = torch.zeros(len(prompts), width, dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-
-    def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-        # Whether the label names one of the question's options is judged later.
-        texts = student.tokenizer.batch_decode(so_far[:, width:])
-        found = [has_label(text) for text in texts]
-        return torch.tensor(found, device=so_far.device)
-
-    output = student.model.generate(
-        input_ids=ids.to(student.device),
-        attention_mask=mask.to(student.device),
-        max_new_tokens=longest,
-        do_sample=False,
-        pad_token_id=student.pad,
-        stopping_criteria=[done],
-    )
-    texts: list[str] = student.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return texts

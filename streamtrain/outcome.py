@@ -14,7 +14,7 @@ import torch
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluate import Evaluation
+from streamtrain.evaluation import Evaluation
 from streamtrain.job import FINAL, RESULT, STUDENT, Job
 from streamtrain.student import Student, load_adapter, load_student, save_final
 

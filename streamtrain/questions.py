@@ -1,49 +1,79 @@
-"""Held-out multiple-choice questions: read from JSON lines, or from parquet.
+"""Held-out questions, or texts to classify: read from JSON lines, or from parquet.
 
-Knows nothing of models, templates or how an answer is judged.
+A contrast set has its pairs as rows with `group` and `variant`, or as one row with the columns of
+the counterfactual behind the prefix `cf_`. Knows nothing of models, templates or how an answer is
+judged.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from raygen.task import TASKS
+from raygen.row import digest
+from raygen.task import TASKS, Task
 from streamtrain.errors import InputError
 
 _SHOWN = 5
+_COUNTERFACTUAL = "cf_"
+
+Variant = Literal["original", "counterfactual"]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question; `answer` is the zero-based index of the right option."""
+    """One question; `answer` is the zero-based index of the right option.
+
+    Where `classes` is set, the question is a text, and the options are the classes of all texts.
+    The questions of a pair share their `group`.
+    """
 
     question: str
     choices: tuple[str, ...]
     answer: int
+    group: str | None = None
+    variant: Variant = "original"
+    classes: bool = False
+
+    @property
+    def key(self) -> str:
+        """A hash of what is asked, by which questions are told apart."""
+        return question_key(self.question, () if self.classes else self.choices)
 
 
-def read_questions(path: Path) -> list[Question]:
-    """The questions of a `.jsonl` or `.parquet` file with `question`, `choices` and `answer`.
+def question_key(text: str, choices: Sequence[str]) -> str:
+    """The hash of a question, whatever its spaces, its capitals and the order of its options."""
+    return digest("question", _plain(text), sorted(map(_plain, choices)))
+
+
+def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
+    """The questions of a `.jsonl` or `.parquet` file with `question`, `choices` and `answer`, or
+    with `text` and `label`, whose classes are `labels` or else those that the file has.
 
     Raises InputError that counts all bad rows and shows the first five.
     """
     questions: list[Question] = []
     bad: list[str] = []
-    for number, row in _rows(path):
+    rows = list(_rows(path))
+    task = _task(rows, labels)
+    for number, row in rows:
         try:
-            questions.append(_question(row))
+            questions += _questions(row, task, f"{path.name}:{number}")
         except ValueError as error:
             bad.append(f"row {number}: {error}")
     if bad:
         shown = "; ".join(bad[:_SHOWN])
-        raise InputError(f"{path}: {len(bad)} of {len(bad) + len(questions)} rows are bad: {shown}")
+        raise InputError(f"{path}: {len(bad)} of {len(rows)} rows are bad: {shown}")
     if not questions:
         raise InputError(f"{path} has no questions; an evaluation needs at least one")
     return questions
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -70,10 +100,52 @@ def _json(line: str) -> Any:
         return error
 
 
-def _question(row: Any) -> Question:
+def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
+    """What the file asks: to choose among a question's options, or to classify."""
+    texts = [
+        row for _, row in rows if isinstance(row, Mapping) and "text" in row and "label" in row
+    ]
+    if not texts or any("question" in row for row in texts):
+        return TASKS["multiple_choice"]
+    columns = ("label", f"{_COUNTERFACTUAL}label")
+    found = {str(row[column]).strip() for row in texts for column in columns if column in row}
+    return replace(TASKS["classification"], labels=tuple(labels or sorted(found)))
+
+
+def _questions(row: Any, task: Task, name: str) -> Iterator[Question]:
+    """The question of a row, and its counterfactual where the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
     if not isinstance(row, Mapping):
         raise ValueError(f"found {type(row).__name__}, expected an object")
-    data = TASKS["multiple_choice"].normalise(row)
-    return Question(data["question"].strip(), tuple(data["choices"]), data["answer"])
+    other = {
+        key.removeprefix(_COUNTERFACTUAL): value
+        for key, value in row.items()
+        if key.startswith(_COUNTERFACTUAL)
+    }
+    if task.stem in other:
+        group = str(row.get("group") or row.get("id") or name)
+        yield _question({**row, "variant": "original"}, task, group)
+        yield _question({**row, **other, "variant": "counterfactual"}, task, group)
+    else:
+        yield _question(row, task, None if row.get("group") is None else str(row["group"]))
+
+
+def _question(row: Mapping[str, Any], task: Task, group: str | None) -> Question:
+    data = task.normalise(row)
+    return Question(
+        data[task.stem].strip(),
+        tuple(task.options(data)),
+        task.gold(data),
+        group,
+        _variant(row.get("variant")),
+        task.name == "classification",
+    )
+
+
+def _variant(value: Any) -> Variant:
+    if value is None or value == "original":
+        return "original"
+    if value == "counterfactual":
+        return "counterfactual"
+    raise ValueError(f"variant is {value!r}; expected original or counterfactual")

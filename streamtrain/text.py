@@ -77,6 +77,11 @@ def has_label(text: str) -> bool:
     return _LABEL.search(text) is not None
 
 
+def before_label(text: str) -> str:
+    """What a generated text says before its first marker, as a rationale that a label follows."""
+    return text.partition(MARKER)[0].rstrip()
+
+
 def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | None:
     """The option that a generated text names between its first markers; None where it doesn't."""
     found = _LABEL.search(text)

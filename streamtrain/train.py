@@ -20,7 +20,8 @@ from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluate import Evaluation, evaluate
+from streamtrain.evaluate import evaluate
+from streamtrain.evaluation import Evaluation
 from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics

@@ -14,10 +14,13 @@ from streamtrain import checkpoint
 from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import Data, StudentConfig
+from streamtrain.continuations import option_scores
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.evaluate import evaluate, judge, option_scores
+from streamtrain.evaluate import evaluate
+from streamtrain.evaluation import judge
 from streamtrain.learner import Learner
 from streamtrain.objectives import weighted_nll
+from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.stream import Cursor
 from streamtrain.student import Student, check_packable, load_student, save_final
@@ -263,7 +266,10 @@ def test_an_evaluation_does_not_depend_on_its_batches(
     encoder = make_encoder(config(tiny_model), student.tokenizer)
     together = evaluate(student, encoder, QUESTIONS, Data())
     monkeypatch.setattr("streamtrain.evaluate._PLACES_PER_FORWARD", 1)
-    assert evaluate(student, encoder, QUESTIONS, Data(rationale="none")) == together
+    alone = evaluate(student, encoder, QUESTIONS, Data(rationale="none"))
+    for one, other in zip(together.predictions, alone.predictions, strict=True):
+        assert one.choice == other.choice
+        assert one.probabilities == pytest.approx(other.probabilities, rel=1e-4)
     assert together.total == 9
     assert together.unparsed == 0
 
@@ -272,7 +278,8 @@ def test_a_student_that_writes_nothing_sensible_is_unparsed_and_wrong(tiny_model
     student = load(tiny_model)
     encoder = make_encoder(config(tiny_model, data={"max_target": 8}), student.tokenizer)
     result = evaluate(student, encoder, QUESTIONS[:3], Data(rationale="before"))
-    assert (result.correct, result.unparsed, result.predictions) == (0, 3, (None, None, None))
+    assert (result.correct, result.unparsed) == (0, 3)
+    assert all(prediction.text for prediction in result.predictions)
 
 
 def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> None:
@@ -293,7 +300,7 @@ def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> No
 
 
 def test_unparsed_answers_are_wrong_and_counted() -> None:
-    result = judge(QUESTIONS[:4], [0, None, 0, 3])
+    result = judge(QUESTIONS[:4], [Prediction(choice) for choice in (0, None, 0, 3)])
     assert (result.correct, result.unparsed, result.accuracy) == (2, 1, 0.5)
 
 
