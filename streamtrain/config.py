@@ -6,37 +6,36 @@ to the format but that this version can't run is refused here, never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
+from streamtrain.objective import Objective
+from streamtrain.section import Positive, Rate, Section, Weight, refuse_keys
 
 View = Literal[
     "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
 ]
 Placement = Literal["after", "before", "none"]
 LabelForm = Literal["letter", "text"]
-
-_Positive = Annotated[int, Field(ge=1)]
-_Weight = Annotated[float, Field(ge=0.0)]
-_Rate = Annotated[float, Field(gt=0.0)]
+Kind = Literal["causal", "seq2seq", "classifier"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Tune(_Section):
+class Tune(Section):
     """Which parameters are trained: a low-rank adapter (peft) or all of them."""
 
     method: Literal["lora", "full"] = "lora"
-    r: _Positive = 16
-    alpha: _Positive = 32
+    r: Positive = 16
+    alpha: Positive = 32
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    """Learn the weights' magnitudes beside their directions (peft's `use_dora`)."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(r) instead of alpha / r (peft's `use_rslora`)."""
 
     @model_validator(mode="after")
     def _adapter_keys_need_an_adapter(self) -> Tune:
@@ -46,7 +45,7 @@ class Tune(_Section):
         return self
 
 
-class Rationales(_Section):
+class Rationales(Section):
     """How many rationales of a question an epoch sees, and what they weigh together."""
 
     per_question: Literal["all", "one"] = "all"
@@ -56,14 +55,18 @@ class Rationales(_Section):
     """Whether the rationales of a question share the weight of one example."""
 
 
-class Data(_Section):
+class Data(Section):
     """How an example becomes input and target."""
 
     rationale: Placement = "after"
     label: LabelForm = "letter"
     """What stands for the right option: its letter, or its text, which small students learn with
     fewer examples."""
-    views: dict[View, _Weight] | None = None
+    labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
+    pairs: bool = False
+    """Keep an original and its counterfactual (the two rows of a `group`) in one minibatch."""
+    views: dict[View, Weight] | None = None
     """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
     error, and 0 leaves a view out; where absent, every view weighs 1."""
     nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -75,8 +78,8 @@ class Data(_Section):
     tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
     rationales: Rationales = Rationales()
-    max_input: _Positive = 512
-    max_target: _Positive = 256
+    max_input: Positive = 512
+    max_target: Positive = 256
     pack: bool = False
 
     @property
@@ -85,56 +88,20 @@ class Data(_Section):
         return (*self.tokens, *(self.control or {}).values())
 
 
-class Weights(_Section):
-    """What a token of each span weighs in the loss."""
-
-    rationale: _Weight = 1.0
-    label: _Weight = 1.0
-
-    @model_validator(mode="after")
-    def _something_is_learned(self) -> Weights:
-        if self.rationale == self.label == 0:
-            raise ValueError("rationale and label are both 0, so nothing would be learned")
-        return self
-
-
-class Objective(_Section):
-    """The loss."""
-
-    loss: Literal["lm", "kd"] = "lm"
-    weights: Weights = Weights()
-    normalise: Literal["tokens", "span"] = "tokens"
-    """What weighs the same: each token, or each span whatever its length."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_distillation_yet(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            for key in ("alpha", "beta", "temperature", "teacher"):
-                if key in data:
-                    raise ValueError(f"{key} belongs to loss: kd, which is not available yet")
-        return data
-
-    @field_validator("loss")
-    @classmethod
-    def _lm_only(cls, value: str) -> str:
-        return _available(value, "kd", "use lm")
-
-
-class Optim(_Section):
+class Optim(Section):
     """AdamW and the length of the run: `epochs`, or `max_steps`."""
 
-    lr: _Rate = 3e-5
-    batch: _Positive = 8
+    lr: Rate = 3e-5
+    batch: Positive = 8
     """Examples in a global batch, over all workers."""
-    epochs: _Positive | None = None
-    max_steps: _Positive | None = None
+    epochs: Positive | None = None
+    max_steps: Positive | None = None
     schedule: Literal["wsd", "linear", "cosine"] = "wsd"
     warmup: Annotated[float, Field(ge=0.0)] = 0.03
     """Below 1 a share of the run, else a number of steps."""
-    clip: _Rate | None = 1.0
-    weight_decay: _Weight = 0.0
-    eps: _Rate = 1e-8
+    clip: Rate | None = 1.0
+    weight_decay: Weight = 0.0
+    eps: Rate = 1e-8
 
     @field_validator("warmup")
     @classmethod
@@ -150,23 +117,23 @@ class Optim(_Section):
         return self
 
 
-class Stream(_Section):
+class Stream(Section):
     """How the growing dataset is read."""
 
     starved: Literal["wait", "replay"] = "wait"
-    shuffle: _Positive = 4096
+    shuffle: Positive = 4096
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     """Held-out questions. Paths are relative to the folder of the student's file."""
 
     report: str | None = None
     select: str | None = None
-    every: _Positive | None = None
-    patience: _Positive | None = None
+    every: Positive | None = None
+    patience: Positive | None = None
     threshold: Annotated[float, Field(ge=0.0)] | None = None
-    samples: _Positive = 1
+    samples: Positive = 1
 
     @field_validator("select", "every", "patience", "threshold")
     @classmethod
@@ -183,28 +150,28 @@ class Evaluate(_Section):
         return value
 
 
-class StudentConfig(_Section):
+class StudentConfig(Section):
     """A student: one file, or the `train` section of a recipe."""
 
     student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Literal[1]
     model: Annotated[str, Field(min_length=1)]
     revision: str | None = None
-    kind: Literal["causal", "seq2seq", "classifier"] = "causal"
+    kind: Kind = "causal"
     tune: Tune = Tune()
     data: Data = Data()
     objective: Objective = Objective()
     optim: Optim = Optim()
     stream: Stream = Stream()
     evaluate: Evaluate = Evaluate()
-    workers: _Positive = 1
+    workers: Positive = 1
     checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
     """Seconds from one checkpoint to the next; 0 saves after every step."""
     output: str | None = None
 
     @field_validator("kind")
     @classmethod
-    def _causal_only(cls, value: str) -> str:
+    def _no_seq2seq_yet(cls, value: str) -> str:
         for later in ("seq2seq", "classifier"):
             _available(value, later, "use causal")
         return value
@@ -215,6 +182,36 @@ class StudentConfig(_Section):
             raise ValueError(
                 "data.rationale is none and objective.weights.label is 0, so nothing is learned"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_fits_the_kind(self) -> StudentConfig:
+        objective, data = self.objective, self.data
+        if self.kind == "classifier":
+            if objective.loss == "lm":
+                raise ValueError("objective.loss: lm is no loss of a classifier; use ce or kd")
+            if data.labels is None or len(set(data.labels)) != len(data.labels):
+                raise ValueError("a classifier needs data.labels: its classes, each once")
+            refuse_keys(data, _DATA_OF_TEXTS, "of data belong to kinds that write texts")
+            refuse_keys(objective, _OF_TEXTS, "of objective belong to loss: lm")
+        else:
+            if objective.loss in ("ce", "kd") or objective.paired is not None:
+                raise ValueError(
+                    "objective.loss: ce and kd, and paired, are not available yet for kinds that "
+                    "write texts; use lm, or kind: classifier"
+                )
+            if data.labels is not None:
+                raise ValueError("data.labels belongs to kind: classifier")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_fill_batches(self) -> StudentConfig:
+        if self.objective.paired is not None and not self.data.pairs:
+            raise ValueError("objective.paired needs data.pairs: true")
+        if self.data.pairs and self.optim.batch % 2:
+            raise ValueError(f"data.pairs needs an even optim.batch; found {self.optim.batch}")
+        if self.data.pairs and self.data.rationales.per_question == "one":
+            raise ValueError("data.pairs takes all rows; set data.rationales.per_question: all")
         return self
 
     @property
@@ -286,6 +283,10 @@ def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
         return value
     inner = data if isinstance(data, dict) else {}
     return {**inner, path[0]: _replaced(inner.get(path[0]), path[1:], value)}
+
+
+_OF_TEXTS = ("weights", "normalise")
+_DATA_OF_TEXTS = ("rationale", "label", "control", "rationales", "max_target", "pack")
 
 
 def _available(value: str, later: str, instead: str) -> str:

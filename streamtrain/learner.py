@@ -21,7 +21,7 @@ from streamtrain.objectives import weighted_nll
 from streamtrain.stream import rank_slice
 from streamtrain.student import Student
 from streamtrain.text import make_example
-from streamtrain.units import SHARE
+from streamtrain.units import PAIR, SHARE
 from streamtrain.world import World
 
 _PLACES = {"cpu": 1024, "cuda": 8192}
@@ -66,9 +66,10 @@ class Learner:
         torch.manual_seed(self._config.stream.seed + (number << 16) + (self._world.rank << 50))
         self.student.model.train()
         data = self._config.data
+        unit = len(PAIR) if data.pairs else 1
         mine = [
             self.encoder.example(make_example(row, data, self._weight(row)))
-            for row in rank_slice(rows, self._world.rank, self._world.size)
+            for row in rank_slice(rows, self._world.rank, self._world.size, unit)
         ]
         weight, tokens, cut = self._world.total(
             [

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from streamtrain.errors import StreamLostError
 from streamtrain.rows import Rows, Table
-from streamtrain.units import SHARE, Units
+from streamtrain.units import SHARE, Unit, Units
 
 HEARTBEAT_LIMIT_S = 60.0
 """A generator that is silent for longer than this is taken for dead."""
@@ -66,24 +66,27 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the order of rows is made of. `epochs` None: the caller decides when to stop."""
+    """What the order of rows is made of; `batch` and `shuffle` count units.
+
+    `epochs` None: the caller decides when to stop.
+    """
 
     batch: int
     shuffle: int
     seed: int
     epochs: int | None
     starved: Literal["wait", "replay"] = "wait"
-    one_per_question: bool = False
-    """Each pass takes one row of each question, another one each time."""
+    unit: Unit = "row"
+    """Of a question each pass takes one row, another one each time; a pair gives both rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a run stands in its stream: a chunk of new rows and a pass of replayed ones.
 
-    Where a pass takes one row of each question, rows here are questions. A chunk or pass covers
-    `*_size` rows, of which `*_taken` are used; chunks lie end to end from
-    row `chunk_start`, and a pass covers the first `pass_size` rows. `plan` is the dataset's plan.
+    What is counted here are units. A chunk or pass covers `*_size` rows, of which `*_taken` are
+    used; chunks lie end to end from row `chunk_start`, and a pass covers the first `pass_size`
+    rows. `plan` is the dataset's plan.
     """
 
     chunk: int = -1
@@ -126,9 +129,11 @@ class GlobalBatch:
     """Rows used so far over the rows known so far."""
 
 
-def rank_slice(items: Sequence[Item], rank: int, size: int) -> Sequence[Item]:
-    """The part of a global batch that one of `size` ranks takes; the parts lie end to end."""
-    return items[rank * len(items) // size : (rank + 1) * len(items) // size]
+def rank_slice(items: Sequence[Item], rank: int, size: int, unit: int = 1) -> Sequence[Item]:
+    """The part of a global batch that one of `size` ranks takes; the parts lie end to end, and
+    every `unit` items stay together."""
+    units = len(items) // unit
+    return items[rank * units // size * unit : (rank + 1) * units // size * unit]
 
 
 class ShardStream:
@@ -151,7 +156,7 @@ class ShardStream:
         self._clock = clock
         self._started = clock()
         self._rows = Rows()
-        self._units = Units(order.one_per_question, order.seed)
+        self._units = Units(order.unit, order.seed)
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
 
@@ -186,7 +191,7 @@ class ShardStream:
         return self.ended and self._fresh_left(self.cursor) == 0 and not self._replay_left()
 
     def remaining(self) -> int | None:
-        """Rows that are still to come, replays included; None while that is unknown."""
+        """Units that are still to come, replays included; None while that is unknown."""
         if not self.ended or self.order.epochs is None:
             return None
         return max(self._fresh_left(self.cursor), self._budget() - self.cursor.used, 0)
@@ -196,21 +201,23 @@ class ShardStream:
 
         Only the last batch of a finished stream may be smaller than `order.batch`.
         """
-        cursor, picked = self.cursor, list[int]()
+        cursor, picked = self.cursor, list[tuple[int, ...]]()
         while len(picked) < self.order.batch:
-            cursor, index = self._draw(cursor)
-            if index is None:
+            cursor, unit = self._draw(cursor)
+            if unit is None:
                 break
-            picked.append(index)
+            picked.append(unit)
         complete = len(picked) == self.order.batch
         if not picked or not (complete or self.ended):
             return None
         self.cursor, self._drawn = cursor, True
-        rows = tuple({**self._rows[n], SHARE: self._units.share(n)} for n in picked)
+        rows = tuple(
+            {**self._rows[n], SHARE: self._units.share(n)} for unit in picked for n in unit
+        )
         return GlobalBatch(rows, cursor, cursor.used / max(1, len(self)))
 
-    def _draw(self, at: Cursor) -> tuple[Cursor, int | None]:
-        """The next row's number, if it is there, and the cursor after it. Both count units."""
+    def _draw(self, at: Cursor) -> tuple[Cursor, tuple[int, ...] | None]:
+        """The next unit's rows, if it is there, and the cursor after it."""
         if at.chunk_taken == at.chunk_size:
             at = self._open_chunk(at)
         if at.chunk_taken < at.chunk_size:
@@ -294,7 +301,7 @@ class ShardStream:
                 "start a new run in another output folder"
             )
         self._rows = Rows()
-        self._units = Units(self.order.one_per_question, self.order.seed)
+        self._units = Units(self.order.unit, self.order.seed)
         return removals[-1]
 
     def _check_plan(self, plan: str | None) -> None:

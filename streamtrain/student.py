@@ -164,6 +164,8 @@ def _with_lora(model: Any, tune: Tune, added: Sequence[int]) -> Any:
         lora_alpha=tune.alpha,
         lora_dropout=tune.dropout,
         target_modules=targets,
+        use_dora=tune.dora,
+        use_rslora=tune.rslora,
         trainable_token_indices=list(added) or None,
         task_type="CAUSAL_LM",
     )

@@ -30,6 +30,7 @@ from streamtrain.questions import read_questions
 from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
 from streamtrain.student import check_packable, load_student
+from streamtrain.units import PAIR, Unit
 from streamtrain.world import World
 
 POLL_S = 0.2
@@ -74,6 +75,25 @@ def order_settings(config: StudentConfig) -> dict[str, Any]:
         "objective": config.objective.model_dump(mode="json"),
         "batch": config.optim.batch,
     }
+
+
+def make_order(config: StudentConfig) -> Order:
+    """The order of the rows that a student is trained on."""
+    data, stream = config.data, config.stream
+    unit: Unit = "row"
+    if data.pairs:
+        unit = "pair"
+    elif data.rationales.per_question == "one":
+        unit = "question"
+    rows = len(PAIR) if data.pairs else 1
+    return Order(
+        config.optim.batch // rows,
+        max(1, stream.shuffle // rows),
+        stream.seed,
+        config.epochs,
+        stream.starved,
+        unit,
+    )
 
 
 class _Run:
@@ -131,16 +151,7 @@ class _Run:
         return "end"
 
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
-        optim, stream = self.job.config.optim, self.job.config.stream
-        order = Order(
-            optim.batch,
-            stream.shuffle,
-            stream.seed,
-            self.job.config.epochs,
-            stream.starved,
-            self.job.config.data.rationales.per_question == "one",
-        )
-        return ShardStream(open_feed(), order, self.at.cursor, self._keep)
+        return ShardStream(open_feed(), make_order(self.job.config), self.at.cursor, self._keep)
 
     def _keep(self, row: Mapping[str, Any]) -> bool:
         """Whether a row is trained on. Raises InputError for a view that the student omits."""
@@ -195,7 +206,7 @@ class _Run:
         remaining = stream.remaining()
         if remaining is None:
             return self.job.config.optim.max_steps
-        return self.at.step + 1 + math.ceil(remaining / self.job.config.optim.batch)
+        return self.at.step + 1 + math.ceil(remaining / stream.order.batch)
 
     def _step(self, decision: _Decision, stream: ShardStream | None) -> None:
         if decision.total is not None:

@@ -1,14 +1,22 @@
-"""What an epoch is counted in: rows, or questions of which each pass takes one rationale.
+"""What an epoch is counted in: rows, questions of which each pass takes one rationale, or pairs.
 
-The rationales of a question are the rows of one source row, variant and view; they are committed
-together. Knows nothing of order or files.
+The rationales of a question are the rows of one source row, variant and view; a pair is the
+original and the counterfactual of a group. Both are committed together. Knows nothing of order or
+files.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+from streamtrain.errors import InputError
+
+Unit = Literal["row", "question", "pair"]
+
+PAIR = ("original", "counterfactual")
+"""The variants of the rows of a pair, in the order in which it gives them."""
 
 SHARE = "_share"
 """The key under which a row says what part of its question's weight it carries."""
@@ -17,8 +25,8 @@ SHARE = "_share"
 class Units:
     """Units of a stream by number, each one or more rows by their numbers."""
 
-    def __init__(self, one_per_question: bool, seed: int) -> None:
-        self._one = one_per_question
+    def __init__(self, unit: Unit, seed: int) -> None:
+        self._unit = unit
         self._seed = seed
         self._rows: list[tuple[int, ...]] = []
         self._shares: list[float] = []
@@ -27,7 +35,10 @@ class Units:
         return len(self._rows)
 
     def append(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add the rows of one commit; the first of them has the number `first`."""
+        """Add the rows of one commit; the first of them has the number `first`.
+
+        Raises InputError for a row that should be one of a pair and isn't.
+        """
         questions: dict[tuple[Any, ...], list[int]] = {}
         for number, row in enumerate(rows, start=first):
             # A row that names no source row is a question of its own.
@@ -36,21 +47,42 @@ class Units:
             questions.setdefault(question, []).append(number)
         shares = {n: 1 / len(numbers) for numbers in questions.values() for n in numbers}
         self._shares += [shares[number] for number in range(first, first + len(rows))]
-        if self._one:
+        if self._unit == "question":
             self._rows += map(tuple, questions.values())
+        elif self._unit == "pair":
+            self._rows += _pairs(first, rows)
         else:
             self._rows += [(number,) for number in range(first, first + len(rows))]
 
-    def pick(self, unit: int, visit: int) -> int:
-        """The row that a unit gives on its visit-th turn: each once before any comes again."""
+    def pick(self, unit: int, visit: int) -> tuple[int, ...]:
+        """The rows that a unit gives on its visit-th turn; of a question, each once before any
+        comes again."""
         numbers = self._rows[unit]
-        if len(numbers) == 1:
-            return numbers[0]
+        if self._unit != "question" or len(numbers) == 1:
+            return numbers
         turn, place = divmod(visit, len(numbers))
         order = list(numbers)
         random.Random(f"{self._seed}:unit:{unit}:{turn}").shuffle(order)
-        return order[place]
+        return (order[place],)
 
     def share(self, row: int) -> float:
         """One over the number of rationales of the row's question."""
         return self._shares[row]
+
+
+def _pairs(first: int, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...]]:
+    groups: dict[Any, dict[Any, int]] = {}
+    sizes: dict[Any, int] = {}
+    for number, row in enumerate(rows, start=first):
+        group = row.get("group")
+        groups.setdefault(group, {})[row.get("variant")] = number
+        sizes[group] = sizes.get(group, 0) + 1
+    for group, members in groups.items():
+        if group is None or sizes[group] != len(PAIR) or set(members) != set(PAIR):
+            found = f"{sizes[group]} rows with the variants {', '.join(map(str, members))}"
+            raise InputError(
+                f"data.pairs: the group {group!r} of the dataset has {found}; expected one "
+                "original and one counterfactual, as the op join_views makes them (data.nodes and "
+                "data.views may leave out rows of other kinds)"
+            )
+    return [tuple(members[variant] for variant in PAIR) for members in groups.values()]

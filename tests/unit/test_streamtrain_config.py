@@ -52,8 +52,7 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
     [
         ("kind: seq2seq", 4),
         ("kind: classifier", 4),
-        ("objective: {loss: kd}", 4),
-        ("objective: {alpha: 20}", 4),
+        ("objective: {loss: ce}", 1),
         ("evaluate: {select: a.jsonl}", 4),
         ("evaluate: {every: 500}", 4),
         ("evaluate: {samples: 30}", 4),
@@ -78,6 +77,11 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {rationale: none}\nobjective: {weights: {label: 0}}", "nothing is learned"),
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
+        ("objective: {alpha: 20}", "alpha belong to loss: kd"),
+        ("objective: {loss: kd}", "needs teacher"),
+        ("objective: {paired: 1}", "not available yet for kinds that write texts"),
+        ("data: {labels: [a, b]}", "belongs to kind: classifier"),
+        ("data: {pairs: true}\noptim: {batch: 7}", "needs an even optim.batch; found 7"),
     ],
 )
 def test_a_mistake_is_explained(tmp_path: Path, text: str, message: str) -> None:

@@ -216,6 +216,20 @@ def test_a_lora_trains_the_linear_layers_and_not_the_head(tiny_model: Path) -> N
     assert not any("lm_head" in name for name in names)
 
 
+@pytest.mark.parametrize("option", ["dora", "rslora"])
+def test_the_options_of_an_adapter_reach_it(tiny_model: Path, option: str) -> None:
+    tune = config(tiny_model, tune={"r": 4, "alpha": 8, option: True}).tune
+    student = load_student(str(tiny_model), None, tune, CPU)
+    magnitudes = [name for name, _ in student.trainable() if "lora_magnitude_vector" in name]
+    assert bool(magnitudes) == (option == "dora")
+    scalings = {
+        module.scaling["default"]
+        for module in student.model.modules()
+        if hasattr(module, "lora_A") and hasattr(module, "scaling")
+    }
+    assert scalings == {8 / math.sqrt(4) if option == "rslora" else 8 / 4}
+
+
 def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(
     tiny_model: Path,
 ) -> None:

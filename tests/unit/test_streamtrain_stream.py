@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamtrain.errors import StreamLostError
+from streamtrain.errors import InputError, StreamLostError
 from streamtrain.stream import Cursor, Order, ShardStream, rank_slice
 from streamtrain.units import SHARE
 
@@ -300,7 +300,7 @@ def test_each_epoch_takes_one_row_of_each_question(sizes: list[int], batch: int)
     feed = FakeFeed(now=FakeState(ended=True))
     owner = _questions(feed, sizes)
     epochs = 3
-    stream = ShardStream(feed, Order(batch, 8, 1, epochs, one_per_question=True))
+    stream = ShardStream(feed, Order(batch, 8, 1, epochs, unit="question"))
     stream.poll()
     drawn = list(chain.from_iterable(ids(stream)))
     assert len(drawn) == epochs * len(sizes)
@@ -314,7 +314,7 @@ def test_a_resume_takes_the_same_row_of_each_question() -> None:
     def stream(cursor: Cursor | None = None) -> ShardStream:
         feed = FakeFeed(now=FakeState(ended=True))
         _questions(feed, [3, 1, 4, 2, 5])
-        made = ShardStream(feed, Order(2, 8, 1, 4, one_per_question=True), cursor)
+        made = ShardStream(feed, Order(2, 8, 1, 4, unit="question"), cursor)
         made.poll()
         return made
 
@@ -333,3 +333,50 @@ def test_a_row_says_its_share_of_its_question() -> None:
     batch = stream.next_batch()
     assert batch is not None
     assert {row["id"]: row[SHARE] for row in batch.rows} == {0: 1 / 3, 1: 1 / 3, 2: 1 / 3, 3: 1.0}
+
+
+def paired_feed(*commits: list[dict[str, Any]]) -> FakeFeed:
+    """A feed that has ended, whose commits hold these rows."""
+    feed = FakeFeed(now=FakeState(ended=True))
+    for number, _ in enumerate(commits):
+        feed.arrive([number])
+    feed.read = lambda commit: FakeTable(commits[commit.ids[0]])  # type: ignore[method-assign]
+    return feed
+
+
+def pair_rows(groups: Sequence[int]) -> list[dict[str, Any]]:
+    """Counterfactuals first, so that their order in a pair isn't that of the file."""
+    return [
+        {"id": f"{variant[0]}{group}", "group": str(group), "variant": variant}
+        for variant in ("counterfactual", "original")
+        for group in groups
+    ]
+
+
+def test_a_pair_stays_together_in_a_batch_and_in_a_ranks_slice() -> None:
+    feed = paired_feed(pair_rows(range(4)), pair_rows(range(4, 7)))
+    stream = ShardStream(feed, Order(3, 8, 1, 2, unit="pair"))
+    stream.poll()
+    assert stream.remaining() == 14
+    seen: list[str] = []
+    while (batch := stream.next_batch()) is not None:
+        for rank in range(2):
+            mine = rank_slice([row["id"] for row in batch.rows], rank, 2, 2)
+            for original, counterfactual in zip(mine[::2], mine[1::2], strict=True):
+                assert (original[0], counterfactual[0]) == ("o", "c")
+                assert original[1:] == counterfactual[1:]
+            seen += mine
+    assert sorted(seen) == sorted(2 * [row["id"] for row in pair_rows(range(7))])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (pair_rows([1])[:1], "1 rows with the variants counterfactual"),
+        (pair_rows([1, 1]), "4 rows"),
+        ([{"id": "x", "variant": "original"}], "group None"),
+    ],
+)
+def test_a_row_without_its_other_half_is_refused(rows: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ShardStream(paired_feed(rows), Order(2, 8, 1, 1, unit="pair")).poll()

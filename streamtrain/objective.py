@@ -1,0 +1,79 @@
+"""The objective of student.yaml: the loss and what it is made of.
+
+Knows nothing of kinds of student or of tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from streamtrain.section import Positive, Rate, Section, Weight, refuse_keys
+
+
+class Weights(Section):
+    """What a token of each span weighs in the loss."""
+
+    rationale: Weight = 1.0
+    label: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Weights:
+        if self.rationale == self.label == 0:
+            raise ValueError("rationale and label are both 0, so nothing would be learned")
+        return self
+
+
+class Teacher(Section):
+    """The model whose predictions a classifier imitates."""
+
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a dataset's `soft_labels_teacher` says of this teacher."""
+        return f"{self.model}@{self.revision}" if self.revision else self.model
+
+
+_OF_KD = ("alpha", "beta", "temperature", "teacher", "soft_labels", "layers")
+
+
+class Objective(Section):
+    """The loss. `lm` is that of texts, `ce` and `kd` are those of a classifier."""
+
+    loss: Literal["lm", "ce", "kd"] | None = None
+    """Absent: lm, for a classifier ce. kd (arXiv 2510.21631) is ce + alpha KL + beta MSE."""
+    weights: Weights = Weights()
+    normalise: Literal["tokens", "span"] = "tokens"
+    """What weighs the same: each token, or each span whatever its length."""
+    alpha: Weight = 20.0
+    """What the divergence from the teacher weighs, at `temperature` and times its square."""
+    beta: Weight = 0.0
+    """What the distance from the teacher's hidden states weighs, projected, mean over `layers`."""
+    temperature: Rate = 2.0
+    teacher: Teacher | None = None
+    soft_labels: Literal["dataset", "teacher"] = "dataset"
+    """Whose probabilities: those that the dataset recorded of `teacher`, or the teacher's now."""
+    layers: Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)] | None = None
+    """(student's, teacher's) layers that are compared, counted from 1; absent: every second one of
+    the teacher, and the student's at the same share of its depth."""
+    paired: Weight | None = None
+    """The paired variant, with `data.pairs`: instead of ce, CE(counterfactual) +
+    paired |CE(original) - CE(counterfactual)|."""
+
+    @model_validator(mode="after")
+    def _keys_of_the_loss(self) -> Objective:
+        if self.loss != "kd":
+            refuse_keys(self, _OF_KD, "belong to loss: kd")
+        elif self.teacher is None:
+            raise ValueError("loss: kd needs teacher: {model: ...}")
+        if self.beta == 0 and self.layers is not None:
+            raise ValueError("layers are compared only with beta above 0")
+        return self
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether the teacher itself is needed, beside what the dataset recorded of it."""
+        return self.loss == "kd" and (self.soft_labels == "teacher" or self.beta > 0)
