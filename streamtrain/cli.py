@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from raygen.document import Document, Problem, ProblemsError
-from streamtrain.config import override, parse_config, problem_path, read_document
+from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
 from streamtrain.metrics import describe
-from streamtrain.questions import read_questions
 
 
 class _Commands(click.Group):
@@ -81,29 +80,54 @@ def fit(config: Path, **options: Any) -> None:
 
 @main.command(name="eval")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Questions to answer.")
+@click.option(
+    "--data",
+    "files",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="Questions to answer; several files, as other domains, make a table.",
+)
+@click.option("--samples", type=click.IntRange(2), help="The majority of so many samples decides.")
+@click.option("--temperature", default=0.7, show_default=True, help="Of the samples.")
+@click.option("--backend", type=click.Choice(["vllm", "transformers"]), help="What draws samples.")
+@click.option(
+    "--how",
+    type=click.Choice(["scored", "written"]),
+    help="Choose by log-probability or by what is written (default: as the student is trained).",
+)
+@click.option(
+    "--view",
+    "views",
+    type=click.Choice(get_args(View)),
+    multiple=True,
+    default=("positive",),
+    show_default=True,
+    help="Ask behind the view's control token; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON, with every prediction.")
-def evaluate(checkpoint: Path, data: Path, as_json: bool) -> None:
-    """Measure the accuracy of the student in CHECKPOINT on the questions in --data."""
-    questions = read_questions(data)
-    import torch
+def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
+    """Measure the accuracy of the student in CHECKPOINT on the questions in --data.
 
-    from streamtrain.batch import make_encoder
-    from streamtrain.evaluate import evaluate
-    from streamtrain.outcome import read_outcome
+    Figures and every answer are kept in the folder evaluations/ beside the student.
+    """
+    if options["samples"] and options["how"]:
+        raise click.UsageError("--samples reads what is written; leave out --how")
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; expected held-out questions")
+    from streamtrain.assess import Ways, assess, summary
+    from streamtrain.votes import Samples
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student, config = read_outcome(checkpoint, device)
-    encoder = make_encoder(config, student.tokenizer)
-    result = evaluate(student, encoder, questions, config.data)
-    if as_json:
-        click.echo(json.dumps(result.to_json()))
-        return
-    unparsed = f", {result.unparsed} unparsed" if result.unparsed else ""
-    click.echo(
-        f"accuracy {result.accuracy:.1%} ({result.correct}/{result.total}), "
-        f"95 % interval {result.low:.1%} to {result.high:.1%}{unparsed}"
-    )
+    samples = Samples(options["samples"], options["temperature"]) if options["samples"] else None
+    ways = Ways(options["views"], options["how"], samples, options["backend"])
+    done = list(assess(checkpoint, files, ways))
+    if not options["as_json"]:
+        click.echo(summary(done).show("text"))
+    elif len(done) == 1:
+        click.echo(json.dumps(done[0].evaluation.to_json()))
+    else:
+        click.echo(json.dumps({one.name: one.evaluation.to_json() for one in done}))
 
 
 def _show(event: dict[str, Any]) -> None:

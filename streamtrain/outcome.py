@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation
 from streamtrain.job import FINAL, RESULT, STUDENT, Job
-from streamtrain.student import Student, load_adapter, load_student, save_final
+from streamtrain.student import Student, load_adapter, load_student, save_final, source_of
 
 FORMAT_VERSION = 1
 
@@ -57,19 +58,23 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     return target
 
 
-def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentConfig]:
-    """The student in a folder that `write_outcome` wrote, or in the run's output around it.
-
-    Raises InputError where there is none.
-    """
+def find_student(folder: Path) -> tuple[Path, StudentConfig]:
+    """The folder that `write_outcome` wrote, which may be the run's output around it, and its
+    settings. Raises InputError where there is none."""
     found = folder / FINAL if (folder / FINAL / STUDENT).exists() else folder
     if not (found / STUDENT).exists():
         raise InputError(
             f"{folder} holds no student: expected {STUDENT} there or in {FINAL}/, as "
             "`streamtrain fit` writes them when a run ends"
         )
-    config = StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
+    return found, StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
+
+
+def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentConfig]:
+    """The student that `find_student` finds, loaded. Raises InputError where there is none."""
+    found, config = find_student(folder)
     if config.tune.method == "lora":
         tokens = config.data.new_tokens
-        return load_adapter(config.model, config.revision, found, device, tokens), config
-    return load_student(str(found), None, None, device), config
+        return load_adapter(source_of(config), found, device, tokens), config
+    source = replace(source_of(config), model=str(found), revision=None)
+    return load_student(source, None, device), config

@@ -1,0 +1,132 @@
+"""A trained student on sets of questions: asked in every way wanted, judged, and kept on disk.
+
+Knows nothing of the command line or of how a student answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from streamtrain.batch import make_encoder
+from streamtrain.config import StudentConfig, View
+from streamtrain.errors import InputError
+from streamtrain.evaluate import How, asking, predict
+from streamtrain.evaluation import Evaluation, judge
+from streamtrain.outcome import find_student, read_outcome
+from streamtrain.prediction import Prediction
+from streamtrain.questions import Question, read_questions
+from streamtrain.record import evaluations_of, write_record
+from streamtrain.student import Student
+from streamtrain.table import Table
+from streamtrain.votes import EngineName, Samples, predict_by_vote
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How every set is asked; `samples` lets a majority decide, `how` None is as trained."""
+
+    views: tuple[View, ...] = ("positive",)
+    how: How | None = None
+    samples: Samples | None = None
+    backend: EngineName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One set asked in one way. `name` is the set's, with the way where it isn't the usual one."""
+
+    name: str
+    evaluation: Evaluation
+
+
+@dataclass(slots=True)
+class _Subject:
+    """A student in its folder, loaded once it is first asked without an engine."""
+
+    folder: Path
+    config: StudentConfig
+    loaded: list[Student] = field(default_factory=list)
+
+    def answers(self, questions: Sequence[Question], ways: Ways, view: View) -> list[Prediction]:
+        """Its answers to a set of questions."""
+        how = asking(self.config.data, ways.how, view)
+        if ways.samples is not None:
+            return predict_by_vote(self.folder, questions, how, ways.samples, ways.backend)
+        if not self.loaded:
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self.loaded.append(read_outcome(self.folder, device)[0])
+        encoder = make_encoder(self.config, self.loaded[0].tokenizer)
+        return predict(self.loaded[0], encoder, questions, how)
+
+
+def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Assessment]:
+    """Each set asked of the student in each view, as its evaluation is done and written.
+
+    Raises InputError for a set or a student that can't be read, before any question is asked.
+    """
+    folder, config = find_student(checkpoint)
+    names = [file.stem for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
+            "without suffix, so rename one"
+        )
+    unnamed = [view for view in ways.views if view != "positive"]
+    missing = [view for view in unnamed if view not in (config.data.control or {})]
+    if missing:
+        raise InputError(
+            f"this student has no control token for {', '.join(missing)}; "
+            f"data.control names {', '.join(config.data.control or ()) or 'none'}"
+        )
+    labels = config.data.labels or ()
+    sets = [(file.stem, read_questions(file, labels)) for file in files]
+    subject = _Subject(folder, config)
+    for stem, questions in sets:
+        for view in ways.views:
+            evaluation = judge(questions, subject.answers(questions, ways, view))
+            name = _name(stem, ways, view)
+            write_record(evaluations_of(folder), name, questions, evaluation)
+            yield Assessment(name, evaluation)
+
+
+def summary(assessments: Sequence[Assessment]) -> Table:
+    """The figures of every set, beside what guessing would get."""
+    columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
+    pairs = any(one.evaluation.contrast for one in assessments)
+    more = ("original", "contrast", "both right") if pairs else ()
+    return Table((*columns, *more), tuple(_row(one, pairs) for one in assessments))
+
+
+def _row(one: Assessment, pairs: bool) -> tuple[str, ...]:
+    result, contrast = one.evaluation, one.evaluation.contrast
+    cells = (
+        one.name,
+        f"{result.accuracy:.1%}",
+        f"{result.low:.1%} to {result.high:.1%}",
+        f"{result.chance:.1%}",
+        f"{result.correct}/{result.total}",
+        str(result.unparsed),
+        "" if result.calibration is None else f"{result.calibration:.3f}",
+    )
+    if not pairs:
+        return cells
+    if contrast is None:
+        return (*cells, "", "", "")
+    shares = (contrast.original, contrast.counterfactual, contrast.both)
+    return (*cells, *(f"{share:.1%}" for share in shares))
+
+
+def _name(stem: str, ways: Ways, view: View) -> str:
+    parts = [stem]
+    if view != "positive":
+        parts.append(view)
+    if ways.samples is not None:
+        parts.append(f"vote{ways.samples.count}")
+    elif ways.how is not None:
+        parts.append(ways.how)
+    return ".".join(parts)

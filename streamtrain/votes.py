@@ -1,0 +1,107 @@
+"""Self-consistency: a student's answer as the majority of several samples, through an engine.
+
+Knows engines by their protocol; nothing of how a student was trained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from raygen.engines.base import Engine, EngineError, EngineSpec, Request, RequestRefusedError
+from raygen.engines.base import Sampling as EngineSampling
+from raygen.engines.registry import start_engine
+from streamtrain.errors import InputError
+from streamtrain.evaluate import Asking
+from streamtrain.prediction import Prediction, vote
+from streamtrain.questions import Question
+from streamtrain.text import parse_label
+
+_IN_FLIGHT = 128
+
+EngineName = Literal["vllm", "transformers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How many samples answer a question, and how they are drawn."""
+
+    count: int
+    temperature: float = 0.7
+    seed: int = 0
+
+
+def predict_by_vote(
+    student: Path,
+    questions: Sequence[Question],
+    how: Asking,
+    samples: Samples,
+    backend: EngineName | None = None,
+) -> list[Prediction]:
+    """The majority answer to each question of the student in a folder.
+
+    Raises InputError where no engine can run the student.
+    """
+
+    async def ask() -> list[Prediction]:
+        import torch
+
+        gpus = int(torch.cuda.is_available())
+        spec = EngineSpec(
+            "student", str(student), backend=backend or engine_for(student), gpus=gpus
+        )
+        engine = await start_engine(spec)
+        try:
+            return await vote_with(engine, questions, how, samples)
+        finally:
+            await engine.close()
+
+    try:
+        return asyncio.run(ask())
+    except EngineError as error:
+        raise InputError(f"can't sample from {student}: {error}") from error
+
+
+async def vote_with(
+    engine: Engine, questions: Sequence[Question], how: Asking, samples: Samples
+) -> list[Prediction]:
+    """The majority answer to each question; a prompt that the engine refuses has no readable one.
+
+    Raises EngineError.
+    """
+    free = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def answer(number: int, question: Question) -> Prediction:
+        sampling = EngineSampling(
+            n=samples.count,
+            temperature=samples.temperature,
+            max_tokens=how.data.max_target,
+            seed=samples.seed + number,
+        )
+        async with free:
+            try:
+                texts = await engine.generate(Request(how.prompt(question), sampling))
+            except RequestRefusedError:
+                return Prediction(None, unread=samples.count)
+        return vote(
+            [parse_label(text.text, question.choices, how.data.label) for text in texts],
+            len(question.choices),
+        )
+
+    return await asyncio.gather(*(answer(*numbered) for numbered in enumerate(questions)))
+
+
+def engine_for(student: Path) -> EngineName:
+    """vLLM where it is installed and can run the student, which an adapter with new tokens rules
+    out; else transformers."""
+    adapter = student / "adapter_config.json"
+    if adapter.is_file():
+        settings = json.loads(adapter.read_text(encoding="utf-8"))
+        if settings.get("trainable_token_indices"):
+            return "transformers"
+    return "vllm" if find_spec("vllm") else "transformers"
