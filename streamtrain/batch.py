@@ -89,6 +89,13 @@ class Encoder:
         longest = self._limits.max_input
         return ids[-longest:], len(ids) > longest
 
+    def text(self, text: str) -> tuple[list[int], bool]:
+        """The ids of a text to classify, and whether it was cut; a long one loses its end."""
+        longest = self._limits.max_input
+        ids = self._tokenizer(text, truncation=True, max_length=longest)["input_ids"]
+        whole = len(ids) < longest or len(self._tokenizer(text)["input_ids"]) == len(ids)
+        return list(ids), not whole
+
     def continuation(self, text: str) -> list[int]:
         """The ids of a text that follows an input."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -122,6 +129,15 @@ def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
     weights = config.objective.weights.model_dump()
     limits = Limits(config.data.max_input, config.data.max_target)
     return Encoder(tokenizer, limits, weights, config.objective.normalise == "span")
+
+
+def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
+    """Numbers of similar lengths, the longest first, that padded take about `capacity` places."""
+    left = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    while left:
+        count = max(1, capacity // lengths[left[0]])
+        yield left[:count]
+        left = left[count:]
 
 
 def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:

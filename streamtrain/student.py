@@ -1,13 +1,15 @@
-"""The student: a causal language model and its tokenizer, with all parameters or a LoRA trained.
+"""The student: a model of one kind and its tokenizer, with all parameters or a LoRA trained.
 
-Knows nothing of data, losses or schedules. `all-linear` adapts every linear layer but the head.
+Knows nothing of data, losses or schedules. `all-linear` adapts every linear layer but the head; a
+classifier's head, and what else its base model lacks, is trained and saved whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,46 @@ import torch
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
 from streamtrain.batch import Batch
-from streamtrain.config import Tune
+from streamtrain.config import Kind, StudentConfig, Tune
 from streamtrain.errors import InputError
 
 PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
 """Model types for which packed and unpacked gradients were found to be equal."""
 
 
+_AUTO: dict[Kind, str] = {
+    "causal": "AutoModelForCausalLM",
+    "classifier": "AutoModelForSequenceClassification",
+}
+_TASKS: dict[Kind, str] = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS"}
+_HEADS = ("classifier", "score")
+"""What the models of transformers call the head of a classifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which model: a hub id, a folder or `bundled:NAME`; `labels` are a classifier's classes."""
+
+    model: str
+    revision: str | None = None
+    kind: Kind = "causal"
+    labels: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Student:
-    """A loaded model; `adapter` says that only a LoRA on it is trained and saved."""
+    """A loaded model; `adapter` says that only a LoRA on it is trained and saved.
+
+    `projections` bring its hidden states to a teacher's size; trained with it, never saved as a
+    part of it.
+    """
 
     model: Any
     tokenizer: Any
     adapter: bool
     device: torch.device
+    kind: Kind = "causal"
+    projections: torch.nn.ModuleList | None = None
 
     @property
     def pad(self) -> int:
@@ -39,7 +66,17 @@ class Student:
 
     def trainable(self) -> list[tuple[str, torch.nn.Parameter]]:
         """The parameters that training changes, by name, in a stable order."""
-        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        own = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        if self.projections is None:
+            return own
+        return own + [(f"projections.{n}", p) for n, p in self.projections.named_parameters()]
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """While it lasts, matrices are multiplied in bfloat16 where the device has it."""
+        cast: contextlib.AbstractContextManager[Any] = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)
+        )
+        return cast
 
     def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
         """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
@@ -50,7 +87,7 @@ class Student:
             mask = torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(
                 ~mask, lowest
             )
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)):
+        with self.precision():
             output = self.model(
                 input_ids=batch.ids,
                 attention_mask=mask,
@@ -62,57 +99,47 @@ class Student:
         return logits
 
 
+def source_of(config: StudentConfig) -> Source:
+    """The model that a student begins with."""
+    return Source(config.model, config.revision, config.kind, config.data.labels or ())
+
+
 def load_student(
-    source: str,
-    revision: str | None,
+    source: Source,
     tune: Tune | None,
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
-    """The model at a hub id, a folder or `bundled:NAME`; without `tune` as it is, to evaluate.
+    """The model of a source; without `tune` as it is, to evaluate.
 
     `tokens` become tokens of their own where they aren't yet. Raises InputError where there is no
-    such causal model.
+    such model.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        folder = model_path(source)
-        tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(folder, revision=revision, dtype=torch.float32)
-    except EngineSetupError as error:
-        raise InputError(str(error)) from error
-    except (OSError, ValueError, ImportError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(
-            f"can't load the causal model {source!r}: {first}; expected a folder, a hub id that "
-            "can be reached (gated ones with your token), or bundled:NAME"
-        ) from error
+    model, tokenizer, fresh = _load(source)
     _check(model, tokenizer, source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if model.config.pad_token_id is None and source.kind == "classifier":
+        model.config.pad_token_id = tokenizer.pad_token_id
     added = _add_tokens(model, tokenizer, tokens)
     adapter = tune is not None and tune.method == "lora"
     if tune is not None and adapter:
-        model = _with_lora(model, tune, added)
-    return Student(model.to(device), tokenizer, adapter, device)
+        model = _with_lora(model, tune, source.kind, added, _whole(model, fresh))
+    return Student(model.to(device), tokenizer, adapter, device, source.kind)
 
 
 def load_adapter(
-    source: str,
-    revision: str | None,
+    source: Source,
     folder: Path,
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
-    """The model at `source` with the adapter that `save_final` wrote to `folder`."""
+    """The model of a source with the adapter that `save_final` wrote to `folder`."""
     from peft import PeftModel
 
-    base = load_student(source, revision, None, device, tokens)
+    base = load_student(source, None, device, tokens)
     model = PeftModel.from_pretrained(base.model, str(folder))
-    return Student(model.to(device), base.tokenizer, True, device)
+    return replace(base, model=model.to(device), adapter=True)
 
 
 def check_packable(student: Student) -> None:
@@ -155,7 +182,20 @@ def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
     return ids
 
 
-def _with_lora(model: Any, tune: Tune, added: Sequence[int]) -> Any:
+def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
+    """The modules that the base model doesn't have trained weights for, and the head's."""
+    owners = {name.rpartition(".")[0] for name in fresh}
+    return [
+        name
+        for name, module in model.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+        and (name in owners or name.split(".")[0] in _HEADS)
+    ]
+
+
+def _with_lora(
+    model: Any, tune: Tune, kind: Kind, added: Sequence[int], whole: Sequence[str]
+) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = tune.targets if isinstance(tune.targets, str) else list(tune.targets)
@@ -167,7 +207,9 @@ def _with_lora(model: Any, tune: Tune, added: Sequence[int]) -> Any:
         use_dora=tune.dora,
         use_rslora=tune.rslora,
         trainable_token_indices=list(added) or None,
-        task_type="CAUSAL_LM",
+        modules_to_save=list(whole) or None,
+        exclude_modules=list(whole) or None,
+        task_type=_TASKS[kind],
     )
     try:
         return get_peft_model(model, config)
@@ -175,12 +217,40 @@ def _with_lora(model: Any, tune: Tune, added: Sequence[int]) -> Any:
         raise InputError(f"tune.targets: {error}") from error
 
 
-def _check(model: Any, tokenizer: Any, source: str) -> None:
+def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
+    """Model, tokenizer, and the names of the weights that the source doesn't have."""
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    settings: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
+    if source.kind == "classifier":
+        settings["id2label"] = dict(enumerate(source.labels))
+        settings["label2id"] = {label: n for n, label in enumerate(source.labels)}
+    try:
+        folder = model_path(source.model)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=source.revision)
+        auto = getattr(transformers, _AUTO[source.kind])
+        model, found = auto.from_pretrained(folder, revision=source.revision, **settings)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"can't load the {source.kind} model {source.model!r}: {first}; expected a folder, a "
+            "hub id that can be reached (gated ones with your token), or bundled:NAME"
+        ) from error
+    return model, tokenizer, found["missing_keys"] if source.kind == "classifier" else ()
+
+
+def _check(model: Any, tokenizer: Any, source: Source) -> None:
+    if source.kind == "classifier":
+        return
     if tokenizer.eos_token_id is None:
-        raise InputError(f"the tokenizer of {source!r} has no end-of-sequence token")
+        raise InputError(f"the tokenizer of {source.model!r} has no end-of-sequence token")
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise InputError(
-            f"{source!r} is a {model.config.model_type} model, which is not available yet; "
+            f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
             f"known: {', '.join(PACKABLE)}"
         )
 

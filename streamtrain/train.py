@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -29,7 +29,7 @@ from streamtrain.outcome import write_outcome
 from streamtrain.questions import read_questions
 from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
-from streamtrain.student import check_packable, load_student
+from streamtrain.student import check_packable, load_student, source_of
 from streamtrain.units import PAIR, Unit
 from streamtrain.world import World
 
@@ -107,9 +107,8 @@ class _Run:
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
-        student = load_student(
-            job.model, config.revision, config.tune, device, config.data.new_tokens
-        )
+        source = replace(source_of(config), model=job.model)
+        student = load_student(source, config.tune, device, config.data.new_tokens)
         if config.data.pack:
             check_packable(student)
         self.learner = Learner(student, make_encoder(config, student.tokenizer), config, world)

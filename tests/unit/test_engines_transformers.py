@@ -265,10 +265,10 @@ async def test_a_student_answers_with_its_adapter_and_its_new_tokens(
 ) -> None:
     """As streamtrain leaves one: only the rows of the new tokens are in the adapter."""
     from streamtrain.config import Tune
-    from streamtrain.student import load_student, save_final
+    from streamtrain.student import Source, load_student, save_final
 
     tokens = ("[Elimination method]", "[Direct election]")
-    student = load_student(str(tiny_model), None, Tune(r=4), torch.device("cpu"), tokens)
+    student = load_student(Source(str(tiny_model)), Tune(r=4), torch.device("cpu"), tokens)
     torch.manual_seed(1)
     for _, weights in student.trainable():
         torch.nn.init.normal_(weights, std=0.3)

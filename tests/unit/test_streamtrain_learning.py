@@ -23,7 +23,7 @@ from streamtrain.objectives import weighted_nll
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.stream import Cursor
-from streamtrain.student import Student, check_packable, load_student, save_final
+from streamtrain.student import Source, Student, check_packable, load_student, save_final
 from streamtrain.text import make_example
 from streamtrain.train import order_settings
 from streamtrain.world import Alone
@@ -50,7 +50,7 @@ def load(model: Path, method: str = "full") -> Student:
     tune = StudentConfig.model_validate(
         {"student": "tiny", "version": 1, "model": "m", "tune": {"method": method}}
     ).tune
-    return load_student(str(model), None, tune, CPU)
+    return load_student(Source(str(model)), tune, CPU)
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -219,7 +219,7 @@ def test_a_lora_trains_the_linear_layers_and_not_the_head(tiny_model: Path) -> N
 @pytest.mark.parametrize("option", ["dora", "rslora"])
 def test_the_options_of_an_adapter_reach_it(tiny_model: Path, option: str) -> None:
     tune = config(tiny_model, tune={"r": 4, "alpha": 8, option: True}).tune
-    student = load_student(str(tiny_model), None, tune, CPU)
+    student = load_student(Source(str(tiny_model)), tune, CPU)
     magnitudes = [name for name, _ in student.trainable() if "lora_magnitude_vector" in name]
     assert bool(magnitudes) == (option == "dora")
     scalings = {
@@ -250,7 +250,7 @@ def test_a_model_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't load the causal model"):
         load(tmp_path)
     with pytest.raises(InputError, match="bundled"):
-        load_student("bundled:nothing", None, None, CPU)
+        load_student(Source("bundled:nothing"), None, CPU)
 
 
 def test_options_are_scored_as_continuations_of_the_prompt(tiny_model: Path) -> None:

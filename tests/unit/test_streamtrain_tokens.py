@@ -15,7 +15,7 @@ from streamtrain.config import StudentConfig
 from streamtrain.job import Job
 from streamtrain.learner import Learner
 from streamtrain.outcome import read_outcome, write_outcome
-from streamtrain.student import load_student
+from streamtrain.student import Source, load_student
 from streamtrain.world import Alone
 
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ def test_new_tokens_are_single_trained_and_saved(
     tiny_model: Path, tmp_path: Path, method: str, tied: bool
 ) -> None:
     source = tmp_path / "base"
-    base = load_student(str(tiny_model), None, None, CPU)
+    base = load_student(Source(str(tiny_model)), None, CPU)
     base.model.config.tie_word_embeddings = tied
     base.model.tie_weights()
     base.model.save_pretrained(source)
@@ -69,7 +69,7 @@ def test_new_tokens_are_single_trained_and_saved(
 
     settings = config(source, method)
     torch.manual_seed(0)
-    student = load_student(str(source), None, settings.tune, CPU, settings.data.tokens)
+    student = load_student(Source(str(source)), settings.tune, CPU, settings.data.tokens)
     ids = student.tokenizer.convert_tokens_to_ids(list(TOKENS))
     assert student.tokenizer.encode("[MASK]", add_special_tokens=False) == ids[:1]
     text = student.tokenizer("It is [MASK]. [FIN_LABEL] B [FIN_LABEL]", return_tensors="pt")
@@ -93,5 +93,5 @@ def test_new_tokens_are_single_trained_and_saved(
 
 
 def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:
-    student = load_student(str(tiny_model), None, None, CPU, ("</s>",))
-    assert len(student.tokenizer) == len(load_student(str(tiny_model), None, None, CPU).tokenizer)
+    student = load_student(Source(str(tiny_model)), None, CPU, ("</s>",))
+    assert len(student.tokenizer) == len(load_student(Source(str(tiny_model)), None, CPU).tokenizer)
