@@ -8,7 +8,7 @@ takes a 4-dimensional mask. Knows nothing of models, losses or ranks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,16 +19,27 @@ from streamtrain.text import Example
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One sequence: token ids, each token's weight in the loss, and whether it was cut."""
+    """One sequence: token ids, each token's weight in the loss, whether it was cut, and the part
+    of the loss that it belongs to."""
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     cut: bool = False
+    part: str = ""
 
     @property
     def weight(self) -> float:
         """The sum of the weights of its tokens."""
         return sum(self.weights)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has."""
+        return len(self.ids)
+
+    def scaled(self, factor: float) -> Encoded:
+        """The same with all weights multiplied."""
+        return replace(self, weights=tuple(factor * weight for weight in self.weights))
 
 
 @dataclass(frozen=True, slots=True)

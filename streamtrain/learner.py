@@ -1,7 +1,7 @@
 """One optimizer step: from the rows of a global batch to changed weights.
 
-The loss is sum(weight x nll) / sum(weight) over the target tokens of the *global* batch, so it is
-the same for any number of ranks and micro-batches. Knows nothing of streams, files or schedules.
+Losses are divided by the weights of the *global* batch, so that a step is the same for any number
+of ranks and micro-batches. Knows nothing of streams, files or schedules, or of what is learned.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 
 import torch
 
-from streamtrain.batch import Batch, Encoder, collate, split
+from streamtrain.batch import Encoder
+from streamtrain.classification import ClassLesson
 from streamtrain.config import StudentConfig
 from streamtrain.errors import StreamtrainError
-from streamtrain.objectives import weighted_nll
+from streamtrain.lesson import Lesson
 from streamtrain.stream import rank_slice
 from streamtrain.student import Student
-from streamtrain.text import make_example
+from streamtrain.teacher import Teacher, with_projections
+from streamtrain.texts import TextLesson
 from streamtrain.units import PAIR, SHARE
 from streamtrain.world import World
 
@@ -42,8 +44,22 @@ class Learner:
     """A student with its optimizer, on one rank of a world."""
 
     def __init__(
-        self, student: Student, encoder: Encoder, config: StudentConfig, world: World
+        self,
+        student: Student,
+        encoder: Encoder,
+        config: StudentConfig,
+        world: World,
+        teacher: Teacher | None = None,
     ) -> None:
+        """Where a teacher's hidden states are imitated, the student gets its projections here,
+        before the optimizer is made."""
+        if teacher is not None and config.objective.beta > 0:
+            student = with_projections(student, teacher, config)
+        self._lesson: Lesson[Any] = (
+            ClassLesson(student, encoder, config, teacher)
+            if student.kind == "classifier"
+            else TextLesson(student, encoder, config.data)
+        )
         self.student = student
         self.encoder = encoder
         self._config = config
@@ -65,38 +81,33 @@ class Learner:
         # Dropout is drawn anew from the step's number, so that a resumed run draws the same.
         torch.manual_seed(self._config.stream.seed + (number << 16) + (self._world.rank << 50))
         self.student.model.train()
-        data = self._config.data
-        unit = len(PAIR) if data.pairs else 1
+        unit = len(PAIR) if self._config.data.pairs else 1
         mine = [
-            self.encoder.example(make_example(row, data, self._weight(row)))
+            exercise
             for row in rank_slice(rows, self._world.rank, self._world.size, unit)
+            for exercise in self._lesson.exercises(row, self._weight(row))
         ]
-        weight, tokens, cut = self._world.total(
+        parts = self._lesson.shares
+        tokens, cut, *weights = self._world.total(
             [
-                sum(sequence.weight for sequence in mine),
-                sum(len(sequence.ids) for sequence in mine),
-                sum(sequence.cut for sequence in mine),
+                sum(exercise.tokens for exercise in mine),
+                sum(exercise.cut for exercise in mine),
+                *(sum(one.weight for one in mine if one.part == part) for part in parts),
             ]
         )
         # A batch whose every weighted token was cut off teaches nothing, but is no error.
-        divisor = weight or 1.0
+        factors = {
+            part: share / (weight or 1.0)
+            for (part, share), weight in zip(parts.items(), weights, strict=True)
+        }
+        scaled = [exercise.scaled(factors[exercise.part]) for exercise in mine]
         loss = 0.0
-        for group in split(mine, _PLACES[self.student.device.type], data.pack):
-            batch = collate(group, self.student.pad).to(self.student.device)
-            part = self._loss_sum(batch) / divisor
-            part.backward()
-            loss += part.item()
+        for part_loss in self._lesson.losses(scaled, _PLACES[self.student.device.type]):
+            part_loss.backward()
+            loss += part_loss.item()
         (loss,) = self._world.total([loss])
         self._update(loss, number, factor)
         return Step(loss, int(tokens), int(cut), time.perf_counter() - began)
-
-    def _loss_sum(self, batch: Batch) -> torch.Tensor:
-        """The summed weighted loss of a micro-batch, computed where a target is to be predicted."""
-        places = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
-        weights, targets = batch.weights[:, places + 1], batch.ids[:, places + 1]
-        chosen = weights > 0
-        logits = self.student.logits(batch, places)
-        return weighted_nll(logits[chosen], targets[chosen], weights[chosen])
 
     def _update(self, loss: float, number: int, factor: float) -> None:
         self._world.add_gradients(self._parameters)

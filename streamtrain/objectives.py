@@ -6,6 +6,8 @@ batch, so that ranks and micro-batches of any size add up to the same gradient.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as functional
 
@@ -19,3 +21,41 @@ def weighted_nll(
     """
     losses = functional.cross_entropy(logits.float(), targets, reduction="none")
     return (losses * weights).sum()
+
+
+def class_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy (N,) of each text's class; `logits` (N, classes), `labels` (N,)."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def divergences(
+    logits: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """KL(teacher || student) (N,) at a temperature, times its square.
+
+    `log_probabilities` (N, classes) are the teacher's, at temperature 1.
+    """
+    teacher = torch.log_softmax(log_probabilities / temperature, dim=-1)
+    student = torch.log_softmax(logits / temperature, dim=-1)
+    kl = functional.kl_div(student, teacher, reduction="none", log_target=True)
+    return kl.sum(dim=-1) * temperature**2
+
+
+def layer_distances(
+    student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
+) -> torch.Tensor:
+    """The mean squared distance (N,) of hidden states, over the tokens of a text, their width and
+    the layers. Each layer is (N, T, width), the `mask` (N, T) is 1 where a token is."""
+    places = mask.sum(dim=1)
+    squares = [
+        ((one.float() - other.float()).square().mean(dim=-1) * mask).sum(dim=1) / places
+        for one, other in zip(student, teacher, strict=True)
+    ]
+    return torch.stack(squares).mean(dim=0)
+
+
+def paired_losses(
+    original: torch.Tensor, counterfactual: torch.Tensor, strength: float
+) -> torch.Tensor:
+    """CE(counterfactual) + strength x |CE(original) - CE(counterfactual)| of each pair (N,)."""
+    return counterfactual + strength * (original - counterfactual).abs()
