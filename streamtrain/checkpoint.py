@@ -11,13 +11,14 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from streamtrain.errors import InputError
+from streamtrain.selection import Selection
 from streamtrain.stream import Cursor
 from streamtrain.student import Student
 
@@ -34,7 +35,8 @@ class Progress:
     """How far a run is: what a resume needs besides weights and optimizer.
 
     `total` and `total_known_at` are the schedule's; `seconds` and `wait_s` add up over restarts;
-    `settings` are the configuration that the order of batches hangs on.
+    `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
+    step that the select set was asked after.
     """
 
     settings: Mapping[str, Any]
@@ -50,6 +52,8 @@ class Progress:
     first_step_time: float | None = None
     ended_at_first_step: bool | None = None
     before: Mapping[str, Any] | None = None
+    selection: Selection = field(default_factory=Selection)
+    selected_at: int | None = None
 
 
 def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: Progress) -> Path:
@@ -63,8 +67,7 @@ def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: P
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    weights = {name: p.detach().cpu().contiguous() for name, p in student.trainable()}
-    save_file(weights, temporary / _WEIGHTS)
+    save_file(_weights(student), temporary / _WEIGHTS)
     torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
     (temporary / _PROGRESS).write_text(json.dumps(_to_json(at), indent=1), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
@@ -73,6 +76,16 @@ def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: P
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def save_weights(folder: Path, student: Student) -> None:
+    """Write the trained weights alone, in place of those that were there. Raises OSError."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{_WEIGHTS}.tmp"
+    save_file(_weights(student), draft)
+    draft.replace(folder / _WEIGHTS)
 
 
 def latest(folder: Path) -> Path | None:
@@ -90,7 +103,8 @@ def load_progress(checkpoint: Path) -> Progress:
         raise InputError(
             f"{checkpoint} was written by another version of streamtrain; start a new run"
         )
-    return Progress(**{**data, "cursor": Cursor.from_json(data["cursor"])})
+    selection = Selection(**data.pop("selection", {}))
+    return Progress(**{**data, "cursor": Cursor.from_json(data["cursor"]), "selection": selection})
 
 
 def load_weights(
@@ -114,6 +128,10 @@ def load_weights(
         optimizer.load_state_dict(state)
 
 
+def _weights(student: Student) -> dict[str, torch.Tensor]:
+    return {name: p.detach().cpu().contiguous() for name, p in student.trainable()}
+
+
 def _write_latest(folder: Path, name: str) -> None:
     temporary = folder / ".latest.tmp"
     with temporary.open("w", encoding="utf-8") as file:
@@ -125,4 +143,10 @@ def _write_latest(folder: Path, name: str) -> None:
 
 def _to_json(at: Progress) -> dict[str, Any]:
     data = {name: getattr(at, name) for name in Progress.__dataclass_fields__}
-    return {"version": FORMAT_VERSION, **data, "cursor": at.cursor.to_json()}
+    selection = asdict(at.selection)
+    return {
+        "version": FORMAT_VERSION,
+        **data,
+        "cursor": at.cursor.to_json(),
+        "selection": selection,
+    }

@@ -130,23 +130,34 @@ class Evaluate(Section):
 
     report: str | None = None
     select: str | None = None
+    """Chooses the step whose weights are kept, by accuracy; shares no question with `report`."""
     every: Positive | None = None
+    """Steps from one look at `select` to the next."""
     patience: Positive | None = None
+    """Looks in a row without a gain above `threshold` after which the run ends."""
     threshold: Annotated[float, Field(ge=0.0)] | None = None
     samples: Positive = 1
 
-    @field_validator("select", "every", "patience", "threshold")
-    @classmethod
-    def _no_selection_yet(cls, value: Any) -> Any:
-        if value is not None:
-            raise ValueError("selecting a checkpoint is not available yet; remove this key")
-        return value
+    @model_validator(mode="after")
+    def _selection_is_whole(self) -> Evaluate:
+        if self.select is None:
+            extra = sorted({"every", "patience", "threshold"} & self.model_fields_set)
+            if extra:
+                raise ValueError(f"{', '.join(extra)} need select, a file of held-out questions")
+        elif self.every is None:
+            raise ValueError("select needs every: the steps from one look at it to the next")
+        if self.threshold is not None and self.patience is None:
+            raise ValueError("threshold needs patience")
+        return self
 
     @field_validator("samples")
     @classmethod
     def _greedy_only(cls, value: int) -> int:
         if value != 1:
-            raise ValueError("voting over samples is not available yet; use 1")
+            raise ValueError(
+                "voting over samples is not available yet while training; use 1, and "
+                "`streamtrain eval --samples` on the finished student"
+            )
         return value
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from raygen.dataset.control import request_stop
 from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Commit, Follower, StreamState
 from raygen.dataset.reader import Dataset
@@ -47,6 +48,12 @@ class DatasetFeed:
         with _readable():
             state = self._follower.state()
         return state if self._follow else replace(state, ended=True)
+
+
+def ask_to_stop(data: str, reason: str) -> None:
+    """Ask the generator of a dataset to stop. Raises StreamLostError where it can't be told."""
+    with _readable():
+        request_stop(Folder.at(data), reason)
 
 
 @contextmanager

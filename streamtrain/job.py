@@ -12,12 +12,14 @@ from pathlib import Path
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.questions import read_questions
+from streamtrain.overlap import shared
+from streamtrain.questions import Question, read_questions
 
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
+BEST = "best"
 FINAL = "final"
 STUDENT = "student.json"
 STOP = "stop"
@@ -29,7 +31,7 @@ OWNER names the run that may write, because the workers of a killed one live on 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run is asked to do. `report` is the file of held-out questions, if any.
+    """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
 
     `model` is a hub id, `bundled:NAME`, or the absolute path of a folder.
     """
@@ -41,6 +43,7 @@ class Job:
     report: Path | None
     follow: bool = False
     resume: bool = False
+    select: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,10 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
     problems = find_problems(document, config, base, options.follow)
     if problems:
         raise ProblemsError(problems)
-    report = (base / config.evaluate.report).absolute() if config.evaluate.report else None
+    asked = config.evaluate
+    report, select = (
+        (base / path).absolute() if path else None for path in (asked.report, asked.select)
+    )
     return Job(
         config,
         _model(config, base),
@@ -67,6 +73,7 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
         report,
         options.follow,
         options.resume,
+        select,
     )
 
 
@@ -106,11 +113,7 @@ def find_problems(
 def _problems(
     document: Document, config: StudentConfig, base: Path, follow: bool
 ) -> Iterator[Problem]:
-    if config.evaluate.report is not None:
-        try:
-            read_questions(base / config.evaluate.report)
-        except InputError as error:
-            yield document.problem(("evaluate", "report"), str(error))
+    yield from _set_problems(document, config, base)
     model = _model(config, base)
     if model.startswith("/") and not Path(model).is_dir():
         yield document.problem(("model",), f"model: {model} is no folder")
@@ -119,4 +122,24 @@ def _problems(
             ("optim", "schedule"),
             f"schedule: {config.optim.schedule} needs a known length, and a dataset that is still "
             "growing has none; set max_steps, use wsd, or leave out --follow",
+        )
+
+
+def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iterator[Problem]:
+    """Held-out sets that can't be read, or that have questions in common."""
+    sets: dict[str, list[Question]] = {}
+    for name, path in (("report", config.evaluate.report), ("select", config.evaluate.select)):
+        if path is not None:
+            try:
+                sets[name] = read_questions(base / path, config.data.labels or ())
+            except InputError as error:
+                yield document.problem(("evaluate", name), str(error))
+    if len(sets) < 2:
+        return
+    common = shared(sets["report"], sets["select"])
+    if common:
+        yield document.problem(
+            ("evaluate", "select"),
+            f"select: {len(common)} of its questions, or of their pairs, are in report too, as "
+            f"{common[0].question[:80]!r}; what selects a step must not be reported",
         )

@@ -1,7 +1,7 @@
 """The course of a run as events: one JSON object per line, and the numbers for TensorBoard.
 
-Events are start, eval, first_step, step, checkpoint, end and error; `raygen apply` reads them while
-they are written. Knows nothing of training.
+Events are start, eval, first_step, step, select, selected, checkpoint, end and error;
+`raygen apply` reads them while they are written. Knows nothing of training.
 """
 
 from __future__ import annotations
@@ -83,6 +83,11 @@ def describe(event: dict[str, Any]) -> str | None:
                 f"accuracy {event['when']} training: {share}, 95 % interval "
                 f"{event['low']:.1%} to {event['high']:.1%}{unparsed}"
             )
+        case "select":
+            best = ", the best so far" if event["best"] else ""
+            return f"step {step}  accuracy on the select set {event['accuracy']:.1%}{best}"
+        case "selected":
+            return f"kept step {step}, accuracy on the select set {event['accuracy']:.1%}"
         case "first_step":
             ended = event["generation_ended"]
             when = "after the generator ended" if ended else "while the generator still runs"

@@ -20,13 +20,12 @@ from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluate import evaluate
-from streamtrain.evaluation import Evaluation
+from streamtrain.feed import ask_to_stop
 from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
+from streamtrain.judging import Judge
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics
 from streamtrain.outcome import write_outcome
-from streamtrain.questions import read_questions
 from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
 from streamtrain.student import check_packable, load_student, source_of
@@ -35,7 +34,7 @@ from streamtrain.world import World
 
 POLL_S = 0.2
 
-Reason = Literal["end", "stopped"]
+Reason = Literal["end", "plateau", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,9 @@ class _Run:
             self.at = checkpoint.load_progress(found)
             _check_same(self.at.settings, order_settings(config))
             checkpoint.load_weights(found, student, self.learner.optimizer)
+        self.judge = (
+            Judge(job, student, self.learner.encoder, self._event) if world.rank == 0 else None
+        )
         self.seconds_before = self.at.seconds
         optim = config.optim
         known = self.at.total if optim.max_steps is None else optim.max_steps
@@ -126,14 +128,17 @@ class _Run:
     def to_the_end(self, open_feed: Callable[[], Feed], stopping: Callable[[], bool]) -> Reason:
         """Evaluate, train until the stream or its budget ends, evaluate, write the outcome."""
         stream = self._open(open_feed) if self.world.rank == 0 else None
-        if self.at.before is None:
-            before = self._evaluate("before")
+        if self.judge is not None and self.at.before is None:
+            before = self.judge.report("before", self.at)
             self.at.before = before.to_json() if before else None
         saved = time.monotonic()
         while (decision := self._decide(stream, stopping)).kind in ("step", "wait"):
             if decision.kind == "step":
                 self._step(decision, stream)
                 due = time.monotonic() - saved >= self.job.config.checkpoint_s
+                if self.judge is not None and self.judge.due(self.at):
+                    self.judge.select(self.at)
+                    due = True
                 if self.world.share(due):
                     self._save()
                     saved = time.monotonic()
@@ -141,19 +146,32 @@ class _Run:
         if decision.kind == "stop":
             self._event("end", reason="stopped", step=self.at.step)
             return "stopped"
-        after = self._evaluate("after")
-        if self.world.rank == 0:
+        reason: Reason = "end"
+        if self.judge is not None:
+            if self.judge.plateau(self.at):
+                reason = "plateau"
+                if self.job.follow:
+                    ask_to_stop(self.job.data, f"the student {self.job.config.student} learned out")
+            self.judge.take_best(self.at)
+            after = self.judge.report("after", self.at)
             self._clock()
             path = write_outcome(self.job, self.learner.student, self.at, after)
             self._event("checkpoint", path=str(path), step=self.at.step)
-        self._event("end", reason="end", step=self.at.step)
-        return "end"
+        self._event("end", reason=reason, step=self.at.step)
+        return reason
 
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
         return ShardStream(open_feed(), make_order(self.job.config), self.at.cursor, self._keep)
 
     def _keep(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row is trained on. Raises InputError for a view that the student omits."""
+        """Whether a row is trained on. Raises InputError for one that is held out."""
+        kept = self._wanted(row)
+        if kept and self.judge is not None:
+            self.judge.held_out.check(row)
+        return kept
+
+    def _wanted(self, row: Mapping[str, Any]) -> bool:
+        """Whether the configuration asks for a row. Raises InputError for a view it omits."""
         nodes = self.job.config.data.nodes
         if nodes is not None and row.get("node") not in nodes:
             return False
@@ -183,6 +201,8 @@ class _Run:
         if stopping():
             return _Decision("stop")
         if self.job.config.optim.max_steps == self.at.step:
+            return _Decision("end")
+        if self.judge is not None and self.judge.plateau(self.at):
             return _Decision("end")
         stream.poll()
         batch = stream.next_batch()
@@ -237,16 +257,6 @@ class _Run:
             batch=digest([row.get("id") for row in rows]),
             total_steps=self.schedule.total,
         )
-
-    def _evaluate(self, when: Literal["before", "after"]) -> Evaluation | None:
-        """Rank 0's evaluation on the report set; None on other ranks or without one."""
-        if self.job.report is None or self.world.rank != 0:
-            return None
-        config, learner = self.job.config, self.learner
-        questions = read_questions(self.job.report)
-        result = evaluate(learner.student, learner.encoder, questions, config.data)
-        self._event("eval", when=when, step=self.at.step, **result.to_json(predictions=False))
-        return result
 
     def _save(self) -> None:
         if self.world.rank != 0:

@@ -53,8 +53,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
         ("kind: seq2seq", 4),
         ("kind: classifier", 4),
         ("objective: {loss: ce}", 1),
-        ("evaluate: {select: a.jsonl}", 4),
-        ("evaluate: {every: 500}", 4),
         ("evaluate: {samples: 30}", 4),
     ],
 )
@@ -77,6 +75,9 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {rationale: none}\nobjective: {weights: {label: 0}}", "nothing is learned"),
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
+        ("evaluate: {patience: 3}", "patience need select"),
+        ("evaluate: {select: a.jsonl}", "select needs every"),
+        ("evaluate: {select: a.jsonl, every: 2, threshold: 0.1}", "threshold needs patience"),
         ("objective: {alpha: 20}", "alpha belong to loss: kd"),
         ("objective: {loss: kd}", "needs teacher"),
         ("objective: {paired: 1}", "not available yet for kinds that write texts"),
