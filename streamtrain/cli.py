@@ -1,4 +1,4 @@
-"""The command line: `streamtrain fit` and `streamtrain eval`.
+"""The command line: `streamtrain fit`, `streamtrain eval`, and what `commands.py` adds.
 
 Knows the options and how errors are shown; the work is in the other modules, imported when it
 starts, so that `--check` answers without torch or Ray.
@@ -14,6 +14,7 @@ from typing import Any, get_args
 import click
 
 from raygen.document import Document, Problem, ProblemsError
+from streamtrain.commands import compare
 from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
@@ -128,6 +129,9 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         click.echo(json.dumps(done[0].evaluation.to_json()))
     else:
         click.echo(json.dumps({one.name: one.evaluation.to_json() for one in done}))
+
+
+main.add_command(compare)
 
 
 def _show(event: dict[str, Any]) -> None:
