@@ -183,9 +183,7 @@ class StudentConfig(Section):
     @field_validator("kind")
     @classmethod
     def _no_seq2seq_yet(cls, value: str) -> str:
-        for later in ("seq2seq", "classifier"):
-            _available(value, later, "use causal")
-        return value
+        return _available(value, "seq2seq", "use causal")
 
     @model_validator(mode="after")
     def _targets_carry_loss(self) -> StudentConfig:

@@ -8,15 +8,17 @@ and its label is read. Knows nothing of training or where questions are from.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
-from streamtrain.batch import Encoder
+from streamtrain.batch import Encoder, by_length
+from streamtrain.classifier import predict_classes
 from streamtrain.config import Data, View
 from streamtrain.continuations import Tree, greedy, tree_scores, tree_size
+from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, judge
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
@@ -73,6 +75,8 @@ def predict(
     student.model.eval()
     try:
         with torch.inference_mode():
+            if student.kind == "classifier":
+                return predict_classes(student, encoder, _texts(questions, how.data))
             texts: Sequence[str | None] = [None] * len(questions)
             if how.how == "written" or how.data.rationale == "before":
                 texts = _write(student, encoder, questions, how)
@@ -89,12 +93,26 @@ def predict(
     ]
 
 
+def _texts(questions: Sequence[Question], data: Data) -> list[str]:
+    """What a classifier reads. Raises InputError where a question has options of its own."""
+    labels = data.labels or ()
+    other = next((one for one in questions if not one.classes or one.choices != labels), None)
+    if other is not None:
+        raise InputError(
+            f"the question {other.question[:80]!r} has the options {', '.join(other.choices)}; a "
+            f"classifier of {', '.join(labels)} needs rows with text and label, one of these"
+        )
+    return [question.question for question in questions]
+
+
 def _write(
     student: Student, encoder: Encoder, questions: Sequence[Question], how: Asking
 ) -> list[str]:
     prompts = [encoder.prompt(how.prompt(question))[0] for question in questions]
     texts = [""] * len(prompts)
-    for group in _groups([len(prompt) + encoder.max_target for prompt in prompts]):
+    for group in by_length(
+        [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
+    ):
         written = greedy(student, [prompts[number] for number in group], encoder.max_target)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
@@ -110,10 +128,11 @@ def _score(
 ) -> list[Prediction]:
     """The likeliest option of each question, after the rationale that the student wrote if any."""
     trees = [
-        _tree(encoder, question, text, how) for question, text in zip(questions, texts, strict=True)
+        label_tree(encoder, question, text, how)
+        for question, text in zip(questions, texts, strict=True)
     ]
     predictions: list[Prediction] = [Prediction(None)] * len(trees)
-    for group in _groups([tree_size(*tree) for tree in trees]):
+    for group in by_length([tree_size(*tree) for tree in trees], _PLACES_PER_FORWARD):
         scores = tree_scores(student, [trees[number] for number in group])
         for number, of_options in zip(group, scores, strict=True):
             lengths = [len(option) for option in trees[number][1]]
@@ -130,7 +149,9 @@ def softmax(scores: Sequence[float]) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def _tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Tree:
+def label_tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Tree:
+    """What stands before a question's label, its rationale too where the student wrote one first,
+    and the options that may follow."""
     prompt = encoder.prompt(how.prompt(question))[0]
     why = (
         encoder.continuation(before_label(text)) if text and how.data.rationale == "before" else []
@@ -140,12 +161,3 @@ def _tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -
         [*prompt, *why, *encoder.continuation(label_opening())],
         [encoder.continuation(option) for option in options],
     )
-
-
-def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of similar lengths, together about as many places as one forward pass may have."""
-    left = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    while left:
-        count = max(1, _PLACES_PER_FORWARD // lengths[left[0]])
-        yield left[:count]
-        left = left[count:]

@@ -33,7 +33,8 @@ OWNER names the run that may write, because the workers of a killed one live on 
 class Job:
     """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
 
-    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder.
+    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None
+    where none is asked.
     """
 
     config: StudentConfig
@@ -44,6 +45,7 @@ class Job:
     follow: bool = False
     resume: bool = False
     select: Path | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,14 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
     )
     return Job(
         config,
-        _model(config, base),
+        _model(config.model, base),
         options.data if "://" in options.data else str(Path(options.data).absolute()),
         _output(config, base, options),
         report,
         options.follow,
         options.resume,
         select,
+        _teacher(config, base),
     )
 
 
@@ -97,10 +100,16 @@ def _output(config: StudentConfig, base: Path, options: JobOptions) -> Path:
     return (Path(options.data) / "student").absolute()
 
 
-def _model(config: StudentConfig, base: Path) -> str:
-    if config.model.startswith((".", "/", "~")):
-        return str((base / Path(config.model).expanduser()).absolute())
-    return config.model
+def _model(name: str, base: Path) -> str:
+    if name.startswith((".", "/", "~")):
+        return str((base / Path(name).expanduser()).absolute())
+    return name
+
+
+def _teacher(config: StudentConfig, base: Path) -> str | None:
+    """The teacher that has to be loaded, if any."""
+    teacher = config.objective.teacher
+    return _model(teacher.model, base) if teacher and config.objective.asks_teacher else None
 
 
 def find_problems(
@@ -114,9 +123,13 @@ def _problems(
     document: Document, config: StudentConfig, base: Path, follow: bool
 ) -> Iterator[Problem]:
     yield from _set_problems(document, config, base)
-    model = _model(config, base)
-    if model.startswith("/") and not Path(model).is_dir():
-        yield document.problem(("model",), f"model: {model} is no folder")
+    places = {
+        ("model",): _model(config.model, base),
+        ("objective", "teacher"): _teacher(config, base),
+    }
+    for place, model in places.items():
+        if model and model.startswith("/") and not Path(model).is_dir():
+            yield document.problem(place, f"{place[-1]}: {model} is no folder")
     if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
         yield document.problem(
             ("optim", "schedule"),

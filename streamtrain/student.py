@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,10 @@ _HEADS = ("classifier", "score")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which model: a hub id, a folder or `bundled:NAME`; `labels` are a classifier's classes."""
+    """Which model: a hub id, a folder or `bundled:NAME`.
+
+    `labels` are a classifier's classes; empty, they are those that it has.
+    """
 
     model: str
     revision: str | None = None
@@ -183,14 +187,10 @@ def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
 
 
 def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
-    """The modules that the base model doesn't have trained weights for, and the head's."""
+    """The modules that the base model has no trained weights for, and its head as one."""
     owners = {name.rpartition(".")[0] for name in fresh}
-    return [
-        name
-        for name, module in model.named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-        and (name in owners or name.split(".")[0] in _HEADS)
-    ]
+    heads = {name for name, _ in model.named_children() if name in _HEADS}
+    return sorted(heads | {name for name in owners if name.split(".")[0] not in heads})
 
 
 def _with_lora(
@@ -208,7 +208,7 @@ def _with_lora(
         use_rslora=tune.rslora,
         trainable_token_indices=list(added) or None,
         modules_to_save=list(whole) or None,
-        exclude_modules=list(whole) or None,
+        exclude_modules=rf"({'|'.join(map(re.escape, whole))})(\..*)?" if whole else None,
         task_type=_TASKS[kind],
     )
     try:
@@ -224,7 +224,7 @@ def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
 
     logging.disable_progress_bar()
     settings: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
-    if source.kind == "classifier":
+    if source.labels:
         settings["id2label"] = dict(enumerate(source.labels))
         settings["label2id"] = {label: n for n, label in enumerate(source.labels)}
     try:

@@ -28,7 +28,8 @@ from streamtrain.metrics import Metrics
 from streamtrain.outcome import write_outcome
 from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
-from streamtrain.student import check_packable, load_student, source_of
+from streamtrain.student import Source, Student, check_packable, load_student, source_of
+from streamtrain.teacher import Teacher, load_teacher
 from streamtrain.units import PAIR, Unit
 from streamtrain.world import World
 
@@ -110,15 +111,19 @@ class _Run:
         student = load_student(source, config.tune, device, config.data.new_tokens)
         if config.data.pack:
             check_packable(student)
-        self.learner = Learner(student, make_encoder(config, student.tokenizer), config, world)
+        teacher = _teacher(job, student)
+        encoder = make_encoder(config, student.tokenizer)
+        self.learner = Learner(student, encoder, config, world, teacher)
         self.at = Progress(order_settings(config))
         found = checkpoint.latest(job.out / CHECKPOINTS) if job.resume else None
         if found is not None:
             self.at = checkpoint.load_progress(found)
             _check_same(self.at.settings, order_settings(config))
-            checkpoint.load_weights(found, student, self.learner.optimizer)
+            checkpoint.load_weights(found, self.learner.student, self.learner.optimizer)
         self.judge = (
-            Judge(job, student, self.learner.encoder, self._event) if world.rank == 0 else None
+            Judge(job, self.learner.student, self.learner.encoder, self._event)
+            if world.rank == 0
+            else None
         )
         self.seconds_before = self.at.seconds
         optim = config.optim
@@ -275,6 +280,14 @@ class _Run:
     def _event(self, name: str, **fields: Any) -> None:
         if self.metrics is not None:
             self.metrics.event(name, **fields)
+
+
+def _teacher(job: Job, student: Student) -> Teacher | None:
+    teacher = job.config.objective.teacher
+    if job.teacher is None or teacher is None:
+        return None
+    source = Source(job.teacher, teacher.revision, "classifier")
+    return load_teacher(source, job.config.data.labels or (), student.tokenizer, student.device)
 
 
 def _open_metrics(job: Job, world: World) -> Metrics | None:

@@ -51,7 +51,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("kind: seq2seq", 4),
-        ("kind: classifier", 4),
         ("objective: {loss: ce}", 1),
         ("evaluate: {samples: 30}", 4),
     ],
@@ -75,6 +74,11 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {rationale: none}\nobjective: {weights: {label: 0}}", "nothing is learned"),
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
+        ("kind: classifier", "needs data.labels"),
+        ("kind: classifier\ndata: {labels: [a, a]}", "each once"),
+        ("kind: classifier\ndata: {labels: [a, b], pack: true}", "pack of data belong"),
+        ("kind: classifier\ndata: {labels: [a, b]}\nobjective: {loss: lm}", "use ce or kd"),
+        ("kind: classifier\ndata: {labels: [a, b]}\nobjective: {paired: 1}", "needs data.pairs"),
         ("evaluate: {patience: 3}", "patience need select"),
         ("evaluate: {select: a.jsonl}", "select needs every"),
         ("evaluate: {select: a.jsonl, every: 2, threshold: 0.1}", "threshold needs patience"),
@@ -180,6 +184,24 @@ def test_paths_are_relative_to_the_base_and_out_wins(tmp_path: Path) -> None:
     assert (job.report, job.out) == (questions, tmp_path / "runs/one")
     other = make_job(document, config, tmp_path, JobOptions("data", out=tmp_path / "else"))
     assert other.out == tmp_path / "else"
+
+
+def test_a_teacher_is_looked_for_only_where_it_is_asked(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        "kind: classifier\ndata: {labels: [a, b]}\n"
+        "objective: {loss: kd, teacher: {model: ./judge, revision: r1}}\n"
+    )
+    document = read_document(write(tmp_path, text))
+    config = parse_config(document)
+    assert config.objective.teacher is not None
+    assert config.objective.teacher.name == "./judge@r1"
+    assert make_job(document, config, tmp_path, JobOptions("data")).teacher is None
+    document = override(document, ["objective.soft_labels=teacher"])
+    with pytest.raises(ProblemsError, match=r"teacher: .*judge is no folder"):
+        make_job(document, parse_config(document), tmp_path, JobOptions("data"))
+    (tmp_path / "judge").mkdir()
+    job = make_job(document, parse_config(document), tmp_path, JobOptions("data"))
+    assert job.teacher == str(tmp_path / "judge")
 
 
 def test_a_used_output_is_refused_unless_resumed(tmp_path: Path) -> None:
