@@ -14,7 +14,7 @@ from typing import Any, get_args
 import click
 
 from raygen.document import Document, Problem, ProblemsError
-from streamtrain.commands import compare
+from streamtrain.commands import compare, lens
 from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
@@ -132,6 +132,7 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
 
 
 main.add_command(compare)
+main.add_command(lens)
 
 
 def _show(event: dict[str, Any]) -> None:

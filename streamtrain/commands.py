@@ -1,4 +1,4 @@
-"""What the command line does with finished runs: `compare`.
+"""What the command line does with finished runs: `compare`, `lens`.
 
 Knows the options; the work is in the other modules, imported when it starts.
 """
@@ -34,3 +34,30 @@ def compare(runs: tuple[Path, ...], form: Form) -> None:
     click.echo(table.show(form))
     if form == "text" and len(found) > 1:
         click.echo(f"\n{differences(found).show('text')}")
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Questions to ask.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="The probability of the label from which a layer counts as sure.",
+)
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="The mean probability after each layer, as CSV."
+)
+def lens(runs: tuple[Path, ...], data: Path, threshold: float, as_csv: bool) -> None:
+    """Show after which layer the students of RUNS know the label.
+
+    Looks at the questions in --data that all of them answer rightly.
+    """
+    from streamtrain.lens import by_layer, read_curves, summary
+
+    curves = read_curves(runs, data)
+    if as_csv:
+        click.echo(by_layer(curves).show("csv"))
+    else:
+        click.echo(f"{summary(curves, threshold).show('text')}\n\n{by_layer(curves).show('text')}")
