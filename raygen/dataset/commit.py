@@ -64,10 +64,14 @@ class Committer:
         self._keys: set[str] = set()
         self._replace = False
         self._fresh = False
-        self.paid: Tokens = {}
-        """What all runs together paid for what was committed; a fresh start begins anew."""
+        self._paid: Tokens = {}
         self.recorded: tuple[int, ...] = ()
         """The versions of the ledger whose lines name transcripts to reuse, newest first."""
+
+    @property
+    def paid(self) -> Tokens:
+        """What all runs together paid for the dataset; a fresh start begins anew."""
+        return {} if self._replace and self._fresh else self._paid
 
     def start(self, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Create what is missing, fence off older drivers, complete their last group, sweep.
@@ -142,8 +146,7 @@ class Committer:
         self._heartbeat.beat()
 
     def _commit_group(self, new: Sequence[Block], lines: Sequence[LedgerLine]) -> None:
-        before = {} if self._replace and self._fresh else self.paid
-        self.paid = add_tokens([before, *(block.paid for block in new)])
+        self._paid = add_tokens([self.paid, *(block.paid for block in new)])
         ledger_file = write_table(self._folder, ROWS, ledger_table(lines, self._plan, self._run))
         group = {
             EXAMPLES: [asdict(block.examples) for block in new if block.examples],
@@ -167,7 +170,7 @@ class Committer:
             "run": self._run,
             "plan": self._plan,
             "meta": dict(self._meta),
-            "paid": self.paid,
+            "paid": self._paid,
             "recorded": self.recorded,
             **more,
         }
@@ -207,7 +210,7 @@ class Committer:
 
     def _inherit(self, last: Mapping[str, Any]) -> None:
         """Take over what the last run paid, and where recorded calls are to be found."""
-        self.paid = {engine: (prompt, out) for engine, (prompt, out) in last["paid"].items()}
+        self._paid = {engine: (prompt, out) for engine, (prompt, out) in last["paid"].items()}
         if self._fresh:
             self.recorded = ()
         elif last["plan"] == self._plan:

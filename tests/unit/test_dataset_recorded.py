@@ -70,7 +70,8 @@ def test_a_fresh_start_reuses_nothing_and_pays_anew(folder: Folder) -> None:
     assert run.paid == {"teacher": (10, 5)}
     fresh = committer(folder, "run-2", fresh=True)
     assert fresh.recorded == ()
-    assert fresh.paid == run.paid, "the old rows are still there"
+    assert fresh.paid == {}, "a budget must not stop it for what it replaces"
+    assert Dataset(folder).status().paid == run.paid, "the old rows are still there"
     fresh.commit([block(folder, ["a"])])
     assert fresh.paid == {"teacher": (10, 5)}
     assert committer(folder, "run-3").recorded == ()
