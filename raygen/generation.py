@@ -194,7 +194,9 @@ class Generation:
         self._open = False
         self._commit(waiting + self._run.poll(0))
         lives, fault = self._run.live()
-        return ending or self._ending(fault, False, lives) or Ending()
+        ending = ending or self._ending(fault, False, lives) or Ending()
+        complete = ending.outcome == "stopped" and self._counts.pending == 0
+        return Ending() if complete else ending
 
     def _commit(self, blocks: Sequence[Block]) -> None:
         lines = self._committer.commit(blocks)

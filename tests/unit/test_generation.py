@@ -218,7 +218,7 @@ def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
 
 
 def test_a_budget_counts_what_earlier_runs_paid(place: Place) -> None:
-    place.committer.paid = {"teacher": (100, 0)}
+    place.committer._paid = {"teacher": (100, 0)}
     run = FakeRun([[], []])
     run.lives = [Live(paid={"teacher": (5, 0)})]
     spec = EngineSpec("teacher", "m", price={"input": 1e6, "output": 0})
