@@ -14,7 +14,7 @@ from typing import Any, get_args
 import click
 
 from raygen.document import Document, Problem, ProblemsError
-from streamtrain.commands import compare, lens
+from streamtrain.commands import compare, export, lens
 from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
@@ -131,8 +131,8 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         click.echo(json.dumps({one.name: one.evaluation.to_json() for one in done}))
 
 
-main.add_command(compare)
-main.add_command(lens)
+for command in (compare, lens, export):
+    main.add_command(command)
 
 
 def _show(event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the command line does with finished runs: `compare`, `lens`.
+"""What the command line does with finished runs: `compare`, `lens`, `export`.
 
 Knows the options; the work is in the other modules, imported when it starts.
 """
@@ -61,3 +61,14 @@ def lens(runs: tuple[Path, ...], data: Path, threshold: float, as_csv: bool) -> 
         click.echo(by_layer(curves).show("csv"))
     else:
         click.echo(f"{summary(curves, threshold).show('text')}\n\n{by_layer(curves).show('text')}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@click.option("--merge", is_flag=True, help="Merge the adapter into its model.")
+def export(run: Path, out: Path, merge: bool) -> None:
+    """Write the student of RUN to a folder of its own, with a model card."""
+    from streamtrain.export import export
+
+    click.echo(f"student: {export(run, out, merge)}")

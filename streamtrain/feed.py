@@ -15,6 +15,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Commit, Follower, StreamState
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
+from streamtrain.card import DatasetFacts
 from streamtrain.errors import InputError, StreamLostError
 
 
@@ -48,6 +49,27 @@ class DatasetFeed:
         with _readable():
             state = self._follower.state()
         return state if self._follow else replace(state, ended=True)
+
+
+def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
+    """What a dataset says of itself; None where it isn't there any more or has another plan."""
+    try:
+        dataset = Dataset.open(data)
+        known, status = dataset.plan(plan), dataset.status()
+    except DatasetError:
+        return None
+    if known is None:
+        return None
+    return DatasetFacts(
+        known["recipe"],
+        {name: engine["model"] for name, engine in known["engines"].items()},
+        tuple(node["op"] for node in known["nodes"]),
+        status.source,
+        status.kept,
+        status.dropped,
+        status.failed,
+        status.examples,
+    )
 
 
 def ask_to_stop(data: str, reason: str) -> None:

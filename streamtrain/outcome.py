@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from streamtrain.card import model_card
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation
+from streamtrain.feed import dataset_facts
 from streamtrain.job import FINAL, RESULT, STUDENT, Job
+from streamtrain.record import EVALUATIONS, read_records
 from streamtrain.student import Student, load_adapter, load_student, save_final, source_of
 
 FORMAT_VERSION = 1
+
+CARD = "README.md"
 
 
 def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | None) -> Path:
@@ -35,13 +42,14 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     (temporary / STUDENT).write_text(
         json.dumps({**settings, "model": job.model}, indent=1), encoding="utf-8"
     )
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
     result = {
         "version": FORMAT_VERSION,
         "student": job.config.student,
         "before": at.before,
         "after": after.to_json() if after else None,
+        "data": job.data,
+        "plan": at.cursor.plan,
+        "selected": _selected(at),
         "steps": at.step,
         "rows": at.rows,
         "tokens": at.tokens,
@@ -52,10 +60,22 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
         "generation_ended_at_first_step": at.ended_at_first_step,
         "checkpoint": str(target),
     }
+    (temporary / CARD).write_text(
+        describe_student(job.out / EVALUATIONS, job.config, result), encoding="utf-8"
+    )
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
     draft = job.out / f".{RESULT}.tmp"
     draft.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draft.replace(job.out / RESULT)
     return target
+
+
+def describe_student(evaluations: Path, config: StudentConfig, result: Mapping[str, Any]) -> str:
+    """The model card of a student with this result, and with evaluations in this folder."""
+    plan = result.get("plan")
+    facts = dataset_facts(result["data"], plan) if plan else None
+    return model_card(config, result, read_records(evaluations), facts)
 
 
 def find_student(folder: Path) -> tuple[Path, StudentConfig]:
@@ -78,3 +98,9 @@ def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentCo
         return load_adapter(source_of(config), found, device, tokens), config
     source = replace(source_of(config), model=str(found), revision=None)
     return load_student(source, None, device), config
+
+
+def _selected(at: Progress) -> dict[str, Any] | None:
+    if at.selection.best is None:
+        return None
+    return {"step": at.selection.step, "accuracy": at.selection.best}
