@@ -26,6 +26,8 @@ class Encoded:
     weights: tuple[float, ...]
     cut: bool = False
     part: str = ""
+    given: tuple[int, ...] = ()
+    """The input's ids where it isn't a part of the sequence: what an encoder reads."""
 
     @property
     def weight(self) -> float:
@@ -34,8 +36,8 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """How many tokens it has."""
-        return len(self.ids)
+        """How many tokens it has, the input's included."""
+        return len(self.given) + len(self.ids)
 
     def scaled(self, factor: float) -> Encoded:
         """The same with all weights multiplied."""
@@ -81,9 +83,11 @@ class Encoder:
         limits: Limits,
         weights: Mapping[str, float],
         per_span: bool = False,
+        apart: bool = False,
     ) -> None:
         """`weights` says what a token of each kind of span weighs, with `per_span` what all the
-        tokens of a span weigh together."""
+        tokens of a span weigh together. `apart` keeps the input out of the sequence."""
+        self._apart = apart
         self._per_span = per_span
         self._tokenizer = tokenizer
         self._limits = limits
@@ -128,18 +132,19 @@ class Encoder:
             weight = self._weights[span.kind] * example.weight
             ids += tokens
             weights += [weight / max(1, kept) if self._per_span else weight] * len(tokens)
-        return Encoded(
-            (*prompt, *ids[:longest]),
-            (*[0.0] * len(prompt), *weights[:longest]),
-            cut or len(ids) > longest,
-        )
+        cut = cut or len(ids) > longest
+        target, weighed = tuple(ids[:longest]), tuple(weights[:longest])
+        if self._apart:
+            return Encoded(target, weighed, cut, given=tuple(prompt))
+        return Encoded((*prompt, *target), (*[0.0] * len(prompt), *weighed), cut)
 
 
 def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
     """The encoder of a student: its limits and the weights of its spans."""
     weights = config.objective.weights.model_dump()
     limits = Limits(config.data.max_input, config.data.max_target)
-    return Encoder(tokenizer, limits, weights, config.objective.normalise == "span")
+    per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"
+    return Encoder(tokenizer, limits, weights, per_span, apart)
 
 
 def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
@@ -157,13 +162,13 @@ def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[l
     Sequences of similar length share a micro-batch, so that little is padded; packed, one row
     takes them all and nothing is padded. A sequence longer than `capacity` stands alone.
     """
-    ordered = sorted(sequences, key=lambda sequence: len(sequence.ids), reverse=True)
+    ordered = sorted(sequences, key=lambda sequence: sequence.tokens, reverse=True)
     while ordered:
         if pack:
             group = _fill(ordered, capacity)
             yield [group]
         else:
-            count = max(1, capacity // len(ordered[0].ids))
+            count = max(1, capacity // ordered[0].tokens)
             group, ordered = ordered[:count], ordered[count:]
             yield [[sequence] for sequence in group]
 

@@ -180,11 +180,6 @@ class StudentConfig(Section):
     """Seconds from one checkpoint to the next; 0 saves after every step."""
     output: str | None = None
 
-    @field_validator("kind")
-    @classmethod
-    def _no_seq2seq_yet(cls, value: str) -> str:
-        return _available(value, "seq2seq", "use causal")
-
     @model_validator(mode="after")
     def _targets_carry_loss(self) -> StudentConfig:
         if self.data.rationale == "none" and self.objective.weights.label == 0:
@@ -209,6 +204,8 @@ class StudentConfig(Section):
                     "objective.loss: ce and kd, and paired, are not available yet for kinds that "
                     "write texts; use lm, or kind: classifier"
                 )
+            if self.kind == "seq2seq" and data.pack:
+                raise ValueError("data.pack is not available yet for seq2seq; set pack: false")
             if data.labels is not None:
                 raise ValueError("data.labels belongs to kind: classifier")
         return self

@@ -22,6 +22,7 @@ from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, judge
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
+from streamtrain.seq2seq import Branch, branch_scores, branch_size, greedy_targets
 from streamtrain.student import Student
 from streamtrain.text import (
     before_label,
@@ -113,7 +114,8 @@ def _write(
     for group in by_length(
         [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
     ):
-        written = greedy(student, [prompts[number] for number in group], encoder.max_target)
+        write = greedy_targets if student.kind == "seq2seq" else greedy
+        written = write(student, [prompts[number] for number in group], encoder.max_target)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
     return texts
@@ -127,13 +129,23 @@ def _score(
     how: Asking,
 ) -> list[Prediction]:
     """The likeliest option of each question, after the rationale that the student wrote if any."""
-    trees = [
-        label_tree(encoder, question, text, how)
+    branches = [
+        label_branch(encoder, question, text, how)
         for question, text in zip(questions, texts, strict=True)
     ]
+    apart = student.kind == "seq2seq"
+    trees = [([*given, *begun], options) for given, begun, options in branches]
+    sizes = [
+        branch_size(*one) if apart else tree_size(*tree)
+        for one, tree in zip(branches, trees, strict=True)
+    ]
     predictions: list[Prediction] = [Prediction(None)] * len(trees)
-    for group in by_length([tree_size(*tree) for tree in trees], _PLACES_PER_FORWARD):
-        scores = tree_scores(student, [trees[number] for number in group])
+    for group in by_length(sizes, _PLACES_PER_FORWARD):
+        scores = (
+            branch_scores(student, [branches[number] for number in group])
+            if apart
+            else tree_scores(student, [trees[number] for number in group])
+        )
         for number, of_options in zip(group, scores, strict=True):
             lengths = [len(option) for option in trees[number][1]]
             means = [score / n for score, n in zip(of_options, lengths, strict=True)]
@@ -152,12 +164,18 @@ def softmax(scores: Sequence[float]) -> tuple[float, ...]:
 def label_tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Tree:
     """What stands before a question's label, its rationale too where the student wrote one first,
     and the options that may follow."""
-    prompt = encoder.prompt(how.prompt(question))[0]
+    given, begun, options = label_branch(encoder, question, text, how)
+    return [*given, *begun], options
+
+
+def label_branch(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Branch:
+    """The same with the input apart from what the target begins with."""
     why = (
         encoder.continuation(before_label(text)) if text and how.data.rationale == "before" else []
     )
     options = label_options(question.choices, how.data.label)
     return (
-        [*prompt, *why, *encoder.continuation(label_opening())],
+        encoder.prompt(how.prompt(question))[0],
+        [*why, *encoder.continuation(label_opening())],
         [encoder.continuation(option) for option in options],
     )

@@ -28,9 +28,14 @@ PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
 
 _AUTO: dict[Kind, str] = {
     "causal": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
     "classifier": "AutoModelForSequenceClassification",
 }
-_TASKS: dict[Kind, str] = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS"}
+_TASKS: dict[Kind, str] = {
+    "causal": "CAUSAL_LM",
+    "seq2seq": "SEQ_2_SEQ_LM",
+    "classifier": "SEQ_CLS",
+}
 _HEADS = ("classifier", "score")
 """What the models of transformers call the head of a classifier."""
 
@@ -248,11 +253,24 @@ def _check(model: Any, tokenizer: Any, source: Source) -> None:
         return
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer of {source.model!r} has no end-of-sequence token")
-    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+    if source.kind == "seq2seq":
+        _write_greedily(model, tokenizer)
+    elif "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise InputError(
             f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
             f"known: {', '.join(PACKABLE)}"
         )
+
+
+def _write_greedily(model: Any, tokenizer: Any) -> None:
+    """Takes away the beams, forced tokens and lengths that published models ask for."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=model.config.decoder_start_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
 
 
 def _bfloat16(device: torch.device) -> bool:

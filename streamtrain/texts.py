@@ -13,6 +13,7 @@ import torch
 from streamtrain.batch import Batch, Encoded, Encoder, collate, split
 from streamtrain.config import Data
 from streamtrain.objectives import weighted_nll
+from streamtrain.seq2seq import pad_targets, target_logits
 from streamtrain.student import Student
 from streamtrain.text import make_example
 
@@ -34,7 +35,10 @@ class TextLesson:
     def losses(self, exercises: Sequence[Encoded], places: int) -> Iterator[torch.Tensor]:
         """The summed weighted loss of each micro-batch."""
         for group in split(exercises, places, self._data.pack):
-            yield self._loss(collate(group, self._student.pad).to(self._student.device))
+            if self._student.kind == "seq2seq":
+                yield self._target_loss([sequence for row in group for sequence in row])
+            else:
+                yield self._loss(collate(group, self._student.pad).to(self._student.device))
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         """Computed only where a target is to be predicted."""
@@ -43,3 +47,13 @@ class TextLesson:
         chosen = weights > 0
         logits = self._student.logits(batch, places)
         return weighted_nll(logits[chosen], targets[chosen], weights[chosen])
+
+    def _target_loss(self, sequences: Sequence[Encoded]) -> torch.Tensor:
+        """The same where the target is a decoder's alone."""
+        batch = pad_targets(
+            self._student, [one.given for one in sequences], [one.ids for one in sequences]
+        )
+        weights = torch.tensor([weight for one in sequences for weight in one.weights])
+        chosen = batch.wanted >= 0
+        logits = target_logits(self._student, batch)[chosen]
+        return weighted_nll(logits, batch.wanted[chosen], weights.to(self._student.device))

@@ -50,7 +50,7 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("kind: seq2seq", 4),
+        ("kind: seq2seq\ndata: {pack: true}", 1),
         ("objective: {loss: ce}", 1),
         ("evaluate: {samples: 30}", 4),
     ],
@@ -113,7 +113,7 @@ def test_a_bad_setting_is_shown_where_it_was_given(tmp_path: Path) -> None:
 
 
 def test_a_section_of_a_recipe_keeps_its_positions(tmp_path: Path) -> None:
-    text = "recipe: r\ntrain:\n  student: small\n  version: 1\n  model: m\n  kind: seq2seq\n"
+    text = "recipe: r\ntrain:\n  student: small\n  version: 1\n  model: m\n  kind: seq3seq\n"
     document = read_document(write(tmp_path, text), "train")
     with pytest.raises(ProblemsError) as caught:
         parse_config(document)
