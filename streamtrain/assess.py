@@ -69,20 +69,7 @@ def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Asse
     Raises InputError for a set or a student that can't be read, before any question is asked.
     """
     folder, config = find_student(checkpoint)
-    names = [file.stem for file in files]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
-            "without suffix, so rename one"
-        )
-    unnamed = [view for view in ways.views if view != "positive"]
-    missing = [view for view in unnamed if view not in (config.data.control or {})]
-    if missing:
-        raise InputError(
-            f"this student has no control token for {', '.join(missing)}; "
-            f"data.control names {', '.join(config.data.control or ()) or 'none'}"
-        )
+    _check(config, files, ways)
     labels = config.data.labels or ()
     sets = [(file.stem, read_questions(file, labels)) for file in files]
     subject = _Subject(folder, config)
@@ -92,6 +79,27 @@ def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Asse
             name = _name(stem, ways, view)
             write_record(evaluations_of(folder), name, questions, evaluation)
             yield Assessment(name, evaluation)
+
+
+def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
+    names = [file.stem for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
+            "without suffix, so rename one"
+        )
+    if config.kind == "classifier" and (ways.how or ways.samples):
+        raise InputError(
+            "a classifier writes nothing and has one way to answer; leave out --how and --samples"
+        )
+    unnamed = [view for view in ways.views if view != "positive"]
+    missing = [view for view in unnamed if view not in (config.data.control or {})]
+    if missing:
+        raise InputError(
+            f"this student has no control token for {', '.join(missing)}; "
+            f"data.control names {', '.join(config.data.control or ()) or 'none'}"
+        )
 
 
 def summary(assessments: Sequence[Assessment]) -> Table:

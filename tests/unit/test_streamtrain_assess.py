@@ -114,6 +114,18 @@ def test_a_question_that_cannot_be_asked_is_refused(
     assert not (run / "evaluations").exists()
 
 
+def test_a_classifier_has_one_way_to_answer(run: Path, tmp_path: Path) -> None:
+    settings = run / "final" / "student.json"
+    data = json.loads(settings.read_text())
+    data |= {"kind": "classifier", "data": {"labels": ["a", "b"]}, "objective": {"loss": "ce"}}
+    settings.write_text(json.dumps(data))
+    held = write(tmp_path / "held.jsonl", QUESTIONS)
+    for words in (("--samples", "3"), ("--how", "scored")):
+        done = ask(run, "--data", str(held), *words)
+        assert done.exit_code == 2
+        assert "one way to answer" in done.stderr
+
+
 def test_two_sets_of_one_name_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     sets = [write(path / "held.jsonl", QUESTIONS) for path in (tmp_path, tmp_path / "other")]
