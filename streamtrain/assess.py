@@ -93,6 +93,8 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
         raise InputError(
             "a classifier writes nothing and has one way to answer; leave out --how and --samples"
         )
+    if config.kind == "seq2seq" and ways.samples:
+        raise InputError("voting over samples is not available yet for kind: seq2seq")
     unnamed = [view for view in ways.views if view != "positive"]
     missing = [view for view in unnamed if view not in (config.data.control or {})]
     if missing:

@@ -55,16 +55,28 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def accuracies(runs: Sequence[Run]) -> Table:
-    """A row for each run, one for the mean of each student that has several, and one for chance."""
+    """A row for each run, one for the mean of each student that has several, and one for chance.
+
+    A set of pairs has a second column at the end, for the pairs of which both are right.
+    """
     names = _names(runs)
-    rows = [(run.label, *(_accuracy(run.records.get(name)) for name in names)) for run in runs]
+    paired = [name for name in names if any(_contrast(run.records.get(name)) for run in runs)]
+    rows = [
+        (
+            run.label,
+            *(_accuracy(run.records.get(name)) for name in names),
+            *(_both_right(run.records.get(name)) for name in paired),
+        )
+        for run in runs
+    ]
     for student in dict.fromkeys(run.student for run in runs):
         same = [run for run in runs if run.student == student]
         if len(same) > 1:
             cells = (_mean([run.records[n] for run in same if n in run.records]) for n in names)
-            rows.append((f"{student}, mean of {len(same)}", *cells))
-    rows.append(("chance", *(_chance(runs, name) for name in names)))
-    return Table(("student", *names), tuple(rows))
+            rows.append((f"{student}, mean of {len(same)}", *cells, *("" for _ in paired)))
+    rows.append(("chance", *(_chance(runs, name) for name in names), *("" for _ in paired)))
+    columns = ("student", *names, *(f"{name}, both right" for name in paired))
+    return Table(columns, tuple(rows))
 
 
 def differences(runs: Sequence[Run]) -> Table:
@@ -91,6 +103,18 @@ def _accuracy(record: Record | None) -> str:
         return ""
     figures = record.figures
     return f"{figures['accuracy']:.1%} [{figures['low']:.1%}, {figures['high']:.1%}]"
+
+
+def _contrast(record: Record | None) -> Mapping[str, float] | None:
+    contrast: Mapping[str, float] | None = record.figures["contrast"] if record else None
+    return contrast
+
+
+def _both_right(record: Record | None) -> str:
+    contrast = _contrast(record)
+    if contrast is None:
+        return ""
+    return f"{contrast['both']:.1%} [{contrast['both_low']:.1%}, {contrast['both_high']:.1%}]"
 
 
 def _mean(records: Sequence[Record]) -> str:

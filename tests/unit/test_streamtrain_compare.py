@@ -61,6 +61,21 @@ def test_runs_of_several_seeds_have_a_mean_and_a_deviation(tmp_path: Path) -> No
     assert rows[3] == ["after, mean of 2", "50.0% ± 14.1%"]
 
 
+def test_a_contrast_set_has_a_column_of_whole_pairs(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "one", "a", [True])
+    questions = [
+        Question(f"{n} {variant}", ("a", "b"), 1, str(n), variant)
+        for n in range(2)
+        for variant in ("original", "counterfactual")
+    ]
+    result = judge(questions, [Prediction(choice) for choice in (1, 1, 1, 0)])
+    write_record(run / "evaluations", "pairs", questions, result)
+    head, row, chance = csv.reader(compare(run, "--format", "csv").stdout.splitlines())
+    assert head == ["student", "held", "pairs", "pairs, both right"]
+    assert (row[2].split()[0], row[3].split()[0]) == ("75.0%", "50.0%")
+    assert chance == ["chance", "50.0%", "50.0%", ""]
+
+
 def test_a_table_for_a_paper(tmp_path: Path) -> None:
     text = compare(make_run(tmp_path, "one", "a_b", [True] * 4), "--format", "latex").stdout
     assert r"a\_b & 100.0\%" in text
