@@ -135,13 +135,13 @@ class Encoder:
         cut = cut or len(ids) > longest
         target, weighed = tuple(ids[:longest]), tuple(weights[:longest])
         if self._apart:
-            return Encoded(target, weighed, cut, given=tuple(prompt))
-        return Encoded((*prompt, *target), (*[0.0] * len(prompt), *weighed), cut)
+            return Encoded(target, weighed, cut, example.part, tuple(prompt))
+        return Encoded((*prompt, *target), (*[0.0] * len(prompt), *weighed), cut, example.part)
 
 
 def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
     """The encoder of a student: its limits and the weights of its spans."""
-    weights = config.objective.weights.model_dump()
+    weights = {**config.objective.weights.model_dump(), "given": 0.0}
     limits = Limits(config.data.max_input, config.data.max_target)
     per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"
     return Encoder(tokenizer, limits, weights, per_span, apart)

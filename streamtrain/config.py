@@ -19,7 +19,7 @@ from streamtrain.section import Positive, Rate, Section, Weight, refuse_keys
 View = Literal[
     "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
 ]
-Placement = Literal["after", "before", "none"]
+Placement = Literal["after", "before", "none", "task"]
 LabelForm = Literal["letter", "text"]
 Kind = Literal["causal", "seq2seq", "classifier"]
 
@@ -59,6 +59,8 @@ class Data(Section):
     """How an example becomes input and target."""
 
     rationale: Placement = "after"
+    """Where it stands: after the label, before it, nowhere, or as a task of its own, told from the
+    label's by the prefix of the input (distilling step-by-step, arXiv 2305.02301)."""
     label: LabelForm = "letter"
     """What stands for the right option: its letter, or its text, which small students learn with
     fewer examples."""
@@ -102,6 +104,8 @@ class Optim(Section):
     clip: Rate | None = 1.0
     weight_decay: Weight = 0.0
     eps: Rate = 1e-8
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradients instead of keeping them: slower, less memory."""
 
     @field_validator("warmup")
     @classmethod
@@ -206,6 +210,12 @@ class StudentConfig(Section):
                 )
             if self.kind == "seq2seq" and data.pack:
                 raise ValueError("data.pack is not available yet for seq2seq; set pack: false")
+            if "label_share" in objective.model_fields_set and data.rationale != "task":
+                raise ValueError("objective.label_share needs data.rationale: task")
+            if objective.counterfactual_share is not None and data.rationale == "task":
+                raise ValueError(
+                    "objective.counterfactual_share and data.rationale: task are two ways; use one"
+                )
             if data.labels is not None:
                 raise ValueError("data.labels belongs to kind: classifier")
         return self
@@ -291,11 +301,5 @@ def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
     return {**inner, path[0]: _replaced(inner.get(path[0]), path[1:], value)}
 
 
-_OF_TEXTS = ("weights", "normalise")
+_OF_TEXTS = ("weights", "normalise", "label_share", "counterfactual_share")
 _DATA_OF_TEXTS = ("rationale", "label", "control", "rationales", "max_target", "pack")
-
-
-def _available(value: str, later: str, instead: str) -> str:
-    if value == later:
-        raise ValueError(f"{value} is not available yet; {instead}")
-    return value

@@ -28,6 +28,7 @@ from streamtrain.text import (
     before_label,
     label_opening,
     label_options,
+    opening,
     parse_label,
     prompt_text,
 )
@@ -48,8 +49,8 @@ class Asking:
 
     def prompt(self, question: Question) -> str:
         """The input of a question, behind the view's control token."""
-        control = (self.data.control or {}).get(self.view, "")
-        return prompt_text(question.question, question.choices, control)
+        begin = opening(self.data, self.view)
+        return prompt_text(question.question, question.choices, begin)
 
 
 def asking(data: Data, how: How | None = None, view: View = "positive") -> Asking:

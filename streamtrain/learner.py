@@ -17,7 +17,7 @@ import torch
 from streamtrain.batch import Encoder
 from streamtrain.classification import ClassLesson
 from streamtrain.config import StudentConfig
-from streamtrain.errors import StreamtrainError
+from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.lesson import Lesson
 from streamtrain.stream import rank_slice
 from streamtrain.student import Student
@@ -55,10 +55,12 @@ class Learner:
         before the optimizer is made."""
         if teacher is not None and config.objective.beta > 0:
             student = with_projections(student, teacher, config)
+        if config.optim.gradient_checkpointing:
+            _recompute(student)
         self._lesson: Lesson[Any] = (
             ClassLesson(student, encoder, config, teacher)
             if student.kind == "classifier"
-            else TextLesson(student, encoder, config.data)
+            else TextLesson(student, encoder, config)
         )
         self.student = student
         self.encoder = encoder
@@ -131,3 +133,10 @@ class Learner:
         if rationales.weight == "question" and rationales.per_question == "all":
             weight *= row[SHARE]
         return weight
+
+
+def _recompute(student: Student) -> None:
+    try:
+        student.model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise InputError(f"optim.gradient_checkpointing: {error}") from error

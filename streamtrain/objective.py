@@ -37,6 +37,8 @@ class Teacher(Section):
         return f"{self.model}@{self.revision}" if self.revision else self.model
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
 _OF_KD = ("alpha", "beta", "temperature", "teacher", "soft_labels", "layers")
 
 
@@ -48,6 +50,11 @@ class Objective(Section):
     weights: Weights = Weights()
     normalise: Literal["tokens", "span"] = "tokens"
     """What weighs the same: each token, or each span whatever its length."""
+    label_share: Share = 0.5
+    """What the task of the label weighs, where the rationale is a task of its own."""
+    counterfactual_share: Share | None = None
+    """What the counterfactual rows weigh together, whose loss is on the label alone (SCOTT, arXiv
+    2305.01879; its prefixes are `data.control`); absent: they are rows like the others."""
     alpha: Weight = 20.0
     """What the divergence from the teacher weighs, at `temperature` and times its square."""
     beta: Weight = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ from streamtrain.errors import InputError
 
 MARKER = "[FIN_LABEL]"
 
-SpanKind = Literal["rationale", "label"]
+SpanKind = Literal["rationale", "label", "given"]
+"""`given` is a part of the target that the student reads and isn't asked to learn."""
 
 _LABEL = re.compile(rf"{re.escape(MARKER)}\s*(.+?)\s*{re.escape(MARKER)}")
 
@@ -32,11 +33,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a student learns from one row; `weight` multiplies the loss of all its spans."""
+    """What a student learns from one row; `weight` multiplies the loss of all its spans, and
+    `part` names the part of the loss that they belong to."""
 
     prompt: str
     target: tuple[Span, ...]
     weight: float = 1.0
+    part: str = ""
 
 
 def prompt_text(
@@ -52,6 +55,13 @@ def prompt_text(
     before = f"{control} " if control else ""
     task = f"Refute: {refuted}\n" if refuted else ""
     return f"{before}Question: {question.strip()}\nOptions:\n{options}\n{task}Answer:"
+
+
+def opening(data: Data, view: Any, task: SpanKind = "label") -> str:
+    """What an input begins with: its view's control token, and its task where there are two."""
+    tokens: Mapping[Any, str] = data.control or {}
+    tasks = [f"[{task}]"] if data.rationale == "task" else []
+    return " ".join([*tasks, *filter(None, [tokens.get(view)])])
 
 
 def label_opening() -> str:
@@ -92,22 +102,52 @@ def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | Non
 def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
     """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
 
-    A row that refutes one option and has no label has the rationale alone as its target. Raises
-    InputError that names the row where a column is missing or of the wrong kind.
+    A row that refutes one option and has no label has the rationale alone as its target. Where the
+    rationale is a task of its own, this is the task of the label. Raises InputError that names the
+    row where a column is missing or of the wrong kind.
     """
     choices = _choices(row)
-    refuted = row.get("refuted") if row.get("label") is None else None
-    tokens: Mapping[Any, str] = data.control or {}
-    control = tokens.get(row.get("view"), "")
-    prompt = prompt_text(_text(row, "question"), choices, control, refuted)
-    if refuted is not None:
-        return Example(prompt, (Span("rationale", f" {_text(row, 'rationale').strip()}"),), weight)
+    if row.get("refuted") is not None and row.get("label") is None:
+        return _rationale_alone(row, data, weight)
+    control = opening(data, row.get("view"))
+    prompt = prompt_text(_text(row, "question"), choices, control)
     name = label_texts(choices, data.label)[_label(row, choices)]
     label = Span("label", f" {MARKER} {name} {MARKER}")
-    if data.rationale == "none":
+    if data.rationale in ("none", "task"):
         return Example(prompt, (label,), weight)
-    why = Span("rationale", f" {_text(row, 'rationale').strip()}")
+    why = _why(row)
     return Example(prompt, (label, why) if data.rationale == "after" else (why, label), weight)
+
+
+def make_tasks(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> list[Example]:
+    """The tasks of a row, each a part of the loss: its label, and its rationale (distilling
+    step-by-step). Raises InputError as `make_example` does."""
+    why = replace(_rationale_alone(row, data, weight), part="rationale")
+    example = make_example(row, data, weight)
+    return [why] if example.target[0].kind == "rationale" else [replace(example, part="label"), why]
+
+
+def make_factual(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
+    """The example of a row in its part of the loss, factual or counterfactual; of a counterfactual
+    one only the label is learned (SCOTT). Raises InputError as `make_example` does."""
+    example = make_example(row, data, weight)
+    if not str(row.get("view")).startswith("counterfactual"):
+        return replace(example, part="factual")
+    spans = [
+        span if span.kind == "label" else replace(span, kind="given") for span in example.target
+    ]
+    return replace(example, target=tuple(spans), part="counterfactual")
+
+
+def _rationale_alone(row: Mapping[str, Any], data: Data, weight: float) -> Example:
+    refuted = row.get("refuted") if row.get("label") is None else None
+    control = opening(data, row.get("view"), "rationale")
+    prompt = prompt_text(_text(row, "question"), _choices(row), control, refuted)
+    return Example(prompt, (_why(row),), weight)
+
+
+def _why(row: Mapping[str, Any]) -> Span:
+    return Span("rationale", f" {_text(row, 'rationale').strip()}")
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

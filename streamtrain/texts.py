@@ -11,26 +11,41 @@ from typing import Any
 import torch
 
 from streamtrain.batch import Batch, Encoded, Encoder, collate, split
-from streamtrain.config import Data
+from streamtrain.config import StudentConfig
 from streamtrain.objectives import weighted_nll
 from streamtrain.seq2seq import pad_targets, target_logits
 from streamtrain.student import Student
-from streamtrain.text import make_example
+from streamtrain.text import make_example, make_factual, make_tasks
 
 
 class TextLesson:
     """The rows of a dataset as inputs and targets of a student that writes."""
 
-    shares: Mapping[str, float] = {"": 1.0}
-
-    def __init__(self, student: Student, encoder: Encoder, data: Data) -> None:
+    def __init__(self, student: Student, encoder: Encoder, config: StudentConfig) -> None:
         self._student = student
         self._encoder = encoder
-        self._data = data
+        self._data = config.data
+        own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
+        self._shares = {"": 1.0}
+        if self._data.rationale == "task":
+            self._shares = {"label": own, "rationale": 1 - own}
+        elif counterfactual is not None:
+            self._shares = {"factual": 1 - counterfactual, "counterfactual": counterfactual}
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What each part of the loss weighs."""
+        return self._shares
 
     def exercises(self, row: Mapping[str, Any], weight: float) -> list[Encoded]:
-        """The tokens of a row's example. Raises InputError for a row that is none."""
-        return [self._encoder.example(make_example(row, self._data, weight))]
+        """The tokens of a row's examples. Raises InputError for a row that is none."""
+        if "rationale" in self._shares:
+            examples = make_tasks(row, self._data, weight)
+        elif "factual" in self._shares:
+            examples = [make_factual(row, self._data, weight)]
+        else:
+            examples = [make_example(row, self._data, weight)]
+        return [self._encoder.example(example) for example in examples]
 
     def losses(self, exercises: Sequence[Encoded], places: int) -> Iterator[torch.Tensor]:
         """The summed weighted loss of each micro-batch."""

@@ -75,6 +75,11 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
         ("kind: classifier", "needs data.labels"),
+        ("objective: {label_share: 0.2}", "needs data.rationale: task"),
+        (
+            "data: {rationale: task}\nobjective: {counterfactual_share: 0.5}",
+            "are two ways; use one",
+        ),
         ("kind: classifier\ndata: {labels: [a, a]}", "each once"),
         ("kind: classifier\ndata: {labels: [a, b], pack: true}", "pack of data belong"),
         ("kind: classifier\ndata: {labels: [a, b]}\nobjective: {loss: lm}", "use ce or kd"),
