@@ -180,6 +180,8 @@ class StudentConfig(Section):
     stream: Stream = Stream()
     evaluate: Evaluate = Evaluate()
     workers: Positive = 1
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How workers share a model: each has all of it."""
     checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
     """Seconds from one checkpoint to the next; 0 saves after every step."""
     output: str | None = None
@@ -191,6 +193,13 @@ class StudentConfig(Section):
                 "data.rationale is none and objective.weights.label is 0, so nothing is learned"
             )
         return self
+
+    @field_validator("parallel")
+    @classmethod
+    def _whole_models_only(cls, value: str) -> str:
+        if value == "fsdp":
+            raise ValueError("fsdp is not available yet; use ddp")
+        return value
 
     @model_validator(mode="after")
     def _objective_fits_the_kind(self) -> StudentConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from streamtrain.outcome import read_outcome, write_outcome
 from streamtrain.questions import Question
 from streamtrain.student import Source, Student, load_student, source_of
 from streamtrain.teacher import Teacher, layer_pairs, load_teacher, recorded
+from streamtrain.train import train
 from streamtrain.world import Alone
+from tests.unit.test_streamtrain_stream import paired_feed
 
 CPU = torch.device("cpu")
 LABELS = ("negative", "neutral", "positive")
@@ -278,6 +281,36 @@ def test_imitating_a_teacher_and_its_layers(
     other = learner(settings, teacher)
     checkpoint.load_weights(path, other.student, other.optimizer)
     assert made.step(batch, 1, 1.0).loss == other.step(batch, 1, 1.0).loss
+
+
+def test_a_whole_run_with_pairs_and_a_teacher(tiny_model: Path, tmp_path: Path) -> None:
+    """Killed after a step and resumed, it ends with the weights of an undisturbed run."""
+    kd = {"loss": "kd", "alpha": 2, "beta": 1, "soft_labels": "teacher", "teacher": {"model": "t"}}
+    settings = config(
+        family("bert", tmp_path, tiny_model),
+        data={"pairs": True},
+        objective=kd,
+        optim={"lr": 1e-3, "batch": 4, "epochs": 2},
+        checkpoint_s=0,
+    )
+    teacher = teacher_of(tiny_model, tmp_path, LABELS, start(settings))
+    held = tmp_path / "held.jsonl"
+    held.write_text('{"text": "Never seen", "label": "neutral"}\n')
+
+    def run(out: str, stops: list[bool], resume: bool = False) -> str:
+        job = Job(settings, settings.model, "data", tmp_path / out, held, resume=resume)
+        job = replace(job, teacher=teacher.model.model.name_or_path)
+        feed = paired_feed(rows(3))
+        return train(job, Alone(), lambda: feed, lambda: bool(stops and stops.pop(0)), CPU)
+
+    assert run("whole", []) == "end"
+    assert run("cut", [False, True]) == "stopped"
+    assert run("cut", [], resume=True) == "end"
+    whole, cut = (read_outcome(tmp_path / name, CPU)[0].trainable() for name in ("whole", "cut"))
+    for (name, one), (_, other) in zip(whole, cut, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6, msg=name)
+    result = json.loads((tmp_path / "whole" / "result.json").read_text())
+    assert (result["steps"], result["rows"], result["after"]["total"]) == (3, 12, 1)
 
 
 def test_a_teacher_must_know_the_labels_and_read_the_same_tokens(

@@ -52,6 +52,7 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
     [
         ("kind: seq2seq\ndata: {pack: true}", 1),
         ("objective: {loss: ce}", 1),
+        ("parallel: fsdp", 4),
         ("evaluate: {samples: 30}", 4),
     ],
 )
