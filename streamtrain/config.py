@@ -14,7 +14,8 @@ from pydantic import Field, field_validator, model_validator
 
 from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
 from streamtrain.objective import Objective
-from streamtrain.section import Positive, Rate, Section, Weight, refuse_keys
+from streamtrain.optim import Optim
+from streamtrain.section import Positive, Section, Weight, refuse_keys
 
 View = Literal[
     "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
@@ -88,37 +89,6 @@ class Data(Section):
     def new_tokens(self) -> tuple[str, ...]:
         """`tokens` and those of `control`."""
         return (*self.tokens, *(self.control or {}).values())
-
-
-class Optim(Section):
-    """AdamW and the length of the run: `epochs`, or `max_steps`."""
-
-    lr: Rate = 3e-5
-    batch: Positive = 8
-    """Examples in a global batch, over all workers."""
-    epochs: Positive | None = None
-    max_steps: Positive | None = None
-    schedule: Literal["wsd", "linear", "cosine"] = "wsd"
-    warmup: Annotated[float, Field(ge=0.0)] = 0.03
-    """Below 1 a share of the run, else a number of steps."""
-    clip: Rate | None = 1.0
-    weight_decay: Weight = 0.0
-    eps: Rate = 1e-8
-    gradient_checkpointing: bool = False
-    """Compute activations again for the gradients instead of keeping them: slower, less memory."""
-
-    @field_validator("warmup")
-    @classmethod
-    def _share_or_whole_steps(cls, value: float) -> float:
-        if value >= 1 and value != int(value):
-            raise ValueError(f"found {value}, expected a share below 1 or a whole number of steps")
-        return value
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Optim:
-        if self.epochs is not None and self.max_steps is not None:
-            raise ValueError("epochs and max_steps both set the length of the run; give one")
-        return self
 
 
 class Stream(Section):
