@@ -25,12 +25,12 @@ from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
 from streamtrain.judging import Judge
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics
+from streamtrain.order import make_order
 from streamtrain.outcome import write_outcome
 from streamtrain.schedule import Schedule
-from streamtrain.stream import Feed, GlobalBatch, Order, ShardStream
+from streamtrain.stream import Feed, GlobalBatch, ShardStream
 from streamtrain.student import Source, Student, check_packable, load_student, source_of
 from streamtrain.teacher import Teacher, load_teacher
-from streamtrain.units import PAIR, Unit
 from streamtrain.world import World
 
 POLL_S = 0.2
@@ -75,25 +75,6 @@ def order_settings(config: StudentConfig) -> dict[str, Any]:
         "objective": config.objective.model_dump(mode="json"),
         "batch": config.optim.batch,
     }
-
-
-def make_order(config: StudentConfig) -> Order:
-    """The order of the rows that a student is trained on."""
-    data, stream = config.data, config.stream
-    unit: Unit = "row"
-    if data.pairs:
-        unit = "pair"
-    elif data.rationales.per_question == "one":
-        unit = "question"
-    rows = len(PAIR) if data.pairs else 1
-    return Order(
-        config.optim.batch // rows,
-        max(1, stream.shuffle // rows),
-        stream.seed,
-        config.epochs,
-        stream.starved,
-        unit,
-    )
 
 
 class _Run:
