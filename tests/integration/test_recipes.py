@@ -113,6 +113,7 @@ def test_counterfactual_multiview_small(ray_address: str, tmp_path: Path) -> Non
 def test_cod_small(ray_address: str, tmp_path: Path) -> None:
     apply("cod", ray_address, *QUICK, "--set", "pairs=1", "--out", str(tmp_path))
     check_cod(examples(tmp_path), pairs=1)
+    assert (tmp_path / "student" / "final" / "student.json").exists()
 
 
 def test_cot_mysteries_small_with_the_key_tokens_of_its_own_student(

@@ -284,7 +284,7 @@ def test_imitating_a_teacher_and_its_layers(
 
 
 def test_a_whole_run_with_pairs_and_a_teacher(tiny_model: Path, tmp_path: Path) -> None:
-    """Killed after a step and resumed, it ends with the weights of an undisturbed run."""
+    """Stopped after a step and resumed, it ends with the weights of an undisturbed run."""
     kd = {"loss": "kd", "alpha": 2, "beta": 1, "soft_labels": "teacher", "teacher": {"model": "t"}}
     settings = config(
         family("bert", tmp_path, tiny_model),
