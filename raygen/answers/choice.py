@@ -66,6 +66,8 @@ _HEADING = re.compile(
 )
 _CONTRADICTED = 0.7
 _NAME = re.compile(r"\A[)\].:]?[\s*_]+[\"'“]?(\w+)")
+_WORD_GOES_ON = re.compile(r"\A[-‑–/.]\w")
+"""What makes a letter the beginning of something else: e-paper, A-frame, e.g., B/C."""
 _FUNCTION_WORD = re.compile(
     r"and|or|but|so|not|is|are|was|in|on|at|by|with|from|to|the|this|that|these|because|since|as|if"
     r"|when|it|they|he|she|we|i|you|which|who|than|then",
@@ -231,7 +233,13 @@ def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
     if found is None:
         return None
     option = ascii_uppercase.index(found[1].upper())
-    return Mention(option, found.start(1), found.end(1), "bare") if option < len(choices) else None
+    if option >= len(choices):
+        return None
+    after = line[found.end(1) :]
+    own = bare_option(choices[option]).casefold()
+    if _WORD_GOES_ON.match(after) and not after[1:].casefold().startswith(own):
+        return None
+    return Mention(option, found.start(1), found.end(1), "bare")
 
 
 def _sentence_end(line: str, listed: Sequence[Mention]) -> int:

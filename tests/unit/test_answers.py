@@ -218,3 +218,20 @@ def test_json_is_read_by_letter_and_by_text(option: int, key: str) -> None:
     for value in ("ABCD"[option], CHOICES[option]):
         text = f"Some thoughts.\n{json.dumps({key: value})}"
         assert read_answer(text, CHOICES).option == option
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("So the answer is: e-paper.", None),
+        ("So the answer is: A-frame houses", None),
+        ("So the answer is: e.g. paper", None),
+        ("The answer is B/C", None),
+        ("So the answer is: E-blotter", 4),
+        ("So the answer is: E - blotter", 4),
+        ("So the answer is: E.", 4),
+    ],
+)
+def test_a_letter_that_begins_a_word_is_no_answer(text: str, option: int | None) -> None:
+    choices = ["pocket", "hand", "inkwell", "drawer", "blotter"]
+    assert read_answer(text, choices).option == option
