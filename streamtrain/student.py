@@ -18,6 +18,7 @@ import torch
 
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
+from raygen.engines.new_tokens import make_room
 from streamtrain.batch import Batch
 from streamtrain.config import Kind, StudentConfig, Tune
 from streamtrain.errors import InputError
@@ -170,7 +171,7 @@ def save_final(student: Student, folder: Path) -> None:
 
 
 def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
-    """The ids of the tokens that are new, their embeddings the mean of the others'."""
+    """The ids of the tokens that are new, with room for them in the model."""
     new = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
     if not new:
         return []
@@ -178,16 +179,8 @@ def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
 
     # Not special ones: those are left out when an answer is decoded, and labels are read from it.
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in new])
-    old = model.get_input_embeddings().weight.shape[0]
     ids: list[int] = tokenizer.convert_tokens_to_ids(new)
-    # Some models have spare rows; none is ever taken away.
-    if max(ids) >= old:
-        model.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
-    with torch.no_grad():
-        for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
-            if embedding is not None:
-                known = [i for i in range(old) if i not in set(ids)]
-                embedding.weight[ids] = embedding.weight[known].mean(dim=0)
+    make_room(model, ids)
     return ids
 
 
