@@ -18,13 +18,6 @@ Tree = tuple[Sequence[int], Sequence[Sequence[int]]]
 """The ids of a prompt, and of each option that may follow it."""
 
 
-def option_scores(
-    student: Student, prompt: Sequence[int], options: Sequence[Sequence[int]]
-) -> list[float]:
-    """The summed log-probability of each option's ids as a continuation of the prompt's ids."""
-    return tree_scores(student, [(prompt, options)])[0]
-
-
 def tree_scores(student: Student, trees: Sequence[Tree]) -> list[list[float]]:
     """Each prompt is computed once: its options follow it side by side, each seeing the prompt
     and itself. An option's last token is only predicted, so it takes no place."""

@@ -35,11 +35,11 @@ def read_delta(table: str) -> SourceFile:
     try:
         frame = pl.scan_delta(table, storage_options=dict(folder.storage_options) or None).collect()
         source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        nested = _nested(table)
+        nested = _nested(table) if _is_ours(table) else set()
     except (DatasetError, OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"can't read the table {table}: {error}") from error
     # What a dataset's rows are doesn't hang on the plan that made them.
-    left_out = {"plan"} if table.rstrip("/").endswith(f"/{EXAMPLES}") else set()
+    left_out = {"plan"} if _is_ours(table) else set()
     rows = [{k: v for k, v in row.items() if k not in left_out} for row in source.rows]
     if "id" in source.types:
         rows.sort(key=lambda row: str(row["id"]))
@@ -54,10 +54,15 @@ def read_delta(table: str) -> SourceFile:
     return SourceFile(table, "row", types, range(1, len(rows) + 1), rows)
 
 
+def _is_ours(table: str) -> bool:
+    """Whether it is the examples of a dataset."""
+    return table.rstrip("/").endswith(f"/{EXAMPLES}")
+
+
 def _nested(table: str) -> set[str]:
     """The columns that hold JSON as text, as the plan beside a dataset's tables says."""
     beside = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
-    if not table.rstrip("/").endswith(f"/{EXAMPLES}") or not beside.exists("plan.json"):
+    if not beside.exists("plan.json"):
         return set()
     plan: dict[str, Any] = json.loads(beside.read_text("plan.json"))
     return {name for name, kind in plan["columns"].items() if kind == "json"}

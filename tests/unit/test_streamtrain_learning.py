@@ -14,7 +14,7 @@ from streamtrain import checkpoint
 from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import Data, StudentConfig
-from streamtrain.continuations import option_scores
+from streamtrain.continuations import tree_scores
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.evaluate import evaluate
 from streamtrain.evaluation import judge
@@ -265,7 +265,8 @@ def test_options_are_scored_as_continuations_of_the_prompt(tiny_model: Path) -> 
             sum(logits[place, token].item() for place, token in zip(places, option, strict=True))
         )
     with torch.inference_mode():
-        assert option_scores(student, prompt, options) == pytest.approx(expected, rel=1e-4)
+        (found,) = tree_scores(student, [(prompt, options)])
+        assert found == pytest.approx(expected, rel=1e-4)
 
 
 QUESTIONS = [
