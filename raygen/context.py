@@ -29,6 +29,7 @@ from raygen.engines.base import (
     Sampling,
     Score,
     TokenScore,
+    model_name,
 )
 from raygen.engines.thinking import split_thinking
 from raygen.plan import Node, Plan
@@ -63,7 +64,7 @@ class RowContext:
 
     def teacher(self, engine: str | None = None) -> str:
         spec = self._spec(engine)
-        return f"{spec.model}@{spec.revision}" if spec.revision else spec.model
+        return model_name(spec.model, spec.revision)
 
     async def generate(
         self,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.engines.base import model_name
 from streamtrain.section import Positive, Rate, Section, Weight, refuse_keys
 
 
@@ -34,7 +35,7 @@ class Teacher(Section):
     @property
     def name(self) -> str:
         """What a dataset's `soft_labels_teacher` says of this teacher."""
-        return f"{self.model}@{self.revision}" if self.revision else self.model
+        return model_name(self.model, self.revision)
 
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

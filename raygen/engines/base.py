@@ -90,6 +90,11 @@ class TokenScore:
     score: float
 
 
+def model_name(model: str, revision: str | None) -> str:
+    """A model as datasets and people name it: what a student's teacher is held against."""
+    return f"{model}@{revision}" if revision else model
+
+
 Ability = Literal["generate", "score", "classify", "attribute", "nearest"]
 """What an engine may be able to do; the first two are in the Engine protocol."""
 

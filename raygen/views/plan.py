@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.engines.base import EngineSpec
+from raygen.engines.base import model_name
 from raygen.estimate import Estimate
 from raygen.figures import count, duration, money, plural
 from raygen.outlook import Outlook
@@ -48,7 +48,17 @@ def plan_view(outlook: Outlook) -> RenderableType:
     if plan.engines:
         table = plain_table("engine", "model", "backend", "gpus")
         for spec in plan.engines.values():
-            table.add_row(*map(Text, (spec.name, _model(spec), spec.backend, str(spec.gpus))))
+            table.add_row(
+                *map(
+                    Text,
+                    (
+                        spec.name,
+                        model_name(spec.model, spec.revision),
+                        spec.backend,
+                        str(spec.gpus),
+                    ),
+                )
+            )
         parts += [table, Text()]
     return Group(*parts, facts, Text(), *_estimate(outlook))
 
@@ -110,7 +120,3 @@ def _money(estimate: Estimate) -> str:
     free = [name for name in estimate.engines if name not in priced]
     words = money(estimate.dollars or 0.0) + (f" ({each})" if len(priced) > 1 else "")
     return words + (f"; without a price: {', '.join(free)}" if free else "")
-
-
-def _model(spec: EngineSpec) -> str:
-    return f"{spec.model}@{spec.revision}" if spec.revision else spec.model
