@@ -16,23 +16,29 @@ from streamtrain.config import StudentConfig, View
 from streamtrain.errors import InputError
 from streamtrain.evaluate import How, asking, predict
 from streamtrain.evaluation import Evaluation, judge
+from streamtrain.fidelity_view import fidelity_table
 from streamtrain.outcome import find_student, read_outcome
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question, read_questions
 from streamtrain.record import evaluations_of, write_record
 from streamtrain.student import Student
 from streamtrain.table import Table
+from streamtrain.telling import told_by
 from streamtrain.votes import EngineName, Samples, predict_by_vote
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How every set is asked; `samples` lets a majority decide, `how` None is as trained."""
+    """How every set is asked; `samples` lets a majority decide, `how` None is as trained.
+
+    `teacher` is a model whose answers the student's are held against.
+    """
 
     views: tuple[View, ...] = ("positive",)
     how: How | None = None
     samples: Samples | None = None
     backend: EngineName | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,11 @@ def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Asse
     folder, config = find_student(checkpoint)
     _check(config, files, ways)
     labels = config.data.labels or ()
-    sets = [(file.stem, read_questions(file, labels)) for file in files]
+    sets = [read_questions(file, labels) for file in files]
+    if ways.teacher is not None:
+        sets = told_by(ways.teacher, config, sets)
     subject = _Subject(folder, config)
-    for stem, questions in sets:
+    for stem, questions in zip((file.stem for file in files), sets, strict=True):
         for view in ways.views:
             evaluation = judge(questions, subject.answers(questions, ways, view))
             name = _name(stem, ways, view)
@@ -88,6 +96,11 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
         raise InputError(
             f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
             "without suffix, so rename one"
+        )
+    if config.kind != "classifier" and ways.teacher:
+        raise InputError(
+            f"--teacher is asked for classes, and this student is a {config.kind}; record its "
+            "teacher's answers in the file instead (soft_labels or predicted)"
         )
     if config.kind == "classifier" and (ways.how or ways.samples):
         raise InputError(
@@ -104,8 +117,15 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
         )
 
 
+def tables(assessments: Sequence[Assessment]) -> list[Table]:
+    """The figures of every set, and beside a teacher where something is known of its answers."""
+    figures = {one.name: one.evaluation.to_json(predictions=False) for one in assessments}
+    beside = fidelity_table(figures)
+    return [summary(assessments), *([beside] if beside else [])]
+
+
 def summary(assessments: Sequence[Assessment]) -> Table:
-    """The figures of every set, beside what guessing would get."""
+    """The accuracy on every set, beside what guessing would get."""
     columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
     pairs = any(one.evaluation.contrast for one in assessments)
     more = ("original", "contrast", "both right") if pairs else ()

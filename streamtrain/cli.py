@@ -106,6 +106,11 @@ def fit(config: Path, **options: Any) -> None:
     show_default=True,
     help="Ask behind the view's control token; may be repeated.",
 )
+@click.option(
+    "--teacher",
+    help="Hold a classifier against this model: a folder, a hub id or bundled:NAME "
+    "(default: the answers that the file records of a teacher).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON, with every prediction.")
 def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     """Measure the accuracy of the student in CHECKPOINT on the questions in --data.
@@ -117,14 +122,14 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; expected held-out questions")
-    from streamtrain.assess import Ways, assess, summary
+    from streamtrain.assess import Ways, assess, tables
     from streamtrain.votes import Samples
 
     samples = Samples(options["samples"], options["temperature"]) if options["samples"] else None
-    ways = Ways(options["views"], options["how"], samples, options["backend"])
+    ways = Ways(options["views"], options["how"], samples, options["backend"], options["teacher"])
     done = list(assess(checkpoint, files, ways))
     if not options["as_json"]:
-        click.echo(summary(done).show("text"))
+        click.echo("\n\n".join(table.show("text") for table in tables(done)))
     elif len(done) == 1:
         click.echo(json.dumps(done[0].evaluation.to_json()))
     else:

@@ -20,7 +20,7 @@ from streamtrain.table import Form
     type=click.Choice(["text", "csv", "latex"]),
     default="text",
     show_default=True,
-    help="csv and latex hold the accuracies alone.",
+    help="csv and latex hold the first table alone.",
 )
 def compare(runs: tuple[Path, ...], form: Form) -> None:
     """Show the accuracies of RUNS on every set, and between which of them they differ.

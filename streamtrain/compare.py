@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from streamtrain.errors import InputError
+from streamtrain.fidelity_view import fidelity_columns
 from streamtrain.outcome import find_student
 from streamtrain.record import Record, evaluations_of, read_records
 from streamtrain.statistics import bootstrap, mcnemar
@@ -57,25 +58,30 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 def accuracies(runs: Sequence[Run]) -> Table:
     """A row for each run, one for the mean of each student that has several, and one for chance.
 
-    A set of pairs has a second column at the end, for the pairs of which both are right.
+    A set of pairs has a second column at the end, for the pairs of which both are right; a set
+    whose teacher's answers are known has columns for how faithful the runs are to it.
     """
     names = _names(runs)
     paired = [name for name in names if any(_contrast(run.records.get(name)) for run in runs)]
+    figures = [{name: record.figures for name, record in run.records.items()} for run in runs]
+    beside = dict(fidelity_columns(figures))
+    blank = ("",) * (len(paired) + len(beside))
     rows = [
         (
             run.label,
             *(_accuracy(run.records.get(name)) for name in names),
             *(_both_right(run.records.get(name)) for name in paired),
+            *(cells[number] for cells in beside.values()),
         )
-        for run in runs
+        for number, run in enumerate(runs)
     ]
     for student in dict.fromkeys(run.student for run in runs):
         same = [run for run in runs if run.student == student]
         if len(same) > 1:
             cells = (_mean([run.records[n] for run in same if n in run.records]) for n in names)
-            rows.append((f"{student}, mean of {len(same)}", *cells, *("" for _ in paired)))
-    rows.append(("chance", *(_chance(runs, name) for name in names), *("" for _ in paired)))
-    columns = ("student", *names, *(f"{name}, both right" for name in paired))
+            rows.append((f"{student}, mean of {len(same)}", *cells, *blank))
+    rows.append(("chance", *(_chance(runs, name) for name in names), *blank))
+    columns = ("student", *names, *(f"{name}, both right" for name in paired), *beside)
     return Table(columns, tuple(rows))
 
 

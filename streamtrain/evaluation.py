@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raygen.interval import wilson
+from streamtrain.fidelity import Fidelity, fidelity
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
-from streamtrain.statistics import bootstrap, calibration_error
+from streamtrain.statistics import calibration_error, clusters, share_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Evaluation:
 
     `low` and `high` are the 95 % interval of the accuracy: Wilson's, or where questions come in
     pairs a bootstrap over pairs. `chance` is what guessing would get. `calibration` is the expected
-    calibration error over the questions whose options have probabilities.
+    calibration error over the questions whose options have probabilities. `fidelity` is there
+    where something is known of a teacher's answers.
     """
 
     accuracy: float
@@ -46,6 +48,7 @@ class Evaluation:
     chance: float
     calibration: float | None
     contrast: Contrast | None
+    fidelity: Fidelity | None
     predictions: tuple[Prediction, ...]
 
     def to_json(self, predictions: bool = True) -> dict[str, Any]:
@@ -54,6 +57,8 @@ class Evaluation:
         data["predictions"] = [prediction.to_json() for prediction in self.predictions]
         if not predictions:
             del data["predictions"]
+        if self.fidelity is None:
+            del data["fidelity"]
         return data
 
 
@@ -61,9 +66,9 @@ def judge(questions: Sequence[Question], predictions: Sequence[Prediction]) -> E
     """The evaluation of one prediction for each question. At least one question."""
     right = hits(questions, predictions)
     pairs = _pairs(questions)
-    together = _clusters(questions, right)
     correct, total = sum(right), len(questions)
-    low, high = wilson(correct, total) if len(together) == total else bootstrap(together)
+    hit = [float(one) for one in right]
+    low, high = share_interval(clusters(hit, [question.group for question in questions]))
     return Evaluation(
         correct / total,
         correct,
@@ -74,6 +79,7 @@ def judge(questions: Sequence[Question], predictions: Sequence[Prediction]) -> E
         sum(1 / len(question.choices) for question in questions) / total,
         _calibration(questions, predictions),
         _contrast(questions, right, pairs) if pairs else None,
+        fidelity(questions, predictions),
         tuple(predictions),
     )
 
@@ -95,13 +101,6 @@ def _pairs(questions: Sequence[Question]) -> list[list[int]]:
         for group in groups.values()
         if {questions[number].variant for number in group} == {"original", "counterfactual"}
     ]
-
-
-def _clusters(questions: Sequence[Question], right: Sequence[bool]) -> list[list[float]]:
-    clusters: dict[object, list[float]] = {}
-    for number, (question, hit) in enumerate(zip(questions, right, strict=True)):
-        clusters.setdefault(question.group or number, []).append(float(hit))
-    return list(clusters.values())
 
 
 def _contrast(

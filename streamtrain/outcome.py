@@ -82,12 +82,17 @@ def find_student(folder: Path) -> tuple[Path, StudentConfig]:
     """The folder that `write_outcome` wrote, which may be the run's output around it, and its
     settings. Raises InputError where there is none."""
     found = folder / FINAL if (folder / FINAL / STUDENT).exists() else folder
-    if not (found / STUDENT).exists():
+    if not holds_student(folder):
         raise InputError(
             f"{folder} holds no student: expected {STUDENT} there or in {FINAL}/, as "
             "`streamtrain fit` writes them when a run ends"
         )
     return found, StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
+
+
+def holds_student(folder: Path) -> bool:
+    """Whether `find_student` finds one."""
+    return any((place / STUDENT).exists() for place in (folder, folder / FINAL))
 
 
 def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentConfig]:

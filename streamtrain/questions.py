@@ -16,6 +16,7 @@ from typing import Any, Literal
 from raygen.row import digest
 from raygen.task import TASKS, Task
 from streamtrain.errors import InputError
+from streamtrain.told import Told, recorded_answer
 
 _SHOWN = 5
 _COUNTERFACTUAL = "cf_"
@@ -28,7 +29,7 @@ class Question:
     """One question; `answer` is the zero-based index of the right option.
 
     Where `classes` is set, the question is a text, and the options are the classes of all texts.
-    The questions of a pair share their `group`.
+    The questions of a pair share their `group`. `told` is what is known of a teacher's answer.
     """
 
     question: str
@@ -37,6 +38,7 @@ class Question:
     group: str | None = None
     variant: Variant = "original"
     classes: bool = False
+    told: Told | None = None
 
     @property
     def key(self) -> str:
@@ -55,7 +57,12 @@ def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
 
     Raises InputError that counts all bad rows and shows the first five.
     """
-    questions: list[Question] = []
+    return [question for question, _ in read_rows(path, labels)]
+
+
+def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Mapping[str, Any]]]:
+    """The same, each with the columns of its row; a counterfactual has those of its own alone."""
+    questions: list[tuple[Question, Mapping[str, Any]]] = []
     bad: list[str] = []
     rows = list(_rows(path))
     task = _task(rows, labels)
@@ -112,7 +119,7 @@ def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
     return replace(TASKS["classification"], labels=tuple(labels or sorted(found)))
 
 
-def _questions(row: Any, task: Task, name: str) -> Iterator[Question]:
+def _questions(row: Any, task: Task, name: str) -> Iterator[tuple[Question, Mapping[str, Any]]]:
     """The question of a row, and its counterfactual where the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
@@ -124,22 +131,28 @@ def _questions(row: Any, task: Task, name: str) -> Iterator[Question]:
         if key.startswith(_COUNTERFACTUAL)
     }
     if task.stem in other:
-        group = str(row.get("group") or row.get("id") or name)
-        yield _question({**row, "variant": "original"}, task, group)
-        yield _question({**row, **other, "variant": "counterfactual"}, task, group)
+        group: str | None = str(row.get("group") or row.get("id") or name)
+        # What a teacher said of the original it didn't say of the counterfactual.
+        same = {key: row[key] for key in (*task.columns, "soft_labels_teacher") if key in row}
+        edited = {**same, **other, "variant": "counterfactual"}
+        yield _question({**row, "variant": "original"}, task, group), row
+        yield _question(edited, task, group), edited
     else:
-        yield _question(row, task, None if row.get("group") is None else str(row["group"]))
+        group = None if row.get("group") is None else str(row["group"])
+        yield _question(row, task, group), row
 
 
 def _question(row: Mapping[str, Any], task: Task, group: str | None) -> Question:
     data = task.normalise(row)
+    options = tuple(task.options(data))
     return Question(
         data[task.stem].strip(),
-        tuple(task.options(data)),
+        options,
         task.gold(data),
         group,
         _variant(row.get("variant")),
         task.name == "classification",
+        recorded_answer(row, task, options),
     )
 
 

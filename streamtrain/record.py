@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def _answers(questions: Sequence[Question], evaluation: Evaluation) -> Iterator[
             "correct": prediction.choice == question.answer,
             "choice": None,
             **prediction.to_json(),
+            **({"teacher": asdict(question.told)} if question.told else {}),
         }
 
 

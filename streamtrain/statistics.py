@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raygen.interval import wilson
+
 DRAWS = 10_000
 _BINS = 10
 
@@ -33,6 +35,21 @@ def bootstrap(
     return float(low), float(high)
 
 
+def clusters(values: Sequence[float], groups: Sequence[str | None]) -> list[list[float]]:
+    """Values by their group; one without a group stands alone."""
+    found: dict[object, list[float]] = {}
+    for number, (value, group) in enumerate(zip(values, groups, strict=True)):
+        found.setdefault(group or number, []).append(value)
+    return list(found.values())
+
+
+def share_interval(hits: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The 95 % interval of a share: Wilson's, or a bootstrap where hits hang together."""
+    if all(len(cluster) == 1 for cluster in hits):
+        return wilson(round(sum(map(sum, hits))), len(hits))
+    return bootstrap(hits)
+
+
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """The exact two-sided p-value that two students are right equally often (McNemar, 1947).
 
@@ -40,6 +57,11 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     """
     one = sum(a and not b for a, b in zip(first, second, strict=True))
     other = sum(b and not a for a, b in zip(first, second, strict=True))
+    return sign_test(one, other)
+
+
+def sign_test(one: int, other: int) -> float:
+    """The exact two-sided p-value that a fair coin falls so unevenly, or more."""
     total = one + other
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
     # Integers until the end: 2.0**total overflows where the test sets are large.

@@ -52,20 +52,29 @@ def load_teacher(
     """
     model = load_student(source, None, device)
     model.model.eval().requires_grad_(False)
-    names = [str(model.model.config.id2label[n]) for n in range(model.model.config.num_labels)]
-    places = {name.casefold(): place for place, name in enumerate(names)}
-    wanted = [label.casefold() for label in labels]
-    if sorted(places) != sorted(wanted):
-        raise InputError(
-            f"objective.teacher: the classes of {source.model!r} are {', '.join(names)}; expected "
-            f"those of data.labels ({', '.join(labels)}); name them in its config.json (id2label)"
-        )
+    order = in_order_of(model, labels, f"objective.teacher {source.model!r}")
     if model.tokenizer.get_vocab() != tokenizer.get_vocab():
         raise InputError(
             f"objective.teacher: {source.model!r} has another tokenizer than the student; use the "
             "dataset's soft labels (soft_labels: dataset, beta: 0), or a teacher that shares it"
         )
-    return Teacher(model, tuple(places[label] for label in wanted))
+    return Teacher(model, order)
+
+
+def in_order_of(model: Student, labels: Sequence[str], said: str) -> tuple[int, ...]:
+    """Where each of the labels stands among a classifier's outputs.
+
+    Raises InputError, which begins with what is `said` of it, where its classes are others.
+    """
+    names = [str(model.model.config.id2label[n]) for n in range(model.model.config.num_labels)]
+    places = {name.casefold(): place for place, name in enumerate(names)}
+    wanted = [label.casefold() for label in labels]
+    if sorted(places) != sorted(wanted):
+        raise InputError(
+            f"{said}: its classes are {', '.join(names)}; expected those of data.labels "
+            f"({', '.join(labels)}); name them in its config.json (id2label)"
+        )
+    return tuple(places[label] for label in wanted)
 
 
 def layer_pairs(student: int, teacher: int) -> list[tuple[int, int]]:

@@ -1,0 +1,61 @@
+"""A teacher model's answers to texts, to hold a student's beside them.
+
+Only texts and the probabilities of classes meet, so the two may read different tokens. Knows
+nothing of students' answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from streamtrain.batch import make_encoder
+from streamtrain.classifier import predict_classes
+from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.outcome import holds_student, read_outcome
+from streamtrain.questions import Question
+from streamtrain.student import Source, Student, load_student
+from streamtrain.teacher import in_order_of
+from streamtrain.told import likeliest
+
+
+def told_by(
+    teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
+) -> list[list[Question]]:
+    """The questions of each set with the answers of a teacher: a folder (also one that `fit`
+    wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens.
+
+    Raises InputError where there is no such classifier, or its classes are not the student's.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = _load(teacher, device)
+    order = in_order_of(model, config.data.labels or (), f"--teacher {teacher}")
+    model.model.eval()
+    encoder = make_encoder(config, model.tokenizer)
+    told = []
+    for questions in sets:
+        with torch.inference_mode():
+            found = predict_classes(model, encoder, [one.question for one in questions])
+        told.append(
+            [
+                replace(
+                    question,
+                    told=likeliest([(one.probabilities or ())[place] for place in order], teacher),
+                )
+                for question, one in zip(questions, found, strict=True)
+            ]
+        )
+    return told
+
+
+def _load(teacher: str, device: torch.device) -> Student:
+    if holds_student(Path(teacher).expanduser()):
+        student, config = read_outcome(Path(teacher).expanduser(), device)
+        if config.kind != "classifier":
+            raise InputError(f"--teacher {teacher}: it is a {config.kind}; expected a classifier")
+        return student
+    return load_student(Source(teacher, kind="classifier"), None, device)
