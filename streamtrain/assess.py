@@ -6,12 +6,13 @@ Knows nothing of the command line or of how a student answers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from streamtrain.batch import make_encoder
+from streamtrain.batch import Encoder, make_encoder
 from streamtrain.config import StudentConfig, View
 from streamtrain.errors import InputError
 from streamtrain.evaluate import How, asking, predict
@@ -20,7 +21,8 @@ from streamtrain.fidelity_view import fidelity_table
 from streamtrain.outcome import find_student, read_outcome
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question, read_questions
-from streamtrain.record import evaluations_of, write_record
+from streamtrain.rationales import Written, check_writes_rationales, write_rationales
+from streamtrain.record import RATIONALES, evaluations_of, write_lines, write_record
 from streamtrain.student import Student
 from streamtrain.table import Table
 from streamtrain.telling import told_by
@@ -31,7 +33,8 @@ from streamtrain.votes import EngineName, Samples, predict_by_vote
 class Ways:
     """How every set is asked; `samples` lets a majority decide, `how` None is as trained.
 
-    `teacher` is a model whose answers the student's are held against.
+    `teacher` is a model whose answers the student's are held against; `rationales` keeps what the
+    student writes out beside its answers.
     """
 
     views: tuple[View, ...] = ("positive",)
@@ -39,6 +42,7 @@ class Ways:
     samples: Samples | None = None
     backend: EngineName | None = None
     teacher: str | None = None
+    rationales: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,22 @@ class _Subject:
         how = asking(self.config.data, ways.how, view)
         if ways.samples is not None:
             return predict_by_vote(self.folder, questions, how, ways.samples, ways.backend)
+        student, encoder = self._load()
+        return predict(student, encoder, questions, how)
+
+    def rationales(
+        self, questions: Sequence[Question], view: View, answers: Sequence[Prediction]
+    ) -> list[Written]:
+        """What it writes out for each of the questions that it gave these answers to."""
+        student, encoder = self._load()
+        how = asking(self.config.data, None, view)
+        return write_rationales(student, encoder, questions, how, answers)
+
+    def _load(self) -> tuple[Student, Encoder]:
         if not self.loaded:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             self.loaded.append(read_outcome(self.folder, device)[0])
-        encoder = make_encoder(self.config, self.loaded[0].tokenizer)
-        return predict(self.loaded[0], encoder, questions, how)
+        return self.loaded[0], make_encoder(self.config, self.loaded[0].tokenizer)
 
 
 def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Assessment]:
@@ -85,8 +100,22 @@ def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Asse
         for view in ways.views:
             evaluation = judge(questions, subject.answers(questions, ways, view))
             name = _name(stem, ways, view)
-            write_record(evaluations_of(folder), name, questions, evaluation)
+            place = write_record(evaluations_of(folder), name, questions, evaluation)
+            if ways.rationales:
+                written = subject.rationales(questions, view, evaluation.predictions)
+                write_lines(place / RATIONALES, _lines(questions, written))
             yield Assessment(name, evaluation)
+
+
+def _lines(questions: Sequence[Question], written: Sequence[Written]) -> Iterator[dict[str, Any]]:
+    for question, one in zip(questions, written, strict=True):
+        yield {
+            "key": question.key,
+            "question": question.question,
+            "choices": question.choices,
+            "answer": question.answer,
+            **asdict(one),
+        }
 
 
 def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
@@ -97,6 +126,8 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
             f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
             "without suffix, so rename one"
         )
+    if ways.rationales:
+        check_writes_rationales(config)
     if config.kind != "classifier" and ways.teacher:
         raise InputError(
             f"--teacher is asked for classes, and this student is a {config.kind}; record its "

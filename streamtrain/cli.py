@@ -15,6 +15,7 @@ import click
 
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.commands import compare, export, lens
+from streamtrain.commands_verdicts import sheet, verdicts
 from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
@@ -111,6 +112,9 @@ def fit(config: Path, **options: Any) -> None:
     help="Hold a classifier against this model: a folder, a hub id or bundled:NAME "
     "(default: the answers that the file records of a teacher).",
 )
+@click.option(
+    "--rationales", is_flag=True, help="Also keep what the student writes out (rationales.jsonl)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON, with every prediction.")
 def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     """Measure the accuracy of the student in CHECKPOINT on the questions in --data.
@@ -126,7 +130,14 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     from streamtrain.votes import Samples
 
     samples = Samples(options["samples"], options["temperature"]) if options["samples"] else None
-    ways = Ways(options["views"], options["how"], samples, options["backend"], options["teacher"])
+    ways = Ways(
+        views=options["views"],
+        how=options["how"],
+        samples=samples,
+        backend=options["backend"],
+        teacher=options["teacher"],
+        rationales=options["rationales"],
+    )
     done = list(assess(checkpoint, files, ways))
     if not options["as_json"]:
         click.echo("\n\n".join(table.show("text") for table in tables(done)))
@@ -136,7 +147,7 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         click.echo(json.dumps({one.name: one.evaluation.to_json() for one in done}))
 
 
-for command in (compare, lens, export):
+for command in (compare, lens, export, sheet, verdicts):
     main.add_command(command)
 
 

@@ -67,8 +67,11 @@ def tree_size(prompt: Sequence[int], options: Sequence[Sequence[int]]) -> int:
     return len(prompt) + sum(len(option) - 1 for option in options)
 
 
-def greedy(student: Student, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
-    """The most likely continuation of each prompt, up to its label or `longest` tokens."""
+def greedy(
+    student: Student, prompts: Sequence[Sequence[int]], longest: int, whole: bool = False
+) -> list[str]:
+    """The most likely continuation of each prompt, up to its label (`whole`: to its own end) or
+    `longest` tokens."""
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), student.pad)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -88,7 +91,7 @@ def greedy(student: Student, prompts: Sequence[Sequence[int]], longest: int) -> 
         max_new_tokens=longest,
         do_sample=False,
         pad_token_id=student.pad,
-        stopping_criteria=[done],
+        stopping_criteria=[] if whole else [done],
     )
     texts: list[str] = student.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
     return texts

@@ -81,7 +81,8 @@ def predict(
                 return predict_classes(student, encoder, _texts(questions, how.data))
             texts: Sequence[str | None] = [None] * len(questions)
             if how.how == "written" or how.data.rationale == "before":
-                texts = _write(student, encoder, questions, how)
+                inputs = [how.prompt(question) for question in questions]
+                texts = write_texts(student, encoder, inputs)
             scored = _score(student, encoder, questions, texts, how)
     finally:
         student.model.train(was_training)
@@ -107,16 +108,18 @@ def _texts(questions: Sequence[Question], data: Data) -> list[str]:
     return [question.question for question in questions]
 
 
-def _write(
-    student: Student, encoder: Encoder, questions: Sequence[Question], how: Asking
+def write_texts(
+    student: Student, encoder: Encoder, inputs: Sequence[str], whole: bool = False
 ) -> list[str]:
-    prompts = [encoder.prompt(how.prompt(question))[0] for question in questions]
+    """What the student writes greedily to each input: up to the label, or the `whole` target."""
+    prompts = [encoder.prompt(text)[0] for text in inputs]
     texts = [""] * len(prompts)
     for group in by_length(
         [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
     ):
         write = greedy_targets if student.kind == "seq2seq" else greedy
-        written = write(student, [prompts[number] for number in group], encoder.max_target)
+        given = [prompts[number] for number in group]
+        written = write(student, given, encoder.max_target, whole)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
     return texts

@@ -7,7 +7,7 @@ nothing of models.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from streamtrain.questions import Question
 EVALUATIONS = "evaluations"
 PREDICTIONS = "predictions.jsonl"
 FIGURES = "evaluation.json"
+RATIONALES = "rationales.jsonl"
+VERDICTS = "verdicts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,30 @@ def write_record(
     """
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(line) + "\n" for line in _answers(questions, evaluation))
+    # They may be those of an earlier state of the student.
+    (target / RATIONALES).unlink(missing_ok=True)
     figures = {"set": name, **evaluation.to_json(predictions=False)}
-    _replace(target / PREDICTIONS, lines)
+    write_lines(target / PREDICTIONS, _answers(questions, evaluation))
     _replace(target / FIGURES, json.dumps(figures, indent=1) + "\n")
     return target
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, in place of an earlier file. Raises OSError."""
+    _replace(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_verdicts(student: Path, name: str, verdicts: Mapping[str, Any]) -> Path:
+    """Write the verdicts on the rationales of an evaluation of a student, in place of earlier
+    ones; returns the file. Raises InputError where the student is no longer there, OSError."""
+    target = evaluations_of(student) / name
+    if not target.is_dir():
+        raise InputError(
+            f"there is no evaluation {target} any more, which the sheet was made of; put the run "
+            "back there, or correct `run` in the key"
+        )
+    _replace(target / VERDICTS, json.dumps(verdicts, indent=1) + "\n")
+    return target / VERDICTS
 
 
 def read_records(folder: Path) -> list[Record]:

@@ -88,8 +88,11 @@ def branch_size(given: Sequence[int], begun: Sequence[int], options: Sequence[An
     return sum(len(given) + len(begun) + len(option) for option in options)
 
 
-def greedy_targets(student: Student, inputs: Sequence[Sequence[int]], longest: int) -> list[str]:
-    """The most likely target of each input, up to its label or `longest` tokens."""
+def greedy_targets(
+    student: Student, inputs: Sequence[Sequence[int]], longest: int, whole: bool = False
+) -> list[str]:
+    """The most likely target of each input, up to its label (`whole`: to its own end) or `longest`
+    tokens."""
 
     def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
         found = [has_label(text) for text in student.tokenizer.batch_decode(so_far)]
@@ -101,7 +104,7 @@ def greedy_targets(student: Student, inputs: Sequence[Sequence[int]], longest: i
         attention_mask=mask,
         max_new_tokens=longest,
         do_sample=False,
-        stopping_criteria=[done],
+        stopping_criteria=[] if whole else [done],
     )
     texts: list[str] = student.tokenizer.batch_decode(output, skip_special_tokens=True)
     return texts

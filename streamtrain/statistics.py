@@ -6,6 +6,7 @@ Pure functions of lists. Knows nothing of questions, models or files.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,6 +67,16 @@ def sign_test(one: int, other: int) -> float:
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
     # Integers until the end: 2.0**total overflows where the test sets are large.
     return min(1.0, 2 * tail / (1 << total))
+
+
+def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """How far two raters agree beyond chance (Cohen, 1960); None where both say one thing alone,
+    and chance would agree as well."""
+    total = len(pairs)
+    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    by_chance = sum(ones[word] * others[word] for word in ones) / total**2
+    same = sum(one == other for one, other in pairs) / total
+    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:

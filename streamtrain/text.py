@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from streamtrain.config import Data, LabelForm
+from streamtrain.config import Data, LabelForm, Placement
 from streamtrain.errors import InputError
 
 MARKER = "[FIN_LABEL]"
@@ -90,6 +90,14 @@ def has_label(text: str) -> bool:
 def before_label(text: str) -> str:
     """What a generated text says before its first marker, as a rationale that a label follows."""
     return text.partition(MARKER)[0].rstrip()
+
+
+def written_rationale(text: str, placement: Placement) -> str:
+    """The rationale in a whole generated text; where its label can't be found all of the text."""
+    if placement == "before":
+        return before_label(text).strip()
+    found = _LABEL.search(text) if placement == "after" else None
+    return (text[found.end() :] if found else text).replace(MARKER, "").strip()
 
 
 def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | None:

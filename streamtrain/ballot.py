@@ -1,0 +1,118 @@
+"""What one rater says of the items of a blind sheet: read from a filled-in file.
+
+Knows nothing of which side is whose.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from streamtrain.errors import InputError
+
+_SHOWN = 5
+
+Verdict = Literal["left", "right", "tie"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One rater's verdicts and comments by item; `missing` are the items without a verdict, as
+    people find them.
+
+    `first` and `second` count how often a place alone decided, so that a bias shows: the left and
+    the right side of people, of a judge the places that it chose in both orders. `swayed` counts
+    the ties of a judge whose answer changed with the order, None where only one order was shown.
+    `answers` are what a judge said.
+    """
+
+    rater: str
+    verdicts: Mapping[str, Verdict]
+    comments: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    first: int = 0
+    second: int = 0
+    swayed: int | None = None
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def read_ballots(paths: Sequence[Path], items: Collection[str]) -> list[Ballot]:
+    """The filled-in sheets of several raters, each named by its file.
+
+    Raises InputError that names bad rows by file and number.
+    """
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"several sheets are named {', '.join(twice)}; raters are told by the file's name "
+            "without suffix, so rename one"
+        )
+    return [read_ballot(path, items) for path in paths]
+
+
+def read_ballot(path: Path, items: Collection[str]) -> Ballot:
+    """The filled-in sheet of one rater. A row without a verdict is named in `missing`.
+
+    Raises InputError where a verdict is none, an item is not the key's, or there is no verdict.
+    """
+    verdicts: dict[str, Verdict] = {}
+    comments: dict[str, str] = {}
+    missing, bad, seen = [], [], set()
+    for number, row in _rows(path):
+        item = (row.get("item") or "").strip()
+        said = (row.get("verdict") or "").strip().casefold()
+        if item not in items:
+            bad.append(f"row {number}: the key has no item {item!r}")
+        elif item in seen:
+            bad.append(f"row {number}: item {item} a second time")
+        elif said and said not in get_args(Verdict):
+            bad.append(f"row {number}: verdict is {row['verdict']!r}")
+        elif said:
+            verdicts[item] = cast("Verdict", said)
+        else:
+            missing.append(f"row {number}")
+        seen.add(item)
+        if comment := (row.get("comment") or "").strip():
+            comments[item] = comment
+    if bad:
+        raise InputError(
+            f"{path}: {len(bad)} rows are bad: {'; '.join(bad[:_SHOWN])}; expected items of this "
+            "key with the verdict left, right or tie"
+        )
+    if not verdicts:
+        raise InputError(f"{path} has no verdict; fill in left, right or tie")
+    missing += [f"item {item} (not on the sheet)" for item in items if item not in seen]
+    given = list(verdicts.values())
+    return Ballot(
+        path.stem, verdicts, comments, tuple(missing), given.count("left"), given.count("right")
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows with their numbers as a spreadsheet has them, whatever parts its columns."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} can't be read: {error}; expected a filled-in sheet, saved as CSV in UTF-8"
+        ) from error
+    head = text.partition("\n")[0]
+    mark = next((mark for mark in ",;\t" if mark in head), ",")
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    absent = {"item", "verdict"} - set(table.fieldnames or ())
+    if absent:
+        raise InputError(
+            f"{path} has no column {' and none '.join(sorted(absent))}; expected the columns item "
+            "and verdict, as the sheet has them"
+        )
+    try:
+        for number, row in enumerate(table, 2):
+            if any(isinstance(cell, str) and cell.strip() for cell in row.values()):
+                yield number, row
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV: {error} in line {table.line_num}") from error

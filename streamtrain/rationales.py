@@ -1,0 +1,73 @@
+"""What a student writes out for a question: its rationale, and the option that it names with it.
+
+Knows nothing of teachers, or of how good a rationale is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from streamtrain.batch import Encoder
+from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.evaluate import Asking, write_texts
+from streamtrain.prediction import Prediction
+from streamtrain.questions import Question
+from streamtrain.student import Student
+from streamtrain.text import opening, parse_label, prompt_text, written_rationale
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole text of a student, its rationale, and the option of its label; None where it names
+    none that can be read."""
+
+    text: str
+    rationale: str
+    choice: int | None
+
+
+def check_writes_rationales(config: StudentConfig) -> None:
+    """Raises InputError for a student that writes no rationales."""
+    if config.kind == "classifier":
+        raise InputError("a classifier writes nothing, so it has no rationales")
+    if config.data.rationale == "none":
+        raise InputError(
+            "this student is trained on labels alone (data.rationale: none), so it has no "
+            "rationales; ask one that is trained on them"
+        )
+
+
+def write_rationales(
+    student: Student,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    how: Asking,
+    answers: Sequence[Prediction],
+) -> list[Written]:
+    """What the student writes for each question, greedily and to its end.
+
+    Where the rationale is a task of its own it comes without a label: then the choice is that of
+    the `answers`.
+    """
+    alone = how.data.rationale == "task"
+    begin = opening(how.data, how.view, "rationale" if alone else "label")
+    prompts = [prompt_text(one.question, one.choices, begin) for one in questions]
+    was_training = student.model.training
+    student.model.eval()
+    try:
+        with torch.inference_mode():
+            texts = write_texts(student, encoder, prompts, whole=True)
+    finally:
+        student.model.train(was_training)
+    return [
+        Written(
+            text,
+            written_rationale(text, how.data.rationale),
+            answer.choice if alone else parse_label(text, one.choices, how.data.label),
+        )
+        for text, one, answer in zip(texts, questions, answers, strict=True)
+    ]
