@@ -27,7 +27,9 @@ def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> Table | None:
                 shown = (str(one["questions"]), untold, _share(one), _nats(one["divergence"]))
                 rows.append((name, _teachers(found), words, *shown))
     columns = ("set", "teacher", "of", "questions", "untold", "agreement", "KL(teacher || student)")
-    return Table(columns, tuple(rows)) if rows else None
+    # The last column is empty where nothing but the teacher's options is known.
+    width = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
+    return Table(columns[:width], tuple(row[:width] for row in rows)) if rows else None
 
 
 def fidelity_columns(

@@ -20,6 +20,8 @@ from streamtrain.table import Table
 Outcome = Literal["win", "tie", "loss"]
 """The student's."""
 
+_SHOWN = 20
+
 _OUTCOMES: tuple[Outcome, ...] = ("win", "tie", "loss")
 
 
@@ -181,14 +183,22 @@ def remarks(verdicts: Verdicts) -> list[str]:
         kappa = "undefined" if found.kappa is None else f"{found.kappa:.2f}"
         lines.append(
             f"raters agree on {found.same:.1%} of the items, Cohen's kappa {kappa} "
-            f"(mean over {found.pairs} pairs of raters)"
+            f"(mean over each two raters: {found.pairs})"
         )
-    lines += [
-        f"{rater.name}: no verdict for {len(rater.missing)} of {len(verdicts.key.items)} items: "
-        + ", ".join(rater.missing)
-        for rater in verdicts.raters
-        if rater.missing
-    ]
+    for rater, ballot in zip(verdicts.raters, verdicts.ballots, strict=True):
+        if rater.missing:
+            more = len(rater.missing) - _SHOWN
+            shown = [*rater.missing[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            lines.append(
+                f"{rater.name}: no verdict for {len(rater.missing)} of {len(verdicts.key.items)} "
+                f"items: {', '.join(shown)}"
+            )
+        if rater.tally is None and ballot.answers:
+            said = next(iter(ballot.answers.values()))[0]
+            lines.append(
+                f"{rater.name}: no answer could be read, the first is {said[:80]!r}; expected a "
+                "line `Verdict: 1`, `Verdict: 2` or `Verdict: tie`; take a stronger judge"
+            )
     return lines
 
 

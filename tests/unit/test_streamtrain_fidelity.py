@@ -20,6 +20,7 @@ from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.evaluation import judge
 from streamtrain.fidelity import fidelity
+from streamtrain.fidelity_view import fidelity_table
 from streamtrain.job import Job
 from streamtrain.outcome import write_outcome
 from streamtrain.prediction import Prediction
@@ -254,6 +255,16 @@ def test_a_teacher_with_other_tokens_is_asked_and_kept(
     ]
     assert found["whole"]["divergence"]["mean"] == pytest.approx(sum(kl) / 6)
     assert found["counterfactual"]["divergence"]["mean"] == pytest.approx(sum(kl[1::2]) / 3)
+
+
+def test_a_table_without_probabilities_has_no_column_for_them() -> None:
+    questions = [Question("x", ("a", "b"), 0, told=Told(1))]
+    shown = fidelity_table({"held": judge(questions, [Prediction(1)]).to_json()})
+    assert shown is not None
+    assert shown.columns[-1] == "agreement"
+    assert shown.rows[0][:-1] == ("held", "teacher", "all", "1", "0")
+    silent = judge([Question("y", ("a", "b"), 0)], [Prediction(1)])
+    assert fidelity_table({"held": silent.to_json()}) is None
 
 
 def test_a_student_is_faithful_to_itself(classifier: Path, tmp_path: Path) -> None:

@@ -364,7 +364,9 @@ async def test_a_judge_that_cannot_be_read_has_no_figures() -> None:
     found = count_verdicts(key_of(item(0)), [await judge_with(engine, "m", [item(0)])])
     assert found.raters[0].tally is None
     assert table(found).rows[0][:3] == ("m", "0", "")
-    assert remarks(found) == ["m: no verdict for 1 of 1 items: item q0 (an answer can't be read)"]
+    missing, unread = remarks(found)
+    assert missing == "m: no verdict for 1 of 1 items: item q0 (an answer can't be read)"
+    assert "no answer could be read, the first is 'I like both.'" in unread
     assert math.isclose(found.raters[0].p_of_place, 1.0)
 
 
