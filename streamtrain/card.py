@@ -85,9 +85,13 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
     settings["model"] = _model(config.model)
     selected = result.get("selected")
     kept = f" The weights are those of step {selected['step']}." if selected else ""
+    left_out = "".join(
+        f" Left out: {count} examples ({reason})."
+        for reason, count in result.get("left_out", {}).items()
+    )
     return (
         f"## Training\n\n{result['steps']} steps over {result['rows']} rows and "
-        f"{result['tokens']} tokens; {result['cut']} examples were cut short.{kept}\n\n"
+        f"{result['tokens']} tokens; {result['cut']} examples were cut short.{left_out}{kept}\n\n"
         f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}```"
     )
 

@@ -36,7 +36,8 @@ class Progress:
 
     `total` and `total_known_at` are the schedule's; `seconds` and `wait_s` add up over restarts;
     `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
-    step that the select set was asked after.
+    step that the select set was asked after; `left_out` counts the dataset's examples that aren't
+    trained on, by reason.
     """
 
     settings: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Progress:
     before: Mapping[str, Any] | None = None
     selection: Selection = field(default_factory=Selection)
     selected_at: int | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: Progress) -> Path:

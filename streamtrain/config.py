@@ -54,6 +54,9 @@ class Rationales(Section):
     a question are those of one source row, variant and view."""
     weight: Literal["question", "example"] = "example"
     """Whether the rationales of a question share the weight of one example."""
+    wrong: Literal["skip", "keep"] = "skip"
+    """Recorded rationales (with a column `predicted`) that led their teacher to another answer than
+    the row's, or to none that could be read."""
 
 
 class Data(Section):

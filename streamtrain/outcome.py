@@ -52,6 +52,7 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
         "selected": _selected(at),
         "steps": at.step,
         "rows": at.rows,
+        "left_out": dict(at.left_out),
         "tokens": at.tokens,
         "cut": at.cut,
         "seconds": round(at.seconds, 3),

@@ -31,6 +31,7 @@ from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, ShardStream
 from streamtrain.student import Source, Student, check_packable, load_student, source_of
 from streamtrain.teacher import Teacher, load_teacher
+from streamtrain.wanted import Wanted
 from streamtrain.world import World
 
 POLL_S = 0.2
@@ -95,6 +96,7 @@ class _Run:
         teacher = _teacher(job, student)
         encoder = make_encoder(config, student.tokenizer)
         self.learner = Learner(student, encoder, config, world, teacher)
+        self.wanted = Wanted(config)
         self.at = Progress(order_settings(config))
         found = checkpoint.latest(job.out / CHECKPOINTS) if job.resume else None
         if found is not None:
@@ -151,26 +153,10 @@ class _Run:
 
     def _keep(self, row: Mapping[str, Any]) -> bool:
         """Whether a row is trained on. Raises InputError for one that is held out."""
-        kept = self._wanted(row)
+        kept = self.wanted(row)
         if kept and self.judge is not None:
             self.judge.held_out.check(row)
         return kept
-
-    def _wanted(self, row: Mapping[str, Any]) -> bool:
-        """Whether the configuration asks for a row. Raises InputError for a view it omits."""
-        nodes = self.job.config.data.nodes
-        if nodes is not None and row.get("node") not in nodes:
-            return False
-        if self.job.config.data.views is None:
-            return True
-        views = {str(view): weight for view, weight in self.job.config.data.views.items()}
-        view = str(row.get("view"))
-        if view not in views:
-            raise InputError(
-                f"data.views: the dataset has the view {view!r}, which is not named; "
-                f"named are {', '.join(views)}; name it, with weight 0 to leave it out"
-            )
-        return views[view] > 0
 
     def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Decision:
         decision = None
@@ -257,6 +243,7 @@ class _Run:
     def _clock(self) -> None:
         self.at.seconds = self.seconds_before + time.monotonic() - self.began
         self.at.total, self.at.total_known_at = self.schedule.total, self.schedule.known_at
+        self.at.left_out = dict(self.wanted.left_out)
 
     def _event(self, name: str, **fields: Any) -> None:
         if self.metrics is not None:
