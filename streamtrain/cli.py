@@ -18,8 +18,17 @@ from streamtrain.commands import compare, export, lens
 from streamtrain.commands_verdicts import sheet, verdicts
 from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.job import RESULT, JobOptions, find_problems, make_job, refuse_used_output
+from streamtrain.job import (
+    RESULT,
+    Job,
+    JobOptions,
+    find_problems,
+    make_job,
+    read_result,
+    refuse_used_output,
+)
 from streamtrain.metrics import describe
+from streamtrain.seeds import seeded_jobs, spread
 
 
 class _Commands(click.Group):
@@ -56,6 +65,9 @@ def main(debug: bool) -> None:
     help="Folder that paths in CONFIG are relative to (default: CONFIG's own).",
 )
 @click.option("--address", envvar="RAY_ADDRESS", help="Ray cluster to join (default: a local one).")
+@click.option(
+    "--seeds", type=click.IntRange(2), help="Train it so many times, each with another seed."
+)
 @click.option("--check", is_flag=True, help="Check the student's file and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 def fit(config: Path, **options: Any) -> None:
@@ -69,12 +81,12 @@ def fit(config: Path, **options: Any) -> None:
     document = _document(config, options)
     chosen = JobOptions(options["data"], options["out"], options["follow"], options["resume"])
     job = make_job(document, parse_config(document), base, chosen)
+    if options["seeds"]:
+        _fit_seeds(job, options)
+        return
     refuse_used_output(job)
-    from streamtrain.run_ray import run
-
-    as_json = options["as_json"]
-    result = run(job, options["address"], (lambda event: None) if as_json else _show)
-    if as_json:
+    result = _run(job, options)
+    if options["as_json"]:
         click.echo(json.dumps(result))
     else:
         click.echo(f"student: {result['checkpoint']}\nresult:  {job.out / RESULT}")
@@ -149,6 +161,29 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
 
 for command in (compare, lens, export, sheet, verdicts):
     main.add_command(command)
+
+
+def _run(job: Job, options: dict[str, Any]) -> dict[str, Any]:
+    from streamtrain.run_ray import run
+
+    return run(job, options["address"], (lambda event: None) if options["as_json"] else _show)
+
+
+def _fit_seeds(job: Job, options: dict[str, Any]) -> None:
+    results = []
+    for one in seeded_jobs(job, options["seeds"]):
+        if not options["as_json"]:
+            click.echo(f"seed {one.seed}{', done before' if one.done else ''}: {one.job.out}")
+        result = read_result(one.job.out) if one.done else _run(one.job, options)
+        results.append({"seed": one.seed, **result})
+    found = spread(results)
+    if options["as_json"]:
+        click.echo(json.dumps({"runs": results, "accuracy": found}))
+    elif found is not None:
+        click.echo(
+            f"accuracy of {len(results)} seeds: {found['mean']:.1%} ± {found['deviation']:.1%} "
+            f"(mean and standard deviation); all sets: streamtrain compare {job.out}/seed-*"
+        )
 
 
 def _show(event: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from streamtrain.errors import InputError
-from streamtrain.job import RESULT, STUDENT
+from streamtrain.job import RESULT, STUDENT, read_result
 from streamtrain.outcome import CARD, describe_student, find_student, read_outcome
 from streamtrain.record import evaluations_of
 from streamtrain.student import save_final
@@ -43,7 +43,7 @@ def export(checkpoint: Path, target: Path, merge: bool) -> Path:
         )
     else:
         shutil.copytree(found, draft)
-    result = json.loads((found.parent / RESULT).read_text(encoding="utf-8"))
+    result = read_result(found.parent)
     card = describe_student(evaluations_of(found), config, result)
     (draft / CARD).write_text(card, encoding="utf-8")
     draft.rename(target)

@@ -5,9 +5,11 @@ Knows nothing of torch or Ray, so that a bad input is found in a moment.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.config import StudentConfig
@@ -88,6 +90,12 @@ def refuse_used_output(job: Job) -> None:
             f"{job.out} already holds a run ({', '.join(used)}); "
             "continue it with --resume, or give another folder with --out"
         )
+
+
+def read_result(out: Path) -> dict[str, Any]:
+    """What a finished run wrote."""
+    result: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    return result
 
 
 def _output(config: StudentConfig, base: Path, options: JobOptions) -> Path:

@@ -7,7 +7,6 @@ it; resuming is the business of the run's own checkpoints. Knows nothing of how 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -24,7 +23,7 @@ import ray.train
 import ray.train.torch
 
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.job import METRICS, OWNER, RAY, RESULT, STOP, Job
+from streamtrain.job import METRICS, OWNER, RAY, STOP, Job, read_result
 from streamtrain.metrics import EventTail, append_event
 
 _WATCH_S = 0.2
@@ -71,8 +70,7 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
     if events.seen and events.seen[-1].get("reason") == "stopped":
         step = events.seen[-1]["step"]
         raise StoppedError(f"stopped at step {step}; go on with --resume ({job.out})")
-    result: dict[str, Any] = json.loads((job.out / RESULT).read_text(encoding="utf-8"))
-    return result
+    return read_result(job.out)
 
 
 def _fit(
