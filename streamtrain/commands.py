@@ -67,8 +67,14 @@ def lens(runs: tuple[Path, ...], data: Path, threshold: float, as_csv: bool) -> 
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @click.option("--merge", is_flag=True, help="Merge the adapter into its model.")
-def export(run: Path, out: Path, merge: bool) -> None:
+@click.option("--push", "repository", metavar="OWNER/NAME", help="Upload it to the hub, too.")
+@click.option("--private", is_flag=True, help="A repository that --push makes is private.")
+def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
     """Write the student of RUN to a folder of its own, with a model card."""
     from streamtrain.export import export
+    from streamtrain.push import check_pushable, push
 
     click.echo(f"student: {export(run, out, merge)}")
+    if repository is not None:
+        check_pushable(out)
+        click.echo(f"pushed:  {push(out, repository, private)}")
