@@ -17,7 +17,10 @@ from streamtrain.record import Record
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """What a dataset says of itself: its recipe, models by engine, ops, and rows by their fate."""
+    """What a dataset says of itself: its recipe, models by engine, ops, and rows by their fate.
+
+    `content` is a hash of its examples; `rejects` are (node, reason, count).
+    """
 
     recipe: str
     engines: Mapping[str, str]
@@ -27,6 +30,8 @@ class DatasetFacts:
     dropped: int
     failed: int
     examples: int
+    content: str
+    rejects: tuple[tuple[str, str, int], ...] = ()
 
 
 def model_card(
@@ -76,6 +81,8 @@ def _dataset(result: Mapping[str, Any], facts: DatasetFacts | None) -> str:
             f"- source rows: {facts.source}",
             f"- kept {facts.kept}, dropped {facts.dropped}, failed {facts.failed}",
             f"- examples: {facts.examples}",
+            f"- content: `{facts.content}`",
+            *(f"- rejected by {node}: {count} ({why})" for node, why, count in facts.rejects),
         ]
     return "## Dataset\n\n" + "\n".join(lines)
 

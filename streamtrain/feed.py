@@ -56,6 +56,7 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
     try:
         dataset = Dataset.open(data)
         known, status = dataset.plan(plan), dataset.status()
+        content = dataset.content_hash(plan)
     except DatasetError:
         return None
     if known is None:
@@ -69,6 +70,8 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
         status.dropped,
         status.failed,
         status.examples,
+        content,
+        status.rejects,
     )
 
 

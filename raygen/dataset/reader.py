@@ -5,6 +5,7 @@ Works at any instant, also while a driver commits. Knows nothing of writing.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -139,6 +140,17 @@ class Dataset:
             pl.len().alias("calls"), pl.col("prompt_tokens").sum(), pl.col("output_tokens").sum()
         )
         return list(self._collect(sums.sort("node", "engine")).iter_rows())
+
+    def content_hash(self, plan_hash: str) -> str:
+        """A hash of what a plan's examples hold, whatever their order and files."""
+        import polars as pl
+
+        examples = self.examples().filter(pl.col("plan") == plan_hash).sort("id")
+        rows = self._collect(examples.select(pl.struct(pl.all()).struct.json_encode()))
+        hashed = hashlib.sha256()
+        for row in rows.to_series():
+            hashed.update(row.encode() + b"\n")
+        return hashed.hexdigest()[:16]
 
     def wall_seconds(self, plan_hash: str) -> float:
         """How long the runs of a plan took, each from its start to its last rows."""

@@ -13,6 +13,8 @@ from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import make_status
+from raygen.dataset.tables import RowResult
+from raygen.dataset.writer import write_block
 from tests.unit.dataset_records import block, committer
 
 
@@ -119,3 +121,19 @@ def committer_with_source(folder: Folder, rows: int) -> Committer:
     run = Committer(folder, "plan-a", {"question": "string"}, "run-1")
     run.start({"source": rows, "source_file": "source/keys.parquet"})
     return run
+
+
+def test_the_content_hash_is_of_what_examples_hold_and_not_of_their_order(tmp_path: Path) -> None:
+    def content(name: str, texts: dict[str, str]) -> str:
+        folder = Folder.at(tmp_path / name)
+        committer = Committer(folder, "plan-1", {"rationale": "string"}, "run-1")
+        committer.start({"source": len(texts)})
+        for key, text in texts.items():
+            example = {"id": f"id-{key}", "node": "n", "rationale": text}
+            row = RowResult(key, "kept", (example,), (), (), None, 0.0, {})
+            committer.commit([write_block(folder, [row], "plan-1", {"rationale": "string"})])
+        return Dataset.open(folder).content_hash("plan-1")
+
+    first = content("first", {"a": "one", "b": "two"})
+    assert content("turned", {"b": "two", "a": "one"}) == first
+    assert content("changed", {"a": "one", "b": "three"}) != first

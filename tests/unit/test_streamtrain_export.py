@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
+from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import RowResult
 from raygen.dataset.writer import write_block
 from streamtrain.card import DatasetFacts, model_card
@@ -96,13 +97,20 @@ def test_the_card_tells_results_and_the_step_that_was_kept(run: Path, tmp_path: 
 
 def test_the_card_tells_the_dataset(tmp_path: Path) -> None:
     config = StudentConfig(student="s", version=1, model="some/model", revision="abc")
-    facts = DatasetFacts("scotd", {"teacher": "big"}, ("sample_rationales",), 9, 5, 3, 1, 20)
-    result = {"plan": "p1", "steps": 3, "rows": 24, "tokens": 99, "cut": 0}
+    rejects = (("correct", "wrong_answer", 7),)
+    counts = (9, 5, 3, 1, 20)
+    facts = DatasetFacts(
+        "scotd", {"teacher": "big"}, ("sample_rationales",), *counts, "c0ffee", rejects
+    )
+    result = {"plan": "p1", "steps": 3, "rows": 24, "tokens": 99, "cut": 0, "left_out": {"view": 2}}
     card = model_card(config, result, [], facts)
     assert yaml.safe_load(card.split("---")[1])["base_model"] == "some/model"
     for text in ("at revision abc", "`p1`", "recipe: scotd", "teacher: `big`", "examples: 20"):
         assert text in card
     assert "kept 5, dropped 3, failed 1" in card
+    assert "content: `c0ffee`" in card
+    assert "rejected by correct: 7 (wrong_answer)" in card
+    assert "Left out: 2 examples (view)." in card
     assert "not evaluated" in card
 
 
@@ -120,6 +128,8 @@ def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     facts = dataset_facts(str(tmp_path), "plan-1")
     assert facts is not None
     assert (facts.recipe, facts.engines, facts.ops, facts.kept) == ("r", {"t": "m"}, ("o",), 1)
+    assert facts.content == Dataset.open(folder).content_hash("plan-1")
+    assert facts.content != Dataset.open(folder).content_hash("another")
     assert dataset_facts(str(tmp_path), "another") is None
     assert dataset_facts(str(tmp_path / "nothing"), "plan-1") is None
 
