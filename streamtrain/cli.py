@@ -166,7 +166,19 @@ for command in (compare, lens, export, sheet, verdicts):
 def _run(job: Job, options: dict[str, Any]) -> dict[str, Any]:
     from streamtrain.run_ray import run
 
-    return run(job, options["address"], (lambda event: None) if options["as_json"] else _show)
+    quiet = options["as_json"]
+    result = run(job, options["address"], (lambda event: None) if quiet else _show)
+    samples = job.config.evaluate.samples
+    if samples > 1 and job.report is not None:
+        # Only now: an engine takes the memory that training has given back.
+        from streamtrain.assess import Ways, assess, summary
+        from streamtrain.votes import Samples
+
+        done = list(assess(job.out, [job.report], Ways(samples=Samples(samples))))
+        if not quiet:
+            click.echo(summary(done).show("text"))
+        result["vote"] = done[0].evaluation.to_json(predictions=False)
+    return result
 
 
 def _fit_seeds(job: Job, options: dict[str, Any]) -> None:

@@ -114,6 +114,8 @@ class Evaluate(Section):
     """Looks in a row without a gain above `threshold` after which the run ends."""
     threshold: Annotated[float, Field(ge=0.0)] | None = None
     samples: Positive = 1
+    """Above 1 the finished student answers `report` a second time, by the majority of so many
+    samples at temperature 0.7 (self-consistency)."""
 
     @model_validator(mode="after")
     def _selection_is_whole(self) -> Evaluate:
@@ -125,17 +127,9 @@ class Evaluate(Section):
             raise ValueError("select needs every: the steps from one look at it to the next")
         if self.threshold is not None and self.patience is None:
             raise ValueError("threshold needs patience")
+        if self.samples > 1 and self.report is None:
+            raise ValueError("samples needs report, the questions to vote on")
         return self
-
-    @field_validator("samples")
-    @classmethod
-    def _greedy_only(cls, value: int) -> int:
-        if value != 1:
-            raise ValueError(
-                "voting over samples is not available yet while training; use 1, and "
-                "`streamtrain eval --samples` on the finished student"
-            )
-        return value
 
 
 class StudentConfig(Section):
@@ -200,6 +194,12 @@ class StudentConfig(Section):
                 )
             if data.labels is not None:
                 raise ValueError("data.labels belongs to kind: classifier")
+        return self
+
+    @model_validator(mode="after")
+    def _votes_can_be_taken(self) -> StudentConfig:
+        if self.evaluate.samples > 1 and self.kind != "causal":
+            raise ValueError(f"evaluate.samples: a vote needs kind: causal; found {self.kind}")
         return self
 
     @model_validator(mode="after")

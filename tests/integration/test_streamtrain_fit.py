@@ -276,3 +276,27 @@ def test_a_dataset_that_is_not_there_and_a_model_that_cannot_be_loaded_are_one_m
     assert "can't load the causal model" in done.stderr
     assert "Traceback" not in done.stderr
     assert events(tmp_path / "nothing" / "student", "error")[0]["user"] is True
+
+
+@pytest.mark.slow
+def test_several_seeds_are_trained_and_each_votes_on_its_report_set(
+    student_file: Path, tmp_path: Path
+) -> None:
+    Generator(tmp_path / "data").finish()
+    words = fit(student_file, tmp_path / "data", "--out", str(tmp_path / "runs"), "--seeds", "2")
+    words += ["--set", "evaluate.samples=3", "--set", "optim.epochs=1", "--json"]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [run["seed"] for run in told["runs"]] == [3, 4]
+    assert all(run["vote"]["total"] == run["after"]["total"] == 6 for run in told["runs"])
+    assert told["accuracy"]["mean"] == pytest.approx(
+        sum(run["after"]["accuracy"] for run in told["runs"]) / 2
+    )
+    first, second = (steps(tmp_path / "runs" / f"seed-{seed}", "batch") for seed in (3, 4))
+    assert sorted(first) == sorted(second)
+    assert first != second
+    kept = {path.name for path in (tmp_path / "runs" / "seed-3" / "evaluations").iterdir()}
+    assert kept == {"report", "report.vote3"}
+    shown = CliRunner().invoke(main, ["compare", *map(str, sorted((tmp_path / "runs").iterdir()))])
+    assert "mean of 2" in shown.output

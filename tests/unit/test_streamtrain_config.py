@@ -53,7 +53,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
         ("kind: seq2seq\ndata: {pack: true}", 1),
         ("objective: {loss: ce}", 1),
         ("parallel: fsdp", 4),
-        ("evaluate: {samples: 30}", 4),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_not_ignored(
@@ -76,6 +75,8 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
         ("kind: classifier", "needs data.labels"),
+        ("evaluate: {samples: 30}", "samples needs report"),
+        ("kind: seq2seq\nevaluate: {report: a.jsonl, samples: 3}", "a vote needs kind: causal"),
         ("objective: {label_share: 0.2}", "needs data.rationale: task"),
         (
             "data: {rationale: task}\nobjective: {counterfactual_share: 0.5}",
