@@ -36,8 +36,8 @@ class Progress:
 
     `total` and `total_known_at` are the schedule's; `seconds` and `wait_s` add up over restarts;
     `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
-    step that the select set was asked after; `left_out` counts the dataset's examples that aren't
-    trained on, by reason.
+    step that the select set was asked after, and `validating` are those whose figures aren't there
+    yet; `left_out` counts the dataset's examples that aren't trained on, by reason.
     """
 
     settings: Mapping[str, Any]
@@ -55,6 +55,7 @@ class Progress:
     before: Mapping[str, Any] | None = None
     selection: Selection = field(default_factory=Selection)
     selected_at: int | None = None
+    validating: list[int] = field(default_factory=list)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -88,6 +89,14 @@ def save_weights(folder: Path, student: Student) -> None:
     draft = folder / f".{_WEIGHTS}.tmp"
     save_file(_weights(student), draft)
     draft.replace(folder / _WEIGHTS)
+
+
+def copy_weights(source: Path, target: Path) -> None:
+    """Put weights that `save_weights` wrote in place of those of another folder. Raises OSError."""
+    target.mkdir(parents=True, exist_ok=True)
+    draft = target / f".{_WEIGHTS}.tmp"
+    shutil.copyfile(source / _WEIGHTS, draft)
+    draft.replace(target / _WEIGHTS)
 
 
 def latest(folder: Path) -> Path | None:

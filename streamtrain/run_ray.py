@@ -128,11 +128,55 @@ def _work(config: dict[str, Any]) -> None:
             lambda: DatasetFeed(job.data, job.follow),
             lambda: _stopping(job, config["owner"]),
             device,
+            _RayValidator(job) if job.select is not None else None,
         )
     except StreamtrainError as error:
         user = isinstance(error, InputError)
         append_event(job.out / METRICS, "error", message=str(error), user=user)
         raise
+
+
+class _RayValidator:
+    """Evaluations as tasks of the cluster: on a GPU that is free, else on a CPU.
+
+    A CPU is not reserved, so that none waits for one that never comes.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._running: dict[Any, int] = {}
+
+    def start(self, step: int, weights: Path) -> None:
+        gpus = int(ray.available_resources().get("GPU", 0) >= 1)
+        task = ray.remote(num_cpus=0, num_gpus=gpus, max_retries=3)(_validate)
+        self._running[task.remote(self._job, weights)] = step
+
+    def finished(self, wait: bool) -> dict[int, Any]:
+        if not self._running:
+            return {}
+        waiting = list(self._running)
+        done, _ = ray.wait(
+            waiting, num_returns=len(waiting), timeout=None if wait else 0, fetch_local=False
+        )
+        found = {}
+        for task in done:
+            step = self._running.pop(task)
+            try:
+                found[step] = ray.get(task)
+            except ray.exceptions.RayError as error:
+                raise StreamtrainError(
+                    f"the select set could not be asked after step {step}: {_message(error)}"
+                ) from error
+        return found
+
+
+def _validate(job: Job, weights: Path) -> dict[str, Any]:
+    import torch
+
+    from streamtrain.validation import validate
+
+    device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
+    return validate(job, weights, device)
 
 
 def _stopping(job: Job, owner: str) -> bool:

@@ -31,6 +31,7 @@ from streamtrain.schedule import Schedule
 from streamtrain.stream import Feed, GlobalBatch, ShardStream
 from streamtrain.student import Source, Student, check_packable, load_student, source_of
 from streamtrain.teacher import Teacher, load_teacher
+from streamtrain.validation import Validator
 from streamtrain.wanted import Wanted
 from streamtrain.world import World
 
@@ -54,14 +55,17 @@ def train(
     open_feed: Callable[[], Feed],
     stopping: Callable[[], bool],
     device: torch.device,
+    validator: Validator | None = None,
 ) -> Reason:
     """Run a job on this rank, to its end or until `stopping`; the results are in `job.out`.
+
+    With a `validator` the select set is asked beside the loop.
 
     Raises StreamtrainError, with the last checkpoint left usable.
     """
     metrics = _open_metrics(job, world)
     try:
-        run = _Run(job, world, device, metrics)
+        run = _Run(job, world, device, metrics, validator)
         return run.to_the_end(open_feed, stopping)
     finally:
         if metrics is not None:
@@ -82,7 +86,12 @@ class _Run:
     """One rank's state over a run."""
 
     def __init__(
-        self, job: Job, world: World, device: torch.device, metrics: Metrics | None
+        self,
+        job: Job,
+        world: World,
+        device: torch.device,
+        metrics: Metrics | None,
+        validator: Validator | None,
     ) -> None:
         self.job, self.world, self.metrics = job, world, metrics
         self.began = time.monotonic()
@@ -104,10 +113,10 @@ class _Run:
             _check_same(self.at.settings, order_settings(config))
             checkpoint.load_weights(found, self.learner.student, self.learner.optimizer)
         self.judge = (
-            Judge(job, self.learner.student, self.learner.encoder, self._event)
-            if world.rank == 0
-            else None
+            Judge(job, student, encoder, self._event, validator) if world.rank == 0 else None
         )
+        if self.judge is not None:
+            self.judge.resume(self.at)
         self.seconds_before = self.at.seconds
         optim = config.optim
         known = self.at.total if optim.max_steps is None else optim.max_steps
@@ -124,12 +133,16 @@ class _Run:
             if decision.kind == "step":
                 self._step(decision, stream)
                 due = time.monotonic() - saved >= self.job.config.checkpoint_s
-                if self.judge is not None and self.judge.due(self.at):
-                    self.judge.select(self.at)
-                    due = True
+                if self.judge is not None:
+                    due = self.judge.settle(self.at) or due
+                    if self.judge.due(self.at):
+                        self.judge.select(self.at)
+                        due = True
                 if self.world.share(due):
                     self._save()
                     saved = time.monotonic()
+        if self.judge is not None and decision.kind == "end":
+            self.judge.finish(self.at)
         self._save()
         if decision.kind == "stop":
             self._event("end", reason="stopped", step=self.at.step)
@@ -238,6 +251,8 @@ class _Run:
         path = checkpoint.save(
             self.job.out / CHECKPOINTS, learner.student, learner.optimizer, self.at
         )
+        if self.judge is not None:
+            self.judge.sweep(self.at)
         self._event("checkpoint", path=str(path), step=self.at.step)
 
     def _clock(self) -> None:

@@ -95,11 +95,14 @@ def student_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         {"question": f"Which is {n}?", "choices": ["none", str(n)], "answer": 1} for n in range(6)
     ]
     (folder / "report.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
+    select = [{**question, "question": f"And {question['question']}"} for question in questions]
+    (folder / "select.jsonl").write_text("".join(json.dumps(q) + "\n" for q in select))
     path = folder / "student.yaml"
     path.write_text(
         f"student: tiny\nversion: 1\nmodel: {tiny_model}\ntune: {{method: lora, r: 4, alpha: 8}}\n"
         f"optim: {{lr: 1.0e-3, batch: {BATCH}, epochs: {EPOCHS}}}\n"
-        "stream: {shuffle: 16, seed: 3}\nevaluate: {report: report.jsonl}\ncheckpoint_s: 0\n"
+        "stream: {shuffle: 16, seed: 3}\ncheckpoint_s: 0\n"
+        "evaluate: {report: report.jsonl, select: select.jsonl, every: 6}\n"
     )
     return path
 
@@ -250,6 +253,16 @@ def test_the_result_is_complete(disturbed: Path) -> None:
     told = steps(disturbed, "loss")
     assert max(told.values()) < 20
     assert told[len(told)] < told[1]
+
+
+def test_the_select_set_was_asked_beside_the_loop_after_every_sixth_step(disturbed: Path) -> None:
+    looks = events(disturbed, "select")
+    assert [look["step"] for look in looks] == [6, 12, 18, 24]
+    assert all(look["total"] == 6 for look in looks)
+    best = max(looks, key=lambda look: look["accuracy"])
+    (selected,) = events(disturbed, "selected")
+    assert (selected["step"], selected["accuracy"]) == (best["step"], best["accuracy"])
+    assert not list((disturbed / "validating").iterdir())
 
 
 def test_the_student_loads_and_is_evaluated_by_the_command(disturbed: Path) -> None:
