@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
+from streamtrain.cursor import Cursor
 from streamtrain.errors import InputError
 from streamtrain.selection import Selection
-from streamtrain.stream import Cursor
 from streamtrain.student import Student
 
 FORMAT_VERSION = 1

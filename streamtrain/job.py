@@ -19,6 +19,7 @@ from streamtrain.questions import Question, read_questions
 
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
+DECISIONS = "decisions.jsonl"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 BEST = "best"

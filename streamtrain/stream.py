@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from streamtrain.cursor import Cursor
+from streamtrain.decisions import Decision
 from streamtrain.errors import StreamLostError
 from streamtrain.rows import Rows, Table
 from streamtrain.units import SHARE, Unit, Units
@@ -81,45 +84,6 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a run stands in its stream: a chunk of new rows and a pass of replayed ones.
-
-    What is counted here are units. A chunk or pass covers `*_size` rows, of which `*_taken` are
-    used; chunks lie end to end from row `chunk_start`, and a pass covers the first `pass_size`
-    rows. `plan` is the dataset's plan.
-    """
-
-    chunk: int = -1
-    chunk_start: int = 0
-    chunk_size: int = 0
-    chunk_taken: int = 0
-    replay_pass: int = -1
-    pass_size: int = 0
-    pass_taken: int = 0
-    replayed: int = 0
-    plan: str | None = None
-
-    @property
-    def fresh(self) -> int:
-        """New rows used so far."""
-        return self.chunk_start + self.chunk_taken
-
-    @property
-    def used(self) -> int:
-        """Rows used so far, replayed ones included."""
-        return self.fresh + self.replayed
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data that `from_json` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Cursor:
-        """The cursor that `to_json` wrote. Raises TypeError on other keys."""
-        return cls(**data)
-
-
-@dataclass(frozen=True, slots=True)
 class GlobalBatch:
     """The next rows, for all ranks together, and where the stream stands after them."""
 
@@ -157,11 +121,23 @@ class ShardStream:
         self._started = clock()
         self._rows = Rows()
         self._units = Units(order.unit, order.seed)
+        self._seen: Decision | None = None
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
 
     def __len__(self) -> int:
-        return len(self._units)
+        return len(self._units) if self._seen is None else self._seen.known
+
+    @contextmanager
+    def seen_at(self, decision: Decision) -> Iterator[None]:
+        """While it lasts, the stream is as it was when an earlier process took a step: no more rows
+        than it knew then, and an end only where it knew of it."""
+        ended = self.ended
+        self._seen, self.ended = decision, decision.ended
+        try:
+            yield
+        finally:
+            self._seen, self.ended = None, ended
 
     def poll(self) -> bool:
         """Read what was committed since the last call; True where that changed anything.

@@ -19,9 +19,10 @@ from streamtrain import checkpoint
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
-from streamtrain.errors import InputError
+from streamtrain.decisions import Decision, Decisions
+from streamtrain.errors import InputError, StreamLostError
 from streamtrain.feed import ask_to_stop
-from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
+from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, TENSORBOARD, Job
 from streamtrain.judging import Judge
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics
@@ -41,7 +42,7 @@ Reason = Literal["end", "plateau", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
+class _Turn:
     """What all ranks do next; a step has its rows, and the run's length once that is known."""
 
     kind: Literal["step", "wait", "end", "stop"]
@@ -66,7 +67,11 @@ def train(
     metrics = _open_metrics(job, world)
     try:
         run = _Run(job, world, device, metrics, validator)
-        return run.to_the_end(open_feed, stopping)
+        try:
+            return run.to_the_end(open_feed, stopping)
+        finally:
+            if run.decisions is not None:
+                run.decisions.close()
     finally:
         if metrics is not None:
             metrics.close()
@@ -95,6 +100,8 @@ class _Run:
     ) -> None:
         self.job, self.world, self.metrics = job, world, metrics
         self.began = time.monotonic()
+        path = job.out / DECISIONS
+        self.decisions = Decisions(path, job.resume) if world.rank == 0 else None
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
@@ -171,31 +178,45 @@ class _Run:
             self.judge.held_out.check(row)
         return kept
 
-    def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Decision:
+    def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Turn:
         decision = None
         if stream is not None:
             decision = self._next(stream, stopping)
             if decision.kind == "wait":
                 time.sleep(POLL_S)
                 self.at.wait_s += POLL_S
-        shared: _Decision = self.world.share(decision)
+        shared: _Turn = self.world.share(decision)
         return shared
 
-    def _next(self, stream: ShardStream, stopping: Callable[[], bool]) -> _Decision:
+    def _next(self, stream: ShardStream, stopping: Callable[[], bool]) -> _Turn:
         """Rank 0: what to do now. The stream is polled between steps too: its end may be near."""
         if stopping():
-            return _Decision("stop")
+            return _Turn("stop")
         if self.job.config.optim.max_steps == self.at.step:
-            return _Decision("end")
-        if self.judge is not None and self.judge.plateau(self.at):
-            return _Decision("end")
+            return _Turn("end")
+        taken = self.decisions.of(self.at.step + 1) if self.decisions else None
+        # A step that was taken before is taken again, whatever has come to light since.
+        if taken is None and self.judge is not None and self.judge.plateau(self.at):
+            return _Turn("end")
         stream.poll()
-        batch = stream.next_batch()
+        if taken is not None and len(stream) < taken.known:
+            if stream.ended:
+                raise StreamLostError(
+                    f"{self.job.data}: step {taken.step} was taken with {taken.known} examples or "
+                    f"more, and the dataset ended with {len(stream)}; start a new run"
+                )
+            return _Turn("wait")
+        now = taken or Decision(self.at.step + 1, len(stream), stream.ended)
+        with stream.seen_at(now):
+            batch = stream.next_batch()
+            total = None if batch is None else self._length(stream, batch)
         if batch is not None:
+            if self.decisions is not None:
+                self.decisions.record(now)
             self.at.cursor = batch.cursor
-            return _Decision("step", batch.rows, self._length(stream, batch))
+            return _Turn("step", batch.rows, total)
         if not stream.finished:
-            return _Decision("wait")
+            return _Turn("wait")
         if stream.cursor.used == 0:
             nodes = self.job.config.data.nodes
             of_nodes = f" of data.nodes {', '.join(nodes)}" if nodes else ""
@@ -203,7 +224,7 @@ class _Run:
                 f"{self.job.data}: the dataset ended without an example to train on{of_nodes}; "
                 "see `raygen status` for why rows were dropped or failed"
             )
-        return _Decision("end")
+        return _Turn("end")
 
     def _length(self, stream: ShardStream, batch: GlobalBatch) -> int | None:
         """The run's number of steps, `batch` included, once it is known."""
@@ -212,7 +233,7 @@ class _Run:
             return self.job.config.optim.max_steps
         return self.at.step + 1 + math.ceil(remaining / stream.order.batch)
 
-    def _step(self, decision: _Decision, stream: ShardStream | None) -> None:
+    def _step(self, decision: _Turn, stream: ShardStream | None) -> None:
         if decision.total is not None:
             self.schedule.set_length(self.at.step, decision.total)
         factor = self.schedule.factor(self.at.step)

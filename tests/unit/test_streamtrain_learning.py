@@ -15,6 +15,7 @@ from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import Data, StudentConfig
 from streamtrain.continuations import tree_scores
+from streamtrain.cursor import Cursor
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.evaluate import evaluate
 from streamtrain.evaluation import judge
@@ -22,7 +23,6 @@ from streamtrain.learner import Learner
 from streamtrain.objectives import weighted_nll
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
-from streamtrain.stream import Cursor
 from streamtrain.student import Source, Student, check_packable, load_student, save_final
 from streamtrain.text import make_example
 from streamtrain.train import order_settings

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamtrain.cursor import Cursor
 from streamtrain.errors import InputError, StreamLostError
-from streamtrain.stream import Cursor, Order, ShardStream, rank_slice
+from streamtrain.stream import Order, ShardStream, rank_slice
 from streamtrain.units import SHARE
 
 
