@@ -19,6 +19,7 @@ import torch
 
 from streamtrain.errors import InputError
 from streamtrain.selection import Selection
+from streamtrain.sharding import load_state, part_of, whole, whole_state
 from streamtrain.stream import Cursor
 from streamtrain.student import Student
 
@@ -56,19 +57,29 @@ class Progress:
     selected_at: int | None = None
 
 
-def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: Progress) -> Path:
+def save(
+    folder: Path,
+    student: Student,
+    optimizer: torch.optim.Optimizer,
+    at: Progress,
+    writes: bool = True,
+) -> Path:
     """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
 
+    Every rank of a sharded student calls it, because its tensors are gathered, and one `writes`.
     Raises OSError; the earlier checkpoints stay usable.
     """
     from safetensors.torch import save_file
 
+    weights, state = _weights(student), whole_state(optimizer)
     target = folder / f"step-{at.step:08d}"
+    if not writes:
+        return target
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_weights(student), temporary / _WEIGHTS)
-    torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
+    save_file(weights, temporary / _WEIGHTS)
+    torch.save(state, temporary / _OPTIMIZER)
     (temporary / _PROGRESS).write_text(json.dumps(_to_json(at), indent=1), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
@@ -122,14 +133,14 @@ def load_weights(
         raise InputError(f"{checkpoint} belongs to another student; start a new run")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+            parameter.copy_(part_of(weights[name], parameter))
     if optimizer is not None:
-        state = torch.load(checkpoint / _OPTIMIZER, map_location=student.device, weights_only=True)
-        optimizer.load_state_dict(state)
+        state = torch.load(checkpoint / _OPTIMIZER, map_location="cpu", weights_only=True)
+        load_state(optimizer, state)
 
 
 def _weights(student: Student) -> dict[str, torch.Tensor]:
-    return {name: p.detach().cpu().contiguous() for name, p in student.trainable()}
+    return {name: whole(p.detach()).cpu().contiguous() for name, p in student.trainable()}
 
 
 def _write_latest(folder: Path, name: str) -> None:

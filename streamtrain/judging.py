@@ -12,6 +12,7 @@ from typing import Literal
 from streamtrain import checkpoint
 from streamtrain.batch import Encoder
 from streamtrain.checkpoint import Progress
+from streamtrain.config import Evaluate
 from streamtrain.evaluate import evaluate
 from streamtrain.evaluation import Evaluation
 from streamtrain.job import BEST, Job
@@ -19,6 +20,11 @@ from streamtrain.overlap import HeldOut
 from streamtrain.questions import Question, read_questions
 from streamtrain.record import EVALUATIONS, write_record
 from streamtrain.student import Student
+
+
+def due_at(settings: Evaluate, step: int) -> bool:
+    """Whether a step is one that the select set is asked after."""
+    return settings.every is not None and step % settings.every == 0
 
 
 class Judge:
@@ -55,11 +61,6 @@ class Judge:
             checkpoint.save_weights(self._job.out / BEST, self._student)
         figures = result.to_json(predictions=False)
         self._event("select", step=at.step, best=best, waited=at.selection.waited, **figures)
-
-    def due(self, at: Progress) -> bool:
-        """Whether the step that was just done is one that the select set is asked after."""
-        every = self._job.config.evaluate.every
-        return every is not None and at.step % every == 0
 
     def plateau(self, at: Progress) -> bool:
         """Whether the patience is used up."""

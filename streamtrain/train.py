@@ -6,6 +6,7 @@ included, so that all do the same. Knows nothing of Ray.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +23,13 @@ from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.feed import ask_to_stop
 from streamtrain.job import CHECKPOINTS, METRICS, TENSORBOARD, Job
-from streamtrain.judging import Judge
+from streamtrain.judging import Judge, due_at
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics
 from streamtrain.order import make_order
 from streamtrain.outcome import write_outcome
 from streamtrain.schedule import Schedule
+from streamtrain.sharding import in_one_piece, twin
 from streamtrain.stream import Feed, GlobalBatch, ShardStream
 from streamtrain.student import Source, Student, check_packable, load_student, source_of
 from streamtrain.teacher import Teacher, load_teacher
@@ -88,8 +90,13 @@ class _Run:
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
-        source = replace(source_of(config), model=job.model)
-        student = load_student(source, config.tune, device, config.data.new_tokens)
+        source = replace(source_of(config), model=job.model, attention=config.attention)
+        # What is to be sharded may be too large for one device.
+        sharded = config.parallel == "fsdp" and world.size > 1
+        place = torch.device("cpu") if sharded else device
+        student = load_student(source, config.tune, place, config.data.new_tokens)
+        student = replace(student, device=device)
+        copied = twin(student) if sharded and world.rank == 0 else None
         if config.data.pack:
             check_packable(student)
         teacher = _teacher(job, student)
@@ -101,10 +108,9 @@ class _Run:
             self.at = checkpoint.load_progress(found)
             _check_same(self.at.settings, order_settings(config))
             checkpoint.load_weights(found, self.learner.student, self.learner.optimizer)
+        self.whole = copied or self.learner.student
         self.judge = (
-            Judge(job, self.learner.student, self.learner.encoder, self._event)
-            if world.rank == 0
-            else None
+            Judge(job, self.whole, self.learner.encoder, self._event) if world.rank == 0 else None
         )
         self.seconds_before = self.at.seconds
         optim = config.optim
@@ -114,16 +120,19 @@ class _Run:
     def to_the_end(self, open_feed: Callable[[], Feed], stopping: Callable[[], bool]) -> Reason:
         """Evaluate, train until the stream or its budget ends, evaluate, write the outcome."""
         stream = self._open(open_feed) if self.world.rank == 0 else None
-        if self.judge is not None and self.at.before is None:
-            before = self.judge.report("before", self.at)
-            self.at.before = before.to_json() if before else None
+        with self._in_one_piece():
+            if self.judge is not None and self.at.before is None:
+                before = self.judge.report("before", self.at)
+                self.at.before = before.to_json() if before else None
         saved = time.monotonic()
         while (decision := self._decide(stream, stopping)).kind in ("step", "wait"):
             if decision.kind == "step":
                 self._step(decision, stream)
                 due = time.monotonic() - saved >= self.job.config.checkpoint_s
-                if self.judge is not None and self.judge.due(self.at):
-                    self.judge.select(self.at)
+                if due_at(self.job.config.evaluate, self.at.step):
+                    with self._in_one_piece():
+                        if self.judge is not None:
+                            self.judge.select(self.at)
                     due = True
                 if self.world.share(due):
                     self._save()
@@ -133,16 +142,17 @@ class _Run:
             self._event("end", reason="stopped", step=self.at.step)
             return "stopped"
         reason: Reason = "end"
-        if self.judge is not None:
-            if self.judge.plateau(self.at):
-                reason = "plateau"
-                if self.job.follow:
-                    ask_to_stop(self.job.data, f"the student {self.job.config.student} learned out")
-            self.judge.take_best(self.at)
-            after = self.judge.report("after", self.at)
-            self._clock()
-            path = write_outcome(self.job, self.learner.student, self.at, after)
-            self._event("checkpoint", path=str(path), step=self.at.step)
+        if self.judge is not None and self.judge.plateau(self.at):
+            reason = "plateau"
+            if self.job.follow:
+                ask_to_stop(self.job.data, f"the student {self.job.config.student} learned out")
+        with self._in_one_piece():
+            if self.judge is not None:
+                self.judge.take_best(self.at)
+                after = self.judge.report("after", self.at)
+                self._clock()
+                path = write_outcome(self.job, self.whole, self.at, after)
+                self._event("checkpoint", path=str(path), step=self.at.step)
         self._event("end", reason=reason, step=self.at.step)
         return reason
 
@@ -244,14 +254,18 @@ class _Run:
             total_steps=self.schedule.total,
         )
 
+    def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, rank 0 has the student's present weights in `whole`."""
+        copied = self.whole if self.world.rank == 0 else None
+        return in_one_piece(self.learner.student, copied)
+
     def _save(self) -> None:
-        if self.world.rank != 0:
+        learner, writes = self.learner, self.world.rank == 0
+        if not writes and not learner.student.sharded:
             return
         self._clock()
-        learner = self.learner
-        path = checkpoint.save(
-            self.job.out / CHECKPOINTS, learner.student, learner.optimizer, self.at
-        )
+        folder = self.job.out / CHECKPOINTS
+        path = checkpoint.save(folder, learner.student, learner.optimizer, self.at, writes)
         self._event("checkpoint", path=str(path), step=self.at.step)
 
     def _clock(self) -> None:
