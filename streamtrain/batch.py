@@ -49,18 +49,21 @@ class Batch:
     """Tensors of one forward pass over R rows of T places.
 
     `ids`, `positions` and `weights` are (R, T). `mask` is (R, T), 1 where a token is, or for
-    packed rows a boolean (R, 1, T, T), true where a token may look.
+    packed rows a boolean (R, 1, T, T), true where a token may look. A flat row has no such mask;
+    `lengths` are those of its sequences, of which an attention kernel is told instead.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     weights: torch.Tensor
     mask: torch.Tensor
+    lengths: tuple[int, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         parts = (self.ids, self.positions, self.weights, self.mask)
-        return Batch(*(part.to(device) for part in parts))
+        ids, positions, weights, mask = (part.to(device) for part in parts)
+        return Batch(ids, positions, weights, mask, self.lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,11 @@ def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[l
             yield [[sequence] for sequence in group]
 
 
-def collate(rows: Sequence[Sequence[Encoded]], pad: int) -> Batch:
-    """Tensors of rows of one or more sequences each, padded on the right with the id `pad`."""
+def collate(rows: Sequence[Sequence[Encoded]], pad: int, flat: bool = False) -> Batch:
+    """Tensors of rows of one or more sequences each, padded on the right with the id `pad`.
+
+    With `flat`, one row of several has its lengths in place of a mask.
+    """
     width = max(sum(len(sequence.ids) for sequence in row) for row in rows)
     ids = torch.full((len(rows), width), pad)
     weights = torch.zeros(len(rows), width)
@@ -191,6 +197,9 @@ def collate(rows: Sequence[Sequence[Encoded]], pad: int) -> Batch:
             start = end
     if all(len(row) == 1 for row in rows):
         return Batch(ids, positions, weights, (owner >= 0).long())
+    if flat and len(rows) == 1:
+        lengths = tuple(len(sequence.ids) for sequence in rows[0])
+        return Batch(ids, positions, weights, (owner >= 0).long(), lengths)
     return Batch(ids, positions, weights, block_mask(owner))
 
 

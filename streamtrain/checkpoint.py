@@ -20,6 +20,7 @@ import torch
 from streamtrain.cursor import Cursor
 from streamtrain.errors import InputError
 from streamtrain.selection import Selection
+from streamtrain.sharding import load_state, part_of, whole, whole_state
 from streamtrain.student import Student
 
 FORMAT_VERSION = 1
@@ -59,19 +60,29 @@ class Progress:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def save(folder: Path, student: Student, optimizer: torch.optim.Optimizer, at: Progress) -> Path:
+def save(
+    folder: Path,
+    student: Student,
+    optimizer: torch.optim.Optimizer,
+    at: Progress,
+    writes: bool = True,
+) -> Path:
     """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
 
+    Every rank of a sharded student calls it, because its tensors are gathered, and one `writes`.
     Raises OSError; the earlier checkpoints stay usable.
     """
     from safetensors.torch import save_file
 
+    weights, state = _weights(student), whole_state(optimizer)
     target = folder / f"step-{at.step:08d}"
+    if not writes:
+        return target
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_weights(student), temporary / _WEIGHTS)
-    torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
+    save_file(weights, temporary / _WEIGHTS)
+    torch.save(state, temporary / _OPTIMIZER)
     (temporary / _PROGRESS).write_text(json.dumps(_to_json(at), indent=1), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
@@ -129,18 +140,21 @@ def load_weights(
 
     weights = load_file(checkpoint / _WEIGHTS)
     parameters = dict(student.trainable())
+    if student.projections is None:
+        # They served training alone; a student that only answers has none.
+        weights = {n: w for n, w in weights.items() if not n.startswith("projections.")}
     if weights.keys() != parameters.keys():
         raise InputError(f"{checkpoint} belongs to another student; start a new run")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+            parameter.copy_(part_of(weights[name], parameter))
     if optimizer is not None:
-        state = torch.load(checkpoint / _OPTIMIZER, map_location=student.device, weights_only=True)
-        optimizer.load_state_dict(state)
+        state = torch.load(checkpoint / _OPTIMIZER, map_location="cpu", weights_only=True)
+        load_state(optimizer, state)
 
 
 def _weights(student: Student) -> dict[str, torch.Tensor]:
-    return {name: p.detach().cpu().contiguous() for name, p in student.trainable()}
+    return {name: whole(p.detach()).cpu().contiguous() for name, p in student.trainable()}
 
 
 def _write_latest(folder: Path, name: str) -> None:

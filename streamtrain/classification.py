@@ -5,8 +5,9 @@ Knows nothing of optimizers, ranks or streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,13 +77,17 @@ class ClassLesson:
         ids, cut = self._encoder.text(text)
         return [Labelled(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))]
 
-    def losses(self, exercises: Sequence[Labelled], places: int) -> Iterator[torch.Tensor]:
+    def losses(
+        self, exercises: Sequence[Labelled], places: int
+    ) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch; the halves of a pair stay in one."""
         size = 1 if self._objective.paired is None else 2
         units = [exercises[at : at + size] for at in range(0, len(exercises), size)]
         lengths = [size * max(one.tokens for one in unit) for unit in units]
-        for group in by_length(lengths, places):
-            yield self._loss([one for number in group for one in units[number]])
+        return [
+            partial(self._loss, [one for number in group for one in units[number]])
+            for group in by_length(lengths, places)
+        ]
 
     def _loss(self, batch: Sequence[Labelled]) -> torch.Tensor:
         device = self._student.device

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
 from streamtrain.objective import Objective
@@ -23,6 +23,7 @@ View = Literal[
 Placement = Literal["after", "before", "none", "task"]
 LabelForm = Literal["letter", "text"]
 Kind = Literal["causal", "seq2seq", "classifier"]
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
 class Tune(Section):
@@ -148,7 +149,9 @@ class StudentConfig(Section):
     evaluate: Evaluate = Evaluate()
     workers: Positive = 1
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """How workers share a model: each has all of it."""
+    """How workers share a model: each has all of it, or each a part of every tensor (FSDP2)."""
+    attention: Attention | None = None
+    """The attention kernel; absent: what transformers chooses for the model, mostly sdpa."""
     checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
     """Seconds from one checkpoint to the next; 0 saves after every step."""
     output: str | None = None
@@ -160,13 +163,6 @@ class StudentConfig(Section):
                 "data.rationale is none and objective.weights.label is 0, so nothing is learned"
             )
         return self
-
-    @field_validator("parallel")
-    @classmethod
-    def _whole_models_only(cls, value: str) -> str:
-        if value == "fsdp":
-            raise ValueError("fsdp is not available yet; use ddp")
-        return value
 
     @model_validator(mode="after")
     def _objective_fits_the_kind(self) -> StudentConfig:

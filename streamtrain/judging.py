@@ -15,6 +15,7 @@ from typing import Any, Literal
 from streamtrain import checkpoint
 from streamtrain.batch import Encoder
 from streamtrain.checkpoint import Progress
+from streamtrain.config import Evaluate
 from streamtrain.evaluate import evaluate
 from streamtrain.evaluation import Evaluation
 from streamtrain.job import BEST, VALIDATING, Job
@@ -23,6 +24,11 @@ from streamtrain.questions import Question, read_questions
 from streamtrain.record import EVALUATIONS, write_record
 from streamtrain.student import Student
 from streamtrain.validation import Validator
+
+
+def due_at(settings: Evaluate, step: int) -> bool:
+    """Whether a step is one that the select set is asked after."""
+    return settings.every is not None and step % settings.every == 0
 
 
 class Judge:
@@ -104,11 +110,6 @@ class Judge:
 
     def _weights(self, step: int) -> Path:
         return self._job.out / VALIDATING / f"step-{step:08d}"
-
-    def due(self, at: Progress) -> bool:
-        """Whether the step that was just done is one that the select set is asked after."""
-        every = self._job.config.evaluate.every
-        return every is not None and at.step % every == 0
 
     def plateau(self, at: Progress) -> bool:
         """Whether the patience is used up."""

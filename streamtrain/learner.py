@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from streamtrain.batch import Encoder
+from streamtrain.blocks import blocks
 from streamtrain.classification import ClassLesson
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.lesson import Lesson
+from streamtrain.sharding import fill_absent, shard, total_norm
 from streamtrain.stream import rank_slice
 from streamtrain.student import Student
 from streamtrain.teacher import Teacher, with_projections
@@ -51,12 +53,17 @@ class Learner:
         world: World,
         teacher: Teacher | None = None,
     ) -> None:
-        """Where a teacher's hidden states are imitated, the student gets its projections here,
-        before the optimizer is made."""
+        """Where a teacher's hidden states are imitated, the student gets its projections here, and
+        with `parallel: fsdp` it is sharded, before the optimizer is made."""
         if teacher is not None and config.objective.beta > 0:
             student = with_projections(student, teacher, config)
         if config.optim.gradient_checkpointing:
             _recompute(student)
+        if config.optim.compile:
+            for block in blocks(student.model):
+                block.compile(dynamic=True)
+        if config.parallel == "fsdp" and world.size > 1:
+            student = shard(student)
         self._lesson: Lesson[Any] = (
             ClassLesson(student, encoder, config, teacher)
             if student.kind == "classifier"
@@ -83,12 +90,7 @@ class Learner:
         # Dropout is drawn anew from the step's number, so that a resumed run draws the same.
         torch.manual_seed(self._config.stream.seed + (number << 16) + (self._world.rank << 50))
         self.student.model.train()
-        unit = len(PAIR) if self._config.data.pairs else 1
-        mine = [
-            exercise
-            for row in rank_slice(rows, self._world.rank, self._world.size, unit)
-            for exercise in self._lesson.exercises(row, self._weight(row))
-        ]
+        mine = self._exercises(rank_slice(rows, self._world.rank, self._world.size, self._unit))
         parts = self._lesson.shares
         tokens, cut, *weights = self._world.total(
             [
@@ -104,17 +106,44 @@ class Learner:
         }
         scaled = [exercise.scaled(factors[exercise.part]) for exercise in mine]
         loss = 0.0
-        for part_loss in self._lesson.losses(scaled, _PLACES[self.student.device.type]):
+        for compute in self._passes(scaled, rows):
+            part_loss = compute()
             part_loss.backward()
             loss += part_loss.item()
         (loss,) = self._world.total([loss])
         self._update(loss, number, factor)
         return Step(loss, int(tokens), int(cut), time.perf_counter() - began)
 
+    @property
+    def _unit(self) -> int:
+        return len(PAIR) if self._config.data.pairs else 1
+
+    def _exercises(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        return [one for row in rows for one in self._lesson.exercises(row, self._weight(row))]
+
+    def _passes(
+        self, exercises: Sequence[Any], rows: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Callable[[], torch.Tensor]]:
+        """The losses to compute. A sharded student's are as many on every rank, since each pass
+        gathers weights from all: a rank that has fewer fills up with some of weight zero."""
+        places = _PLACES[self.student.device.type]
+        own = self._lesson.losses(exercises, places)
+        if not self.student.sharded:
+            return own
+        ranks = range(self._world.size)
+        counts = self._world.total([len(own) * (rank == self._world.rank) for rank in ranks])
+        idle = [one.scaled(0.0) for one in self._exercises(rows[: self._unit])]
+        spare = self._lesson.losses(idle, places)[0]
+        return [*own, *[spare] * (int(max(counts)) - len(own))]
+
     def _update(self, loss: float, number: int, factor: float) -> None:
-        self._world.add_gradients(self._parameters)
-        clip = self._config.optim.clip
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, clip or math.inf)
+        if self.student.sharded:
+            fill_absent(self._parameters)
+        else:
+            self._world.add_gradients(self._parameters)
+        norm = total_norm(self._parameters)
+        clip = self._config.optim.clip or math.inf
+        torch.nn.utils.clip_grads_with_norm_(self._parameters, clip, norm)
         if not (math.isfinite(loss) and torch.isfinite(norm)):
             self.optimizer.zero_grad(set_to_none=True)
             raise StreamtrainError(

@@ -5,7 +5,7 @@ Knows nothing of optimizers, ranks or streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 
@@ -47,7 +47,7 @@ class Lesson(Protocol[E]):
         """What there is to learn from a row. Raises InputError for one that teaches nothing."""
         ...
 
-    def losses(self, exercises: Sequence[E], places: int) -> Iterator[Any]:
-        """The weighted loss of each micro-batch of at most about `places` places, as a tensor to
-        be differentiated before the next is asked for; exercises come in the order of the rows."""
+    def losses(self, exercises: Sequence[E], places: int) -> Sequence[Callable[[], Any]]:
+        """For each micro-batch of at most about `places` places what computes its weighted loss, a
+        tensor to be differentiated before the next; exercises come in the order of the rows."""
         ...

@@ -28,6 +28,8 @@ class Optim(Section):
     eps: Rate = 1e-8
     gradient_checkpointing: bool = False
     """Compute activations again for the gradients instead of keeping them: slower, less memory."""
+    compile: bool = False
+    """Compile the model's layers with torch.compile: slow first steps, faster later ones."""
 
     @field_validator("warmup")
     @classmethod

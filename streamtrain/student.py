@@ -19,8 +19,9 @@ import torch
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
 from raygen.engines.new_tokens import make_room
+from streamtrain.attention import check_attention, flash_borders, is_flash, masked
 from streamtrain.batch import Batch
-from streamtrain.config import Kind, StudentConfig, Tune
+from streamtrain.config import Attention, Kind, StudentConfig, Tune
 from streamtrain.errors import InputError
 
 PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
@@ -45,13 +46,15 @@ _HEADS = ("classifier", "score")
 class Source:
     """Which model: a hub id, a folder or `bundled:NAME`.
 
-    `labels` are a classifier's classes; empty, they are those that it has.
+    `labels` are a classifier's classes; empty, they are those that it has. `attention` is the
+    kernel; None is what transformers chooses.
     """
 
     model: str
     revision: str | None = None
     kind: Kind = "causal"
     labels: tuple[str, ...] = ()
+    attention: Attention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Student:
     """A loaded model; `adapter` says that only a LoRA on it is trained and saved.
 
     `projections` bring its hidden states to a teacher's size; trained with it, never saved as a
-    part of it.
+    part of it. A `sharded` one is spread over the ranks: every rank takes part in each of its
+    forward passes, and no rank has it whole.
     """
 
     model: Any
@@ -68,11 +72,22 @@ class Student:
     device: torch.device
     kind: Kind = "causal"
     projections: torch.nn.ModuleList | None = None
+    sharded: bool = False
 
     @property
     def pad(self) -> int:
         """The id that fills up short rows; masked everywhere, so any will do."""
         return int(self.tokenizer.pad_token_id)
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether matrices are multiplied in bfloat16: where the device has it."""
+        return self.device.type == "cuda" and bool(torch.cuda.is_bf16_supported())
+
+    @property
+    def flash(self) -> bool:
+        """Whether its attention kernel knows the borders in a packed row without a mask."""
+        return is_flash(self.model.config)
 
     def trainable(self) -> list[tuple[str, torch.nn.Parameter]]:
         """The parameters that training changes, by name, in a stable order."""
@@ -82,9 +97,12 @@ class Student:
         return own + [(f"projections.{n}", p) for n, p in self.projections.named_parameters()]
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
-        """While it lasts, matrices are multiplied in bfloat16 where the device has it."""
+        """While it lasts, matrices are multiplied in bfloat16 where the device has it.
+
+        A sharded student has its weights gathered in bfloat16, so nothing is left to do.
+        """
         cast: contextlib.AbstractContextManager[Any] = torch.autocast(
-            self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)
+            self.device.type, torch.bfloat16, enabled=self.bfloat16 and not self.sharded
         )
         return cast
 
@@ -97,13 +115,15 @@ class Student:
             mask = torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(
                 ~mask, lowest
             )
-        with self.precision():
+        borders = flash_borders(batch.lengths, self.device) if batch.lengths else {}
+        with self.precision(), masked(self.model, mask):
             output = self.model(
                 input_ids=batch.ids,
-                attention_mask=mask,
+                attention_mask=None if borders else mask,
                 position_ids=batch.positions,
                 logits_to_keep=places,
                 use_cache=False,
+                **borders,
             )
         logits: torch.Tensor = output.logits
         return logits
@@ -229,6 +249,10 @@ def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
         folder = model_path(source.model)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=source.revision)
         auto = getattr(transformers, _AUTO[source.kind])
+        if source.attention is not None:
+            settings["attn_implementation"] = source.attention
+            model_config = transformers.AutoConfig.from_pretrained(folder, revision=source.revision)
+            check_attention(auto, model_config, source.attention)
         model, found = auto.from_pretrained(folder, revision=source.revision, **settings)
     except EngineSetupError as error:
         raise InputError(str(error)) from error
@@ -264,7 +288,3 @@ def _write_greedily(model: Any, tokenizer: Any) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-
-
-def _bfloat16(device: torch.device) -> bool:
-    return device.type == "cuda" and bool(torch.cuda.is_bf16_supported())

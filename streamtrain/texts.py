@@ -5,7 +5,8 @@ Knows nothing of optimizers, ranks or streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,13 +48,16 @@ class TextLesson:
             examples = [make_example(row, self._data, weight)]
         return [self._encoder.example(example) for example in examples]
 
-    def losses(self, exercises: Sequence[Encoded], places: int) -> Iterator[torch.Tensor]:
+    def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch."""
-        for group in split(exercises, places, self._data.pack):
-            if self._student.kind == "seq2seq":
-                yield self._target_loss([sequence for row in group for sequence in row])
-            else:
-                yield self._loss(collate(group, self._student.pad).to(self._student.device))
+        groups = split(exercises, places, self._data.pack)
+        return [partial(self._group_loss, group) for group in groups]
+
+    def _group_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
+        if self._student.kind == "seq2seq":
+            return self._target_loss([sequence for row in group for sequence in row])
+        batch = collate(group, self._student.pad, self._student.flash)
+        return self._loss(batch.to(self._student.device))
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         """Computed only where a target is to be predicted."""

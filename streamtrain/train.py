@@ -6,6 +6,7 @@ included, so that all do the same. Knows nothing of Ray.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +19,18 @@ from raygen.row import digest
 from streamtrain import checkpoint
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
-from streamtrain.config import StudentConfig
 from streamtrain.decisions import Decision, Decisions
 from streamtrain.errors import InputError, StreamLostError
 from streamtrain.feed import ask_to_stop
 from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, TENSORBOARD, Job
-from streamtrain.judging import Judge
+from streamtrain.judging import Judge, due_at
 from streamtrain.learner import Learner, Step
 from streamtrain.metrics import Metrics
 from streamtrain.order import make_order
 from streamtrain.outcome import write_outcome
+from streamtrain.resuming import check_same, order_settings
 from streamtrain.schedule import Schedule
+from streamtrain.sharding import in_one_piece, twin
 from streamtrain.stream import Feed, GlobalBatch, ShardStream
 from streamtrain.student import Source, Student, check_packable, load_student, source_of
 from streamtrain.teacher import Teacher, load_teacher
@@ -77,16 +79,6 @@ def train(
             metrics.close()
 
 
-def order_settings(config: StudentConfig) -> dict[str, Any]:
-    """What the order and content of batches hang on: a resume must have the same."""
-    whole = config.model_dump(mode="json", include={"model", "revision", "tune", "data", "stream"})
-    return {
-        **whole,
-        "objective": config.objective.model_dump(mode="json"),
-        "batch": config.optim.batch,
-    }
-
-
 class _Run:
     """One rank's state over a run."""
 
@@ -105,8 +97,13 @@ class _Run:
         config = job.config
         self._event("start", workers=world.size, student=config.student, model=config.model)
         torch.manual_seed(config.stream.seed)
-        source = replace(source_of(config), model=job.model)
-        student = load_student(source, config.tune, device, config.data.new_tokens)
+        source = replace(source_of(config), model=job.model, attention=config.attention)
+        # What is to be sharded may be too large for one device.
+        sharded = config.parallel == "fsdp" and world.size > 1
+        place = torch.device("cpu") if sharded else device
+        student = load_student(source, config.tune, place, config.data.new_tokens)
+        student = replace(student, device=device)
+        copied = twin(student) if sharded and world.rank == 0 else None
         if config.data.pack:
             check_packable(student)
         teacher = _teacher(job, student)
@@ -117,10 +114,11 @@ class _Run:
         found = checkpoint.latest(job.out / CHECKPOINTS) if job.resume else None
         if found is not None:
             self.at = checkpoint.load_progress(found)
-            _check_same(self.at.settings, order_settings(config))
+            check_same(self.at.settings, order_settings(config))
             checkpoint.load_weights(found, self.learner.student, self.learner.optimizer)
+        self.whole = copied or self.learner.student
         self.judge = (
-            Judge(job, student, encoder, self._event, validator) if world.rank == 0 else None
+            Judge(job, self.whole, encoder, self._event, validator) if world.rank == 0 else None
         )
         if self.judge is not None:
             self.judge.resume(self.at)
@@ -132,40 +130,54 @@ class _Run:
     def to_the_end(self, open_feed: Callable[[], Feed], stopping: Callable[[], bool]) -> Reason:
         """Evaluate, train until the stream or its budget ends, evaluate, write the outcome."""
         stream = self._open(open_feed) if self.world.rank == 0 else None
-        if self.judge is not None and self.at.before is None:
-            before = self.judge.report("before", self.at)
-            self.at.before = before.to_json() if before else None
-        saved = time.monotonic()
-        while (decision := self._decide(stream, stopping)).kind in ("step", "wait"):
-            if decision.kind == "step":
-                self._step(decision, stream)
-                due = time.monotonic() - saved >= self.job.config.checkpoint_s
+        with self._in_one_piece():
+            if self.judge is not None and self.at.before is None:
+                before = self.judge.report("before", self.at)
+                self.at.before = before.to_json() if before else None
+        stopped = self._learn(stream, stopping).kind == "stop"
+        if not stopped:
+            with self._in_one_piece():
                 if self.judge is not None:
-                    due = self.judge.settle(self.at) or due
-                    if self.judge.due(self.at):
-                        self.judge.select(self.at)
-                        due = True
-                if self.world.share(due):
-                    self._save()
-                    saved = time.monotonic()
-        if self.judge is not None and decision.kind == "end":
-            self.judge.finish(self.at)
+                    self.judge.finish(self.at)
         self._save()
-        if decision.kind == "stop":
-            self._event("end", reason="stopped", step=self.at.step)
-            return "stopped"
-        reason: Reason = "end"
-        if self.judge is not None:
-            if self.judge.plateau(self.at):
-                reason = "plateau"
-                if self.job.follow:
-                    ask_to_stop(self.job.data, f"the student {self.job.config.student} learned out")
-            self.judge.take_best(self.at)
-            after = self.judge.report("after", self.at)
-            self._clock()
-            path = write_outcome(self.job, self.learner.student, self.at, after)
-            self._event("checkpoint", path=str(path), step=self.at.step)
+        reason: Reason = "stopped" if stopped else self._conclude()
         self._event("end", reason=reason, step=self.at.step)
+        return reason
+
+    def _learn(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Turn:
+        """Step by step, with checkpoints, until the turn that is neither a step nor a wait."""
+        saved = time.monotonic()
+        while (turn := self._decide(stream, stopping)).kind in ("step", "wait"):
+            if turn.kind == "wait":
+                continue
+            self._step(turn, stream)
+            due = time.monotonic() - saved >= self.job.config.checkpoint_s
+            if self.judge is not None:
+                due = self.judge.settle(self.at) or due
+            if due_at(self.job.config.evaluate, self.at.step):
+                with self._in_one_piece():
+                    if self.judge is not None:
+                        self.judge.select(self.at)
+                due = True
+            if self.world.share(due):
+                self._save()
+                saved = time.monotonic()
+        return turn
+
+    def _conclude(self) -> Reason:
+        """Report on the best weights and leave the outcome."""
+        reason: Reason = "end"
+        if self.judge is not None and self.judge.plateau(self.at):
+            reason = "plateau"
+            if self.job.follow:
+                ask_to_stop(self.job.data, f"the student {self.job.config.student} learned out")
+        with self._in_one_piece():
+            if self.judge is not None:
+                self.judge.take_best(self.at)
+                after = self.judge.report("after", self.at)
+                self._clock()
+                path = write_outcome(self.job, self.whole, self.at, after)
+                self._event("checkpoint", path=str(path), step=self.at.step)
         return reason
 
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
@@ -264,14 +276,18 @@ class _Run:
             total_steps=self.schedule.total,
         )
 
+    def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, rank 0 has the student's present weights in `whole`."""
+        copied = self.whole if self.world.rank == 0 else None
+        return in_one_piece(self.learner.student, copied)
+
     def _save(self) -> None:
-        if self.world.rank != 0:
+        learner, writes = self.learner, self.world.rank == 0
+        if not writes and not learner.student.sharded:
             return
         self._clock()
-        learner = self.learner
-        path = checkpoint.save(
-            self.job.out / CHECKPOINTS, learner.student, learner.optimizer, self.at
-        )
+        folder = self.job.out / CHECKPOINTS
+        path = checkpoint.save(folder, learner.student, learner.optimizer, self.at, writes)
         if self.judge is not None:
             self.judge.sweep(self.at)
         self._event("checkpoint", path=str(path), step=self.at.step)
@@ -298,12 +314,3 @@ def _open_metrics(job: Job, world: World) -> Metrics | None:
     if world.rank != 0:
         return None
     return Metrics(job.out / METRICS, job.out / TENSORBOARD)
-
-
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    if changed:
-        raise InputError(
-            f"the run to resume had other settings for {', '.join(changed)}; "
-            "put them back, or start a new run in another output folder"
-        )

@@ -52,7 +52,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
     [
         ("kind: seq2seq\ndata: {pack: true}", 1),
         ("objective: {loss: ce}", 1),
-        ("parallel: fsdp", 4),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_not_ignored(

@@ -23,9 +23,9 @@ from streamtrain.learner import Learner
 from streamtrain.objectives import weighted_nll
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
+from streamtrain.resuming import order_settings
 from streamtrain.student import Source, Student, check_packable, load_student, save_final
 from streamtrain.text import make_example
-from streamtrain.train import order_settings
 from streamtrain.world import Alone
 
 CPU = torch.device("cpu")

@@ -1,0 +1,143 @@
+"""FSDP2 on two real CPU processes: as one rank trains, and as two do that share nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streamtrain import checkpoint
+from streamtrain.batch import make_encoder
+from streamtrain.checkpoint import Progress
+from streamtrain.config import StudentConfig
+from streamtrain.learner import Learner
+from streamtrain.sharding import in_one_piece
+from streamtrain.stream import Cursor
+from streamtrain.student import load_student, source_of
+from streamtrain.world import Alone, ProcessGroup, World
+from tests.unit.test_streamtrain_learning import rows
+
+CPU = torch.device("cpu")
+LABELS = ["none", "some", "all"]
+CASES: dict[str, dict[str, Any]] = {
+    "full": {"tune": {"method": "full"}},
+    "lora": {"tune": {"method": "lora"}},
+    "tokens": {"tune": {"method": "lora"}, "data": {"tokens": ["<why>"]}},
+    "classes": {
+        "kind": "classifier",
+        "tune": {"method": "lora"},
+        "data": {"labels": LABELS},
+        "objective": {"loss": "ce"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What two steps gave, and the next step's loss after a checkpoint."""
+
+    losses: list[float]
+    next_loss: float
+    weights: dict[str, torch.Tensor]
+
+
+def batch(case: str) -> list[dict[str, Any]]:
+    """Five rows: three passes on one rank and two on the other."""
+    found = rows(5)
+    if case == "classes":
+        return [
+            {
+                "id": row["id"],
+                "text": row["question"],
+                "label": LABELS[number % 3],
+                "view": "positive",
+            }
+            for number, row in enumerate(found)
+        ]
+    return found
+
+
+def learner_of(model: str, case: str, parallel: str, world: World) -> Learner:
+    data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
+    config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **CASES[case]})
+    torch.manual_seed(0)
+    student = load_student(source_of(config), config.tune, CPU, config.data.new_tokens)
+    return Learner(student, make_encoder(config, student.tokenizer), config, world)
+
+
+def trained(model: str, case: str, parallel: str, world: World, folder: Path) -> Trained:
+    learner = learner_of(model, case, parallel, world)
+    copied = learner_of(model, case, "ddp", Alone()).student if learner.student.sharded else None
+    copied = copied if world.rank == 0 else None
+    losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
+    progress = Progress({}, Cursor(), 3)
+    checkpoint.save(folder, learner.student, learner.optimizer, progress, world.rank == 0)
+    with in_one_piece(learner.student, copied):
+        whole = (copied or learner.student).trainable()
+        weights = {name: value.detach().clone() for name, value in whole}
+    next_loss = learner.step(batch(case), 3, 1.0).loss
+    return Trained(losses, next_loss, weights)
+
+
+def resumed(model: str, case: str, parallel: str, world: World, folder: Path) -> float:
+    learner = learner_of(model, case, parallel, world)
+    found = checkpoint.latest(folder)
+    assert found is not None
+    checkpoint.load_weights(found, learner.student, learner.optimizer)
+    return learner.step(batch(case), 3, 1.0).loss
+
+
+def work(rank: int, model: str, folder: str) -> None:
+    """One of the two processes: every case, sharded and not, and one rank's checkpoint resumed."""
+    import streamtrain.learner
+
+    streamtrain.learner._PLACES = {"cpu": 100}
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    world, found = ProcessGroup(CPU), {}
+    for case in CASES:
+        at = Path(folder) / case
+        for parallel in ("fsdp", "ddp"):
+            found[case, parallel] = trained(model, case, parallel, world, at / f"{parallel}-{rank}")
+        found[case, "resumed"] = resumed(model, case, "fsdp", world, at / "alone")
+    if rank == 0:
+        torch.save(found, f"{folder}/found")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
+    folder, model = tmp_path_factory.mktemp("ranks"), str(tiny_model)
+    alone = {
+        (case, "alone"): trained(model, case, "ddp", Alone(), folder / case / "alone")
+        for case in CASES
+    }
+    torch.multiprocessing.spawn(work, (model, str(folder)), nprocs=2)
+    both = torch.load(folder / "found", weights_only=False)
+    return {**alone, **both, "folder": folder}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
+def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
+    alone, both = outcomes[case, "alone"], outcomes[case, parallel]
+    assert both.losses == pytest.approx(alone.losses, rel=1e-4)
+    assert alone.losses[0] != pytest.approx(alone.losses[2], rel=1e-3)
+    assert both.weights.keys() == alone.weights.keys()
+    for name, value in alone.weights.items():
+        torch.testing.assert_close(both.weights[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_checkpoint_goes_on_at_another_number_of_ranks(
+    outcomes: dict[Any, Any], tiny_model: Path, case: str
+) -> None:
+    folder = outcomes["folder"] / case / "fsdp-0"
+    loss = resumed(str(tiny_model), case, "ddp", Alone(), folder)
+    assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)
+    assert outcomes[case, "resumed"] == pytest.approx(outcomes[case, "alone"].next_loss, rel=1e-4)
