@@ -16,6 +16,7 @@ import torch
 from streamtrain.classifier import Classes, Texts, classify
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
+from streamtrain.job import Job
 from streamtrain.student import Source, Student, load_student
 
 
@@ -75,6 +76,15 @@ def in_order_of(model: Student, labels: Sequence[str], said: str) -> tuple[int, 
             f"({', '.join(labels)}); name them in its config.json (id2label)"
         )
     return tuple(places[label] for label in wanted)
+
+
+def teacher_of(job: Job, student: Student) -> Teacher | None:
+    """The teacher that a run's student imitates, loaded; None where none has to be asked."""
+    teacher = job.config.objective.teacher
+    if job.teacher is None or teacher is None:
+        return None
+    source = Source(job.teacher, teacher.revision, "classifier")
+    return load_teacher(source, job.config.data.labels or (), student.tokenizer, student.device)
 
 
 def layer_pairs(student: int, teacher: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from streamtrain.checkpoint import Progress
 from streamtrain.decisions import Decision, Decisions
 from streamtrain.errors import InputError, StreamLostError
 from streamtrain.feed import ask_to_stop
+from streamtrain.flops import Load, flops_per_token, peak_flops
 from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, TENSORBOARD, Job
 from streamtrain.judging import Judge, due_at
 from streamtrain.learner import Learner, Step
@@ -32,8 +33,8 @@ from streamtrain.resuming import check_same, order_settings
 from streamtrain.schedule import Schedule
 from streamtrain.sharding import in_one_piece, twin
 from streamtrain.stream import Feed, GlobalBatch, ShardStream
-from streamtrain.student import Source, Student, check_packable, load_student, source_of
-from streamtrain.teacher import Teacher, load_teacher
+from streamtrain.student import check_packable, load_student, source_of
+from streamtrain.teacher import teacher_of
 from streamtrain.validation import Validator
 from streamtrain.wanted import Wanted
 from streamtrain.world import World
@@ -45,11 +46,14 @@ Reason = Literal["end", "plateau", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What all ranks do next; a step has its rows, and the run's length once that is known."""
+    """What all ranks do next; a step has its rows, the run's length once that is known, and how far
+    the stream is: rows used over those known, and rows known that weren't used yet."""
 
     kind: Literal["step", "wait", "end", "stop"]
     rows: tuple[Mapping[str, Any], ...] = ()
     total: int | None = None
+    epoch: float = 0.0
+    lag: int = 0
 
 
 def train(
@@ -66,7 +70,7 @@ def train(
 
     Raises StreamtrainError, with the last checkpoint left usable.
     """
-    metrics = _open_metrics(job, world)
+    metrics = Metrics(job.out / METRICS, job.out / TENSORBOARD) if world.rank == 0 else None
     try:
         run = _Run(job, world, device, metrics, validator)
         try:
@@ -106,8 +110,9 @@ class _Run:
         copied = twin(student) if sharded and world.rank == 0 else None
         if config.data.pack:
             check_packable(student)
-        teacher = _teacher(job, student)
+        teacher = teacher_of(job, student)
         encoder = make_encoder(config, student.tokenizer)
+        self.load = Load(flops_per_token(student), peak_flops(device), world.size)
         self.learner = Learner(student, encoder, config, world, teacher)
         self.wanted = Wanted(config)
         self.at = Progress(order_settings(config))
@@ -222,11 +227,12 @@ class _Run:
         with stream.seen_at(now):
             batch = stream.next_batch()
             total = None if batch is None else self._length(stream, batch)
+            lag = len(stream) - stream.cursor.fresh
         if batch is not None:
             if self.decisions is not None:
                 self.decisions.record(now)
             self.at.cursor = batch.cursor
-            return _Turn("step", batch.rows, total)
+            return _Turn("step", batch.rows, total, batch.epoch, lag)
         if not stream.finished:
             return _Turn("wait")
         if stream.cursor.used == 0:
@@ -258,22 +264,27 @@ class _Run:
             stream.poll()
             self.at.first_step_time, self.at.ended_at_first_step = time.time(), stream.ended
             self._event("first_step", generation_ended=stream.ended)
-        self._record(done, factor, decision.rows)
+        self._record(done, factor, decision)
 
-    def _record(self, done: Step, factor: float, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _record(self, done: Step, factor: float, turn: _Turn) -> None:
         """A step's event; `batch` is a hash of its rows, by which runs are compared."""
+        speed = done.tokens / done.seconds
         self._event(
             "step",
             step=self.at.step,
             loss=done.loss,
             lr=self.job.config.optim.lr * factor,
             tokens=done.tokens,
-            tokens_per_second=done.tokens / done.seconds,
+            tokens_per_second=speed,
             wait_s=round(self.at.wait_s, 3),
+            wait_share=self.at.wait_s / self._seconds(),
             rows=self.at.rows,
-            batch_rows=len(rows),
-            batch=digest([row.get("id") for row in rows]),
+            batch_rows=len(turn.rows),
+            batch=digest([row.get("id") for row in turn.rows]),
             total_steps=self.schedule.total,
+            epoch=turn.epoch,
+            lag=turn.lag,
+            **self.load.of(speed),
         )
 
     def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:
@@ -293,24 +304,13 @@ class _Run:
         self._event("checkpoint", path=str(path), step=self.at.step)
 
     def _clock(self) -> None:
-        self.at.seconds = self.seconds_before + time.monotonic() - self.began
+        self.at.seconds = self._seconds()
         self.at.total, self.at.total_known_at = self.schedule.total, self.schedule.known_at
         self.at.left_out = dict(self.wanted.left_out)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.began
 
     def _event(self, name: str, **fields: Any) -> None:
         if self.metrics is not None:
             self.metrics.event(name, **fields)
-
-
-def _teacher(job: Job, student: Student) -> Teacher | None:
-    teacher = job.config.objective.teacher
-    if job.teacher is None or teacher is None:
-        return None
-    source = Source(job.teacher, teacher.revision, "classifier")
-    return load_teacher(source, job.config.data.labels or (), student.tokenizer, student.device)
-
-
-def _open_metrics(job: Job, world: World) -> Metrics | None:
-    if world.rank != 0:
-        return None
-    return Metrics(job.out / METRICS, job.out / TENSORBOARD)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from raygen.dataset.commit import Committer
@@ -289,6 +290,35 @@ def test_a_dataset_that_is_not_there_and_a_model_that_cannot_be_loaded_are_one_m
     assert "can't load the causal model" in done.stderr
     assert "Traceback" not in done.stderr
     assert events(tmp_path / "nothing" / "student", "error")[0]["user"] is True
+
+
+@pytest.mark.slow
+def test_two_sharded_workers_are_killed_and_one_alone_goes_on(
+    student_file: Path,
+    tmp_path: Path,
+    undisturbed: Path,
+    processes: list[subprocess.Popen[str]],
+) -> None:
+    """FSDP2 by one key: the same steps as one worker takes, and the same student in the end."""
+    Generator(tmp_path / "data").finish()
+    out = tmp_path / "out"
+    words = fit(student_file, tmp_path / "data", "--out", str(out), "--set", "parallel=fsdp")
+    first = start([*words, "--set", "workers=2"], processes)
+    wait_for_checkpoints(first, out, 9)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    second = start([*words, "--resume", "--json"], processes)
+    _, stderr = second.communicate(timeout=WAIT_S)
+    assert second.returncode == 0, stderr
+    assert steps(out, "batch") == steps(undisturbed, "batch")
+    for step, loss in steps(undisturbed, "loss").items():
+        assert steps(out, "loss")[step] == pytest.approx(loss, rel=1e-3)
+    ours, theirs = (
+        load_file(run / "final" / "adapter_model.safetensors") for run in (out, undisturbed)
+    )
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.slow

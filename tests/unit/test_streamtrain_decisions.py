@@ -124,6 +124,11 @@ def test_a_killed_run_takes_the_same_steps_again_though_all_rows_are_there(
     after = taken(again.out)[killed_at:]
     assert after[:killed_at] == before
     assert [step for step, _, _ in after] == list(range(1, len(ROWS) * 2 // 4 + 1))
+    *_, last = events(again.out, "step")
+    assert (last["epoch"], last["lag"], last["utilisation"]) == (2.0, 0, None)
+    if starved == "wait":
+        assert 0 < max(one["wait_share"] for one in events(job.out, "step")) < 1
+    assert last["flops_per_second"] > 0
 
 
 def test_a_dataset_that_has_become_smaller_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
