@@ -5,10 +5,11 @@ Knows nothing of the command line or of how a student answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -191,3 +192,10 @@ def _name(stem: str, ways: Ways, view: View) -> str:
     elif ways.how is not None:
         parts.append(ways.how)
     return ".".join(parts)
+
+
+def asked_as_usual(name: str) -> bool:
+    """Whether the name of an evaluation, which `_name` made, is that of its set alone."""
+    way = name.rpartition(".")[2] if "." in name else ""
+    other = {*get_args(View), *get_args(How)}
+    return way not in other and not re.fullmatch(r"vote\d+", way)

@@ -14,6 +14,7 @@ from statistics import mean, stdev
 from streamtrain.errors import InputError
 from streamtrain.fidelity_view import fidelity_columns
 from streamtrain.outcome import find_student
+from streamtrain.picture import Dot
 from streamtrain.record import Record, evaluations_of, read_records
 from streamtrain.statistics import bootstrap, mcnemar
 from streamtrain.table import Table
@@ -98,6 +99,20 @@ def differences(runs: Sequence[Run]) -> Table:
         for first, second in combinations([run for run in runs if name in run.records], 2)
     )
     return Table((*columns, "only first right", "only second right"), rows)
+
+
+def dots_of(runs: Sequence[Run]) -> tuple[list[Dot], list[tuple[str, float]]]:
+    """The accuracies with their intervals as dots, and what guessing gets on each set."""
+    found = [
+        Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
+        for run in runs
+        for name in run.records
+    ]
+    chances = [
+        (name, next(run.records[name].figures["chance"] for run in runs if name in run.records))
+        for name in _names(runs)
+    ]
+    return found, chances
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

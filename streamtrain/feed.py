@@ -75,6 +75,20 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
     )
 
 
+def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:
+    """The examples of a dataset's plan in the order of their ids, which says nothing of them.
+
+    Raises InputError where they can't be read.
+    """
+    try:
+        table = Dataset.open(data).examples().collect()
+    except DatasetError as error:
+        raise InputError(str(error)) from error
+    for row in table.sort("id").iter_rows(named=True):
+        if row.get("plan", plan) == plan:
+            yield row
+
+
 def ask_to_stop(data: str, reason: str) -> None:
     """Ask the generator of a dataset to stop. Raises StreamLostError where it can't be told."""
     with _readable():

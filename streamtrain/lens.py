@@ -1,8 +1,8 @@
-"""The logit lens: how early in its layers a student knows the label.
+"""The lens: how early in its layers a student knows the label.
 
-Every layer's state at the place before the label is read by the model's own last norm and head,
-as if the later layers weren't there. What counts is the first token of the gold label. Knows
-nothing of training.
+Every layer's state at the place before the label is read as if the later layers weren't there, by
+the logit lens or a tuned one. What counts is the first token of the gold label. Knows nothing of
+training a student.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from streamtrain.batch import make_encoder
 from streamtrain.errors import InputError
-from streamtrain.evaluate import asking, label_tree, predict
-from streamtrain.outcome import read_outcome
-from streamtrain.questions import read_questions
-from streamtrain.student import Student
+from streamtrain.lens_tuning import Tuned, Tuning, tuned_lens
+from streamtrain.questions import Question
+from streamtrain.readout import Passage, Reader
+from streamtrain.subject import Subject, read_subject
 from streamtrain.table import Table
-
-_LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-"""What the norm before the head is called in the families of causal models."""
+from streamtrain.translators import Translators
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """A student's probability of the gold label after each of its layers, by question."""
+    """A student's probability of the gold label after each of its layers, by question; `tuned` is
+    its tuned lens where they were read by one."""
 
     label: str
     of: Mapping[str, tuple[float, ...]]
+    tuned: Tuned | None = None
 
     @property
     def layers(self) -> int:
@@ -50,28 +49,29 @@ class Curves:
             for curve in self.of.values()
         ]
 
+    def to_json(self, threshold: float) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "student": self.label,
+            "questions": {key: list(curve) for key, curve in self.of.items()},
+            "mean": self.mean(),
+            "first_above": self.first_above(threshold),
+            "tuned": self.tuned.to_json() if self.tuned else None,
+        }
 
-def read_curves(folders: Sequence[Path], file: Path) -> list[Curves]:
-    """The students' curves over the questions of a file that all of them answer rightly.
+
+def read_curves(
+    folders: Sequence[Path], questions: Sequence[Question], tuning: Tuning | None = None
+) -> list[Curves]:
+    """The students' curves over the questions that all of them answer rightly.
 
     Raises InputError where there is no such question, or a student that has no lens.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     curves = []
     for folder in folders:
-        student, config = read_outcome(folder, device)
-        if config.kind != "causal":
-            raise InputError(f"{folder}: the lens is not available yet for kind: {config.kind}")
-        questions = read_questions(file)
-        encoder, how = make_encoder(config, student.tokenizer), asking(config.data)
-        right = {}
-        for question, answer in zip(
-            questions, predict(student, encoder, questions, how), strict=True
-        ):
-            if answer.choice == question.answer:
-                prompt, options = label_tree(encoder, question, answer.text, how)
-                right[question.key] = label_curve(student, prompt, options[question.answer][0])
-        curves.append(Curves(f"{config.student} ({folder})", right))
+        subject = read_subject(folder)
+        tuned = tuned_lens(subject, questions, tuning) if tuning else None
+        curves.append(Curves(subject.label, _right(subject, questions, tuned), tuned))
     return common(curves)
 
 
@@ -83,32 +83,17 @@ def common(curves: Sequence[Curves]) -> list[Curves]:
             "no question is answered rightly by all of these students, so there is nothing to "
             "look at; give more questions or fewer students"
         )
-    return [Curves(each.label, {key: each.of[key] for key in keys}) for each in curves]
+    return [Curves(each.label, {key: each.of[key] for key in keys}, each.tuned) for each in curves]
 
 
-def label_curve(student: Student, prompt: Sequence[int], token: int) -> tuple[float, ...]:
+def label_curve(
+    reader: Reader, passage: Passage, token: int, translators: Translators | None = None
+) -> tuple[float, ...]:
     """The probability of a token as the next one, after each layer."""
-    return tuple(float(p) for p in layer_logits(student, prompt).softmax(dim=-1)[:, token])
-
-
-def layer_logits(student: Student, prompt: Sequence[int]) -> torch.Tensor:
-    """Logits (layers, vocabulary) of what follows a prompt, as each layer has them.
-
-    Raises InputError for a model whose last norm isn't known.
-    """
-    student.model.eval()
-    base = student.model.get_base_model() if student.adapter else student.model
-    with torch.inference_mode():
-        states = student.model(
-            input_ids=torch.tensor([list(prompt)], device=student.device),
-            output_hidden_states=True,
-            use_cache=False,
-        ).hidden_states
-        # The first is the embedding; the last has been through the norm.
-        inner = torch.stack([state[0, -1] for state in states[1:-1]])
-        normed = torch.cat([_last_norm(base)(inner), states[-1][0, -1:]])
-        logits: torch.Tensor = base.get_output_embeddings()(normed).float()
-    return logits
+    states = reader.states(passage)[:, -1:]
+    with torch.no_grad():
+        read = reader.logits(translators(states) if translators else states)
+    return tuple(float(p) for p in read[:, 0].softmax(dim=-1)[:, token])
 
 
 def summary(curves: Sequence[Curves], threshold: float) -> Table:
@@ -119,16 +104,48 @@ def summary(curves: Sequence[Curves], threshold: float) -> Table:
 
 def by_layer(curves: Sequence[Curves]) -> Table:
     """The mean probability of the label after each layer; a cell is empty past the last."""
-    depth = max(each.layers for each in curves)
-    means = [each.mean() for each in curves]
+    return _layers([(each.label, each.mean()) for each in curves])
+
+
+def divergence_by_layer(curves: Sequence[Curves]) -> Table:
+    """How far each layer's reading is from the student's own one on held-out texts, by both
+    lenses, in nats."""
+    return _layers(
+        [
+            (f"{each.label}, {lens}", values)
+            for each in curves
+            if each.tuned is not None
+            for lens, values in (("logit", each.tuned.logit), ("tuned", each.tuned.tuned))
+        ]
+    )
+
+
+def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> Table:
     rows = tuple(
         (
             str(layer + 1),
-            *(f"{mean[layer]:.3f}" if layer < len(mean) else "" for mean in means),
+            *(f"{values[layer]:.3f}" if layer < len(values) else "" for _, values in columns),
         )
-        for layer in range(depth)
+        for layer in range(max(len(values) for _, values in columns))
     )
-    return Table(("layer", *(each.label for each in curves)), rows)
+    return Table(("layer", *(name for name, _ in columns)), rows)
+
+
+def _right(
+    subject: Subject, questions: Sequence[Question], tuned: Tuned | None
+) -> dict[str, tuple[float, ...]]:
+    """The curves of the questions that a student answers rightly."""
+    right = {}
+    for question, answer in zip(questions, subject.answers(questions), strict=True):
+        if answer.choice == question.answer:
+            passage, options = subject.before_label(question, answer)
+            right[question.key] = label_curve(
+                subject.reader,
+                passage,
+                options[question.answer][0],
+                tuned.translators if tuned else None,
+            )
+    return right
 
 
 def _row(curves: Curves, threshold: float) -> tuple[str, ...]:
@@ -139,16 +156,3 @@ def _row(curves: Curves, threshold: float) -> tuple[str, ...]:
     cells = ("never" if q > curves.layers else f"{q:g}" for q in quartiles)
     never = sum(layer is None for layer in first)
     return (curves.label, str(len(first)), str(curves.layers), *cells, str(never))
-
-
-def _last_norm(base: Any) -> Any:
-    inner = base.base_model
-    inner = getattr(inner, "decoder", inner)
-    for name in _LAST_NORMS:
-        norm = getattr(inner, name, None)
-        if norm is not None:
-            return norm
-    raise InputError(
-        f"the lens is not available yet for {base.config.model_type} models: their last norm is "
-        f"none of {', '.join(_LAST_NORMS)}"
-    )

@@ -24,23 +24,28 @@ class HeldOut:
             if q.group is not None
         }
 
-    def check(self, row: Mapping[str, Any]) -> None:
-        """Raises InputError where a row of the dataset, or the other one of its pair, is held
-        out."""
+    def where(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The set that has a row of the dataset, or the other one of its pair, and what of it."""
         choices = row.get("choices") or ()
         for column in ("question", "text", "original"):
             text = row.get(column)
             if isinstance(text, str):
                 found = self._keys.get(question_key(text, choices))
-                self._refuse(found, row, f"its {column} {text[:80]!r}")
+                if found is not None:
+                    return found, f"its {column} {text[:80]!r}"
         group = str(row.get("group"))
-        self._refuse(self._groups.get(group), row, f"its group {group!r}")
+        named = self._groups.get(group)
+        return None if named is None else (named, f"its group {group!r}")
 
-    def _refuse(self, found: str | None, row: Mapping[str, Any], what: str) -> None:
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raises InputError where a row of the dataset, or the other one of its pair, is held
+        out."""
+        found = self.where(row)
         if found is not None:
+            name, what = found
             raise InputError(
                 f"example {row.get('id', '(without id)')} of the dataset is also in "
-                f"evaluate.{found}: {what}; a student must not be judged by what it is trained on, "
+                f"evaluate.{name}: {what}; a student must not be judged by what it is trained on, "
                 "so take it out of one of them"
             )
 

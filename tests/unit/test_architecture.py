@@ -12,6 +12,7 @@ PACKAGES = ("raygen", "streamtrain")
 HOMES = {
     "ray": {"raygen/run_ray.py", "streamtrain/run_ray.py"},
     "vllm": {"raygen/engines/vllm.py"},
+    "matplotlib": {"streamtrain/picture.py"},
 }
 # The one place where the two packages meet is the dataset on disk, and what reads and describes it.
 STREAMTRAIN_MAY_IMPORT = {"row", "task", "dataset", "template", "engines", "document", "problem",
