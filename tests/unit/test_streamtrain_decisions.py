@@ -17,20 +17,10 @@ from streamtrain.errors import StreamLostError
 from streamtrain.job import Job, JobOptions, make_job
 from streamtrain.train import train
 from streamtrain.world import Alone
-from tests.unit.test_streamtrain_selection import Commit, State, events, student
+from tests.unit.test_streamtrain_selection import Commit, State, events, rows, student
 
 CPU = torch.device("cpu")
-ROWS = [
-    {
-        "id": str(n),
-        "question": f"Which number is {n}?",
-        "choices": ["none", str(n)],
-        "answer": 1,
-        "view": "positive",
-        "rationale": "So.",
-    }
-    for n in range(24)
-]
+ROWS = rows(24)
 
 
 def test_decisions_are_read_back_and_a_torn_line_is_none(tmp_path: Path) -> None:
@@ -66,12 +56,12 @@ class GrowingFeed:
         if self._looks > len(self._grows):
             return []
         count = self._grows[self._looks - 1]
-        rows = ROWS[self._shown : self._shown + count]
+        part = ROWS[self._shown : self._shown + count]
         self._shown += count
-        if not rows:
+        if not part:
             return []
         commit = Commit()
-        self._parts[id(commit)] = rows
+        self._parts[id(commit)] = part
         self._held = commit
         return [commit]
 

@@ -106,26 +106,31 @@ class FakeFeed:
         return State()
 
 
-ROWS = [
-    {
-        "id": str(n),
-        "question": f"Which number is {n}?",
-        "choices": ["none", str(n)],
-        "answer": 1,
-        "view": "positive",
-        "rationale": "So.",
-    }
-    for n in range(8)
-]
+def rows(count: int) -> list[dict[str, Any]]:
+    """So many examples of a dataset, each a question of its own."""
+    return [
+        {
+            "id": str(n),
+            "question": f"Which number is {n}?",
+            "choices": ["none", str(n)],
+            "answer": 1,
+            "view": "positive",
+            "rationale": "So.",
+        }
+        for n in range(count)
+    ]
+
+
+ROWS = rows(8)
 
 
 def student(folder: Path, model: Path, evaluate: dict[str, Any], **optim: Any) -> Path:
     for name, answer in (("report", 1), ("select", 0)):
-        rows = [
+        questions = [
             {"question": f"Is it {name} {n}?", "choices": ["no", "yes"], "answer": answer}
             for n in range(3)
         ]
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     config = StudentConfig.model_validate(
         {
             "student": "tiny",
@@ -142,11 +147,11 @@ def student(folder: Path, model: Path, evaluate: dict[str, Any], **optim: Any) -
     return path
 
 
-def go(path: Path, rows: Sequence[dict[str, Any]] = ROWS, resume: bool = False) -> tuple[str, Path]:
+def go(path: Path, told: Sequence[dict[str, Any]] = ROWS, resume: bool = False) -> tuple[str, Path]:
     document = read_document(path)
     options = JobOptions("data", path.parent / "out", resume=resume)
     job = make_job(document, parse_config(document), path.parent, options)
-    reason = train(job, Alone(), lambda: FakeFeed(rows), lambda: False, torch.device("cpu"))
+    reason = train(job, Alone(), lambda: FakeFeed(told), lambda: False, torch.device("cpu"))
     return reason, job.out
 
 
