@@ -5,6 +5,7 @@ Knows nothing of pictures' files.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,10 @@ def _end(grid: Grid, layer: int) -> tuple[str, str]:
     if layer >= len(grid.top):
         return "", ""
     token, probability = grid.top[layer][-1]
-    # A line break would break the table.
-    return f"{' '.join(token.split())} {probability:.3f}", f"{grid.label[layer][-1]:.3f}"
+    return (
+        f"{json.dumps(token, ensure_ascii=False)} {probability:.3f}",
+        f"{grid.label[layer][-1]:.3f}",
+    )
 
 
 def picture_of(grid: Grid, lens: str) -> Heat:

@@ -75,7 +75,7 @@ class Matrix:
             values=lines,
             texts=[["" if cell is None else f"{cell:.1%}" for cell in line] for line in lines],
             rows=[*(row.label for row in self.rows), "chance"],
-            columns=[*self.chance, _MEAN],
+            columns=[*self.chance, "out of domain"],
             title="Accuracy; a frame marks the set of the training's own domain",
             row_axis="trained on",
             column_axis="evaluated on",

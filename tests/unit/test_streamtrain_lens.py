@@ -29,6 +29,7 @@ from streamtrain.stream import Cursor
 from streamtrain.student import Source, load_student
 from streamtrain.subject import read_subject
 from tests.unit.dataset_records import COLUMNS, committer, result
+from tests.unit.test_streamtrain_seq2seq import family as make_seq2seq
 
 CPU = torch.device("cpu")
 
@@ -193,6 +194,28 @@ def test_a_lens_never_learns_from_what_is_looked_at(tiny_model: Path, tmp_path: 
     assert not any(f"Which, {n}," in text for text in read for n in range(5))
     assert all(" So." in text for text in read)
     assert not set(texts.learned) & set(texts.held)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_a_decoder_is_looked_at_where_its_target_stands(
+    tiny_model: Path, tmp_path: Path, family: str
+) -> None:
+    model = make_seq2seq(family, tmp_path, tiny_model)
+    data = make_dataset(tmp_path / "data", rows(6))
+    out = make_run(model, tmp_path / "run", str(data), kind="seq2seq")
+    held = write(tmp_path / "held.jsonl", rows(4, begin=50))
+    words = (out, "--data", held, "--tuned", "--steps", "2", "--question", "1", "--json")
+    done = lens(*words)
+    assert done.exit_code == 0, done.output
+    (grid,) = json.loads(done.stdout)["students"]
+    assert "".join(grid["tokens"][1:]).strip() == "[FIN_LABEL]"
+    subject = read_subject(out)
+    texts = lens_texts(subject, read_questions(held), None)
+    decode = subject.student.tokenizer.decode
+    assert all("Which, " in decode(one.given) for one in texts.learned)
+    assert all(decode(one.ids).startswith(" [FIN_LABEL]") for one in texts.learned)
+    # A decoder reads one token behind what it writes, so its last one isn't read.
+    assert all(1 not in one.ids for one in texts.learned)
 
 
 def test_a_file_tunes_on_one_half_and_looks_at_the_other(tiny_model: Path, tmp_path: Path) -> None:
