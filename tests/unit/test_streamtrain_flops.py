@@ -43,7 +43,8 @@ def test_a_device_is_known_by_its_name(name: str, tera: float) -> None:
 
 
 def test_no_peak_is_made_up() -> None:
-    assert peak_of("NVIDIA A10G") is None
+    for name in ("NVIDIA A10G", "NVIDIA H100 NVL", "NVIDIA H200 NVL"):
+        assert peak_of(name) is None
     assert peak_of("Some Accelerator") is None
     assert peak_flops(CPU) is None
 
