@@ -77,7 +77,8 @@ class Limits:
 class Encoder:
     """Turns examples into tokens with one tokenizer.
 
-    Every span is tokenized by itself, so that an input has the same tokens whatever follows it.
+    Every span is tokenized by itself, so that an input has the same tokens whatever follows it; so
+    is the label in its span, which has the same tokens where options are compared.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Encoder:
         weights: list[float] = []
         longest = self._limits.max_target
         for index, span in enumerate(example.target):
-            tokens = self.continuation(span.text)
+            tokens = [token for piece in span.pieces for token in self.continuation(piece)]
             if index == len(example.target) - 1:
                 tokens.append(self._tokenizer.eos_token_id)
             kept = min(len(tokens), max(0, longest - len(ids)))

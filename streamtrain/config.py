@@ -16,11 +16,11 @@ from raygen.document import Document, Problem, ProblemsError, load_document, par
 from streamtrain.objective import Objective
 from streamtrain.optim import Optim
 from streamtrain.section import Positive, Section, Weight, refuse_keys
+from streamtrain.target import MARKER, Placement, TargetForm, marker_form
 
 View = Literal[
     "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
 ]
-Placement = Literal["after", "before", "none", "task"]
 LabelForm = Literal["letter", "text"]
 Kind = Literal["causal", "seq2seq", "classifier"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -69,6 +69,8 @@ class Data(Section):
     label: LabelForm = "letter"
     """What stands for the right option: its letter, or its text, which small students learn with
     fewer examples."""
+    marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
+    """What stands before and after the label; one token where `tokens` names it."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
     pairs: bool = False
@@ -88,6 +90,11 @@ class Data(Section):
     max_input: Positive = 512
     max_target: Positive = 256
     pack: bool = False
+
+    @property
+    def form(self) -> TargetForm:
+        """How a target is written, and its label read."""
+        return marker_form(self.rationale, self.marker)
 
     @property
     def new_tokens(self) -> tuple[str, ...]:
@@ -158,7 +165,7 @@ class StudentConfig(Section):
 
     @model_validator(mode="after")
     def _targets_carry_loss(self) -> StudentConfig:
-        if self.data.rationale == "none" and self.objective.weights.label == 0:
+        if self.data.form.placement == "none" and self.objective.weights.label == 0:
             raise ValueError(
                 "data.rationale is none and objective.weights.label is 0, so nothing is learned"
             )
@@ -280,4 +287,4 @@ def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
 
 
 _OF_TEXTS = ("weights", "normalise", "label_share", "counterfactual_share")
-_DATA_OF_TEXTS = ("rationale", "label", "control", "rationales", "max_target", "pack")
+_DATA_OF_TEXTS = ("rationale", "label", "marker", "control", "rationales", "max_target", "pack")

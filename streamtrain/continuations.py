@@ -5,17 +5,19 @@ Knows nothing of questions, labels or which answer is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from streamtrain.batch import Batch, block_mask
 from streamtrain.student import Student
-from streamtrain.text import has_label
 
 Tree = tuple[Sequence[int], Sequence[Sequence[int]]]
 """The ids of a prompt, and of each option that may follow it."""
+
+Until = Callable[[str], bool]
+"""Whether a text that is still being written already has all that is wanted."""
 
 
 def tree_scores(student: Student, trees: Sequence[Tree]) -> list[list[float]]:
@@ -68,10 +70,10 @@ def tree_size(prompt: Sequence[int], options: Sequence[Sequence[int]]) -> int:
 
 
 def greedy(
-    student: Student, prompts: Sequence[Sequence[int]], longest: int, whole: bool = False
+    student: Student, prompts: Sequence[Sequence[int]], longest: int, until: Until | None = None
 ) -> list[str]:
-    """The most likely continuation of each prompt, up to its label (`whole`: to its own end) or
-    `longest` tokens."""
+    """The most likely continuation of each prompt, to its own end, `longest` tokens, or `until` it
+    has all that is wanted."""
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), student.pad)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -80,9 +82,8 @@ def greedy(
         mask[row, width - len(prompt) :] = 1
 
     def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-        # Whether the label names one of the question's options is judged later.
         texts = student.tokenizer.batch_decode(so_far[:, width:])
-        found = [has_label(text) for text in texts]
+        found = [until is not None and until(text) for text in texts]
         return torch.tensor(found, device=so_far.device)
 
     output = student.model.generate(
@@ -91,7 +92,7 @@ def greedy(
         max_new_tokens=longest,
         do_sample=False,
         pad_token_id=student.pad,
-        stopping_criteria=[] if whole else [done],
+        stopping_criteria=[done] if until else [],
     )
     texts: list[str] = student.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
     return texts

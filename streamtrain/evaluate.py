@@ -17,21 +17,14 @@ import torch
 from streamtrain.batch import Encoder, by_length
 from streamtrain.classifier import predict_classes
 from streamtrain.config import Data, View
-from streamtrain.continuations import Tree, greedy, tree_scores, tree_size
+from streamtrain.continuations import Tree, Until, greedy, tree_scores, tree_size
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, judge
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.seq2seq import Branch, branch_scores, branch_size, greedy_targets
 from streamtrain.student import Student
-from streamtrain.text import (
-    before_label,
-    label_opening,
-    label_options,
-    opening,
-    parse_label,
-    prompt_text,
-)
+from streamtrain.text import label_texts, opening, prompt_text
 
 _PLACES_PER_FORWARD = 2048
 
@@ -52,10 +45,14 @@ class Asking:
         begin = opening(self.data, self.view)
         return prompt_text(question.question, question.choices, begin)
 
+    def parse(self, text: str, question: Question) -> int | None:
+        """The option that a written text names; None where it names none."""
+        return self.data.form.parse(text, label_texts(question.choices, self.data.label))
+
 
 def asking(data: Data, how: How | None = None, view: View = "positive") -> Asking:
     """The way that the student is trained for, unless `how` says another."""
-    return Asking(data, how or ("written" if data.rationale == "before" else "scored"), view)
+    return Asking(data, how or ("written" if data.form.placement == "before" else "scored"), view)
 
 
 def evaluate(
@@ -80,18 +77,19 @@ def predict(
             if student.kind == "classifier":
                 return predict_classes(student, encoder, _texts(questions, how.data))
             texts: Sequence[str | None] = [None] * len(questions)
-            if how.how == "written" or how.data.rationale == "before":
+            form = how.data.form
+            if how.how == "written" or form.placement == "before":
                 inputs = [how.prompt(question) for question in questions]
-                texts = write_texts(student, encoder, inputs)
+                # A label that a rationale mentions isn't the one that it leads to.
+                until = None if form.placement == "before" else form.complete
+                texts = write_texts(student, encoder, inputs, until)
             scored = _score(student, encoder, questions, texts, how)
     finally:
         student.model.train(was_training)
     if how.how == "scored":
         return scored
     return [
-        replace(
-            prediction, choice=parse_label(prediction.text or "", question.choices, how.data.label)
-        )
+        replace(prediction, choice=how.parse(prediction.text or "", question))
         for question, prediction in zip(questions, scored, strict=True)
     ]
 
@@ -109,9 +107,10 @@ def _texts(questions: Sequence[Question], data: Data) -> list[str]:
 
 
 def write_texts(
-    student: Student, encoder: Encoder, inputs: Sequence[str], whole: bool = False
+    student: Student, encoder: Encoder, inputs: Sequence[str], until: Until | None = None
 ) -> list[str]:
-    """What the student writes greedily to each input: up to the label, or the `whole` target."""
+    """What the student writes greedily to each input: the whole target, or `until` it has all that
+    is wanted."""
     prompts = [encoder.prompt(text)[0] for text in inputs]
     texts = [""] * len(prompts)
     for group in by_length(
@@ -119,7 +118,7 @@ def write_texts(
     ):
         write = greedy_targets if student.kind == "seq2seq" else greedy
         given = [prompts[number] for number in group]
-        written = write(student, given, encoder.max_target, whole)
+        written = write(student, given, encoder.max_target, until)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
     return texts
@@ -174,12 +173,11 @@ def label_tree(encoder: Encoder, question: Question, text: str | None, how: Aski
 
 def label_branch(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Branch:
     """The same with the input apart from what the target begins with."""
-    why = (
-        encoder.continuation(before_label(text)) if text and how.data.rationale == "before" else []
-    )
-    options = label_options(question.choices, how.data.label)
+    form, labels = how.data.form, label_texts(question.choices, how.data.label)
+    why = form.before_label(text, labels) if text and form.placement == "before" else ""
+    begun = [piece for piece in (why, form.opening) if piece]
     return (
         encoder.prompt(how.prompt(question))[0],
-        [*why, *encoder.continuation(label_opening())],
-        [encoder.continuation(option) for option in options],
+        [token for piece in begun for token in encoder.continuation(piece)],
+        [encoder.continuation(form.option(label)) for label in labels],
     )

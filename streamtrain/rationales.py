@@ -17,7 +17,7 @@ from streamtrain.evaluate import Asking, write_texts
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.student import Student
-from streamtrain.text import opening, parse_label, prompt_text, written_rationale
+from streamtrain.text import label_texts, opening, prompt_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def check_writes_rationales(config: StudentConfig) -> None:
     """Raises InputError for a student that writes no rationales."""
     if config.kind == "classifier":
         raise InputError("a classifier writes nothing, so it has no rationales")
-    if config.data.rationale == "none":
+    if config.data.form.placement == "none":
         raise InputError(
             "this student is trained on labels alone (data.rationale: none), so it has no "
             "rationales; ask one that is trained on them"
@@ -53,21 +53,21 @@ def write_rationales(
     Where the rationale is a task of its own it comes without a label: then the choice is that of
     the `answers`.
     """
-    alone = how.data.rationale == "task"
+    alone = how.data.form.placement == "task"
     begin = opening(how.data, how.view, "rationale" if alone else "label")
     prompts = [prompt_text(one.question, one.choices, begin) for one in questions]
     was_training = student.model.training
     student.model.eval()
     try:
         with torch.inference_mode():
-            texts = write_texts(student, encoder, prompts, whole=True)
+            texts = write_texts(student, encoder, prompts)
     finally:
         student.model.train(was_training)
     return [
         Written(
             text,
-            written_rationale(text, how.data.rationale),
-            answer.choice if alone else parse_label(text, one.choices, how.data.label),
+            how.data.form.rationale_of(text, label_texts(one.choices, how.data.label)),
+            answer.choice if alone else how.parse(text, one),
         )
         for text, one, answer in zip(texts, questions, answers, strict=True)
     ]

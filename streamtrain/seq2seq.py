@@ -6,7 +6,7 @@ losses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from streamtrain.student import Student
-from streamtrain.text import has_label
 
 Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
 """The ids of an input, of what the target begins with, and of each option that may follow."""
@@ -89,13 +88,17 @@ def branch_size(given: Sequence[int], begun: Sequence[int], options: Sequence[An
 
 
 def greedy_targets(
-    student: Student, inputs: Sequence[Sequence[int]], longest: int, whole: bool = False
+    student: Student,
+    inputs: Sequence[Sequence[int]],
+    longest: int,
+    until: Callable[[str], bool] | None = None,
 ) -> list[str]:
-    """The most likely target of each input, up to its label (`whole`: to its own end) or `longest`
-    tokens."""
+    """The most likely target of each input, to its own end, `longest` tokens, or `until` it has all
+    that is wanted."""
 
     def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-        found = [has_label(text) for text in student.tokenizer.batch_decode(so_far)]
+        texts = student.tokenizer.batch_decode(so_far)
+        found = [until is not None and until(text) for text in texts]
         return torch.tensor(found, device=so_far.device)
 
     ids, mask = pad_inputs(student, inputs)
@@ -104,7 +107,7 @@ def greedy_targets(
         attention_mask=mask,
         max_new_tokens=longest,
         do_sample=False,
-        stopping_criteria=[] if whole else [done],
+        stopping_criteria=[done] if until else [],
     )
     texts: list[str] = student.tokenizer.batch_decode(output, skip_special_tokens=True)
     return texts

@@ -1,34 +1,19 @@
 """How a multiple-choice row reads: the input, and the target as spans that the loss can weigh.
 
-The label stands between two markers, before or after the rationale (arXiv 2406.14511). The same
-texts serve training and evaluation. Knows nothing of tokens, models or files.
+The same texts serve training and evaluation. Knows nothing of tokens, models or files, and leaves
+to the target's form where a label stands.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
-from typing import Any, Literal
+from typing import Any
 
-from streamtrain.config import Data, LabelForm, Placement
+from streamtrain.config import Data, LabelForm
 from streamtrain.errors import InputError
-
-MARKER = "[FIN_LABEL]"
-
-SpanKind = Literal["rationale", "label", "given"]
-"""`given` is a part of the target that the student reads and isn't asked to learn."""
-
-_LABEL = re.compile(rf"{re.escape(MARKER)}\s*(.+?)\s*{re.escape(MARKER)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A part of a target. Its text starts with the space that parts it from what is before."""
-
-    kind: SpanKind
-    text: str
+from streamtrain.target import Span, SpanKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +49,12 @@ def opening(data: Data, view: Any, task: SpanKind = "label") -> str:
     return " ".join([*tasks, *filter(None, [tokens.get(view)])])
 
 
-def label_opening() -> str:
-    """What stands between the input and the label's letter where the label comes first."""
-    return f" {MARKER}"
-
-
 def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
     """What stands for each option as a label: its letter, or its own text."""
     return [
         letter if form == "letter" else choice.strip()
         for letter, choice in zip(ascii_uppercase, choices, strict=False)
     ]
-
-
-def label_options(choices: Sequence[str], form: LabelForm) -> list[str]:
-    """The continuations of `label_opening` that an evaluation compares, one for each option."""
-    return [f" {text}" for text in label_texts(choices, form)]
-
-
-def has_label(text: str) -> bool:
-    """Whether a generated text has something between two markers."""
-    return _LABEL.search(text) is not None
-
-
-def before_label(text: str) -> str:
-    """What a generated text says before its first marker, as a rationale that a label follows."""
-    return text.partition(MARKER)[0].rstrip()
-
-
-def written_rationale(text: str, placement: Placement) -> str:
-    """The rationale in a whole generated text; where its label can't be found all of the text."""
-    if placement == "before":
-        return before_label(text).strip()
-    found = _LABEL.search(text) if placement == "after" else None
-    return (text[found.end() :] if found else text).replace(MARKER, "").strip()
-
-
-def parse_label(text: str, choices: Sequence[str], form: LabelForm) -> int | None:
-    """The option that a generated text names between its first markers; None where it doesn't."""
-    found = _LABEL.search(text)
-    texts = label_texts(choices, form)
-    return texts.index(found.group(1)) if found and found.group(1) in texts else None
 
 
 def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
@@ -120,11 +70,8 @@ def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Exa
     control = opening(data, row.get("view"))
     prompt = prompt_text(_text(row, "question"), choices, control)
     name = label_texts(choices, data.label)[_label(row, choices)]
-    label = Span("label", f" {MARKER} {name} {MARKER}")
-    if data.rationale in ("none", "task"):
-        return Example(prompt, (label,), weight)
-    why = _why(row)
-    return Example(prompt, (label, why) if data.rationale == "after" else (why, label), weight)
+    why = None if data.form.placement in ("none", "task") else _text(row, "rationale")
+    return Example(prompt, data.form.spans(name, why), weight)
 
 
 def make_tasks(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> list[Example]:
@@ -151,11 +98,7 @@ def _rationale_alone(row: Mapping[str, Any], data: Data, weight: float) -> Examp
     refuted = row.get("refuted") if row.get("label") is None else None
     control = opening(data, row.get("view"), "rationale")
     prompt = prompt_text(_text(row, "question"), _choices(row), control, refuted)
-    return Example(prompt, (_why(row),), weight)
-
-
-def _why(row: Mapping[str, Any]) -> Span:
-    return Span("rationale", f" {_text(row, 'rationale').strip()}")
+    return Example(prompt, (data.form.rationale_alone(_text(row, "rationale")),), weight)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

@@ -28,7 +28,7 @@ class TextLesson:
         self._data = config.data
         own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
         self._shares = {"": 1.0}
-        if self._data.rationale == "task":
+        if self._data.form.placement == "task":
             self._shares = {"label": own, "rationale": 1 - own}
         elif counterfactual is not None:
             self._shares = {"factual": 1 - counterfactual, "counterfactual": counterfactual}

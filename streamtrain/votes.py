@@ -20,7 +20,6 @@ from streamtrain.errors import InputError
 from streamtrain.evaluate import Asking
 from streamtrain.prediction import Prediction, vote
 from streamtrain.questions import Question
-from streamtrain.text import parse_label
 
 _IN_FLIGHT = 128
 
@@ -88,10 +87,7 @@ async def vote_with(
                 texts = await engine.generate(Request(how.prompt(question), sampling))
             except RequestRefusedError:
                 return Prediction(None, unread=samples.count)
-        return vote(
-            [parse_label(text.text, question.choices, how.data.label) for text in texts],
-            len(question.choices),
-        )
+        return vote([how.parse(text.text, question) for text in texts], len(question.choices))
 
     return await asyncio.gather(*(answer(*numbered) for numbered in enumerate(questions)))
 

@@ -22,7 +22,7 @@ class Wanted:
         self.left_out: Counter[str] = Counter()
         self._nodes = data.nodes
         self._views = None if data.views is None else {str(v): w for v, w in data.views.items()}
-        self._learns_rationales = config.kind != "classifier" and data.rationale != "none"
+        self._learns_rationales = config.kind != "classifier" and data.form.placement != "none"
         self._wrong = data.rationales.wrong
 
     def __call__(self, row: Mapping[str, Any]) -> bool:

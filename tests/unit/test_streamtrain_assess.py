@@ -23,7 +23,7 @@ from streamtrain.questions import Question
 from streamtrain.record import read_records
 from streamtrain.student import Source, load_student
 from streamtrain.table import Table
-from streamtrain.text import MARKER
+from streamtrain.target import MARKER
 from streamtrain.votes import Samples, engine_for, vote_with
 
 QUESTIONS = [

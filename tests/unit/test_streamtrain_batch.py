@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamtrain.batch import Encoded, Encoder, Limits, block_mask, collate, split
-from streamtrain.text import Example, Span
+from streamtrain.target import Span
+from streamtrain.text import Example
 
 EOS = 0
 

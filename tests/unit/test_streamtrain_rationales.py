@@ -22,7 +22,7 @@ from streamtrain.outcome import write_outcome
 from streamtrain.questions import Question
 from streamtrain.rationales import write_rationales
 from streamtrain.student import load_student, source_of
-from streamtrain.text import MARKER, written_rationale
+from streamtrain.target import MARKER
 from streamtrain.world import Alone
 from tests.unit.test_streamtrain_compare import make_run
 from tests.unit.test_streamtrain_seq2seq import family
@@ -85,14 +85,6 @@ def test_a_student_writes_to_its_own_end(
 
 def _minimal() -> dict[str, Any]:
     return {"student": "t", "version": 1, "model": "m"}
-
-
-def test_a_rationale_is_what_stands_beside_the_label() -> None:
-    label = f"{MARKER} B {MARKER}"
-    assert written_rationale(f" Since so. {label}", "before") == "Since so."
-    assert written_rationale(f" {label} Since so.", "after") == "Since so."
-    assert written_rationale(f" {MARKER} B since so.", "after") == "B since so."
-    assert written_rationale(" Since so.", "task") == "Since so."
 
 
 def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: Path) -> None:

@@ -6,19 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamtrain.config import Data, LabelForm, Placement
+from streamtrain.config import Data
 from streamtrain.errors import InputError
 from streamtrain.questions import Question, read_questions
-from streamtrain.text import (
-    label_opening,
-    label_options,
-    make_example,
-    parse_label,
-    prompt_text,
-)
+from streamtrain.target import Placement
+from streamtrain.text import make_example, prompt_text
 
 PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none")
 ROW: dict[str, Any] = {
@@ -67,36 +60,9 @@ def test_a_row_that_is_no_example_is_named(change: dict[str, Any], message: str)
         make_example({**ROW, **change}, Data())
 
 
-@pytest.mark.parametrize("form", ["letter", "text"])
-def test_an_option_continues_the_opening_as_the_target_does(form: LabelForm) -> None:
-    target = make_example(ROW, Data(rationale="none", label=form)).target[0].text
-    assert target.startswith(label_opening() + label_options(ROW["choices"], form)[1])
-
-
 def test_a_label_can_be_the_options_own_text() -> None:
     text = make_example(ROW, Data(rationale="none", label="text")).target[0].text
     assert text == " [FIN_LABEL] scissors [FIN_LABEL]"
-
-
-@given(st.integers(2, 26), st.sampled_from(["letter", "text"]), st.data())
-def test_the_label_of_a_target_is_parsed_back(
-    count: int, form: LabelForm, data: st.DataObject
-) -> None:
-    choices = [f"option {number}" for number in range(count)]
-    label = data.draw(st.integers(0, count - 1))
-    row = {**ROW, "choices": choices, "label": label}
-    for placement in PLACEMENTS:
-        text = "".join(
-            span.text for span in make_example(row, Data(rationale=placement, label=form)).target
-        )
-        assert parse_label(text, choices, form) == label
-
-
-@pytest.mark.parametrize(
-    "text", ["", "B", "[FIN_LABEL] B", "[FIN_LABEL] C [FIN_LABEL]", "[FIN_LABEL] b [FIN_LABEL]"]
-)
-def test_an_answer_outside_the_options_is_not_parsed(text: str) -> None:
-    assert parse_label(text, ["one", "two"], "letter") is None
 
 
 def test_the_input_shows_every_option_with_its_letter() -> None:
