@@ -15,6 +15,7 @@ import torch
 
 from streamtrain.config import StudentConfig
 from streamtrain.text import Example
+from streamtrain.turn import turn_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,14 @@ class Encoder:
         weights: Mapping[str, float],
         per_span: bool = False,
         apart: bool = False,
+        chat: bool = False,
     ) -> None:
         """`weights` says what a token of each kind of span weighs, with `per_span` what all the
-        tokens of a span weigh together. `apart` keeps the input out of the sequence."""
+        tokens of a span weigh together. `apart` keeps the input out of the sequence. With `chat`
+        an input is a user's turn; raises InputError where the tokenizer has no template for it."""
+        if chat:
+            turn_ids(tokenizer, "?")
+        self._chat = chat
         self._apart = apart
         self._per_span = per_span
         self._tokenizer = tokenizer
@@ -104,7 +110,7 @@ class Encoder:
 
     def prompt(self, text: str) -> tuple[list[int], bool]:
         """An input's ids, and whether it was cut; a long one loses its beginning."""
-        ids = self._tokenizer(text)["input_ids"]
+        ids = turn_ids(self._tokenizer, text) if self._chat else self._tokenizer(text)["input_ids"]
         longest = self._limits.max_input
         return ids[-longest:], len(ids) > longest
 
@@ -148,7 +154,7 @@ def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
     weights = {**config.objective.weights.model_dump(), "given": 0.0}
     limits = Limits(config.data.max_input, config.data.max_target)
     per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"
-    return Encoder(tokenizer, limits, weights, per_span, apart)
+    return Encoder(tokenizer, limits, weights, per_span, apart, config.data.chat)
 
 
 def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:

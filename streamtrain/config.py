@@ -71,6 +71,8 @@ class Data(Section):
     fewer examples."""
     marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
     """What stands before and after the label; one token where `tokens` names it."""
+    chat: bool = False
+    """The input is one turn of a user, by the chat template of the student's tokenizer."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
     pairs: bool = False
@@ -94,7 +96,7 @@ class Data(Section):
     @property
     def form(self) -> TargetForm:
         """How a target is written, and its label read."""
-        return marker_form(self.rationale, self.marker)
+        return marker_form(self.rationale, self.marker, "" if self.chat else " ")
 
     @property
     def new_tokens(self) -> tuple[str, ...]:
@@ -287,4 +289,6 @@ def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
 
 
 _OF_TEXTS = ("weights", "normalise", "label_share", "counterfactual_share")
-_DATA_OF_TEXTS = ("rationale", "label", "marker", "control", "rationales", "max_target", "pack")
+_DATA_OF_TEXTS = (
+    "rationale", "label", "marker", "chat", "control", "rationales", "max_target", "pack"
+)  # fmt: skip

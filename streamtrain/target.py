@@ -51,13 +51,15 @@ class TargetForm:
 
     `gap` is the space before the label's own text; it belongs to the label, so that an option is
     the same tokens in training and where options are compared. A label without an `end` ends with
-    its line. `marker` has no place in a rationale that is read.
+    its line. `lead` parts the target from its input. `marker` has no place in a rationale that is
+    read.
     """
 
     placement: Placement
     opening: str
     gap: str
     end: str
+    lead: str = " "
     marker: str = ""
 
     def spans(self, label: str, rationale: str | None) -> tuple[Span, ...]:
@@ -68,12 +70,13 @@ class TargetForm:
         told = Span("label", text, (begin, end))
         if rationale is None or self.placement in ("none", "task"):
             return (told,)
-        why = self.rationale_alone(rationale)
-        return (told, why) if self.placement == "after" else (why, told)
+        if self.placement == "after":
+            return told, Span("rationale", f" {rationale.strip()}")
+        return self.rationale_alone(rationale), told
 
     def rationale_alone(self, rationale: str) -> Span:
         """The target that has no label."""
-        return Span("rationale", f" {rationale.strip()}")
+        return Span("rationale", f"{self.lead}{rationale.strip()}")
 
     def option(self, label: str) -> str:
         """What follows `opening` where the label is this one."""
@@ -137,9 +140,10 @@ class TargetForm:
         return rf"\s*{end}" if end else rf"[^\S\n]*{line_end}"
 
 
-def marker_form(placement: Placement, marker: str) -> TargetForm:
+def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetForm:
     """The form whose label stands between two markers (arXiv 2406.14511)."""
-    return TargetForm(placement, f" {marker}", " ", f" {marker}", marker)
+    before = " " if placement == "before" else lead
+    return TargetForm(placement, f"{before}{marker}", " ", f" {marker}", lead, marker)
 
 
 def _spaced(text: str) -> str:

@@ -20,6 +20,7 @@ from streamtrain.errors import InputError
 from streamtrain.evaluate import Asking
 from streamtrain.prediction import Prediction, vote
 from streamtrain.questions import Question
+from streamtrain.turn import user_turn
 
 _IN_FLIGHT = 128
 
@@ -82,9 +83,11 @@ async def vote_with(
             max_tokens=how.data.max_target,
             seed=samples.seed + number,
         )
+        prompt = how.prompt(question)
+        asked = user_turn(prompt) if how.data.chat else prompt
         async with free:
             try:
-                texts = await engine.generate(Request(how.prompt(question), sampling))
+                texts = await engine.generate(Request(asked, sampling))
             except RequestRefusedError:
                 return Prediction(None, unread=samples.count)
         return vote([how.parse(text.text, question) for text in texts], len(question.choices))
