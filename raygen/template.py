@@ -37,10 +37,10 @@ _ENVIRONMENT = _environment()
 def fields(text: str) -> frozenset[str]:
     """The names of the row's columns that a template reads. Raises TemplateError."""
     try:
-        tree = _ENVIRONMENT.parse(text)
+        names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno} of the template: {error.message}") from error
-    return frozenset(jinja2.meta.find_undeclared_variables(tree)) - {"range"}
+    return frozenset(names) - {"range"}
 
 
 def as_template(expression: str) -> str:

@@ -19,6 +19,7 @@ from streamtrain.errors import InputError
 from streamtrain.objectives import class_losses, divergences, layer_distances, paired_losses
 from streamtrain.student import Student
 from streamtrain.teacher import Teacher, compared, recorded
+from streamtrain.text import class_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class ClassLesson:
         self._student = student
         self._encoder = encoder
         self._objective = config.objective
+        self._data = config.data
         self._labels = config.data.labels or ()
         self._teacher = teacher
         self._layers = compared(student, teacher, config) if teacher and student.projections else ()
@@ -74,7 +76,7 @@ class ClassLesson:
         if objective.loss == "kd" and objective.alpha > 0 and objective.soft_labels == "dataset":
             assert objective.teacher is not None  # noqa: S101 - the objective's own rule
             soft = recorded(row, self._labels, objective.teacher.name)
-        ids, cut = self._encoder.text(text)
+        ids, cut = self._encoder.text(class_text(self._data, text))
         return [Labelled(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))]
 
     def losses(

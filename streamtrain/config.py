@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
+from streamtrain.inputs import check_input
 from streamtrain.objective import Objective
 from streamtrain.optim import Optim
 from streamtrain.section import Positive, Section, Weight, refuse_keys
@@ -71,6 +72,9 @@ class Data(Section):
     fewer examples."""
     marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
     """What stands before and after the label; one token where `tokens` names it."""
+    input: Annotated[str, Field(min_length=1)] | None = None
+    """A sandboxed Jinja template of the input over question, choices, letters, control, task and
+    refuted (empty where a row has none), or over a classifier's text; absent: the usual form."""
     chat: bool = False
     """The input is one turn of a user, by the chat template of the student's tokenizer."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
@@ -199,6 +203,14 @@ class StudentConfig(Section):
                 )
             if data.labels is not None:
                 raise ValueError("data.labels belongs to kind: classifier")
+        return self
+
+    @model_validator(mode="after")
+    def _input_tells_what_it_must(self) -> StudentConfig:
+        data = self.data
+        if data.input is not None:
+            tasks = data.form.placement == "task"
+            check_input(data.input, self.kind == "classifier", bool(data.control), tasks)
         return self
 
     @model_validator(mode="after")

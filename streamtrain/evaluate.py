@@ -24,7 +24,7 @@ from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.seq2seq import Branch, branch_scores, branch_size, greedy_targets
 from streamtrain.student import Student
-from streamtrain.text import label_texts, opening, prompt_text
+from streamtrain.text import Asked, class_text, input_text, label_texts
 
 _PLACES_PER_FORWARD = 2048
 
@@ -41,9 +41,8 @@ class Asking:
     view: View = "positive"
 
     def prompt(self, question: Question) -> str:
-        """The input of a question, behind the view's control token."""
-        begin = opening(self.data, self.view)
-        return prompt_text(question.question, question.choices, begin)
+        """The input of a question."""
+        return input_text(self.data, question.question, question.choices, Asked(self.view))
 
     def parse(self, text: str, question: Question) -> int | None:
         """The option that a written text names; None where it names none."""
@@ -103,7 +102,7 @@ def _texts(questions: Sequence[Question], data: Data) -> list[str]:
             f"the question {other.question[:80]!r} has the options {', '.join(other.choices)}; a "
             f"classifier of {', '.join(labels)} needs rows with text and label, one of these"
         )
-    return [question.question for question in questions]
+    return [class_text(data, question.question) for question in questions]
 
 
 def write_texts(

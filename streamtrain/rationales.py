@@ -17,7 +17,7 @@ from streamtrain.evaluate import Asking, write_texts
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.student import Student
-from streamtrain.text import label_texts, opening, prompt_text
+from streamtrain.text import Asked, input_text, label_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def write_rationales(
     the `answers`.
     """
     alone = how.data.form.placement == "task"
-    begin = opening(how.data, how.view, "rationale" if alone else "label")
-    prompts = [prompt_text(one.question, one.choices, begin) for one in questions]
+    asked = Asked(how.view, "rationale" if alone else "label")
+    prompts = [input_text(how.data, one.question, one.choices, asked) for one in questions]
     was_training = student.model.training
     student.model.eval()
     try:

@@ -14,12 +14,13 @@ import torch
 
 from streamtrain.batch import make_encoder
 from streamtrain.classifier import predict_classes
-from streamtrain.config import StudentConfig
+from streamtrain.config import Data, StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.outcome import holds_student, read_outcome
 from streamtrain.questions import Question
 from streamtrain.student import Source, Student, load_student
 from streamtrain.teacher import in_order_of
+from streamtrain.text import class_text
 from streamtrain.told import likeliest
 
 
@@ -27,19 +28,22 @@ def told_by(
     teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
 ) -> list[list[Question]]:
     """The questions of each set with the answers of a teacher: a folder (also one that `fit`
-    wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens.
+    wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens,
+    and has the form of its own file if it was trained with one.
 
     Raises InputError where there is no such classifier, or its classes are not the student's.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = _load(teacher, device)
+    model, data = _load(teacher, device)
     order = in_order_of(model, config.data.labels or (), f"--teacher {teacher}")
     model.model.eval()
     encoder = make_encoder(config, model.tokenizer)
     told = []
     for questions in sets:
         with torch.inference_mode():
-            found = predict_classes(model, encoder, [one.question for one in questions])
+            found = predict_classes(
+                model, encoder, [class_text(data, one.question) for one in questions]
+            )
         told.append(
             [
                 replace(
@@ -52,10 +56,10 @@ def told_by(
     return told
 
 
-def _load(teacher: str, device: torch.device) -> Student:
+def _load(teacher: str, device: torch.device) -> tuple[Student, Data]:
     if holds_student(Path(teacher).expanduser()):
         student, config = read_outcome(Path(teacher).expanduser(), device)
         if config.kind != "classifier":
             raise InputError(f"--teacher {teacher}: it is a {config.kind}; expected a classifier")
-        return student
-    return load_student(Source(teacher, kind="classifier"), None, device)
+        return student, config.data
+    return load_student(Source(teacher, kind="classifier"), None, device), Data()

@@ -13,6 +13,7 @@ from typing import Any
 
 from streamtrain.config import Data, LabelForm
 from streamtrain.errors import InputError
+from streamtrain.inputs import fill_input, reads
 from streamtrain.target import Span, SpanKind
 
 
@@ -42,11 +43,38 @@ def prompt_text(
     return f"{before}Question: {question.strip()}\nOptions:\n{options}\n{task}Answer:"
 
 
-def opening(data: Data, view: Any, task: SpanKind = "label") -> str:
-    """What an input begins with: its view's control token, and its task where there are two."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an input asks: its view, its task where there are two, and the option that the rationale
+    is to speak against, if any."""
+
+    view: Any
+    task: SpanKind = "label"
+    refuted: str | None = None
+
+
+def input_text(data: Data, question: str, choices: Sequence[str], asked: Asked) -> str:
+    """The input, in the file's own form if it has one. Raises InputError where that fails."""
     tokens: Mapping[Any, str] = data.control or {}
-    tasks = [f"[{task}]"] if data.rationale == "task" else []
-    return " ".join([*tasks, *filter(None, [tokens.get(view)])])
+    control = tokens.get(asked.view, "")
+    task = f"[{asked.task}]" if data.form.placement == "task" else ""
+    if data.input is None:
+        begin = " ".join(filter(None, [task, control]))
+        return prompt_text(question, choices, begin, asked.refuted)
+    values = {
+        "question": question.strip(),
+        "choices": list(choices),
+        "letters": list(ascii_uppercase[: len(choices)]),
+        "control": control,
+        "task": task,
+        "refuted": asked.refuted or "",
+    }
+    return fill_input(data.input, values)
+
+
+def class_text(data: Data, text: str) -> str:
+    """What a classifier reads of a text. Raises InputError where the file's own form fails."""
+    return text if data.input is None else fill_input(data.input, {"text": text})
 
 
 def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
@@ -67,8 +95,7 @@ def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Exa
     choices = _choices(row)
     if row.get("refuted") is not None and row.get("label") is None:
         return _rationale_alone(row, data, weight)
-    control = opening(data, row.get("view"))
-    prompt = prompt_text(_text(row, "question"), choices, control)
+    prompt = _input(row, data, Asked(row.get("view")))
     name = label_texts(choices, data.label)[_label(row, choices)]
     why = None if data.form.placement in ("none", "task") else _text(row, "rationale")
     return Example(prompt, data.form.spans(name, why), weight)
@@ -96,9 +123,17 @@ def make_factual(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Exa
 
 def _rationale_alone(row: Mapping[str, Any], data: Data, weight: float) -> Example:
     refuted = row.get("refuted") if row.get("label") is None else None
-    control = opening(data, row.get("view"), "rationale")
-    prompt = prompt_text(_text(row, "question"), _choices(row), control, refuted)
+    prompt = _input(row, data, Asked(row.get("view"), "rationale", refuted))
     return Example(prompt, (data.form.rationale_alone(_text(row, "rationale")),), weight)
+
+
+def _input(row: Mapping[str, Any], data: Data, asked: Asked) -> str:
+    if asked.refuted and data.input is not None and not reads(data.input, "refuted"):
+        raise InputError(
+            f"{_name(row)} refutes the option {asked.refuted!r}, which data.input doesn't show; "
+            "read {{ refuted }} there, or leave such rows out by data.views or data.nodes"
+        )
+    return input_text(data, _text(row, "question"), _choices(row), asked)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from streamtrain import checkpoint
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
+from streamtrain.classification import ClassLesson
 from streamtrain.classifier import classify, pad_texts, predict_classes
 from streamtrain.config import Data, StudentConfig
 from streamtrain.errors import InputError
@@ -183,6 +184,22 @@ def test_every_family_learns_and_is_the_same_after_saving(
     now = predict_classes(loaded, make_encoder(again, loaded.tokenizer), texts)
     for one, other in zip(was, now, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_a_text_is_read_in_the_files_own_form(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(family("bert", tmp_path, tiny_model), data={"input": "Judge: {{ text }}"})
+    made = learner(settings)
+    (row, *_) = rows(1)
+    (learned,) = ClassLesson(made.student, made.encoder, settings, None).exercises(row, 1.0)
+    assert list(learned.ids) == made.encoder.text(f"Judge: {row['text'].strip()}")[0]
+    asked: list[str] = []
+    real = made.encoder.text
+    monkeypatch.setattr(made.encoder, "text", lambda text: asked.append(text) or real(text))
+    evaluate(made.student, made.encoder, [Question("It was.", LABELS, 0, classes=True)],
+             settings.data)  # fmt: skip
+    assert asked == ["Judge: It was."]
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_batch(

@@ -92,6 +92,25 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("objective: {loss: kd}", "needs teacher"),
         ("objective: {paired: 1}", "not available yet for kinds that write texts"),
         ("data: {labels: [a, b]}", "belongs to kind: classifier"),
+        ("data: {marker: ' x'}", "marker: "),
+        (
+            "data: {input: '{{ question }} {{ answer }}'}",
+            "reads answer; expected question, choices",
+        ),
+        ("data: {input: '{{ question }} {{ rationale }}'}", "which don't tell its answer"),
+        ("data: {input: '{{ question'}", "line 1 of the template"),
+        ("data: {input: '{{ question | shout }}'}", "No filter named 'shout'"),
+        ("data: {input: '{{ choices }}'}", "never shows {{ question }}"),
+        ("data: {input: '{{ question }}', control: {positive: a}}", "never shows {{ control }}"),
+        ("data: {input: '{{ question }}', rationale: task}", "never shows {{ task }}"),
+        (
+            "kind: classifier\ndata: {labels: [a, b], input: '{{ question }}'}",
+            "reads question; expected text alone",
+        ),
+        (
+            "kind: classifier\ndata: {labels: [a, b], chat: true}",
+            "chat of data belong",
+        ),
         ("data: {pairs: true}\noptim: {batch: 7}", "needs an even optim.batch; found 7"),
     ],
 )

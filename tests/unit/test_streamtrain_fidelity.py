@@ -267,7 +267,13 @@ def test_a_table_without_probabilities_has_no_column_for_them() -> None:
     assert fidelity_table({"held": silent.to_json()}) is None
 
 
-def test_a_student_is_faithful_to_itself(classifier: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [None, "Where is the sky blue? {{ text }}"])
+def test_a_student_is_faithful_to_itself(
+    classifier: Path, tmp_path: Path, form: str | None
+) -> None:
+    settings = classifier / "final" / "student.json"
+    data = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**data, "data": {**data["data"], "input": form}}))
     held = write(tmp_path / "held.jsonl", TEXTS)
     done = ask(classifier, "--data", str(held), "--teacher", str(classifier), "--json")
     assert done.exit_code == 0, done.output

@@ -9,9 +9,10 @@ import pytest
 
 from streamtrain.config import Data
 from streamtrain.errors import InputError
+from streamtrain.evaluate import Asking
 from streamtrain.questions import Question, read_questions
 from streamtrain.target import Placement
-from streamtrain.text import make_example, prompt_text
+from streamtrain.text import make_example, make_tasks, prompt_text
 
 PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none")
 ROW: dict[str, Any] = {
@@ -78,6 +79,52 @@ def test_a_view_has_its_control_token() -> None:
         assert make_example({**ROW, "view": view}, data).prompt.startswith(start)
     assert make_example({**ROW, "view": "label_only"}, data).prompt.startswith("Question:")
     assert data.new_tokens == ("[Direct election]", "[Elimination method]")
+
+
+INPUT = """\
+{{ control }}{{ task }}
+{{ question }}
+{% for choice in choices %}
+{{ letters[loop.index0] }}. {{ choice }}
+{% endfor %}
+{% if refuted %}
+Why not {{ refuted }}?
+{% endif %}
+"""
+
+
+def test_an_input_can_have_the_files_own_form() -> None:
+    data = Data(input=INPUT, control={"positive": "[for]"})
+    example = make_example({**ROW, "view": "positive"}, data)
+    assert example.prompt == "[for]\nWhat cuts paper?\nA. milk\nB. scissors"
+    assert Asking(data, "scored").prompt(Question(ROW["question"], ("milk", "scissors"), 1)) == (
+        example.prompt
+    )
+    refuting = {**ROW, "view": "negative", "refuted": "milk", "label": None}
+    assert make_example(refuting, data).prompt == (
+        "What cuts paper?\nA. milk\nB. scissors\nWhy not milk?"
+    )
+    tasks = make_tasks(ROW, Data(input=INPUT, rationale="task"))
+    assert [one.prompt.split("\n")[0] for one in tasks] == ["[label]", "[rationale]"]
+
+
+def test_a_refutation_that_the_input_does_not_show_is_named() -> None:
+    row = {**ROW, "refuted": "milk", "label": None}
+    with pytest.raises(InputError, match="example e1 of the dataset refutes the option 'milk'"):
+        make_example(row, Data(input="{{ question }}"))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ question }}{{ choices[2] }}", "data.input: .*show the question 'What cuts paper"),
+        ("{% if false %}{{ question }}{% endif %} ", "empty for the question 'What cuts paper"),
+        ("{{ question.__class__.__mro__ }}", "data.input: .*unsafe"),
+    ],
+)
+def test_an_input_that_fails_on_a_row_is_told(template: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_example(ROW, Data(input=template))
 
 
 def test_a_refutation_of_one_option_has_no_label() -> None:

@@ -32,6 +32,11 @@ def test_a_broken_template_says_where() -> None:
         fields("fine\n{{ broken")
 
 
+def test_an_unknown_filter_says_where() -> None:
+    with pytest.raises(TemplateError, match="line 2 of the template: No filter named 'shout'"):
+        fields("fine\n{{ x | shout }}")
+
+
 @pytest.mark.parametrize(
     "attack",
     [
