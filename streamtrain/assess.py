@@ -14,7 +14,8 @@ from typing import Any, get_args
 import torch
 
 from streamtrain.batch import Encoder, make_encoder
-from streamtrain.config import StudentConfig, View
+from streamtrain.config import StudentConfig
+from streamtrain.data import View
 from streamtrain.errors import InputError
 from streamtrain.evaluate import How, asking, predict
 from streamtrain.evaluation import Evaluation, judge

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
 from streamtrain.text import Example
 from streamtrain.turn import turn_ids
 
@@ -150,7 +151,18 @@ class Encoder:
 
 
 def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
-    """The encoder of a student: its limits and the weights of its spans."""
+    """The encoder of a student: its limits and the weights of its spans.
+
+    Raises InputError where the tokenizer lacks what the file asks of it.
+    """
+    form = config.data.form
+    if form.placement == "after" and not form.end:
+        line = tokenizer.decode(tokenizer("A\nB", add_special_tokens=False)["input_ids"])
+        if "\n" not in line:
+            raise InputError(
+                "data.target: the label ends with its line, and the student's tokenizer has no "
+                'line breaks; end it by a text, as in "{{ label }}. {{ rationale }}"'
+            )
     weights = {**config.objective.weights.model_dump(), "given": 0.0}
     limits = Limits(config.data.max_input, config.data.max_target)
     per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"

@@ -16,7 +16,8 @@ import click
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.commands import compare, export, lens
 from streamtrain.commands_verdicts import sheet, verdicts
-from streamtrain.config import View, override, parse_config, problem_path, read_document
+from streamtrain.config import override, parse_config, problem_path, read_document
+from streamtrain.data import View
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.job import (
     RESULT,

@@ -13,16 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from raygen.document import Document, Problem, ProblemsError, load_document, parse_model, parse_text
+from streamtrain.data import Data
 from streamtrain.inputs import check_input
 from streamtrain.objective import Objective
 from streamtrain.optim import Optim
-from streamtrain.section import Positive, Section, Weight, refuse_keys
-from streamtrain.target import MARKER, Placement, TargetForm, marker_form
+from streamtrain.section import Positive, Section, refuse_keys
 
-View = Literal[
-    "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
-]
-LabelForm = Literal["letter", "text"]
 Kind = Literal["causal", "seq2seq", "classifier"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
@@ -46,66 +42,6 @@ class Tune(Section):
         if self.method == "full" and extra:
             raise ValueError(f"method: full trains every parameter; remove {', '.join(extra)}")
         return self
-
-
-class Rationales(Section):
-    """How many rationales of a question an epoch sees, and what they weigh together."""
-
-    per_question: Literal["all", "one"] = "all"
-    """All in every epoch, or one, another each epoch (SCoTD, arXiv 2306.14050). The rationales of
-    a question are those of one source row, variant and view."""
-    weight: Literal["question", "example"] = "example"
-    """Whether the rationales of a question share the weight of one example."""
-    wrong: Literal["skip", "keep"] = "skip"
-    """Recorded rationales (with a column `predicted`) that led their teacher to another answer than
-    the row's, or to none that could be read."""
-
-
-class Data(Section):
-    """How an example becomes input and target."""
-
-    rationale: Placement = "after"
-    """Where it stands: after the label, before it, nowhere, or as a task of its own, told from the
-    label's by the prefix of the input (distilling step-by-step, arXiv 2305.02301)."""
-    label: LabelForm = "letter"
-    """What stands for the right option: its letter, or its text, which small students learn with
-    fewer examples."""
-    marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
-    """What stands before and after the label; one token where `tokens` names it."""
-    input: Annotated[str, Field(min_length=1)] | None = None
-    """A sandboxed Jinja template of the input over question, choices, letters, control, task and
-    refuted (empty where a row has none), or over a classifier's text; absent: the usual form."""
-    chat: bool = False
-    """The input is one turn of a user, by the chat template of the student's tokenizer."""
-    labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
-    pairs: bool = False
-    """Keep an original and its counterfactual (the two rows of a `group`) in one minibatch."""
-    views: dict[View, Weight] | None = None
-    """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
-    error, and 0 leaves a view out; where absent, every view weighs 1."""
-    nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """The nodes of the recipe whose examples are trained on; absent: all that the dataset has."""
-    control: dict[View, Annotated[str, Field(min_length=1)]] | None = None
-    """What an input begins with, by view, as `[Direct election]` for positive (EMNLP 2024 main
-    333); each is a token of its own, as if named under `tokens`. An evaluation asks as for the
-    view positive."""
-    tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
-    rationales: Rationales = Rationales()
-    max_input: Positive = 512
-    max_target: Positive = 256
-    pack: bool = False
-
-    @property
-    def form(self) -> TargetForm:
-        """How a target is written, and its label read."""
-        return marker_form(self.rationale, self.marker, "" if self.chat else " ")
-
-    @property
-    def new_tokens(self) -> tuple[str, ...]:
-        """`tokens` and those of `control`."""
-        return (*self.tokens, *(self.control or {}).values())
 
 
 class Stream(Section):
@@ -302,5 +238,5 @@ def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
 
 _OF_TEXTS = ("weights", "normalise", "label_share", "counterfactual_share")
 _DATA_OF_TEXTS = (
-    "rationale", "label", "marker", "chat", "control", "rationales", "max_target", "pack"
+    "rationale", "label", "marker", "target", "chat", "control", "rationales", "max_target", "pack"
 )  # fmt: skip

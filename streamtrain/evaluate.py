@@ -16,8 +16,8 @@ import torch
 
 from streamtrain.batch import Encoder, by_length
 from streamtrain.classifier import predict_classes
-from streamtrain.config import Data, View
 from streamtrain.continuations import Tree, Until, greedy, tree_scores, tree_size
+from streamtrain.data import Data, View
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, judge
 from streamtrain.prediction import Prediction
@@ -79,8 +79,10 @@ def predict(
             form = how.data.form
             if how.how == "written" or form.placement == "before":
                 inputs = [how.prompt(question) for question in questions]
-                # A label that a rationale mentions isn't the one that it leads to.
-                until = None if form.placement == "before" else form.complete
+                # A label that a rationale mentions isn't the one that it leads to, and an option's
+                # own text may have in it what ends a label.
+                stops = form.placement != "before" and (form.marker or how.data.label == "letter")
+                until = form.complete if stops else None
                 texts = write_texts(student, encoder, inputs, until)
             scored = _score(student, encoder, questions, texts, how)
     finally:

@@ -7,7 +7,7 @@ of rows, tokens or models.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -47,7 +47,8 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class TargetForm:
-    """A target as its rationale and its label, which stands between `opening` and `end`.
+    """A target as its label, between `opening` and `end`, and its rationale, between `why_opening`
+    and `why_end`; each is the span of what stands around it.
 
     `gap` is the space before the label's own text; it belongs to the label, so that an option is
     the same tokens in training and where options are compared. A label without an `end` ends with
@@ -59,6 +60,8 @@ class TargetForm:
     opening: str
     gap: str
     end: str
+    why_opening: str = " "
+    why_end: str = ""
     lead: str = " "
     marker: str = ""
 
@@ -70,9 +73,8 @@ class TargetForm:
         told = Span("label", text, (begin, end))
         if rationale is None or self.placement in ("none", "task"):
             return (told,)
-        if self.placement == "after":
-            return told, Span("rationale", f" {rationale.strip()}")
-        return self.rationale_alone(rationale), told
+        why = Span("rationale", f"{self.why_opening}{rationale.strip()}{self.why_end}")
+        return (told, why) if self.placement == "after" else (why, told)
 
     def rationale_alone(self, rationale: str) -> Span:
         """The target that has no label."""
@@ -84,7 +86,8 @@ class TargetForm:
 
     def complete(self, text: str) -> bool:
         """Whether a text that is still being written has a whole label."""
-        return any(self._any_label(text, place, r"\n") for place in self._openings(text))
+        places = self._openings(text)
+        return any(self._any_label(text, begun, r"\n") is not None for _, begun in places)
 
     def parse(self, text: str, labels: Sequence[str]) -> int | None:
         """Which of the labels a written text names; None where it names none of them.
@@ -95,45 +98,56 @@ class TargetForm:
         return found.label if found else None
 
     def before_label(self, text: str, labels: Sequence[str]) -> str:
-        """What a written text says before it announces its label, as a rationale to go on from."""
+        """What a written text says before it announces its label."""
         found = self._announcement(text, labels)
         if found is not None:
             return text[: found.start].rstrip()
-        begun = list(self._openings(text))
-        return (text[: begun[-1].start()] if begun else text).rstrip()
+        begun = self._openings(text)
+        return (text[: begun[-1][0]] if begun else text).rstrip()
 
     def rationale_of(self, text: str, labels: Sequence[str]) -> str:
         """The rationale in a whole written text; where its label can't be found all of the text."""
         if self.placement == "before":
-            return self.before_label(text, labels).strip()
+            why = self.before_label(text, labels).strip()
+            return why.removeprefix(self.why_opening.strip()).strip()
         found = self._announcement(text, labels) if self.placement == "after" else None
         why = text[found.end :] if found else text
-        return (why.replace(self.marker, "") if self.marker else why).strip()
+        why = (why.replace(self.marker, "") if self.marker else why).strip()
+        return why.removesuffix(self.why_end.strip()).strip() if found else why
 
     def _announcement(self, text: str, labels: Sequence[str]) -> Announcement | None:
-        places: Iterable[re.Match[str]] = self._openings(text)
-        if self.placement == "before":
-            places = reversed(list(places))
-        found = (self._announced(text, place, labels) for place in places)
-        return next((one for one in found if one is not None), None)
+        places = self._openings(text)
+        found = [one for at in places if (one := self._announced(text, at, labels)) is not None]
+        if self.placement != "before":
+            return found[0] if found else None
+        named = [one for one in found if one.label is not None]
+        # An option's own text may look like an announcement, as "(x)" in "(a thing (x))".
+        last = max(named, key=lambda one: (one.end, -one.start), default=None)
+        later = [one for one in found if last is None or one.start >= last.end]
+        return later[-1] if later else last
 
     def _announced(
-        self, text: str, opening: re.Match[str], labels: Sequence[str]
+        self, text: str, place: tuple[int, int], labels: Sequence[str]
     ) -> Announcement | None:
         """The longest of the labels that stands whole after an opening, or another text there."""
-        stop = self._stop(r"(?=\n|\Z)")
+        start, begun = place
+        stop = self._stop(_LINE_END)
         for number in sorted(range(len(labels)), key=lambda at: len(labels[at]), reverse=True):
             label = re.compile(rf"\s*{re.escape(labels[number])}{stop}")
-            if named := label.match(text, opening.end()):
-                return Announcement(opening.start(), named.end(), number)
-        other = self._any_label(text, opening, r"(?=\n|\Z)")
-        return Announcement(opening.start(), other.end(), None) if other else None
+            if named := label.match(text, begun):
+                return Announcement(start, named.end(), number)
+        end = self._any_label(text, begun, _LINE_END)
+        return None if end is None else Announcement(start, end, None)
 
-    def _any_label(self, text: str, opening: re.Match[str], line_end: str) -> re.Match[str] | None:
-        return re.compile(rf"\s*\S.*?{self._stop(line_end)}").match(text, opening.end())
+    def _any_label(self, text: str, begun: int, line_end: str) -> int | None:
+        found = re.compile(rf"\s*\S.*?{self._stop(line_end)}").match(text, begun)
+        return found.end() if found else None
 
-    def _openings(self, text: str) -> Iterator[re.Match[str]]:
-        return re.finditer(_spaced(self.opening) or r"\A", text)
+    def _openings(self, text: str) -> list[tuple[int, int]]:
+        """Where the opening begins and ends, everywhere in a text, also where it overlaps itself;
+        the text's own start where a label has no opening."""
+        opening = _spaced(self.opening) or r"\A"
+        return [place.span(1) for place in re.finditer(rf"(?=({opening}))", text)]
 
     def _stop(self, line_end: str) -> str:
         end = _spaced(self.end)
@@ -142,10 +156,68 @@ class TargetForm:
 
 def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetForm:
     """The form whose label stands between two markers (arXiv 2406.14511)."""
-    before = " " if placement == "before" else lead
-    return TargetForm(placement, f"{before}{marker}", " ", f" {marker}", lead, marker)
+    first = placement == "before"
+    return TargetForm(
+        placement,
+        opening=f"{' ' if first else lead}{marker}",
+        gap=" ",
+        end=f" {marker}",
+        why_opening=lead if first else " ",
+        lead=lead,
+        marker=marker,
+    )
+
+
+def written_form(target: str, lead: str = " ") -> TargetForm:
+    """The form of a text with `{{ label }}` once and `{{ rationale }}` at most once, which stand
+    where it says. Raises ValueError for another text, and where no label could be told from what is
+    around it."""
+    parts = _PLACEHOLDER.split(target.strip())
+    literals, names = parts[::2], parts[1::2]
+    strange = next((one for one in literals if _BRACES.search(one)), None)
+    if strange is not None:
+        raise ValueError(
+            f"found {strange.strip()!r}; expected text with {_BOTH}, and nothing else in braces"
+        )
+    if names.count("label") != 1 or names.count("rationale") > 1:
+        raise ValueError(
+            f"found {{{{ label }}}} {names.count('label')} times and {{{{ rationale }}}} "
+            f"{names.count('rationale')} times; expected {_BOTH}"
+        )
+    if names[0] == "rationale":
+        before, opening, end = literals
+        if not opening.strip():
+            raise ValueError(
+                "nothing but space stands between {{ rationale }} and {{ label }}, so no label "
+                'could be found; announce it, as by "So the answer is"'
+            )
+        body, gap = _parted(opening)
+        return TargetForm("before", body, gap, end, lead + before, lead=lead)
+    body, gap = _parted(literals[0])
+    opening, gap = (lead + body, gap) if body else ("", lead)
+    if names == ["label"]:
+        return TargetForm("none", opening, gap, literals[1], lead=lead)
+    end, space = _parted(literals[1])
+    if not end and "\n" not in space:
+        raise ValueError(
+            "neither text nor a line break stands between {{ label }} and {{ rationale }}, so no "
+            'label could be told from what follows; end it, as by "."'
+        )
+    return TargetForm("after", opening, gap, end, space, literals[2], lead)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A text and the space at its end."""
+    body = text.rstrip()
+    return body, text[len(body) :]
 
 
 def _spaced(text: str) -> str:
     """A pattern of a text, whatever its spaces: not every tokenizer keeps them."""
     return r"\s+".join(map(re.escape, text.split()))
+
+
+_LINE_END = r"(?=\n|\Z)"
+_PLACEHOLDER = re.compile(r"\{\{\s*(label|rationale)\s*\}\}")
+_BRACES = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+_BOTH = "{{ label }} once and {{ rationale }} at most once"

@@ -14,7 +14,8 @@ import torch
 
 from streamtrain.batch import make_encoder
 from streamtrain.classifier import predict_classes
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.outcome import holds_student, read_outcome
 from streamtrain.questions import Question

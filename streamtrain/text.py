@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any
 
-from streamtrain.config import Data, LabelForm
+from streamtrain.data import Data, LabelForm
 from streamtrain.errors import InputError
 from streamtrain.inputs import fill_input, reads
 from streamtrain.target import Span, SpanKind

@@ -15,7 +15,8 @@ from raygen.engines.base import EngineSpec
 from raygen.engines.registry import start_engine
 from streamtrain.checkpoint import Progress
 from streamtrain.cli import main
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.evaluate import asking
 from streamtrain.job import Job
 from streamtrain.outcome import write_outcome

@@ -17,7 +17,8 @@ from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.classification import ClassLesson
 from streamtrain.classifier import classify, pad_texts, predict_classes
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.evaluate import evaluate
 from streamtrain.job import Job

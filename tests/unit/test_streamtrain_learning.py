@@ -13,9 +13,10 @@ import torch
 from streamtrain import checkpoint
 from streamtrain.batch import Encoded, Encoder, collate, make_encoder
 from streamtrain.checkpoint import Progress
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
 from streamtrain.continuations import tree_scores
 from streamtrain.cursor import Cursor
+from streamtrain.data import Data
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.evaluate import evaluate
 from streamtrain.evaluation import judge

@@ -11,7 +11,8 @@ import torch
 
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.evaluate import asking, evaluate, predict
 from streamtrain.job import Job
 from streamtrain.learner import Learner

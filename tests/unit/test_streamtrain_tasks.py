@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from streamtrain.batch import make_encoder
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.evaluate import asking
 from streamtrain.learner import Learner
 from streamtrain.questions import Question

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamtrain.config import Data
+from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.evaluate import Asking
 from streamtrain.questions import Question, read_questions

@@ -15,7 +15,8 @@ from raygen.engines.tokens import Tokens
 from streamtrain.batch import Encoder, make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.cli import main
-from streamtrain.config import Data, StudentConfig
+from streamtrain.config import StudentConfig
+from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.evaluate import asking, evaluate, label_tree
 from streamtrain.job import Job

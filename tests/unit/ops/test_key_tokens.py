@@ -16,7 +16,7 @@ from raygen.ops.prompt import default_prompt
 from raygen.row import Row
 from raygen.task import TASKS
 from raygen.template import render
-from streamtrain.config import Data
+from streamtrain.data import Data
 from streamtrain.text import make_example, prompt_text
 from tests.unit.ops.context import Script, reasons, run_op
 
