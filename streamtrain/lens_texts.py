@@ -6,7 +6,6 @@ or of learning.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,12 +14,13 @@ from pathlib import Path
 from raygen.row import digest
 from streamtrain.errors import InputError
 from streamtrain.feed import dataset_examples
-from streamtrain.job import RESULT
+from streamtrain.job import RESULT, read_result
 from streamtrain.overlap import HeldOut, shared
 from streamtrain.questions import Question, read_questions
 from streamtrain.readout import Passage
 from streamtrain.subject import Subject
 from streamtrain.texts import TextLesson
+from streamtrain.wanted import Wanted
 
 _MOST = 500
 _HELD = 10
@@ -98,13 +98,12 @@ def _of_dataset(subject: Subject, looked_at: Sequence[Question]) -> Iterator[_Na
         raise InputError(
             f"{subject.folder} is no part of a run that names its dataset; give texts with --texts"
         )
-    told = json.loads(result.read_text(encoding="utf-8"))
+    told = read_result(result.parent)
     out = HeldOut({"data": looked_at})
-    data = subject.config.data
+    wanted = Wanted(subject.config)
     lesson = TextLesson(subject.student, subject.encoder, subject.config)
     for row in dataset_examples(told["data"], told["plan"]):
-        wanted = data.views is None or data.views.get(row["view"])
-        if not wanted or (data.nodes and row["node"] not in data.nodes) or out.where(row):
+        if not wanted(row) or out.where(row):
             continue
         # A source row's examples, its counterfactuals too, stay on one side.
         name = str(row["key"])

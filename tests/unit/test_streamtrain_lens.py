@@ -61,6 +61,8 @@ def make_run(model: Path, out: Path, data: str = "none", **settings: Any) -> Pat
 
 def make_dataset(folder: Path, lines: list[dict[str, Any]]) -> Path:
     columns = {**COLUMNS, "view": "string", "rationale": "string"}
+    if "predicted" in lines[0]:
+        columns["predicted"] = "integer"
     kept: list[RowResult] = []
     for number, line in enumerate(lines):
         one = {
@@ -194,6 +196,21 @@ def test_a_lens_never_learns_from_what_is_looked_at(tiny_model: Path, tmp_path: 
     assert not any(f"Which, {n}," in text for text in read for n in range(5))
     assert all(" So." in text for text in read)
     assert not set(texts.learned) & set(texts.held)
+
+
+def test_a_lens_learns_from_what_the_student_was_trained_on_alone(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """A recorded rationale that led its teacher astray is left out of both."""
+    lines = [{**line, "predicted": 0} for line in rows(6)]
+    out = make_run(tiny_model, tmp_path / "run", str(make_dataset(tmp_path / "data", lines)))
+    looked = read_questions(write(tmp_path / "held.jsonl", rows(1, begin=50)))
+    subject = read_subject(out)
+    texts = lens_texts(subject, looked, None)
+    decode = subject.student.tokenizer.decode
+    read = [decode(passage.ids) for passage in (*texts.learned, *texts.held)]
+    assert len(read) == 6
+    assert all(", 0?" in text for text in read)
 
 
 @pytest.mark.parametrize("family", ["t5", "bart"])
