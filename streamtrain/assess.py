@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
-
 from streamtrain.batch import Encoder, make_encoder
 from streamtrain.config import StudentConfig
 from streamtrain.data import View
@@ -25,7 +23,7 @@ from streamtrain.prediction import Prediction
 from streamtrain.questions import Question, read_questions
 from streamtrain.rationales import Written, check_writes_rationales, write_rationales
 from streamtrain.record import RATIONALES, evaluations_of, write_lines, write_record
-from streamtrain.student import Student
+from streamtrain.student import Student, device_here
 from streamtrain.table import Table
 from streamtrain.telling import told_by
 from streamtrain.votes import EngineName, Samples, predict_by_vote
@@ -81,8 +79,7 @@ class _Subject:
 
     def _load(self) -> tuple[Student, Encoder]:
         if not self.loaded:
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            self.loaded.append(read_outcome(self.folder, device)[0])
+            self.loaded.append(read_outcome(self.folder, device_here())[0])
         return self.loaded[0], make_encoder(self.config, self.loaded[0].tokenizer)
 
 

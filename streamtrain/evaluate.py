@@ -7,8 +7,9 @@ and its label is read. Knows nothing of training or where questions are from.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -69,30 +70,37 @@ def predict(
     Options are compared by the mean log-probability of their tokens, so that a long text isn't
     wrong for its length. Those of a `before` student follow its own rationale.
     """
-    was_training = student.model.training
-    student.model.eval()
-    try:
-        with torch.inference_mode():
-            if student.kind == "classifier":
-                return predict_classes(student, encoder, _texts(questions, how.data))
-            texts: Sequence[str | None] = [None] * len(questions)
-            form = how.data.form
-            if how.how == "written" or form.placement == "before":
-                inputs = [how.prompt(question) for question in questions]
-                # A label that a rationale mentions isn't the one that it leads to, and an option's
-                # own text may have in it what ends a label.
-                stops = form.placement != "before" and (form.marker or how.data.label == "letter")
-                until = form.complete if stops else None
-                texts = write_texts(student, encoder, inputs, until)
-            scored = _score(student, encoder, questions, texts, how)
-    finally:
-        student.model.train(was_training)
+    with at_rest(student):
+        if student.kind == "classifier":
+            return predict_classes(student, encoder, _texts(questions, how.data))
+        texts: Sequence[str | None] = [None] * len(questions)
+        form = how.data.form
+        if how.how == "written" or form.placement == "before":
+            inputs = [how.prompt(question) for question in questions]
+            # A label that a rationale mentions isn't the one that it leads to, and an option's
+            # own text may have in it what ends a label.
+            stops = form.placement != "before" and (form.marker or how.data.label == "letter")
+            until = form.complete if stops else None
+            texts = write_texts(student, encoder, inputs, until)
+        scored = _score(student, encoder, questions, texts, how)
     if how.how == "scored":
         return scored
     return [
         replace(prediction, choice=how.parse(prediction.text or "", question))
         for question, prediction in zip(questions, scored, strict=True)
     ]
+
+
+@contextlib.contextmanager
+def at_rest(student: Student) -> Iterator[None]:
+    """While it lasts, the student answers without dropout and without gradients."""
+    was_training = student.model.training
+    student.model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        student.model.train(was_training)
 
 
 def _texts(questions: Sequence[Question], data: Data) -> list[str]:

@@ -5,7 +5,6 @@ Works on kept evaluations alone; knows nothing of models, or of how a table or p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from streamtrain.assess import asked_as_usual
 from streamtrain.compare import Run
 from streamtrain.errors import InputError
 from streamtrain.feed import dataset_facts
-from streamtrain.job import RESULT
+from streamtrain.job import RESULT, read_result
 from streamtrain.outcome import find_student
 from streamtrain.picture import Heat
 from streamtrain.table import Table
@@ -104,7 +103,7 @@ def read_domain(folder: Path) -> Domain:
             f"{folder} is no finished run: expected {RESULT} beside {found.name}/, which names the "
             "dataset that it is trained on"
         )
-    told = json.loads(result.read_text(encoding="utf-8"))
+    told = read_result(result.parent)
     facts = dataset_facts(told["data"], told["plan"]) if told.get("plan") else None
     name = facts.recipe if facts else PurePosixPath(told["data"]).name
     report = config.evaluate.report

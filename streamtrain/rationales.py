@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from streamtrain.batch import Encoder
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluate import Asking, write_texts
+from streamtrain.evaluate import Asking, at_rest, write_texts
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.student import Student
@@ -56,13 +54,8 @@ def write_rationales(
     alone = how.data.form.placement == "task"
     asked = Asked(how.view, "rationale" if alone else "label")
     prompts = [input_text(how.data, one.question, one.choices, asked) for one in questions]
-    was_training = student.model.training
-    student.model.eval()
-    try:
-        with torch.inference_mode():
-            texts = write_texts(student, encoder, prompts)
-    finally:
-        student.model.train(was_training)
+    with at_rest(student):
+        texts = write_texts(student, encoder, prompts)
     return [
         Written(
             text,

@@ -10,22 +10,19 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 from raygen.engines.base import (
     Completion,
     Engine,
-    EngineError,
     EngineSpec,
     Message,
     Request,
     RequestRefusedError,
     Sampling,
 )
-from raygen.engines.registry import start_engine
+from streamtrain.asked import ask_engine, installed
 from streamtrain.ballot import Ballot, Verdict
-from streamtrain.errors import InputError
 from streamtrain.sheet import Item
 
 _IN_FLIGHT = 64
@@ -72,8 +69,7 @@ class JudgeModel:
         """The engine of the model: an endpoint where one is named, else vLLM where installed."""
         import torch
 
-        local: JudgeBackend = "vllm" if find_spec("vllm") else "transformers"
-        backend = self.backend or ("openai" if self.url else local)
+        backend = self.backend or ("openai" if self.url else installed())
         gpus = int(torch.cuda.is_available()) if backend != "openai" else 0
         args = {"base_url": self.url} if self.url else {}
         return EngineSpec("judge", self.model, backend=backend, gpus=gpus, args=args)
@@ -82,17 +78,11 @@ class JudgeModel:
 def judge_sheet(judge: JudgeModel, items: Sequence[Item]) -> Ballot:
     """The model's verdict on every item. Raises InputError where the model can't be run."""
 
-    async def ask() -> Ballot:
-        engine = await start_engine(judge.spec)
-        try:
-            return await judge_with(engine, judge.model, items)
-        finally:
-            await engine.close()
-
-    try:
-        return asyncio.run(ask())
-    except EngineError as error:
-        raise InputError(f"can't ask the judge {judge.model}: {error}") from error
+    return ask_engine(
+        judge.spec,
+        lambda engine: judge_with(engine, judge.model, items),
+        f"can't ask the judge {judge.model}",
+    )
 
 
 async def judge_with(engine: Engine, name: str, items: Sequence[Item]) -> Ballot:

@@ -129,6 +129,11 @@ class Student:
         return logits
 
 
+def device_here() -> torch.device:
+    """Where a student that trains nowhere is asked: the first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def source_of(config: StudentConfig) -> Source:
     """The model that a student begins with."""
     return Source(config.model, config.revision, config.kind, config.data.labels or ())

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from streamtrain.batch import Encoder, make_encoder
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
@@ -19,7 +17,7 @@ from streamtrain.outcome import find_student, read_outcome
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
 from streamtrain.readout import Passage, Reader
-from streamtrain.student import Student
+from streamtrain.student import Student, device_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,7 @@ def read_subject(folder: Path) -> Subject:
             f"{folder}: a classifier has no lens: its head knows classes, not words; "
             "give students of kind: causal or seq2seq"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    student, _ = read_outcome(folder, device)
+    student, _ = read_outcome(folder, device_here())
     return Subject(
         f"{config.student} ({folder})",
         found,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -168,6 +169,7 @@ def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetFor
     )
 
 
+@lru_cache(maxsize=64)
 def written_form(target: str, lead: str = " ") -> TargetForm:
     """The form of a text with `{{ label }}` once and `{{ rationale }}` at most once, which stand
     where it says. Raises ValueError for another text, and where no label could be told from what is

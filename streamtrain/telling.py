@@ -19,7 +19,7 @@ from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.outcome import holds_student, read_outcome
 from streamtrain.questions import Question
-from streamtrain.student import Source, Student, load_student
+from streamtrain.student import Source, Student, device_here, load_student
 from streamtrain.teacher import in_order_of
 from streamtrain.text import class_text
 from streamtrain.told import likeliest
@@ -34,7 +34,7 @@ def told_by(
 
     Raises InputError where there is no such classifier, or its classes are not the student's.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_here()
     model, data = _load(teacher, device)
     order = in_order_of(model, config.data.labels or (), f"--teacher {teacher}")
     model.model.eval()

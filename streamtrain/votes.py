@@ -9,14 +9,12 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from raygen.engines.base import Engine, EngineError, EngineSpec, Request, RequestRefusedError
+from raygen.engines.base import Engine, EngineSpec, Request, RequestRefusedError
 from raygen.engines.base import Sampling as EngineSampling
-from raygen.engines.registry import start_engine
-from streamtrain.errors import InputError
+from streamtrain.asked import ask_engine, installed
 from streamtrain.evaluate import Asking
 from streamtrain.prediction import Prediction, vote
 from streamtrain.questions import Question
@@ -48,23 +46,15 @@ def predict_by_vote(
     Raises InputError where no engine can run the student.
     """
 
-    async def ask() -> list[Prediction]:
-        import torch
+    import torch
 
-        gpus = int(torch.cuda.is_available())
-        spec = EngineSpec(
-            "student", str(student), backend=backend or engine_for(student), gpus=gpus
-        )
-        engine = await start_engine(spec)
-        try:
-            return await vote_with(engine, questions, how, samples)
-        finally:
-            await engine.close()
-
-    try:
-        return asyncio.run(ask())
-    except EngineError as error:
-        raise InputError(f"can't sample from {student}: {error}") from error
+    gpus = int(torch.cuda.is_available())
+    spec = EngineSpec("student", str(student), backend=backend or engine_for(student), gpus=gpus)
+    return ask_engine(
+        spec,
+        lambda engine: vote_with(engine, questions, how, samples),
+        f"can't sample from {student}",
+    )
 
 
 async def vote_with(
@@ -103,4 +93,4 @@ def engine_for(student: Path) -> EngineName:
         settings = json.loads(adapter.read_text(encoding="utf-8"))
         if settings.get("trainable_token_indices"):
             return "transformers"
-    return "vllm" if find_spec("vllm") else "transformers"
+    return installed()
