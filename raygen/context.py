@@ -29,6 +29,8 @@ from raygen.engines.base import (
     Sampling,
     Score,
     TokenScore,
+    TopReader,
+    TopTokens,
     model_name,
 )
 from raygen.engines.thinking import split_thinking
@@ -98,6 +100,26 @@ class RowContext:
 
         answers = await self._answered(asked, ask)
         return [Score(a.logprob or 0.0, a.output_tokens, a.prompt_tokens) for a in answers]
+
+    async def top_tokens(
+        self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
+    ) -> TopTokens:
+        asked = _Asked(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
+        reader = self.engines[asked.spec.name]
+        if not isinstance(reader, TopReader):
+            spec = asked.spec
+            raise EngineSetupError(
+                f"engine {spec.name!r}: {spec.backend} doesn't show the tokens of {spec.model}"
+            )
+
+        async def ask() -> list[Completion]:
+            found = await reader.top_tokens(prompt, text, k)
+            return [
+                Completion(json.dumps(_plain(found)), "top_tokens", found.read, len(found.tokens))
+            ]
+
+        (answer,) = await self._answered(asked, ask)
+        return _top_tokens(json.loads(answer.text))
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
         asked = _Asked(self._spec(engine), "classify", text, {})
@@ -199,7 +221,12 @@ class _Asked:
         return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
 
 
-def _plain(record: Sampling | Completion | Message) -> dict[str, Any]:
+def _top_tokens(told: Mapping[str, Any]) -> TopTokens:
+    places = {name: tuple(map(tuple, told[name])) for name in ("ids", "logprobs")}
+    return TopTokens(**{**told, **places, "tokens": tuple(told["tokens"])})
+
+
+def _plain(record: Sampling | Completion | Message | TopTokens) -> dict[str, Any]:
     """A record's fields by name; dataclasses.asdict copies deeply, and this runs for each call."""
     return {name: getattr(record, name) for name in record.__slots__}
 

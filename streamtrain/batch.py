@@ -15,6 +15,8 @@ import torch
 
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
+from streamtrain.imitated import Told
+from streamtrain.soft import Soft, soft_of
 from streamtrain.text import Example
 from streamtrain.turn import turn_ids
 
@@ -30,6 +32,9 @@ class Encoded:
     part: str = ""
     given: tuple[int, ...] = ()
     """The input's ids where it isn't a part of the sequence: what an encoder reads."""
+    told: Told | None = None
+    told_at: int = 0
+    """What a teacher finds likely, from this place of the sequence on; its end may be cut off."""
 
     @property
     def weight(self) -> float:
@@ -60,12 +65,14 @@ class Batch:
     weights: torch.Tensor
     mask: torch.Tensor
     lengths: tuple[int, ...] = ()
+    soft: Soft | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         parts = (self.ids, self.positions, self.weights, self.mask)
         ids, positions, weights, mask = (part.to(device) for part in parts)
-        return Batch(ids, positions, weights, mask, self.lengths)
+        soft = self.soft and self.soft.to(device)
+        return Batch(ids, positions, weights, mask, self.lengths, soft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +142,30 @@ class Encoder:
         ids: list[int] = []
         weights: list[float] = []
         longest = self._limits.max_target
+        told, told_at = None, 0
         for index, span in enumerate(example.target):
             tokens = [token for piece in span.pieces for token in self.continuation(piece)]
             if index == len(example.target) - 1:
                 tokens.append(self._tokenizer.eos_token_id)
             kept = min(len(tokens), max(0, longest - len(ids)))
             weight = self._weights[span.kind] * example.weight
+            if example.told is not None and span.kind == "rationale":
+                told_at = len(ids) + example.told.place_in(tokens)
+                told = example.told.first(max(0, longest - told_at))
             ids += tokens
             weights += [weight / max(1, kept) if self._per_span else weight] * len(tokens)
         cut = cut or len(ids) > longest
         target, weighed = tuple(ids[:longest]), tuple(weights[:longest])
         if self._apart:
             return Encoded(target, weighed, cut, example.part, tuple(prompt))
-        return Encoded((*prompt, *target), (*[0.0] * len(prompt), *weighed), cut, example.part)
+        return Encoded(
+            (*prompt, *target),
+            (*[0.0] * len(prompt), *weighed),
+            cut,
+            example.part,
+            told=told if told and told.tokens else None,
+            told_at=len(prompt) + told_at,
+        )
 
 
 def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
@@ -205,6 +223,7 @@ def collate(rows: Sequence[Sequence[Encoded]], pad: int, flat: bool = False) -> 
     weights = torch.zeros(len(rows), width)
     positions = torch.zeros(len(rows), width, dtype=torch.long)
     owner = torch.full((len(rows), width), -1)
+    said = []
     for at, row in enumerate(rows):
         start = 0
         for number, sequence in enumerate(row):
@@ -213,13 +232,16 @@ def collate(rows: Sequence[Sequence[Encoded]], pad: int, flat: bool = False) -> 
             weights[at, start:end] = torch.tensor(sequence.weights)
             positions[at, start:end] = torch.arange(end - start)
             owner[at, start:end] = number
+            if sequence.told is not None:
+                said.append((at, start + sequence.told_at, sequence.told))
             start = end
+    soft = soft_of(said, len(rows), width)
     if all(len(row) == 1 for row in rows):
-        return Batch(ids, positions, weights, (owner >= 0).long())
+        return Batch(ids, positions, weights, (owner >= 0).long(), soft=soft)
     if flat and len(rows) == 1:
         lengths = tuple(len(sequence.ids) for sequence in rows[0])
-        return Batch(ids, positions, weights, (owner >= 0).long(), lengths)
-    return Batch(ids, positions, weights, block_mask(owner))
+        return Batch(ids, positions, weights, (owner >= 0).long(), lengths, soft)
+    return Batch(ids, positions, weights, block_mask(owner), soft=soft)
 
 
 def block_mask(owner: torch.Tensor) -> torch.Tensor:

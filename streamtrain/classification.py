@@ -43,6 +43,10 @@ class Labelled:
         return replace(self, weight=self.weight * factor)
 
 
+CLASS_ALPHA = 20.0
+"""What the divergence from the teacher weighs if the file is silent (arXiv 2510.21631)."""
+
+
 class ClassLesson:
     """The rows of a classification as labelled texts; pairs come one after the other."""
 
@@ -58,6 +62,7 @@ class ClassLesson:
         self._student = student
         self._encoder = encoder
         self._objective = config.objective
+        self._alpha = config.objective.divergence_weight(CLASS_ALPHA)
         self._data = config.data
         self._labels = config.data.labels or ()
         self._teacher = teacher
@@ -73,7 +78,7 @@ class ClassLesson:
             known = ", ".join(self._labels)
             raise InputError(f"{name}: label is {label!r}; expected one of data.labels ({known})")
         soft: Sequence[float] = ()
-        if objective.loss == "kd" and objective.alpha > 0 and objective.soft_labels == "dataset":
+        if objective.loss == "kd" and self._alpha > 0 and objective.soft_labels == "dataset":
             assert objective.teacher is not None  # noqa: S101 - the objective's own rule
             soft = recorded(row, self._labels, objective.teacher.name)
         ids, cut = self._encoder.text(class_text(self._data, text))
@@ -113,13 +118,11 @@ class ClassLesson:
         if self._teacher is not None:
             told = self._teacher.classify(texts, hidden=bool(self._layers))
         soft = told.logits
-        if objective.soft_labels == "dataset" and objective.alpha > 0:
+        if objective.soft_labels == "dataset" and self._alpha > 0:
             soft = torch.tensor([one.soft for one in batch], device=texts.ids.device)
         losses = torch.zeros(len(batch), device=texts.ids.device)
-        if objective.alpha > 0:
-            losses = losses + objective.alpha * divergences(
-                found.logits, soft, objective.temperature
-            )
+        if self._alpha > 0:
+            losses = losses + self._alpha * divergences(found.logits, soft, objective.temperature)
         if self._layers and self._student.projections is not None:
             with self._student.precision():
                 mine = [

@@ -124,11 +124,12 @@ class StudentConfig(Section):
             refuse_keys(data, _DATA_OF_TEXTS, "of data belong to kinds that write texts")
             refuse_keys(objective, _OF_TEXTS, "of objective belong to loss: lm")
         else:
-            if objective.loss in ("ce", "kd") or objective.paired is not None:
+            if objective.loss == "ce" or objective.paired is not None:
                 raise ValueError(
-                    "objective.loss: ce and kd, and paired, are not available yet for kinds that "
-                    "write texts; use lm, or kind: classifier"
+                    "objective.loss: ce, and paired, belong to kind: classifier; use lm, or kd"
                 )
+            if objective.loss == "kd":
+                self._imitates_recorded_tokens()
             if self.kind == "seq2seq" and data.pack:
                 raise ValueError("data.pack is not available yet for seq2seq; set pack: false")
             if "label_share" in objective.model_fields_set and data.rationale != "task":
@@ -140,6 +141,17 @@ class StudentConfig(Section):
             if data.labels is not None:
                 raise ValueError("data.labels belongs to kind: classifier")
         return self
+
+    def _imitates_recorded_tokens(self) -> None:
+        if self.kind != "causal":
+            raise ValueError(
+                f"objective.loss: kd needs kind: causal or classifier, not {self.kind}"
+            )
+        if self.data.form.placement == "none":
+            raise ValueError("objective.loss: kd learns the tokens of a rationale; data has none")
+        if self.objective.weights.rationale == 0:
+            raise ValueError("objective.loss: kd needs objective.weights.rationale above 0")
+        refuse_keys(self.objective, ("beta", "layers", "soft_labels"), "belong to kind: classifier")
 
     @model_validator(mode="after")
     def _input_tells_what_it_must(self) -> StudentConfig:

@@ -27,14 +27,14 @@ class Weights(Section):
 
 
 class Teacher(Section):
-    """The model whose predictions a classifier imitates."""
+    """The model whose predictions a student imitates."""
 
     model: Annotated[str, Field(min_length=1)]
     revision: str | None = None
 
     @property
     def name(self) -> str:
-        """What a dataset's `soft_labels_teacher` says of this teacher."""
+        """What a dataset says of whose soft labels and token probabilities it has."""
         return model_name(self.model, self.revision)
 
 
@@ -44,10 +44,12 @@ _OF_KD = ("alpha", "beta", "temperature", "teacher", "soft_labels", "layers")
 
 
 class Objective(Section):
-    """The loss. `lm` is that of texts, `ce` and `kd` are those of a classifier."""
+    """The loss. `lm` is that of texts, `ce` that of a classifier; `kd` adds a teacher to it."""
 
     loss: Literal["lm", "ce", "kd"] | None = None
-    """Absent: lm, for a classifier ce. kd (arXiv 2510.21631) is ce + alpha KL + beta MSE."""
+    """Absent: lm, for a classifier ce. kd (arXiv 2510.21631) is ce + alpha KL + beta MSE; of a
+    causal student lm + alpha KL at the tokens of the rationale, toward those that the dataset
+    recorded as the teacher's most probable (`token_probabilities`)."""
     weights: Weights = Weights()
     normalise: Literal["tokens", "span"] = "tokens"
     """What weighs the same: each token, or each span whatever its length."""
@@ -56,8 +58,9 @@ class Objective(Section):
     counterfactual_share: Share | None = None
     """What the counterfactual rows weigh together, whose loss is on the label alone (SCOTT, arXiv
     2305.01879; its prefixes are `data.control`); absent: they are rows like the others."""
-    alpha: Weight = 20.0
-    """What the divergence from the teacher weighs, at `temperature` and times its square."""
+    alpha: Weight | None = None
+    """What the divergence from the teacher weighs, at `temperature` and times its square. Absent:
+    20, as the paper's; of a causal student 1."""
     beta: Weight = 0.0
     """What the distance from the teacher's hidden states weighs, projected, mean over `layers`."""
     temperature: Rate = 2.0
@@ -80,6 +83,10 @@ class Objective(Section):
         if self.beta == 0 and self.layers is not None:
             raise ValueError("layers are compared only with beta above 0")
         return self
+
+    def divergence_weight(self, default: float) -> float:
+        """`alpha`, or the kind's default."""
+        return default if self.alpha is None else self.alpha
 
     @property
     def asks_teacher(self) -> bool:

@@ -41,6 +41,26 @@ def divergences(
     return kl.sum(dim=-1) * temperature**2
 
 
+def top_divergences(
+    logits: torch.Tensor, ids: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """KL(teacher || student) (N,) at a temperature, times its square, over the k tokens that are
+    known of the teacher and one more class: all other tokens together.
+
+    `logits` (N, vocabulary) are the student's; `ids` (N, k) and `log_probabilities` (N, k), at
+    temperature 1, the teacher's. Without that class a student could put its weight on any other
+    token and lose nothing.
+    """
+    student = torch.log_softmax(logits.float(), dim=-1).gather(1, ids)
+    return divergences(_with_rest(student), _with_rest(log_probabilities), temperature)
+
+
+def _with_rest(log_probabilities: torch.Tensor) -> torch.Tensor:
+    """The classes (N, k) and, as one more, what they leave of the probability."""
+    known = log_probabilities.exp().sum(dim=-1, keepdim=True).clamp(max=1 - 1e-6)
+    return torch.cat([log_probabilities, torch.log1p(-known)], dim=-1)
+
+
 def layer_distances(
     student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 
 from streamtrain.data import Data, LabelForm
 from streamtrain.errors import InputError
+from streamtrain.imitated import Told
 from streamtrain.inputs import fill_input, reads
 from streamtrain.target import Span, SpanKind
 
@@ -26,6 +27,8 @@ class Example:
     target: tuple[Span, ...]
     weight: float = 1.0
     part: str = ""
+    told: Told | None = None
+    """What a teacher finds likely at the tokens of the rationale."""
 
 
 def prompt_text(

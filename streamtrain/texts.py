@@ -6,17 +6,25 @@ Knows nothing of optimizers, ranks or streams.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from raygen.engines.vocabulary import vocabulary_of
 from streamtrain.batch import Batch, Encoded, Encoder, collate, split
 from streamtrain.config import StudentConfig
-from streamtrain.objectives import weighted_nll
+from streamtrain.errors import InputError
+from streamtrain.imitated import Told, read_told
+from streamtrain.objectives import top_divergences, weighted_nll
 from streamtrain.seq2seq import pad_targets, target_logits
 from streamtrain.student import Student
 from streamtrain.text import make_example, make_factual, make_tasks
+
+TOKEN_ALPHA = 1.0
+"""What the divergence from a teacher's tokens weighs beside their own loss, if the file is silent.
+"""
 
 
 class TextLesson:
@@ -26,6 +34,8 @@ class TextLesson:
         self._student = student
         self._encoder = encoder
         self._data = config.data
+        self._objective = config.objective
+        self._vocabulary = vocabulary_of(student.tokenizer)
         own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
         self._shares = {"": 1.0}
         if self._data.form.placement == "task":
@@ -46,7 +56,20 @@ class TextLesson:
             examples = [make_factual(row, self._data, weight)]
         else:
             examples = [make_example(row, self._data, weight)]
+        if self._objective.loss == "kd":
+            told = self._told(row)
+            examples = [replace(example, told=told) for example in examples]
         return [self._encoder.example(example) for example in examples]
+
+    def _told(self, row: Mapping[str, Any]) -> Told:
+        assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule
+        told = read_told(row, self._objective.teacher.name)
+        if told.vocabulary != self._vocabulary:
+            raise InputError(
+                f"{told.row}: its token probabilities are of another vocabulary than the student "
+                "reads; take a student of the teacher's family, or loss: lm, which needs none"
+            )
+        return told
 
     def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch."""
@@ -64,8 +87,16 @@ class TextLesson:
         places = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
         weights, targets = batch.weights[:, places + 1], batch.ids[:, places + 1]
         chosen = weights > 0
-        logits = self._student.logits(batch, places)
-        return weighted_nll(logits[chosen], targets[chosen], weights[chosen])
+        logits = self._student.logits(batch, places)[chosen]
+        loss = weighted_nll(logits, targets[chosen], weights[chosen])
+        if batch.soft is None:
+            return loss
+        numbers = batch.soft.numbers[:, places + 1][chosen]
+        told = numbers >= 0
+        ids, logprobs = batch.soft.ids[numbers[told]], batch.soft.logprobs[numbers[told]]
+        far = top_divergences(logits[told], ids, logprobs, self._objective.temperature)
+        alpha = self._objective.divergence_weight(TOKEN_ALPHA)
+        return loss + alpha * (far * weights[chosen][told]).sum()
 
     def _target_loss(self, sequences: Sequence[Encoded]) -> torch.Tensor:
         """The same where the target is a decoder's alone."""

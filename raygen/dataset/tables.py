@@ -52,10 +52,10 @@ class Call:
     """One engine call as it stands in `transcripts/`.
 
     `id` is the hash of all that the engine saw, `row` the id of the row that asked, `kind` is
-    "generate", "score" or "classify". `prompt` is the rendered text, a chat as JSON; `sampling` a
-    JSON object and `completions` a JSON list of completions. `prompt_tokens` counts the shared
-    prompt once. A `reused` call was answered from an older transcript: its tokens and seconds are
-    those of then, and were not paid for again.
+    "generate", "score", "top_tokens" or "classify". `prompt` is the rendered text, a chat as JSON;
+    `sampling` a JSON object and `completions` a JSON list of completions. `prompt_tokens` counts
+    the shared prompt once. A `reused` call was answered from an older transcript: its tokens and
+    seconds are those of then, and were not paid for again.
     """
 
     id: str

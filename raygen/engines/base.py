@@ -90,12 +90,28 @@ class TokenScore:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class TopTokens:
+    """What a model finds likely at each place of a text, after a prompt.
+
+    `tokens` are the text's own, by their numbers in the model's `vocabulary` (a fingerprint of it).
+    For each of them `ids` has the k tokens that were the most probable there, the first of them
+    first, and `logprobs` their natural log-probabilities. `read` counts all tokens that were read.
+    """
+
+    vocabulary: str
+    tokens: tuple[int, ...]
+    ids: tuple[tuple[int, ...], ...]
+    logprobs: tuple[tuple[float, ...], ...]
+    read: int = 0
+
+
 def model_name(model: str, revision: str | None) -> str:
     """A model as datasets and people name it: what a student's teacher is held against."""
     return f"{model}@{revision}" if revision else model
 
 
-Ability = Literal["generate", "score", "classify", "attribute", "nearest"]
+Ability = Literal["generate", "score", "top_tokens", "classify", "attribute", "nearest"]
 """What an engine may be able to do; the first two are in the Engine protocol."""
 
 
@@ -137,6 +153,18 @@ class Classifier(Protocol):
 
     async def classify(self, text: str) -> dict[str, float]:
         """The probability of each of the model's labels for a text; they add up to 1."""
+        ...
+
+
+@runtime_checkable
+class TopReader(Protocol):
+    """A language model whose tokens this process can see."""
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """The k most probable tokens at each place of a text that follows a prompt.
+
+        Both are tokenized by themselves, so that the text has the same tokens after any prompt.
+        """
         ...
 
 

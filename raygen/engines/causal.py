@@ -23,12 +23,14 @@ from raygen.engines.base import (
     RequestRefusedError,
     Score,
     TokenScore,
+    TopTokens,
 )
 from raygen.engines.batching import Batcher
 from raygen.engines.gradients import integrated_gradients
 from raygen.engines.loaded import Loaded
-from raygen.engines.scoring import Continuation, score
+from raygen.engines.scoring import Continuation, TopOf, score, top_tokens
 from raygen.engines.tokens import Tokens
+from raygen.engines.vocabulary import vocabulary_of
 from raygen.engines.words import Words
 from raygen.engines.writing import Ask, Writer
 
@@ -50,6 +52,8 @@ class CausalEngine:
         self._write = Batcher(_fitting(writer.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
         self._score = Batcher(_fitting(scorer), args.batch_size, thread)
+        reader = partial(top_tokens, loaded.model, vocabulary=vocabulary_of(loaded.tokenizer))
+        self._top: Batcher[TopOf, TopTokens] = Batcher(_fitting(reader), args.batch_size, thread)
         self._loaded = loaded
         self._args = args
         self._words = Words(loaded.model, loaded.tokenizer)
@@ -72,6 +76,11 @@ class CausalEngine:
         if not all(text.tokens for text in texts):
             raise RequestRefusedError("bad_request", "prompt and candidate are both empty")
         return list(await asyncio.gather(*(self._score(text) for text in texts)))
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """The k most probable tokens at each place of a text that follows a prompt."""
+        ids, start = self._tokens.apart(prompt, text)
+        return await self._top(TopOf(Continuation(tuple(ids), start), k))
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
         """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from raygen.engines.base import (
     Sampling,
     Score,
     TokenScore,
+    TopTokens,
 )
 from raygen.row import digest
 
@@ -80,6 +82,23 @@ class FakeEngine:
             )
             for candidate in candidates
         ]
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """For each word itself and made-up tokens, each half as probable as the one before."""
+        await self._wait(0)
+        words = text.split()
+        seen = [" ".join([_text(prompt), *words[:at]]) for at in range(len(words))]
+        tokens = [_number(word, "token") % 50_000 for word in words]
+        return TopTokens(
+            "fake",
+            tuple(tokens),
+            tuple(
+                (token, *(50_000 + _number(before, place) % 50_000 for place in range(1, k)))
+                for token, before in zip(tokens, seen, strict=True)
+            ),
+            tuple(tuple(-(place + 1) * math.log(2) for place in range(k)) for _ in words),
+            len(_text(prompt).split()) + len(words),
+        )
 
     async def classify(self, text: str) -> dict[str, float]:
         """The probabilities of the first of `args.classes` that matches, else made-up ones."""

@@ -20,10 +20,10 @@ from raygen.engines.kind import kind_of, kind_problem
 from raygen.engines.vllm_args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
-    "vllm": frozenset({"generate", "score"}),
+    "vllm": frozenset({"generate", "score", "top_tokens"}),
     "openai": frozenset({"generate", "score"}),
-    "transformers": frozenset({"generate", "score", "attribute", "nearest"}),
-    "fake": frozenset({"generate", "score", "classify", "attribute", "nearest"}),
+    "transformers": frozenset({"generate", "score", "top_tokens", "attribute", "nearest"}),
+    "fake": frozenset({"generate", "score", "top_tokens", "classify", "attribute", "nearest"}),
 }
 
 

@@ -51,6 +51,17 @@ class Tokens:
             found.append((ids, shared))
         return found
 
+    def apart(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
+        """The tokens of a prompt and a text, each tokenized by itself, and where the text begins.
+
+        Raises RequestRefusedError where one of them is empty, or both are too long.
+        """
+        head, tail = self._encode(*self._render(prompt)), self._encode(text, False)
+        if not head or not tail:
+            raise RequestRefusedError("bad_request", f"no tokens in {prompt!r} or in {text!r}")
+        self._check([*head, *tail])
+        return [*head, *tail], len(head)
+
     def spans(
         self, text: str, start: int, target: str
     ) -> tuple[list[int], int, list[tuple[int, int, int]]]:

@@ -24,11 +24,13 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Score,
+    TopTokens,
 )
 from raygen.engines.located import locate
 from raygen.engines.tokens import Tokens
 from raygen.engines.vllm_cpu import cpu_arguments, cpu_environment
 from raygen.engines.vllm_lora import adapted_modules, lora_arguments
+from raygen.engines.vocabulary import vocabulary_of
 
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
 
@@ -140,13 +142,33 @@ class VLLMEngine:
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
-        if not self._scores:
-            raise EngineSetupError(
-                f"engine {self._name!r}: vLLM gives wrong log-probabilities of a prompt with an "
-                f"adapter of lm_head, as {self._model} has; use backend: transformers"
-            )
+        self._need_prompt_logprobs()
         found = self._tokens.candidates(prompt, candidates)
         return list(await asyncio.gather(*(self._score(ids, start) for ids, start in found)))
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """The k most probable tokens at each place of a text that follows a prompt."""
+        self._need_prompt_logprobs()
+        most = self._llm.model_config.max_logprobs
+        if k > most >= 0:
+            raise EngineSetupError(
+                f"engine {self._name!r}: top is {k}, and vLLM gives {most} log-probabilities a "
+                f"token; set top: {most}, or args.max_logprobs: {k} in the engine's profile"
+            )
+        ids, start = self._tokens.apart(prompt, text)
+        places = (await self._read(ids, k))[start:]
+        # Beside the k best each place has the token that stands there, whatever its rank.
+        best = [
+            sorted(((e.rank, token, e.logprob) for token, e in place.items() if e.rank <= k))
+            for place in places
+        ]
+        return TopTokens(
+            vocabulary_of(self._tokens.tokenizer),
+            tuple(ids[start:]),
+            tuple(tuple(token for _, token, _ in place) for place in best),
+            tuple(tuple(logprob for _, _, logprob in place) for place in best),
+            len(ids),
+        )
 
     async def close(self) -> None:
         """Stop the engine's processes."""
@@ -168,21 +190,31 @@ class VLLMEngine:
                 ) from error
         return self
 
+    def _need_prompt_logprobs(self) -> None:
+        if not self._scores:
+            raise EngineSetupError(
+                f"engine {self._name!r}: vLLM gives wrong log-probabilities of a prompt with an "
+                f"adapter of lm_head, as {self._model} has; use backend: transformers"
+            )
+
     async def _score(self, ids: list[int], start: int) -> Score:
+        scored = zip((await self._read(ids, 0))[start:], ids[start:], strict=True)
+        # vLLM gives None for the first token of a text, which follows nothing.
+        logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
+        return Score(float(sum(logprobs)), len(logprobs), len(ids))
+
+    async def _read(self, ids: list[int], k: int) -> list[Any]:
+        """For each token, by their numbers, its own log-probability and those of the k best."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         params = SamplingParams(
             max_tokens=1,
             temperature=0.0,
-            prompt_logprobs=0,
+            prompt_logprobs=k,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        output = await self._run(ids, params)
-        scored = zip(output.prompt_logprobs[start:], ids[start:], strict=True)
-        # vLLM gives None for the first token of a text, which follows nothing.
-        logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
-        return Score(float(sum(logprobs)), len(logprobs), len(ids))
+        return list((await self._run(ids, params)).prompt_logprobs)
 
     async def _run(self, ids: list[int], params: Any) -> Any:
         """The final output of one request. Raises the engine errors that vLLM's mean."""

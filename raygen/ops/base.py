@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore
+from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 from raygen.row import ColumnType, Reject, Row
 from raygen.task import Task
 
@@ -62,6 +62,12 @@ class Context(Protocol):
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
         """Log-probabilities of the candidates after the prompt; recorded as above."""
+        ...
+
+    async def top_tokens(
+        self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
+    ) -> TopTokens:
+        """The k most probable tokens at each place of a text after a prompt; recorded as above."""
         ...
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:

@@ -32,6 +32,7 @@ from raygen.ops import (
     sample_rationales,
     self_consistency,
     soft_labels,
+    token_probabilities,
 )
 from raygen.ops.base import Op
 
@@ -54,6 +55,7 @@ def built_in() -> Mapping[str, Op]:
         flip_check,
         minimal_edit,
         soft_labels,
+        token_probabilities,
         perturb_rationale,
         key_tokens,
         generate,

@@ -6,27 +6,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from raygen.answers import names_option
 from raygen.duplicates import repeats
 from raygen.engines.base import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.choosing import label_of, label_type, need_options, shown, view_of
-from raygen.ops.demonstrations import Demonstration, read_demonstrations
+from raygen.ops.choosing import label_of, label_type, view_of
 from raygen.ops.picking import Pick, diversity, picked
-from raygen.ops.prediction import HIDDEN
-from raygen.ops.prompt import default_prompt
+from raygen.ops.reasoning import ReasoningParams
 from raygen.ops.sampled import Said, Sample, gold_of, key_of, read_completion, thoughts_of, words_of
 from raygen.ops.sampling import SamplingParams
 from raygen.row import ColumnType, Reject, Row
 from raygen.task import Task
-from raygen.template import render
 
 STOP = ("\nQ:", "\n\n")
 
 
-class SampleRationalesParams(SamplingParams):
+class SampleRationalesParams(ReasoningParams, SamplingParams):
     """Samples n diverse rationales per question.
 
     With `label: hidden` the teacher reasons to its own answer, which becomes the example's label;
@@ -60,9 +57,6 @@ class SampleRationalesParams(SamplingParams):
     temperature: float = Field(1.0, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")
-    label: Literal["hidden", "shown"] = Field(
-        "hidden", description="whether the teacher is shown the gold answer"
-    )
     keep: Literal["all", "correct"] = Field(
         "all", description="correct: only samples that reach the gold answer"
     )
@@ -70,15 +64,6 @@ class SampleRationalesParams(SamplingParams):
         "answer", description="thinking: a reasoning model's thoughts are the rationale"
     )
     pick: Pick | None = Field(None, description="which of a question's samples stay; absent: all")
-    demonstrations: tuple[Demonstration, ...] | str = Field(
-        (), description="worked examples: a list, or {file: demos.jsonl}"
-    )
-    prompt: str | None = Field(None, description="a template in place of the default prompt")
-
-    @field_validator("demonstrations")
-    @classmethod
-    def _readable(cls, value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
-        return read_demonstrations(value)
 
     @model_validator(mode="after")
     def _an_answer_to_be_right(self) -> SampleRationalesParams:
@@ -86,23 +71,10 @@ class SampleRationalesParams(SamplingParams):
             raise ValueError("keep: correct needs label: hidden; a shown label is always reached")
         return self
 
-    @property
-    def hidden(self) -> bool:
-        """Whether the teacher has to find the answer itself."""
-        return self.label == "hidden"
-
-    def worked(self, task: Task) -> list[dict[str, Any]]:
-        """The demonstrations as templates see them. Raises ValueError."""
-        return [d.rendered(task) for d in self.demonstrations if isinstance(d, Demonstration)]
-
-    def template(self) -> str:
-        """The recipe's prompt, or the default one for the label mode."""
-        return self.prompt or default_prompt(f"sample_rationales_{self.label}")
-
 
 async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequence[Row | Reject]:
     """n rows or rejects, in the engine's order."""
-    prompt = params.prompt_of(render(params.template(), _visible(row, params, ctx.task)))
+    prompt = params.prompt_of(params.asked(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     said = [read_completion(answer, row.data, ctx.task) for answer in answers]
     read = [each.answer for each in said if isinstance(each, Said) and each.answer is not None]
@@ -145,17 +117,6 @@ def _agreement(
     if not params.hidden:
         return {}
     return {"agreement": reached[key_of(sample.answer)] / n, "confidence": sample.confidence}
-
-
-def _visible(row: Row, params: SampleRationalesParams, task: Task) -> dict[str, Any]:
-    fields = shown(row, task)
-    if params.hidden:
-        fields = {name: value for name, value in fields.items() if name not in HIDDEN}
-    else:
-        gold = gold_of(row.data, task)
-        fields["gold"] = None if task.name == "free_text" else gold
-        fields["gold_text"] = words_of(gold, row.data, task)
-    return {**fields, "demonstrations": params.worked(task)}
 
 
 def _outcome(
@@ -232,13 +193,10 @@ def _columns_of(
 
 def columns(params: SampleRationalesParams, task: Task) -> Columns:
     """Needs the task's columns; with the label hidden, no template may read what tells it."""
-    if task.name != "free_text":
-        need_options(task, "sample_rationales")
-    params.worked(task)
+    params.check(task, "sample_rationales")
     requires = set(task.columns)
     if task.name == "free_text" and (params.keep == "correct" or not params.hidden):
         requires.add("answer")
-    given = {"demonstrations", "stem", "options"}
     own: dict[str, ColumnType] = {
         "confidence": "number",
         "agreement": "number",
@@ -263,8 +221,8 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
             "variant": "string",
             **params.thought_columns,
         },
-        hides=HIDDEN if params.hidden else frozenset(),
-        given=frozenset(given if params.hidden else given | {"gold", "gold_text"}),
+        hides=params.hides,
+        given=params.given,
         templates={"prompt": params.template()},
         cost=params.cost(rows=float(stay)),
     )

@@ -15,7 +15,17 @@ from raygen.ops.base import Cost, OpParams
 from raygen.row import ColumnType
 
 
-class SamplingParams(OpParams):
+class PromptParams(OpParams):
+    """How a prompt is sent, the same on every op that has one."""
+
+    chat: bool = Field(False, description="send the prompt as a chat turn of the user")
+
+    def prompt_of(self, text: str) -> Prompt:
+        """A completion prompt, or one chat turn where `chat` is set."""
+        return (Message("user", text),) if self.chat else text
+
+
+class SamplingParams(PromptParams):
     """Sampling parameters, the same on every op that samples."""
 
     n: int = Field(1, ge=1, le=1024, description="completions per prompt, in one request")
@@ -24,7 +34,6 @@ class SamplingParams(OpParams):
     max_tokens: int = Field(256, ge=1)
     stop: tuple[str, ...] = Field((), description="texts that end a completion")
     seed: int = Field(0, ge=0, description="changes every draw of the node")
-    chat: bool = Field(False, description="send the prompt as a chat turn of the user")
     thinking: Literal["drop", "column"] = Field(
         "drop", description="a reasoning model's thoughts: leave out, or keep in column `thinking`"
     )
@@ -45,10 +54,6 @@ class SamplingParams(OpParams):
             stop=self.stop,
             seed=(seed + self.seed) % 2**31,
         )
-
-    def prompt_of(self, text: str) -> Prompt:
-        """A completion prompt, or one chat turn where `chat` is set."""
-        return (Message("user", text),) if self.chat else text
 
     def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
         """The cost of so many calls with these parameters; `rows` out are by default n."""

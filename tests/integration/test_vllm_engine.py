@@ -21,6 +21,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
+    TopReader,
 )
 from raygen.engines.registry import start_engine
 from raygen.engines.vllm import VLLMEngine
@@ -134,6 +135,21 @@ async def test_the_transformers_engine_says_the_same(engine: Engine, tiny_model:
         expected = await other.score(prompt, candidates)
         assert [s.tokens for s in found] == [s.tokens for s in expected]
         assert [s.logprob for s in found] == pytest.approx([s.logprob for s in expected], abs=1e-3)
+        assert isinstance(engine, TopReader)
+        assert isinstance(other, TopReader)
+        told = await engine.top_tokens(prompt, " because it is so", 4)
+        wanted = await other.top_tokens(prompt, " because it is so", 4)
+        assert (told.tokens, told.vocabulary, told.read) == (
+            wanted.tokens,
+            wanted.vocabulary,
+            wanted.read,
+        )
+        assert {len(place) for place in (*told.ids, *told.logprobs)} == {4}
+        for ours_at, theirs_at in zip(told.logprobs, wanted.logprobs, strict=True):
+            assert ours_at == pytest.approx(theirs_at, abs=1e-3)
+        assert [place[0] for place in told.ids] == [place[0] for place in wanted.ids]
+        with pytest.raises(EngineSetupError, match="max_logprobs: 500"):
+            await engine.top_tokens(prompt, " so", 500)
     await other.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from raygen.context import RowContext
 from raygen.dataset.recorded import Answers
 from raygen.dataset.tables import Call
-from raygen.engines.base import Completion, EngineSpec, Message, Request, Sampling, Score
+from raygen.engines.base import Completion, EngineSpec, Message, Request, Sampling, Score, TopTokens
 from raygen.row import Row
 from tests.unit.plans import QUESTION, node, plan
 
@@ -35,6 +35,10 @@ class Counting:
         self.asked += 1
         return {"yes": 0.1 + self.asked / 100, "no": 0.9 - self.asked / 100, "never": 0.0}
 
+    async def top_tokens(self, prompt: Any, text: str, k: int) -> TopTokens:
+        self.asked += 1
+        return TopTokens("v", (1, 2), ((3, 4),) * 2, ((-0.1 * self.asked, -9.5),) * 2, 7)
+
     async def close(self) -> None: ...
 
 
@@ -59,6 +63,7 @@ async def ask_everything(ctx: RowContext) -> list[Any]:
         await ctx.generate("Why?", SAMPLING, SCHEMA),
         await ctx.score("Why?", ["a", "b"]),
         await ctx.classify("Why?"),
+        await ctx.top_tokens("Why?", " so it is", 2),
     ]
 
 
@@ -68,14 +73,14 @@ async def test_recorded_calls_answer_exactly_as_the_engine_did() -> None:
     answers = await ask_everything(context(engine, first, [], "ask"))
     assert answers[0] != answers[1], "two equal calls had two answers"
     assert answers[0][0].thinking == "so"
-    assert engine.asked == len(first) == 6
+    assert engine.asked == len(first) == 7
     second: list[Call] = []
     again = await ask_everything(context(engine, second, first, "renamed"))
     assert again == answers
-    assert engine.asked == 6, "the engine was not asked"
+    assert engine.asked == 7, "the engine was not asked"
     assert [call.id for call in second] == [call.id for call in first]
     assert all(call.reused and call.node == "renamed" for call in second)
-    assert [call.output_tokens for call in first] == [10, 10, 10, 10, 0, 0]
+    assert [call.output_tokens for call in first] == [10, 10, 10, 10, 0, 0, 0]
     third: list[Call] = []
     assert await ask_everything(context(engine, third, second, "ask")) == answers
     assert third[0].seconds == first[0].seconds

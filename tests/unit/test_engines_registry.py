@@ -89,7 +89,7 @@ def test_what_an_engine_can_do_is_told_by_its_models_configuration(tmp_path: Pat
     judge = config(tmp_path, architectures=["RobertaForSequenceClassification"])
     assert abilities(spec("transformers", judge)) == {"classify"}
     assert check_engine(spec("transformers", judge)) == []
-    causal = {"generate", "score", "attribute", "nearest"}
+    causal = {"generate", "score", "top_tokens", "attribute", "nearest"}
     assert abilities(spec("transformers", "org/nobody-has-this")) == causal
     assert abilities(spec("transformers", "org/nobody-has-this", kind="classifier")) == {"classify"}
     (problem,) = check_engine(spec("transformers", judge, kind="causal"))

@@ -22,9 +22,11 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
     Score,
+    TopReader,
 )
 from raygen.engines.bundled import bundled_place
 from raygen.engines.registry import start_engine
+from raygen.engines.vocabulary import vocabulary_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -291,3 +293,53 @@ async def test_an_adapter_whose_model_is_gone_says_so(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "/gone"}')
     with pytest.raises(EngineSetupError, match=r"is an adapter, and the model.*/gone"):
         await start_engine(spec(tmp_path))
+
+
+async def test_top_tokens_are_the_models_most_probable(
+    engine: Engine, model: tuple[Any, Any]
+) -> None:
+    assert isinstance(engine, TopReader)
+    reference, tokenizer = model
+    asked = [("Why?", " It is so", 3), ("Where would you", " in the fridge, of course", 5)]
+    found = await asyncio.gather(*(engine.top_tokens(*one) for one in asked))
+    for (prompt, text, k), told in zip(asked, found, strict=True):
+        head = tokenizer.encode(prompt)
+        tail = tokenizer.encode(text, add_special_tokens=False)
+        with torch.no_grad():
+            logits = reference(torch.tensor([[*head, *tail]])).logits[0]
+        logs = torch.log_softmax(logits[len(head) - 1 : -1].float(), dim=-1).topk(k)
+        assert told.tokens == tuple(tail)
+        assert told.read == len(head) + len(tail)
+        assert told.ids == tuple(map(tuple, logs.indices.tolist()))
+        for ours, theirs in zip(told.logprobs, logs.values.tolist(), strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-4)
+    assert found[0].vocabulary == found[1].vocabulary == vocabulary_of(tokenizer)
+
+
+async def test_no_top_tokens_of_nothing(engine: Engine) -> None:
+    assert isinstance(engine, TopReader)
+    for prompt, text in (("", " so"), ("Why?", "")):
+        with pytest.raises(RequestRefusedError, match="no tokens"):
+            await engine.top_tokens(prompt, text, 2)
+    with pytest.raises(RequestRefusedError, match="prompt_too_long"):
+        await engine.top_tokens("Why?", " so" * 5000, 2)
+
+
+async def test_added_tokens_leave_the_vocabulary_what_it_is(tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    before = vocabulary_of(tokenizer)
+    tokenizer.add_tokens(["[Elimination method]"])
+    assert vocabulary_of(tokenizer) == before
+
+    class Other:
+        """A fake: another number for one token."""
+
+        def get_added_vocab(self) -> dict[str, int]:
+            return {}
+
+        def get_vocab(self) -> dict[str, int]:
+            return {**tokenizer.get_vocab(), "the": 999_999}
+
+    assert vocabulary_of(Other()) != before

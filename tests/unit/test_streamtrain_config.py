@@ -51,7 +51,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("kind: seq2seq\ndata: {pack: true}", 1),
-        ("objective: {loss: ce}", 1),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_not_ignored(
@@ -90,7 +89,8 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("evaluate: {select: a.jsonl, every: 2, threshold: 0.1}", "threshold needs patience"),
         ("objective: {alpha: 20}", "alpha belong to loss: kd"),
         ("objective: {loss: kd}", "needs teacher"),
-        ("objective: {paired: 1}", "not available yet for kinds that write texts"),
+        ("objective: {loss: ce}", "loss: ce, and paired, belong to kind: classifier"),
+        ("objective: {paired: 1}", "and paired, belong to kind: classifier"),
         ("data: {labels: [a, b]}", "belongs to kind: classifier"),
         ("data: {marker: ' x'}", "marker: "),
         (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore
+from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 from raygen.ops.base import Op
 from raygen.row import Reject, Row, derive_seed
 from raygen.task import TASKS, Task
@@ -71,6 +71,15 @@ class FakeContext:
         assert self.script.scores is not None
         scores = self.script.scores(_text(prompt), candidates)
         return [Score(s, max(1, len(c.split()))) for s, c in zip(scores, candidates, strict=True)]
+
+    async def top_tokens(
+        self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
+    ) -> TopTokens:
+        self.scored.append((prompt, (text,)))
+        words = text.split()
+        ids = tuple(tuple(range(at, at + k)) for at in range(len(words)))
+        logprobs = tuple(tuple(-1 / 3 - rank for rank in range(k)) for _ in words)
+        return TopTokens("words", tuple(range(len(words))), ids, logprobs)
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
         self.engines.append(engine)

@@ -1,0 +1,74 @@
+"""The `token_probabilities` op: what the teacher finds likely at each token of a rationale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from raygen.ops.base import Columns, Context, Cost, Op
+from raygen.ops.reasoning import ReasoningParams
+from raygen.row import Reject, Row
+from raygen.task import Task
+
+DECIMALS = 4
+"""Of a stored log-probability: more would be stored noise."""
+
+
+class TokenProbabilitiesParams(ReasoningParams):
+    """Records the teacher's most probable tokens at each token of a rationale that is there.
+
+    A student that reads the same vocabulary learns from them with `loss: kd`, whatever the
+    rationale's source: this teacher, another one, or people. The prompt is that of
+    `sample_rationales`: give `prompt`, `label`, `demonstrations` and `chat` the same values, and
+    the teacher reads the rationale as it would write it.
+
+    Emits the row with `token_probabilities` ({vocabulary, tokens, ids, logprobs}: a fingerprint of
+    the vocabulary, the rationale's tokens by number, and for each the `top` most probable tokens
+    with their natural log-probabilities at temperature 1) and `token_probabilities_teacher` (the
+    model, which a student's recipe must name). Rejects nothing but texts that the engine can't take
+    (`prompt_too_long`).
+
+    The tokens are those of the rationale behind a space, of a chat without one, which is how
+    streamtrain writes it; a student of another layout is told so when it starts.
+    """
+
+    top: int = Field(20, ge=1, le=1000, description="tokens at each place")
+
+
+async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Sequence[Row | Reject]:
+    """The row with its tokens' probabilities."""
+    rationale = row.data["rationale"].strip()
+    if not rationale:
+        return [Reject("empty", "the rationale is empty")]
+    found = await ctx.top_tokens(
+        params.prompt_of(params.asked(row, ctx.task)),
+        rationale if params.chat else f" {rationale}",
+        params.top,
+    )
+    told = {
+        "vocabulary": found.vocabulary,
+        "tokens": list(found.tokens),
+        "ids": [list(place) for place in found.ids],
+        "logprobs": [[round(one, DECIMALS) for one in place] for place in found.logprobs],
+    }
+    columns = {"token_probabilities": told, "token_probabilities_teacher": ctx.teacher()}
+    return [row.child(ctx.node, 0, columns)]
+
+
+def columns(params: TokenProbabilitiesParams, task: Task) -> Columns:
+    """Needs the task's columns and the rationale, which its prompt can't read."""
+    params.check(task, "token_probabilities")
+    answer = {"answer"} if task.name == "free_text" and not params.hidden else set()
+    return Columns(
+        requires=frozenset({*task.columns, "rationale", *answer}),
+        provides={"token_probabilities": "json", "token_probabilities_teacher": "string"},
+        hides=params.hides | {"rationale"},
+        given=params.given,
+        templates={"prompt": params.template()},
+        abilities={"engine": frozenset({"top_tokens"})},
+        cost=Cost(calls=1, completions=1),
+    )
+
+
+OP = Op("token_probabilities", 1, TokenProbabilitiesParams, run, columns, needs_engine=True)
