@@ -20,6 +20,7 @@ from streamtrain.optim import Optim
 from streamtrain.section import Positive, Section, refuse_keys
 
 Kind = Literal["causal", "seq2seq", "classifier"]
+LogName = Literal["tensorboard", "wandb", "mlflow"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
@@ -103,6 +104,8 @@ class StudentConfig(Section):
     """The attention kernel; absent: what transformers chooses for the model, mostly sdpa."""
     checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
     """Seconds from one checkpoint to the next; 0 saves after every step."""
+    log: tuple[LogName, ...] = ("tensorboard",)
+    """Who draws the numbers of `metrics.jsonl`."""
     output: str | None = None
 
     @model_validator(mode="after")

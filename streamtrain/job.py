@@ -14,13 +14,13 @@ from typing import Any
 from raygen.document import Document, Problem, ProblemsError
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
+from streamtrain.loggers import missing
 from streamtrain.overlap import shared
 from streamtrain.questions import Question, read_questions
 
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 DECISIONS = "decisions.jsonl"
-TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 BEST = "best"
 VALIDATING = "validating"
@@ -133,6 +133,7 @@ def _problems(
     document: Document, config: StudentConfig, base: Path, follow: bool
 ) -> Iterator[Problem]:
     yield from _set_problems(document, config, base)
+    yield from (document.problem(("log",), text) for text in missing(config.log))
     places = {
         ("model",): _model(config.model, base),
         ("objective", "teacher"): _teacher(config, base),

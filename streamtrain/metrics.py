@@ -1,4 +1,4 @@
-"""The course of a run as events: one JSON object per line, and the numbers for TensorBoard.
+"""The course of a run as events: one JSON object per line, and the numbers for its loggers.
 
 Events are start, eval, first_step, step, select, selected, checkpoint, end and error;
 `raygen apply` reads them while they are written. Knows nothing of training.
@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from streamtrain.loggers import Logger
 
 FORMAT_VERSION = 1
 
 
 class Metrics:
-    """Appends events to a file, each flushed as a whole line. Close it in the end."""
+    """Appends events to a file, each flushed as a whole line; the numbers of those with a step go
+    to loggers too. Close it in the end, and with it the loggers."""
 
-    def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
+    def __init__(self, path: Path, loggers: Sequence[Logger] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lines = path.open("a", encoding="utf-8")
-        self._board = _board(tensorboard)
+        self._loggers = loggers
 
     def event(self, name: str, **fields: Any) -> None:
         """Write an event with the present Unix time; numbers that aren't finite become null."""
@@ -29,17 +33,21 @@ class Metrics:
         record = {key: _finite(value) for key, value in record.items()}
         self._lines.write(json.dumps(record) + "\n")
         self._lines.flush()
-        if self._board is not None and "step" in fields:
-            for key, value in fields.items():
-                if key != "step" and isinstance(value, int | float) and not isinstance(value, bool):
-                    prefix = f"{name}_{fields['when']}" if "when" in fields else name
-                    self._board.add_scalar(f"{prefix}/{key}", value, fields["step"])
+        if "step" in fields:
+            prefix = f"{name}_{fields['when']}" if "when" in fields else name
+            numbers = {
+                f"{prefix}/{key}": float(value)
+                for key, value in fields.items()
+                if key != "step" and isinstance(value, int | float) and not isinstance(value, bool)
+            }
+            for logger in self._loggers if numbers else ():
+                logger.log(numbers, fields["step"])
 
     def close(self) -> None:
-        """Flush and close both logs."""
+        """Flush and close the file and the loggers."""
         self._lines.close()
-        if self._board is not None:
-            self._board.close()
+        for logger in self._loggers:
+            logger.close()
 
 
 class EventTail:
@@ -102,14 +110,6 @@ def describe(event: dict[str, Any]) -> str | None:
         case "checkpoint":
             return f"saved {event['path']}"
     return None
-
-
-def _board(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    from tensorboardX import SummaryWriter
-
-    return SummaryWriter(str(folder))
 
 
 def _finite(value: Any) -> Any:

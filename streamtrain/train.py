@@ -23,9 +23,10 @@ from streamtrain.decisions import Decision, Decisions
 from streamtrain.errors import InputError, StreamLostError
 from streamtrain.feed import ask_to_stop
 from streamtrain.flops import Load, flops_per_token, peak_flops
-from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, TENSORBOARD, Job
+from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, Job
 from streamtrain.judging import Judge, due_at
 from streamtrain.learner import Learner, Step
+from streamtrain.loggers import open_loggers
 from streamtrain.metrics import Metrics
 from streamtrain.order import make_order
 from streamtrain.outcome import write_outcome
@@ -70,7 +71,8 @@ def train(
 
     Raises StreamtrainError, with the last checkpoint left usable.
     """
-    metrics = Metrics(job.out / METRICS, job.out / TENSORBOARD) if world.rank == 0 else None
+    own = world.rank == 0
+    metrics = Metrics(job.out / METRICS, open_loggers(job.config, job.out)) if own else None
     try:
         run = _Run(job, world, device, metrics, validator)
         try:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from streamtrain.config import StudentConfig
+from streamtrain.loggers import open_loggers
 from streamtrain.metrics import EventTail, Metrics, append_event, describe
 from streamtrain.schedule import WARMUP_STEPS_UNKNOWN, Schedule
 
@@ -59,7 +61,8 @@ def test_events_are_whole_lines_that_a_reader_follows(tmp_path: Path) -> None:
     path = tmp_path / "run" / "metrics.jsonl"
     append_event(path, "end", reason="of an earlier run")
     tail = EventTail(path)
-    metrics = Metrics(path, tmp_path / "board")
+    config = StudentConfig.model_validate({"student": "s", "version": 1, "model": "m"})
+    metrics = Metrics(path, open_loggers(config, tmp_path))
     metrics.event("step", step=1, loss=float("nan"), lr=0.1)
     with path.open("a") as file:
         file.write('{"event": "to')
@@ -71,7 +74,7 @@ def test_events_are_whole_lines_that_a_reader_follows(tmp_path: Path) -> None:
         file.write('rn"}\n')
     assert [one["event"] for one in tail.read()] == ["torn"]
     metrics.close()
-    assert list((tmp_path / "board").iterdir())
+    assert list((tmp_path / "tensorboard").iterdir())
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == [
         "end",
         "step",

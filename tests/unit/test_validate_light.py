@@ -34,13 +34,14 @@ graph:
   free: {op: generate, from: edited, engine: scripted, into: x, prompt: "{{ question }}"}
   judged: {op: judge, from: free, engine: teacher, show: [x], rubric: good}
   right: {op: filter, from: rationales, where: "predicted == answer"}
+  likely: {op: token_probabilities, from: right, engine: teacher}
   key: {op: key_tokens, from: right, by: column, words: question}
   broken: {op: perturb_rationale, from: key, how: shuffle}
   mapped: {op: map, from: broken, set: {y: "1"}}
   each: {op: explode, from: judged, column: choices, into: one}
   joined: {op: join_views, from: [mapped, soft]}
   unique: {op: deduplicate, from: joined, on: [question]}
-output: {from: [negatives, each, unique], path: out}
+output: {from: [negatives, each, unique, likely], path: out}
 """
 
 
@@ -63,4 +64,4 @@ def test_validate_of_every_op_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", program, "validate", str(path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout.splitlines() == [f"{path}: valid, 17 nodes", "[]"], done.stderr
+    assert done.stdout.splitlines() == [f"{path}: valid, 18 nodes", "[]"], done.stderr
