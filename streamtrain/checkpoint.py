@@ -19,6 +19,8 @@ import torch
 
 from streamtrain.cursor import Cursor
 from streamtrain.errors import InputError
+from streamtrain.flops import Load
+from streamtrain.learner import Step
 from streamtrain.selection import Selection
 from streamtrain.sharding import load_state, part_of, whole, whole_state
 from streamtrain.student import Student
@@ -35,7 +37,9 @@ _PROGRESS = "progress.json"
 class Progress:
     """How far a run is: what a resume needs besides weights and optimizer.
 
-    `total` and `total_known_at` are the schedule's; `seconds` and `wait_s` add up over restarts;
+    `total` and `total_known_at` are the schedule's; `seconds`, `wait_s` and `step_s`, which the
+    steps alone took, add up over restarts, and so do `flops` and what the devices could have done
+    at their peak, 0 where that isn't known; `epoch` is how often the known units were used;
     `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
     step that the select set was asked after, and `validating` are those whose figures aren't there
     yet; `left_out` counts the dataset's examples that aren't trained on, by reason.
@@ -49,6 +53,10 @@ class Progress:
     cut: int = 0
     seconds: float = 0.0
     wait_s: float = 0.0
+    step_s: float = 0.0
+    epoch: float = 0.0
+    flops: float = 0.0
+    peak_flops: float = 0.0
     total: int | None = None
     total_known_at: int = 0
     first_step_time: float | None = None
@@ -58,6 +66,16 @@ class Progress:
     selected_at: int | None = None
     validating: list[int] = field(default_factory=list)
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def add(self, step: Step, rows: int, load: Load) -> None:
+        """Count one more step, over so many rows."""
+        self.step += 1
+        self.rows += rows
+        self.tokens += step.tokens
+        self.cut += step.cut
+        self.step_s += step.seconds
+        self.flops += load.per_token * step.tokens
+        self.peak_flops += (load.peak or 0.0) * load.devices * step.seconds
 
 
 def save(

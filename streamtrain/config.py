@@ -49,8 +49,17 @@ class Stream(Section):
     """How the growing dataset is read."""
 
     starved: Literal["wait", "replay"] = "wait"
+    reuse: Positive | None = None
+    """With starved: replay, how often a row is used at most before the dataset has ended. Absent:
+    the epochs, or 4 where there are none."""
     shuffle: Positive = 4096
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _reuse_is_replay(self) -> Stream:
+        if self.reuse is not None and self.starved != "replay":
+            raise ValueError("reuse caps what starved: replay does; found starved: wait")
+        return self
 
 
 class Evaluate(Section):
@@ -178,6 +187,16 @@ class StudentConfig(Section):
             raise ValueError(f"data.pairs needs an even optim.batch; found {self.optim.batch}")
         if self.data.pairs and self.data.rationales.per_question == "one":
             raise ValueError("data.pairs takes all rows; set data.rationales.per_question: all")
+        return self
+
+    @model_validator(mode="after")
+    def _reuse_is_within_the_epochs(self) -> StudentConfig:
+        reuse, epochs = self.stream.reuse, self.epochs
+        if reuse is not None and epochs is not None and reuse > epochs:
+            raise ValueError(
+                f"stream.reuse is {reuse}, and the run passes over a row {epochs} times in all; "
+                "raise optim.epochs, or lower it"
+            )
         return self
 
     @property

@@ -9,6 +9,9 @@ from streamtrain.config import StudentConfig
 from streamtrain.stream import Order
 from streamtrain.units import PAIR, Unit
 
+REUSE = 4
+"""Uses of a row before the dataset has ended, where the file says neither how often nor epochs."""
+
 
 def make_order(config: StudentConfig) -> Order:
     """The order of the rows that a student is trained on."""
@@ -24,6 +27,6 @@ def make_order(config: StudentConfig) -> Order:
         max(1, stream.shuffle // rows),
         stream.seed,
         config.epochs,
-        stream.starved,
+        (stream.reuse or config.epochs or REUSE) if stream.starved == "replay" else 1,
         unit,
     )

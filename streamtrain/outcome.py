@@ -57,6 +57,11 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
         "cut": at.cut,
         "seconds": round(at.seconds, 3),
         "wait_s": round(at.wait_s, 3),
+        "wait_share": _share(at.wait_s, at.seconds),
+        "epochs": at.epoch,
+        "tokens_per_second": _share(at.tokens, at.step_s),
+        "flops_per_second": _share(at.flops, at.step_s),
+        "utilisation": _share(at.flops, at.peak_flops),
         "first_step_time": at.first_step_time,
         "generation_ended_at_first_step": at.ended_at_first_step,
         "checkpoint": str(target),
@@ -104,6 +109,10 @@ def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentCo
         return load_adapter(source_of(config), found, device, tokens), config
     source = replace(source_of(config), model=str(found), revision=None)
     return load_student(source, None, device), config
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def _selected(at: Progress) -> dict[str, Any] | None:

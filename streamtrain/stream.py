@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from streamtrain.cursor import Cursor
 from streamtrain.decisions import Decision
@@ -25,9 +25,6 @@ from streamtrain.units import SHARE, Unit, Units
 
 HEARTBEAT_LIMIT_S = 60.0
 """A generator that is silent for longer than this is taken for dead."""
-
-REUSE_WHILE_UNKNOWN = 4
-"""Uses of a row while waiting, where a run has no number of epochs."""
 
 Row = Mapping[str, Any]
 Item = TypeVar("Item")
@@ -78,7 +75,9 @@ class Order:
     shuffle: int
     seed: int
     epochs: int | None
-    starved: Literal["wait", "replay"] = "wait"
+    reuse: int = 1
+    """How often a unit is used at most while the stream hasn't ended; 1: new ones are waited for.
+    """
     unit: Unit = "row"
     """Of a question each pass takes one row, another one each time; a pair gives both rows."""
 
@@ -229,8 +228,7 @@ class ShardStream:
             return False
         if self.ended:
             return self.order.epochs is None or at.used < self._budget()
-        uses = self.order.epochs or REUSE_WHILE_UNKNOWN
-        return self.order.starved == "replay" and at.replayed < at.fresh * (uses - 1)
+        return at.replayed < at.fresh * (self.order.reuse - 1)
 
     def _replayable(self, at: Cursor) -> int:
         return len(self) if self.ended else at.fresh

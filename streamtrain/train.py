@@ -258,10 +258,8 @@ class _Run:
             self.schedule.set_length(self.at.step, decision.total)
         factor = self.schedule.factor(self.at.step)
         done = self.learner.step(decision.rows, self.at.step, factor)
-        self.at.step += 1
-        self.at.rows += len(decision.rows)
-        self.at.tokens += done.tokens
-        self.at.cut += done.cut
+        self.at.epoch = decision.epoch
+        self.at.add(done, len(decision.rows), self.load)
         if self.at.first_step_time is None and stream is not None:
             stream.poll()
             self.at.first_step_time, self.at.ended_at_first_step = time.time(), stream.ended

@@ -84,6 +84,8 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("kind: classifier\ndata: {labels: [a, b], pack: true}", "pack of data belong"),
         ("kind: classifier\ndata: {labels: [a, b]}\nobjective: {loss: lm}", "use ce or kd"),
         ("kind: classifier\ndata: {labels: [a, b]}\nobjective: {paired: 1}", "needs data.pairs"),
+        ("stream: {reuse: 2}", "found starved: wait"),
+        ("stream: {starved: replay, reuse: 3}", "passes over a row 1 times in all"),
         ("evaluate: {patience: 3}", "patience need select"),
         ("evaluate: {select: a.jsonl}", "select needs every"),
         ("evaluate: {select: a.jsonl, every: 2, threshold: 0.1}", "threshold needs patience"),

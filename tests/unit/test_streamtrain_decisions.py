@@ -14,7 +14,7 @@ import torch
 from streamtrain.config import parse_config, read_document
 from streamtrain.decisions import Decision, Decisions
 from streamtrain.errors import StreamLostError
-from streamtrain.job import Job, JobOptions, make_job
+from streamtrain.job import Job, JobOptions, make_job, read_result
 from streamtrain.train import train
 from streamtrain.world import Alone
 from tests.unit.test_streamtrain_selection import Commit, State, events, rows, student
@@ -87,6 +87,11 @@ def made(folder: Path, model: Path, starved: str, resume: bool = False) -> Job:
     return make_job(document, parse_config(document), folder, options)
 
 
+def steps_of(job: Job) -> list[dict[str, Any]]:
+    """The event of each step that counts: the later one of those that were taken twice."""
+    return list({one["step"]: one for one in events(job.out, "step")}.values())
+
+
 def taken(out: Path) -> list[tuple[int, str, float]]:
     return [(one["step"], one["batch"], one["lr"]) for one in events(out, "step")]
 
@@ -119,6 +124,12 @@ def test_a_killed_run_takes_the_same_steps_again_though_all_rows_are_there(
     if starved == "wait":
         assert 0 < max(one["wait_share"] for one in events(job.out, "step")) < 1
     assert last["flops_per_second"] > 0
+    result = read_result(again.out)
+    assert (result["epochs"], result["utilisation"]) == (2.0, None)
+    assert result["flops_per_second"] > 0
+    assert result["tokens_per_second"] == pytest.approx(
+        result["tokens"] / sum(one["tokens"] / one["tokens_per_second"] for one in steps_of(again))
+    )
 
 
 def test_a_dataset_that_has_become_smaller_is_an_error(tiny_model: Path, tmp_path: Path) -> None:

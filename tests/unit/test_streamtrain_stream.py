@@ -183,7 +183,7 @@ def test_rows_are_shuffled_with_the_seed() -> None:
 
 def test_replay_keeps_the_trainer_busy_and_the_length_of_the_run() -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(4, 8, 0, epochs=3, starved="replay"))
+    stream = ShardStream(feed, Order(4, 8, 0, epochs=3, reuse=3))
     feed.arrive(range(4))
     stream.poll()
     early = ids(stream)
@@ -196,6 +196,18 @@ def test_replay_keeps_the_trainer_busy_and_the_length_of_the_run() -> None:
     assert len(everything) == 60
     assert set(Counter(everything)) == set(range(20))
     assert stream.finished
+
+
+@pytest.mark.parametrize(("reuse", "batches"), [(1, 1), (2, 2), (5, 5)])
+def test_a_row_is_used_so_often_at_most_while_the_stream_waits(reuse: int, batches: int) -> None:
+    feed = FakeFeed()
+    stream = ShardStream(feed, Order(4, 8, 0, epochs=None, reuse=reuse))
+    feed.arrive(range(4))
+    stream.poll()
+    assert len(ids(stream, limit=20)) == batches
+    feed.now = FakeState(ended=True)
+    stream.poll()
+    assert len(ids(stream, limit=20)) == 20
 
 
 def test_without_epochs_the_stream_goes_on_for_ever() -> None:
