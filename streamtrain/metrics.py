@@ -1,6 +1,6 @@
 """The course of a run as events: one JSON object per line, and the numbers for its loggers.
 
-Events are start, eval, first_step, step, select, selected, checkpoint, end and error;
+Events are start, eval, first_step, step, select, selected, checkpoint, restart, end and error;
 `raygen apply` reads them while they are written. Knows nothing of training.
 """
 
@@ -107,6 +107,10 @@ def describe(event: dict[str, Any]) -> str | None:
                 f"step {step}{of}  loss {event['loss']:.3f}  lr {event['lr']:.1e}  "
                 f"{event['tokens_per_second']:.0f} tokens/s  waited {event['wait_s']:.0f} s"
             )
+        case "restart":
+            dead = " and ".join(map(str, event["workers"]))
+            saved = "the last checkpoint" if event["checkpoint"] else "the start"
+            return f"worker {dead} died; all go on from {saved}"
         case "checkpoint":
             return f"saved {event['path']}"
     return None

@@ -13,7 +13,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,15 @@ import ray.exceptions
 import ray.train
 import ray.train.torch
 
+from streamtrain.checkpoint import latest
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.job import METRICS, OWNER, RAY, STOP, Job, read_result
+from streamtrain.job import CHECKPOINTS, METRICS, OWNER, RAY, STOP, Job, read_result
 from streamtrain.metrics import EventTail, append_event
 
 _WATCH_S = 0.2
+_TRIES = 3
+"""Deaths of workers in a row, without a new checkpoint between them, that end a run."""
+
 _PACKAGES = ("raygen", "streamtrain")
 
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
@@ -80,21 +84,8 @@ def _fit(
     failures: list[str] = []
 
     def fit() -> None:
-        resources = _resources(job)
-        trainer = ray.train.torch.TorchTrainer(
-            _work,
-            train_loop_config={"job": job, "owner": owner},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=resources.workers, use_gpu=resources.use_gpu
-            ),
-            run_config=ray.train.RunConfig(
-                name=f"{job.config.student}-{owner}",
-                storage_path=str(job.out / RAY),
-                worker_runtime_env={"env_vars": _ENVIRONMENT},
-            ),
-        )
         try:
-            trainer.fit()
+            _until_done(job, owner)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
             failures.append(_message(error))
 
@@ -105,6 +96,56 @@ def _fit(
         for event in events.read():
             show(event)
     return failures[0] if failures else None
+
+
+def _until_done(job: Job, owner: str) -> None:
+    """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
+
+    Raises TrainingFailedError for what else ends a run, and where workers die again and again
+    without getting any further.
+    """
+    attempt, in_vain = 0, 0
+    while True:
+        saved = latest(job.out / CHECKPOINTS)
+        try:
+            _trainer(job, owner, attempt).fit()
+            return
+        except ray.train.TrainingFailedError as error:
+            in_vain = 0 if latest(job.out / CHECKPOINTS) != saved else in_vain + 1
+            dead = _dead(error)
+            if not dead or in_vain == _TRIES:
+                raise
+            append_event(job.out / METRICS, "restart", workers=dead, checkpoint=saved is not None)
+        attempt += 1
+        job = replace(job, resume=True)
+
+
+def _trainer(job: Job, owner: str, attempt: int) -> ray.train.torch.TorchTrainer:
+    resources = _resources(job)
+    return ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"job": job, "owner": owner},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.workers, use_gpu=resources.use_gpu
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"{job.config.student}-{owner}-{attempt}",
+            storage_path=str(job.out / RAY),
+            worker_runtime_env={"env_vars": _ENVIRONMENT},
+            # Ray's own restart would run the same job again, which doesn't know that it resumes.
+            failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
+        ),
+    )
+
+
+def _dead(error: ray.train.TrainingFailedError) -> list[int]:
+    """The ranks whose processes or nodes were lost, rather than raised an error."""
+    if isinstance(error, ray.train.PreemptionError):
+        return list(error.preemption_info.preempted_ranks)
+    failures = getattr(error, "worker_failures", {})
+    # A process that is gone fails the check of its health.
+    causes = {rank: getattr(f, "health_check_failure", f) for rank, f in failures.items()}
+    return sorted(r for r, c in causes.items() if isinstance(c, ray.exceptions.RayActorError))
 
 
 def _work(config: dict[str, Any]) -> None:
