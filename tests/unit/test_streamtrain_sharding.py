@@ -19,6 +19,7 @@ from streamtrain.stream import Cursor
 from streamtrain.student import load_student, source_of
 from streamtrain.world import Alone, ProcessGroup, World
 from tests.unit.test_streamtrain_learning import rows
+from tests.unit.test_streamtrain_seq2seq import family
 
 CPU = torch.device("cpu")
 LABELS = ["none", "some", "all"]
@@ -32,7 +33,15 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"labels": LABELS},
         "objective": {"loss": "ce"},
     },
+    "seq2seq": {"kind": "seq2seq", "tune": {"method": "full"}},
+    "recomputed": {
+        "tune": {"method": "lora"},
+        "optim": {"lr": 1e-2, "gradient_checkpointing": True},
+    },
 }
+
+Models = dict[str, str]
+"""A folder by kind of student."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ def batch(case: str) -> list[dict[str, Any]]:
     return found
 
 
-def learner_of(model: str, case: str, parallel: str, world: World) -> Learner:
+def learner_of(models: Models, case: str, parallel: str, world: World) -> Learner:
+    model = models[CASES[case].get("kind", "causal")]
     data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
     config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **CASES[case]})
     torch.manual_seed(0)
@@ -68,9 +78,9 @@ def learner_of(model: str, case: str, parallel: str, world: World) -> Learner:
     return Learner(student, make_encoder(config, student.tokenizer), config, world)
 
 
-def trained(model: str, case: str, parallel: str, world: World, folder: Path) -> Trained:
-    learner = learner_of(model, case, parallel, world)
-    copied = learner_of(model, case, "ddp", Alone()).student if learner.student.sharded else None
+def trained(models: Models, case: str, parallel: str, world: World, folder: Path) -> Trained:
+    learner = learner_of(models, case, parallel, world)
+    copied = learner_of(models, case, "ddp", Alone()).student if learner.student.sharded else None
     copied = copied if world.rank == 0 else None
     losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
     progress = Progress({}, Cursor(), 3)
@@ -82,15 +92,15 @@ def trained(model: str, case: str, parallel: str, world: World, folder: Path) ->
     return Trained(losses, next_loss, weights)
 
 
-def resumed(model: str, case: str, parallel: str, world: World, folder: Path) -> float:
-    learner = learner_of(model, case, parallel, world)
+def resumed(models: Models, case: str, parallel: str, world: World, folder: Path) -> float:
+    learner = learner_of(models, case, parallel, world)
     found = checkpoint.latest(folder)
     assert found is not None
     checkpoint.load_weights(found, learner.student, learner.optimizer)
     return learner.step(batch(case), 3, 1.0).loss
 
 
-def work(rank: int, model: str, folder: str) -> None:
+def work(rank: int, models: Models, folder: str) -> None:
     """One of the two processes: every case, sharded and not, and one rank's checkpoint resumed."""
     import streamtrain.learner
 
@@ -102,24 +112,33 @@ def work(rank: int, model: str, folder: str) -> None:
     for case in CASES:
         at = Path(folder) / case
         for parallel in ("fsdp", "ddp"):
-            found[case, parallel] = trained(model, case, parallel, world, at / f"{parallel}-{rank}")
-        found[case, "resumed"] = resumed(model, case, "fsdp", world, at / "alone")
+            found[case, parallel] = trained(
+                models, case, parallel, world, at / f"{parallel}-{rank}"
+            )
+        found[case, "resumed"] = resumed(models, case, "fsdp", world, at / "alone")
     if rank == 0:
         torch.save(found, f"{folder}/found")
     torch.distributed.destroy_process_group()
 
 
+def made(tiny_model: Path, folder: Path) -> Models:
+    """A tiny model of each kind."""
+    tiny = str(tiny_model)
+    return {"causal": tiny, "classifier": tiny, "seq2seq": str(family("t5", folder, tiny_model))}
+
+
 @pytest.fixture(scope="module")
 def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
     """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
-    folder, model = tmp_path_factory.mktemp("ranks"), str(tiny_model)
+    folder = tmp_path_factory.mktemp("ranks")
+    models = made(tiny_model, folder)
     alone = {
-        (case, "alone"): trained(model, case, "ddp", Alone(), folder / case / "alone")
+        (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
         for case in CASES
     }
-    torch.multiprocessing.spawn(work, (model, str(folder)), nprocs=2)
+    torch.multiprocessing.spawn(work, (models, str(folder)), nprocs=2)
     both = torch.load(folder / "found", weights_only=False)
-    return {**alone, **both, "folder": folder}
+    return {**alone, **both, "folder": folder, "models": models}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -135,9 +154,9 @@ def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, para
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_checkpoint_goes_on_at_another_number_of_ranks(
-    outcomes: dict[Any, Any], tiny_model: Path, case: str
+    outcomes: dict[Any, Any], case: str
 ) -> None:
     folder = outcomes["folder"] / case / "fsdp-0"
-    loss = resumed(str(tiny_model), case, "ddp", Alone(), folder)
+    loss = resumed(outcomes["models"], case, "ddp", Alone(), folder)
     assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)
     assert outcomes[case, "resumed"] == pytest.approx(outcomes[case, "alone"].next_loss, rel=1e-4)
