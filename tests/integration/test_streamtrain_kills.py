@@ -158,9 +158,11 @@ def test_killed_at_any_place_while_the_dataset_grows_and_resumed_with_other_work
     wait_for_checkpoints(first, data / "student", chance.randint(1, 3))
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    generator.pause_at = later
     resumed = fit(path, data, "--follow", "--resume", "--set", f"workers={workers[1]}")
     second = start(resumed, processes)
+    # Only now, because the killed run's workers live on until Ray finds out.
+    wait_for_checkpoints(second, data / "student", 0, starts=2)
+    generator.pause_at = later
     wait_for_checkpoints(second, data / "student", chance.randint(1, 4), starts=2)
     os.killpg(second.pid, signal.SIGKILL)
     second.communicate()
