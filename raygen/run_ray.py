@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
+# Without it a thread that still asks Ray when the driver has left it would start another Ray.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
@@ -272,7 +275,10 @@ class RayRun:
                     if block is not None:
                         self._arrived.put(block)
                     self._ended += 1
-        except (ray.exceptions.RayError, RuntimeError, OSError) as error:
+        except (ray.exceptions.RayError, RuntimeError, OSError, AttributeError) as error:
+            # Ray's own where the driver has left it under this thread, and nobody listens any more.
+            if isinstance(error, AttributeError) and ray.is_initialized():
+                raise
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 

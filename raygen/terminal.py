@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -56,6 +57,9 @@ class Command(click.Command):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            click.echo("Stopped at once; what was committed before stays.", err=True)
+            ctx.exit(128 + signal.SIGINT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: a traceback helps no user
             message, code = explain(error)
             click.echo(message, err=True)

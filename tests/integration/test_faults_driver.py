@@ -1,0 +1,138 @@
+"""The driver of a generation run is killed, interrupted, or run twice: nothing is lost or repeated.
+
+Each fault is really caused, at instants that a seed chooses; `make test-long` causes more of them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from tests.integration.conftest import Project, fake, kill
+
+ROWS, CONCURRENCY, LATENCY_S = 160, 8, 0.25
+INSTANTS = 50
+SAMPLE = 5
+SAME = ["id", "key", "view", "rationale", "predicted", "label"]
+
+
+def slow(project: Project, latency: float = LATENCY_S, rows: int = ROWS) -> list[str]:
+    """Write a project whose run takes seconds; returns the words that keep it slow."""
+    project.write(rows, engines={"teacher": fake(latency=latency)})
+    profile = project.folder / "slow.yaml"
+    profile.write_text(f"profile: slow\nconcurrency: {CONCURRENCY}\n")
+    return ["--profile", str(profile)]
+
+
+def named_files(table: Path) -> set[str]:
+    return {Path(uri).name for uri in DeltaTable(str(table)).file_uris()}
+
+
+def nothing_is_left_over(project: Project) -> None:
+    """Every data file on disk is one that a commit names, and none has a row twice."""
+    for name in ("examples", "rows", "transcripts"):
+        table = project.out / name
+        assert {path.name for path in table.glob("*.parquet")} == named_files(table)
+    assert project.examples()["id"].is_unique().all()
+    assert project.ledger()["key"].is_unique().all()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> pl.DataFrame:
+    project = Project(tmp_path_factory.mktemp("undisturbed"), ray_address)
+    project.apply(*slow(project, latency=0.0))
+    return project.examples().select(SAME)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(seed, marks=() if seed < SAMPLE else pytest.mark.slow)
+        for seed in range(INSTANTS)
+    ],
+)
+def test_killed_at_any_instant_the_dataset_ends_as_if_nothing_had_happened(
+    project: Project, undisturbed: pl.DataFrame, seed: int
+) -> None:
+    """From before the first file is written to the middle of the run."""
+    words = slow(project)
+    longest = 4.0 + ROWS / CONCURRENCY * LATENCY_S
+    process = project.start(*words)
+    time.sleep(random.Random(seed).uniform(0.2, longest))
+    kill(process)
+    # `status` holds kept + dropped + failed + pending against the source at every instant.
+    if (project.out / "rows").exists():
+        assert project.status()["failed"] == 0
+        nothing = project.examples() if (project.out / "examples").exists() else None
+        assert nothing is None or set(nothing["id"]) <= set(undisturbed["id"])
+    summary = project.apply()
+    assert summary["rows"]["pending"] == summary["rows"]["failed"] == 0
+    assert project.examples().select(SAME).equals(undisturbed)
+    nothing_is_left_over(project)
+
+
+def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
+    project: Project, undisturbed: pl.DataFrame
+) -> None:
+    words = slow(project)
+    older = project.start(*words)
+    project.wait_for(lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, older)
+    newer = project.start(*words)
+    out, err = older.communicate(timeout=120)
+    assert older.returncode == 1, err
+    told = json.loads(out)["message"] if out.strip() else err
+    assert "another" in told
+    assert "Traceback" not in err
+    out, err = newer.communicate(timeout=240)
+    assert newer.returncode == 0, err
+    assert json.loads(out)["rows"]["pending"] == 0
+    assert project.examples().select(SAME).equals(undisturbed)
+    # What the older one's actors wrote last was no longer committed, and the next start sweeps it.
+    project.apply()
+    assert project.examples().select(SAME).equals(undisturbed)
+    nothing_is_left_over(project)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(project: Project) -> None:
+    """The first would wait for what is in flight, here for a minute."""
+    words = slow(project, latency=60.0, rows=20)
+    process = project.start(*words)
+    project.wait_for(lambda: (project.out / "rows").exists(), process)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 130, err
+    assert "Stopped at once; what was committed before stays" in err
+    assert "Traceback" not in err
+    assert project.status()["pending"] == 20
+
+
+def test_a_source_that_changes_between_runs_is_told_and_its_old_rows_are_kept(
+    project: Project,
+) -> None:
+    project.write(20)
+    first = project.apply()
+    before = project.examples()
+    lines = (project.folder / "source.jsonl").read_text().splitlines(keepends=True)
+    changed = [lines[0].replace("Question 0?", "Another?"), *lines[1:15]]
+    (project.folder / "source.jsonl").write_text("".join(changed))
+    process = project.start()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["plan"] == first["plan"]
+    assert summary["rows"]["pending"] == 0
+    after = project.examples()
+    assert after.filter(pl.col("id").is_in(before["id"].to_list())).equals(before)
+    assert "Another?" in after["question"].to_list()
+    assert "source" in (err + (summary.get("message") or ""))
