@@ -86,11 +86,12 @@ class Control:
         self._fatal = self._fatal or fatal
         await self.stop()
 
-    async def stop(self) -> None:
-        """Let no new row start."""
+    async def stop(self) -> int:
+        """Let no new row start; how many tasks were taken, and end yet or have ended."""
         async with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        return len(self._taken)
 
     async def read(self) -> tuple[list[Live], Fatal | None]:
         """All counters, and the fatal error if there is one."""

@@ -220,6 +220,7 @@ class RayRun:
         self._error: Fatal | None = None
         self._tickets = tickets + _SPARE_TICKETS
         self._fed = self._ended = 0
+        self._last: int | None = None
         self._thread = threading.Thread(target=self._consume, args=(job,), daemon=True)
         self._thread.start()
 
@@ -263,7 +264,7 @@ class RayRun:
 
     def stop(self) -> None:
         """Let no new row start; what is in flight still arrives."""
-        ray.get(self._control.stop.remote())
+        self._last = ray.get(self._control.stop.remote())
 
     def _consume(self, job: Job) -> None:
         try:
@@ -275,6 +276,9 @@ class RayRun:
                     if block is not None:
                         self._arrived.put(block)
                     self._ended += 1
+                # After a stop the other tickets, of a large source many thousands, are for nothing.
+                if self._last is not None and self._ended >= self._last:
+                    return
         except (ray.exceptions.RayError, RuntimeError, OSError, AttributeError) as error:
             # Ray's own where the driver has left it under this thread, and nobody listens any more.
             if isinstance(error, AttributeError) and ray.is_initialized():
