@@ -23,7 +23,6 @@ _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/
 """A text that can be nothing but a path or a URL."""
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::|[A-Za-z][A-Za-z0-9+.-]*://)")
-_BUNDLED = "bundled:"
 _OUTPUT = "a fetched recipe writes under your current folder only"
 _ELSEWHERE = "a fetched recipe takes models of the hub and its own; run it from another folder"
 _OWN_KEYS = {"base_url", "api_key_env"}
@@ -66,7 +65,7 @@ class _Check:
         owner, text = self._said(place)
         if owner is None:
             return
-        if _URL.match(text) and not text.startswith(("file:", "local:")):
+        if "::" in text or (_URL.match(text) and not text.startswith(("file:", "local:"))):
             if (why := stranger_may_name(text)) is not None:
                 yield place, why
             return
@@ -90,7 +89,7 @@ class _Check:
                 yield place, f"{text!r}: {_OUTPUT}; name another place yourself: {advice}"
 
     def train(self) -> Iterator[tuple[Place, str]]:
-        """The student in the recipe: its models and its held-out questions."""
+        """The student in the recipe: its models and its questions."""
         train = self.document.data.get("train")
         for place, text in _texts(train, ("train",)) if isinstance(train, dict) else ():
             owner = self.origins.owner(place)
@@ -128,8 +127,6 @@ class _Check:
             if owner is not None:
                 folder = self.origins.folder((*at, "model"))
                 yield from self._path(owner, folder, (*at, "model"), model)
-                if not model.startswith((".", "/", "~", _BUNDLED)) and Path(model).exists():
-                    yield (*at, "model"), f"{model!r} would be a folder of yours here; {_ELSEWHERE}"
             args = engine.get("args")
             for place, text in _texts(args, (*at, "args")):
                 owner = self.origins.owner(place)
@@ -154,7 +151,14 @@ class _Check:
     def _path(
         self, owner: Fetched, folder: Path, place: Place, text: str
     ) -> Iterator[tuple[Place, str]]:
-        if not _PATH.fullmatch(text) and not os.path.lexists(folder / text):
+        plain = not _PATH.fullmatch(text)
+        beside = os.path.lexists(folder / text)
+        # A name of the hub is taken for a folder where there is one by this name.
+        is_name = place[-1] == "model" or ("/" in text and not beside)
+        if plain and is_name and os.path.lexists(text):
+            yield place, f"{text!r} would be a file of yours here; {_ELSEWHERE}"
+            return
+        if plain and not beside:
             return
         if _URL.match(text) and not text.startswith(("file:", "local:")):
             why = stranger_may_name(text)

@@ -13,7 +13,6 @@ from rich.console import Console
 from raygen.errors import UserError
 from raygen.recipe import Recipe
 from raygen.references import cache
-from raygen.views import fetched_view
 
 QUESTION = "This recipe was fetched and has never run here. Run it?"
 
@@ -23,6 +22,8 @@ def see(recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool])
     unseen = [fetched for fetched in recipe.fetched if not cache.has_agreed(fetched)]
     if not unseen:
         return
+    from raygen.views import fetched_view
+
     Console(stderr=True).print(fetched_view(recipe, unseen, trusted))
     if not confirm(QUESTION):
         raise UserError("nothing was run", 1)

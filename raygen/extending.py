@@ -6,6 +6,7 @@ sections of a recipe.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,16 @@ def _find(reference: str, said_in: Path, fetched: Fetched | None) -> tuple[Path,
         return one.file, one
     if fetched is not None and (why := left(fetched, said_in.parent, reference)):
         raise UserError(why)
-    return recipe_in(said_in.parent / Path(reference).expanduser()), fetched
+    file = recipe_in(_tidy(said_in.parent / Path(reference).expanduser()))
+    if fetched is not None and (why := left(fetched, file.parent, file.name)):
+        raise UserError(why)
+    return file, fetched
+
+
+def _tidy(path: Path) -> Path:
+    """The path without its `..`, where that is the same place."""
+    short = Path(os.path.normpath(path))
+    return short if short.resolve() == path.resolve() else path
 
 
 def _check_chain(path: Path, files: Mapping[str, Fetched | None]) -> None:

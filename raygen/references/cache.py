@@ -6,7 +6,6 @@ Knows folders; knows nothing of where a recipe comes from.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,8 +37,11 @@ def keep(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
             files.mkdir()
             pin = fill(files)
             folder = _folder(place, pin)
-            if not folder.is_dir():
-                shutil.move(files, folder)
+            try:
+                files.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # it is there already, by this or another process
+                    raise
     except OSError as error:
         raise UserError(
             f"can't keep a fetched recipe in {base}: {error.strerror or error}; make room, or set "

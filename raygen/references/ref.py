@@ -57,7 +57,7 @@ def parse_ref(text: str) -> Ref:
     if text.startswith("git+"):
         return _git(text)
     parts = urlsplit(text)
-    _no_secret(text, parts.password is not None or "?" in text)
+    _no_secret(text)
     if parts.scheme == "hf":
         return _hub(text)
     if "#" in text:
@@ -84,7 +84,7 @@ def _git(text: str) -> Ref:
         raise UserError(f"{text}: expected one of {', '.join(_GIT)}")
     url, _, path = text.removeprefix("git+").partition("#")
     parts = urlsplit(url)
-    _no_secret(text, parts.password is not None or "?" in url)
+    _no_secret(url)
     # An '@' of the host's part, as in git+ssh://git@host/, names a user.
     inner, at, rev = parts.path.partition("@")
     if at and (not rev or rev.startswith("-") or ":" in rev):
@@ -119,10 +119,13 @@ def _file(text: str, path: str) -> str:
     return str(inner if is_file else inner / "recipe.yaml")
 
 
-def _no_secret(text: str, found: bool) -> None:
-    if found:
+def _no_secret(url: str) -> None:
+    parts = urlsplit(url)
+    # A token can be the user's name too; in abfs://container@account it is no user.
+    named = parts.username is not None and parts.scheme in ("http", "https")
+    if named or parts.password is not None or parts.query:
         raise UserError(
-            f"{text.split('://')[0]}://...: a password or a '?...' in a reference would be "
-            "written beside the dataset; leave it out, and let git, the hub's login or the "
-            "object store's own settings say who you are"
+            f"{parts.scheme}://...: a user, a password or a '?...' in a reference would be written "
+            "beside the dataset; leave it out, and let git, the hub's login or the object store's "
+            "own settings say who you are"
         )
