@@ -19,6 +19,7 @@ class StoreFiles:
         import fsspec
 
         self._place = place
+        self._web = place.startswith(("http://", "https://"))
         try:
             self._files: Any = fsspec.core.url_to_fs(place)[0]
         except (ImportError, ValueError) as error:
@@ -28,8 +29,7 @@ class StoreFiles:
         """A file's content, None where there is no such file. Raises UserError."""
         where = f"{self._place}/{path}"
         try:
-            with self._files.open(where, "rb") as file:
-                content: bytes = file.read(MOST_BYTES + 1)
+            content = self._content(where)
         except (FileNotFoundError, IsADirectoryError):
             return None
         except Exception as error:
@@ -40,7 +40,7 @@ class StoreFiles:
 
     def matching(self, pattern: str) -> list[str]:
         """The paths of the files that a glob matches. The web has no listing: none there."""
-        if self._place.startswith(("http://", "https://")):
+        if self._web:
             return []
         start = self._files._strip_protocol(self._place).rstrip("/") + "/"
         try:
@@ -48,6 +48,17 @@ class StoreFiles:
         except Exception as error:
             raise self._unreachable(f"{self._place}/{pattern}", error) from error
         return sorted(name.removeprefix(start) for name in map(str, found))
+
+    def _content(self, where: str) -> bytes:
+        try:
+            with self._files.open(where, "rb") as file:
+                content: bytes = file.read(MOST_BYTES + 1)
+        except FileNotFoundError:
+            if not self._web:
+                raise
+            # On the web fsspec says so of a server that can't be reached too, but not here.
+            content = self._files.cat_file(where)
+        return content
 
     def _unreachable(self, where: str, error: Exception) -> UserError:
         said = str(error) or type(error).__name__
