@@ -24,7 +24,7 @@ _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::|[A-Za-z][A-Za-z0-9+.-]*://)")
 _OUTPUT = "a fetched recipe writes under your current folder only"
-_ELSEWHERE = "a fetched recipe takes models of the hub and its own; run it from another folder"
+_MODELS = "a fetched recipe takes its own files ('./...') and what is on the hub"
 _OWN_KEYS = {"base_url", "api_key_env"}
 
 
@@ -65,7 +65,7 @@ class _Check:
         owner, text = self._said(place)
         if owner is None:
             return
-        if "::" in text or (_URL.match(text) and not text.startswith(("file:", "local:"))):
+        if "::" in text or _is_url(text):
             if (why := stranger_may_name(text)) is not None:
                 yield place, why
             return
@@ -132,7 +132,7 @@ class _Check:
                 owner = self.origins.owner(place)
                 # An address is what an endpoint has; whether a key goes there is asked below.
                 if owner is not None and place[-1] != "base_url":
-                    yield from self._path(owner, self.origins.folder(place), place, text)
+                    yield from self._name(place, text)
             if engine.get("backend") == "openai" and isinstance(args, dict | None):
                 yield from self._key(at, args or {})
 
@@ -151,21 +151,30 @@ class _Check:
     def _path(
         self, owner: Fetched, folder: Path, place: Place, text: str
     ) -> Iterator[tuple[Place, str]]:
-        plain = not _PATH.fullmatch(text)
-        beside = os.path.lexists(folder / text)
-        # A name of the hub is taken for a folder where there is one by this name.
-        is_name = place[-1] == "model" or ("/" in text and not beside)
-        if plain and is_name and os.path.lexists(text):
-            yield place, f"{text!r} would be a file of yours here; {_ELSEWHERE}"
+        """What is wrong with a text that, if it is a path, starts in `folder`."""
+        found = []
+        if place[-1] == "model" and not text.startswith(("./", "../")):
+            found = list(self._name(place, text))
+        yield from found
+        if found:
             return
-        if plain and not beside:
-            return
-        if _URL.match(text) and not text.startswith(("file:", "local:")):
+        why = None
+        if _is_url(text):
             why = stranger_may_name(text)
-        else:
+        elif _PATH.fullmatch(text) or os.path.lexists(folder / text):
             why = left(owner, folder, text)
         if why is not None:
             yield place, why
+
+    def _name(self, place: Place, text: str) -> Iterator[tuple[Place, str]]:
+        """What is wrong with a text that would be taken for a path from the current folder."""
+        if _is_url(text):
+            if (why := stranger_may_name(text)) is not None:
+                yield place, why
+        elif _PATH.fullmatch(text):
+            yield place, f"{text!r} is a path of this machine; {_MODELS}"
+        elif (place[-1] == "model" or "/" in text) and os.path.lexists(text):
+            yield place, f"{text!r} would be yours, in the current folder; {_MODELS}"
 
     def _said(self, place: Place) -> tuple[Fetched | None, str]:
         """What a text at a place was fetched with, and the text; none for the user's own."""
@@ -173,6 +182,10 @@ class _Check:
         for part in place:
             value = value.get(part) if isinstance(value, dict) else None
         return (self.origins.owner(place), value) if isinstance(value, str) else (None, "")
+
+
+def _is_url(text: str) -> bool:
+    return _URL.match(text) is not None and not text.lower().startswith(("file:", "local:"))
 
 
 def _lands(owner: Fetched, folder: Path, text: str) -> bool:
