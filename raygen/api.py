@@ -146,7 +146,9 @@ class LoadedRecipe(Shown):
 
         budget = Budget(**more.pop("budget", {}))
         student = Path(train) if train is not None else None
-        request = ApplyRequest(self.reference, out, student, fresh, budget=budget, **more)
+        request = ApplyRequest(
+            self.reference.moved(out), out, student, fresh, budget=budget, **more
+        )
         with _PythonUI(yes) as ui:
             return Applied(apply(request, ui))
 

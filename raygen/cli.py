@@ -60,7 +60,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     how = {name: options.pop(name) for name in ("train", "fresh", "address")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
-    asked = named(**options)
+    asked = named(**options).moved(out)
     variants = asked.each()
     if len(variants) > 1:
         with TerminalUI(yes) as ui:

@@ -5,6 +5,7 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +58,12 @@ class Reference:
         if not names:
             raise UserError(f"{self.file}: the recipe has no variants")
         return [replace(self, variant=name) for name in names]
+
+    def moved(self, out: str | None) -> Reference:
+        """The reference where the dataset goes to `out`, so that a fetched recipe may say any."""
+        if out is None or self.fetched is None:
+            return self
+        return replace(self, overrides={**self.overrides, "output.path": json.dumps(out)})
 
     @property
     def words(self) -> list[str]:

@@ -68,7 +68,8 @@ def _base() -> Path:
 
 
 def _folder(place: str, pin: str) -> Path:
-    name = place.rstrip("/").rpartition("/")[2]
+    names = [name for name in place.split("/") if not name.endswith((".yaml", ".yml"))]
+    name = next(filter(None, reversed(names)), "")
     plain = "".join(sign if sign.isalnum() else "-" for sign in name)
     return _base() / f"{plain}-{digest('recipe', CACHE_VERSION, place, pin)[:16]}"
 

@@ -36,7 +36,7 @@ def _parts(
         facts.add_row("pin", Text(fetched.pin))
         facts.add_row("file", Text(file))
         yield facts
-        text = _visible(Path(file).read_text("utf-8-sig"))
+        text = _visible(Path(file).read_text("utf-8-sig").rstrip("\n"))
         yield Syntax(text, "yaml", background_color="default", word_wrap=True)
         yield Text()
     facts = facts_table()

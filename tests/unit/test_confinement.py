@@ -126,6 +126,8 @@ def test_no_output_but_under_the_current_folder(
     assert problem.endswith("name another place yourself: --set output.path=FOLDER")
     mine = check(found, overrides={"output.path": str(tmp_path / "mine")})
     assert mine.output == str(tmp_path / "mine")
+    moved = prepare(Reference(found.file, fetched=found).moved(f"{tmp_path}/mine: 2"))
+    assert moved.output == f"{tmp_path}/mine: 2", "as by --out"
 
 
 @pytest.mark.parametrize(
