@@ -36,7 +36,13 @@ def confined(document: Document, origins: Origins, allowed: Collection[str]) -> 
     if not origins.fetched:
         return
     check = _Check(document, origins, allowed)
-    found = [*check.source(), *check.train(), *check.output(), *check.engines()]
+    found = [
+        *check.name(),
+        *check.source(),
+        *check.train(),
+        *check.output(),
+        *check.engines(),
+    ]
     for place, message in found:
         mark = origins.mark(place)
         yield Problem(mark.file, mark.line, mark.column, message)
@@ -58,6 +64,12 @@ class _Check:
         self.document = document
         self.origins = origins
         self.allowed = allowed
+
+    def name(self) -> Iterator[tuple[Place, str]]:
+        """Its name, which a folder may get."""
+        owner, text = self._said(("recipe",))
+        if owner is not None and ("/" in text or text.startswith(".")):
+            yield ("recipe",), f"{text!r} is a path; the name of a fetched recipe has no '/' in it"
 
     def source(self) -> Iterator[tuple[Place, str]]:
         """The rows: what was fetched, or what anyone can fetch."""
@@ -128,7 +140,8 @@ class _Check:
                 folder = self.origins.folder((*at, "model"))
                 yield from self._path(owner, folder, (*at, "model"), model)
             args = engine.get("args")
-            for place, text in _texts(args, (*at, "args")):
+            told = {} if engine.get("backend") == "fake" else args  # a fake reads nothing
+            for place, text in _texts(told, (*at, "args")):
                 owner = self.origins.owner(place)
                 # An address is what an endpoint has; whether a key goes there is asked below.
                 if owner is not None and place[-1] != "base_url":
@@ -192,6 +205,9 @@ def _lands(owner: Fetched, folder: Path, text: str) -> bool:
     """Whether an output path can be taken as one under the current folder."""
     if _URL.match(text) or text.startswith("~") or Path(text).is_absolute() or "\0" in text:
         return False
+    inner = Path(os.path.normpath(f"/{text}")).parts[1:]
+    if not inner or any(part.startswith(".") for part in inner):
+        return False  # the current folder itself, or what is hidden in it
     return Path(os.path.normpath(folder / text)).is_relative_to(owner.root)
 
 

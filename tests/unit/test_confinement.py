@@ -115,7 +115,19 @@ def test_no_prompt_outside_the_recipes_folder(repository: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "path", ["{tmp}/out", "~/out", "../../out", "out/../../../x", "file://{tmp}/x", "s3://theirs/x"]
+    "path",
+    [
+        "{tmp}/out",
+        "~/out",
+        "../../out",
+        "out/../../../x",
+        "file://{tmp}/x",
+        "s3://theirs/x",
+        ".",
+        "..",
+        ".ssh",
+        "out/.git",
+    ],
 )
 def test_no_output_but_under_the_current_folder(
     repository: Path, tmp_path: Path, path: str
@@ -196,6 +208,23 @@ def test_no_recipe_of_this_machine_is_extended(
     assert "fetched recipe" in problem
 
 
+def test_no_name_is_a_path(repository: Path) -> None:
+    found = fetched(repository, "recipe: shared", "recipe: ../../shared")
+    assert problems_of(found)[0].startswith("1:1: '../../shared' is a path; the name of a fetched")
+
+
+def test_no_variant_or_param_leads_out(repository: Path, tmp_path: Path) -> None:
+    variants = f"variants: {{bad: {{source.path: {tmp_path}/secret.jsonl}}}}\noutput: {{from"
+    found = fetched(repository, "output: {from", variants)
+    check(found)
+    (problem,) = problems_of(found, variant="bad")
+    assert problem.startswith("11:18: ")
+    found = fetched(repository, "path: data/q.jsonl", "path: 'data/${up}'")
+    found.file.write_text(found.file.read_text().replace("{n:", "{up: {type: str, default: x}, n:"))
+    (problem,) = problems_of(found, overrides={"up": "../../../secret.jsonl"})
+    assert "leads out of what was fetched" in problem
+
+
 def test_the_recipe_itself_is_no_link(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(RECIPE)
     link(repository, "link.yaml", tmp_path / "other.yaml")
@@ -231,18 +260,20 @@ def test_a_key_goes_nowhere_that_a_stranger_names(
 
 
 def test_what_the_user_says_is_free(repository: Path, tmp_path: Path, here: Path) -> None:
-    data = fetched(repository, "path: data/q.jsonl", "path: '${rows}'")
-    text = RECIPE.replace("path: data/q.jsonl", "path: '${rows}'").replace(
-        "params: {", "params: {rows: {type: str, default: data/q.jsonl}, "
+    params = (
+        "params: {rows: {type: str, default: data/q.jsonl}, prompt: {type: str, default: p.j2}, "
     )
-    data = fetched(repository, RECIPE[: RECIPE.index("task")], text[: text.index("task")])
-    assert check(data).recipe.source_base == data.file.parent
-    check(data, overrides={"rows": str(tmp_path / "secret.jsonl")})
+    text = RECIPE.replace("params: {", params).replace("path: data/q.jsonl", "path: '${rows}'")
+    found = fetched(repository, RECIPE, text.replace("{file: p.j2}", '{file: "${prompt}"}'))
+    assert check(found).recipe.source_base == found.file.parent
+    check(found, overrides={"rows": str(tmp_path / "secret.jsonl")})
     (here / "own.jsonl").write_text(json.dumps(QUESTION) + "\n")
-    check(data, overrides={"rows": "own.jsonl"})
-    check(data, overrides={"source.path": "own.jsonl"})
-    (here / "own.j2").write_text("{{ question }}")
-    check(data, overrides={"graph.rationales.prompt": "{file: own.j2}"})
+    check(found, overrides={"rows": "own.jsonl"})
+    check(found, overrides={"source.path": "own.jsonl"})
+    (here / "own.j2").write_text("Mine: {{ question }}")
+    for key, value in (("graph.rationales.prompt", "{file: own.j2}"), ("prompt", "own.j2")):
+        recipe = check(found, overrides={key: value}).recipe
+        assert recipe.document.data["graph"]["rationales"]["prompt"] == "Mine: {{ question }}"
 
 
 def test_a_local_recipe_is_free_and_what_it_extends_is_not(
