@@ -25,7 +25,12 @@ from raygen.terminal import Command, TerminalUI, debug_option, programs
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="raygen")
 def main() -> None:
-    """Turn a YAML recipe into a dataset, and train a student on it while it is being written."""
+    """Turn a YAML recipe into a dataset, and train a student on it while it is being written.
+
+    RECIPE is a file, a folder with a recipe.yaml, or a reference to fetch, at a revision or not:
+    git+https://host/repository@rev#path, hf://datasets/owner/name/path@rev, https://, s3:// and
+    what else fsspec knows.
+    """
 
 
 for _command in (
