@@ -75,5 +75,6 @@ def _git(folder: Path, *words: str) -> str:
         raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"git {words[0]} failed"]
-        raise UserError(said[-1].removeprefix("fatal: "), 1)
+        fatal = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise UserError(fatal.removeprefix("fatal: ").rstrip("."), 1)
     return done.stdout

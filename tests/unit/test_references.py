@@ -135,6 +135,11 @@ def test_what_a_repository_does_not_have_is_an_error(
         fetch(f"git+file://{tmp_path}/repository{rev}{path}")
 
 
+def test_a_repository_that_is_not_there_is_told_in_gits_own_words(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"can't be fetched: '.*nowhere' does not appear to be a"):
+        fetch(f"git+file://{tmp_path}/nowhere")
+
+
 def test_a_folder_on_the_web_comes_with_what_its_recipe_names(tmp_path: Path) -> None:
     write_recipe(tmp_path / "site" / "a")
     (tmp_path / "site" / "a" / "unnamed.txt").write_text("x")
