@@ -19,6 +19,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from raygen.budget import Budget
+from raygen.consent import see
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import DatasetStatus
 from raygen.errors import UserError
@@ -29,6 +30,7 @@ from raygen.plan import Plan
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.preview import Preview, Previewed, preview
 from raygen.problem import Problem, ProblemsError
+from raygen.references.fetch import find_recipe
 from raygen.request import ApplyRequest
 from raygen.summary import RunSummary, render
 from raygen.terminal import TerminalUI
@@ -70,19 +72,21 @@ def load(
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
     **params: Any,
 ) -> LoadedRecipe:
-    """A recipe by its path, or a folder with one; `params` are its own, as in `n=30`.
+    """A recipe by a path, a folder or a reference to fetch; `params` are its own, as in `n=30`.
 
     `set` changes anything in it by a dotted path, `{"engines.teacher.backend": "openai"}`. The
     file is read anew by every method. Raises UserError where there is none.
     """
     overrides = {name: json.dumps(value) for name, value in {**(set or {}), **params}.items()}
+    place, fetched = find_recipe(path) if isinstance(path, str) else (path, None)
     reference = Reference(
-        Path(path),
+        place,
         overrides,
         Path(profile) if profile is not None else None,
         limit,
         tuple(map(Path, trust)),
         variant,
+        fetched,
     )
     _ = reference.file
     return LoadedRecipe(reference)
@@ -106,9 +110,16 @@ class LoadedRecipe(Shown):
         """What would run, and what it would cost. Raises ProblemsError."""
         return PlanReport(outlook(self._prepared(), out))
 
-    def preview(self, n: int = 3, *, full: bool = False) -> PreviewReport:
-        """Run the first n rows in this process. Raises ProblemsError and EngineError."""
-        prepared = self._prepared()
+    def preview(self, n: int = 3, *, full: bool = False, yes: bool = False) -> PreviewReport:
+        """Run the first n rows in this process. Raises ProblemsError and EngineError.
+
+        `yes` agrees to run a fetched recipe that has never run here.
+        """
+        with _PythonUI(yes) as ui:
+            prepared = prepare(
+                self.reference,
+                agree=lambda recipe: see(recipe, self.reference.trusted, ui.confirm),
+            )
         models = ", ".join(spec.model for spec in prepared.plan.engines.values())
 
         def tell(log: Path) -> None:
@@ -135,7 +146,9 @@ class LoadedRecipe(Shown):
 
         budget = Budget(**more.pop("budget", {}))
         student = Path(train) if train is not None else None
-        request = ApplyRequest(self.reference, out, student, fresh, budget=budget, **more)
+        request = ApplyRequest(
+            self.reference.moved(out), out, student, fresh, budget=budget, **more
+        )
         with _PythonUI(yes) as ui:
             return Applied(apply(request, ui))
 

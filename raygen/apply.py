@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from raygen.budget import check_prices
+from raygen.consent import see
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.errors import UserError
@@ -32,7 +33,12 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     summary, and everything committed so far stays readable.
     """
     started = time.monotonic()
-    prepared = prepare(request.reference, lambda recipe: training_problems(recipe, request.train))
+    reference = request.reference
+    prepared = prepare(
+        reference,
+        lambda recipe: training_problems(recipe, request.train),
+        lambda recipe: see(recipe, reference.trusted, ui.confirm),
+    )
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
@@ -40,7 +46,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)
-    source = key_source(recipe.source, prepared.plan.task, recipe.base, folder)
+    source = key_source(recipe.source, prepared.plan.task, recipe.source_base, folder)
     with interrupts() as asked:
         watch = Watch(ui, asked, started)
         return Session(request, prepared, folder, source, training, watch).run()

@@ -6,7 +6,7 @@ A recipe reads files of its own folder and no others. Knows nothing of what the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from raygen.params import escaped
 
 
 def attach(
-    recipe: Document, written: Document, base: Path
+    recipe: Document, written: Document, folders: Callable[[Place], Iterable[Path]]
 ) -> tuple[Document, Document, list[Problem]]:
     """Both documents with the text of each named file in place.
 
     `recipe` has its params filled in and `written` has not, so there a text is escaped. In
-    `written` a student's file becomes the section itself; in `recipe` its path stays.
+    `written` a student's file becomes the section itself; in `recipe` its path stays. `folders`
+    says where the file that is named at a place may lie.
     """
     filled, raw = copy.deepcopy(recipe.data), copy.deepcopy(written.data)
     problems: list[Problem] = []
     for place in _references(recipe.data.get("graph"), ("graph",)):
         name = _at(recipe.data, place)["file"]
         try:
-            text = find(base, name).read_text(encoding="utf-8")
+            text = _first(folders((*place, "file")), name).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             message = f"file {name!r} is not UTF-8 (byte {error.start})"
             problems.append(recipe.problem(place, message))
@@ -39,13 +40,41 @@ def attach(
     train = recipe.data.get("train")
     if isinstance(train, str):
         try:
-            raw["train"] = _escaped_all(load_document(find(base, train)).data)
+            raw["train"] = _escaped_all(load_document(_first(folders(("train",)), train)).data)
         except ProblemsError as error:
             problems.extend(error.problems)
         except (OSError, ValueError) as error:
             problems.append(recipe.problem(("train",), f"train: {error}"))
     marks = recipe.marks
     return Document(recipe.file, filled, marks), Document(written.file, raw, marks), problems
+
+
+def rebased(recipe: Document, folder_of: Callable[[Place], Path], base: Path) -> Document:
+    """The document with the files that its student names elsewhere than from `base`, in full."""
+    data = copy.deepcopy(recipe.data)
+    if isinstance(data.get("train"), dict):
+        for place in _texts(data["train"], ("train",)):
+            folder, name = folder_of(place), _at(data, place)
+            if folder != base and (folder / name).exists():
+                _at(data, place[:-1])[place[-1]] = str((folder / name).absolute())
+    return Document(recipe.file, data, recipe.marks)
+
+
+def _texts(value: Any, place: Place) -> Iterator[Place]:
+    if isinstance(value, dict | list):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(child, (*place, key))
+    elif isinstance(value, str) and value:
+        yield place
+
+
+def _first(folders: Iterable[Path], name: str) -> Path:
+    """The file in the first folder that has it. Raises ValueError, OSError."""
+    several = list(folders)
+    for folder in several[:-1]:
+        if (folder / name).is_file():
+            return find(folder, name)
+    return find(several[-1], name)
 
 
 def find(base: Path, name: str) -> Path:

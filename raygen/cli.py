@@ -6,6 +6,7 @@ Parses, calls, prints and sets the exit code; the work is elsewhere.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from raygen import commands
 from raygen.commands_init import init
-from raygen.options import FILE, budget, named, print_json, reference
+from raygen.consent import see
+from raygen.options import FILE, budget, named, print_json, reference, yes
 from raygen.options import as_json as json_option
 from raygen.prepare import check_apart, prepare_each
 from raygen.terminal import Command, TerminalUI, debug_option, programs
@@ -23,7 +25,12 @@ from raygen.terminal import Command, TerminalUI, debug_option, programs
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="raygen")
 def main() -> None:
-    """Turn a YAML recipe into a dataset, and train a student on it while it is being written."""
+    """Turn a YAML recipe into a dataset, and train a student on it while it is being written.
+
+    RECIPE is a file, a folder with a recipe.yaml, or a reference to fetch, at a revision or not:
+    git+https://host/repository@rev#path, hf://datasets/owner/name/path@rev, https://, s3:// and
+    what else fsspec knows.
+    """
 
 
 for _command in (
@@ -44,7 +51,7 @@ for _command in (
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
 @budget
-@click.option("--yes", is_flag=True, help="Answer every question with yes.")
+@yes
 @click.option("--address", metavar="RAY", help="The Ray cluster to run on.")
 @json_option
 @debug_option
@@ -58,10 +65,12 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     how = {name: options.pop(name) for name in ("train", "fresh", "address")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
-    asked = named(**options)
+    asked = named(**options).moved(out)
     variants = asked.each()
     if len(variants) > 1:
-        check_apart(prepare_each(asked), out)
+        with TerminalUI(yes) as ui:
+            seen = partial(see, trusted=asked.trusted, confirm=ui.confirm)
+            check_apart(prepare_each(asked, agree=seen), out)
     summaries: list[RunSummary] = []
     for one in variants:
         request = ApplyRequest(one, out, **how)

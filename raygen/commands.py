@@ -12,13 +12,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from raygen.consent import see
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
-from raygen.options import FILE, named, prepared, print_json, reference, trust
+from raygen.options import FILE, named, prepared, print_json, reference, trust, yes
 from raygen.options import as_json as json_option
 from raygen.prepare import Prepared, prepare_each
 from raygen.problem import ProblemsError
-from raygen.terminal import Command, debug_option, debugging, explain
+from raygen.terminal import Command, TerminalUI, debug_option, debugging, explain
 from raygen.training import training_problems
 from raygen.wording import did_you_mean
 
@@ -69,14 +70,16 @@ def plan(as_json: bool, **options: Any) -> None:
 @reference
 @click.option("-n", "rows", type=click.IntRange(1), default=3, show_default=True, help="Rows.")
 @click.option("--full", is_flag=True, help="Long prompts and completions in full.")
+@yes
 @json_option
 @debug_option
-def preview(rows: int, full: bool, as_json: bool, **options: Any) -> None:
+def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> None:
     """Run the first rows in this process and show prompts, completions and what became of them."""
     from raygen.preview import preview as run
     from raygen.views import preview_view
 
-    checked = prepared(**options)
+    with TerminalUI(yes) as ui:
+        checked = prepared(lambda named, found: see(found, named.trusted, ui.confirm), **options)
     done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
     if as_json:
         print_json(done.to_json())

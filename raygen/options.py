@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from raygen.prepare import Prepared, Reference, prepare
+from raygen.recipe import Recipe
+from raygen.references.fetch import find_recipe
 
 FILE = click.Path(path_type=Path)
 
@@ -35,6 +38,7 @@ budget = click.option(
 )  # fmt: skip
 trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
                      help="Run this Python file for its ops.")  # fmt: skip
+yes = click.option("--yes", is_flag=True, help="Answer every question with yes.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 
@@ -48,27 +52,33 @@ def reference(function: _Function) -> _Function:
                      help="A param, or a dotted path into the recipe."),
         click.option("--variant", metavar="NAME",
                      help="One of the recipe's variants; `all` for validate and apply."),
-        click.argument("reference", metavar="RECIPE", type=FILE),
+        click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
+                     help="Let a fetched recipe use this environment variable as a key."),
+        click.argument("reference", metavar="RECIPE"),
     ):  # fmt: skip
         function = decorate(function)
     return function
 
 
 def named(
-    reference: Path,
+    reference: str,
     overrides: Mapping[str, str],
     profile: Path | None,
     limit: int | None,
     trusted: tuple[Path, ...],
-    variant: str | None,
+    **more: Any,
 ) -> Reference:
-    """What the options of `reference` say."""
-    return Reference(reference, overrides, profile, limit, trusted, variant)
+    """What the options of `reference` say; a recipe that is elsewhere is fetched."""
+    path, fetched = find_recipe(reference)
+    if fetched is not None:
+        click.echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
+    return Reference(path, overrides, profile, limit, trusted, fetched=fetched, **more)
 
 
-def prepared(**options: Any) -> Prepared:
+def prepared(agree: Callable[[Reference, Recipe], None] | None = None, **options: Any) -> Prepared:
     """The checked recipe that the options of `reference` name."""
-    return prepare(named(**options))
+    reference = named(**options)
+    return prepare(reference, agree=partial(agree, reference) if agree else None)
 
 
 def print_json(answer: Any) -> None:

@@ -57,7 +57,7 @@ def outlook(prepared: Prepared, out: str | None = None) -> Outlook:
     recipe, plan = prepared.recipe, prepared.plan
     folder = Folder.at(out or prepared.output)
     with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
-        source = key_source(recipe.source, plan.task, recipe.base, Folder.at(temporary))
+        source = key_source(recipe.source, plan.task, recipe.source_base, Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
     try:

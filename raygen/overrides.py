@@ -25,6 +25,9 @@ _PARAMS = ("params",)
 
 _VARIANTS = "variants"
 
+_WHOLE = (_VARIANTS, "extends")
+"""What makes a recipe the one that it is, before anything in it is replaced."""
+
 
 class _OverrideError(ValueError):
     """An override that names no place in the recipe; str() says why."""
@@ -89,7 +92,7 @@ def variant_names(recipe: Document) -> list[str]:
 
 
 def _changeable(top_level: Iterable[str]) -> list[str]:
-    return sorted(set(top_level) - {_VARIANTS})
+    return sorted(set(top_level) - set(_WHOLE))
 
 
 def _value(text: str) -> Any:

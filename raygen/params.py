@@ -80,6 +80,12 @@ def filled(text: str, values: Mapping[str, Scalar]) -> Scalar:
     return _REFERENCE.sub(one, text)
 
 
+def sole(text: str) -> str | None:
+    """The name of the param that a text is, all of it; None where it is or has more."""
+    whole = _REFERENCE.fullmatch(text)
+    return _name(whole) or None if whole is not None else None
+
+
 def escaped(text: str) -> str:
     """A text that `filled` turns back into this one."""
     return text.replace("${", "$${")

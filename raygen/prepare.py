@@ -5,25 +5,33 @@ What validate, plan, preview and apply share. Starts no engine and writes nothin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.document import Problem, ProblemsError, load_document
+from raygen.document import Problem, ProblemsError
 from raygen.engines.registry import abilities, check_engine
 from raygen.engines.student import attribution_problem
 from raygen.errors import UserError
+from raygen.extending import load_extended
 from raygen.ops.registry import all_ops
 from raygen.overrides import ALL_VARIANTS, variant_names
 from raygen.plan import Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
+from raygen.references.fetch import recipe_in
+from raygen.references.fetched import Fetched
 from raygen.sources import SourceError, scan_columns
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A recipe as the user names it: its path and the options that change it."""
+    """A recipe as the user names it: its path and the options that change it.
+
+    `fetched` is what the file was fetched with, `allowed` the environment variables that a fetched
+    recipe may use.
+    """
 
     path: Path
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -31,14 +39,13 @@ class Reference:
     limit: int | None = None
     trusted: tuple[Path, ...] = ()
     variant: str | None = None
+    fetched: Fetched | None = None
+    allowed: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
         """The recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
-        path = self.path / "recipe.yaml" if self.path.is_dir() else self.path
-        if not path.is_file():
-            raise UserError(f"{path}: no such recipe; expected a YAML file, or a folder with one")
-        return path
+        return recipe_in(self.path)
 
     def each(self) -> list[Reference]:
         """This reference, or one for each variant where it names all of them.
@@ -47,19 +54,26 @@ class Reference:
         """
         if self.variant != ALL_VARIANTS:
             return [self]
-        names = variant_names(load_document(self.file))
+        names = variant_names(load_extended(self.file, self.fetched).document)
         if not names:
             raise UserError(f"{self.file}: the recipe has no variants")
         return [replace(self, variant=name) for name in names]
 
+    def moved(self, out: str | None) -> Reference:
+        """The reference where the dataset goes to `out`, so that a fetched recipe may say any."""
+        if out is None or self.fetched is None:
+            return self
+        return replace(self, overrides={**self.overrides, "output.path": json.dumps(out)})
+
     @property
     def words(self) -> list[str]:
         """The reference as the command line has it."""
-        words = [str(self.path)]
+        words = [self.fetched.pinned if self.fetched else str(self.path)]
         words += ["--variant", self.variant] if self.variant else []
         words += [word for pair in self.overrides.items() for word in ("--set", "=".join(pair))]
         words += ["--profile", str(self.profile)] if self.profile else []
         words += ["--limit", str(self.limit)] if self.limit is not None else []
+        words += [word for name in self.allowed for word in ("--allow-env", name)]
         return words + [word for path in self.trusted for word in ("--trust", str(path))]
 
 
@@ -73,29 +87,37 @@ class Prepared:
 
     @property
     def output(self) -> str:
-        """The output folder that the recipe names, resolved from the recipe's own folder."""
-        path = self.recipe.output.path
-        return path if "://" in path else str((self.recipe.base / path).resolve())
+        """The output folder that the recipe names."""
+        return self.recipe.folder_of(self.recipe.output.path, "output", "path")
 
 
 def prepare(
-    reference: Reference, also: Callable[[Recipe], Sequence[Problem]] | None = None
+    reference: Reference,
+    also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    agree: Callable[[Recipe], None] | None = None,
 ) -> Prepared:
-    """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them."""
+    """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them.
+
+    `agree` is called before anything that the recipe names is read, and may raise.
+    """
     path = reference.file
     overrides = dict(reference.overrides)
     if reference.limit is not None:
         overrides["source.limit"] = str(reference.limit)
     profile = load_profile(reference.profile) if reference.profile else None
     ops = all_ops(reference.trusted)
-    recipe = load_recipe(path, overrides, profile, ops, reference.variant)
+    recipe = load_recipe(
+        path, overrides, profile, ops, reference.variant, reference.fetched, reference.allowed
+    )
+    if agree is not None:
+        agree(recipe)
     problems = [
         *_engine_problems(recipe),
         *_pairs_problems(recipe),
         *(also(recipe) if also else ()),
     ]
     try:
-        plan = make_plan(recipe, scan_columns(recipe.source, recipe.base), ops)
+        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops)
     except SourceError as error:
         problems.insert(0, recipe.document.problem(("source",), str(error)))
         raise ProblemsError(problems) from error
@@ -108,14 +130,16 @@ def prepare(
 
 
 def prepare_each(
-    reference: Reference, also: Callable[[Recipe], Sequence[Problem]] | None = None
+    reference: Reference,
+    also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    agree: Callable[[Recipe], None] | None = None,
 ) -> list[Prepared]:
     """What `prepare` gives for the reference, or for each variant. Raises as it does, for all."""
     found: list[Prepared] = []
     problems: list[Problem] = []
     for one in reference.each():
         try:
-            found.append(prepare(one, also))
+            found.append(prepare(one, also, agree))
         except ProblemsError as error:
             problems += error.problems
     if problems:

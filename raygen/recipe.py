@@ -1,36 +1,39 @@
 """A recipe: one YAML file that says what a dataset is, resolved and checked by itself.
 
-Params filled in, overrides and profile applied, prompt files read. Ops, columns and the shape of
-the graph are the plan's to check. Knows nothing of sources, engines or how anything runs.
+Put over what it extends, params filled in, overrides and profile applied, prompt files read. Ops,
+columns and the shape of the graph are the plan's to check. Knows nothing of sources, engines or how
+anything runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raygen import params as params_
-from raygen.attachments import attach
+from raygen.attachments import attach, rebased
+from raygen.confinement import confined, landing
 from raygen.document import (
     Document,
     Mark,
     Problem,
     ProblemsError,
     dump_text,
-    load_document,
     parse_model,
 )
 from raygen.engines.base import EngineSpec
+from raygen.extending import load_extended
 from raygen.graph import SOURCE, resolve_graph
 from raygen.ops.base import Op
 from raygen.ops.registry import all_ops
+from raygen.origins import Origins
 from raygen.overrides import ALL_VARIANTS, apply_variant, override, variant_names
 from raygen.profile import Profile, apply_profile
+from raygen.references.fetched import Fetched
 from raygen.sections import (
-    RECIPE_VERSION,
     EngineSection,
     NodeSection,
     Output,
@@ -39,7 +42,6 @@ from raygen.sections import (
     SourceSpec,
 )
 from raygen.task import TASKS, Task
-from raygen.wording import found
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -57,11 +59,27 @@ class Recipe:
     """The variant that was asked for."""
     written: Any
     """The data before params were filled in and the profile applied, with its files inside."""
+    origins: Origins
+    """Which file says what, and what of it was fetched."""
 
     @property
     def base(self) -> Path:
-        """The recipe's folder, which its relative paths start from."""
+        """The recipe's folder."""
         return self.path.parent
+
+    @property
+    def source_base(self) -> Path:
+        """Where a relative path of the source starts."""
+        return self.origins.folder(("source", "path"))
+
+    @property
+    def fetched(self) -> tuple[Fetched, ...]:
+        """What of the recipe was fetched by reference."""
+        return self.origins.fetched
+
+    def folder_of(self, path: str, *place: str) -> str:
+        """The folder, absolute or a URL, that an output path at a place of the recipe names."""
+        return path if "://" in path else str(landing(self.origins, place, path))
 
     @property
     def name(self) -> str:
@@ -82,7 +100,8 @@ class Recipe:
     def engines(self) -> Mapping[str, EngineSpec]:
         """The engines by name, with the profile's conditions."""
         return {
-            name: _spec(name, engine, self.base) for name, engine in self.sections.engines.items()
+            name: _spec(name, engine, self.origins.folder(("engines", name, "model")))
+            for name, engine in self.sections.engines.items()
         }
 
     @property
@@ -114,16 +133,19 @@ def load_recipe(
     profile: Profile | None = None,
     ops: Mapping[str, Op] | None = None,
     variant: str | None = None,
+    fetched: Fetched | None = None,
+    allowed: Collection[str] = (),
 ) -> Recipe:
     """Read a recipe. Raises ProblemsError with every problem that can be found without its source.
 
     `overrides` are `--set`: the name of a param, or a dotted path into the recipe, to a YAML value.
     They win over the profile, the profile over the variant, and that over the recipe. A recipe with
     problems of its own is also held against the table of ops (by default every installed one), so
-    that the user sees all at once; for one without, that is the plan's to do.
+    that the user sees all at once; for one without, that is the plan's to do. `fetched` is what the
+    file was fetched with, `allowed` the environment variables that what was fetched may use.
     """
-    document = load_document(path)
-    _check_version(document)
+    extended = load_extended(path, fetched)
+    document = extended.document
     problems: list[Problem] = []
     if variant is not None:
         document, problems = apply_variant(document, variant, RecipeSections.model_fields)
@@ -133,16 +155,19 @@ def load_recipe(
         document, more = apply_profile(document, profile)
         problems += more
     document, _ = override(document, overrides or {}, RecipeSections.model_fields)
+    origins = Origins(path, extended.files, document)
     values, more = params_.resolve(document)
     problems += more
     document, more, unfilled = params_.substitute(document, values)
     problems += more
-    document, written, more = attach(document, written, path.parent)
+    problems += confined(document, origins, allowed)
+    document, written, more = attach(document, written, origins.folders)
+    document = rebased(document, origins.folder, path.parent)
     problems += [*more, *_name_problems(document)]
     try:
         sections = parse_model(document, RecipeSections)
         if not problems:
-            return Recipe(path, document, sections, values, profile, variant, written.data)
+            return Recipe(path, document, sections, values, profile, variant, written.data, origins)
         consequences = []
     except ProblemsError as error:
         consequences = error.problems
@@ -151,17 +176,6 @@ def load_recipe(
     known = unfilled | {Mark(p.file, p.line, p.column) for p in problems}
     problems += [p for p in consequences if Mark(p.file, p.line, p.column) not in known]
     raise ProblemsError(problems)
-
-
-def _check_version(document: Document) -> None:
-    data = document.data
-    if not isinstance(data, dict):
-        message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
-        raise ProblemsError([document.problem((), message)])
-    version = data.get("version", RECIPE_VERSION)
-    if version != RECIPE_VERSION or isinstance(version, bool):
-        message = f"recipe version {found(version)}: this raygen reads version {RECIPE_VERSION}"
-        raise ProblemsError([document.problem(("version",), message)])
 
 
 def _name_problems(document: Document) -> Iterator[Problem]:

@@ -52,7 +52,23 @@ def recipe_schema(ops: Mapping[str, Op]) -> dict[str, Any]:
             for name in sorted(ops)
         ],
     }
-    return {**schema, "$schema": DIALECT, "title": "raygen recipe", "$defs": definitions}
+    definitions["Recipe"] = {k: v for k, v in schema.items() if k != "$defs"}
+    return {
+        "$schema": DIALECT,
+        "title": "raygen recipe",
+        "$defs": definitions,
+        # What a recipe that extends another leaves out is there: only its sections can be told.
+        "if": {"required": ["extends"]},
+        "then": {
+            "type": "object",
+            "properties": {
+                name: one if name == "extends" else True
+                for name, one in schema["properties"].items()
+            },
+            "additionalProperties": False,
+        },
+        "else": {"$ref": "#/$defs/Recipe"},
+    }
 
 
 def profile_schema() -> dict[str, Any]:

@@ -167,6 +167,9 @@ class Output(Section):
 class RecipeSections(Section):
     """A whole recipe."""
 
+    extends: str | None = Field(
+        None, description="the recipe that this one changes: a path, or a reference to fetch"
+    )
     recipe: str = Field(min_length=1, description="its name")
     version: Literal[1]
     description: str = ""

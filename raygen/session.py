@@ -256,7 +256,8 @@ class Session:
     def _publish(self) -> None:
         """Write the frozen recipe, and the plan with what is expected of it, beside the tables."""
         if self._unpublished is not None:
-            written = {**self.plan.to_json(), "estimate": self._unpublished}
+            fetched = [one.to_json() for one in self.recipe.fetched]
+            written = {**self.plan.to_json(), "estimate": self._unpublished, "fetched": fetched}
             self._unpublished = None
             self.folder.write_text("recipe.yaml", self.recipe.frozen())
             text = json.dumps(written, indent=2, ensure_ascii=False)

@@ -103,10 +103,9 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     if train is None and recipe.train is None:
         return None
     file = _file(recipe, train)
-    base = file.parent if file else recipe.base
     output = _configured(recipe, file).get("output")
     if isinstance(output, str) and not moved:
-        out = base / output
+        out = _named(recipe, train, file, output)
     elif folder.local is not None:
         out = folder.local / _of_variant(_STUDENT, recipe)
     else:
@@ -127,7 +126,18 @@ def _of_variant(name: str, recipe: Recipe) -> str:
 
 
 def _file(recipe: Recipe, train: Path | None) -> Path | None:
-    return train or (recipe.base / recipe.train if isinstance(recipe.train, str) else None)
+    if train is not None or not isinstance(recipe.train, str):
+        return train
+    return recipe.origins.folder(("train",)) / recipe.train
+
+
+def _named(recipe: Recipe, train: Path | None, file: Path | None, output: str) -> Path:
+    """The folder that a student's configuration names."""
+    if file is None:
+        return Path(recipe.folder_of(output, "train", "output"))
+    if train is None and recipe.origins.owner(("train",)) is not None:
+        return Path(recipe.folder_of(output, "train"))
+    return file.parent / output
 
 
 def _written(recipe: Recipe, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """How things read in a terminal. Pure functions to rich renderables."""
 
+from raygen.views.fetched import fetched_view
 from raygen.views.graph import graph_view, mermaid
 from raygen.views.ops import op_json, op_view, ops_view, prompts_text
 from raygen.views.plan import plan_view
@@ -7,6 +8,7 @@ from raygen.views.preview import preview_view
 from raygen.views.status import status_view
 
 __all__ = [
+    "fetched_view",
     "graph_view",
     "mermaid",
     "op_json",

@@ -207,7 +207,7 @@ graph:
   c: {op: sample_rationales, from: source, engine: teacher, temprature: 1, n: "${nn}"}
   source: {op: filter, from: source, where: "true"}
 output: {from: [a, d], path: out}
-extends: x
+includes: x
 """
     assert problems_of(write(tmp_path, text)) == [
         "4:18: param 'n': found the text 'four', expected a value of type int",
@@ -230,9 +230,9 @@ extends: x
         "15:3: a node can't be named 'source', which stands for the source rows",
         "16:20: there is no node 'd'; expected one of: a, b, c, source",
         (
-            "17:1: unknown key 'extends'; expected one of: "
-            "description, engines, graph, labels, output, params, recipe, source, task, train, "
-            "variants, version"
+            "17:1: unknown key 'includes'; expected one of: "
+            "description, engines, extends, graph, labels, output, params, recipe, source, task, "
+            "train, variants, version"
         ),
     ]
 

@@ -72,6 +72,7 @@ GENERATE = {"op": "generate", "from": "source", "engine": "t", "into": "x", "pro
         recipe_with({**GENERATE, "n": "${n}", "truncated": "${t}", "prompt": {"file": "p.j2"}}),
         recipe_with({**GENERATE, "from": ["source"]}, train="s.yaml"),
         recipe_with(GENERATE, params={"n": {"type": "int", "default": 3, "min": 1}}),
+        {"extends": "../base", "graph": {"a": {"n": 3}, "b": None}},
     ],
 )
 def test_good_recipes_fit(
@@ -89,7 +90,8 @@ def test_good_recipes_fit(
         recipe_with({k: v for k, v in GENERATE.items() if k != "engine"}),
         recipe_with({"op": "filter", "from": "source", "where": "x", "engine": "t"}),
         recipe_with({"op": "filter", "where": "x"}),
-        recipe_with(GENERATE, extends="x"),
+        {"extends": "../base", "grph": {}},
+        {"extends": 3},
         recipe_with(GENERATE, version=2),
     ],
 )

@@ -1,0 +1,64 @@
+"""A recipe that was fetched, before it runs for the first time: its text, and what it will do.
+
+Knows nothing of how it was fetched or of who is asked.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.syntax import Syntax
+from rich.text import Text
+
+from raygen.recipe import Recipe
+from raygen.references.fetched import Fetched
+from raygen.views.tables import facts_table
+
+
+def fetched_view(
+    recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
+) -> RenderableType:
+    """What was fetched and is new, and what the whole recipe reads, runs and writes."""
+    return Group(*_parts(recipe, unseen, trusted))
+
+
+def _parts(
+    recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
+) -> Iterator[RenderableType]:
+    for file, fetched in recipe.origins.files.items():
+        if fetched is None or fetched not in unseen:
+            continue
+        facts = facts_table()
+        facts.add_row("from", Text(fetched.reference))
+        facts.add_row("pin", Text(fetched.pin))
+        facts.add_row("file", Text(file))
+        yield facts
+        text = _visible(Path(file).read_text("utf-8-sig").rstrip("\n"))
+        yield Syntax(text, "yaml", background_color="default", word_wrap=True)
+        yield Text()
+    facts = facts_table()
+    facts.add_row("reads", Text(recipe.source.path))
+    for name, spec in recipe.engines.items():
+        where = spec.args.get("base_url")
+        place = f" at {where}" if where else ""
+        facts.add_row("runs", Text(f"engine {name}: {spec.model} by {spec.backend}{place}"))
+    ops = dict.fromkeys(node.op for node in recipe.graph.values())
+    facts.add_row("runs", Text(f"ops {', '.join(ops)}"))
+    for path in trusted:
+        facts.add_row("runs", Text(f"the Python file {path}, which you trust"))
+    if recipe.train is not None:
+        train = recipe.train
+        student = train if isinstance(train, str) else str(train.get("model"))
+        facts.add_row("trains", Text(student))
+    facts.add_row("writes", Text(recipe.folder_of(recipe.output.path, "output", "path")))
+    yield facts
+
+
+def _visible(text: str) -> str:
+    """The text with signs that have no shape of their own, which could turn others round."""
+    return "".join(
+        f"\\u{ord(sign):04x}" if unicodedata.category(sign) == "Cf" else sign for sign in text
+    )
