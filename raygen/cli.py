@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raygen import commands
 from raygen.commands_init import init
+from raygen.commands_lock import lock
 from raygen.options import FILE, budget, named, print_json, reference
 from raygen.options import as_json as json_option
 from raygen.prepare import check_apart, prepare_each
@@ -32,6 +33,7 @@ for _command in (
     commands.plan,
     commands.preview,
     commands.graph,
+    lock,
     commands.ops,
 ):
     main.add_command(_command)
@@ -42,6 +44,7 @@ for _command in (
 @click.option("--out", metavar="DIR", help="The output folder, also s3://, gs://.")
 @click.option("--train", type=FILE, metavar="FILE", help="Train this student on it meanwhile.")
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
+@click.option("--locked", is_flag=True, help="Refuse what isn't as `raygen lock` found it.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
 @budget
 @click.option("--yes", is_flag=True, help="Answer every question with yes.")
@@ -55,7 +58,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     from raygen.budget import parse_budget
     from raygen.summary import RunSummary, render, to_json
 
-    how = {name: options.pop(name) for name in ("train", "fresh", "address")}
+    how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
     asked = named(**options)

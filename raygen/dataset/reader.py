@@ -64,6 +64,16 @@ class Dataset:
             return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
 
+    def locks(self) -> frozenset[str | None]:
+        """The digests of the locks that the rows in the ledger were made under; None for none."""
+        found: set[str | None] = set()
+        for entry in read_entries(self.folder, ROWS, 0):
+            record = entry.record
+            if record and record["kind"] == "rows":
+                found = set() if record["replace"] else found
+                found.add(record["meta"].get("lock"))
+        return frozenset(found)
+
     def extent(self) -> tuple[int, int]:
         """How many rows the ledger has, and how many examples they gave."""
         import polars as pl
