@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from raygen import commands
+from raygen.commands_diff import diff
 from raygen.commands_init import init
 from raygen.commands_lock import lock
 from raygen.options import FILE, budget, named, print_json, reference
@@ -34,6 +35,7 @@ for _command in (
     commands.preview,
     commands.graph,
     lock,
+    diff,
     commands.ops,
 ):
     main.add_command(_command)

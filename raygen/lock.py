@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from raygen.document import Document, ProblemsError, dump_text, load_document, parse_model
+from raygen.dataset.folder import Folder
+from raygen.document import (
+    Document,
+    ProblemsError,
+    dump_text,
+    load_document,
+    parse_model,
+    parse_text,
+)
 from raygen.engines.base import model_name
 from raygen.row import digest
 from raygen.sections import Section
@@ -142,11 +150,14 @@ class Difference:
 
 def read_lock(path: Path) -> Lock | None:
     """The lock in a file, None where there is no file. Raises ProblemsError."""
-    if not path.is_file():
+    return _parsed(load_document(path)) if path.is_file() else None
+
+
+def stored_lock(folder: Folder) -> Lock | None:
+    """The lock that a dataset carries, None where it has none. Raises ProblemsError."""
+    if not folder.exists(STORED):
         return None
-    document = load_document(path)
-    _check_version(document)
-    return parse_model(document, Lock)
+    return _parsed(parse_text(folder.read_text(STORED), folder.join(STORED)))
 
 
 def differences(locked: Lock, found: Lock) -> list[Difference]:
@@ -162,7 +173,7 @@ def differences(locked: Lock, found: Lock) -> list[Difference]:
     ]
 
 
-def _check_version(document: Document) -> None:
+def _parsed(document: Document) -> Lock:
     data = document.data
     version = data.get("lock") if isinstance(data, dict) else None
     if version != LOCK_VERSION or isinstance(version, bool):
@@ -171,6 +182,7 @@ def _check_version(document: Document) -> None:
             "write the file anew with `raygen lock`"
         )
         raise ProblemsError([document.problem(("lock",), message)])
+    return parse_model(document, Lock)
 
 
 def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:

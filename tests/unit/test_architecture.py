@@ -108,10 +108,11 @@ LAYERS = (
     ("program", "probe"),
     ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
     ("control", "request", "work", "locking", "beside"),
+    ("comparing",),
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
     ("views",),
     ("session",),
-    ("apply", "commands", "commands_init", "commands_lock"),
+    ("apply", "commands", "commands_init", "commands_lock", "commands_diff"),
     ("api", "cli"),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
