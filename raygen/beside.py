@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raygen.dataset.folder import Folder
+from raygen.dataset.reader import PLAN
 from raygen.lock import STORED
 from raygen.prepare import Prepared
 
@@ -23,7 +24,7 @@ def write_beside(folder: Folder, prepared: Prepared, estimate: Mapping[str, Any]
     """
     plan = {**prepared.plan.to_json(), "estimate": estimate}
     folder.write_text(RECIPE, prepared.recipe.frozen())
-    folder.write_text("plan.json", json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
+    folder.write_text(PLAN, json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
     if prepared.lock is not None:
         folder.write_text(STORED, prepared.lock.to_text())
     else:

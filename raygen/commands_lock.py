@@ -30,7 +30,8 @@ def lock(as_json: bool, **options: Any) -> None:
     answers = []
     for prepared in prepare_each(named(**options)):
         path = lock_path(prepared.reference)
-        made = make_lock(prepared)
+        with Console(stderr=True).status("reading the source and the models, asking the hub"):
+            made = make_lock(prepared)
         try:
             before = read_lock(path)
         except ProblemsError:

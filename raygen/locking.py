@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from raygen.dataset.folder import Folder
-from raygen.dataset.reader import Dataset
+from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.tables import ROWS
 from raygen.engines.base import EngineSpec
 from raygen.engines.pinned import Pinned, pin
 from raygen.errors import UserError
@@ -95,7 +96,12 @@ def make_lock(prepared: Prepared) -> Lock:
 
 
 def write_lock(path: Path, lock: Lock) -> None:
-    """Write the lock file, whole or not at all. Raises OSError."""
+    """Write the lock file, whole or not at all. Raises UserError and OSError."""
+    if (path.parent / ROWS).is_dir() and (path.parent / PLAN).is_file():
+        raise UserError(
+            f"{path.parent} is a dataset, and its lock says what it was made with; "
+            "lock the recipe that it was made by"
+        )
     Folder.at(path.parent).write_text(path.name, lock.to_text())
 
 

@@ -6,6 +6,8 @@ name, a closed door or a missing network is one sentence and not a page. Knows n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from raygen.engines.base import EngineSetupError
@@ -56,13 +58,27 @@ def hub_commit(model: str, revision: str | None) -> str:
     Raises EngineSetupError, with what to do, where neither knows it.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
+    with _without_retries_told():
+        try:
+            return _fetch_config(model, revision, name, newest=True).parent.name
+        except MissingConfigError as error:
+            adapter = fetch_adapter(model, revision)
+            if adapter is None:
+                raise error from None
+            return adapter.name
+
+
+@contextmanager
+def _without_retries_told() -> Iterator[None]:
+    """Quiets the hub's client: the user is told once, at the end."""
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
     try:
-        return _fetch_config(model, revision, name, newest=True).parent.name
-    except MissingConfigError as error:
-        adapter = fetch_adapter(model, revision)
-        if adapter is None:
-            raise error from None
-        return adapter.name
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def fetch_adapter(model: str, revision: str | None) -> Path | None:

@@ -56,10 +56,14 @@ def _pin(model: str, revision: str | None) -> Pinned:
         return Pinned(model, revision, content=_content(place), base=_base(place))
     if revision and _COMMIT.fullmatch(revision):
         return Pinned(model, revision, commit=revision)
+    from huggingface_hub import constants
+
     try:
         return Pinned(model, revision, commit=hub_commit(model, revision))
     except EngineSetupError as error:
-        return Pinned(model, revision, unresolved=str(error))
+        # Without the places that were looked at, which are this machine's, and without advice.
+        why = str(error).rpartition(f" on {constants.ENDPOINT}: ")[2].partition(";")[0]
+        return Pinned(model, revision, unresolved=why)
 
 
 def _base(folder: Path) -> Pinned | None:

@@ -159,6 +159,14 @@ def test_a_trusted_file_is_part_of_the_lock(recipe: Path, tmp_path: Path) -> Non
     assert "file raygen_stamp_locked.py: locked" in result.stderr
 
 
+def test_the_lock_of_a_dataset_is_not_written_anew(recipe: Path) -> None:
+    (recipe.parent / "rows").mkdir()
+    (recipe.parent / "plan.json").write_text("{}")
+    result = run("lock", recipe.parent)
+    assert (result.exit_code, "what it was made with" in result.stderr) == (2, True)
+    assert not (recipe.parent / "recipe.lock.yaml").exists()
+
+
 def held(recipe: Path, folder: Folder, **how: bool) -> tuple[Any, list[str]]:
     told: list[str] = []
     how = {"locked": False, "fresh": False, **how}
