@@ -6,6 +6,7 @@ name, a closed door or a missing network is one sentence and not a page. Knows n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,14 +72,14 @@ def hub_commit(model: str, revision: str | None) -> str:
 @contextmanager
 def _without_retries_told() -> Iterator[None]:
     """Quiets the hub's client: the user is told once, at the end."""
-    from huggingface_hub.utils import logging
+    from huggingface_hub.utils import logging as told
 
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    before = told.get_verbosity()
+    told.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        told.set_verbosity(before)
 
 
 def fetch_adapter(model: str, revision: str | None) -> Path | None:
