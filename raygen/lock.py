@@ -44,10 +44,11 @@ class Given(Section):
     variant: str | None = None
     set: dict[str, str] = Field(default_factory=dict)
     limit: int | None = None
+    profile: str | None = Field(None, description="the name of its file")
 
     @property
     def words(self) -> str:
-        """As the command line has it."""
+        """What changes the recipe, as the command line has it."""
         words = [f"--variant {self.variant}"] if self.variant else []
         words += [f"--set {name}={value}" for name, value in self.set.items()]
         return " ".join([*words, *([f"--limit {self.limit}"] if self.limit is not None else [])])
@@ -166,7 +167,7 @@ def differences(locked: Lock, found: Lock) -> list[Difference]:
         *_plan(locked, found),
         *_source(locked, found),
         *_values("output", locked.stops, found.stops, "write what was locked into the recipe"),
-        *_engines(locked.engines, found.engines),
+        *_engines(locked, found),
         *_nodes(locked.nodes, found.nodes),
         *_packages(locked.packages, found.packages),
         *_values("file", locked.files, found.files, "give the --trust that was locked"),
@@ -189,7 +190,7 @@ def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
     if locked.plan == found.plan:
         return
     todo = "the recipe was edited: undo that"
-    if locked.given != found.given:
+    if locked.given.words != found.given.words:
         todo = _options(locked.given, found.given)
     yield Difference("plan", locked.plan, found.plan, todo)
 
@@ -211,18 +212,19 @@ def _source(locked: Lock, found: Lock) -> Iterator[Difference]:
         yield Difference("source content", old.content, new.content, todo)
 
 
-def _engines(
-    locked: Mapping[str, LockedEngine], found: Mapping[str, LockedEngine]
-) -> Iterator[Difference]:
-    yield from _missing("engine", locked, found)
-    for name in locked.keys() & found.keys():
-        old, new = locked[name], found[name]
+def _engines(locked: Lock, found: Lock) -> Iterator[Difference]:
+    yield from _missing("engine", locked.engines, found.engines)
+    profile = locked.given.profile
+    todo = f"run it with the profile {profile}" if profile else "run it without a profile"
+    if profile == found.given.profile:
+        todo = "write what was locked into the recipe or the profile"
+    for name in [name for name in locked.engines if name in found.engines]:
+        old, new = locked.engines[name], found.engines[name]
         what = f"engine {name}"
-        profile = "run it with the profile that it was locked with"
         if old.backend != new.backend:
-            yield Difference(f"{what}, backend", old.backend, new.backend, profile)
+            yield Difference(f"{what}, backend", old.backend, new.backend, todo)
         else:
-            yield from _values(f"{what}, args", old.args, new.args, profile)
+            yield from _values(f"{what}, args", old.args, new.args, todo)
         yield from _models(what, old, new)
 
 

@@ -80,7 +80,10 @@ def make_lock(prepared: Prepared) -> Lock:
         lock=LOCK_VERSION,
         recipe=recipe.name,
         given=Given(
-            variant=reference.variant, set=dict(reference.overrides), limit=reference.limit
+            variant=reference.variant,
+            set=dict(reference.overrides),
+            limit=reference.limit,
+            profile=reference.profile.name if reference.profile else None,
         ),
         plan=plan.hash,
         source=LockedSource(path=recipe.source.path, rows=len(keys), content=digest("rows", keys)),

@@ -100,12 +100,8 @@ class Session:
 
     def run(self) -> RunSummary:
         """Generate, train, sum up."""
-        lock = self.prepared.lock
-        meta = {
-            "source": self.source.total,
-            "source_file": self.source.name,
-            "lock": lock.digest if lock else None,
-        }
+        meta = {"source": self.source.total, "source_file": self.source.name}
+        meta |= {"lock": lock.digest if (lock := self.prepared.lock) else None}
         before = Dataset(self.folder).plans()
         self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)

@@ -118,6 +118,16 @@ def test_other_options_are_the_advice() -> None:
     assert "without `--set n=3 --limit 2`" in two.todo
 
 
+def test_another_profile_is_the_advice_where_conditions_differ() -> None:
+    backend = ((*TEACHER, "backend"), "openai")
+    given = lock((("given",), {"profile": "laptop.yaml"}))
+    (one,) = differences(given, lock(backend))
+    assert one.todo == "run it with the profile laptop.yaml"
+    (two,) = differences(lock(), lock(backend, (("given",), {"profile": "laptop.yaml"})))
+    assert two.todo == "run it without a profile"
+    assert differences(given, lock()) == [], "a profile that changes nothing is no difference"
+
+
 def test_a_model_that_cant_be_looked_up_says_why() -> None:
     found = lock(((*TEACHER, "commit"), None), ((*TEACHER, "unresolved"), "no network"))
     (one,) = differences(lock(), found)
