@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raygen.beside import write_beside
+from raygen.beside import drop_lock, write_beside
 from raygen.budget import dollars_of
 from raygen.chatter import output_to
 from raygen.dataset.commit import Committer, Reason
@@ -170,6 +170,7 @@ class Session:
         )
         self.watch.asked.listen()
         if not replaces:
+            drop_lock(self.folder, self.prepared)
             self._start_trainer()
         ending = Ending()
         try:
