@@ -47,7 +47,7 @@ def reference(function: _Function) -> _Function:
         click.option("--set", "overrides", multiple=True, callback=pairs, metavar="KEY=VALUE",
                      help="A param, or a dotted path into the recipe."),
         click.option("--variant", metavar="NAME",
-                     help="One of the recipe's variants; `all` for validate and apply."),
+                     help="One of the recipe's variants; `all` for validate, lock and apply."),
         click.argument("reference", metavar="RECIPE", type=FILE),
     ):  # fmt: skip
         function = decorate(function)
