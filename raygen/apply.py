@@ -6,6 +6,7 @@ Checks everything, asks what must be asked, and keys the source; the session doe
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from raygen.budget import check_prices
 from raygen.consent import see
@@ -14,6 +15,7 @@ from raygen.dataset.reader import Dataset
 from raygen.errors import UserError
 from raygen.figures import plural
 from raygen.interrupts import interrupts
+from raygen.locking import held_lock
 from raygen.prepare import Prepared, prepare
 from raygen.progress import Snapshot
 from raygen.request import ApplyRequest, ApplyUI
@@ -42,6 +44,9 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
+    locked, fresh = request.locked, request.fresh
+    lock = held_lock(prepared, folder, locked=locked, fresh=fresh, tell=ui.note)
+    prepared = replace(prepared, lock=lock)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)

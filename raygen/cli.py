@@ -14,7 +14,9 @@ import click
 from rich.console import Console
 
 from raygen import commands
+from raygen.commands_diff import diff
 from raygen.commands_init import init
+from raygen.commands_lock import lock
 from raygen.consent import see
 from raygen.options import FILE, budget, named, print_json, reference, yes
 from raygen.options import as_json as json_option
@@ -39,6 +41,8 @@ for _command in (
     commands.plan,
     commands.preview,
     commands.graph,
+    lock,
+    diff,
     commands.ops,
 ):
     main.add_command(_command)
@@ -49,6 +53,7 @@ for _command in (
 @click.option("--out", metavar="DIR", help="The output folder, also s3://, gs://.")
 @click.option("--train", type=FILE, metavar="FILE", help="Train this student on it meanwhile.")
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
+@click.option("--locked", is_flag=True, help="Refuse what isn't as `raygen lock` found it.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
 @budget
 @yes
@@ -62,7 +67,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     from raygen.budget import parse_budget
     from raygen.summary import RunSummary, render, to_json
 
-    how = {name: options.pop(name) for name in ("train", "fresh", "address")}
+    how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
     asked = named(**options).moved(out)

@@ -51,7 +51,7 @@ def reference(function: _Function) -> _Function:
         click.option("--set", "overrides", multiple=True, callback=pairs, metavar="KEY=VALUE",
                      help="A param, or a dotted path into the recipe."),
         click.option("--variant", metavar="NAME",
-                     help="One of the recipe's variants; `all` for validate and apply."),
+                     help="One of the recipe's variants; `all` for validate, lock and apply."),
         click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
                      help="Let a fetched recipe use this environment variable as a key."),
         click.argument("reference", metavar="RECIPE"),

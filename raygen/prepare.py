@@ -15,6 +15,7 @@ from raygen.engines.registry import abilities, check_engine
 from raygen.engines.student import attribution_problem
 from raygen.errors import UserError
 from raygen.extending import load_extended
+from raygen.lock import Lock
 from raygen.ops.registry import all_ops
 from raygen.overrides import ALL_VARIANTS, variant_names
 from raygen.plan import Plan, make_plan
@@ -79,11 +80,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked recipe and its plan."""
+    """A checked recipe and its plan; `lock` is the one that was found to hold for both."""
 
     reference: Reference
     recipe: Recipe
     plan: Plan
+    lock: Lock | None = None
 
     @property
     def output(self) -> str:

@@ -19,7 +19,7 @@ from raygen.progress import Snapshot
 class ApplyRequest:
     """What `raygen apply` was asked to do, beside the recipe itself.
 
-    `retry`: rows that failed in earlier runs are run again.
+    `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold.
     """
 
     reference: Reference
@@ -29,6 +29,7 @@ class ApplyRequest:
     address: str | None = None
     retry: bool = False
     budget: Budget = field(default_factory=Budget)
+    locked: bool = False
 
     @property
     def words(self) -> list[str]:
@@ -37,6 +38,7 @@ class ApplyRequest:
         words += ["--out", self.out] if self.out else []
         words += ["--train", str(self.train)] if self.train else []
         words += ["--address", self.address] if self.address else []
+        words += ["--locked"] if self.locked else []
         return words + self.budget.words
 
 

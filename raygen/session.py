@@ -6,7 +6,6 @@ generate, train to the end, sum up. Knows nothing of Ray's or vLLM's own ways.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from raygen.beside import drop_lock, write_beside
 from raygen.budget import dollars_of
 from raygen.chatter import output_to
 from raygen.dataset.commit import Committer, Reason
@@ -75,6 +75,7 @@ class Session:
         watch: Watch,
     ) -> None:
         self.request = request
+        self.prepared = prepared
         self.recipe = prepared.recipe
         self.plan = prepared.plan
         self.reference = prepared.reference
@@ -100,6 +101,7 @@ class Session:
     def run(self) -> RunSummary:
         """Generate, train, sum up."""
         meta = {"source": self.source.total, "source_file": self.source.name}
+        meta |= {"lock": lock.digest if (lock := self.prepared.lock) else None}
         before = Dataset(self.folder).plans()
         self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)
@@ -168,6 +170,7 @@ class Session:
         )
         self.watch.asked.listen()
         if not replaces:
+            drop_lock(self.folder, self.prepared)
             self._start_trainer()
         ending = Ending()
         try:
@@ -254,14 +257,10 @@ class Session:
         return state
 
     def _publish(self) -> None:
-        """Write the frozen recipe, and the plan with what is expected of it, beside the tables."""
+        """Write the recipe, its plan and its lock beside the tables, once."""
         if self._unpublished is not None:
-            fetched = [one.to_json() for one in self.recipe.fetched]
-            written = {**self.plan.to_json(), "estimate": self._unpublished, "fetched": fetched}
+            write_beside(self.folder, self.prepared, self._unpublished)
             self._unpublished = None
-            self.folder.write_text("recipe.yaml", self.recipe.frozen())
-            text = json.dumps(written, indent=2, ensure_ascii=False)
-            self.folder.write_text("plan.json", text + "\n")
 
     def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
         counts, engines = self.counts, self.plan.engines

@@ -6,12 +6,15 @@ Knows nothing of prompts or ops.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, Literal
 
 from raygen.row import ColumnType
+
+OPTION_COLUMNS = ("target", "original_answer", "answer", "label", "predicted")
+"""Columns that hold the index of an option."""
 
 TaskName = Literal["multiple_choice", "classification", "free_text"]
 
@@ -89,6 +92,15 @@ _LETTERED = re.compile(r"\(([A-Za-z])\)\s*")
 def letter(index: int) -> str:
     """The capital letter of a zero-based option index."""
     return ascii_uppercase[index]
+
+
+def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
+    """A value as people name it: an option's index as its label, or its letter."""
+    if column not in OPTION_COLUMNS or not isinstance(value, int):
+        return str(value)
+    if not 0 <= value < (len(labels) or len(ascii_uppercase)):
+        return str(value)
+    return labels[value] if labels else letter(value)
 
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:

@@ -17,15 +17,12 @@ from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
-from raygen.task import letter
+from raygen.task import named_option
 
 if TYPE_CHECKING:
     import polars as pl
 
 PLAN = "plan.json"
-
-_OPTIONS = ("target", "original_answer", "answer", "label", "predicted")
-"""The columns that hold the index of an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,16 @@ class Dataset:
         if newest_version(self.folder, ROWS) < 0:
             return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
+
+    def locks(self) -> frozenset[str | None]:
+        """The digests of the locks that the rows in the ledger were made under; None for none."""
+        found: set[str | None] = set()
+        for entry in read_entries(self.folder, ROWS, 0):
+            record = entry.record
+            if record and record["kind"] == "rows":
+                found = set() if record["replace"] else found
+                found.add(record["meta"].get("lock"))
+        return frozenset(found)
 
     def extent(self) -> tuple[int, int]:
         """How many rows the ledger has, and how many examples they gave."""
@@ -175,7 +182,8 @@ class Dataset:
         found = {}
         for name in names:
             values = self._collect(frame.group_by(name).len().drop_nulls().sort(name))
-            counts = {_option(name, value, plan): n for value, n in values.iter_rows()}
+            labels = plan.get("labels") or ()
+            counts = {named_option(name, value, labels): n for value, n in values.iter_rows()}
             if counts:
                 found[name] = counts
         return found
@@ -192,11 +200,3 @@ class Dataset:
     def _collect(self, frame: pl.LazyFrame) -> Any:
         with storage_errors("read the table", self.folder.uri):
             return frame.collect()
-
-
-def _option(column: str, value: Any, plan: Mapping[str, Any]) -> str:
-    """A reported value; an option's index as people name the option."""
-    if column not in _OPTIONS or not isinstance(value, int):
-        return str(value)
-    labels = plan.get("labels") or ()
-    return letter(value) if not labels else str(labels[value])

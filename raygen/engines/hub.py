@@ -6,6 +6,9 @@ name, a closed door or a missing network is one sentence and not a page. Knows n
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from raygen.engines.base import EngineSetupError
@@ -50,6 +53,35 @@ def cached_config(model: str, revision: str | None) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
+def hub_commit(model: str, revision: str | None) -> str:
+    """The commit that a revision of a hub model is now, by the hub, or without it by the cache.
+
+    Raises EngineSetupError, with what to do, where neither knows it.
+    """
+    name = repr(model) + (f" at revision {revision!r}" if revision else "")
+    with _without_retries_told():
+        try:
+            return _fetch_config(model, revision, name, newest=True).parent.name
+        except MissingConfigError as error:
+            adapter = fetch_adapter(model, revision)
+            if adapter is None:
+                raise error from None
+            return adapter.name
+
+
+@contextmanager
+def _without_retries_told() -> Iterator[None]:
+    """Quiets the hub's client: the user is told once, at the end."""
+    from huggingface_hub.utils import logging as told
+
+    before = told.get_verbosity()
+    told.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.set_verbosity(before)
+
+
 def fetch_adapter(model: str, revision: str | None) -> Path | None:
     """The folder of a hub repository's adapter, fetched into the cache; None where it has none."""
     from huggingface_hub import snapshot_download
@@ -64,7 +96,8 @@ def fetch_adapter(model: str, revision: str | None) -> Path | None:
     return Path(folder) if (Path(folder) / "adapter_config.json").is_file() else None
 
 
-def _fetch_config(model: str, revision: str | None, name: str) -> Path:
+def _fetch_config(model: str, revision: str | None, name: str, newest: bool = False) -> Path:
+    """`newest`: the cache is asked after the hub, not before."""
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -80,7 +113,7 @@ def _fetch_config(model: str, revision: str | None, name: str) -> Path:
     try:
         # Without a network the hub is asked for half a minute, so the cache comes first.
         cached = try_to_load_from_cache(model, "config.json", revision=revision)
-        if isinstance(cached, str):
+        if isinstance(cached, str) and not newest:
             return Path(cached)
         return Path(hf_hub_download(model, "config.json", revision=revision))
     except GatedRepoError as error:

@@ -133,18 +133,35 @@ def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> Keye
     """
     files = read_source(spec.path, base)
     names = _mapping(spec, files)
-    read = _keyed_rows(spec, task, files, names)
-    rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
-    left_out = len(read) - len(rows)
-    if spec.sample is not None:
-        rows = sampled(rows, spec.sample, spec.path)
-    rows = rows[: spec.limit]
+    rows, left_out = _taken_rows(spec, task, files, names)
     types = _renamed(_types(files), names)
     table = _encode(rows, {**types, **task.columns}, spec.path)
     table = table.replace_schema_metadata(
         {"version": str(SOURCE_VERSION), "left_out": str(left_out)}
     )
     return KeyedSource(folder, _write(table, folder))
+
+
+def source_keys(spec: SourceSpec, task: Task, base: Path) -> list[str]:
+    """The keys of the rows that `key_source` takes, in order: they stand for all of the content.
+
+    Writes nothing. Raises SourceError.
+    """
+    files = read_source(spec.path, base)
+    rows, _ = _taken_rows(spec, task, files, _mapping(spec, files))
+    return [row.key for row in rows]
+
+
+def _taken_rows(
+    spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, Sequence[str]]
+) -> tuple[list[SourceRow], int]:
+    """The rows that are taken, and how many repeat an earlier one."""
+    read = _keyed_rows(spec, task, files, names)
+    rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
+    left_out = len(read) - len(rows)
+    if spec.sample is not None:
+        rows = sampled(rows, spec.sample, spec.path)
+    return rows[: spec.limit], left_out
 
 
 def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[str]]:

@@ -15,12 +15,9 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.task import Task, letter
+from raygen.task import OPTION_COLUMNS, Task, letter
 
 MASK = "[MASK]"
-OPTION_COLUMNS = ("target", "original_answer", "answer", "label", "predicted")
-"""Columns that hold the index of an option."""
-
 _WIDTH = 12
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _TOLERANCE = 0.02

@@ -63,9 +63,9 @@ def block(folder: Folder, keys: Iterable[str], plan: str = "plan-a", **changes: 
 
 def committer(folder: Folder, run: str = "run-1", plan: str = "plan-a", **kwargs: Any) -> Committer:
     columns = kwargs.pop("columns", COLUMNS)
-    source = kwargs.pop("source", 100)
+    meta = {"source": kwargs.pop("source", 100), **kwargs.pop("meta", {})}
     made = Committer(folder, plan, columns, run)
-    made.start({"source": source}, **kwargs)
+    made.start(meta, **kwargs)
     return made
 
 

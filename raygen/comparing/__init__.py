@@ -1,0 +1,42 @@
+"""What is different between two recipes or two datasets. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from raygen.comparing.datasets import DatasetDiff, compare_datasets
+from raygen.comparing.described import Described, describe_recipe, describe_stored
+from raygen.comparing.recipes import RecipeDiff, compare_recipes
+from raygen.dataset.folder import Folder
+from raygen.dataset.log import newest_version
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import ROWS
+from raygen.ops.base import Op
+
+__all__ = ["DatasetDiff", "RecipeDiff", "compare"]
+
+
+def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
+    """Compare what two paths name: recipes, or the folders of datasets.
+
+    A recipe and a dataset are compared by their recipes. Raises UserError and ProblemsError.
+    """
+    left, right = _dataset(a), _dataset(b)
+    if left is not None and right is not None:
+        return compare_datasets(left, right, ops)
+    described = (_described(a, left, ops), _described(b, right, ops))
+    return compare_recipes(*described, stored=left is not right)
+
+
+def _dataset(place: str) -> Dataset | None:
+    folder = Folder.at(place)
+    if folder.local is not None and not folder.local.is_dir():
+        return None
+    return Dataset(folder) if newest_version(folder, ROWS) >= 0 else None
+
+
+def _described(place: str, dataset: Dataset | None, ops: Mapping[str, Op]) -> Described:
+    if dataset is None:
+        return describe_recipe(Path(place), ops)
+    return describe_stored(dataset.folder, dataset.plan(dataset.status().plan), ops)

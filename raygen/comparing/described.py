@@ -1,0 +1,128 @@
+"""A recipe as it is compared: a recipe's own file, or the one that a dataset keeps.
+
+Knows nothing of what is compared, or how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen import params as params_
+from raygen.beside import RECIPE
+from raygen.comparing.change import flat
+from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.tables import DatasetError
+from raygen.document import ProblemsError, parse_text
+from raygen.engines.base import model_name
+from raygen.graph import resolve_graph
+from raygen.ops.base import Op
+from raygen.plan import make_plan
+from raygen.prepare import Reference
+from raygen.recipe import Recipe, load_recipe
+from raygen.sources import SourceError, scan_columns
+from raygen.task import TASKS, Task
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedNode:
+    """A node: flat facts, and its templates by parameter, None where they can't be known here."""
+
+    inputs: tuple[str, ...]
+    facts: Mapping[str, Any]
+    templates: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A recipe: its sections but for the graph, its nodes in order, and its plan's hash."""
+
+    place: str
+    sections: Mapping[str, Any]
+    nodes: Mapping[str, DescribedNode]
+    plan: str | None
+    note: str = ""
+
+
+def describe_recipe(path: Path, ops: Mapping[str, Op]) -> Described:
+    """The recipe in a file or folder. Without its source it has no plan's hash.
+
+    Raises UserError and ProblemsError.
+    """
+    recipe = load_recipe(Reference(path).file, ops=ops)
+    graph = resolve_graph(recipe.document, ops)
+    if graph.problems:
+        raise ProblemsError(graph.problems)
+    try:
+        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops).hash
+        note = ""
+    except SourceError as error:
+        plan, note = None, f"{path} has no plan's hash: {error}"
+    models = {name: model_name(e.model, e.revision) for name, e in recipe.engines.items()}
+    nodes = {}
+    for name in graph.order:
+        node = graph.nodes[name]
+        written = node.params.model_dump(mode="json", by_alias=True)
+        head = _head(node.op.name, node.op.version, node.engine, models)
+        templates = _templates(node.op, written, recipe.task)
+        nodes[name] = _node(node.inputs, head, written, templates)
+    return Described(str(path), _sections(recipe), nodes, plan, note)
+
+
+def describe_stored(
+    folder: Folder, plan: Mapping[str, Any] | None, ops: Mapping[str, Op]
+) -> Described:
+    """The recipe and the `plan` that a dataset keeps. Raises DatasetError and ProblemsError."""
+    if plan is None or not folder.exists(RECIPE):
+        raise DatasetError(
+            f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
+        )
+    with storage_errors("read the recipe", folder.uri):
+        document = parse_text(folder.read_text(RECIPE), folder.join(RECIPE))
+    values, _ = params_.resolve(document)
+    filled, *_ = params_.substitute(document, values)
+    task = TASKS[plan["task"]]
+    models = {name: model_name(e["model"], e["revision"]) for name, e in plan["engines"].items()}
+    nodes = {}
+    for node in plan["nodes"]:
+        head = _head(node["op"], node["op_version"], node["engine"], models)
+        op = ops.get(node["op"])
+        same = op is not None and op.version == node["op_version"]
+        templates = _templates(op, node["params"], task) if op and same else None
+        nodes[node["name"]] = _node(tuple(node["from"]), head, node["params"], templates)
+    sections = {k: v for k, v in filled.data.items() if k not in ("graph", "version")}
+    return Described(folder.uri, sections, nodes, plan["hash"])
+
+
+def _sections(recipe: Recipe) -> dict[str, Any]:
+    """The filled sections; the student as it would be frozen, whether it has a file or not."""
+    data = {**recipe.document.data}
+    if "train" in data:
+        data["train"] = recipe.written["train"]
+    return {name: value for name, value in data.items() if name not in ("graph", "version")}
+
+
+def _head(op: str, version: int, engine: str | None, models: Mapping[str, str]) -> dict[str, Any]:
+    head: dict[str, Any] = {"op": op, "op version": version}
+    return {**head, "engine": engine, "model": models.get(engine)} if engine else head
+
+
+def _node(
+    inputs: tuple[str, ...],
+    head: Mapping[str, Any],
+    params: Mapping[str, Any],
+    templates: Mapping[str, str] | None,
+) -> DescribedNode:
+    """A parameter that is a template is no fact beside it."""
+    own = {key: value for key, value in flat(params) if key not in (templates or {}) and key}
+    return DescribedNode(inputs, {**head, "from": list(inputs), **own}, templates)
+
+
+def _templates(op: Op, params: Mapping[str, Any], task: Task) -> Mapping[str, str] | None:
+    """The templates of a node, its op's own among them."""
+    try:
+        return dict(op.columns(op.params.model_validate(params), task).templates)
+    except ValueError:
+        return None  # an op of the same version that another raygen wrote

@@ -1,0 +1,184 @@
+"""How the differences between two datasets read in a terminal of 80 columns or more.
+
+Pure functions to rich renderables. Knows nothing of how they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from raygen.comparing.datasets import DatasetDiff, NodeCounts
+from raygen.comparing.distributions import Shares, Spread, SpreadPair
+from raygen.comparing.rows import ExamplePair, RowDiff, RowsDiff
+from raygen.figures import count, plural
+from raygen.views.changes import change_text, cut
+from raygen.views.marks import bar
+from raygen.views.recipe_diff import recipe_changes, sides_table
+from raygen.views.tables import facts_table, plain_table
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_REASONS = 10
+_PAIRS = 2
+_STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
+
+
+def dataset_diff_view(diff: DatasetDiff, full: bool = False) -> RenderableType:
+    """The two datasets beside each other, and a few of the rows that differ."""
+    parts: list[RenderableType] = [sides_table(diff.recipe)]
+    parts += [_title("Recipes"), *recipe_changes(diff.recipe, full)]
+    if diff.lock:
+        parts += [_title("Locks"), _locks(diff)]
+    parts += [_title("Counts"), _counts(diff), Text(), _nodes(diff)]
+    if diff.rejects:
+        parts += [Text(), _rejects(diff, full)]
+    parts += [_title("Distributions"), *_distributions(diff)]
+    parts += [_title("Rows"), _rows(diff.rows)]
+    parts += [each for row in diff.rows.samples for each in _sample(row, full)]
+    return Group(*parts)
+
+
+def _title(words: str) -> RenderableType:
+    return Group(Text(), Rule(Text(words, style="bold"), align="left", style="dim"))
+
+
+def _locks(diff: DatasetDiff) -> Table:
+    table = plain_table("", "A", "B")
+    for one in diff.lock or ():
+        table.add_row(Text(one.what), Text(one.locked, style="red"), Text(one.found, style="green"))
+    return table
+
+
+def _counts(diff: DatasetDiff) -> Table:
+    table = plain_table("", "A", "B", "", right=3)
+    for name, (a, b) in diff.counts.items():
+        table.add_row(name.replace("_", " "), count(a), count(b), _more(b - a))
+    return table
+
+
+def _more(number: int) -> Text:
+    return Text(f"{number:+,}", style="cyan") if number else Text("=", style="dim")
+
+
+def _nodes(diff: DatasetDiff) -> Table:
+    table = plain_table("node", "A: in", "kept", "passed", "B: in", "kept", "passed", right=6)
+    for name, pair in diff.nodes.items():
+        table.add_row(Text(name), *(cell for counts in pair for cell in _node(counts)))
+    return table
+
+
+def _node(counts: NodeCounts | None) -> tuple[str, str, str]:
+    """The rows in, those that were kept, and their share of all that the node made or saw."""
+    if counts is None:
+        return "-", "-", "-"
+    rows_in, kept, dropped = counts
+    made = kept + dropped
+    return count(rows_in), count(kept), f"{100 * kept / made:.0f} %" if made else "-"
+
+
+def _rejects(diff: DatasetDiff, full: bool) -> Table:
+    table = plain_table("dropped in the graph", "A", "B", "", right=3)
+    shown = list(diff.rejects.items())[: None if full else _REASONS]
+    for (node, reason), (a, b) in shown:
+        table.add_row(Text(f"{node}: {reason}"), count(a), count(b), _more(b - a))
+    return table
+
+
+def _distributions(diff: DatasetDiff) -> Iterator[RenderableType]:
+    """Columns that say the same of every example are named in one line."""
+    constant = [
+        *(f"{one.column} {next(iter(one.values))}" for one in diff.shares if len(one.values) == 1),
+        *(f"{one.column} {one.a.mean:.4g}" for one in diff.spreads if one.constant and one.a),
+    ]
+    yield from (_shares(one) for one in diff.shares if len(one.values) > 1)
+    if spreads := [one for one in diff.spreads if not one.constant]:
+        yield _spreads(spreads)
+    if constant:
+        yield Text(f"in all examples of both: {', '.join(constant)}", style="dim")
+
+
+def _shares(one: Shares) -> RenderableType:
+    """A column's values with the share of each on both sides."""
+    sums = [sum(pair[side] for pair in one.values.values()) or 1 for side in (0, 1)]
+    table = plain_table(one.column, "A", "", "B", "")
+    for name, pair in one.values.items():
+        cells = [
+            cell
+            for number, total in zip(pair, sums, strict=True)
+            for cell in (Text(count(number), justify="right"), bar(number / total))
+        ]
+        table.add_row(Text(name), *cells)
+    return Group(table, Text())
+
+
+def _spreads(spreads: Sequence[SpreadPair]) -> Table:
+    table = plain_table("", "", "", "n", "mean", "min", "median", "max", right=5)
+    for pair in spreads:
+        for side, spread in (("A", pair.a), ("B", pair.b)):
+            name = f"{pair.column} (words)" if pair.unit else pair.column
+            head = (Text(name if side == "A" else ""), side)
+            if spread is None:
+                table.add_row(*head, Text("none", style="dim"))
+                continue
+            low, _, median, _, high = spread.quantiles
+            figures = [f"{value:.4g}" for value in (spread.mean, low, median, high)]
+            table.add_row(*head, _blocks(spread), count(spread.n), *figures)
+    return table
+
+
+def _blocks(spread: Spread) -> Text:
+    """A small histogram; what isn't empty can be seen."""
+    most = max(spread.bins)
+    levels = [n and max(1, round(n / most * (len(_BLOCKS) - 1))) for n in spread.bins]
+    return Text("".join(_BLOCKS[level] for level in levels), style="cyan", no_wrap=True)
+
+
+def _rows(rows: RowsDiff) -> Table:
+    table = facts_table()
+    table.add_row("only in A", count(rows.only_a))
+    table.add_row("only in B", count(rows.only_b))
+    table.add_row("in both", count(rows.both))
+    for (a, b), number in rows.statuses.items():
+        if a != b:
+            ends = Text.assemble((a, _STYLES.get(a, "")), " → ", (b, _STYLES.get(b, "")))
+            table.add_row("", Text.assemble(f"{count(number)} ", ends))
+    changed = Text(f"{count(rows.changed)} with other examples", style="yellow")
+    table.add_row("kept in both", Text.assemble(f"{count(rows.same)} the same, ", changed))
+    for side, names in zip("AB", rows.columns, strict=True):
+        if names:
+            table.add_row(f"columns in {side}", Text(", ".join(names)))
+    return table
+
+
+def _sample(row: RowDiff, full: bool) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text.assemble((row.key[:8], "dim"), " ", cut(Text(row.text, style="bold"), full))
+    told = facts_table()
+    if row.statuses[0] != row.statuses[1] or not row.pairs:
+        for side, status, why in zip("AB", row.statuses, row.rejects, strict=True):
+            words = Text(status, style=_STYLES.get(status, ""))
+            told.add_row(f"  {side}", words.append(f"; {', '.join(why)}" if why else "", ""))
+    shown = row.pairs if full else row.pairs[:_PAIRS]
+    for number, pair in enumerate(shown, 1):
+        for name, value in _pair(pair, full):
+            told.add_row(f"  {number} {name}", value)
+    yield told
+    if left := len(row.pairs) - len(shown):
+        more = f"[... {plural(left, 'example')} more; --full shows them ...]"
+        yield Padding(Text(more, style="dim"), (0, 0, 0, 2))
+
+
+def _pair(pair: ExamplePair, full: bool) -> Iterator[tuple[str, Text]]:
+    """What an example's columns were and are, or that it is on one side alone."""
+    if pair.a is not None and pair.b is not None:
+        yield from ((change.key, change_text(change, full)) for change in pair.changes)
+        return
+    side, example = ("A", pair.a) if pair.a is not None else ("B", pair.b)
+    said = (example or {}).get("rationale") or (example or {}).get("node")
+    style = "red" if side == "A" else "green"
+    yield f"only in {side}", cut(Text(str(said), style=style), full)

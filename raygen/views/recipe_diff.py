@@ -1,0 +1,86 @@
+"""How the differences between two recipes read in a terminal of 80 columns or more.
+
+Pure functions to rich renderables. Knows nothing of how they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from raygen.comparing.change import Change
+from raygen.comparing.recipes import NodeDiff, RecipeDiff
+from raygen.views.changes import change_text, diff_text
+from raygen.views.tables import facts_table
+
+_MARKS = {
+    "added": ("+", "green"),
+    "removed": ("-", "red"),
+    "changed": ("~", "yellow"),
+    "after a change": ("·", "dim"),
+}
+_OF_NEW = ("op", "from", "engine", "model")
+"""What is told of a node that came or went."""
+
+
+def recipe_diff_view(diff: RecipeDiff, full: bool = False) -> RenderableType:
+    """The two recipes, and everything in which they differ."""
+    return Group(sides_table(diff), Text(), *recipe_changes(diff, full))
+
+
+def sides_table(diff: RecipeDiff) -> Table:
+    """What A and B are."""
+    table = facts_table()
+    for side, place, plan in zip("AB", diff.places, diff.plans, strict=True):
+        table.add_row(side, Text(place, style="bold", overflow="fold"))
+        table.add_row("", Text(f"plan {plan}" if plan else "plan not known", style="dim"))
+    return table
+
+
+def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
+    """What is different between the recipes, section by section."""
+    parts: list[RenderableType] = [Text(note, style="yellow") for note in diff.notes]
+    if diff.same:
+        return [*parts, Text("the recipes are the same", style="green")]
+    for name, changes in diff.sections.items():
+        parts += [Text(name, style="bold"), *_changes(changes, full), Text()]
+    if diff.nodes:
+        parts.append(Text("graph", style="bold"))
+        parts += [each for node in diff.nodes for each in _node(node, full)]
+    else:
+        parts.append(Text("the graphs are the same", style="dim"))
+    if not diff.nodes and diff.plans[0] == diff.plans[1] and diff.plans[0]:
+        parts.append(Text("the plans are the same: one dataset goes on as the other", style="dim"))
+    return parts
+
+
+def _node(node: NodeDiff, full: bool) -> list[RenderableType]:
+    mark, style = _MARKS[node.fate]
+    title = Text.assemble("  ", (f"{mark} {node.name}", style), (f"  {node.fate}", "dim"))
+    if node.fate == "after a change":
+        return [title]
+    if node.fate == "changed":
+        return [title, *_changes(node.facts, full, 4), *_changes(node.prompts, full, 4)]
+    told = {change.key: change.before or change.after for change in node.facts}
+    facts = facts_table()
+    for name in _OF_NEW:
+        if value := told.get(name):
+            facts.add_row(name, Text(", ".join(value) if isinstance(value, list) else str(value)))
+    return [title, Padding(facts, (0, 0, 0, 4)), *_changes(node.prompts, full, 4)]
+
+
+def _changes(changes: Sequence[Change], full: bool, indent: int = 2) -> list[RenderableType]:
+    """Short changes in a table, long texts below it."""
+    table = facts_table()
+    parts: list[RenderableType] = [Padding(table, (0, 0, 0, indent))]
+    for change in changes:
+        if change.is_text:
+            parts.append(Padding(Text(change.key, style="dim"), (0, 0, 0, indent)))
+            parts.append(Padding(diff_text(change.lines(), full), (0, 0, 0, indent + 2)))
+        else:
+            table.add_row(Text(change.key), change_text(change, full))
+    return parts if table.row_count else parts[1:]
