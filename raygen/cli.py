@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen import commands
+from raygen import commands, commands_share
 from raygen.commands_init import init
 from raygen.options import FILE, budget, named, print_json, reference
 from raygen.options import as_json as json_option
@@ -33,6 +33,9 @@ for _command in (
     commands.preview,
     commands.graph,
     commands.ops,
+    commands_share.card,
+    commands_share.push,
+    commands_share.pull,
 ):
     main.add_command(_command)
 

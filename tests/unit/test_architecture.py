@@ -16,7 +16,7 @@ HOMES = {
 }
 # The one place where the two packages meet is the dataset on disk, and what reads and describes it.
 STREAMTRAIN_MAY_IMPORT = {"row", "task", "dataset", "template", "engines", "document", "problem",
-                          "errors", "wording", "answers", "interval"}  # fmt: skip
+                          "errors", "wording", "answers", "interval", "hub"}  # fmt: skip
 
 
 def modules() -> list[Path]:
@@ -97,7 +97,7 @@ def test_no_import_cycles() -> None:
 LAYERS = (
     ("row",),
     ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop"),
-    ("template", "answers", "duplicates", "problem", "yaml_text", "engines", "metrics"),
+    ("template", "answers", "duplicates", "problem", "hub", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
     ("sections",),
     ("params", "attachments", "overrides", "profile", "graph", "schema"),
@@ -110,8 +110,9 @@ LAYERS = (
     ("control", "request", "work"),
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
     ("views",),
+    ("sharing",),
     ("session",),
-    ("apply", "commands", "commands_init"),
+    ("apply", "commands", "commands_init", "commands_share"),
     ("api", "cli"),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
