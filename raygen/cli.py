@@ -36,6 +36,7 @@ for _command in (
     commands_share.card,
     commands_share.push,
     commands_share.pull,
+    commands_share.export,
 ):
     main.add_command(_command)
 

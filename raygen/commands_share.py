@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 
+from raygen.errors import UserError
 from raygen.figures import plural
 from raygen.options import FILE, print_json
 from raygen.options import as_json as json_option
+from raygen.sharing.formats import FORMATS, Format
 from raygen.terminal import Command, debug_option, programs
 
 
@@ -93,3 +95,63 @@ def pull(reference: str, folder: Path | None, as_json: bool) -> None:
     click.echo(f'  datasets.load_dataset("{done.folder}", split="train")')
     click.echo(f"  {programs()}raygen export {where} --format chat")
     click.echo(f"  {programs()}raygen apply {where}/recipe.yaml")
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    help="parquet, jsonl: the examples as they are. hf: a folder for `load_from_disk`. "
+    "chat: `messages` of user and assistant. alpaca: instruction, input, output.",
+)
+@click.option("--out", type=FILE, metavar="PATH", help="Write it there.")
+@click.option("--view", "views", multiple=True, metavar="NAME", help="Only examples of this view.")
+@click.option("--deduplicate", is_flag=True, help="Leave out examples that repeat another.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="With --deduplicate: rationales this similar are repeats too, as in 0.9.",
+)
+@json_option
+@debug_option
+def export(
+    folder: str, form: Format, out: Path | None, views: tuple[str, ...], as_json: bool,
+    **repeated: Any,
+) -> None:  # fmt: skip
+    """Write a dataset's examples for other trainers, and for `datasets`.
+
+    DIR is what `apply` wrote, or `pull` brought.
+    """
+    from raygen.sharing.examples import read_examples
+    from raygen.sharing.export import export as run
+
+    near = repeated["near"]
+    if near is not None and not repeated["deduplicate"]:
+        raise UserError("--near says what --deduplicate takes for a repeat; give both")
+    examples = read_examples(folder)
+    if views:
+        examples = examples.of_views(views)
+    before = len(examples.frame)
+    if repeated["deduplicate"]:
+        examples = examples.without_repeats(near)
+    target = run(examples, form, out)
+    count = len(examples.frame)
+    if as_json:
+        answer = {"path": str(target), "format": form, "examples": count}
+        print_json({**answer, "repeats": before - count})
+        return
+    left_out = f", {plural(before - count, 'repeat')} left out" if repeated["deduplicate"] else ""
+    click.echo(f"{plural(count, 'example')} in {target}{left_out}")
+    click.echo(f"  {_reading(form, target)}")
+
+
+def _reading(form: Format, target: Path) -> str:
+    """How `datasets` reads it."""
+    if form == "hf":
+        return f'datasets.load_from_disk("{target}")'
+    kind = "parquet" if form == "parquet" else "json"
+    return f'datasets.load_dataset("{kind}", data_files="{target}", split="train")'

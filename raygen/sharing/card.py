@@ -20,6 +20,8 @@ from raygen.sharing.facts import LOCK, RECIPE, Facts
 from raygen.views.graph import Box, flowchart
 
 CARD = "README.md"
+SIGNATURE = "- written by raygen "
+"""What every card has, and no other README."""
 
 _TASKS = {
     "multiple_choice": "multiple-choice",
@@ -233,7 +235,7 @@ def _again(facts: Facts, place: Place) -> str:
     lines += ["", f"- content: `{facts.content}`", f"- plan: `{facts.status.plan}`"]
     if facts.lock:
         lines.append(f"- `{LOCK}` pins models, prompts, source and packages")
-    lines.append(f"- written by raygen {version('raygen')}")
+    lines.append(f"{SIGNATURE}{version('raygen')}")
     return "\n".join(lines)
 
 

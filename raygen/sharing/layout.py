@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -97,6 +97,11 @@ def lay_out(dataset: Dataset, folder: Path, reference: str | None, load: str) ->
     facts = facts_of(dataset)
     pattern = _pattern(facts.content)
     files = _write_shards(dataset, facts, folder)
+    if hash_of(_scan(folder, files)) != facts.content:
+        raise DatasetError(
+            f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
+            "again"
+        )
     texts = {RECIPE: shared_recipe(facts.frozen), PLAN: _shared_plan(facts.plan)}
     if facts.lock is not None:
         texts[LOCK] = facts.lock
@@ -130,9 +135,7 @@ def shared_recipe(frozen: str) -> str:
 
 def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
     """The examples of a shared dataset in a local folder."""
-    import polars as pl
-
-    return pl.scan_parquet([folder / path for path in _shards(manifest)])
+    return _scan(folder, manifest.files)
 
 
 def check_files(folder: Path, manifest: Manifest, where: str) -> None:
@@ -161,8 +164,10 @@ def _pattern(content: str) -> str:
     return f"{DATA}/train-*-{content}.parquet"
 
 
-def _shards(manifest: Manifest) -> list[str]:
-    return sorted(path for path in manifest.files if path.startswith(f"{DATA}/"))
+def _scan(folder: Path, files: Iterable[str]) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.scan_parquet(sorted(folder / path for path in files if path.startswith(f"{DATA}/")))
 
 
 def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:

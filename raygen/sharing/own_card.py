@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.reader import Dataset
-from raygen.sharing.card import CARD, Place, dataset_card
+from raygen.dataset.tables import DatasetError
+from raygen.sharing.card import CARD, SIGNATURE, Place, dataset_card
 from raygen.sharing.facts import facts_of
 
 _MOST_FILES = 500
@@ -19,6 +20,11 @@ def write_card(folder: Folder) -> str:
     The header names each file of the examples, since files of replaced rows lie beside them.
     """
     facts = facts_of(Dataset.open(folder))
+    if folder.exists(CARD) and not _is_ours(folder):
+        raise DatasetError(
+            f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",
+            exit_code=2,
+        )
     data = facts.files if len(facts.files) <= _MOST_FILES else ()
     load = f'"{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
     text = dataset_card(facts, Place(data, load))
@@ -29,5 +35,11 @@ def write_card(folder: Folder) -> str:
 
 def discard_card(folder: Folder) -> None:
     """Delete the card of what is being replaced. Raises DatasetError."""
-    with storage_errors("delete the card", folder.uri):
-        folder.delete(CARD)
+    if folder.exists(CARD) and _is_ours(folder):
+        with storage_errors("delete the card", folder.uri):
+            folder.delete(CARD)
+
+
+def _is_ours(folder: Folder) -> bool:
+    with storage_errors("read the card", folder.uri):
+        return SIGNATURE in folder.read_text(CARD)

@@ -96,6 +96,15 @@ def test_datasets_reads_the_folder_without_the_rows_that_were_replaced(tmp_path:
     assert not folder.exists("README.md")
 
 
+def test_a_readme_of_the_users_own_stays(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path)
+    folder.write_text("README.md", "# My thesis\n")
+    with pytest.raises(DatasetError, match="is no card that raygen wrote, and stays as it is"):
+        write_card(folder)
+    discard_card(folder)
+    assert folder.read_text("README.md") == "# My thesis\n"
+
+
 def test_a_dataset_without_rows_has_no_card(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has no finished row of its newest recipe yet"):
         write_card(write_dataset(tmp_path, keys=[]))
