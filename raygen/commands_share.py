@@ -34,16 +34,24 @@ def card(folder: str) -> None:
 @click.argument("folder", metavar="DIR")
 @click.argument("reference", metavar="REF")
 @click.option("--public", is_flag=True, help="On the hub, let everybody read it.")
+@click.option(
+    "--source", type=FILE, metavar="FILE", help="Put the file that the recipe read there, too."
+)
 @json_option
 @debug_option
-def push(folder: str, reference: str, public: bool, as_json: bool) -> None:
+def push(
+    folder: str, reference: str, public: bool, source: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Put a dataset where others find it: recipe, card and Parquet files.
 
     REF is hf://datasets/OWNER/NAME, a folder, or a URL such as s3://BUCKET/NAME.
     """
     from raygen.sharing.push import push as run
 
-    done = run(folder, reference, public=public, tell=lambda text: click.echo(text, err=True))
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    done = run(folder, reference, public=public, tell=tell, source=source)
     if as_json:
         print_json(
             {
@@ -88,8 +96,10 @@ def pull(reference: str, folder: Path | None, as_json: bool) -> None:
     where = shlex.quote(str(done.folder))
     click.echo(f"{plural(manifest.examples, 'example')} of {manifest.recipe} in {done.folder}")
     click.echo(f"checked: its content is {manifest.content}")
-    if "://" not in done.source:
-        click.echo(f"Note: to apply its recipe, put {done.source} beside it, or name the file with")
+    if done.missing:
+        click.echo(
+            f"Note: to apply its recipe, put {done.missing} beside it, or name the file with"
+        )
         click.echo("      --set source.path=FILE")
     click.echo("Next:")
     click.echo(f'  datasets.load_dataset("{done.folder}", split="train")')

@@ -56,6 +56,8 @@ class Place:
     load: str
     """What `datasets.load_dataset` is given, as Python writes it; nothing where it can't."""
     reference: str | None = None
+    has_source: bool = False
+    """Whether the file that the recipe reads is there too."""
 
 
 def dataset_card(facts: Facts, place: Place) -> str:
@@ -94,7 +96,7 @@ def _header(facts: Facts, place: Place) -> str:
     examples = facts.status.examples
     head["size_categories"] = [next((name for top, name in _SIZES if examples < top), "n>10M")]
     head["task_categories"] = [_TASKS[facts.recipe.task]]
-    head["tags"] = ["raygen", "synthetic", "distillation", "rationales"]
+    head["tags"] = ["raygen", "rationales", *(["synthetic"] if facts.recipe.engines else [])]
     if place.data:
         path = place.data[0] if len(place.data) == 1 else list(place.data)
         files = [{"split": "train", "path": path}]
@@ -226,7 +228,7 @@ def _again(facts: Facts, place: Place) -> str:
     where = f"{place.reference}/{RECIPE}" if place.reference else RECIPE
     locked = " --locked" if facts.lock else ""
     lines = ["## Make it again", "", "```", f"raygen apply {where}{locked} --out again", "```"]
-    if facts.missing:
+    if facts.missing and not place.has_source:
         words = (
             f"The recipe reads `{facts.missing}`, which isn't part of this: put it there (seen "
             f"from `{RECIPE}`), or name the file with `--set source.path=FILE`."

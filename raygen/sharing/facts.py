@@ -57,8 +57,9 @@ class Facts:
 
 
 def portable(path: str) -> str:
-    """A source's path as others may see it: of an absolute one its name alone."""
-    return path.rpartition("/")[2] if path.startswith(("/", "~")) else path
+    """A source's path as others may see it: of one outside the recipe's folder its name alone."""
+    outside = path.startswith(("/", "~")) or ".." in path.split("/")
+    return path.rpartition("/")[2] if outside else path
 
 
 def facts_of(dataset: Dataset) -> Facts:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from raygen.dataset.tables import DatasetError
 from raygen.document import dump_text, parse_text
 from raygen.sharing.card import CARD, Place, dataset_card, is_local, public_name
 from raygen.sharing.facts import LOCK, RECIPE, Facts, facts_of, portable
+from raygen.sharing.origin import put_source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,6 +75,7 @@ class Share:
     folder: Path
     manifest: Manifest
     facts: Facts
+    has_source: bool
 
     @property
     def pattern(self) -> str:
@@ -87,28 +90,34 @@ class Share:
         return [*rest, CARD, MANIFEST]
 
 
-def lay_out(dataset: Dataset, folder: Path, reference: str | None, load: str) -> Share:
+def lay_out(
+    dataset: Dataset, folder: Path, reference: str | None, load: str, source: Path | None = None
+) -> Share:
     """Write a dataset's files into an empty folder. Raises DatasetError.
 
     `reference` is where others will find it, if they can; `load` what `load_dataset` will be
-    given, in which `{data}` stands for the shards. Examples are in the order of their ids, so one
-    dataset has one layout, however it was made.
+    given, in which `{data}` stands for the shards; `source` the file that the recipe reads, if that
+    is to go along. Examples are in the order of their ids, so one dataset has one layout, however
+    it was made.
     """
     facts = facts_of(dataset)
     pattern = _pattern(facts.content)
     files = _write_shards(dataset, facts, folder)
-    if hash_of(_scan(folder, files)) != facts.content:
+    if hash_of(_scan(folder, files, facts.content)) != facts.content:
         raise DatasetError(
             f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
             "again"
         )
     texts = {RECIPE: shared_recipe(facts.frozen), PLAN: _shared_plan(facts.plan)}
+    if source is not None:
+        name = put_source(dataset, facts, source, folder)
+        files[name] = file_hash(folder / name)
     if facts.lock is not None:
         texts[LOCK] = facts.lock
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
         files[name] = file_hash(folder / name)
-    place = Place([pattern], load.format(data=pattern), reference)
+    place = Place([pattern], load.format(data=pattern), reference, source is not None)
     (folder / CARD).write_text(dataset_card(facts, place), "utf-8")
     manifest = Manifest(
         version=SHARE_VERSION,
@@ -119,7 +128,7 @@ def lay_out(dataset: Dataset, folder: Path, reference: str | None, load: str) ->
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
-    return Share(folder, manifest, facts)
+    return Share(folder, manifest, facts, source is not None)
 
 
 def shared_recipe(frozen: str) -> str:
@@ -135,7 +144,7 @@ def shared_recipe(frozen: str) -> str:
 
 def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
     """The examples of a shared dataset in a local folder."""
-    return _scan(folder, manifest.files)
+    return _scan(folder, manifest.files, manifest.content)
 
 
 def check_files(folder: Path, manifest: Manifest, where: str) -> None:
@@ -164,10 +173,11 @@ def _pattern(content: str) -> str:
     return f"{DATA}/train-*-{content}.parquet"
 
 
-def _scan(folder: Path, files: Iterable[str]) -> pl.LazyFrame:
+def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
     import polars as pl
 
-    return pl.scan_parquet(sorted(folder / path for path in files if path.startswith(f"{DATA}/")))
+    shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
+    return pl.scan_parquet(sorted(shards))
 
 
 def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:

@@ -26,7 +26,9 @@ def write_card(folder: Folder) -> str:
             exit_code=2,
         )
     data = facts.files if len(facts.files) <= _MOST_FILES else ()
-    load = f'"{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
+    load = (
+        f'"path/to/{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
+    )
     text = dataset_card(facts, Place(data, load))
     with storage_errors("write the card", folder.uri):
         folder.write_text(CARD, text)

@@ -50,7 +50,7 @@ class Location:
             revision = f', revision="{branch}"' if branch else ""
             return f'"{self.repository.name}"{revision}, split="train"'
         if self.is_local:
-            return f'"{self.name}", split="train"'
+            return f'"path/to/{self.name}", split="train"'
         return f'"parquet", data_files="{self.reference}/{{data}}", split="train"'
 
     @property

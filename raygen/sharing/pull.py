@@ -20,11 +20,12 @@ from raygen.sharing.places import locate
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What was pulled, and where it lies. `source` is what its recipe reads."""
+    """What was pulled, and where it lies. `missing` is a file that its recipe reads and that isn't
+    there."""
 
     folder: Path
     manifest: Manifest
-    source: str
+    missing: str | None
 
 
 def pull(reference: str, folder: Path | None) -> Pulled:
@@ -55,7 +56,8 @@ def pull(reference: str, folder: Path | None) -> Pulled:
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return Pulled(target, manifest, source)
+    there = "://" in source or source in manifest.files
+    return Pulled(target, manifest, None if there else source)
 
 
 def _check_inside(manifest: Manifest, reference: str) -> None:

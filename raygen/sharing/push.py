@@ -33,8 +33,10 @@ class Pushed:
     load: str
 
 
-def push(folder: str, reference: str, *, public: bool, tell: Tell) -> Pushed:
-    """Put a dataset where `reference` says. Raises UserError.
+def push(
+    folder: str, reference: str, *, public: bool, tell: Tell, source: Path | None = None
+) -> Pushed:
+    """Put a dataset where `reference` says, with its source file if given. Raises UserError.
 
     On the hub it is one commit. Elsewhere the data comes first, under names of its own, then the
     card that names it, then the list of it all, and then the former data goes: who reads meanwhile
@@ -44,7 +46,7 @@ def push(folder: str, reference: str, *, public: bool, tell: Tell) -> Pushed:
     location = locate(reference)
     with tempfile.TemporaryDirectory(prefix="raygen-push-") as temporary:
         tell("writing Parquet files")
-        share = lay_out(dataset, Path(temporary), location.shown, location.load)
+        share = lay_out(dataset, Path(temporary), location.shown, location.load, source)
         tell(f"sending {len(share.files)} files to {reference}")
         if location.repository is not None:
             open_to_all, address = _to_hub(share, location, public)
@@ -82,7 +84,7 @@ def publish(share: Share, location: Location) -> None:
     """Put the files of a share into a folder that is empty or was pushed to. Raises UserError."""
     former = location.read(MANIFEST)
     old = read_manifest(former, location.path(MANIFEST)).files if former is not None else {}
-    if former is None and _occupied(location):
+    if former is None and _occupied(location, share):
         raise UserError(
             f"{location.reference} has other files in it already; name a folder that is new, empty "
             "or was pushed to before"
@@ -93,22 +95,23 @@ def publish(share: Share, location: Location) -> None:
         location.delete(name)
 
 
-def _occupied(location: Location) -> bool:
+def _occupied(location: Location, share: Share) -> bool:
     """Whether something lies there that a push that was cut short didn't leave."""
     try:
         names = location.filesystem.ls(location.root, detail=False)
     except (FileNotFoundError, NotADirectoryError):
         return bool(location.filesystem.isfile(location.root))
-    own = {DATA, "README.md", "recipe.yaml", "recipe.lock.yaml", "plan.json"}
+    own = {name.partition("/")[0] for name in share.files}
     found = {name.rstrip("/").rpartition("/")[2].removesuffix(".part") for name in names}
     return bool(found - own - {""})
 
 
 def _notes(share: Share) -> list[str]:
     facts, notes = share.facts, []
-    if facts.missing:
+    if facts.missing and not share.has_source:
         notes.append(
-            f"the recipe reads {facts.missing}, which isn't pushed: who applies it needs that file"
+            f"the recipe reads {facts.missing}, which isn't pushed: who applies it needs that "
+            "file; --source FILE puts it there"
         )
     if engines := local_engines(facts):
         models = ", ".join(engines)

@@ -12,6 +12,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.tables import Rejected, RowResult
 from raygen.dataset.writer import write_block
 from raygen.prepare import Reference, prepare
+from raygen.sources import key_source
 
 RECIPE = """
 recipe: small questions
@@ -71,15 +72,17 @@ def write_dataset(
     plan = prepared.plan
     folder = Folder.at(base / "out")
     committer = Committer(folder, plan.hash, plan.columns, run)
-    committer.start({"source": ROWS})
+    source = key_source(prepared.recipe.source, plan.task, base, folder)
+    committer.start({"source": ROWS, "source_file": source.name})
     for row in keys:
         last = row == ROWS - 1
         examples = [] if last else examples_of(row)
         kept = 0 if last else 2
         counts = {"rationales": (1, 2, 0), "right": (2, kept, 2 - kept), "negatives": (1, 1, 0)}
         rejects = (Rejected("right", "wrong_answer", "no"),) * 2 if last else ()
+        key = source.keys[row]
         result = RowResult(
-            f"key-{row}", "dropped" if last else "kept", tuple(examples), rejects, (), None, 0.1,
+            key, "dropped" if last else "kept", tuple(examples), rejects, (), None, 0.1,
             counts,
         )  # fmt: skip
         committer.commit([write_block(folder, [result], plan.hash, plan.columns)])

@@ -93,12 +93,28 @@ def test_a_folder_has_it_in_the_hubs_layout(dataset: Folder, tmp_path: Path) -> 
 def test_it_comes_back_whole_and_its_recipe_applies(dataset: Folder, tmp_path: Path) -> None:
     pushed(dataset, str(tmp_path / "small"))
     done = pull(str(tmp_path / "small"), tmp_path / "back")
-    assert (done.manifest.content, done.source) == (content(dataset), "q.jsonl")
+    assert (done.manifest.content, done.missing) == (content(dataset), "q.jsonl")
     (tmp_path / "back" / "q.jsonl").write_bytes(Path(dataset.uri, "../q.jsonl").read_bytes())
     prepared = prepare(Reference(tmp_path / "back"))
     assert prepared.plan.hash == done.manifest.plan
     assert prepared.recipe.train is None  # its held-out questions are not there
     assert prepared.output == str(tmp_path / "back" / "out")
+
+
+def test_with_its_source_it_is_all_that_the_recipe_needs(dataset: Folder, tmp_path: Path) -> None:
+    shelf, source = str(tmp_path / "small"), Path(dataset.uri).parent / "q.jsonl"
+    done = push(dataset.uri, shelf, public=False, tell=lambda _: None, source=source)
+    assert done.notes == ()
+    assert "which isn't part of this" not in Path(shelf, "README.md").read_text()
+    back = pull(shelf, tmp_path / "back")
+    assert back.missing is None
+    assert prepare(Reference(back.folder)).plan.hash == back.manifest.plan
+    with source.open() as rows:
+        (tmp_path / "q.jsonl").write_text(next(rows))
+    with pytest.raises(UserError, match="3 of the dataset's 4 rows come from no row of it"):
+        push(dataset.uri, shelf, public=False, tell=lambda _: None, source=tmp_path / "q.jsonl")
+    with pytest.raises(UserError, match=r"can't stand for q\.jsonl"):
+        push(dataset.uri, shelf, public=False, tell=lambda _: None, source=Path(shelf, "plan.json"))
 
 
 def test_pushed_again_the_former_data_is_gone(
