@@ -56,13 +56,22 @@ class Repository:
 @contextmanager
 def hub_errors(doing: str) -> Iterator[None]:
     """Turn what the hub's client raises into a HubError."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.errors import LocalTokenNotFoundError as NoTokenError
 
     try:
         yield
     except HFValidationError as error:
         raise HubError(f"can't {doing}: {error}; expected OWNER/NAME") from error
-    except (HfHubHTTPError, NoTokenError, OfflineModeIsEnabled, OSError) as error:
+    except (network_error(), NoTokenError, OSError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise HubError(f"can't {doing}: {first}; `hf auth login` logs you in", 1) from error
+
+
+def network_error() -> type[Exception]:
+    """What the hub's client raises where the network fails, no OSError: the base of its HTTP
+    library's errors. Which library that is changes with the client's version."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    bases = HfHubHTTPError.__bases__
+    return next(b for b in bases if issubclass(b, Exception) and not issubclass(b, OSError))

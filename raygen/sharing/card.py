@@ -174,7 +174,8 @@ def _models(facts: Facts) -> str:
         shown = f"`{model}`" + (" (a folder of its maker's)" if is_local(engine.model) else "")
         if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
             shown = f"[{model}](https://huggingface.co/{model})"
-        revision = f"`{engine.revision}`" if engine.revision else "not pinned"
+        pinned = facts.commits.get(name) or engine.revision
+        revision = f"`{pinned}`" if pinned else "not pinned"
         lines.append(f"| {name} | {shown} | {revision} | {_cell(engine.license or 'not noted')} |")
     return "\n".join(lines)
 

@@ -50,6 +50,12 @@ class Facts:
         return found
 
     @property
+    def commits(self) -> Mapping[str, str]:
+        """The commits of the engines' models that the lock pins."""
+        engines = parse_text(self.lock, LOCK).data.get("engines", {}) if self.lock else {}
+        return {name: one["commit"] for name, one in engines.items() if one.get("commit")}
+
+    @property
     def missing(self) -> str | None:
         """The file that the recipe reads and others don't have; None where they can fetch it."""
         path = self.recipe.source.path

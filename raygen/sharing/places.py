@@ -14,7 +14,7 @@ from typing import Any
 
 from raygen.dataset.tables import DatasetError
 from raygen.errors import UserError
-from raygen.hub import Repository
+from raygen.hub import Repository, network_error
 
 _HUB = "hf://"
 _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?")
@@ -146,5 +146,5 @@ def _client_errors() -> tuple[type[Exception], ...]:
     try:
         from botocore.exceptions import BotoCoreError
     except ImportError:
-        return (OSError, ClientError)
-    return (OSError, ClientError, BotoCoreError)
+        return (OSError, ClientError, network_error())
+    return (OSError, ClientError, network_error(), BotoCoreError)

@@ -36,9 +36,10 @@ def pull(reference: str, folder: Path | None) -> Pulled:
         raise UserError(f"{target} is there already; nothing was changed. Name another folder")
     text = location.read(MANIFEST)
     if text is None:
+        hidden = ", and for a private one that you are logged in (`hf auth login`)"
         raise DatasetError(
             f"no shared dataset at {reference}: it has no {MANIFEST}; expected what `raygen push` "
-            "wrote",
+            f"wrote{hidden if location.repository else ''}",
             exit_code=2,
         )
     manifest = read_manifest(text, location.path(MANIFEST))

@@ -96,6 +96,17 @@ def test_datasets_reads_the_folder_without_the_rows_that_were_replaced(tmp_path:
     assert not folder.exists("README.md")
 
 
+def test_the_lock_says_which_commit_of_a_model_it_was(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path)
+    folder.write_text("recipe.lock.yaml", "lock: 1\nengines: {teacher: {commit: 0123abcd}}\n")
+    text = dataset_card(facts_of(Dataset.open(folder)), Place([], ""))
+    assert "| `0123abcd` | Apache-2.0 |" in text
+    assert "raygen apply recipe.yaml --locked --out again" in text
+    assert "`recipe.lock.yaml` pins" in text
+    assert "configs" not in text
+    assert "too many files to be listed" in text
+
+
 def test_a_readme_of_the_users_own_stays(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path)
     folder.write_text("README.md", "# My thesis\n")

@@ -277,6 +277,26 @@ def test_a_token_that_is_refused(dataset: Folder, hub: Hub, tmp_path: Path) -> N
     assert "Traceback" not in said
 
 
+def test_a_hub_that_is_out_of_reach(dataset: Folder, hub: Hub, tmp_path: Path) -> None:
+    away = replace(hub, address="http://127.0.0.1:9")
+    place = "hf://datasets/me/small"
+    code, said = command(away, tmp_path, "push", dataset.uri, place)
+    assert (code, "Error: can't push to me/small: " in said) == (1, True)
+    code, said = command(away, tmp_path, "pull", place, str(tmp_path / "back"))
+    assert (code, f"Error: can't read {place}: " in said) == (1, True)
+    code, said = command(hub, tmp_path, "pull", place, str(tmp_path / "back"))
+    assert (code, "hf auth login" in said) == (2, True)
+
+
+def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path)
+    folder.write_text("recipe.lock.yaml", "lock: 1\n")
+    pushed(folder, str(tmp_path / "shelf"))
+    back = pull(str(tmp_path / "shelf"), tmp_path / "back").folder
+    assert (back / "recipe.lock.yaml").read_text() == "lock: 1\n"
+    assert "recipe.yaml --locked --out again" in (back / "README.md").read_text()
+
+
 def test_the_commands_say_what_comes_next(dataset: Folder, tmp_path: Path) -> None:
     shelf, back = str(tmp_path / "small"), str(tmp_path / "back")
     said = CliRunner().invoke(main, ["push", dataset.uri, shelf]).output
