@@ -231,8 +231,8 @@ extends: x
         "16:20: there is no node 'd'; expected one of: a, b, c, source",
         (
             "17:1: unknown key 'extends'; expected one of: "
-            "authors, description, engines, graph, labels, license, output, params, recipe, source, "
-            "task, train, variants, version"
+            "authors, description, engines, graph, labels, license, output, params, recipe, "
+            "source, task, train, variants, version"
         ),
     ]
 
