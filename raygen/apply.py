@@ -12,6 +12,7 @@ from raygen.budget import check_prices
 from raygen.consent import see
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import DatasetError
 from raygen.errors import UserError
 from raygen.figures import plural
 from raygen.interrupts import interrupts
@@ -21,6 +22,7 @@ from raygen.progress import Snapshot
 from raygen.request import ApplyRequest, ApplyUI
 from raygen.reuse import find_reuse
 from raygen.session import Session, Watch
+from raygen.sharing.own_card import write_card
 from raygen.sources import key_source
 from raygen.summary import RunSummary
 from raygen.training import training_of, training_problems
@@ -54,7 +56,13 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     source = key_source(recipe.source, prepared.plan.task, recipe.source_base, folder)
     with interrupts() as asked:
         watch = Watch(ui, asked, started)
-        return Session(request, prepared, folder, source, training, watch).run()
+        summary = Session(request, prepared, folder, source, training, watch).run()
+    if summary.kept + summary.dropped + summary.failed:
+        try:
+            write_card(folder)
+        except DatasetError as error:
+            ui.note(f"the card could not be written: {error}")
+    return summary
 
 
 def _may_write(folder: Folder, prepared: Prepared, fresh: bool, ui: ApplyUI) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen import commands
+from raygen import commands, commands_share
 from raygen.commands_diff import diff
 from raygen.commands_init import init
 from raygen.commands_lock import lock
@@ -44,6 +44,10 @@ for _command in (
     lock,
     diff,
     commands.ops,
+    commands_share.card,
+    commands_share.push,
+    commands_share.pull,
+    commands_share.export,
 ):
     main.add_command(_command)
 

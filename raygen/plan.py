@@ -145,7 +145,7 @@ def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
         name: {**_decisive(engines, node, flow.declared[name]), "from": node.inputs}
         for name, node in graph.nodes.items()
     }
-    source = recipe.source.model_dump(mode="json", exclude={"limit"})
+    source = recipe.source.model_dump(mode="json", exclude={"limit", "license"})
     task = (recipe.task.name, recipe.task.labels)
     return digest("plan", PLAN_VERSION, task, source, nodes, graph.outputs)
 

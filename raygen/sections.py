@@ -104,6 +104,7 @@ class SourceSpec(Section):
         description="leave out rows that repeat an earlier row in these columns, up to case and "
         "white space; or {on: [...], near: 0.9}",
     )
+    license: str | None = Field(None, min_length=1, description="of the rows, for the card")
 
     @property
     def repeated(self) -> Deduplicate | None:
@@ -128,6 +129,7 @@ class EngineSection(Section):
     gpus: int = Field(0, ge=0, description="GPUs of one engine, 0 on a CPU")
     price: Price | None = None
     args: dict[str, Any] = Field(default_factory=dict, description="the backend's own arguments")
+    license: str | None = Field(None, min_length=1, description="of the model, for the card")
 
 
 class NodeSection(BaseModel):
@@ -173,6 +175,8 @@ class RecipeSections(Section):
     recipe: str = Field(min_length=1, description="its name")
     version: Literal[1]
     description: str = ""
+    license: str | None = Field(None, min_length=1, description="of the dataset, for its card")
+    authors: list[str] = Field(default_factory=list, description="whom to cite, for the card")
     params: dict[str, Param] = Field(default_factory=dict)
     source: SourceSpec
     task: TaskName

@@ -30,6 +30,7 @@ from raygen.metrics import TrainerState
 from raygen.outlook import planned
 from raygen.prepare import Prepared
 from raygen.request import ApplyRequest, ApplyUI
+from raygen.sharing.own_card import discard_card
 from raygen.sources import KeyedSource
 from raygen.summary import Outcome, RunSummary
 from raygen.trainer import Trainer
@@ -108,6 +109,7 @@ class Session:
         replaces = self.request.fresh or bool(before - {self.plan.hash})
         if replaces:
             discard_students(self.folder, self.training)
+            discard_card(self.folder)
         else:
             self._publish()
             if self.request.retry:

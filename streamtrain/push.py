@@ -1,6 +1,6 @@
 """An exported student on the Hugging Face hub.
 
-Knows the hub's client; nothing of how a student was made or exported.
+Knows nothing of how a student was made or exported.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from raygen.hub import HubError, Repository
 from streamtrain.errors import InputError
 
 
@@ -27,26 +28,15 @@ def check_pushable(folder: Path) -> None:
 
 def push(folder: Path, repository: str, private: bool) -> str:
     """Upload a folder to a model repository `owner/name`, made where there is none; returns the
-    address of the commit. The token is the hub client's own (`hf auth login`, HF_TOKEN).
+    address of the commit.
 
     Raises InputError where the hub refuses or can't be reached.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-    from huggingface_hub.errors import LocalTokenNotFoundError as NoTokenError
-
-    api = HfApi()
+    student = Repository(repository, "model")
     try:
-        api.create_repo(repository, private=private, exist_ok=True)
-        done = api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message="A student of streamtrain"
-        )
-    except HFValidationError as error:
-        raise InputError(f"--push {repository}: {error}; expected OWNER/NAME") from error
-    except (HfHubHTTPError, NoTokenError, OfflineModeIsEnabled, OSError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        student.make(private)
+        return student.upload(folder, "A student of streamtrain")
+    except HubError as error:
         raise InputError(
-            f"can't push to {repository}: {first}; the student is in {folder}, log in with "
-            "`hf auth login` and run `hf upload`, or export it again"
+            f"{error}. The student is in {folder}: run `hf upload`, or export it again"
         ) from error
-    return str(done.commit_url)

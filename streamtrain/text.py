@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any
 
+from raygen.asking import prompt_text
 from streamtrain.data import Data, LabelForm
 from streamtrain.errors import InputError
 from streamtrain.imitated import Told
@@ -29,21 +30,6 @@ class Example:
     part: str = ""
     told: Told | None = None
     """What a teacher finds likely at the tokens of the rationale."""
-
-
-def prompt_text(
-    question: str, choices: Sequence[str], control: str = "", refuted: str | None = None
-) -> str:
-    """The input: the question and its lettered options, behind the view's control token.
-
-    `refuted` is the option that the rationale is to speak against.
-    """
-    options = "\n".join(
-        f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)
-    )
-    before = f"{control} " if control else ""
-    task = f"Refute: {refuted}\n" if refuted else ""
-    return f"{before}Question: {question.strip()}\nOptions:\n{options}\n{task}Answer:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,16 +148,35 @@ class Dataset:
         )
         return list(self._collect(sums.sort("node", "engine")).iter_rows())
 
+    def counts(self, plan_hash: str, column: str) -> dict[Any, int]:
+        """A plan's examples by the values of a column, in their order. Raises DatasetError."""
+        import polars as pl
+
+        frame = self.examples().filter(pl.col("plan") == plan_hash)
+        return dict(
+            self._collect(frame.group_by(column).len().drop_nulls().sort(column)).iter_rows()
+        )
+
+    def example_files(self) -> tuple[str, ...]:
+        """The files that hold the examples now, by their paths in the folder. Raises DatasetError.
+
+        Others may lie beside them: those of replaced rows, and of rows not yet committed.
+        """
+        from deltalake import DeltaTable
+
+        uri = self.folder.join(EXAMPLES)
+        with storage_errors("read the table", uri):
+            table = DeltaTable(uri, storage_options=dict(self.folder.storage_options))
+            paths = table.get_add_actions().column("path").to_pylist()
+        return tuple(sorted(f"{EXAMPLES}/{path}" for path in paths))
+
     def content_hash(self, plan_hash: str) -> str:
         """A hash of what a plan's examples hold, whatever their order and files."""
         import polars as pl
 
-        examples = self.examples().filter(pl.col("plan") == plan_hash).sort("id")
-        rows = self._collect(examples.select(pl.struct(pl.all()).struct.json_encode()))
-        hashed = hashlib.sha256()
-        for row in rows.to_series():
-            hashed.update(row.encode() + b"\n")
-        return hashed.hexdigest()[:16]
+        examples = self.examples().filter(pl.col("plan") == plan_hash)
+        with storage_errors("read the table", self.folder.uri):
+            return hash_of(examples)
 
     def wall_seconds(self, plan_hash: str) -> float:
         """How long the runs of a plan took, each from its start to its last rows."""
@@ -171,19 +190,16 @@ class Dataset:
 
     def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         """The examples of a plan by the values of each column that its ops report."""
-        import polars as pl
-
         names = [
             name
             for name in dict.fromkeys(n for node in plan["nodes"] for n in node.get("reports", ()))
             if name in plan["columns"]
         ]
-        frame = self.examples().filter(pl.col("plan") == plan["hash"])
         found = {}
         for name in names:
-            values = self._collect(frame.group_by(name).len().drop_nulls().sort(name))
+            values = self.counts(plan["hash"], name)
             labels = plan.get("labels") or ()
-            counts = {named_option(name, value, labels): n for value, n in values.iter_rows()}
+            counts = {named_option(name, value, labels): n for value, n in values.items()}
             if counts:
                 found[name] = counts
         return found
@@ -200,3 +216,14 @@ class Dataset:
     def _collect(self, frame: pl.LazyFrame) -> Any:
         with storage_errors("read the table", self.folder.uri):
             return frame.collect()
+
+
+def hash_of(examples: pl.LazyFrame) -> str:
+    """A hash of what examples hold, whatever their order and files. Raises OSError."""
+    import polars as pl
+
+    rows = examples.sort("id").select(pl.struct(pl.all()).struct.json_encode()).collect()
+    hashed = hashlib.sha256()
+    for row in rows.to_series():
+        hashed.update(row.encode() + b"\n")
+    return hashed.hexdigest()[:16]

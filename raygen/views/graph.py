@@ -6,7 +6,8 @@ Knows nothing of pictures.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -52,19 +53,44 @@ def engines_of(node: Node) -> str:
 
 def mermaid(plan: Plan) -> str:
     """The graph as a Mermaid flowchart, as GitHub and notebooks draw it."""
-    ids = {SOURCE: "source", DATASET: "dataset"}
-    ids |= {node.name: f"n{index}" for index, node in enumerate(plan.nodes)}
-    lines = ["flowchart TD", "  source([source])"]
+    boxes = []
     for node in plan.nodes:
         engines = engines_of(node)
         words = node.op.name + (f" · {engines}" if engines else "")
-        lines.append(f'  {ids[node.name]}["<b>{node.name}</b><br>{words}"]')
+        boxes.append(Box(node.name, (words,), node.inputs))
+    return flowchart(boxes, plan.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node of a flowchart: its name, the lines below it, and where its rows come from."""
+
+    name: str
+    lines: Sequence[str]
+    inputs: Sequence[str]
+
+
+def flowchart(boxes: Sequence[Box], outputs: Sequence[str]) -> str:
+    """Boxes between the source and the dataset, in Mermaid."""
+    ids = {SOURCE: "source", DATASET: "dataset"}
+    ids |= {box.name: f"n{index}" for index, box in enumerate(boxes)}
+    lines = ["flowchart TD", "  source([source])"]
+    for box in boxes:
+        words = "<br>".join((f"<b>{box.name}</b>", *box.lines))
+        lines.append(f'  {ids[box.name]}["{words}"]')
     lines.append("  dataset[(dataset)]")
-    lines += [f"  {ids[start]} --> {ids[end]}" for start, end in edges(plan)]
+    ways = _ways([(box.name, box.inputs) for box in boxes], outputs)
+    lines += [f"  {ids[start]} --> {ids[end]}" for start, end in ways]
     return "\n".join(lines) + "\n"
 
 
 def edges(plan: Plan) -> list[tuple[str, str]]:
     """The ways of the rows: from, to."""
-    inner = [(source, node.name) for node in plan.nodes for source in node.inputs]
-    return inner + [(name, DATASET) for name in plan.outputs]
+    return _ways([(node.name, node.inputs) for node in plan.nodes], plan.outputs)
+
+
+def _ways(
+    nodes: Sequence[tuple[str, Sequence[str]]], outputs: Sequence[str]
+) -> list[tuple[str, str]]:
+    inner = [(source, name) for name, inputs in nodes for source in inputs]
+    return inner + [(name, DATASET) for name in outputs]

@@ -47,6 +47,8 @@ def test_a_recipe_becomes_a_dataset_and_again_only_what_is_left(project: Project
     plan = json.loads((project.out / "plan.json").read_text())
     assert plan["hash"] == first["plan"]
     assert "recipe: test" in (project.out / "recipe.yaml").read_text()
+    card = (project.out / "README.md").read_text()
+    assert f"{first['examples']} examples from 20 source rows" in card
 
     more = project.apply()
     assert more["rows"]["source"] == 30

@@ -231,8 +231,8 @@ includes: x
         "16:20: there is no node 'd'; expected one of: a, b, c, source",
         (
             "17:1: unknown key 'includes'; expected one of: "
-            "description, engines, extends, graph, labels, output, params, recipe, source, task, "
-            "train, variants, version"
+            "authors, description, engines, extends, graph, labels, license, output, params, "
+            "recipe, source, task, train, variants, version"
         ),
     ]
 

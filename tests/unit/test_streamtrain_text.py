@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from raygen.asking import prompt_text
 from streamtrain.data import Data
 from streamtrain.errors import InputError
 from streamtrain.evaluate import Asking
 from streamtrain.questions import Question, read_questions
 from streamtrain.target import Placement
-from streamtrain.text import make_example, make_tasks, prompt_text
+from streamtrain.text import make_example, make_tasks
 
 PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none")
 ROW: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from raygen.asking import prompt_text
 from raygen.engines.base import EngineSpec, TokenScore
 from raygen.engines.student import attribution_problem
 from raygen.ops.key_tokens import OP, TARGET
@@ -17,7 +18,7 @@ from raygen.row import Row
 from raygen.task import TASKS
 from raygen.template import render
 from streamtrain.data import Data
-from streamtrain.text import make_example, prompt_text
+from streamtrain.text import make_example
 from tests.unit.ops.context import Script, reasons, run_op
 
 TEXT = "Fish have gills, so they live in water."

@@ -1,0 +1,88 @@
+"""The examples of a dataset for somebody else's use: some of its views, without repeats.
+
+Reads the folder that `apply` wrote or `pull` brought. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.tables import IDENTITY, DatasetError
+from raygen.duplicates import as_text, repeats
+from raygen.errors import UserError
+from raygen.sharing.facts import VIEW
+from raygen.sharing.layout import MANIFEST, read_manifest, read_shards
+from raygen.task import TASKS
+from raygen.wording import did_you_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_RATIONALE = "rationale"
+_TOLD = ("choices", "answer", "label", "refuted", VIEW)
+"""What tells two questions apart beside their words, where the examples have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples in the order of their ids, and their plan."""
+
+    plan: Mapping[str, Any]
+    frame: pl.DataFrame
+
+    def of_views(self, views: Sequence[str]) -> Examples:
+        """Those of some views. Raises UserError where there is none of one."""
+        there = sorted(set(self.frame[VIEW])) if VIEW in self.frame.columns else []
+        for view in views:
+            if view not in there:
+                raise UserError(
+                    f"--view {view}: no example has that view{did_you_mean(view, there)}"
+                )
+        return replace(self, frame=self.frame.filter([v in views for v in self.frame[VIEW]]))
+
+    def without_repeats(self, near: float | None) -> Examples:
+        """Those that repeat none before them: the same question, answer and view, with the same
+        rationale up to case and white space, or with `near` with one at least that similar."""
+        columns = self.plan["columns"]
+        stem = TASKS[self.plan["task"]].stem
+        told = [name for name in (stem, *_TOLD) if name in columns]
+        if _RATIONALE not in columns:
+            told = [name for name in columns if name not in IDENTITY]
+        texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for place, row in enumerate(self.frame.iter_rows(named=True)):
+            asked = " ".join(as_text([row[name] for name in told]).casefold().split())
+            texts[asked].append((place, as_text(row.get(_RATIONALE))))
+        kept = [
+            place
+            for group in texts.values()
+            for (place, _), earlier in zip(
+                group, repeats([text for _, text in group], near), strict=True
+            )
+            if earlier is None
+        ]
+        return replace(self, frame=self.frame[sorted(kept)])
+
+
+def read_examples(folder: str) -> Examples:
+    """All examples of the newest plan. Raises DatasetError."""
+    import polars as pl
+
+    listed = Path(folder) / MANIFEST
+    if listed.is_file():
+        manifest = read_manifest(listed.read_text("utf-8"), str(listed))
+        plan = json.loads((Path(folder) / PLAN).read_text("utf-8"))
+        return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
+    dataset = Dataset.open(folder)
+    found = dataset.plan(dataset.status().plan)
+    if found is None:
+        raise DatasetError(
+            f"{folder} has no row of its newest recipe yet; run `raygen apply` first", exit_code=2
+        )
+    frame = dataset.examples().filter(pl.col("plan") == found["hash"]).sort("id").collect()
+    return Examples(found, frame)

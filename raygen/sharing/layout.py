@@ -1,0 +1,216 @@
+"""A dataset as files for others: Parquet shards, the recipe, the card, and a list of it all.
+
+The layout is the Hugging Face hub's, so `datasets.load_dataset` reads it. Knows local folders;
+nothing of where they go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raygen.dataset.reader import PLAN, Dataset, hash_of
+from raygen.dataset.schema import example_schema
+from raygen.dataset.tables import DatasetError
+from raygen.document import dump_text, parse_text
+from raygen.sharing.card import CARD, Place, dataset_card, is_local, public_name
+from raygen.sharing.facts import LOCK, RECIPE, Facts, facts_of, portable
+from raygen.sharing.origin import put_source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SHARE_VERSION = 1
+"""The version of the layout and of its list."""
+
+MANIFEST = "raygen.json"
+DATA = "data"
+_SHARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a shared dataset consists of. `files` are hashes by path: all but this list and the
+    card, which its owner may edit."""
+
+    version: int
+    recipe: str
+    plan: str
+    content: str
+    examples: int
+    files: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """As it stands in the list's file."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(text: str, where: str) -> Manifest:
+    """The list of a shared dataset. Raises DatasetError."""
+    try:
+        data = json.loads(text)
+        found = data["version"]
+        if found == SHARE_VERSION:
+            return Manifest(**data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{where} is no list of a shared dataset ({error}); expected what `raygen push` wrote",
+            exit_code=2,
+        ) from error
+    raise DatasetError(
+        f"{where}: version {found!r}; this raygen reads version {SHARE_VERSION}", exit_code=2
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A dataset laid out in a local folder."""
+
+    folder: Path
+    manifest: Manifest
+    facts: Facts
+    has_source: bool
+
+    @property
+    def pattern(self) -> str:
+        """What the shards match, and those of another content don't."""
+        return _pattern(self.manifest.content)
+
+    @property
+    def files(self) -> list[str]:
+        """All paths, in the order in which they may become visible: the data first, then what
+        belongs to it, then the card that names the data, then the list of it all."""
+        rest = sorted(self.manifest.files, key=lambda path: (not path.startswith(DATA), path))
+        return [*rest, CARD, MANIFEST]
+
+
+def lay_out(
+    dataset: Dataset, folder: Path, reference: str | None, load: str, source: Path | None = None
+) -> Share:
+    """Write a dataset's files into an empty folder. Raises DatasetError.
+
+    `reference` is where others will find it, if they can; `load` what `load_dataset` will be
+    given, in which `{data}` stands for the shards; `source` the file that the recipe reads, if that
+    is to go along. Examples are in the order of their ids, so one dataset has one layout, however
+    it was made.
+    """
+    facts = facts_of(dataset)
+    pattern = _pattern(facts.content)
+    files = _write_shards(dataset, facts, folder)
+    if hash_of(_scan(folder, files, facts.content)) != facts.content:
+        raise DatasetError(
+            f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
+            "again"
+        )
+    texts = {RECIPE: shared_recipe(facts.frozen), PLAN: _shared_plan(facts.plan)}
+    if source is not None:
+        name = put_source(dataset, facts, source, folder)
+        files[name] = file_hash(folder / name)
+    if facts.lock is not None:
+        texts[LOCK] = facts.lock
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+        files[name] = file_hash(folder / name)
+    place = Place([pattern], load.format(data=pattern), reference, source is not None)
+    (folder / CARD).write_text(dataset_card(facts, place), "utf-8")
+    manifest = Manifest(
+        version=SHARE_VERSION,
+        recipe=facts.recipe.recipe,
+        plan=facts.status.plan,
+        content=facts.content,
+        examples=facts.status.examples,
+        files=files,
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return Share(folder, manifest, facts, source is not None)
+
+
+def shared_recipe(frozen: str) -> str:
+    """A frozen recipe for others: the dataset alone, without the student, whose held-out files
+    they don't have, with an output folder beside it, and not telling where its source lies here.
+    """
+    data = dict(parse_text(frozen, RECIPE).data)
+    data.pop("train", None)
+    data["output"] = {**data["output"], "path": "out"}
+    data["source"] = {**data["source"], "path": portable(data["source"]["path"])}
+    return dump_text(data)
+
+
+def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
+    """The examples of a shared dataset in a local folder."""
+    return _scan(folder, manifest.files, manifest.content)
+
+
+def check_files(folder: Path, manifest: Manifest, where: str) -> None:
+    """See that a local folder has what the list says. Raises DatasetError."""
+    for path, expected in manifest.files.items():
+        if file_hash(folder / path) != expected:
+            raise DatasetError(
+                f"{where}: {path} is not what {MANIFEST} says; either a push is under way, or was "
+                "cut short (push again), or the file was changed"
+            )
+    content = hash_of(read_shards(folder, manifest))
+    if content != manifest.content:
+        raise DatasetError(
+            f"{where}: its examples have the content {content}, and {MANIFEST} says "
+            f"{manifest.content}; push it again"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file's bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _pattern(content: str) -> str:
+    return f"{DATA}/train-*-{content}.parquet"
+
+
+def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
+    import polars as pl
+
+    shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
+    return pl.scan_parquet(sorted(shards))
+
+
+def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:
+    """The examples as Parquet files, named by their content; their hashes by path."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    found = dataset.examples().filter(pl.col("plan") == facts.status.plan).sort("id").collect()
+    if not len(found):
+        raise DatasetError("the dataset has no examples, so there is nothing to share", exit_code=2)
+    schema = example_schema(facts.plan["columns"])
+    shards = max(1, ceil(found.estimated_size() / _SHARD_BYTES))
+    rows = ceil(len(found) / shards)
+    shards = ceil(len(found) / rows)
+    (folder / DATA).mkdir()
+    files = {}
+    for shard in range(shards):
+        name = f"{DATA}/train-{shard:05}-of-{shards:05}-{facts.content}.parquet"
+        table = found.slice(shard * rows, rows).to_arrow().select(schema.names).cast(schema)
+        pq.write_table(table, folder / name, compression="zstd")
+        files[name] = file_hash(folder / name)
+    return files
+
+
+def _shared_plan(plan: Mapping[str, Any]) -> str:
+    """plan.json without where its maker's models lie."""
+    engines = {
+        name: {**engine, "model": public_name(engine["model"])}
+        for name, engine in plan["engines"].items()
+    }
+    return json.dumps({**plan, "engines": engines}, indent=2, ensure_ascii=False) + "\n"
+
+
+def local_engines(facts: Facts) -> list[str]:
+    """The engines whose models are folders of this machine."""
+    return [name for name, e in facts.recipe.engines.items() if is_local(e.model)]

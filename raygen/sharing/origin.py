@@ -1,0 +1,50 @@
+"""The file that a recipe reads, beside the recipe for others.
+
+Knows how a source is keyed; nothing of where the copy goes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from raygen.dataset.folder import Folder
+from raygen.dataset.reader import Dataset
+from raygen.errors import UserError
+from raygen.figures import count, plural
+from raygen.sharing.facts import Facts
+from raygen.sources import key_source
+from raygen.task import TASKS
+
+
+def put_source(dataset: Dataset, facts: Facts, source: Path, folder: Path) -> str:
+    """Copy the source of a dataset to where its recipe, in `folder`, will look for it; its path
+    there. Raises UserError where the file isn't what the dataset was made of."""
+    name = facts.missing
+    if name is None:
+        raise UserError(f"--source: everybody can read {facts.recipe.source.path}; leave it out")
+    if not source.is_file() or any(sign in name for sign in "*?["):
+        raise UserError(f"--source {source}: expected one file, in place of {name}")
+    target = folder / name
+    if target.exists() or target.suffix != source.suffix:
+        raise UserError(f"--source {source}: it can't stand for {name}; expected that file")
+    known = set(_keys(facts, source))
+    keys = dataset.done(facts.status.plan).keys()
+    if strange := keys - known:
+        raise UserError(
+            f"--source {source}: {count(len(strange))} of the dataset's {plural(len(keys), 'row')} "
+            "come from no row of it; give the file that the recipe read"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return name
+
+
+def _keys(facts: Facts, source: Path) -> list[str]:
+    recipe = facts.recipe
+    spec = recipe.source.model_copy(update={"path": str(source.resolve())})
+    task = replace(TASKS[recipe.task], labels=tuple(recipe.labels or ()))
+    with tempfile.TemporaryDirectory() as folder:
+        return key_source(spec, task, source.parent, Folder.at(folder)).keys

@@ -1,0 +1,47 @@
+"""The card in a dataset's own folder, beside its tables.
+
+Knows where it stands; nothing of how it reads.
+"""
+
+from __future__ import annotations
+
+from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.reader import Dataset
+from raygen.dataset.tables import DatasetError
+from raygen.sharing.card import CARD, SIGNATURE, Place, dataset_card
+from raygen.sharing.facts import facts_of
+
+_MOST_FILES = 500
+
+
+def write_card(folder: Folder) -> str:
+    """Write a dataset's card anew; where it is. Raises DatasetError.
+
+    The header names each file of the examples, since files of replaced rows lie beside them.
+    """
+    facts = facts_of(Dataset.open(folder))
+    if folder.exists(CARD) and not _is_ours(folder):
+        raise DatasetError(
+            f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",
+            exit_code=2,
+        )
+    data = facts.files if len(facts.files) <= _MOST_FILES else ()
+    load = (
+        f'"path/to/{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
+    )
+    text = dataset_card(facts, Place(data, load))
+    with storage_errors("write the card", folder.uri):
+        folder.write_text(CARD, text)
+    return folder.join(CARD)
+
+
+def discard_card(folder: Folder) -> None:
+    """Delete the card of what is being replaced. Raises DatasetError."""
+    if folder.exists(CARD) and _is_ours(folder):
+        with storage_errors("delete the card", folder.uri):
+            folder.delete(CARD)
+
+
+def _is_ours(folder: Folder) -> bool:
+    with storage_errors("read the card", folder.uri):
+        return SIGNATURE in folder.read_text(CARD)

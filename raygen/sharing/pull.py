@@ -1,0 +1,68 @@
+"""pull: a shared dataset comes into a local folder, whole and checked, or not at all.
+
+Knows the layout; nothing of who wrote it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.dataset.tables import DatasetError
+from raygen.document import parse_text
+from raygen.errors import UserError
+from raygen.sharing.card import CARD
+from raygen.sharing.facts import RECIPE
+from raygen.sharing.layout import MANIFEST, Manifest, check_files, read_manifest
+from raygen.sharing.places import locate
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What was pulled, and where it lies. `missing` is a file that its recipe reads and that isn't
+    there."""
+
+    folder: Path
+    manifest: Manifest
+    missing: str | None
+
+
+def pull(reference: str, folder: Path | None) -> Pulled:
+    """Bring a shared dataset into a new folder, by default one of its name. Raises UserError."""
+    location = locate(reference)
+    target = folder or Path(location.name)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is there already; nothing was changed. Name another folder")
+    text = location.read(MANIFEST)
+    if text is None:
+        hidden = ", and for a private one that you are logged in (`hf auth login`)"
+        raise DatasetError(
+            f"no shared dataset at {reference}: it has no {MANIFEST}; expected what `raygen push` "
+            f"wrote{hidden if location.repository else ''}",
+            exit_code=2,
+        )
+    manifest = read_manifest(text, location.path(MANIFEST))
+    _check_inside(manifest, reference)
+    draft = target.absolute().with_name(f".{target.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        for name in [*manifest.files, CARD]:
+            location.fetch(name, draft)
+        (draft / MANIFEST).write_text(text, "utf-8")
+        check_files(draft, manifest, reference)
+        source = parse_text((draft / RECIPE).read_text("utf-8"), RECIPE).data["source"]["path"]
+        if target.exists():
+            target.rmdir()
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    there = "://" in source or source in manifest.files
+    return Pulled(target, manifest, None if there else source)
+
+
+def _check_inside(manifest: Manifest, reference: str) -> None:
+    """A list that another wrote may name no file outside the folder. Raises DatasetError."""
+    for name in manifest.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
+            raise DatasetError(f"{reference}: its list names {name!r}, outside of it", exit_code=2)
