@@ -13,6 +13,7 @@ HOMES = {
     "ray": {"raygen/run_ray.py", "streamtrain/run_ray.py"},
     "vllm": {"raygen/engines/vllm.py"},
     "matplotlib": {"streamtrain/picture.py"},
+    "vl_convert": {"raygen/report/charts.py"},
 }
 # The one place where the two packages meet is the dataset on disk, and what reads and describes it.
 STREAMTRAIN_MAY_IMPORT = {"row", "task", "dataset", "template", "engines", "document", "problem",
@@ -110,8 +111,8 @@ LAYERS = (
     ("control", "request", "work"),
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
     ("views",),
-    ("session",),
-    ("apply", "commands", "commands_init"),
+    ("session", "report"),
+    ("apply", "commands", "commands_init", "commands_report"),
     ("api", "cli"),
 )
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
