@@ -99,11 +99,8 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str, str]]:
 
 def _choices(cards: Sequence[Card]) -> dict[str, list[str]]:
     """What each filter chooses from, where there is a choice."""
-    found = {
-        name: sorted({value for card in cards if (value := getattr(card, name))})
-        for name in _FILTERS
-    }
-    return {name: values for name, values in found.items() if len(values) > 1}
+    found = {name: {getattr(card, name) for card in cards} for name in _FILTERS}
+    return {name: sorted(values - {""}) for name, values in found.items() if len(values) > 1}
 
 
 def _sampled(chosen: Sample) -> str:
