@@ -24,13 +24,13 @@ class Histogram:
     counts: Mapping[str, tuple[int, ...]]
 
     def values(self) -> list[dict[str, Any]]:
-        """A record for each bin of each group that has something in it."""
+        """A record for each bin that has something in it; the first group has all, for the axis."""
         return [
             {"from": self.edges[i], "to": self.edges[i + 1], "amount": n, "group": group,
              "place": place}
             for place, (group, numbers) in enumerate(self.counts.items())
             for i, n in enumerate(numbers)
-            if n
+            if n or not place
         ]  # fmt: skip
 
 

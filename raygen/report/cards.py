@@ -106,8 +106,10 @@ def _options(data: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str, st
 
 
 def _value(name: str, value: Any, row: Mapping[str, Any], task: Task) -> tuple[Piece, ...]:
+    # The spans stand in the text that was masked, which a counterfactual has beside its own.
+    before = {**row, task.stem: row.get("original") or row.get(task.stem)}
     try:
-        shown = marked(name, value, row, task, None)
+        shown = marked(name, value, row, task, before)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         # A column that bears the name of an op's own and holds something else.
         shown = Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

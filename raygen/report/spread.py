@@ -23,6 +23,8 @@ ROWS = 20_000
 """Examples that are looked at; of more, those with the lowest ids, which are hashes."""
 
 _TEXTS = 3
+_NAMES = 2
+"""Words of what is a name rather than a text."""
 _NUMBERS = 4
 _SHARES = 4
 
@@ -71,7 +73,7 @@ def _lengths(frame: pl.DataFrame, name: str, by: str) -> Iterator[Figure]:
     for text, group in frame.select(name, "_group").iter_rows():
         if text:
             groups[seen(group)].append(len(text.split()))
-    if groups:
+    if max((max(numbers) for numbers in groups.values()), default=0) > _NAMES:
         words = f"Examples by the number of words of their {name}"
         picture = chart(
             "histogram", histogram(groups, whole=True).values(), words,

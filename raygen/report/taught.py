@@ -84,7 +84,7 @@ def _curve(runs: Sequence[Run], name: str, title: str) -> Iterator[Figure]:
     values = [value for run in runs for value in _thinned(run, name)]
     if not any(value["amount"] for value in values):
         return
-    picture = chart("lines", values, f"{title} by step", {"y": title.lower()})
+    picture = chart("lines", values, f"{title} by step")
     rows = tuple(_ends(run, name) for run in runs if _numbers(run.steps, name))
     table = Table(("run", "first", "least", "most", "last"), rows)
     yield Figure(title, (picture,), table)
@@ -97,8 +97,7 @@ def _selection(runs: Sequence[Run]) -> Iterator[Figure]:
         for one in run.selects
     ]
     if values:
-        titles = {"y": "accuracy"}
-        picture = chart("lines", values, "Accuracy on the select set by step", titles)
+        picture = chart("lines", values, "Accuracy on the select set by step")
         rows = tuple((v["group"], count(v["step"]), percent(v["amount"])) for v in values)
         table = Table(("run", "step", "accuracy"), rows)
         yield Figure("Accuracy on the select set", (picture,), table)

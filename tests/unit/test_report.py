@@ -129,6 +129,13 @@ def test_masks_diffs_and_votes_are_marked() -> None:
     assert any(kind == "bar" for kind, _ in votes)
 
 
+def test_the_spans_of_a_counterfactual_are_marked_in_the_text_that_was_masked() -> None:
+    spans = [{"start": 9, "end": 13}]
+    card = card_of(shown(question="Do birds swim?", original="Where do fish live?",
+                         masked_spans=spans), TASK)  # fmt: skip
+    assert ("mark", "[fish]") in fields(card)["masked_spans"]
+
+
 def test_a_column_named_like_an_ops_that_holds_something_else_is_shown_as_it_is() -> None:
     card = card_of(shown(masked_spans=[1, 2]), TASK)
     assert fields(card)["masked_spans"] == [("", "[1, 2]")]
@@ -170,7 +177,7 @@ def test_ribbons_end_where_the_blocks_of_their_rows_are(tmp_path: Path) -> None:
 def test_whole_numbers_stand_in_the_middle_of_their_bins() -> None:
     found = histogram({"a": [1, 1, 3]}, whole=True)
     assert [(v["from"], v["to"], v["amount"]) for v in found.values()] == [
-        (0.5, 1.5, 2), (2.5, 3.5, 1)
+        (-0.5, 0.5, 0), (0.5, 1.5, 2), (1.5, 2.5, 0), (2.5, 3.5, 1)
     ]  # fmt: skip
     shares = histogram({"a": [0.0, 1.0]}, top=1.0)
     assert (shares.edges[0], shares.edges[-1]) == (0.0, 1.0)
