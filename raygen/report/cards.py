@@ -80,7 +80,9 @@ def card_of(shown: Shown, task: Task) -> Card:
         if name not in told and value not in (None, "")
     ]
     fields.sort(key=lambda field: (field.name != "why", field.name != "rationale", not field.long))
-    fields += [Field("written there", (("", _cut(text)),), True) for text in shown.said]
+    wrote = f"{seen(shown.node)} wrote for this source row"
+    fields += [Field(wrote, (("", _cut(text.strip())),), True) for text in shown.said[:1]]
+    fields += [Field("and", (("", _cut(text.strip())),), True) for text in shown.said[1:]]
     return Card(
         shown.status,
         seen(shown.node),

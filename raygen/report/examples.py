@@ -75,9 +75,15 @@ def sample(facts: Facts) -> Sample:
 
 
 def _kept(facts: Facts) -> list[Shown]:
+    import polars as pl
+
     columns: Mapping[str, str] = facts.plan["columns"]
     by = ["node", *(name for name in ("view", "variant") if columns.get(name) == "string")]
-    frame = facts.collect(_evenly(facts.examples().sort("id"), by))
+    # Which ones first, by a few short columns: the texts of all may be more than fits.
+    short = facts.examples().select("id", *by).sort("id")
+    ids = facts.collect(_evenly(short, by)).select("id")
+    whole = facts.examples().filter(pl.col("id").is_in(ids["id"].implode()))
+    frame = ids.join(facts.collect(whole), on="id", how="left", maintain_order="left")
     return [
         Shown("kept", row["key"], row["node"] or "", str(row.get("view") or ""), "", "",
               {name: _value(row[name], columns[name]) for name in columns if name in row})

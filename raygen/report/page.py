@@ -114,7 +114,8 @@ def _sampled(chosen: Sample) -> str:
             f": at most {MOST} of each are in this file, spread evenly over nodes, views and "
             "reasons"
         )
-    return f"{words}. Texts are cut after {count(FIELD)} characters."
+    words += f". Texts are cut after {count(FIELD)} characters."
+    return f"{words} One that was dropped shows its source row." if chosen.rejects else words
 
 
 def _own(name: str) -> str:
