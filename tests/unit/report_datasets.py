@@ -54,7 +54,7 @@ def write_dataset(
     folder.mkdir(parents=True)
     there = Folder.at(folder)
     (folder / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in sources))
-    made = _plan()
+    made = made_plan()
     keyed = key_source(SourceSpec(path="rows.jsonl"), made.task, folder, there)
     examples = examples or [{"rationale": "Fish need water.", "view": "positive"}]
     results = [
@@ -70,7 +70,7 @@ def write_dataset(
     return str(folder)
 
 
-def _plan() -> Plan:
+def made_plan() -> Plan:
     nodes: list[Node] = [
         node("think", "sample_rationales", n=2),
         node("right", "filter", "think", where="predicted == answer", reason="wrong_answer"),

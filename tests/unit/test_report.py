@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from raygen.cli import main
+from raygen.dataset.commit import Committer
+from raygen.dataset.folder import Folder
 from raygen.errors import UserError
 from raygen.report import render_report
 from raygen.report.bins import histogram
@@ -23,7 +25,7 @@ from raygen.report.flow import lay_out
 from raygen.report.spread import distinct
 from raygen.report.students import read_runs
 from raygen.task import TASKS
-from tests.unit.report_datasets import row, write_dataset
+from tests.unit.report_datasets import COLUMNS, made_plan, row, write_dataset
 
 TASK = TASKS["multiple_choice"]
 
@@ -72,6 +74,19 @@ def test_a_folder_without_a_dataset_is_the_users_mistake(tmp_path: Path) -> None
     done = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert done.exit_code == 2
     assert "no dataset" in done.output
+
+
+def test_a_dataset_without_an_example_has_a_report_too(tmp_path: Path) -> None:
+    dropped = render_report(write_dataset(tmp_path / "dropped", [row("Where do fish live?")]))
+    assert "Where do fish live?" in dropped
+    assert "Distributions" not in dropped
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    plan = made_plan()
+    Committer(Folder.at(begun), plan.hash, COLUMNS, "run-1").start({"source": 3})
+    (begun / "plan.json").write_text(json.dumps(plan.to_json()))
+    page = render_report(str(begun))
+    assert re.search(r"<strong>3</strong>\s*pending", page)
 
 
 def test_nothing_is_loaded_and_only_the_pages_own_script_may_run(tmp_path: Path) -> None:
