@@ -13,6 +13,9 @@ from importlib.resources import files
 from typing import Any, Literal
 
 Values = Sequence[Mapping[str, Any]]
+_SHORT = 16
+"""Letters of a group's name of which two fit beside each other."""
+
 Kind = Literal["histogram", "bars", "dumbbell", "lines", "intervals", "heat"]
 
 _PALETTE = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)")
@@ -28,7 +31,7 @@ def chart(
     """A chart of values; `words` say what it shows to those who can't see it.
 
     `titles` are those of the axes, by channel. Values of several groups have a legend; `colours`
-    are theirs where they mean something, as kept and dropped do.
+    are theirs where they mean something, as prompt and output do.
     """
     import vl_convert
 
@@ -44,8 +47,10 @@ def chart(
         colour = layer.get("encoding", {}).get("color")
         if colour is not None:
             colour["scale"] = scale
-            if len(scale.get("domain", ())) < 2:
+            if len(groups) < 2 and not colours:
                 colour["legend"] = None
+            elif any(len(group) > _SHORT for group in groups):
+                colour.setdefault("legend", {"columns": 1})
     svg: str = vl_convert.vegalite_to_svg(
         spec, config=_specification("config.json"), allowed_base_urls=[]
     )

@@ -40,7 +40,7 @@ def rows_section(facts: Facts) -> Section:
         lines = tuple(
             (node, reason, count(n), percent(n / drops[node])) for node, reason, n in status.rejects
         )
-        table = Table(("node", "reason", "rows", "share of its drops"), lines, words=2)
+        table = Table(("node", "reason", "rows", "share"), lines, words=2)
         figures.append(Figure("Why rows were dropped", (), table, wide=True))
     if status.errors:
         errors = tuple((error, count(number)) for error, number in status.errors)
