@@ -17,6 +17,7 @@ from raygen import commands, commands_share
 from raygen.commands_diff import diff
 from raygen.commands_init import init
 from raygen.commands_lock import lock
+from raygen.commands_report import report
 from raygen.consent import see
 from raygen.options import FILE, budget, named, print_json, reference, yes
 from raygen.options import as_json as json_option
@@ -48,6 +49,7 @@ for _command in (
     commands_share.push,
     commands_share.pull,
     commands_share.export,
+    report,
 ):
     main.add_command(_command)
 

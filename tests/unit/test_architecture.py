@@ -13,6 +13,7 @@ HOMES = {
     "ray": {"raygen/run_ray.py", "streamtrain/run_ray.py"},
     "vllm": {"raygen/engines/vllm.py"},
     "matplotlib": {"streamtrain/picture.py"},
+    "vl_convert": {"raygen/report/charts.py"},
 }
 # The one place where the two packages meet is the dataset on disk, and what reads and describes it.
 STREAMTRAIN_MAY_IMPORT = {"row", "task", "dataset", "template", "engines", "document", "problem",
@@ -124,7 +125,7 @@ LAYERS = (
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
     ("views",),
     ("sharing",),
-    ("session", "consent"),
+    ("session", "consent", "report"),
     (
         "apply",
         "commands",
@@ -132,6 +133,7 @@ LAYERS = (
         "commands_lock",
         "commands_diff",
         "commands_share",
+        "commands_report",
     ),
     ("api", "cli"),
 )

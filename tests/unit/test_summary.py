@@ -138,7 +138,7 @@ def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
         commands = [command for command, _ in next_commands(summary)]
         assert len(set(commands)) == 3
         assert all(shlex.split(command) for command in commands)
-    assert "raygen preview 'a b.yaml' -n 3" in commands
+    assert "raygen report 'my out'" in commands
 
 
 def test_what_was_reused_and_paid_is_told_where_there_is_any() -> None:
