@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raygen import commands
 from raygen.commands_init import init
+from raygen.commands_show import show
 from raygen.options import FILE, budget, named, print_json, reference
 from raygen.options import as_json as json_option
 from raygen.prepare import check_apart, prepare_each
@@ -33,6 +34,7 @@ for _command in (
     commands.preview,
     commands.graph,
     commands.ops,
+    show,
 ):
     main.add_command(_command)
 

@@ -108,12 +108,13 @@ LAYERS = (
     ("program", "probe"),
     ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
     ("control", "request", "work"),
-    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
+    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "showing",
+     "pager"),
     ("views",),
     ("session",),
-    ("apply", "commands", "commands_init"),
+    ("apply", "commands", "commands_init", "commands_show"),
     ("api", "cli"),
-)
+)  # fmt: skip
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
 
 
