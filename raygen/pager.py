@@ -61,6 +61,13 @@ class Terminal:
         except (KeyboardInterrupt, EOFError):
             return "q"
 
+    def ask(self, question: str) -> str:
+        """A line that is typed; empty where there is nothing to say."""
+        try:
+            return str(click.prompt(question, default="", show_default=False, prompt_suffix=""))
+        except click.Abort:
+            return ""
+
 
 def at_terminal() -> bool:
     """Whether somebody can read and press keys."""

@@ -80,7 +80,7 @@ class Items:
 
     def __init__(self, catalogue: Catalogue, refs: Sequence[Ref]) -> None:
         self.refs = refs
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._first = 0
         self._held: list[Item] = []
 
@@ -93,7 +93,7 @@ class Items:
             raise IndexError(number)
         if not self._first <= number < self._first + len(self._held):
             self._first = number - number % _CHUNK
-            self._held = self._catalogue.read(self.refs[self._first : self._first + _CHUNK])
+            self._held = self.catalogue.read(self.refs[self._first : self._first + _CHUNK])
         return self._held[number - self._first]
 
 

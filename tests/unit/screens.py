@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 
 class FakeScreen:
-    """A screen of a size; when its keys are used up, `q` is pressed."""
+    """A screen of a size; when its keys are used up, `q` is pressed. `notes` are what is typed."""
 
-    def __init__(self, keys: Iterable[str], size: tuple[int, int] = (80, 24)) -> None:
+    def __init__(
+        self, keys: Iterable[str], size: tuple[int, int] = (80, 24), notes: Sequence[str] = ()
+    ) -> None:
         self._keys = iter(keys)
+        self._notes = iter(notes)
         self._size = size
         self.shown: list[str] = []
 
@@ -24,3 +28,14 @@ class FakeScreen:
 
     def key(self) -> str:
         return next(self._keys, "q")
+
+    def ask(self, question: str) -> str:
+        return next(self._notes)
+
+
+def printed(thing: RenderableType) -> str:
+    """A renderable as a colourless terminal of 80 columns shows it."""
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(thing)
+    return captured.get()

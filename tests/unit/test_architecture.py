@@ -111,7 +111,7 @@ LAYERS = (
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "showing",
      "pager"),
     ("views",),
-    ("session",),
+    ("session", "rating"),
     ("apply", "commands", "commands_init", "commands_show"),
     ("api", "cli"),
 )  # fmt: skip
