@@ -57,7 +57,7 @@ def _node(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
             f"node {name!r} ran version {ran} of {op.name!r}, and here is version {op.version}"
         )
     try:
-        params = op.params.model_validate(written["params"])
+        params = op.params.read_back(written["params"])
     except ValidationError as error:
         raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
     return Node(name, op, params, tuple(written["from"]), written["engine"])

@@ -99,7 +99,7 @@ LAYERS = (
     ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop"),
     ("template", "answers", "duplicates", "problem", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
-    ("sections",),
+    ("sections", "testing"),
     ("params", "attachments", "overrides", "profile", "graph", "schema"),
     ("recipe", "sources"),
     ("flow",),
