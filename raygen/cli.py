@@ -18,6 +18,7 @@ from raygen.commands_diff import diff
 from raygen.commands_init import init
 from raygen.commands_lock import lock
 from raygen.commands_report import report
+from raygen.commands_show import show
 from raygen.consent import see
 from raygen.options import FILE, budget, named, print_json, reference, yes
 from raygen.options import as_json as json_option
@@ -50,6 +51,7 @@ for _command in (
     commands_share.pull,
     commands_share.export,
     report,
+    show,
 ):
     main.add_command(_command)
 

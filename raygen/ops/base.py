@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
 
 from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 from raygen.row import ColumnType, Reject, Row
@@ -25,6 +26,24 @@ class OpParams(BaseModel):
     def engines(self) -> Mapping[str, str]:
         """The engines named beside the node's own `engine`: parameter -> engine."""
         return {}
+
+    @classmethod
+    def read_back(cls, written: Mapping[str, Any]) -> Self:
+        """The parameters that a plan.json has, where those that nobody gave stand too.
+
+        Raises ValidationError where they no longer fit.
+        """
+        defaults = {
+            field.alias or name: to_jsonable_python(field.get_default(call_default_factory=True))
+            for name, field in cls.model_fields.items()
+            if not field.is_required()
+        }
+        given = {
+            name: value
+            for name, value in written.items()
+            if name not in defaults or defaults[name] != value
+        }
+        return cls.model_validate(given)
 
 
 class Context(Protocol):

@@ -23,8 +23,9 @@ from raygen.preview import Preview, Previewed
 from raygen.program import Step
 from raygen.row import Reject, Row
 from raygen.task import Task
-from raygen.views.marks import marked, option
+from raygen.views.marks import marked
 from raygen.views.prompts import Prompts, shorten
+from raygen.views.row import row_table
 from raygen.views.tables import facts_table, plain_table
 
 _LINE = 40
@@ -52,7 +53,7 @@ def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[Ren
     )
     parts: list[RenderableType] = [
         Rule(title, align="left", style="dim"),
-        _source(row.data, task, full),
+        row_table(row.data, task, full),
     ]
     calls: dict[tuple[str, str], list[Call]] = defaultdict(list)
     for call in row.result.calls:
@@ -75,20 +76,6 @@ def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[Ren
     left = [call for group in calls.values() for call in group]
     parts += [_call(call, prompts.show(call), {}, full) for call in left]
     return [*parts, _end(row, task, _shown(row), full)]
-
-
-def _source(data: Mapping[str, Any], task: Task, full: bool) -> Table:
-    """The row's columns, those of the task first; the gold option is marked."""
-    table = facts_table()
-    for name in (*task.columns, *(name for name in data if name not in task.columns)):
-        if name == "choices" and task.name == "multiple_choice":
-            for index, _ in enumerate(data["choices"]):
-                mark = "  (gold)" if index == data["answer"] else ""
-                label = name if index == 0 else ""
-                table.add_row(label, Text(f"{option(index, data['choices'])}{mark}"))
-        elif name != task.answer or task.name != "multiple_choice":
-            table.add_row(name, Text(_value(data.get(name), full)))
-    return table
 
 
 def _call(call: Call, prompt: str, verdicts: Mapping[int, str], full: bool) -> RenderableType:

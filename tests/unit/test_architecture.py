@@ -111,7 +111,7 @@ LAYERS = (
         "metrics",
     ),
     ("document", "ops", "dataset"),
-    ("sections", "references", "merging"),
+    ("sections", "references", "merging", "testing"),
     ("params", "extending", "attachments", "overrides", "profile", "graph", "schema"),
     ("origins", "confinement"),
     ("recipe", "sources", "lock"),
@@ -122,21 +122,15 @@ LAYERS = (
     ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
     ("control", "request", "work", "locking", "beside"),
     ("comparing",),
-    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook"),
+    ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "showing",
+     "pager"),
     ("views",),
     ("sharing",),
-    ("session", "consent", "report"),
-    (
-        "apply",
-        "commands",
-        "commands_init",
-        "commands_lock",
-        "commands_diff",
-        "commands_share",
-        "commands_report",
-    ),
+    ("session", "consent", "report", "rating"),
+    ("apply", "commands", "commands_init", "commands_lock", "commands_diff", "commands_share",
+     "commands_report", "commands_show"),
     ("api", "cli"),
-)
+)  # fmt: skip
 """The modules and packages of raygen from the bottom up: each imports from its layer or below."""
 
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from raygen.ops.deduplicate import OP
 from raygen.row import Reject, Row
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 FISH = "Fish live in water because they breathe with gills."
 SOURCE = Row("key", {"question": "Where do fish live?"})

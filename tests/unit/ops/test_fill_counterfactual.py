@@ -10,7 +10,7 @@ from raygen.engines.base import Completion, Sampling
 from raygen.ops.fill_counterfactual import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import Script, reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ORIGINAL = "What might be the result if one is convicted of obstructing justice?"
 FILLED = "What might be a concern for society if an innocent person is convicted of a crime?"

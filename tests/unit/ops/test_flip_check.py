@@ -9,7 +9,7 @@ import pytest
 from raygen.ops.flip_check import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import Script, reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ROW = {
     "question": "Where do birds fly?",

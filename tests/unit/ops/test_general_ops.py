@@ -10,7 +10,7 @@ from raygen.ops import explode, filter, generate, map  # noqa: A004
 from raygen.row import Row
 from raygen.task import TASKS
 from raygen.template import TemplateError
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 ASK = {"prompt": "Say {{ word }}.", "into": "said"}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}

@@ -7,7 +7,7 @@ import pytest
 from raygen.ops.join_views import OP
 from raygen.row import Reject, Row
 from raygen.task import TASKS
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 SOURCE = Row("key", {"question": "Where do fish live?"})
 EDIT = SOURCE.child("edit", 0, {"question": "Where do birds fly?", "variant": "counterfactual"})

@@ -11,7 +11,7 @@ from raygen.engines.base import Sampling
 from raygen.ops.judge import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import Script, reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ROW = {
     "question": "Where do fish live?",

@@ -17,9 +17,9 @@ from raygen.ops.prompt import default_prompt
 from raygen.row import Row
 from raygen.task import TASKS
 from raygen.template import render
+from raygen.testing import Script, reasons, run_op
 from streamtrain.data import Data
 from streamtrain.text import make_example
-from tests.unit.ops.context import Script, reasons, run_op
 
 TEXT = "Fish have gills, so they live in water."
 ROW = {

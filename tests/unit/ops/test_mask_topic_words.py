@@ -14,7 +14,7 @@ from raygen.ops.noun_phrases import installed_pipeline, noun_phrases
 from raygen.ops.spans import MASK, unmask
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 JUSTICE = "What might be the result if one is convicted of obstructing justice?"
 ROW = {"question": JUSTICE, "choices": ["jail", "injustice"], "answer": 0}

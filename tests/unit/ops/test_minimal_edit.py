@@ -11,7 +11,7 @@ from raygen.engines.base import Completion, Sampling
 from raygen.ops.minimal_edit import OP
 from raygen.row import Row
 from raygen.task import TASKS, Task
-from tests.unit.ops.context import FakeContext, Script, reasons, run_op
+from raygen.testing import FakeContext, Script, reasons, run_op
 
 CLASSES = replace(TASKS["classification"], labels=("bad", "good"))
 CHOICE = TASKS["multiple_choice"]

@@ -9,7 +9,7 @@ from raygen.engines.base import Completion, Sampling
 from raygen.ops.negative_view import OP
 from raygen.row import Row
 from raygen.task import TASKS, Task
-from tests.unit.ops.context import Script, reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ROW = {"question": "Where do fish live?", "choices": ["sky", "water", "oven"], "answer": 1}
 CLASSES = replace(TASKS["classification"], labels=("bad", "good"))

@@ -12,7 +12,7 @@ from raygen.ops.perturb_rationale import OP
 from raygen.ops.tokens_of import joined, words_of
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 TEXT = "Fish need water because they have gills, and gills work under water only."
 ROW = {"question": "Where?", "choices": ["sky", "water"], "answer": 1, "rationale": TEXT}

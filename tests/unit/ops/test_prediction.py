@@ -11,7 +11,7 @@ from raygen.engines.base import EngineSetupError, Message
 from raygen.ops.prediction import HIDDEN, Prediction, PredictionParams, predict
 from raygen.row import Row
 from raygen.task import TASKS, Task
-from tests.unit.ops.context import FakeContext, Script
+from raygen.testing import FakeContext, Script
 
 FISH = {"question": "Where do fish live?", "choices": ["sky", "deep water"], "answer": 1}
 FILM = {"text": "A charming film.", "label": "good"}

@@ -12,7 +12,7 @@ from raygen.ops.base import Columns
 from raygen.ops.sample_rationales import OP
 from raygen.row import Reject, Row
 from raygen.task import TASKS, Task
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 ROW = {"question": "Where do fish live?", "choices": ["sky", "water"], "answer": 1}
 DEMO = {"question": "Who barks?", "choices": ["dog", "cat"], "answer": "a", "rationale": "It does."}

@@ -9,7 +9,7 @@ from raygen.engines.base import Completion
 from raygen.ops.self_consistency import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 ROW = {
     "question": "Where do fish live?",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from raygen.ops.soft_labels import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import Script, run_op
+from raygen.testing import Script, run_op
 
 FILM = {"text": "A charming film.", "label": "good"}
 CLASSES = replace(TASKS["classification"], labels=("bad", "good"))

@@ -9,7 +9,7 @@ from raygen.ops.sample_rationales import OP as SAMPLE
 from raygen.ops.token_probabilities import OP
 from raygen.row import Row
 from raygen.task import TASKS
-from tests.unit.ops.context import reasons, run_op
+from raygen.testing import reasons, run_op
 
 ROW = {
     "question": "Who barks?",

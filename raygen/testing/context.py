@@ -1,21 +1,30 @@
-"""A fake context: ops run on it alone, without a program, an engine process or Ray."""
+"""A fake context: ops run on it alone, without a program, an engine process or Ray.
+
+Knows nothing of what an op should do.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 from raygen.ops.base import Op
 from raygen.row import Reject, Row, derive_seed
 from raygen.task import TASKS, Task
 
+_Answers = TypeVar("_Answers")
 
-@dataclass
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What the fake model says: completions by prompt, scores by candidate, classes by text.
 
     `answers` is one list of texts for every request, or a function of (prompt, sampling) that
-    gives such a list. Scores are per candidate text; `classes` a function of the text.
+    gives such a list; `scores` gives a log-probability for each candidate after a prompt, `classes`
+    a text's probabilities by label, `attributions` and `neighbours` what a context's `attribute`
+    and `nearest` answer.
     """
 
     answers: Sequence[str | Completion] | Callable[[str, Sampling], Sequence[str | Completion]] = ()
@@ -68,8 +77,7 @@ class FakeContext:
     ) -> list[Score]:
         self.scored.append((prompt, tuple(candidates)))
         self.engines.append(engine)
-        assert self.script.scores is not None
-        scores = self.script.scores(_text(prompt), candidates)
+        scores = _scripted("scores", self.script.scores)(_text(prompt), candidates)
         return [Score(s, max(1, len(c.split()))) for s, c in zip(scores, candidates, strict=True)]
 
     async def top_tokens(
@@ -83,21 +91,24 @@ class FakeContext:
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
         self.engines.append(engine)
-        assert self.script.classes is not None
-        return dict(self.script.classes(text))
+        return dict(_scripted("classes", self.script.classes)(text))
 
     async def attribute(
         self, text: str, start: int, target: str, *, engine: str | None = None
     ) -> list[TokenScore]:
-        assert self.script.attributions is not None
-        return list(self.script.attributions(text, start, target))
+        return list(_scripted("attributions", self.script.attributions)(text, start, target))
 
     async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
-        assert self.script.neighbours is not None
-        return list(self.script.neighbours(word, k))
+        return list(_scripted("neighbours", self.script.neighbours)(word, k))
 
     def teacher(self, engine: str | None = None) -> str:
         return engine or "fake"
+
+
+def _scripted(name: str, answers: _Answers | None) -> _Answers:
+    if answers is None:
+        raise LookupError(f"the op asks for {name}, and the Script has none; give it {name}=...")
+    return answers
 
 
 def _text(prompt: Prompt) -> str:

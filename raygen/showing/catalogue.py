@@ -1,0 +1,117 @@
+"""The catalogue of a dataset: its examples and rejects, looked up by what they are.
+
+Knows nothing of terminals, samples or verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.errors import UserError
+from raygen.ops.registry import all_ops
+from raygen.showing.examples import VIEW, find_examples, read_examples
+from raygen.showing.item import Item, Ref
+from raygen.showing.opened import Opened
+from raygen.showing.rejects import Rejects
+from raygen.wording import did_you_mean
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which items: examples, or rejects, that match all that is given."""
+
+    rejected: bool = False
+    view: str | None = None
+    node: str | None = None
+    reason: str | None = None
+    find: str | None = None
+
+
+class Catalogue:
+    """The items of a dataset's newest plan, all in the order of the source."""
+
+    def __init__(self, folder: str, trusted: Iterable[Path] = ()) -> None:
+        """Open the dataset in a folder. Raises DatasetError and OpError."""
+        self.opened = Opened.at(folder)
+        self._rejects = Rejects(self.opened, all_ops(trusted))
+
+    @property
+    def unknown(self) -> str:
+        """Why it isn't known which rows were dropped, empty where it is."""
+        return self._rejects.unknown
+
+    def examples(self) -> Items:
+        """Every example. Raises DatasetError."""
+        return self.items(find_examples(self.opened))
+
+    def rejects(self) -> Items:
+        """Every reject."""
+        return self.items(self._rejects.find())
+
+    def find(self, wanted: Wanted) -> Items:
+        """The items that match. Raises UserError for a name that no item has."""
+        if not wanted.rejected:
+            refs = find_examples(self.opened, wanted.view, wanted.find)
+            every = refs if wanted.node is None else find_examples(self.opened)
+            return self.items(_named(refs, wanted, every))
+        every = self._rejects.find()
+        refs = _named(every, wanted, every)
+        if wanted.view is not None or wanted.find is not None:
+            refs = [ref for ref in refs if _matches(self._rejects.read(ref), wanted)]
+        return self.items(refs)
+
+    def items(self, refs: Sequence[Ref]) -> Items:
+        """Some items, to be read when they are looked at."""
+        return Items(self, refs)
+
+    def read(self, refs: Sequence[Ref]) -> list[Item]:
+        """The items with their columns. Raises DatasetError."""
+        kept = [ref for ref in refs if ref.kept]
+        examples = iter(read_examples(self.opened, kept) if kept else ())
+        return [next(examples) if ref.kept else self._rejects.read(ref) for ref in refs]
+
+
+class Items:
+    """Items by number, read when they are looked at, with those around them."""
+
+    def __init__(self, catalogue: Catalogue, refs: Sequence[Ref]) -> None:
+        self.refs = refs
+        self.catalogue = catalogue
+        self._first = 0
+        self._held: list[Item] = []
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def __getitem__(self, number: int) -> Item:
+        """The item. Raises DatasetError."""
+        if not 0 <= number < len(self.refs):
+            raise IndexError(number)
+        if not self._first <= number < self._first + len(self._held):
+            self._first = number - number % _CHUNK
+            self._held = self.catalogue.read(self.refs[self._first : self._first + _CHUNK])
+        return self._held[number - self._first]
+
+
+def _named(refs: Sequence[Ref], wanted: Wanted, every: Sequence[Ref]) -> list[Ref]:
+    """Those of the node and the reason. Raises UserError where none of `every` has such a name."""
+    noun = "reject" if wanted.rejected else "example"
+    nodes = {ref.node for ref in every}
+    reasons = {ref.reason for ref in every if ref.reason is not None}
+    for option, name, there in (("node", wanted.node, nodes), ("reason", wanted.reason, reasons)):
+        if name is not None and name not in there:
+            raise UserError(f"--{option} {name}: no {noun} has it{did_you_mean(name, there)}")
+    return [
+        ref
+        for ref in refs
+        if wanted.node in (None, ref.node) and wanted.reason in (None, ref.reason)
+    ]
+
+
+def _matches(item: Item, wanted: Wanted) -> bool:
+    in_view = wanted.view is None or item.data.get(VIEW) == wanted.view
+    return in_view and (wanted.find is None or item.has(wanted.find))

@@ -1,0 +1,82 @@
+"""The rejects of a dataset: who dropped what and why by the ledger, what it was by a replay.
+
+Knows nothing of examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from raygen.dataset.recorded import read_recorded
+from raygen.dataset.tables import Call, Rejected
+from raygen.loop import in_own_loop
+from raygen.ops.base import Op
+from raygen.plan import Plan
+from raygen.row import digest
+from raygen.showing.item import Item, Ref
+from raygen.showing.opened import Opened
+from raygen.showing.replay import Dropped, replay, texts
+from raygen.showing.written import UnknownPlanError, written_plan
+
+_ROWS_HELD = 256
+
+
+class Rejects:
+    """Every reject of the newest plan."""
+
+    def __init__(self, opened: Opened, ops: Mapping[str, Op]) -> None:
+        """Read the ledger. Raises DatasetError."""
+        import polars as pl
+
+        self._opened = opened
+        self._transcripts: dict[str, str | None] = {}
+        self._rejects: dict[str, tuple[Rejected, ...]] = {}
+        lines = opened.dataset.ledger().filter(pl.col("plan") == opened.plan_hash)
+        frame = opened.collect(lines.select("key", "transcript", "rejects"))
+        for key, transcript, rejects in frame.iter_rows():
+            self._transcripts[key] = transcript
+            self._rejects[key] = tuple(Rejected(**reject) for reject in rejects)
+        self.unknown = ""
+        """Why no row can be replayed, empty where they can."""
+        self._plan: Plan | None = None
+        try:
+            self._plan = written_plan(opened.written, ops)
+        except UnknownPlanError as error:
+            self.unknown = str(error)
+        self._replayed = lru_cache(_ROWS_HELD)(self._replay)
+
+    def find(self) -> list[Ref]:
+        """All of them, in the order of the source and of the graph."""
+        plan = self._opened.plan_hash
+        return [
+            Ref(digest("reject", plan, key, place), key, r.node, r.reason, r.detail, place)
+            for key in sorted(self._rejects, key=self._opened.order)
+            for place, r in enumerate(self._rejects[key])
+        ]
+
+    def read(self, ref: Ref) -> Item:
+        """One of them with its columns. Raises DatasetError."""
+        source = self._opened.source_row(ref.key)
+        dropped = self._replayed(ref.key)
+        if dropped is None:
+            told = texts(call for call in self._calls(ref.key) if call.node == ref.node)
+            return Item(ref, source, source, told, whole=False)
+        one = dropped[ref.place]
+        return Item(ref, one.data, source, one.said)
+
+    def _replay(self, key: str) -> list[Dropped] | None:
+        source = self._opened.source_row(key)
+        if self._plan is None or not source:
+            return None
+        recorded: dict[str, list[Call]] = {}
+        for call in self._calls(key):
+            recorded.setdefault(call.id, []).append(call)
+        return in_own_loop(replay(self._plan, key, source, recorded, self._rejects[key]))
+
+    def _calls(self, key: str) -> list[Call]:
+        """The recorded calls of a row."""
+        file = self._transcripts[key]
+        folder = self._opened.dataset.folder
+        found = read_recorded(folder, [file] if file else [], [key]).get(key, {})
+        return [call for calls in found.values() for call in calls]

@@ -1,0 +1,63 @@
+"""A plan read back from a dataset's plan.json, as far as running its recorded rows needs it.
+
+Knows nothing of recipes: what the plan ran on isn't in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from raygen.engines.base import EngineSpec
+from raygen.ops.base import Op
+from raygen.plan import PLAN_VERSION, Node, Plan
+from raygen.task import TASKS, Task
+
+
+class UnknownPlanError(Exception):
+    """The plan can't be run here; str() says why."""
+
+
+def written_task(written: Mapping[str, Any]) -> Task:
+    """The task of a plan."""
+    return replace(TASKS[written["task"]], labels=tuple(written.get("labels") or ()))
+
+
+def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
+    """The plan that was written. Raises UnknownPlanError where these ops don't make its rows."""
+    if written["version"] != PLAN_VERSION:
+        raise UnknownPlanError(f"its plan.json is of version {written['version']}")
+    return Plan(
+        recipe=written["recipe"],
+        task=written_task(written),
+        nodes=tuple(_node(node, ops) for node in written["nodes"]),
+        outputs=tuple(written["outputs"]),
+        engines={
+            name: EngineSpec(name, engine["model"], engine["revision"])
+            for name, engine in written["engines"].items()
+        },
+        columns=written["columns"],
+        hash=written["hash"],
+        max_failed=written["max_failed"],
+    )
+
+
+def _node(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
+    name, op = written["name"], ops.get(written["op"])
+    if op is None:
+        raise UnknownPlanError(
+            f"node {name!r} has the op {written['op']!r}, which isn't installed here; install its "
+            "package, or give its file with --trust"
+        )
+    if op.version != (ran := written["op_version"]):
+        raise UnknownPlanError(
+            f"node {name!r} ran version {ran} of {op.name!r}, and here is version {op.version}"
+        )
+    try:
+        params = op.params.read_back(written["params"])
+    except ValidationError as error:
+        raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
+    return Node(name, op, params, tuple(written["from"]), written["engine"])

@@ -1,0 +1,64 @@
+"""How the precision of filters by people's verdicts reads in a terminal of 80 columns or more.
+
+Knows nothing of how it is counted.
+"""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from raygen.figures import count, plural
+from raygen.showing.precision import Figure, Precision
+from raygen.views.tables import plain_table
+
+
+def precision_view(found: Precision) -> RenderableType:
+    """A table for each rater, and what they agree on."""
+    parts: list[RenderableType] = []
+    for rated in found.raters:
+        judged = sum(f.judged for f in rated.figures if f.reason is None)
+        parts += [
+            Text.assemble((rated.rater, "bold"), f": {plural(judged, 'item')} judged"),
+            _table(rated.figures),
+            Text(),
+        ]
+    parts.append(
+        Text(
+            "right: of the rows that were kept, the share that people keep; of those that a node "
+            "dropped, the share that people would drop too; with 95 % intervals",
+            style="dim",
+        )
+    )
+    if found.shared:
+        words = f"raters agree on {found.agreed} of the {plural(found.shared, 'item')} that "
+        parts.append(Text(f"{words}two or more judged"))
+    if found.disputed:
+        words = "no majority, so they don't count under `together`"
+        parts.append(Text(f"{plural(found.disputed, 'item')} with {words}"))
+    if found.stale:
+        words = "on rows of other versions of the recipe, and not counted"
+        parts.append(Text(f"{plural(found.stale, 'verdict')} {words}"))
+    return Group(*parts)
+
+
+def _table(figures: tuple[Figure, ...]) -> RenderableType:
+    table = plain_table("rows", "in all", "judged", "keep", "fix", "drop", "right", "", right=7)
+    for figure in figures:
+        numbers = (figure.total, figure.judged, figure.keep, figure.fix, figure.drop)
+        table.add_row(_name(figure), *map(count, numbers), *_share(figure))
+    return table
+
+
+def _name(figure: Figure) -> Text:
+    if figure.node is None:
+        return Text("kept", style="green")
+    if figure.reason is None:
+        return Text.assemble(("dropped", "yellow"), f" by {figure.node}")
+    return Text(f"  {figure.reason}", style="dim")
+
+
+def _share(figure: Figure) -> tuple[str, str]:
+    if figure.share is None:
+        return "", ""
+    return f"{100 * figure.share:.0f} %", f"{100 * figure.low:.0f} to {100 * figure.high:.0f} %"
