@@ -15,6 +15,7 @@ from raygen.engines.student import attribution_problem
 from raygen.errors import UserError
 from raygen.ops.registry import all_ops
 from raygen.overrides import ALL_VARIANTS, variant_names
+from raygen.placement import hints
 from raygen.plan import Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
@@ -76,6 +77,11 @@ class Prepared:
         """The output folder that the recipe names, resolved from the recipe's own folder."""
         path = self.recipe.output.path
         return path if "://" in path else str((self.recipe.base / path).resolve())
+
+    @property
+    def hints(self) -> list[Problem]:
+        """What the recipe would better leave to a profile."""
+        return hints(self.recipe)
 
 
 def prepare(
