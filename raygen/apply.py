@@ -19,15 +19,18 @@ from raygen.interrupts import interrupts
 from raygen.locking import held_lock
 from raygen.prepare import Prepared, prepare
 from raygen.progress import Snapshot
-from raygen.request import ApplyRequest, ApplyUI
+from raygen.request import ApplyRequest, ApplyUI, Watch
 from raygen.reuse import find_reuse
-from raygen.session import Session, Watch
+from raygen.session import Session
 from raygen.sharing.own_card import write_card
 from raygen.sources import key_source
 from raygen.summary import RunSummary
 from raygen.training import training_of, training_problems
 
 __all__ = ["ApplyRequest", "ApplyUI", "apply"]
+
+_JOB_FOLDER = "/runtime_resources/working_dir_files/"
+"""Part of every path under which Ray unpacks the working directory of a job."""
 
 
 def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
@@ -46,6 +49,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
+    _check_stays(folder)
     locked, fresh = request.locked, request.fresh
     lock = held_lock(prepared, folder, locked=locked, fresh=fresh, tell=ui.note)
     prepared = replace(prepared, lock=lock)
@@ -63,6 +67,15 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
         except DatasetError as error:
             ui.note(f"the card could not be written: {error}")
     return summary
+
+
+def _check_stays(folder: Folder) -> None:
+    """See that the output folder outlives the run. Raises UserError."""
+    if folder.local is not None and _JOB_FOLDER in folder.local.absolute().as_posix():
+        raise UserError(
+            f"{folder.uri} lies in the Ray job's copy of its working directory, which is deleted "
+            "when the job ends; give a folder that all nodes share, or s3://, gs://, with --out"
+        )
 
 
 def _may_write(folder: Folder, prepared: Prepared, fresh: bool, ui: ApplyUI) -> bool:

@@ -84,13 +84,15 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
         with TerminalUI(yes) as ui:
             seen = partial(see, trusted=asked.trusted, confirm=ui.confirm)
             check_apart(prepare_each(asked, agree=seen), out)
+    # Ray deletes a job's working directory when the run leaves the cluster.
+    here, where = Path.cwd(), programs()
     summaries: list[RunSummary] = []
     for one in variants:
         request = ApplyRequest(one, out, **how)
         with TerminalUI(yes) as ui:
-            summaries.append(replace(run(request, ui), programs=programs()))
+            summaries.append(replace(run(request, ui), programs=where))
         if not as_json:
-            Console().print(render(summaries[-1].relative_to(Path.cwd())), crop=False)
+            Console().print(render(summaries[-1].relative_to(here)), crop=False)
         if summaries[-1].exit_code:
             break
     if as_json:

@@ -43,11 +43,14 @@ def validate(as_json: bool, **options: Any) -> None:
         print_json({"valid": False, "problems": problems or [{"message": str(error)}]})
         raise click.exceptions.Exit(explain(error)[1]) from None
     if as_json:
-        print_json({"valid": True, "problems": []})
+        told = [str(hint) for one in checked for hint in one.hints]
+        print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(told))})
     else:
         for one in checked:
             variant = f" ({one.recipe.variant})" if one.recipe.variant else ""
             click.echo(f"{one.recipe.path}{variant}: valid, {len(one.plan.nodes)} nodes")
+        for hint in dict.fromkeys(hint for one in checked for hint in one.hints):
+            click.echo(f"hint: {hint}", err=True)
 
 
 @click.command(cls=Command)

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from raygen.engines.base import EngineSpec
+from raygen.figures import count, plural
 from raygen.graph import SOURCE
-from raygen.measured import Measured, NodeMeasure, best_for, identities
+from raygen.measured import Measured, NodeMeasure, best_for, conditions_of, identities
 from raygen.plan import Node, Plan
 from raygen.probe import Probed
 
@@ -101,8 +102,12 @@ def estimate(
     probed: Probed,
     measured: Sequence[Measured] = (),
     stop_at: int | None = None,
+    actors: int = 1,
 ) -> Estimate:
-    """The estimate of a plan over so many source rows; `stop_at` is `output.rows`."""
+    """The estimate of a plan over so many source rows, run by so many actors.
+
+    `stop_at` is `output.rows`.
+    """
     known = identities(plan.to_json())
     typical = _mean(probed.tokens.values())
     shares = {
@@ -124,7 +129,9 @@ def estimate(
         notes.append(f"output.rows stops it after about {used:,} of {rows:,} source rows")
         whole, examples = _flow(plan, used, shares), float(stop_at)
     engines = _engines(plan, whole, shares, probed)
-    seconds, pace = _time(whole, [one for one in measured if _same_engines(one, shares, known)])
+    paced = [one for one in measured if _same_engines(one, shares, known)]
+    seconds, pace, why = _time(whole, paced, conditions_of(plan), actors)
+    notes += why
     priced = [engine.dollars for engine in engines.values() if engine.dollars is not None]
     return Estimate(
         rows=rows,
@@ -236,16 +243,41 @@ def _money(spec: EngineSpec, prompt: float, output: float) -> float | None:
 
 
 def _time(
-    nodes: Mapping[str, NodeEstimate], measured: Sequence[Measured]
-) -> tuple[float | None, Literal["run", "preview"] | None]:
-    """At the pace of the last run; a preview has few rows in flight, so a run is faster."""
+    nodes: Mapping[str, NodeEstimate],
+    measured: Sequence[Measured],
+    conditions: Mapping[str, str],
+    actors: int,
+) -> tuple[float | None, Literal["run", "preview"] | None, list[str]]:
+    """At the pace of the last run; a preview has few rows in flight, so a run is faster.
+
+    The pace of an actor on other hardware says nothing; that of more such actors is taken as so
+    many times as fast.
+    """
     paced = sorted(
         (one for one in measured if one.tokens and one.seconds), key=lambda one: one.basis != "run"
     )
-    if not paced:
-        return None, None
+    here = [one for one in paced if one.conditions in ({}, dict(conditions))]
+    if not here:
+        elsewhere = [
+            f"the last {one.basis} had {_listed(one.conditions)}, whose pace says nothing of "
+            f"{_listed(conditions)}"
+            for one in paced[:1]
+        ]
+        return None, None, elsewhere
+    one = here[0]
     tokens = sum(node.prompt_tokens + node.output_tokens for node in nodes.values())
-    return tokens * paced[0].seconds / paced[0].tokens, paced[0].basis
+    notes = []
+    if round(one.actors, 1) != actors:
+        notes.append(
+            f"the time is that of the last {one.basis}, which had "
+            f"{plural(round(one.actors), 'actor')}, as if {count(actors)} were "
+            f"{actors / one.actors:.2g} times as fast"
+        )
+    return tokens * one.seconds / one.tokens * one.actors / actors, one.basis, notes
+
+
+def _listed(conditions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {what}" for name, what in conditions.items()) or "no engine"
 
 
 def _same_engines(one: Measured, shares: Mapping[str, _Share], known: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ runs it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -62,6 +62,13 @@ class Job:
     def gpus(self) -> int:
         """GPUs that one actor holds: the sum over its engines."""
         return sum(spec.gpus for spec in self.plan.engines.values())
+
+    def shared(self, devices: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each engine of an actor with devices of its own, in the order of the recipe."""
+        at = 0
+        for name, spec in self.plan.engines.items():
+            yield name, tuple(devices[at : at + spec.gpus])
+            at += spec.gpus
 
     @property
     def blocks_in_flight(self) -> int:

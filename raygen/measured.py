@@ -18,6 +18,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import RowResult
 from raygen.engines.bundled import cache_folder
+from raygen.figures import plural
 from raygen.plan import Plan
 from raygen.row import digest
 
@@ -58,7 +59,11 @@ class NodeMeasure(_Kept):
 
 
 class Measured(_Kept):
-    """All that one run or preview says; `seconds` are of the wall clock."""
+    """All that one run or preview says; `seconds` are of the wall clock.
+
+    `actors` is how many ran side by side, in the mean over that time. `conditions` is what the
+    engines ran on, empty where that isn't known or changed in between.
+    """
 
     basis: Basis
     plan: str
@@ -66,6 +71,8 @@ class Measured(_Kept):
     examples: int
     seconds: float
     nodes: dict[str, NodeMeasure]
+    actors: float = 1.0
+    conditions: dict[str, str] = {}
 
     @property
     def tokens(self) -> int:
@@ -80,6 +87,14 @@ def identities(plan: Mapping[str, Any]) -> dict[str, str]:
     A plan of an older raygen says nothing of it.
     """
     return {node["name"]: node.get("identity", "") for node in plan["nodes"]}
+
+
+def conditions_of(plan: Plan) -> dict[str, str]:
+    """What a plan's engines run on, by which the pace of two runs can be compared."""
+    return {
+        name: spec.backend + (f" on {plural(spec.gpus, 'GPU')}" if spec.gpus else "")
+        for name, spec in plan.engines.items()
+    }
 
 
 def of_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Measured:
@@ -104,6 +119,7 @@ def of_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Measure
         examples=sum(len(result.examples) for result in results),
         seconds=seconds,
         nodes=_nodes(identities(plan.to_json()), counts, uses),
+        conditions=conditions_of(plan),
     )
 
 
@@ -123,13 +139,19 @@ def of_dataset(folder: Folder) -> Measured | None:
         (node, engine): Use(calls=calls, prompt_tokens=into, output_tokens=out)
         for node, engine, calls, into, out in dataset.calls(status.plan)
     }
+    runs = dataset.runs(status.plan)
+    seconds = sum(lasted for lasted, _ in runs)
+    busy = sum(lasted * meta.get("actors", 1) for lasted, meta in runs)
+    conditions = [meta.get("conditions", {}) for _, meta in runs]
     return Measured(
         basis="run",
         plan=status.plan,
         rows=status.finished,
         examples=status.examples,
-        seconds=dataset.wall_seconds(status.plan),
+        seconds=seconds,
         nodes=_nodes(identities(written), status.nodes, uses),
+        actors=busy / seconds if seconds else 1.0,
+        conditions=conditions[0] if all(one == conditions[0] for one in conditions) else {},
     )
 
 

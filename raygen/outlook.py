@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raygen.dataset.folder import Folder
@@ -15,12 +15,15 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
 from raygen.estimate import Estimate, estimate
 from raygen.measured import last_preview, of_dataset
+from raygen.placement import Placement, placement_of
 from raygen.plan import Plan
 from raygen.prepare import Prepared
 from raygen.probe import probe
+from raygen.problem import Problem
 from raygen.recipe import Recipe
 from raygen.reuse import Reuse, find_reuse
 from raygen.sources import KeyedSource, key_source
+from raygen.training import training_of
 
 _SAMPLE = 24
 """Rows whose prompts are counted."""
@@ -31,18 +34,26 @@ class Outlook:
     """What a recipe would run, what that would cost, and what of it is there already.
 
     `done` counts the source rows that this plan has finished; `reuse` is what an older plan's
-    calls are worth to this one.
+    calls are worth to this one. `hints` are what the recipe would better leave to a profile.
     """
 
     plan: Plan
     estimate: Estimate
     done: int = 0
     reuse: Reuse | None = None
+    placement: Placement | None = None
+    hints: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The plan with its estimate, for a program."""
         reuse = self.reuse
-        answer = {**self.plan.to_json(), "estimate": self.estimate.to_json(), "done": self.done}
+        answer = {
+            **self.plan.to_json(),
+            "estimate": self.estimate.to_json(),
+            "done": self.done,
+            "placement": self.placement.to_json() if self.placement else None,
+            "hints": [str(hint) for hint in self.hints],
+        }
         if reuse is None:
             return {**answer, "reuse": None}
         counts = {"recorded": reuse.recorded, "reusable": reuse.reusable}
@@ -52,19 +63,23 @@ class Outlook:
 def outlook(prepared: Prepared, out: str | None = None) -> Outlook:
     """The outlook of a recipe; `out` is where its dataset is, if not where the recipe says.
 
-    Reads the whole source. Raises SourceError.
+    Reads the whole source. Raises SourceError, and ProblemsError where the student's file can't
+    be read.
     """
     recipe, plan = prepared.recipe, prepared.plan
     folder = Folder.at(out or prepared.output)
+    training = training_of(recipe, None, folder, moved=out is not None)
+    placement = placement_of(recipe, plan, training.workers() if training else 0)
     with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
         source = key_source(recipe.source, plan.task, recipe.source_base, Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
+    found = Outlook(plan, expected, placement=placement, hints=tuple(prepared.hints))
     try:
         done = Dataset(folder).done(plan.hash) if Dataset(folder).plans() else {}
-        return Outlook(plan, expected, len(keys & set(done)), find_reuse(folder, plan))
+        return replace(found, done=len(keys & set(done)), reuse=find_reuse(folder, plan))
     except DatasetError:
-        return Outlook(plan, expected)  # apply will say what is wrong with the folder
+        return found  # apply will say what is wrong with the folder
 
 
 def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Estimate:
@@ -76,7 +91,8 @@ def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder)
     except DatasetError:
         run = None  # a folder that can't be read tells nothing; apply will say what is wrong
     known = [one for one in (run, last_preview(recipe.name)) if one is not None]
-    return estimate(plan, source.total, probe(plan, sample), known, recipe.output.rows)
+    actors = placement_of(recipe, plan).high
+    return estimate(plan, source.total, probe(plan, sample), known, recipe.output.rows, actors)
 
 
 def planned(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Mapping[str, Any]:

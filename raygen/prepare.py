@@ -18,6 +18,7 @@ from raygen.extending import load_extended
 from raygen.lock import Lock
 from raygen.ops.registry import all_ops
 from raygen.overrides import ALL_VARIANTS, variant_names
+from raygen.placement import hints
 from raygen.plan import Plan, make_plan
 from raygen.profile import load_profile
 from raygen.recipe import Recipe, load_recipe
@@ -91,6 +92,11 @@ class Prepared:
     def output(self) -> str:
         """The output folder that the recipe names."""
         return self.recipe.folder_of(self.recipe.output.path, "output", "path")
+
+    @property
+    def hints(self) -> list[Problem]:
+        """What the recipe would better leave to a profile."""
+        return hints(self.recipe)
 
 
 def prepare(

@@ -5,11 +5,13 @@ Knows the command line's words; knows nothing of how an apply goes.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from raygen.budget import Budget
+from raygen.interrupts import Interrupts
 from raygen.metrics import TrainerState
 from raygen.prepare import Reference
 from raygen.progress import Snapshot
@@ -56,3 +58,17 @@ class ApplyUI(Protocol):
     def note(self, message: str) -> None:
         """A line worth keeping."""
         ...
+
+
+@dataclass(slots=True)
+class Watch:
+    """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
+
+    ui: ApplyUI
+    asked: Interrupts
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the apply has been going on."""
+        return time.monotonic() - self.started

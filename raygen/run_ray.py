@@ -28,11 +28,13 @@ import pyarrow as pa
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 import ray
 import ray.data
+import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygen.chatter import send_to
 from raygen.control import Control, Fatal
+from raygen.counters import Counters
 from raygen.dataset.recorded import Recorded, read_recorded
 from raygen.dataset.tables import Block, DatasetError, RowResult
 from raygen.dataset.writer import write_block
@@ -40,6 +42,7 @@ from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.errors import UserError
 from raygen.job import Job, Task
+from raygen.placement import Cluster
 from raygen.sources import open_keyed
 from raygen.worker import Live, SourceRow, Worker, crashed
 
@@ -68,12 +71,13 @@ class _RowActor:
         except OSError:  # the driver's folder needn't be there on another node
             send_to(Path(tempfile.gettempdir()) / "raygen" / log)
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-        self._devices = dict(_share(job.plan.engines, [str(device) for device in devices]))
+        self._devices = dict(job.shared([str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
         self._one_at_a_time = asyncio.Lock()
         self._taking = asyncio.Lock()
         self._source: Any = None
         self._reporter: asyncio.Task[None] | None = None
+        self._counters = Counters(ray.util.metrics.Counter, job.plan.recipe)
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         """Run the block that a ticket stands for; the answer is no bytes where there was none.
@@ -147,29 +151,20 @@ class _RowActor:
 
     async def _report(self) -> None:
         while True:
+            self._counters.update(self._worker.live)
             stop = await self._control.report.remote(self._name, self._worker.live)
             self._worker.stopped = self._worker.stopped or stop
             await asyncio.sleep(_REPORT_EVERY_S)
 
 
-def _share(
-    engines: Mapping[str, EngineSpec], devices: Sequence[str]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give each engine of an actor its own devices, in the order of the recipe."""
-    at = 0
-    for name, spec in engines.items():
-        yield name, tuple(devices[at : at + spec.gpus])
-        at += spec.gpus
-
-
 @contextlib.contextmanager
 def cluster(
     address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
-) -> Iterator[str]:
+) -> Iterator[Cluster]:
     """Join the Ray cluster at `address`, or start a local one with `cpus` logical CPUs.
 
-    Yields the address that a subprocess joins by. A local cluster ends with the context. Code that
-    the nodes may lack travels along: the packages themselves to a cluster, trusted files always.
+    A local cluster ends with the context. Code that the nodes may lack travels along: the packages
+    themselves to a cluster, trusted files always.
     """
     logs.mkdir(parents=True, exist_ok=True)
     _quiet(logs / "ray.log")
@@ -181,16 +176,30 @@ def cluster(
         settings["runtime_env"] = {"py_modules": modules}
     try:
         if address:
-            ray.init(address=address, **settings)
+            joined = ray.init(address=address, **settings)
         else:
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
+            joined = ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
     except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
         what = f"the Ray cluster at {address}" if address else "a local Ray cluster"
         raise UserError(f"can't reach or start {what}: {_last_line(error)}", 1) from error
     try:
-        yield ray.get_runtime_context().gcs_address
+        yield _found(joined)
     finally:
         ray.shutdown()
+
+
+def _found(joined: Any) -> Cluster:
+    """What there is to say of the cluster that `ray.init` joined."""
+    # The only way to learn what an autoscaled cluster may grow to; None where it can't grow.
+    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    gpus = max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0))
+    url = joined.dashboard_url
+    return Cluster(
+        address=ray.get_runtime_context().gcs_address,
+        gpus=int(gpus),
+        dashboard=f"http://{url}" if url else None,
+        metrics=f"http://{url}/api/prometheus/sd" if url else None,
+    )
 
 
 def _quiet(log: Path) -> None:
@@ -250,7 +259,7 @@ class RayRun:
 
     def poll(self, timeout_s: float) -> list[Block]:
         """The blocks that have arrived; waits up to `timeout_s` for the first."""
-        blocks: list[Block] = []
+        blocks = list[Block]()
         with contextlib.suppress(queue.Empty):
             blocks.append(self._arrived.get(timeout=timeout_s))
             while True:
@@ -276,13 +285,11 @@ class RayRun:
                     if block is not None:
                         self._arrived.put(block)
                     self._ended += 1
-                # After a stop the other tickets, of a large source many thousands, are for nothing.
+                # After a stop the other tickets, maybe many thousands, are for nothing.
                 if self._last is not None and self._ended >= self._last:
                     return
         except (ray.exceptions.RayError, RuntimeError, OSError, AttributeError) as error:
-            # Ray's own where the driver has left it under this thread, and nobody listens any more.
-            if isinstance(error, AttributeError) and ray.is_initialized():
-                raise
+            # An AttributeError is Ray's own, where the driver has left it under this thread.
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
 from raygen.generation import Counts, Ending, Generation, Limits, phase_of, reached, snapshot
-from raygen.interrupts import Interrupts
-from raygen.job import Job, rows_in_flight, secrets_of
+from raygen.job import Job, secrets_of
+from raygen.measured import conditions_of
 from raygen.metrics import TrainerState
 from raygen.outlook import planned
+from raygen.placement import Cluster, placement_of
 from raygen.prepare import Prepared
-from raygen.request import ApplyRequest, ApplyUI
+from raygen.request import ApplyRequest, Watch
 from raygen.sharing.own_card import discard_card
 from raygen.sources import KeyedSource
 from raygen.summary import Outcome, RunSummary
@@ -47,20 +48,6 @@ _REASONS: dict[Outcome, Reason] = {
     "too_many_failed": "failed",
     "failed": "failed",
 }
-
-
-@dataclass(slots=True)
-class Watch:
-    """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
-
-    ui: ApplyUI
-    asked: Interrupts
-    started: float
-
-    @property
-    def seconds(self) -> float:
-        """How long the apply has been going on."""
-        return time.monotonic() - self.started
 
 
 class Session:
@@ -86,7 +73,9 @@ class Session:
         self.watch = watch
         self.logs = _log_folder(folder)
         self.trainer: Trainer | None = None
-        self.address: str | None = None
+        self.placement = placement_of(self.recipe, self.plan, training.workers() if training else 0)
+        self.share = self.placement.share(0)
+        self.cluster: Cluster | None = None
         self.counts = Counts(source.total, None)
         self.run_id = uuid.uuid4().hex
         self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
@@ -101,8 +90,12 @@ class Session:
 
     def run(self) -> RunSummary:
         """Generate, train, sum up."""
-        meta = {"source": self.source.total, "source_file": self.source.name}
-        meta |= {"lock": lock.digest if (lock := self.prepared.lock) else None}
+        meta = {
+            "source": self.source.total,
+            "source_file": self.source.name,
+            "conditions": conditions_of(self.plan),
+            "lock": lock.digest if (lock := self.prepared.lock) else None,
+        }
         before = Dataset(self.folder).plans()
         self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)
@@ -137,11 +130,12 @@ class Session:
             self.counts.recount(dataset.status())
         work: AllRows | ClassQuota
         if self.recipe.output.pairs is None:
-            work = AllRows(keys, done, files, self._actors)
+            work = AllRows(keys, done, files, self.placement.high)
         else:
             classes, names = self._classes()
             rows = list(zip(keys, classes, strict=True))
-            work = ClassQuota(rows, names, self.recipe.output.pairs, files, self._actors)
+            pairs = self.recipe.output.pairs
+            work = ClassQuota(rows, names, pairs, files, self.placement.high)
             work.resume(done, passing)
         work.passing = set(passing).intersection(keys)
         return work
@@ -158,21 +152,24 @@ class Session:
 
         self._show("starting Ray")
         profile = self.recipe.profile
-        job = self._job()
         address = (
             self.request.address
             or (profile.address if profile else None)
             or os.environ.get("RAY_ADDRESS")
         )
-        trainers = self.training.workers() if self.training else 0
-        cpus = job.replicas[1] + trainers + 1
+        cpus = self.placement.high + self.placement.trainers + 1
         stack.enter_context(output_to(self.logs / "driver.log"))
-        self.address = stack.enter_context(
+        self.cluster = stack.enter_context(
             run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
         )
+        self.share = self.placement.share(self.cluster.gpus)
+        if self.share.note:
+            self.watch.ui.note(self.share.note)
+        job = self._job()
         self.watch.asked.listen()
         if not replaces:
             drop_lock(self.folder, self.prepared)
+        if self.share.beside and not replaces:
             self._start_trainer()
         ending = Ending()
         try:
@@ -193,23 +190,18 @@ class Session:
             return Ending("failed", str(error))
         return ending
 
-    @property
-    def _actors(self) -> int:
-        profile = self.recipe.profile
-        return profile.replicas.max if profile else 1
-
     def _job(self) -> Job:
         probe = f"control/probe-{self.run_id}"
         self.folder.write_text(probe, self.run_id)
-        profile = self.recipe.profile
-        high = min(self._actors, max(1, self.counts.pending))
+        high = min(self.share.actors, max(1, self.counts.pending))
+        self.committer.describe(actors=high)
         return Job(
             plan=self.plan,
             folder=self.folder,
             source=self.source.name,
             probe=probe,
-            replicas=(min(profile.replicas.min if profile else 1, high), high),
-            concurrency=(profile.concurrency if profile else None) or rows_in_flight(self.plan),
+            replicas=(min(self.placement.low, high), high),
+            concurrency=self.placement.rows,
             threads=max(1, (os.cpu_count() or 1) // high),
             logs=str(self.logs.resolve()),
             secrets=secrets_of(self.plan),
@@ -237,7 +229,10 @@ class Session:
 
     def _start_trainer(self) -> None:
         if self.training and self.trainer is None:
-            self.trainer = self.training.start(self.folder.uri, self.logs, self.address)
+            address = self.cluster.address if self.cluster else None
+            self.trainer = self.training.start(
+                self.folder.uri, self.logs, address, self.share.workers
+            )
 
     def _tick(self, lives: Sequence[Live]) -> bool:
         self._first_rows_are_there()
@@ -249,7 +244,8 @@ class Session:
         """What waits for the first commit: until then the old rows, and their plan, are there."""
         if self.counts.last_row_at is not None:
             self._publish()
-            self._start_trainer()
+            if self.share.beside:
+                self._start_trainer()
 
     def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
         names = [node.name for node in self.plan.nodes]
@@ -275,6 +271,7 @@ class Session:
             raised = again.budget.raised(paid, dollars_of(paid, engines))
             again = replace(again, budget=raised)
         priced = any(spec.price for spec in engines.values())
+        curves = self.training.curves if self.training else None
         return RunSummary(
             recipe=self.recipe.name,
             reference=shlex.join(self.reference.words),
@@ -302,6 +299,9 @@ class Session:
             trainer=state,
             lead_s=lead,
             student=str(self.training.out) if self.training else None,
+            curves=str(curves) if curves else None,
+            dashboard=self.cluster.dashboard if self.cluster else None,
+            metrics=self.cluster.metrics if self.cluster else None,
         )
 
 

@@ -50,7 +50,8 @@ class RunSummary:
     inside the graph. `message` says why where the outcome is not "done". `lead_s` is how long
     before the last row was committed the trainer took its first step; `student` is the folder of
     its checkpoints. `reference` and `again` are what follows `raygen preview` and `raygen apply`;
-    `programs` is where the next commands are called from, if that isn't on the path.
+    `programs` is where the next commands are called from, if that isn't on the path. `curves` is
+    what TensorBoard reads; `dashboard` and `metrics` are URLs of the cluster that it ran on.
     """
 
     recipe: str
@@ -80,6 +81,9 @@ class RunSummary:
     reused: int = 0
     saved_tokens: int = 0
     dollars: float | None = None
+    curves: str | None = None
+    dashboard: str | None = None
+    metrics: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +102,7 @@ class RunSummary:
             dataset=_from(self.dataset, folder),
             log=_from(self.log, folder),
             student=_from(self.student, folder) if self.student else None,
+            curves=_from(self.curves, folder) if self.curves else None,
         )
 
 
@@ -138,6 +143,8 @@ def render(summary: RunSummary) -> RenderableType:
             facts.add_row(name, value)
     facts.add_row("dataset", Text(summary.dataset))
     facts.add_row("log", Text(summary.log))
+    for name, where in _watching(summary).items():
+        facts.add_row(name, Text(where))
     parts += [facts, Text(), Text("Next:", style="bold")]
     for command, why in next_commands(summary):
         parts.append(Text(f"  # {why}", style="dim"))
@@ -154,6 +161,8 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
         "plan": summary.plan,
         "dataset": summary.dataset,
         "log": summary.log,
+        "dashboard": summary.dashboard,
+        "metrics": summary.metrics,
         "rows": {
             "source": summary.source,
             "kept": summary.kept,
@@ -177,6 +186,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
     if summary.trainer:
         answer["student"] = {
             "path": summary.student,
+            "tensorboard": summary.curves,
             "checkpoint": summary.trainer.checkpoint,
             "steps": summary.trainer.step,
             "before": _accuracy_json(summary.trainer.before),
@@ -232,6 +242,16 @@ def _rows(summary: RunSummary) -> Text:
         f", {count(summary.pending)} pending",
         f"; {plural(summary.left_out, 'repeat')} left out" if summary.left_out else "",
     )
+
+
+def _watching(summary: RunSummary) -> dict[str, str]:
+    """Where more can be seen, where there is any of it."""
+    found = {
+        "curves": summary.curves and f"tensorboard --logdir {shlex.quote(summary.curves)}",
+        "dashboard": summary.dashboard,
+        "metrics": summary.metrics and f"{summary.metrics} (Prometheus finds the nodes by it)",
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _training(summary: RunSummary, state: TrainerState) -> list[tuple[str, Text]]:

@@ -28,7 +28,8 @@ class TrainJob:
     """One `streamtrain fit --follow`.
 
     `config` is a student file, or a recipe whose key `section` holds the student; paths in it are
-    relative to `base`. `out` is the folder of checkpoints and metrics.
+    relative to `base`. `out` is the folder of checkpoints and metrics. `most` workers may train
+    once the dataset has ended.
     """
 
     config: Path
@@ -39,6 +40,7 @@ class TrainJob:
     base: Path | None = None
     overrides: tuple[str, ...] = ()
     resume: bool = False
+    most: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
@@ -47,6 +49,7 @@ class TrainJob:
         words += ["--data", self.data, "--out", str(self.out), "--follow"]
         for override in self.overrides:
             words += ["--set", override]
+        words += ["--grow", str(self.most)] if self.most else []
         return [*words, "--resume"] if self.resume else words
 
 

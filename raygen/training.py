@@ -23,6 +23,7 @@ from raygen.trainer import Trainer, TrainJob
 
 _RESULT = "result.json"
 _CHECKPOINTS = "checkpoints"
+_CURVES = "tensorboard"
 _STUDENT = "student"
 
 
@@ -44,8 +45,11 @@ class Training:
         """Whether there is a run to go on with."""
         return self.finished or (self.out / _CHECKPOINTS).exists()
 
-    def start(self, data: str, logs: Path, address: str | None) -> Trainer:
-        """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`."""
+    def start(self, data: str, logs: Path, address: str | None, most: int = 0) -> Trainer:
+        """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`.
+
+        Once the dataset has ended it may go on with up to `most` workers.
+        """
         profile = self.recipe.profile
         workers = profile.workers if profile else None
         return Trainer(
@@ -57,9 +61,16 @@ class Training:
                 base=None if self.file else self.recipe.base,
                 overrides=(f"workers={workers}",) if workers else (),
                 resume=self.begun,
+                most=most if most > self.workers() else None,
                 env={"RAY_ADDRESS": address} if address else {},
             )
         )
+
+    @property
+    def curves(self) -> Path | None:
+        """The folder that TensorBoard reads, if the run wrote one."""
+        folder = self.out / _CURVES
+        return folder if folder.is_dir() else None
 
     def outcome(self) -> TrainerState:
         """How the run that ended here ended."""

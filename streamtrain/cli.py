@@ -69,6 +69,14 @@ def main(debug: bool) -> None:
 @click.option(
     "--seeds", type=click.IntRange(2), help="Train it so many times, each with another seed."
 )
+@click.option(
+    "--grow",
+    "most",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --follow: once the dataset has ended, go on with up to N workers if that many GPUs "
+    "are free.",
+)
 @click.option("--check", is_flag=True, help="Check the student's file and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 def fit(config: Path, **options: Any) -> None:
@@ -80,7 +88,9 @@ def fit(config: Path, **options: Any) -> None:
     if not options["data"]:
         raise click.UsageError("--data is missing: the folder of the dataset")
     document = _document(config, options)
-    chosen = JobOptions(options["data"], options["out"], options["follow"], options["resume"])
+    chosen = JobOptions(
+        options["data"], options["out"], options["follow"], options["resume"], options["most"] or 0
+    )
     job = make_job(document, parse_config(document), base, chosen)
     if options["seeds"]:
         _fit_seeds(job, options)

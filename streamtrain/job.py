@@ -27,10 +27,12 @@ VALIDATING = "validating"
 FINAL = "final"
 STUDENT = "student.json"
 STOP = "stop"
+GROW = "grow"
 OWNER = "owner"
 RAY = "ray"
-"""Names in the output folder. STUDENT lies in FINAL; STOP is there while a run is asked to stop;
-OWNER names the run that may write, because the workers of a killed one live on for a moment."""
+"""Names in the output folder. STUDENT lies in FINAL; STOP is there while a run is asked to stop,
+and GROW, with a number, while it is to go on with so many workers; OWNER names the run that may
+write, because the workers of a killed one live on for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Job:
     """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
 
     `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None
-    where none is asked.
+    where none is asked. Once a followed dataset has ended, up to `most` workers may go on.
     """
 
     config: StudentConfig
@@ -50,6 +52,7 @@ class Job:
     resume: bool = False
     select: Path | None = None
     teacher: str | None = None
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class JobOptions:
     out: Path | None = None
     follow: bool = False
     resume: bool = False
+    most: int = 0
 
 
 def make_job(document: Document, config: StudentConfig, base: Path, options: JobOptions) -> Job:
@@ -81,6 +85,7 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
         options.resume,
         select,
         _teacher(config, base),
+        options.most,
     )
 
 

@@ -1,7 +1,7 @@
 """The course of a run as events: one JSON object per line, and the numbers for its loggers.
 
-Events are start, eval, first_step, step, select, selected, checkpoint, restart, end and error;
-`raygen apply` reads them while they are written. Knows nothing of training.
+Events are start, loaded, eval, first_step, step, select, selected, checkpoint, restart, grow, end
+and error; `raygen apply` reads them while they are written. Knows nothing of training.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def describe(event: dict[str, Any]) -> str | None:
             dead = " and ".join(map(str, event["workers"]))
             saved = "the last checkpoint" if event["checkpoint"] else "the start"
             return f"worker {dead} died; all go on from {saved}"
+        case "grow":
+            return f"more GPUs are free: going on with {event['workers']} workers"
         case "checkpoint":
             return f"saved {event['path']}"
     return None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,10 +24,15 @@ import ray.train.torch
 
 from streamtrain.checkpoint import latest
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.job import CHECKPOINTS, METRICS, OWNER, RAY, STOP, Job, read_result
+from streamtrain.growth import Grower, Growth
+from streamtrain.job import CHECKPOINTS, GROW, METRICS, OWNER, RAY, STOP, Job, read_result
 from streamtrain.metrics import EventTail, append_event
+from streamtrain.stopping import StoppedError, stop_by_signal, stopping
 
 _WATCH_S = 0.2
+_GIVEN_BACK_S = 30.0
+"""How long the GPUs of workers that have ended may take to be free again."""
+
 _TRIES = 3
 """Deaths of workers in a row, without a new checkpoint between them, that end a run."""
 
@@ -36,10 +41,6 @@ _PACKAGES = ("raygen", "streamtrain")
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that spin while they wait steal the cores of the engine beside them: on 2 shared cores a
 step took ten times as long with spinning."""
-
-
-class StoppedError(StreamtrainError):
-    """The user stopped the run; a checkpoint is there to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,13 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
     job.out.mkdir(parents=True, exist_ok=True)
     owner = uuid.uuid4().hex[:12]
     (job.out / OWNER).write_text(owner, encoding="utf-8")
-    (job.out / STOP).unlink(missing_ok=True)
+    for name in (STOP, GROW):
+        (job.out / name).unlink(missing_ok=True)
     if not job.resume:
         (job.out / METRICS).unlink(missing_ok=True)
     events = EventTail(job.out / METRICS)
     # Ray takes the signals for itself when it starts, so they are taken back after that.
-    with _cluster(job, address), _stop_by_signal(job.out / STOP):
+    with _cluster(job, address), stop_by_signal(job.out / STOP):
         failure = _fit(job, owner, events, show)
     errors = [event for event in events.seen if event["event"] == "error"]
     if failure is not None:
@@ -82,10 +84,12 @@ def _fit(
 ) -> str | None:
     """Runs Ray Train beside the main thread, which keeps the signals; why it failed, or None."""
     failures: list[str] = []
+    growth = Growth(_most_workers(job))
+    grower = Grower(job, growth, _free_gpus)
 
     def fit() -> None:
         try:
-            _until_done(job, owner)
+            _until_done(job, owner, growth)
         except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
             failures.append(_message(error))
 
@@ -94,12 +98,16 @@ def _fit(
     while thread.is_alive():
         thread.join(_WATCH_S)
         for event in events.read():
+            growth.see(event)
             show(event)
+        grower.look()
     return failures[0] if failures else None
 
 
-def _until_done(job: Job, owner: str) -> None:
+def _until_done(job: Job, owner: str, growth: Growth) -> None:
     """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
+
+    It goes on from there too where the run is asked to grow.
 
     Raises TrainingFailedError for what else ends a run, and where workers die again and again
     without getting any further.
@@ -108,8 +116,11 @@ def _until_done(job: Job, owner: str) -> None:
     while True:
         saved = latest(job.out / CHECKPOINTS)
         try:
-            _trainer(job, owner, attempt).fit()
-            return
+            growth.begin(job.config.workers, time.time())
+            reason = _trainer(job, owner, attempt).fit().return_value
+            if reason != "stopped" or (job.out / STOP).exists():
+                return
+            job = _grown(job)
         except ray.train.TrainingFailedError as error:
             in_vain = 0 if latest(job.out / CHECKPOINTS) != saved else in_vain + 1
             dead = _dead(error)
@@ -118,6 +129,18 @@ def _until_done(job: Job, owner: str) -> None:
             append_event(job.out / METRICS, "restart", workers=dead, checkpoint=saved is not None)
         attempt += 1
         job = replace(job, resume=True)
+
+
+def _grown(job: Job) -> Job:
+    """The job with the workers that it was asked to grow to, or as many as have a GPU by now."""
+    asked = int((job.out / GROW).read_text(encoding="utf-8"))
+    (job.out / GROW).unlink()
+    until = time.monotonic() + _GIVEN_BACK_S
+    while _free_gpus() < asked and time.monotonic() < until:
+        time.sleep(_WATCH_S)
+    workers = max(job.config.workers, min(asked, _free_gpus()))
+    append_event(job.out / METRICS, "grow", workers=workers)
+    return replace(job, config=job.config.model_copy(update={"workers": workers}))
 
 
 def _trainer(job: Job, owner: str, attempt: int) -> ray.train.torch.TorchTrainer:
@@ -148,8 +171,8 @@ def _dead(error: ray.train.TrainingFailedError) -> list[int]:
     return sorted(r for r, c in causes.items() if isinstance(c, ray.exceptions.RayActorError))
 
 
-def _work(config: dict[str, Any]) -> None:
-    """The loop on one worker."""
+def _work(config: dict[str, Any]) -> str:
+    """The loop on one worker; why it ended."""
     import torch
 
     from streamtrain.feed import DatasetFeed
@@ -163,11 +186,11 @@ def _work(config: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
     world = Alone() if context.get_world_size() == 1 else ProcessGroup(device)
     try:
-        train(
+        return train(
             job,
             world,
             lambda: DatasetFeed(job.data, job.follow),
-            lambda: _stopping(job, config["owner"]),
+            lambda: stopping(job, config["owner"]),
             device,
             _RayValidator(job) if job.select is not None else None,
         )
@@ -220,17 +243,22 @@ def _validate(job: Job, weights: Path) -> dict[str, Any]:
     return validate(job, weights, device)
 
 
-def _stopping(job: Job, owner: str) -> bool:
-    """Whether the run is asked to stop. Raises StreamtrainError where another run took over."""
-    if (job.out / OWNER).read_text(encoding="utf-8") != owner:
-        raise StreamtrainError(f"another run took over {job.out}")
-    return (job.out / STOP).exists()
-
-
 def _resources(job: Job) -> _Resources:
+    """On GPUs where the cluster has enough, or may grow by them; it waits for those in use."""
     workers = job.config.workers
-    gpus = ray.available_resources().get("GPU", 0)
+    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    gpus = max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0))
     return _Resources(workers, gpus >= workers)
+
+
+def _free_gpus() -> int:
+    return int(ray.available_resources().get("GPU", 0))
+
+
+def _most_workers(job: Job) -> int:
+    """With how many workers the run may go on; each needs something of every batch."""
+    parts = job.config.optim.batch // (2 if job.config.data.pairs else 1)
+    return min(job.most, parts) if job.follow and _resources(job).use_gpu else 0
 
 
 @contextlib.contextmanager
@@ -254,24 +282,6 @@ def _cluster(job: Job, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-@contextlib.contextmanager
-def _stop_by_signal(stop: Path) -> Iterator[None]:
-    """While it lasts, the first SIGINT or SIGTERM asks the run to stop; the second ends it."""
-
-    def ask(number: int, _: Any) -> None:
-        if stop.exists():
-            raise StoppedError("stopped at once; go on from the last checkpoint with --resume")
-        stop.touch()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        stop.unlink(missing_ok=True)
 
 
 def _log_to(path: Path) -> None:

@@ -131,6 +131,7 @@ class _Run:
             self.judge.resume(self.at)
         self.seconds_before = self.at.seconds
         optim = config.optim
+        self._event("loaded")
         known = self.at.total if optim.max_steps is None else optim.max_steps
         self.schedule = Schedule(optim.schedule, optim.warmup, known, self.at.total_known_at)
 

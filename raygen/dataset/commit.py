@@ -99,6 +99,10 @@ class Committer:
         self._state = "open"
         self._heartbeat.beat()
 
+    def describe(self, **facts: Any) -> None:
+        """More for the metadata of the commits to come, as JSON."""
+        self._meta = {**self._meta, **facts}
+
     def commit(self, blocks: Sequence[Block]) -> tuple[LedgerLine, ...]:
         """Commit a group of blocks; returns the lines of the rows that are new with it.
 

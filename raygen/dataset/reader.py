@@ -180,13 +180,19 @@ class Dataset:
 
     def wall_seconds(self, plan_hash: str) -> float:
         """How long the runs of a plan took, each from its start to its last rows."""
-        spans: dict[str, tuple[float, float]] = {}
+        return sum(seconds for seconds, _ in self.runs(plan_hash))
+
+    def runs(self, plan_hash: str) -> list[tuple[float, Mapping[str, Any]]]:
+        """How long each run of a plan took that wrote rows, and what its driver said of it."""
+        begun: dict[str, float] = {}
+        found: dict[str, tuple[float, Mapping[str, Any]]] = {}
         for entry in read_entries(self.folder, ROWS, 0):
             record = entry.record
             if record and record["plan"] == plan_hash and record["kind"] in ("start", "rows"):
-                begun, _ = spans.get(record["run"], (entry.at, entry.at))
-                spans[record["run"]] = (begun, entry.at)
-        return sum(last - begun for begun, last in spans.values())
+                first = begun.setdefault(record["run"], entry.at)
+                if record["kind"] == "rows":
+                    found[record["run"]] = (entry.at - first, record["meta"])
+        return list(found.values())
 
     def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         """The examples of a plan by the values of each column that its ops report."""

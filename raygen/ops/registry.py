@@ -12,7 +12,6 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 
 from raygen.ops import (
     deduplicate,
@@ -92,9 +91,11 @@ def ops_of_file(path: Path) -> list[Op]:
     if not path.is_file() or path.suffix != ".py":
         raise OpError(f"{path}: expected a Python file with ops (raygen.ops.base.Op objects)")
     known = sys.modules.get(name)
-    if known is None and find_spec(name) is not None:
+    # A Ray job's working directory is on Python's path, so it may be found by its name already.
+    spec = find_spec(name) if known is None else None
+    if spec is not None and not _is_file(spec.origin, path):
         raise OpError(f"{path}: {name!r} is the name of another module; rename the file")
-    if known is not None and not _is_file(known, path):
+    if known is not None and not _is_file(getattr(known, "__file__", None), path):
         raise OpError(f"{path}: a module {name!r} is already there; rename the file")
     sys.path.insert(0, str(path.parent.resolve()))
     try:
@@ -109,8 +110,7 @@ def ops_of_file(path: Path) -> list[Op]:
     return found
 
 
-def _is_file(module: ModuleType, path: Path) -> bool:
-    origin = getattr(module, "__file__", None)
+def _is_file(origin: str | None, path: Path) -> bool:
     return origin is not None and Path(origin).resolve() == path.resolve()
 
 

@@ -12,6 +12,7 @@ from raygen.engines.base import model_name
 from raygen.estimate import Estimate
 from raygen.figures import count, duration, money, plural
 from raygen.outlook import Outlook
+from raygen.placement import Placement
 from raygen.views.tables import facts_table, plain_table
 
 _PACES = {
@@ -35,6 +36,8 @@ def plan_view(outlook: Outlook) -> RenderableType:
         using = ", ".join(filter(None, engines))
         nodes.add_row(*map(Text, (node.name + mark, node.op.name, ", ".join(node.inputs), using)))
     facts = facts_table()
+    if outlook.placement is not None:
+        facts.add_row("runs on", Text(_placement(outlook.placement)))
     facts.add_row("columns", Text(", ".join(f"{k}: {v}" for k, v in plan.columns.items())))
     facts.add_row("failed", f"at most {100 * plan.max_failed:g} % of the rows")
     facts.add_row("hash", Text(plan.hash))
@@ -104,10 +107,26 @@ def _estimate(outlook: Outlook) -> list[RenderableType]:
         facts.add_row("reuse", Text(outlook.reuse.words()))
     for note in estimate.notes:
         facts.add_row("note", Text(note))
+    for hint in outlook.hints:
+        facts.add_row("hint", Text(str(hint)))
     parts: list[RenderableType] = [table]
     used = {node.basis for node in estimate.nodes.values()}
     parts += [Text(words, style="dim") for basis, words in _BASES.items() if basis in used]
     return [*parts, Text(), facts]
+
+
+def _placement(where: Placement) -> str:
+    actors = plural(where.high, "actor")
+    if where.low < where.high:
+        actors = f"{count(where.low)} to {actors}"
+    gpus = plural(where.gpus, "GPU") if where.gpus else "no GPU"
+    each = " each" if where.high > 1 else ""
+    words = f"{actors} with {gpus}{each}, up to {plural(where.rows, 'row')} in flight{each}"
+    if where.trainers:
+        words += f"; {plural(where.trainers, 'train worker')} beside that"
+    if where.all_gpus:
+        words += f"; {plural(where.all_gpus, 'GPU')} in all"
+    return words + (f" (profile {where.profile})" if where.profile else "")
 
 
 def _money(estimate: Estimate) -> str:

@@ -119,7 +119,11 @@ def disturbed(
 def test_the_first_step_comes_while_the_dataset_grows(disturbed: Path) -> None:
     (began,) = events(disturbed, "first_step")
     assert began["generation_ended"] is False
-    assert [event["event"] for event in events(disturbed)][:2] == ["start", "eval"]
+    assert [event["event"] for event in events(disturbed)][:3] == [
+        "start",
+        "loaded",
+        "eval",
+    ]
     assert events(disturbed)[-1]["event"] == "end"
 
 

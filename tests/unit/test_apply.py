@@ -1,9 +1,46 @@
-"""What to type to go on where an apply ended."""
+"""What an apply refuses before it starts, and what to type to go on where it ended."""
 
 from pathlib import Path
 
-from raygen.apply import ApplyRequest
+import pytest
+
+from raygen.apply import ApplyRequest, ApplyUI, apply
+from raygen.errors import UserError
+from raygen.metrics import TrainerState
 from raygen.prepare import Reference
+from raygen.progress import Snapshot
+
+RECIPE = """
+recipe: r
+version: 1
+source: {path: q.jsonl}
+task: free_text
+graph: {keep: {op: filter, from: source, where: "true"}}
+output: {from: keep, path: out}
+"""
+
+
+class FakeUI(ApplyUI):
+    """A fake user, who is shown nothing and says yes."""
+
+    def confirm(self, question: str) -> bool:
+        return True
+
+    def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
+        return
+
+    def note(self, message: str) -> None:
+        return
+
+
+def test_a_folder_that_is_deleted_with_its_job_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "session_1" / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    folder.mkdir(parents=True)
+    (folder / "q.jsonl").write_text('{"question": "Why?", "answer": "So."}\n')
+    (folder / "r.yaml").write_text(RECIPE)
+    with pytest.raises(UserError, match="deleted when the job ends"):
+        apply(ApplyRequest(Reference(folder / "r.yaml")), FakeUI())
+    assert not (folder / "out").exists()
 
 
 def test_the_words_of_a_request_are_those_of_the_command_line() -> None:

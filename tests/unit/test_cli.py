@@ -59,7 +59,20 @@ def change(recipe: Path, old: str, new: str) -> Path:
 def test_a_valid_recipe(recipe: Path) -> None:
     result = run("validate", recipe)
     assert (result.exit_code, result.stdout) == (0, f"{recipe}: valid, 2 nodes\n")
-    assert json.loads(run("validate", recipe, "--json").stdout) == {"valid": True, "problems": []}
+    assert json.loads(run("validate", recipe, "--json").stdout) == {
+        "valid": True,
+        "problems": [],
+        "hints": [],
+    }
+
+
+def test_a_recipe_that_pins_gpus_is_valid_and_told(recipe: Path) -> None:
+    change(recipe, "backend: fake,", "backend: fake, gpus: 2,")
+    result = run("validate", recipe)
+    assert result.exit_code == 0
+    assert f"hint: {recipe}:8:45: the recipe pins 'teacher' to gpus: 2" in result.stderr
+    (hint,) = json.loads(run("validate", recipe, "--json").stdout)["hints"]
+    assert hint in json.loads(run("plan", recipe, "--json").stdout)["hints"]
 
 
 def test_all_problems_at_once_with_their_places(recipe: Path) -> None:

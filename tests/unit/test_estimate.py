@@ -86,6 +86,29 @@ def test_a_run_counts_before_a_preview_for_the_pace() -> None:
     assert estimate(one, 10, PROBED, [slow]).pace == "preview"
 
 
+def test_more_actors_are_taken_as_so_many_times_as_fast() -> None:
+    one = small()
+    found = estimate(one, 100, PROBED, [measured(one, actors=2.0)], actors=8)
+    assert (found.seconds, found.pace) == (pytest.approx(50.0), "run")
+    assert found.notes == (
+        "the time is that of the last run, which had 2 actors, as if 8 were 4 times as fast",
+    )
+    assert estimate(one, 100, PROBED, [measured(one, actors=8.0)], actors=8).notes == ()
+
+
+def test_the_pace_of_other_hardware_says_nothing() -> None:
+    one = small()
+    there = measured(one, conditions={"teacher": "vllm on 1 GPU"})
+    found = estimate(one, 100, PROBED, [there])
+    assert (found.seconds, found.pace) == (None, None)
+    assert found.notes == (
+        "the last run had teacher: vllm on 1 GPU, whose pace says nothing of teacher: fake",
+    )
+    assert found.examples == 150, "what passes is the same anywhere"
+    here = measured(one, basis="preview", conditions={"teacher": "fake"})
+    assert estimate(one, 100, PROBED, [there, here]).pace == "preview"
+
+
 def test_it_stops_at_the_rows_that_are_asked_for() -> None:
     found = estimate(small(), 100, PROBED, stop_at=40)
     assert (found.examples, found.calls) == (40, 10)

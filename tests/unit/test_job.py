@@ -36,6 +36,15 @@ def test_rows_that_share_a_transcript_stand_together() -> None:
     assert all(block.again for block in blocks)
 
 
+def test_each_engine_of_an_actor_has_its_own_devices() -> None:
+    engines = {"a": EngineSpec("a", "m", gpus=2), "b": EngineSpec("b", "m"),
+               "c": EngineSpec("c", "m", gpus=1)}  # fmt: skip
+    three = replace(plan([ASK], ("ask",)), engines=engines)
+    job = Job(three, Folder.at("out"), "source", "probe", (1, 1), 1, 1, "logs")
+    assert dict(job.shared(["3", "4", "5"])) == {"a": ("3", "4"), "b": (), "c": ("5",)}
+    assert job.gpus == 3
+
+
 def files_of(files: dict[int, tuple[str, ...]], *ordinals: int) -> list[tuple[str, ...]]:
     return [files[ordinal] for ordinal in ordinals]
 

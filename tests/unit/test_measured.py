@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from raygen.measured import (
     NodeMeasure,
     Use,
     best_for,
+    conditions_of,
     identities,
     last_preview,
     of_dataset,
@@ -79,6 +81,33 @@ def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
     assert (found.basis, found.rows, found.nodes["think"].rows_in) == ("run", 2, 2)
     assert found.seconds > 0
     assert sum(use.calls for use in found.nodes["think"].engines.values()) == 2
+
+
+def test_a_run_says_on_how_many_actors_and_what_it_ran(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    conditions = {"teacher": "vllm on 1 GPU"}
+    folder.write_text("plan.json", json.dumps({"hash": "plan-a", "nodes": []}))
+    for actors, key in ((1, "a"), (3, "b")):
+        run = committer(folder, source=2, run=f"run-{actors}")
+        run.describe(actors=actors, conditions=conditions)
+        run.commit([block(folder, [key])])
+    found = of_dataset(folder)
+    assert found is not None
+    assert 1 < found.actors < 3
+    assert found.conditions == conditions
+    run = committer(folder, source=3, run="run-4")
+    run.describe(conditions={"teacher": "fake"})
+    run.commit([block(folder, ["c"])])
+    mixed = of_dataset(folder)
+    assert mixed is not None
+    assert mixed.conditions == {}
+
+
+def test_conditions_are_what_the_engines_run_on() -> None:
+    spec = replace(fake_spec("x"), backend="vllm", gpus=2)
+    asks = node("asks", "generate", prompt="p", into="x")
+    assert conditions_of(plan([asks], ("asks",), spec)) == {"teacher": "vllm on 2 GPUs"}
+    assert conditions_of(plan([asks], ("asks",), fake_spec("x"))) == {"teacher": "fake"}
 
 
 def measure(identity: str, rows_in: int) -> Measured:

@@ -92,6 +92,18 @@ def test_a_finished_run_with_a_student() -> None:
     ]
 
 
+def test_where_more_can_be_seen() -> None:
+    url = "http://10.0.0.1:8265"
+    seen = replace(TRAINED, curves="out/a b/tensorboard", dashboard=url, metrics=f"{url}/api/sd")
+    lines = text_of(seen)
+    assert "curves     tensorboard --logdir 'out/a b/tensorboard'" in lines
+    assert "dashboard  http://10.0.0.1:8265" in lines
+    assert "metrics    http://10.0.0.1:8265/api/sd (Prometheus finds the nodes by it)" in lines
+    assert to_json(seen)["dashboard"] == url
+    assert to_json(seen)["student"]["tensorboard"] == "out/a b/tensorboard"
+    assert to_json(TRAINED)["metrics"] is None
+
+
 def test_without_a_student_nothing_is_said_of_one() -> None:
     text = "\n".join(text_of(SUMMARY))
     assert "accuracy" not in text

@@ -53,13 +53,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_command_names_everything(tmp_path: Path) -> None:
     words = job(
-        tmp_path, section="train", base=tmp_path, overrides=("workers=2",), resume=True
+        tmp_path, section="train", base=tmp_path, overrides=("workers=2",), most=6, resume=True
     ).command()
     assert words[:4] == [sys.executable, "-m", "streamtrain.cli", "fit"]
     assert words[4:] == [
         str(tmp_path / "student.yaml"), "--section", "train", "--base", str(tmp_path),
         "--data", "out/data", "--out", str(tmp_path / "student"), "--follow",
-        "--set", "workers=2", "--resume",
+        "--set", "workers=2", "--grow", "6", "--resume",
     ]  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from raygen.engines.base import EngineSpec
 from raygen.estimate import EngineEstimate, Estimate, NodeEstimate
 from raygen.ops.registry import built_in
 from raygen.outlook import Outlook
+from raygen.placement import Placement
 from raygen.plan import Node, Plan
+from raygen.problem import Problem
 from raygen.reuse import Reuse
 from raygen.task import TASKS
 from raygen.views import op_json, op_view, ops_view, plan_view, prompts_text, status_view
@@ -140,6 +142,16 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
     assert "teacher  org/model@abc  vllm     2" in text
     assert "columns  question: string" in text
     assert "hash     hash123" in text
+    where = Placement("a100x8", 1, 6, gpus=1, rows=256, trainers=2)
+    hint = Problem("r.yaml", 6, 3, "the recipe pins it")
+    view = plan_view(Outlook(plan, NOTHING, placement=where, hints=(hint,)))
+    text = " ".join(text_of(view).split())
+    assert "1 to 6 actors with 1 GPU each, up to 256 rows in flight each; 2 train workers " in text
+    assert "workers beside that; 8 GPUs in all (profile a100x8)" in text
+    assert "hint r.yaml:6:3: the recipe pins it" in text
+    where = Placement(None, 1, 1, gpus=0, rows=64)
+    text = " ".join(text_of(plan_view(Outlook(plan, NOTHING, placement=where))).split())
+    assert "1 actor with no GPU, up to 64 rows in flight columns" in text
 
 
 def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:

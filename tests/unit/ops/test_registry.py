@@ -31,6 +31,21 @@ def test_a_trusted_file_adds_its_ops(tmp_path: Path) -> None:
     assert all_ops([path])["shout"].doc == "Shouts."
 
 
+def test_a_trusted_file_may_lie_on_pythons_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "raygen_test_on_path.py"
+    path.write_text(TRUSTED.format(name="murmur"))
+    assert "murmur" in all_ops([path])
+    other = tmp_path / "elsewhere" / "raygen_test_other.py"
+    other.parent.mkdir()
+    other.write_text(TRUSTED.format(name="murmur"))
+    (tmp_path / "raygen_test_other.py").write_text("")
+    with pytest.raises(OpError, match="name of another module"):
+        all_ops([other])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
