@@ -110,7 +110,7 @@ def test_a_planted_key_is_nowhere(
         )  # fmt: skip
 
     done = raygen("apply", str(recipe), "--address", project.address, "--yes", "--json")
-    assert done.returncode == 1, "the endpoint gives no answer to some rows"
+    assert done.returncode == (1 if handler is _Echo else 2), done.stderr
     assert "Traceback" not in done.stderr
     said = [done]
     for words in (
