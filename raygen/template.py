@@ -23,6 +23,7 @@ _FAILURES = (
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,
     RuntimeError,
     TypeError,
     ValueError,

@@ -96,8 +96,17 @@ def test_no_import_cycles() -> None:
 
 LAYERS = (
     ("row",),
-    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop",
-     "sandbox"),
+    (
+        "task",
+        "errors",
+        "wording",
+        "figures",
+        "chatter",
+        "interrupts",
+        "interval",
+        "loop",
+        "sandbox",
+    ),
     ("template", "answers", "duplicates", "problem", "yaml_text", "engines", "metrics"),
     ("document", "ops", "dataset"),
     ("sections",),
