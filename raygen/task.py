@@ -94,7 +94,9 @@ def letter(index: int) -> str:
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:
     """The label's text; where the classes are known, an index stands for one of them."""
-    text = str(value).strip()
+    text = str(value).strip() if isinstance(value, str | int | float) else ""
+    if not text:
+        raise ValueError(f"label is {value!r}; expected a text")
     if not labels or text in labels:
         return text
     if isinstance(value, float) and value.is_integer():

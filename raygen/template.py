@@ -6,6 +6,7 @@ error. Knows nothing of recipes or ops.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ import jinja2.meta
 from raygen.sandbox import Sandbox, metered, taken
 from raygen.task import letter
 
+_MARKUP_END = re.compile(r"[-+]?[}%#]\}")
 _FAILURES = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -61,6 +63,12 @@ def fields(text: str) -> frozenset[str]:
 def as_template(expression: str) -> str:
     """An expression in the form of a template that reads the same fields."""
     return "{{ (" + expression + ") }}"
+
+
+def literal_ending(text: str) -> str:
+    """The end of a template's last line that is its own words, and none of a row's."""
+    last = _MARKUP_END.split(text.removesuffix("\n"))[-1]
+    return last.rsplit("\n", 1)[-1]
 
 
 def render(text: str, data: Mapping[str, Any]) -> str:

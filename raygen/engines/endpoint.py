@@ -117,7 +117,7 @@ class Endpoint:
         if status == 200:
             try:
                 return read(raw)
-            except (BadReplyError, ValueError) as error:
+            except (BadReplyError, ValueError, RecursionError) as error:
                 text = self._secret.hidden(raw.decode("utf-8", "replace"))[:80]
                 return Trouble("broken", f"{self.where} sent a bad reply: {error} in {text!r}")
         if status in passing:

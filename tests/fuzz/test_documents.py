@@ -119,7 +119,12 @@ def test_any_text_as_yaml(text: str) -> None:
         assert document.data is None or parse_text(dump_text(document.data), "f").data is not None
 
 
-@cases(st.one_of(st.binary(max_size=80), broken_texts.map(str.encode)), weight=0.5)
+@cases(
+    st.one_of(
+        st.binary(max_size=80), broken_texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
+    ),
+    weight=0.5,
+)
 def test_any_bytes_as_a_document(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
