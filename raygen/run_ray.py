@@ -302,8 +302,7 @@ def _dataset(job: Job, tickets: int, control: Any) -> Any:
         max_size=high,
         initial_size=high,
         max_tasks_in_flight_per_actor=in_flight,
-        # A ticket that is run again, because its answer was lost, must not wait behind those that
-        # wait for more tasks.
+        # A ticket whose answer was lost must not wait behind those that wait for more tasks.
         max_concurrent_calls_per_actor=2 * in_flight,
     )
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(

@@ -86,6 +86,7 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+_LETTER = re.compile(r"[A-Za-z]")
 _LETTERED = re.compile(r"\(([A-Za-z])\)\s*")
 
 
@@ -105,12 +106,19 @@ def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:
     """The label's text; where the classes are known, an index stands for one of them."""
-    text = str(value).strip()
+    text = str(value).strip() if isinstance(value, str | int | float) else ""
+    if not text:
+        raise ValueError(f"label is {value!r}; expected a text")
     if not labels or text in labels:
         return text
     if isinstance(value, float) and value.is_integer():
         text = str(int(value))
-    if not isinstance(value, bool) and text.isdecimal() and int(text) < len(labels):
+    if (
+        not isinstance(value, bool)
+        and text.isdecimal()
+        and len(text) < 9
+        and int(text) < len(labels)
+    ):
         return labels[int(text)]
     raise ValueError(
         f"label is {value!r}, outside the labels {list(labels)}; "
@@ -130,6 +138,9 @@ def _choices(value: Any) -> list[str]:
         raise ValueError(f"choices is {value!r}; expected a list of at least two options")
     if len(value) > len(ascii_uppercase):
         raise ValueError(f"choices has {len(value)} options; at most {len(ascii_uppercase)}")
+    for choice in value:
+        if not isinstance(choice, str | int | float) or not str(choice).strip():
+            raise ValueError(f"choices has the option {choice!r}; expected a text")
     choices = [str(choice).strip() for choice in value]
     if len(set(choices)) < len(choices):
         raise ValueError(f"choices has the same option twice: {choices}")
@@ -139,24 +150,26 @@ def _choices(value: Any) -> list[str]:
 def _marks(value: Any) -> list[str]:
     """The options' own labels, where they come with some: A, B, ... or 1, 2, ..."""
     labels = value.get("label") if isinstance(value, Mapping) else None
-    return [str(label) for label in labels] if isinstance(labels, list | tuple) else []
+    return [str(label).strip() for label in labels] if isinstance(labels, list | tuple) else []
 
 
 def _answer_index(value: Any, choices: list[str], marks: list[str]) -> int:
-    if isinstance(value, str) and value in marks[: len(choices)]:
-        return marks.index(value)
     if isinstance(value, bool) or value is None:
         raise ValueError(f"answer is {value!r}; expected an option of {choices}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    marks = marks[: len(choices)]
+    if isinstance(value, str | int) and marks.count(str(value).strip()) == 1:
+        return marks.index(str(value).strip())
     if isinstance(value, int):
-        if 0 <= value < len(choices):
+        # Where the options are numbered, a number is one of theirs, and no index.
+        if 0 <= value < len(choices) and not any(mark.isdecimal() for mark in marks):
             return value
     elif isinstance(value, str):
         text = value.strip()
         if text in choices:
             return choices.index(text)
-        if len(text) == 1 and text.upper() in ascii_uppercase[: len(choices)]:
+        if _LETTER.fullmatch(text) and text.upper() in ascii_uppercase[: len(choices)]:
             return ascii_uppercase.index(text.upper())
     raise ValueError(
         f"answer is {value!r}, outside the choices {choices}; "

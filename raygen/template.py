@@ -6,26 +6,39 @@ error. Knows nothing of recipes or ops.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import jinja2
 import jinja2.meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from raygen.sandbox import Sandbox, metered, taken
 from raygen.task import letter
+
+_MARKUP_END = re.compile(r"[-+]?[}%#]\}")
+_FAILURES = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a template can raise on a row: those of jinja, and of its filters on values of any type."""
 
 
 class TemplateError(ValueError):
     """A template that doesn't parse, reads an unknown field, or fails on a row."""
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
-    environment.globals = {"range": environment.globals["range"]}
+def _environment() -> Sandbox:
+    environment = Sandbox()
     environment.filters["letter"] = letter
     return environment
 
@@ -38,8 +51,12 @@ def fields(text: str) -> frozenset[str]:
     """The names of the row's columns that a template reads. Raises TemplateError."""
     try:
         names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
+        _compiled(text)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno} of the template: {error.message}") from error
+    except (SyntaxError, *_FAILURES) as error:
+        # Python's own, of what jinja made of it: loops or brackets too deep.
+        raise TemplateError(f"the template can't be compiled: {error}") from error
     return frozenset(names) - {"range"}
 
 
@@ -48,19 +65,27 @@ def as_template(expression: str) -> str:
     return "{{ (" + expression + ") }}"
 
 
+def literal_ending(text: str) -> str:
+    """The end of a template's last line that is its own words, and none of a row's."""
+    last = _MARKUP_END.split(text.removesuffix("\n"))[-1]
+    return last.rsplit("\n", 1)[-1]
+
+
 def render(text: str, data: Mapping[str, Any]) -> str:
     """The template filled with the row's columns. Raises TemplateError."""
     try:
-        return _compiled(text).render(data)
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        with metered():
+            return _compiled(text).render(data)
+    except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"template failed: {error}") from error
 
 
 def evaluate(expression: str, data: Mapping[str, Any]) -> Any:
     """The value of a Jinja expression over the row's columns. Raises TemplateError."""
     try:
-        value = _expression(expression)(data)
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        with metered():
+            value = taken(_expression(expression)(data))
+    except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"{expression!r} failed: {error}") from error
     if isinstance(value, jinja2.Undefined):
         raise TemplateError(f"{expression!r} reads a field that the row doesn't have")

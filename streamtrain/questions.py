@@ -90,20 +90,24 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     if path.suffix == ".parquet":
         import pyarrow.parquet
 
-        yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
+        try:
+            yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{path}: {error}; expected a Parquet file") from error
     elif path.suffix in (".jsonl", ".json"):
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, _json(line)
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        for number, line in enumerate(content.split(b"\n"), 1):
+            if line.strip():
+                yield number, _json(line)
     else:
         raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .jsonl or .parquet")
 
 
-def _json(line: str) -> Any:
+def _json(line: bytes) -> Any:
+    """The value of a line, or the error that says why it has none."""
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         return error
 
 
@@ -123,6 +127,8 @@ def _questions(row: Any, task: Task, name: str) -> Iterator[tuple[Question, Mapp
     """The question of a row, and its counterfactual where the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
+    if isinstance(row, Exception):
+        raise ValueError(f"not JSON in UTF-8 ({row})")
     if not isinstance(row, Mapping):
         raise ValueError(f"found {type(row).__name__}, expected an object")
     other = {

@@ -18,6 +18,7 @@ import torch
 
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
+from raygen.engines.located import check_adapter
 from raygen.engines.new_tokens import make_room
 from streamtrain.attention import check_attention, flash_borders, is_flash, masked
 from streamtrain.batch import Batch
@@ -169,9 +170,16 @@ def load_adapter(
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
-    """The model of a source with the adapter that `save_final` wrote to `folder`."""
+    """The model of a source with the adapter that `save_final` wrote to `folder`.
+
+    Raises InputError for one that can't be had, or that carries code.
+    """
     from peft import PeftModel
 
+    try:
+        check_adapter(folder)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
     base = load_student(source, None, device, tokens)
     model = PeftModel.from_pretrained(base.model, str(folder))
     return replace(base, model=model.to(device), adapter=True)
@@ -246,19 +254,25 @@ def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    settings: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
+    # Pickled weights and a repository's own Python would run whatever their author wrote.
+    safe = {"revision": source.revision, "trust_remote_code": False}
+    settings: dict[str, Any] = {
+        "dtype": torch.float32,
+        "output_loading_info": True,
+        "use_safetensors": True,
+    }
     if source.labels:
         settings["id2label"] = dict(enumerate(source.labels))
         settings["label2id"] = {label: n for n, label in enumerate(source.labels)}
     try:
         folder = model_path(source.model)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=source.revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
         auto = getattr(transformers, _AUTO[source.kind])
         if source.attention is not None:
             settings["attn_implementation"] = source.attention
-            model_config = transformers.AutoConfig.from_pretrained(folder, revision=source.revision)
+            model_config = transformers.AutoConfig.from_pretrained(folder, **safe)
             check_attention(auto, model_config, source.attention)
-        model, found = auto.from_pretrained(folder, revision=source.revision, **settings)
+        model, found = auto.from_pretrained(folder, **safe, **settings)
     except EngineSetupError as error:
         raise InputError(str(error)) from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:

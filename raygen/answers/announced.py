@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _OPENER = r"(?:(?:and\s+)?(?:so|therefore|thus|hence|finally|in\s+conclusion|overall),?\s+)?"
-_QUALITY = r"(?:(?:correct|best|right|final|most\s+\w+|only|closest|likely|possible)\s+)*"
+_QUALITY = r"(?:(?:correct|best|right|final|most\s+\w+|only|closest|likely|possible)\s+){0,6}"
 _ADVERB = r"(?:(?:therefore|thus|hence|then|probably|likely|most\s+likely|clearly|simply)\s+)?"
 _DECORATION = r"[\s*_`]{0,6}"
 _PHRASE = re.compile(
@@ -23,7 +23,7 @@ _PHRASE = re.compile(
     rf"(?:(?P<weak>(?:would|must|should|could|might|may|can)\s+{_ADVERB}be\b)"
     rf"|(?:is|are|was)\b|[:=]|\s[-–—]\s)"
     rf"{_DECORATION}:?{_DECORATION}"
-    r"|(?:^|\n)\s*####\s*",
+    r"|(?:^|\n)[^\S\n]*####\s*",
     re.IGNORECASE,
 )
 _CHOSEN = re.compile(
@@ -34,6 +34,10 @@ _BOX = re.compile(r"\\boxed\s*\{")
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ANSWER_KEYS = ("answer", "final_answer", "choice", "option", "label", "prediction", "predicted")
+_MOST_OBJECTS = 500
+"""So many objects from the end are looked into: a model may say `{"a":` for ever."""
+_LONGEST = 20_000
+_BLANKS = re.compile(r"\s{65,}")
 _REASON_KEYS = ("rationale", "reasoning", "explanation", "reason", "thought", "thoughts")
 
 
@@ -57,6 +61,16 @@ class Stated:
     rationale: str
 
 
+def readable(text: str) -> tuple[str, str]:
+    """A text in two: what is too far from its end to be searched for an answer, and the rest.
+
+    Blanks without end are shortened: a model that degenerates says the same until it is stopped.
+    """
+    text = _BLANKS.sub(lambda run: run.group()[:64], text.strip())
+    at = max(0, len(text) - _LONGEST)
+    return text[:at], text[at:]
+
+
 def announcements(text: str) -> list[Announcement]:
     """The announcing phrases of a text, in order."""
     found = [
@@ -70,10 +84,10 @@ def announcements(text: str) -> list[Announcement]:
 def json_answer(text: str) -> Stated | None:
     """The answer of the last JSON object that has one; its own reasoning, or the text before it."""
     decoder = json.JSONDecoder()
-    for match in reversed(list(re.finditer(r"\{", text))):
+    for match in reversed(list(re.finditer(r"\{", text))[-_MOST_OBJECTS:]):
         try:
             value, _ = decoder.raw_decode(text, match.start())
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # a plain ValueError: a number of 5,000 digits
             continue
         answer = _entry(value, _ANSWER_KEYS)
         if answer is not None:

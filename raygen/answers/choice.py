@@ -32,6 +32,7 @@ from raygen.answers.announced import (
     announcements,
     boxed_answer,
     json_answer,
+    readable,
 )
 from raygen.answers.mentions import (
     FILLER,
@@ -74,6 +75,10 @@ _FUNCTION_WORD = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_NAME = 6
+_LONGEST_LINE = 1000
+_MOST_PHRASES = 100
+_SURE_OF_LONG = 0.7
+"""What only happens to be named counts in a text that is read whole."""
 _STEM = 4
 _ALIKE = 0.6
 
@@ -103,13 +108,29 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
 
     The last announcement counts; one that names no option or several is no answer. An option that
     is denied ("not (b)") is not named, and neither is one whose letter stands before words of
-    another name ("(b) driving").
+    another name ("(b) driving"). Of a very long text the end is read, for what it announces.
     """
-    text = text.strip()
+    head, tail = readable(text)
+    answer = _read(tail, choices)
+    if not head:
+        return answer
+    if answer.confidence < _SURE_OF_LONG:
+        return Answer(None, head + tail)
+    before = tail.startswith(answer.rationale)
+    return replace(answer, rationale=_tidy(head + answer.rationale) if before else answer.rationale)
+
+
+def names_option(text: str, option: str) -> bool:
+    """Whether the text has the option as whole words, whatever the case and the article."""
+    words = re.escape(bare_option(option))
+    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _read(text: str, choices: Sequence[str]) -> Answer:
     stated = json_answer(text) or boxed_answer(text)
     if stated is not None:
         return _structured(stated, choices)
-    phrases = announcements(text)
+    phrases = announcements(text)[-_MOST_PHRASES:]
     found = _announced(text, phrases, choices) or _afterwards(text, choices)
     if found is not None:
         return found
@@ -117,12 +138,6 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
     if alone is not None:
         return alone
     return _only_named(text, choices)
-
-
-def names_option(text: str, option: str) -> bool:
-    """Whether the text has the option as whole words, whatever the case and the article."""
-    words = re.escape(bare_option(option))
-    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _structured(stated: Stated, choices: Sequence[str]) -> Answer:
@@ -157,7 +172,7 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _Reading:
     """What stands after an announcement: the option at its head, else the only one it names."""
     skipped = len(tail) - len(tail.lstrip())
     tail = tail[skipped:]
-    line = tail.split("\n", 1)[0]
+    line = tail.split("\n", 1)[0][:_LONGEST_LINE]
     listed = mentions(line, choices)
     if not listed and _NONE_OF_THEM.match(line):
         return _Reading(torn=True)

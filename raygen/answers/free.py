@@ -12,10 +12,10 @@ from __future__ import annotations
 import ast
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from raygen.answers.announced import announcements, boxed_answer, json_answer
+from raygen.answers.announced import announcements, boxed_answer, json_answer, readable
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?[$€£]?\s?\d[\d,]*(?:\.\d+)?(?:\s?[/]\s?\d+)?%?(?![\d_])")
 _SENTENCE_END = re.compile(r"(?<=[^\s.])\.(?=\s|$)|[!?](?=\s|$)|\n")
@@ -40,7 +40,15 @@ def read_free_answer(text: str) -> FreeAnswer:
     Without JSON, a box or an announcement, a short text is its own answer, and a longer one's
     last number is.
     """
-    text = text.strip()
+    head, text = readable(text)
+    read = _read(text)
+    if not head:
+        return read
+    before = text.startswith(read.rationale)
+    return replace(read, rationale=_tidy(head + read.rationale) if before else read.rationale)
+
+
+def _read(text: str) -> FreeAnswer:
     stated = json_answer(text) or boxed_answer(text)
     if stated is not None:
         return FreeAnswer(stated.value, stated.rationale, 1.0)

@@ -6,6 +6,7 @@ Knows nothing of announcements: every mention counts the same here.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,18 +79,26 @@ def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
             found.append(Mention(option, *match.span(), "bare" if match["bare"] else "letter"))
     taken = [(each.start, each.end) for each in found if each.by == "letter"]
     for match in _options_pattern(tuple(choices)).finditer(text):
-        if any(start < match.end() and match.start() < end for start, end in taken):
+        meets = _first_behind(taken, match.start())
+        if meets is not None and meets[0] < match.end():
             continue
         index = int(str(match.lastgroup)[1:])
         if _stands_alone(text, match, choices[index]):
             found.append(Mention(index, *match.span(), "text"))
     texts = [(each.start, each.end) for each in found if each.by == "text"]
-    found = [
-        each
-        for each in found
-        if each.by != "bare" or not any(s <= each.start and each.end <= e for s, e in texts)
-    ]
+    found = [each for each in found if each.by != "bare" or not _inside(texts, each)]
     return _with_denials(text, sorted(found, key=lambda each: each.start))
+
+
+def _first_behind(spans: Sequence[tuple[int, int]], place: int) -> tuple[int, int] | None:
+    """The first of some ordered spans that ends behind a place."""
+    at = bisect_right(spans, place, key=lambda span: span[1])
+    return spans[at] if at < len(spans) else None
+
+
+def _inside(spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
+    around = _first_behind(spans, mention.start)
+    return around is not None and around[0] <= mention.start and mention.end <= around[1]
 
 
 def asserted(found: Sequence[Mention]) -> set[int]:

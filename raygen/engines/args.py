@@ -118,6 +118,13 @@ class OpenAIArgs(Args):
     @classmethod
     def _is_url(cls, value: str) -> str:
         parts = urlsplit(value)
+        if "@" in value or parts.query or parts.fragment:
+            # Not shown: what stands there is often a password or a key.
+            raise ValueError(
+                "an address with a user, a password, a query or a fragment; expected one like "
+                "http://host:8000/v1, and the key in the environment variable that "
+                "args.api_key_env names"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{value!r} is not an address; expected one like http://host:8000/v1")
         return value.rstrip("/")

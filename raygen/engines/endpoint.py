@@ -21,6 +21,7 @@ from raygen.engines.base import EngineSetupError, EngineUnavailableError, Reques
 from raygen.engines.limit import AdaptiveLimit, Gate
 from raygen.engines.openai_reply import BadReplyError
 from raygen.engines.openai_wire import Trouble, refusal
+from raygen.engines.secret import Secret
 
 T = TypeVar("T")
 
@@ -41,14 +42,14 @@ class Endpoint:
                 "that no key has; set it anew"
             )
         self.where = f"engine {name!r} at {args.base_url}"
-        self._key = args.key
+        self._secret = Secret(args.key)
         self._first_wait = first_wait
         self._proxy = None if args.local else _proxy(URL(args.base_url))
         self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
         self._answered_at = float("-inf")
         headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        if args.key:
+            headers["Authorization"] = f"Bearer {args.key}"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=args.timeout, sock_connect=min(args.timeout, 20)),
@@ -99,25 +100,30 @@ class Endpoint:
             async with self._session.request(
                 method, url, data=body, proxy=self._proxy, allow_redirects=False
             ) as response:
-                raw = await response.read()
+                raw = self._secret.out_of(await response.read())
                 status, headers = response.status, response.headers
         except aiohttp.ClientSSLError as error:
-            raise EngineSetupError(f"{self.where}: no secure connection ({error})") from error
+            raise EngineSetupError(
+                f"{self.where}: no secure connection ({self._secret.hidden(str(error))})"
+            ) from error
         except aiohttp.ClientConnectorError as error:
             return Trouble("unreachable", f"{self.where} can't be reached ({error.os_error})")
         except TimeoutError:
             return Trouble("broken", f"{self.where} did not answer in time (args.timeout)")
         except (aiohttp.ClientError, ConnectionError) as error:
-            return Trouble("broken", f"{self.where} broke off: {error!r}")
+            # Not its repr, which has the headers that were sent.
+            told = self._secret.hidden(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+            return Trouble("broken", f"{self.where} broke off: {told}")
         if status == 200:
             try:
                 return read(raw)
-            except (BadReplyError, ValueError) as error:
-                text = self._clean(raw)[:80]
+            except (BadReplyError, ValueError, RecursionError) as error:
+                text = self._secret.hidden(raw.decode("utf-8", "replace"))[:80]
                 return Trouble("broken", f"{self.where} sent a bad reply: {error} in {text!r}")
         if status in passing:
             return None
-        return refusal(status, self._clean(raw), _seconds(headers.get("Retry-After")), self.where)
+        text = self._secret.hidden(raw.decode("utf-8", "replace"))
+        return refusal(status, text, _seconds(headers.get("Retry-After")), self.where)
 
     def _learn(self, outcome: object, started: float) -> None:
         now = time.monotonic()
@@ -139,10 +145,6 @@ class Endpoint:
             f"{trouble.message}, {attempts} times in {time.monotonic() - first:.0f} s; start the "
             "server or correct args.base_url, then run again: what is not done stays pending"
         )
-
-    def _clean(self, raw: bytes) -> str:
-        text = raw.decode("utf-8", "replace")
-        return text.replace(self._key, "***") if self._key else text
 
 
 def _proxy(url: URL) -> str | None:

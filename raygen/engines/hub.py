@@ -89,7 +89,15 @@ def fetch_adapter(model: str, revision: str | None) -> Path | None:
 
     try:
         folder = snapshot_download(
-            model, revision=revision, allow_patterns=["adapter_*", "*token*", "*.jinja", "vocab*"]
+            model,
+            revision=revision,
+            allow_patterns=[
+                "adapter_*.json",
+                "adapter_*.safetensors",
+                "*token*",
+                "*.jinja",
+                "vocab*",
+            ],
         )
     except (HfHubHTTPError, OSError):
         return None

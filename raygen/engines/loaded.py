@@ -64,6 +64,8 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
         model, info = getattr(transformers, head).from_pretrained(
             found.model,
             revision=found.revision,
+            use_safetensors=True,
+            trust_remote_code=False,
             dtype=_dtype(args, device),
             attn_implementation=args.attention,
             output_loading_info=True,
@@ -74,7 +76,9 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
                 f"as {head.removeprefix('AutoModelFor')} it would answer at random; set args.kind, "
                 "or use a model that was trained for this"
             )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(found.model, revision=found.revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            found.model, revision=found.revision, trust_remote_code=False
+        )
         if found.adapter is not None:
             model, tokenizer = _adapted(model, tokenizer, found.adapter)
         return Loaded(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)

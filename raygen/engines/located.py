@@ -17,6 +17,7 @@ from raygen.engines.bundled import bundled_place, model_path
 from raygen.engines.hub import MissingConfigError, cached_config, fetch_adapter, find_config
 
 ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,22 @@ def locate(model: str, revision: str | None) -> Located:
             f"{model!r} is an adapter, and the model that it was made for can't be had: {error}; "
             f"correct base_model_name_or_path in {adapter / ADAPTER}"
         ) from error
+    check_adapter(adapter)
     return Located(base_path, settings.get("revision"), config, adapter)
+
+
+def check_adapter(folder: Path) -> None:
+    """Raises EngineSetupError for an adapter that would run code when it is loaded."""
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise EngineSetupError(
+            f"the adapter {folder} has no {ADAPTER_WEIGHTS}: weights of other formats may carry "
+            "code and are never loaded; save it again with peft's `save_pretrained`"
+        )
+    if _read(folder / ADAPTER).get("megatron_config") is not None:
+        raise EngineSetupError(
+            f"{folder / ADAPTER} has a megatron_config, for which peft imports the module that "
+            "the adapter names; remove it"
+        )
 
 
 def known_config(model: str, revision: str | None) -> dict[str, Any] | None:

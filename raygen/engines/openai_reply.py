@@ -6,6 +6,7 @@ Pure: knows nothing of connections, requests or refusals.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,7 +35,7 @@ def parse_completions(reply: Any) -> list[Completion]:
         choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
         answers = [_completion(choice) for choice in choices]
         prompt_tokens, output_tokens = _usage(reply.get("usage") or {})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadReplyError(f"no usable choices in it ({error!r})") from error
     if not answers:
         raise BadReplyError("no choices in it")
@@ -62,7 +63,7 @@ def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Sco
             _score(choice["logprobs"], len(prompt), len(prompt) + len(candidate))
             for choice, candidate in zip(choices, candidates, strict=True)
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadReplyError(f"no echoed log-probabilities in it ({error!r})") from error
 
 
@@ -96,13 +97,15 @@ def _logprob(choice: Mapping[str, Any]) -> float | None:
         values = [entry.get("logprob") for entry in content if isinstance(entry, Mapping)]
     if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
         return None
-    return float(sum(values)) if values else None
+    total = float(sum(values)) if values else math.nan
+    return total if math.isfinite(total) else None
 
 
 def _usage(usage: Mapping[str, Any]) -> tuple[int, int]:
     """Tokens in and out, thoughts included: some servers count those in the total alone."""
     prompt, output, total = (
-        int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        max(0, int(usage.get(name) or 0))
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
     return prompt, max(output, total - prompt)
 

@@ -169,7 +169,7 @@ def _reason(text: str) -> tuple[str, str]:
     """The message and the code in an error reply, whatever its form."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return " ".join(text.split())[:200] or "nothing", ""
     if isinstance(found, Mapping):
         error = found.get("error", found.get("detail", found.get("message", found)))

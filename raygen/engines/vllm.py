@@ -28,6 +28,7 @@ from raygen.engines.base import (
 )
 from raygen.engines.located import locate
 from raygen.engines.tokens import Tokens
+from raygen.engines.vllm_args import SAFE_FORMATS
 from raygen.engines.vllm_cpu import cpu_arguments, cpu_environment
 from raygen.engines.vllm_lora import adapted_modules, lora_arguments
 from raygen.engines.vocabulary import vocabulary_of
@@ -84,6 +85,7 @@ class VLLMEngine:
         arguments = {
             "model": found.model,
             "revision": found.revision,
+            "load_format": SAFE_FORMATS[0],
             **_defaults(spec, found.config),
             **lora,
             **spec.args,

@@ -6,6 +6,7 @@ Read and not imported, since importing vLLM takes ten seconds.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -20,16 +21,50 @@ _OWNED = {"model": "model", "revision": "revision", "tensor_parallel_size": "gpu
 
 _CODE = frozenset(
     {
+        "ec_manager_config",
+        "ec_transfer_config",
         "io_processor_plugin",
+        "kv_transfer_config",
+        "log_config_file",
+        "logging_config",
         "logits_processors",
+        "model_class_overrides",
         "reasoning_parser_plugin",
         "scheduler_cls",
         "trust_remote_code",
+        "weight_transfer_config",
         "worker_cls",
         "worker_extension_cls",
     }
 )
 """Arguments that make vLLM run code which they name: a recipe is data."""
+
+_CONFIGS = frozenset(
+    {
+        "additional_config",
+        "attention_config",
+        "compilation_config",
+        "data_parallel_backend",
+        "diffusion_config",
+        "distributed_executor_backend",
+        "kernel_config",
+        "kv_offloading_backend",
+        "model_loader_extra_config",
+        "pooler_config",
+        "profiler_config",
+        "reasoning_config",
+        "spec_method",
+        "spec_model",
+        "speculative_config",
+        "structured_outputs_config",
+    }
+)
+"""Arguments in which vLLM takes a dotted name for code to import, or a section like the others."""
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?::\w+)?|[A-Za-z_]\w*:[A-Za-z_]\w*")
+
+SAFE_FORMATS = ("safetensors", "instanttensor", "runai_streamer", "dummy")
+"""Formats of weights that hold numbers alone, and `dummy`, which reads none; the first is ours."""
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -82,14 +117,31 @@ def _faults(spec: EngineSpec, name: str, value: Any) -> Iterator[str]:
         yield f"args.{name} is set by the engine's own key `{_OWNED[name]}`"
     elif name not in known:
         yield unknown_arg(spec, name, known)
-    elif name in _CODE and value:
+    elif (name in _CODE and value) or (name in _CONFIGS and _names_code(value)):
         yield (
             f"args.{name} makes vLLM run code that it names, and a recipe runs none; start "
             "`vllm serve` with it yourself and use backend: openai"
         )
+    elif name == "load_format" and value not in SAFE_FORMATS:
+        yield (
+            f"args.load_format: found {value!r}, expected {' or '.join(SAFE_FORMATS)}: weights of "
+            "other formats may carry code; convert them with `save_pretrained`"
+        )
     elif known[name] and value is not None and not _fits(value, known[name]):
         allowed = " or ".join(kind for kind in known[name] if kind != "None")
         yield f"args.{name}: found {value!r}, expected {allowed}"
+
+
+def _names_code(value: Any) -> bool:
+    """Whether a part of a configuration names code to import, or weights that may carry some."""
+    if isinstance(value, Mapping):
+        return any(
+            key.endswith(("_plugin", "trust_remote_code", "load_format", "_cls")) and inner
+            for key, inner in value.items()
+        ) or any(_names_code(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_names_code(part) for part in value)
+    return isinstance(value, str) and _DOTTED.fullmatch(value.strip()) is not None
 
 
 def _fits(value: Any, kinds: tuple[str, ...]) -> bool:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from raygen.engines.base import EngineSetupError
-from raygen.engines.located import ADAPTER
+from raygen.engines.located import ADAPTER, ADAPTER_WEIGHTS
 
-_WEIGHTS = "adapter_model.safetensors"
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM makes room for."""
 
@@ -48,11 +47,11 @@ def adapted_modules(adapter: Path) -> set[str]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(adapter / _WEIGHTS), framework="np") as weights:
+        with safe_open(str(adapter / ADAPTER_WEIGHTS), framework="np") as weights:
             names = list(weights.keys())
     except (OSError, SafetensorError) as error:
         raise EngineSetupError(
-            f"the adapter's weights can't be read ({error}); expected {adapter / _WEIGHTS}, as "
-            "peft's save_pretrained writes it"
+            f"the adapter's weights can't be read ({error}); expected {adapter / ADAPTER_WEIGHTS}, "
+            "as peft's save_pretrained writes it"
         ) from error
     return {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in names if ".lora_" in name}

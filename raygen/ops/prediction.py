@@ -14,13 +14,13 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from raygen.answers import read_answer
-from raygen.engines.base import Ability, Completion, EngineSetupError, Prompt
+from raygen.engines.base import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
 from raygen.ops.choosing import need_options
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampling import SamplingParams
 from raygen.task import Task, letter
-from raygen.template import fields, render
+from raygen.template import fields, literal_ending, render
 
 By = Literal["classify", "score", "vote"]
 
@@ -175,7 +175,8 @@ async def predict(
     prompt = params.prompt_of(render(params.template(ctx.task), given))
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
-        return Prediction(options, _shares(answers, prompt, options))
+        ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
+        return Prediction(options, _shares(answers, ending, options))
     letters = (params.candidates or _default_candidates(ctx.task)) == "letters"
     texts = [f"({letter(k).lower()})" if letters else o for k, o in enumerate(options)]
     candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
@@ -195,18 +196,18 @@ def _softmax(scores: Sequence[float]) -> tuple[float, ...]:
 
 
 def _shares(
-    answers: Sequence[Completion], prompt: Prompt, options: Sequence[str]
+    answers: Sequence[Completion], ending: str, options: Sequence[str]
 ) -> tuple[float, ...]:
     """Each option's share of the answers; one that names no single option counts for none."""
-    read = [_read(answer.text, prompt, options) for answer in answers]
+    read = [_read(answer.text, ending, options) for answer in answers]
     return tuple(read.count(option) / max(1, len(answers)) for option in range(len(options)))
 
 
-def _read(text: str, prompt: Prompt, options: Sequence[str]) -> int | None:
-    """The option that an answer names, or that it names as the end of the prompt's last line."""
+def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
+    """The option that an answer names, or that it names as the end of the prompt's own words."""
     option = read_answer(text, options).option
-    if option is None and isinstance(prompt, str):
-        return read_answer(prompt.rsplit("\n", 1)[-1] + text, options).option
+    if option is None and ending:
+        return read_answer(ending + text, options).option
     return option
 
 

@@ -36,8 +36,8 @@ def read_json(text: str, schema: Mapping[str, Any]) -> Any:
     try:
         value = json.loads(fenced[0] if len(fenced) == 1 else text)
         jsonschema.validate(value, schema)
-    except json.JSONDecodeError as error:
-        raise InvalidJsonError(f"{error}: {text[:80]!r}") from error
     except jsonschema.ValidationError as error:
-        raise InvalidJsonError(f"{error.message}: {text[:80]!r}") from error
+        raise InvalidJsonError(f"{error.message[:200]}: {text[:80]!r}") from error
+    except (ValueError, RecursionError) as error:  # no JSON, or a number of 5,000 digits
+        raise InvalidJsonError(f"{error}: {text[:80]!r}") from error
     return value

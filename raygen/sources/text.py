@@ -15,6 +15,8 @@ from typing import Any
 
 from raygen.sources.rows import SourceError, SourceFile, infer_types, problems_error
 
+csv.field_size_limit(2**31 - 1)
+
 
 def parse_jsonl(name: str, content: bytes) -> SourceFile:
     """One JSON object per line; empty lines are skipped. Raises SourceError, all lines at once."""
@@ -26,7 +28,7 @@ def parse_jsonl(name: str, content: bytes) -> SourceFile:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             problems.append(f"{name}, line {number}, column {error.colno}: {error.msg}")
-        except (UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # no UTF-8, or a number of 5,000 digits
             problems.append(f"{name}, line {number}: {error}")
         else:
             numbers.append(number)
@@ -48,7 +50,7 @@ def parse_json(name: str, content: bytes) -> SourceFile:
         raise SourceError(
             f"{name}, line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{name}: {error}; expected JSON in UTF-8") from error
     if isinstance(items, dict):
         items = [items]
@@ -109,7 +111,7 @@ def _typed_cells(header: Sequence[str], raw: Sequence[dict[str, Any]]) -> list[d
         for parse in (_integer, _number, _boolean, _nested):
             try:
                 values = {cell: parse(cell) for cell in cells}
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             for row in rows:
                 row[column] = values.get(row[column])

@@ -98,18 +98,10 @@ def test_no_import_cycles() -> None:
 
 LAYERS = (
     ("row",),
-    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop"),
-    (
-        "template",
-        "answers",
-        "asking",
-        "duplicates",
-        "problem",
-        "hub",
-        "yaml_text",
-        "engines",
-        "metrics",
-    ),
+    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop",
+     "sandbox"),
+    ("template", "answers", "asking", "duplicates", "problem", "hub", "yaml_text", "engines",
+     "metrics"),
     ("document", "ops", "dataset"),
     ("sections", "references", "merging", "testing"),
     ("params", "extending", "attachments", "overrides", "profile", "graph", "schema"),

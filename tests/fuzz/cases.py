@@ -1,0 +1,66 @@
+"""A property over generated cases: counted, each with a limit of time, as many as RAYGEN_FUZZ says.
+
+`make test` runs a fixed sample, `make fuzz` (RAYGEN_FUZZ=all) over 100,000 cases.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from types import FrameType
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import SearchStrategy
+
+ALL = os.environ.get("RAYGEN_FUZZ") == "all"
+LEAST = 100_000
+"""Cases that `make fuzz` must have had in all."""
+COUNTS: Counter[str] = Counter()
+_HANG_S = 30.0
+
+_CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
+_SAMPLE = settings(
+    max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=_CHECKS
+)
+_EVERYTHING = settings(
+    max_examples=5000, deadline=None, suppress_health_check=_CHECKS, print_blob=True
+)
+
+
+class HangError(Exception):
+    """A case that took so long that it counts as a hang."""
+
+
+def cases(*strategies: SearchStrategy[Any], weight: float = 1.0) -> Callable[..., Any]:
+    """Run a test on generated cases; `weight` is how many of them, where a case is dear or cheap.
+
+    The generated values are the test's last arguments.
+    """
+
+    def decorated(test: Callable[..., None]) -> Callable[..., None]:
+        chosen = _EVERYTHING if ALL else _SAMPLE
+
+        @wraps(test)
+        def timed(*args: Any, **kwargs: Any) -> None:
+            before = signal.signal(signal.SIGALRM, _hang)
+            signal.setitimer(signal.ITIMER_REAL, _HANG_S)
+            try:
+                test(*args, **kwargs)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            COUNTS[test.__name__.removeprefix("test_")] += 1
+
+        count = max(10, int(chosen.max_examples * weight))
+        run: Callable[..., None] = settings(chosen, max_examples=count)(given(*strategies)(timed))
+        return run
+
+    return decorated
+
+
+def _hang(number: int, frame: FrameType | None) -> None:
+    raise HangError(f"still running after {_HANG_S:g} s")
