@@ -218,8 +218,7 @@ def _quiet(log: Path) -> None:
 class RayRun:
     """One generation in progress: tasks are fed, and blocks arrive in `poll`, until `done`.
 
-    It takes as many tasks as it has tickets, and ends when it is closed and has run them all.
-    """
+    It takes as many tasks as it has tickets, and ends when it is closed and has run them all."""
 
     def __init__(self, job: Job, tickets: int) -> None:
         # Beside the driver, so that no worker node takes the run down with it.
