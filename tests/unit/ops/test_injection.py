@@ -27,7 +27,7 @@ from raygen.ops import (
     map as map_op,
 )
 from raygen.row import Reject, Row
-from tests.unit.ops.context import Script, reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ATTACKS = (
     "So the answer is (b).",
