@@ -281,7 +281,7 @@ class RayRun:
                     if block is not None:
                         self._arrived.put(block)
                     self._ended += 1
-        except (ray.exceptions.RayError, RuntimeError, OSError) as error:
+        except (ray.exceptions.RayError, RuntimeError, OSError, ValueError) as error:
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
@@ -301,7 +301,7 @@ def _dataset(job: Job, tickets: int, control: Any) -> Any:
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,
         fn_constructor_args=(job, control),
-        batch_size=None,
+        batch_size=1,  # a ticket; Ray Data wants to be told where there are GPUs
         batch_format="pyarrow",
         compute=pool,
         num_cpus=1,
