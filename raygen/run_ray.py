@@ -287,8 +287,14 @@ class RayRun:
                 # After a stop the other tickets, maybe many thousands, are for nothing.
                 if self._last is not None and self._ended >= self._last:
                     return
-        except (ray.exceptions.RayError, RuntimeError, OSError, AttributeError) as error:
-            # An AttributeError is Ray's own, where the driver has left it under this thread.
+        # An AttributeError is Ray's own, where the driver has left it under this thread.
+        except (
+            ray.exceptions.RayError,
+            RuntimeError,
+            OSError,
+            ValueError,
+            AttributeError,
+        ) as error:
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
@@ -307,7 +313,7 @@ def _dataset(job: Job, tickets: int, control: Any) -> Any:
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,
         fn_constructor_args=(job, control),
-        batch_size=None,
+        batch_size=1,  # a ticket; Ray Data wants to be told where there are GPUs
         batch_format="pyarrow",
         compute=pool,
         num_cpus=1,
