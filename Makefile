@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: quickstart test test-long check format schema clean
+.PHONY: quickstart test test-long fuzz check format schema clean
 
 quickstart: $(VENV)/.model
 	$(BIN)/raygen apply recipes/quickstart.yaml --yes
@@ -13,6 +13,9 @@ test: $(VENV)/.model $(VENV)/.dev
 
 test-long: $(VENV)/.model $(VENV)/.dev
 	$(BIN)/pytest
+
+fuzz: $(VENV)/.dev
+	RAYGEN_FUZZ=all $(BIN)/pytest tests/fuzz
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

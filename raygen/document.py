@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from raygen.problem import Mark, Place, Problem, ProblemsError, problem_after
 from raygen.wording import did_you_mean, found, known_keys, nearest, reason
-from raygen.yaml_text import dump_text, read_text
+from raygen.yaml_text import MAX_CHARACTERS, dump_text, read_text
 
 __all__ = [
     "Document",
@@ -69,7 +69,8 @@ def load_document(path: Path) -> Document:
     """The document in a file. Raises ProblemsError, also where the file can't be read."""
     file = str(path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as content:  # a device has no end
+            raw = content.read(4 * MAX_CHARACTERS + 4)
     except FileNotFoundError:
         raise ProblemsError([Problem(file, 1, 1, "no such file")]) from None
     except OSError as error:

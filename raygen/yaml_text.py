@@ -19,6 +19,8 @@ from raygen.wording import found
 
 _MAX_DEPTH = 60
 _MAX_NODES = 100_000
+MAX_CHARACTERS = 10_000_000
+"""A document's texts in all, with those that aliases repeat."""
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = (
     ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
@@ -39,6 +41,8 @@ _FRAGILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
 
 def read_text(text: str, file: str) -> tuple[Any, Mapping[Place, Mark]]:
     """The data in a text and its marks; `file` names it in problems. Raises ProblemsError."""
+    if len(text) > MAX_CHARACTERS:
+        raise ProblemsError([Problem(file, 1, 1, _too_long(len(text)))])
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control is not None:
         message = f"character U+{ord(control.group()):04X} is not allowed; write it as an escape"
@@ -100,13 +104,14 @@ class _Builder:
         self.file = file
         self.marks: dict[Place, Mark] = {}
         self.problems: list[Problem] = []
+        self.characters = 0
 
     def build(self, node: yaml.Node, path: Place) -> Any:
         self.marks.setdefault(path, self._mark(node))
         if len(path) > _MAX_DEPTH:
             self._stop(node, "an alias stands inside what it names")
         if len(self.marks) > _MAX_NODES:
-            self._stop(node, f"aliases unfold to more than {_MAX_NODES} entries")
+            self._stop(node, f"more than {_MAX_NODES} entries, with those that aliases unfold to")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
@@ -136,6 +141,9 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text: str = node.value
+        self.characters += len(text)
+        if self.characters > MAX_CHARACTERS:
+            self._stop(node, _too_long(self.characters))
         kind = node.tag.removeprefix(_TAG)
         pattern = next((pattern for name, pattern, _ in _SCALARS if name == kind), None)
         if kind in ("str", "merge"):
@@ -166,6 +174,13 @@ class _Builder:
 
     def _mark(self, node: yaml.Node) -> Mark:
         return Mark(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _too_long(characters: int) -> str:
+    return (
+        f"at least {characters} characters, with those that aliases repeat; expected at most "
+        f"{MAX_CHARACTERS}; put long texts into files of their own"
+    )
 
 
 def _check_depth(text: str, file: str) -> None:

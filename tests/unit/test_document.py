@@ -98,8 +98,32 @@ def test_what_is_not_plain_data_is_a_problem(
 def test_aliases_that_unfold_without_end_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
-    with pytest.raises(ProblemsError, match="unfold to more than"):
+    with pytest.raises(ProblemsError, match="unfold to"):
         parse_text("\n".join(lines), "f")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "x" * 10_000_001,
+        "a: &a " + "x" * 1_000_000 + "\nb: [" + ", ".join(["*a"] * 1000) + "]",
+        "a: &a {k: " + "x" * 100_000 + "}\nb: [" + ", ".join(["*a"] * 1000) + "]",
+    ],
+    ids=["long", "repeated", "repeated within"],
+)
+def test_texts_without_end_are_refused(text: str) -> None:
+    with pytest.raises(ProblemsError, match="expected at most 10000000"):
+        parse_text(text, "f")
+
+
+def test_many_entries_are_refused() -> None:
+    with pytest.raises(ProblemsError, match="f:1:200001: more than 100000 entries"):
+        parse_text("a: [" + "1," * 150_000 + "]", "f")
+
+
+def test_of_a_file_without_end_only_so_much_is_read() -> None:
+    with pytest.raises(ProblemsError, match="expected at most 10000000"):
+        load_document(Path("/dev/zero"))
 
 
 def test_several_problems_of_one_text_come_at_once() -> None:
