@@ -50,6 +50,8 @@ _PACKAGES = ("raygen", "streamtrain")
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ATTEMPTS = 2
+_ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeError)
+"""What Ray ends a run with; the last where the driver has left it under a thread."""
 
 
 _Control = ray.remote(num_cpus=0, max_concurrency=1000)(Control)
@@ -287,28 +289,20 @@ class RayRun:
                 # After a stop the other tickets, maybe many thousands, are for nothing.
                 if self._last is not None and self._ended >= self._last:
                     return
-        # An AttributeError is Ray's own, where the driver has left it under this thread.
-        except (
-            ray.exceptions.RayError,
-            RuntimeError,
-            OSError,
-            ValueError,
-            AttributeError,
-        ) as error:
+        except _ENDS as error:
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
 def _dataset(job: Job, tickets: int, control: Any) -> Any:
     items = [{"ticket": ticket} for ticket in range(tickets)]
     low, high = job.replicas
-    in_flight = job.blocks_in_flight
     pool = ActorPoolStrategy(
         min_size=low,
         max_size=high,
         initial_size=high,
-        max_tasks_in_flight_per_actor=in_flight,
+        max_tasks_in_flight_per_actor=job.blocks_in_flight,
         # A ticket whose answer was lost must not wait behind those that wait for more tasks.
-        max_concurrent_calls_per_actor=2 * in_flight,
+        max_concurrent_calls_per_actor=2 * job.blocks_in_flight,
     )
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,
