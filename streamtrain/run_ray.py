@@ -122,11 +122,12 @@ def _until_done(job: Job, owner: str, growth: Growth) -> None:
                 return
             job = _grown(job)
         except ray.train.TrainingFailedError as error:
-            in_vain = 0 if latest(job.out / CHECKPOINTS) != saved else in_vain + 1
+            reached = latest(job.out / CHECKPOINTS)
+            in_vain = 0 if reached != saved else in_vain + 1
             dead = _dead(error)
             if not dead or in_vain == _TRIES:
                 raise
-            append_event(job.out / METRICS, "restart", workers=dead, checkpoint=saved is not None)
+            append_event(job.out / METRICS, "restart", workers=dead, checkpoint=reached is not None)
         attempt += 1
         job = replace(job, resume=True)
 
