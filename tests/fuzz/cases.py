@@ -27,7 +27,7 @@ _SAMPLE = settings(
     max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=_CHECKS
 )
 _EVERYTHING = settings(
-    max_examples=5000, deadline=None, suppress_health_check=_CHECKS, print_blob=True
+    max_examples=4200, deadline=None, suppress_health_check=_CHECKS, print_blob=True
 )
 
 
