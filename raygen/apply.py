@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from raygen.budget import check_prices
 from raygen.consent import see
@@ -49,11 +50,12 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
-    _check_stays(folder)
     locked, fresh = request.locked, request.fresh
     lock = held_lock(prepared, folder, locked=locked, fresh=fresh, tell=ui.note)
     prepared = replace(prepared, lock=lock)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
+    _check_stays("the output folder", folder.local)
+    _check_stays("the student's folder", training.out if training else None)
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)
@@ -69,12 +71,13 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     return summary
 
 
-def _check_stays(folder: Folder) -> None:
-    """See that the output folder outlives the run. Raises UserError."""
-    if folder.local is not None and _JOB_FOLDER in folder.local.absolute().as_posix():
+def _check_stays(what: str, folder: Path | None) -> None:
+    """See that a local folder outlives the run. Raises UserError."""
+    if folder is not None and _JOB_FOLDER in folder.absolute().as_posix():
         raise UserError(
-            f"{folder.uri} lies in the Ray job's copy of its working directory, which is deleted "
-            "when the job ends; give a folder that all nodes share, or s3://, gs://, with --out"
+            f"{what} {folder} lies in the Ray job's copy of its working directory, which is "
+            "deleted when the job ends; give another with --out (s3://, or a folder that all nodes "
+            "share), or begin in one: ray job submit ... -- sh -c 'cd /shared && raygen apply ...'"
         )
 
 
