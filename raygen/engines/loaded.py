@@ -99,7 +99,7 @@ def _adapted(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
 
     if (adapter / "tokenizer_config.json").is_file():
         known = tokenizer.get_vocab()
-        tokenizer = AutoTokenizer.from_pretrained(str(adapter))
+        tokenizer = AutoTokenizer.from_pretrained(str(adapter), trust_remote_code=False)
         new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
         if new:
             make_room(model, new)
