@@ -9,8 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.dataset.folder import Folder
+from raygen import params
+from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.reader import PLAN, Dataset
+from raygen.document import Document, parse_text
 from raygen.lock import STORED, stored_lock
 from raygen.prepare import Prepared
 from raygen.problem import ProblemsError
@@ -31,6 +33,18 @@ def write_beside(folder: Folder, prepared: Prepared, estimate: Mapping[str, Any]
         folder.write_text(STORED, prepared.lock.to_text())
     elif not _is_true(folder):
         folder.delete(STORED)
+
+
+def stored_recipe(folder: Folder) -> tuple[str, Document]:
+    """The frozen recipe as it is written, and its document with the params filled in.
+
+    Raises DatasetError where it can't be read, ProblemsError where it is no recipe.
+    """
+    with storage_errors("read the recipe", folder.uri):
+        frozen = folder.read_text(RECIPE)
+    document = parse_text(frozen, folder.join(RECIPE))
+    values, _ = params.resolve(document)
+    return frozen, params.substitute(document, values)[0]
 
 
 def drop_lock(folder: Folder, prepared: Prepared) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from raygen.sections import (
     Scalar,
     SourceSpec,
 )
-from raygen.task import TASKS, Task
+from raygen.task import Task, task_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -89,7 +89,7 @@ class Recipe:
     @property
     def task(self) -> Task:
         """The task and its columns."""
-        return replace(TASKS[self.sections.task], labels=tuple(self.sections.labels or ()))
+        return task_of(self.sections.task, self.sections.labels)
 
     @property
     def source(self) -> SourceSpec:

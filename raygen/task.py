@@ -6,8 +6,8 @@ Knows nothing of prompts or ops.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
@@ -84,6 +84,11 @@ TASKS: Mapping[str, Task] = {
     ),
     "free_text": Task("free_text", {"question": "string"}, "question", None),
 }
+
+
+def task_of(name: TaskName, labels: Iterable[str] | None) -> Task:
+    """The task of this name, with the classes that a recipe or its plan names."""
+    return replace(TASKS[name], labels=tuple(labels or ()))
 
 
 _LETTER = re.compile(r"[A-Za-z]")

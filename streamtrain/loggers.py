@@ -95,7 +95,7 @@ class _Wandb:
     def __init__(self, config: StudentConfig, out: Path) -> None:
         import wandb
 
-        known = _run_of(out, "wandb")
+        known = _runs(out).get("wandb")
         try:
             self._run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "streamtrain"),
@@ -133,7 +133,7 @@ class _MLflow:
         self._metric, self._failed = Metric, MlflowException
         try:
             self._client = MlflowClient()
-            known = _run_of(out, "mlflow")
+            known = _runs(out).get("mlflow")
             self._id = known or self._begin(config.student)
             if known is None:
                 settings = _flat(config.model_dump(mode="json"))
@@ -177,15 +177,14 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield f"{before}{name}", str(value)[:6000]
 
 
-def _run_of(out: Path, logger: str) -> str | None:
+def _runs(out: Path) -> dict[str, str]:
+    """The ids of the runs by logger, so far."""
     path = out / RUNS
     known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return known.get(logger)
+    return known
 
 
 def _keep_run(out: Path, logger: str, name: str) -> None:
-    path = out / RUNS
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    new = path.with_suffix(".tmp")
-    new.write_text(json.dumps({**known, logger: name}), encoding="utf-8")
-    new.replace(path)
+    new = (out / RUNS).with_suffix(".tmp")
+    new.write_text(json.dumps({**_runs(out), logger: name}), encoding="utf-8")
+    new.replace(out / RUNS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -35,7 +35,6 @@ class TextLesson:
         self._encoder = encoder
         self._data = config.data
         self._objective = config.objective
-        self._vocabulary = vocabulary_of(student.tokenizer)
         own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
         self._shares = {"": 1.0}
         if self._data.form.placement == "task":
@@ -60,6 +59,10 @@ class TextLesson:
             told = self._told(row)
             examples = [replace(example, told=told) for example in examples]
         return [self._encoder.example(example) for example in examples]
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._student.tokenizer)
 
     def _told(self, row: Mapping[str, Any]) -> Told:
         assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule

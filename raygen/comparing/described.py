@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen import params as params_
-from raygen.beside import RECIPE
+from raygen.beside import RECIPE, stored_recipe
 from raygen.comparing.change import flat
-from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.folder import Folder
 from raygen.dataset.tables import DatasetError
-from raygen.document import ProblemsError, parse_text
+from raygen.document import ProblemsError
 from raygen.engines.base import model_name
 from raygen.graph import resolve_graph
 from raygen.ops.base import Op
@@ -23,7 +22,7 @@ from raygen.plan import make_plan
 from raygen.prepare import Reference
 from raygen.recipe import Recipe, load_recipe
 from raygen.sources import SourceError, scan_columns
-from raygen.task import TASKS, Task
+from raygen.task import Task, task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +78,8 @@ def describe_stored(
         raise DatasetError(
             f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
         )
-    with storage_errors("read the recipe", folder.uri):
-        document = parse_text(folder.read_text(RECIPE), folder.join(RECIPE))
-    values, _ = params_.resolve(document)
-    filled, *_ = params_.substitute(document, values)
-    task = TASKS[plan["task"]]
+    _, filled = stored_recipe(folder)
+    task = task_of(plan["task"], plan.get("labels"))
     models = {name: model_name(e["model"], e["revision"]) for name, e in plan["engines"].items()}
     nodes = {}
     for node in plan["nodes"]:
@@ -123,6 +119,6 @@ def _node(
 def _templates(op: Op, params: Mapping[str, Any], task: Task) -> Mapping[str, str] | None:
     """The templates of a node, its op's own among them."""
     try:
-        return dict(op.columns(op.params.model_validate(params), task).templates)
+        return dict(op.columns(op.params.read_back(params), task).templates)
     except ValueError:
         return None  # an op of the same version that another raygen wrote

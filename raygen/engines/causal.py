@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -52,8 +52,7 @@ class CausalEngine:
         self._write = Batcher(_fitting(writer.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
         self._score = Batcher(_fitting(scorer), args.batch_size, thread)
-        reader = partial(top_tokens, loaded.model, vocabulary=vocabulary_of(loaded.tokenizer))
-        self._top: Batcher[TopOf, TopTokens] = Batcher(_fitting(reader), args.batch_size, thread)
+        self._top = Batcher(_fitting(self._read_top), args.batch_size, thread)
         self._loaded = loaded
         self._args = args
         self._words = Words(loaded.model, loaded.tokenizer)
@@ -81,6 +80,13 @@ class CausalEngine:
         """The k most probable tokens at each place of a text that follows a prompt."""
         ids, start = self._tokens.apart(prompt, text)
         return await self._top(TopOf(Continuation(tuple(ids), start), k))
+
+    def _read_top(self, asked: Sequence[TopOf]) -> Sequence[TopTokens]:
+        return top_tokens(self._loaded.model, asked, self._vocabulary)
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._loaded.tokenizer)
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
         """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -165,12 +166,16 @@ class VLLMEngine:
             for place in places
         ]
         return TopTokens(
-            vocabulary_of(self._tokens.tokenizer),
+            self._vocabulary,
             tuple(ids[start:]),
             tuple(tuple(token for _, token, _ in place) for place in best),
             tuple(tuple(logprob for _, _, logprob in place) for place in best),
             len(ids),
         )
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._tokens.tokenizer)
 
     async def close(self) -> None:
         """Stop the engine's processes."""

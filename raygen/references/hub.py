@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raygen.errors import UserError
+from raygen.hub import network_error
 from raygen.references.companions import MOST_BYTES, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}
@@ -75,10 +76,9 @@ def _repository(place: str) -> tuple[str | None, str]:
 
 @contextmanager
 def _hub_errors(what: str) -> Iterator[None]:
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: its client's own
+    from huggingface_hub.errors import (
         EntryNotFoundError,
         HFValidationError,
-        HTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -97,6 +97,6 @@ def _hub_errors(what: str) -> Iterator[None]:
             f"{what}: there is no such repository, or it is private; correct the name, or log in "
             "(`hf auth login`)"
         ) from error
-    except (HTTPError, OSError) as error:
+    except (network_error(), OSError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{what} can't be fetched: {first}; check the network", 1) from error

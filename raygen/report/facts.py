@@ -6,14 +6,14 @@ Knows nothing of pages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.folder import storage_errors
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import DatasetStatus
 from raygen.dataset.tables import DatasetError
-from raygen.task import TASKS, Task
+from raygen.task import Task, task_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,7 +45,7 @@ class Facts:
     @property
     def task(self) -> Task:
         """The task, with the labels of the recipe."""
-        return replace(TASKS[self.plan["task"]], labels=tuple(self.plan["labels"]))
+        return task_of(self.plan["task"], self.plan["labels"])
 
     def examples(self) -> pl.LazyFrame:
         """The examples of this plan."""

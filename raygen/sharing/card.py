@@ -13,10 +13,12 @@ from typing import Any
 
 import yaml
 
+from raygen.beside import RECIPE
 from raygen.dataset.tables import IDENTITY
 from raygen.figures import count, plural
+from raygen.lock import STORED
 from raygen.row import ColumnType
-from raygen.sharing.facts import LOCK, RECIPE, Facts
+from raygen.sharing.facts import Facts
 from raygen.views.graph import Box, flowchart
 
 CARD = "README.md"
@@ -237,7 +239,7 @@ def _again(facts: Facts, place: Place) -> str:
         lines += ["", words]
     lines += ["", f"- content: `{facts.content}`", f"- plan: `{facts.status.plan}`"]
     if facts.lock:
-        lines.append(f"- `{LOCK}` pins models, prompts, source and packages")
+        lines.append(f"- `{STORED}` pins models, prompts, source and packages")
     lines.append(f"{SIGNATURE}{version('raygen')}")
     return "\n".join(lines)
 

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raygen import params
+from raygen.beside import stored_recipe
 from raygen.dataset.folder import storage_errors
 from raygen.dataset.log import last_record, newest_version
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import DatasetStatus
 from raygen.dataset.tables import ROWS, DatasetError
 from raygen.document import parse_model, parse_text
+from raygen.lock import STORED
 from raygen.sections import RecipeSections
 
-RECIPE = "recipe.yaml"
-LOCK = "recipe.lock.yaml"
 VIEW = "view"
 
 
@@ -52,7 +51,7 @@ class Facts:
     @property
     def commits(self) -> Mapping[str, str]:
         """The commits of the engines' models that the lock pins."""
-        engines = parse_text(self.lock, LOCK).data.get("engines", {}) if self.lock else {}
+        engines = parse_text(self.lock, STORED).data.get("engines", {}) if self.lock else {}
         return {name: one["commit"] for name, one in engines.items() if one.get("commit")}
 
     @property
@@ -78,12 +77,9 @@ def facts_of(dataset: Dataset) -> Facts:
             f"{folder.uri} has no finished row of its newest recipe yet; run `raygen apply` first",
             exit_code=2,
         )
-    with storage_errors("read the recipe", folder.uri):
-        frozen = folder.read_text(RECIPE)
-        lock = folder.read_text(LOCK) if folder.exists(LOCK) else None
-    document = parse_text(frozen, folder.join(RECIPE))
-    values, _ = params.resolve(document)
-    document, _, _ = params.substitute(document, values)
+    frozen, document = stored_recipe(folder)
+    with storage_errors("read the lock", folder.uri):
+        lock = folder.read_text(STORED) if folder.exists(STORED) else None
     entry = last_record(folder, newest_version(folder, ROWS), "rows")
     return Facts(
         frozen=frozen,

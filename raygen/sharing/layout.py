@@ -15,12 +15,14 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygen.beside import RECIPE
 from raygen.dataset.reader import PLAN, Dataset, hash_of
 from raygen.dataset.schema import example_schema
 from raygen.dataset.tables import DatasetError
 from raygen.document import dump_text, parse_text
+from raygen.lock import STORED
 from raygen.sharing.card import CARD, Place, dataset_card, is_local, public_name
-from raygen.sharing.facts import LOCK, RECIPE, Facts, facts_of, portable
+from raygen.sharing.facts import Facts, facts_of, portable
 from raygen.sharing.origin import put_source
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def lay_out(
         name = put_source(dataset, facts, source, folder)
         files[name] = file_hash(folder / name)
     if facts.lock is not None:
-        texts[LOCK] = facts.lock
+        texts[STORED] = facts.lock
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
         files[name] = file_hash(folder / name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from raygen.dataset.folder import Folder
@@ -16,7 +15,7 @@ from raygen.errors import UserError
 from raygen.figures import count, plural
 from raygen.sharing.facts import Facts
 from raygen.sources import key_source
-from raygen.task import TASKS
+from raygen.task import task_of
 
 
 def put_source(dataset: Dataset, facts: Facts, source: Path, folder: Path) -> str:
@@ -45,6 +44,6 @@ def put_source(dataset: Dataset, facts: Facts, source: Path, folder: Path) -> st
 def _keys(facts: Facts, source: Path) -> list[str]:
     recipe = facts.recipe
     spec = recipe.source.model_copy(update={"path": str(source.resolve())})
-    task = replace(TASKS[recipe.task], labels=tuple(recipe.labels or ()))
+    task = task_of(recipe.task, recipe.labels)
     with tempfile.TemporaryDirectory() as folder:
         return key_source(spec, task, source.parent, Folder.at(folder)).keys

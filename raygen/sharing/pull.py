@@ -9,11 +9,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from raygen.beside import RECIPE
 from raygen.dataset.tables import DatasetError
 from raygen.document import parse_text
 from raygen.errors import UserError
 from raygen.sharing.card import CARD
-from raygen.sharing.facts import RECIPE
 from raygen.sharing.layout import MANIFEST, Manifest, check_files, read_manifest
 from raygen.sharing.places import locate
 

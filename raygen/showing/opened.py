@@ -14,9 +14,8 @@ from raygen.dataset.log import last_record, newest_version
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import ROWS, DatasetError
 from raygen.row import ColumnType
-from raygen.showing.written import written_task
 from raygen.sources import KeyedSource, open_keyed
-from raygen.task import Task
+from raygen.task import Task, task_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +58,7 @@ class Opened:
     @property
     def task(self) -> Task:
         """The plan's task."""
-        return written_task(self.written)
+        return task_of(self.written["task"], self.written.get("labels"))
 
     @property
     def columns(self) -> Mapping[str, ColumnType]:

@@ -6,7 +6,6 @@ Knows nothing of recipes: what the plan ran on isn't in the file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,16 +13,11 @@ from pydantic import ValidationError
 from raygen.engines.base import EngineSpec
 from raygen.ops.base import Op
 from raygen.plan import PLAN_VERSION, Node, Plan
-from raygen.task import TASKS, Task
+from raygen.task import task_of
 
 
 class UnknownPlanError(Exception):
     """The plan can't be run here; str() says why."""
-
-
-def written_task(written: Mapping[str, Any]) -> Task:
-    """The task of a plan."""
-    return replace(TASKS[written["task"]], labels=tuple(written.get("labels") or ()))
 
 
 def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
@@ -32,7 +26,7 @@ def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
         raise UnknownPlanError(f"its plan.json is of version {written['version']}")
     return Plan(
         recipe=written["recipe"],
-        task=written_task(written),
+        task=task_of(written["task"], written.get("labels")),
         nodes=tuple(_node(node, ops) for node in written["nodes"]),
         outputs=tuple(written["outputs"]),
         engines={

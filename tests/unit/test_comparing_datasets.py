@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from raygen.beside import write_beside
 from raygen.cli import main
+from raygen.comparing.described import describe_recipe, describe_stored
 from raygen.comparing.distributions import BINS, spread_pair
 from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
@@ -18,6 +19,7 @@ from raygen.dataset.tables import Rejected, RowResult
 from raygen.dataset.writer import write_block
 from raygen.lock import STORED
 from raygen.locking import make_lock
+from raygen.ops.registry import built_in
 from raygen.prepare import Reference, prepare
 from tests.unit.dataset_records import call
 
@@ -187,3 +189,20 @@ def test_a_spread_shares_its_bins() -> None:
     assert spread_pair("n", "number", [1.0, 1.0], [1.0]).constant
     assert not spread_pair("n", "number", [1.0], [2.0]).constant
     assert spread_pair("n", "number", [], [1.0]).a is None
+
+
+def test_a_dataset_of_a_classification_has_its_prompts_beside_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"text": "A fine film.", "label": "good"}\n')
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "recipe: films\nversion: 1\nsource: {path: q.jsonl}\ntask: classification\n"
+        "labels: [bad, good]\nengines: {t: {model: m, backend: fake, args: {answers: [x]}}}\n"
+        "graph: {soft: {op: soft_labels, from: source, engine: t}}\n"
+        "output: {from: soft, path: out}\n"
+    )
+    prepared = prepare(Reference(path))
+    folder = Folder.at(tmp_path / "out")
+    write_beside(folder, prepared, {})
+    stored = describe_stored(folder, prepared.plan.to_json(), built_in())
+    assert stored.nodes == describe_recipe(path, built_in()).nodes
+    assert stored.nodes["soft"].templates
