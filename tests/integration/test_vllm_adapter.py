@@ -66,6 +66,7 @@ async def test_an_adapter_with_new_tokens_is_refused(tiny_adapter: Path, tmp_pat
     settings = (tiny_adapter / "adapter_config.json").read_text()
     changed = settings.replace('"modules_to_save": null', '"modules_to_save": ["embed_tokens"]')
     assert changed != settings
+    shutil.copytree(tiny_adapter, tmp_path, dirs_exist_ok=True)
     (tmp_path / "adapter_config.json").write_text(changed)
     with pytest.raises(EngineSetupError, match=r"which vLLM can't add.*backend: transformers"):
         await start_engine(EngineSpec("tiny", str(tmp_path)))
