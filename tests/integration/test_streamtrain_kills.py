@@ -235,20 +235,24 @@ def test_steps_that_replayed_rows_are_taken_again_with_another_number_of_workers
 ) -> None:
     """By the recorded decisions: the resumed run finds more rows than the killed one knew."""
     chance = random.Random(seed)
-    more = {"stream": {"starved": "replay", "shuffle": 16, "seed": 3}, "checkpoint_s": 1.0}
+    more = {"stream": {"starved": "replay", "shuffle": 16, "seed": 3}, "checkpoint_s": 1000}
     path = student(CAUSAL, tmp_path / "student", tiny_model, **more)
     data = tmp_path / "grown"
     out = data / "student"
     generator = Generator(data, pause_at=12)
     first = start(fit(path, data, "--follow", "--set", "workers=2"), processes)
-    wait_for_checkpoints(first, out, 1)
+    # 12 rows twice are six steps, of which the last three replay; none is in a checkpoint.
     replayed = 4 + chance.randint(0, 2)
     deadline = time.monotonic() + WAIT_S
     while len(events(out, "step")) < replayed:
         assert time.monotonic() < deadline
         assert first.poll() is None, first.communicate()
         time.sleep(0.02)
+    # The workers too, which would live on for a moment and see the dataset grow.
+    workers = train_workers(first, out)
     os.killpg(first.pid, signal.SIGKILL)
+    for worker in workers.values():
+        worker.kill()
     first.communicate()
     before = steps(out, "batch")
     assert len(before) >= replayed
@@ -258,4 +262,6 @@ def test_steps_that_replayed_rows_are_taken_again_with_another_number_of_workers
     assert second.returncode == 0, stderr
     after = steps(out, "batch")
     assert {step: after[step] for step in before} == before
+    taken = [event["step"] for event in events(out, "step")]
+    assert all(taken.count(step) == 2 for step in before)
     assert sorted(after) == list(range(1, ROWS * 2 // 4 + 1))
