@@ -20,7 +20,7 @@ MOST_BYTES = 2_500_000_000
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_million_rows_and_a_slow_engine_stay_under_a_fixed_memory(project: Project) -> None:
-    project.write(1, engines={"teacher": fake(latency=0.5)})
+    project.write(1, engines={"teacher": fake(latency=5.0)})
     rows = Path(project.folder / "source.jsonl")
     with rows.open("w") as file:
         for number in range(ROWS):
