@@ -103,7 +103,7 @@ def _of_dataset(subject: Subject, looked_at: Sequence[Question]) -> Iterator[_Na
     wanted = Wanted(subject.config)
     lesson = TextLesson(subject.student, subject.encoder, subject.config)
     for row in dataset_examples(told["data"], told["plan"]):
-        if not wanted(row) or out.where(row):
+        if wanted.refusal(row) or out.where(row):
             continue
         # A source row's examples, its counterfactuals too, stay on one side.
         name = str(row["key"])

@@ -204,7 +204,8 @@ def _work(config: dict[str, Any]) -> str:
 class _RayValidator:
     """Evaluations as tasks of the cluster: on a GPU that is free, else on a CPU.
 
-    A CPU is not reserved, so that none waits for one that never comes.
+    A CPU is not reserved, so that none waits for one that never comes. Tasks of our own, because
+    Ray Train's validation gives one that failed as empty figures, and its GPU is fixed beforehand.
     """
 
     def __init__(self, job: Job) -> None:

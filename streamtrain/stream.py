@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -107,15 +108,17 @@ class ShardStream:
         feed: Feed,
         order: Order,
         cursor: Cursor | None = None,
-        keep: Callable[[Row], bool] = lambda row: True,
+        refusal: Callable[[Row], str | None] = lambda row: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Rows that `keep` refuses are no part of the stream; it may raise to refuse the run."""
+        """Rows for which `refusal` has a reason are no part of the stream, and are counted by it in
+        `left_out`; it may raise to refuse the run."""
         self.order = order
         self.cursor = cursor or Cursor()
         self.ended = False
         self._feed = feed
-        self._keep = keep
+        self._refusal = refusal
+        self.left_out = Counter[str]()
         self._clock = clock
         self._started = clock()
         self._rows = Rows()
@@ -255,11 +258,15 @@ class ShardStream:
     def _read(self, table: Table, plan: str | None) -> None:
         """Takes the rows of the present plan; those of an older one are about to be removed."""
         rows = table.to_pylist()
-        kept = [
-            number
-            for number, row in enumerate(rows)
-            if row.get("plan", plan) == plan and self._keep(row)
-        ]
+        kept = []
+        for number, row in enumerate(rows):
+            if row.get("plan", plan) != plan:
+                continue
+            reason = self._refusal(row)
+            if reason is None:
+                kept.append(number)
+            else:
+                self.left_out[reason] += 1
         if kept:
             self._units.append(len(self._rows), [rows[number] for number in kept])
             self._rows.append(table if len(kept) == len(rows) else table.take(kept))
@@ -276,6 +283,7 @@ class ShardStream:
             )
         self._rows = Rows()
         self._units = Units(self.order.unit, self.order.seed)
+        self.left_out.clear()
         return removals[-1]
 
     def _check_plan(self, plan: str | None) -> None:

@@ -189,14 +189,14 @@ class _Run:
         return reason
 
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
-        return ShardStream(open_feed(), make_order(self.job.config), self.at.cursor, self._keep)
+        return ShardStream(open_feed(), make_order(self.job.config), self.at.cursor, self._refusal)
 
-    def _keep(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row is trained on. Raises InputError for one that is held out."""
-        kept = self.wanted(row)
-        if kept and self.judge is not None:
+    def _refusal(self, row: Mapping[str, Any]) -> str | None:
+        """Why a row isn't trained on, or None. Raises InputError for one that is held out."""
+        reason = self.wanted.refusal(row)
+        if reason is None and self.judge is not None:
             self.judge.held_out.check(row)
-        return kept
+        return reason
 
     def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Turn:
         decision = None
@@ -219,6 +219,7 @@ class _Run:
         if taken is None and self.judge is not None and self.judge.plateau(self.at):
             return _Turn("end")
         stream.poll()
+        self.at.left_out = dict(stream.left_out)
         if taken is not None and len(stream) < taken.known:
             if stream.ended:
                 raise StreamLostError(
@@ -307,7 +308,6 @@ class _Run:
     def _clock(self) -> None:
         self.at.seconds = self._seconds()
         self.at.total, self.at.total_known_at = self.schedule.total, self.schedule.known_at
-        self.at.left_out = dict(self.wanted.left_out)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.began

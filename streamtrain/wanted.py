@@ -1,11 +1,10 @@
-"""Which rows of a dataset a student is trained on, and how many were left out for which reason.
+"""Which rows of a dataset a student is trained on, and why others are left out.
 
 Knows nothing of streams or of what is learned from a row.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,24 +14,17 @@ from streamtrain.errors import InputError
 
 
 class Wanted:
-    """The rows that a configuration asks for; `left_out` counts the others by reason."""
+    """The rows that a configuration asks for."""
 
     def __init__(self, config: StudentConfig) -> None:
         data = config.data
-        self.left_out: Counter[str] = Counter()
         self._nodes = data.nodes
         self._views = None if data.views is None else {str(v): w for v, w in data.views.items()}
         self._learns_rationales = config.kind != "classifier" and data.form.placement != "none"
         self._wrong = data.rationales.wrong
 
-    def __call__(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row is trained on. Raises InputError for a view that is not named."""
-        reason = self._reason(row)
-        if reason is not None:
-            self.left_out[reason] += 1
-        return reason is None
-
-    def _reason(self, row: Mapping[str, Any]) -> str | None:
+    def refusal(self, row: Mapping[str, Any]) -> str | None:
+        """Why a row isn't trained on, or None. Raises InputError for a view that is not named."""
         if self._nodes is not None and row.get("node") not in self._nodes:
             return "node"
         if self._views is not None:

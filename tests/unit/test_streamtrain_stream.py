@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any
@@ -225,10 +225,25 @@ def test_an_empty_dataset_that_ended_is_finished() -> None:
     assert stream.finished
 
 
+def odd(row: Mapping[str, Any]) -> str | None:
+    return "odd" if row["id"] % 2 else None
+
+
 def test_refused_rows_are_no_part_of_the_stream() -> None:
-    stream = ShardStream(full_feed(10), Order(2, 8, 0, 1), keep=lambda row: row["id"] % 2 == 0)
+    stream = ShardStream(full_feed(10), Order(2, 8, 0, 1), refusal=odd)
     stream.poll()
     assert sorted(chain.from_iterable(ids(stream))) == [0, 2, 4, 6, 8]
+    assert stream.left_out == {"odd": 5}
+
+
+def test_refused_rows_of_a_dataset_that_was_replaced_are_not_counted() -> None:
+    feed = FakeFeed()
+    stream = ShardStream(feed, Order(2, 8, 0, 1), refusal=odd)
+    feed.arrive(range(6))
+    stream.poll()
+    feed.arrive(range(5, 9), removed=True)
+    stream.poll()
+    assert stream.left_out == {"odd": 2}
 
 
 def test_rows_that_come_after_an_end_are_trained_on_too() -> None:

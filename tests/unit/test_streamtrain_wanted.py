@@ -31,15 +31,13 @@ def wanted(**data: Any) -> Wanted:
 @pytest.mark.parametrize("said", [1, "B", "fire", None])
 def test_a_recorded_rationale_of_another_or_no_answer_is_left_out(said: Any) -> None:
     rule = wanted()
-    assert not rule({**RECORDED, "predicted": said})
-    assert rule.left_out == {"teacher_wrong": 1}
+    assert rule.refusal({**RECORDED, "predicted": said}) == "teacher_wrong"
 
 
 @pytest.mark.parametrize("said", [0, "A", "ice"])
 def test_a_recorded_rationale_of_the_right_answer_is_trained_on(said: Any) -> None:
     rule = wanted()
-    assert rule({**RECORDED, "predicted": said})
-    assert rule.left_out == {}
+    assert rule.refusal({**RECORDED, "predicted": said}) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ def test_a_recorded_rationale_of_the_right_answer_is_trained_on(said: Any) -> No
 def test_wrong_ones_are_kept_where_asked_or_where_no_rationale_is_learned(
     data: dict[str, Any],
 ) -> None:
-    assert wanted(**data)({**RECORDED, "predicted": 1})
+    assert wanted(**data).refusal({**RECORDED, "predicted": 1}) is None
 
 
 @pytest.mark.parametrize(
@@ -59,18 +57,17 @@ def test_wrong_ones_are_kept_where_asked_or_where_no_rationale_is_learned(
 def test_rows_with_a_label_of_their_own_and_refutations_are_no_recorded_answers(
     row: dict[str, Any],
 ) -> None:
-    assert wanted()({**RECORDED, "predicted": None, **row})
+    assert wanted().refusal({**RECORDED, "predicted": None, **row}) is None
 
 
 def test_a_prediction_that_names_no_option_is_an_error_that_names_the_row() -> None:
     with pytest.raises(InputError, match=r"example e1 .*'water'.*wrong: keep"):
-        wanted()({**RECORDED, "predicted": "water"})
+        wanted().refusal({**RECORDED, "predicted": "water"})
 
 
-def test_nodes_and_views_are_chosen_and_counted() -> None:
+def test_nodes_and_views_are_chosen() -> None:
     rule = wanted(nodes=["told"], views={"positive": 1.0, "negative": 0})
     rows = [RECORDED, {**RECORDED, "node": "other"}, {**RECORDED, "view": "negative"}]
-    assert [rule(row) for row in rows] == [True, False, False]
-    assert rule.left_out == {"node": 1, "view": 1}
+    assert [rule.refusal(row) for row in rows] == [None, "node", "view"]
     with pytest.raises(InputError, match="'label_only', which is not named"):
-        rule({**RECORDED, "view": "label_only"})
+        rule.refusal({**RECORDED, "view": "label_only"})
