@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from raygen.comparing.datasets import DatasetDiff, compare_datasets
 from raygen.comparing.described import Described, describe_recipe, describe_stored
@@ -16,9 +15,12 @@ from raygen.ops.base import Op
 
 __all__ = ["DatasetDiff", "RecipeDiff", "compare"]
 
+_RECIPES = ("git+", "hf://", "http://", "https://")
+"""What begins so is no dataset that grows, but may be a recipe."""
+
 
 def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
-    """Compare what two paths name: recipes, or the folders of datasets.
+    """Compare what two paths or references name: recipes, or the folders of datasets.
 
     A recipe and a dataset are compared by their recipes. Raises UserError and ProblemsError.
     """
@@ -30,6 +32,8 @@ def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
 
 
 def _dataset(place: str) -> Dataset | None:
+    if place.startswith(_RECIPES):
+        return None
     folder = Folder.at(place)
     if folder.local is not None and not folder.local.is_dir():
         return None
@@ -38,5 +42,5 @@ def _dataset(place: str) -> Dataset | None:
 
 def _described(place: str, dataset: Dataset | None, ops: Mapping[str, Op]) -> Described:
     if dataset is None:
-        return describe_recipe(Path(place), ops)
+        return describe_recipe(place, ops)
     return describe_stored(dataset.folder, dataset.plan(dataset.status().plan), ops)

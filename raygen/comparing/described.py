@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from raygen.beside import RECIPE, stored_recipe
@@ -19,8 +18,8 @@ from raygen.engines.base import model_name
 from raygen.graph import resolve_graph
 from raygen.ops.base import Op
 from raygen.plan import make_plan
-from raygen.prepare import Reference
 from raygen.recipe import Recipe, load_recipe
+from raygen.references.fetch import find_recipe, recipe_in
 from raygen.sources import SourceError, scan_columns
 from raygen.task import Task, task_of
 
@@ -45,12 +44,13 @@ class Described:
     note: str = ""
 
 
-def describe_recipe(path: Path, ops: Mapping[str, Op]) -> Described:
-    """The recipe in a file or folder. Without its source it has no plan's hash.
+def describe_recipe(place: str, ops: Mapping[str, Op]) -> Described:
+    """The recipe at a path or a reference. Without its source it has no plan's hash.
 
     Raises UserError and ProblemsError.
     """
-    recipe = load_recipe(Reference(path).file, ops=ops)
+    path, fetched = find_recipe(place)
+    recipe = load_recipe(recipe_in(path), ops=ops, fetched=fetched)
     graph = resolve_graph(recipe.document, ops)
     if graph.problems:
         raise ProblemsError(graph.problems)
@@ -58,7 +58,7 @@ def describe_recipe(path: Path, ops: Mapping[str, Op]) -> Described:
         plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops).hash
         note = ""
     except SourceError as error:
-        plan, note = None, f"{path} has no plan's hash: {error}"
+        plan, note = None, f"{place} has no plan's hash: {error}"
     models = {name: model_name(e.model, e.revision) for name, e in recipe.engines.items()}
     nodes = {}
     for name in graph.order:
@@ -67,7 +67,7 @@ def describe_recipe(path: Path, ops: Mapping[str, Op]) -> Described:
         head = _head(node.op.name, node.op.version, node.engine, models)
         templates = _templates(node.op, written, recipe.task)
         nodes[name] = _node(node.inputs, head, written, templates)
-    return Described(str(path), _sections(recipe), nodes, plan, note)
+    return Described(place, _sections(recipe), nodes, plan, note)
 
 
 def describe_stored(

@@ -204,5 +204,5 @@ def test_a_dataset_of_a_classification_has_its_prompts_beside_its_recipe(tmp_pat
     folder = Folder.at(tmp_path / "out")
     write_beside(folder, prepared, {})
     stored = describe_stored(folder, prepared.plan.to_json(), built_in())
-    assert stored.nodes == describe_recipe(path, built_in()).nodes
+    assert stored.nodes == describe_recipe(str(path), built_in()).nodes
     assert stored.nodes["soft"].templates

@@ -99,3 +99,14 @@ def test_a_run_is_named_by_the_pin_that_it_had(repository: Path) -> None:
     request = ApplyRequest(Reference(found.file, {"n": "3"}, fetched=found), out="x")
     pinned = f"git+file://{repository}@{found.pin}#recipe.yaml"
     assert request.words == [pinned, "--set", "n=3", "--out", "x"]
+
+
+def test_a_fetched_recipe_is_compared_with_what_builds_on_it(repository: Path) -> None:
+    reference = f"git+file://{repository}"
+    Path("mine.yaml").write_text(
+        f"extends: {reference}\nrecipe: mine\nparams: {{n: {{default: 5}}}}\noutput: {{path: out}}\n"
+    )
+    done = run("diff", reference, "mine.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [one["key"] for one in found["sections"]["params"]] == ["params.n.default"]
