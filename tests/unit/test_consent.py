@@ -104,7 +104,8 @@ def test_a_run_is_named_by_the_pin_that_it_had(repository: Path) -> None:
 def test_a_fetched_recipe_is_compared_with_what_builds_on_it(repository: Path) -> None:
     reference = f"git+file://{repository}"
     Path("mine.yaml").write_text(
-        f"extends: {reference}\nrecipe: mine\nparams: {{n: {{default: 5}}}}\noutput: {{path: out}}\n"
+        f"extends: {reference}\nrecipe: mine\n"
+        "params: {n: {default: 5}}\noutput: {path: out}\n"
     )
     done = run("diff", reference, "mine.yaml", "--json")
     assert done.exit_code == 0, done.output
