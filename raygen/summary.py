@@ -221,6 +221,8 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
         return [(again, "goes on with what is left"), status, preview]
     report = (f"{summary.programs}raygen report {folder}", "one page with rows, examples, figures")
     closer = retry if summary.failed else report
+    if summary.exit_code:
+        return [(again, "trains the student on what is there"), examples, closer]
     if summary.trainer is None and summary.examples:
         fit = f"{summary.programs}streamtrain fit student.yaml --data {folder}"
         return [examples, closer, (fit, "trains a student on it")]

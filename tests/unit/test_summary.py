@@ -129,6 +129,8 @@ def test_a_failed_training_fails_the_run_and_is_shown() -> None:
     assert failed.exit_code == 1
     assert "student   training failed: no such model" in text_of(failed)
     assert text_of(failed)[1].startswith("Generated, but the training failed: quickstart")
+    again = "raygen apply recipes/quickstart.yaml --out out/quickstart"
+    assert next_commands(failed)[0] == (again, "trains the student on what is there")
 
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
