@@ -34,6 +34,12 @@ CASES: dict[str, dict[str, Any]] = {
         "objective": {"loss": "ce"},
     },
     "seq2seq": {"kind": "seq2seq", "tune": {"method": "full"}},
+    "packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "lora"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "gradient_checkpointing": True},
+    },
     "recomputed": {
         "tune": {"method": "lora"},
         "optim": {"lr": 1e-2, "gradient_checkpointing": True},
