@@ -178,8 +178,8 @@ class StudentConfig(Section):
 
     @model_validator(mode="after")
     def _votes_can_be_taken(self) -> StudentConfig:
-        if self.evaluate.samples > 1 and self.kind != "causal":
-            raise ValueError(f"evaluate.samples: a vote needs kind: causal; found {self.kind}")
+        if self.evaluate.samples > 1 and self.kind == "classifier":
+            raise ValueError("evaluate.samples: a vote needs a student that writes, no classifier")
         return self
 
     @model_validator(mode="after")

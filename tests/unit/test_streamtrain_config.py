@@ -64,7 +64,10 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
             "expected sdpa or eager",
         ),
         ("evaluate: {samples: 30}", "samples needs report"),
-        ("kind: seq2seq\nevaluate: {report: a.jsonl, samples: 3}", "a vote needs kind: causal"),
+        (
+            "kind: classifier\ndata: {labels: [a, b]}\nevaluate: {report: a.jsonl, samples: 3}",
+            "a vote needs a student that writes",
+        ),
         ("objective: {label_share: 0.2}", "needs data.rationale: task"),
         (
             "data: {rationale: task}\nobjective: {counterfactual_share: 0.5}",
