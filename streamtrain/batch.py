@@ -44,7 +44,12 @@ class Encoded:
     @property
     def tokens(self) -> int:
         """How many tokens it has, the input's included."""
-        return len(self.given) + len(self.ids)
+        return self.read + len(self.ids)
+
+    @property
+    def read(self) -> int:
+        """How many of them an encoder reads."""
+        return len(self.given)
 
     def scaled(self, factor: float) -> Encoded:
         """The same with all weights multiplied."""
