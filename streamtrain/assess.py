@@ -26,7 +26,7 @@ from streamtrain.record import RATIONALES, evaluations_of, write_lines, write_re
 from streamtrain.student import Student, device_here
 from streamtrain.table import Table
 from streamtrain.telling import told_by
-from streamtrain.votes import EngineName, Samples, predict_by_vote
+from streamtrain.votes import EngineName, Samples, engine_for, predict_by_vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class _Subject:
         """Its answers to a set of questions."""
         how = asking(self.config.data, ways.how, view)
         if ways.samples is not None:
-            return predict_by_vote(self.folder, questions, how, ways.samples, ways.backend)
+            backend = ways.backend or engine_for(self.folder, self.config.kind)
+            return predict_by_vote(self.folder, questions, how, ways.samples, backend)
         student, encoder = self._load()
         return predict(student, encoder, questions, how)
 
@@ -136,8 +137,8 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
         raise InputError(
             "a classifier writes nothing and has one way to answer; leave out --how and --samples"
         )
-    if config.kind == "seq2seq" and ways.samples:
-        raise InputError("voting over samples is not available yet for kind: seq2seq")
+    if config.kind == "seq2seq" and ways.samples and ways.backend == "vllm":
+        raise InputError("vLLM runs no encoder; leave out --backend, or use transformers")
     unnamed = [view for view in ways.views if view != "positive"]
     missing = [view for view in unnamed if view not in (config.data.control or {})]
     if missing:

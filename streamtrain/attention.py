@@ -56,6 +56,12 @@ def flash_borders(lengths: Sequence[int], device: torch.device) -> dict[str, Any
     }
 
 
+def additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A boolean mask as what is added to scores: the one form that eager and sdpa both take."""
+    added = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+    return added.masked_fill(~mask, torch.finfo(dtype).min)
+
+
 @contextlib.contextmanager
 def masked(model: Any, mask: torch.Tensor) -> Iterator[None]:
     """While it lasts, the model takes this mask: flash attention gives way to sdpa where options

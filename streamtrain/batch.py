@@ -44,7 +44,12 @@ class Encoded:
     @property
     def tokens(self) -> int:
         """How many tokens it has, the input's included."""
-        return len(self.given) + len(self.ids)
+        return self.read + len(self.ids)
+
+    @property
+    def read(self) -> int:
+        """How many of them an encoder reads."""
+        return len(self.given)
 
     def scaled(self, factor: float) -> Encoded:
         """The same with all weights multiplied."""
@@ -197,7 +202,8 @@ def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
 
 
 def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:
-    """Micro-batches of rows, each row a list of sequences, of about `capacity` places at most.
+    """Micro-batches of rows, each row a list of sequences, of about `capacity` places at most, with
+    those of inputs that stand apart.
 
     Sequences of similar length share a micro-batch, so that little is padded; packed, one row
     takes them all and nothing is padded. A sequence longer than `capacity` stands alone.
@@ -251,8 +257,8 @@ def block_mask(owner: torch.Tensor) -> torch.Tensor:
     """
     width = owner.shape[1]
     same = owner[:, :, None] == owner[:, None, :]
-    causal = torch.ones(width, width, dtype=torch.bool).tril()
-    own = torch.eye(width, dtype=torch.bool)
+    causal = torch.ones(width, width, dtype=torch.bool, device=owner.device).tril()
+    own = torch.eye(width, dtype=torch.bool, device=owner.device)
     allowed = (same & causal & (owner >= 0)[:, :, None]) | own
     return allowed[:, None]
 
@@ -260,11 +266,11 @@ def block_mask(owner: torch.Tensor) -> torch.Tensor:
 def _fill(ordered: list[Encoded], capacity: int) -> list[Encoded]:
     """Takes from `ordered` (longest first) what fits into one row, at least one sequence."""
     taken = [ordered.pop(0)]
-    room = capacity - len(taken[0].ids)
+    room = capacity - taken[0].tokens
     at = 0
     while at < len(ordered):
-        if len(ordered[at].ids) <= room:
-            room -= len(ordered[at].ids)
+        if ordered[at].tokens <= room:
+            room -= ordered[at].tokens
             taken.append(ordered.pop(at))
         else:
             at += 1

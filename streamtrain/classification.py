@@ -32,6 +32,7 @@ class Labelled:
     cut: bool
     soft: tuple[float, ...] = ()
     part: str = ""
+    read = 0
 
     @property
     def tokens(self) -> int:

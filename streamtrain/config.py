@@ -142,8 +142,11 @@ class StudentConfig(Section):
                 )
             if objective.loss == "kd":
                 self._imitates_recorded_tokens()
-            if self.kind == "seq2seq" and data.pack:
-                raise ValueError("data.pack is not available yet for seq2seq; set pack: false")
+            if self.kind == "seq2seq" and data.pack and self.attention == "flash_attention_2":
+                raise ValueError(
+                    "data.pack of kind: seq2seq needs a kernel that takes masks; found attention: "
+                    "flash_attention_2, expected sdpa or eager"
+                )
             if "label_share" in objective.model_fields_set and data.rationale != "task":
                 raise ValueError("objective.label_share needs data.rationale: task")
             if objective.counterfactual_share is not None and data.rationale == "task":
@@ -175,8 +178,8 @@ class StudentConfig(Section):
 
     @model_validator(mode="after")
     def _votes_can_be_taken(self) -> StudentConfig:
-        if self.evaluate.samples > 1 and self.kind != "causal":
-            raise ValueError(f"evaluate.samples: a vote needs kind: causal; found {self.kind}")
+        if self.evaluate.samples > 1 and self.kind == "classifier":
+            raise ValueError("evaluate.samples: a vote needs a student that writes, no classifier")
         return self
 
     @model_validator(mode="after")

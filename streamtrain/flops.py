@@ -2,8 +2,7 @@
 
 Model FLOPs by the usual rule (arXiv 2001.08361): 2 a parameter and token forward, 2 backward for
 the activations, and 2 for the gradient of each trained weight; attention's own scores and what
-gradient checkpointing computes again are not counted. A seq2seq student is counted as if all of it
-read every token, which is too much. Knows nothing of steps or of how they went.
+gradient checkpointing computes again are not counted. Knows nothing of steps or of how they went.
 """
 
 from __future__ import annotations
@@ -28,30 +27,60 @@ _PEAKS = (
 """Dense bfloat16 FLOP/s by the device's name, as NVIDIA's data sheets state them."""
 
 
+_ACROSS = re.compile(r"\.(EncDecAttention|encoder_attn)\.(k|v|k_proj|v_proj)\.")
+"""The weights of a decoder (of T5, of BART) that what the encoder made goes through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a token of a training step takes: one of a sequence or target, and one of an input that
+    an encoder reads."""
+
+    token: float
+    read: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a run's tokens take, and the peak FLOP/s of each of its devices where it is known."""
 
-    per_token: float
+    costs: Costs
     peak: float | None
     devices: int
 
-    def of(self, tokens_per_second: float) -> dict[str, float | None]:
+    def flops(self, tokens: int, read: int) -> float:
+        """What so many tokens take, `read` of them by an encoder."""
+        return self.costs.token * (tokens - read) + self.costs.read * read
+
+    def of(self, tokens: int, read: int, seconds: float) -> dict[str, float | None]:
         """FLOP/s over all devices, and their share of the peak."""
-        flops = self.per_token * tokens_per_second
+        flops = self.flops(tokens, read) / seconds
         share = None if self.peak is None else flops / (self.peak * self.devices)
         return {"flops_per_second": flops, "utilisation": share}
 
 
-def flops_per_token(student: Student) -> float:
-    """What a token of a training step takes. An embedding that is only looked up takes nothing."""
+def costs_of(student: Student) -> Costs:
+    """What the tokens of a student take. An embedding that is only looked up takes nothing."""
     model = student.model
-    total: int = sum(parameter.numel() for parameter in model.parameters())
-    trained: int = sum(parameter.numel() for _, parameter in student.trainable())
-    inner, head = model.get_input_embeddings(), model.get_output_embeddings()
-    if inner is not None and (head is None or head.weight is not inner.weight):
-        total -= inner.weight.numel()
-    return 4.0 * total + 2.0 * min(trained, total)
+    head = model.get_output_embeddings()
+    used = _ids(head) if head is not None else set()
+    embeddings = [one for one in model.modules() if isinstance(one, torch.nn.Embedding)]
+    looked_up = set().union(*map(_ids, embeddings)) - used
+    reading = _ids(model.get_encoder()) - used if student.kind == "seq2seq" else set()
+    token = read = 0.0
+    for name, parameter in model.named_parameters():
+        flops = (6.0 if parameter.requires_grad else 4.0) * parameter.numel()
+        if id(parameter) in looked_up:
+            continue
+        if id(parameter) in reading or _ACROSS.search(name):
+            read += flops
+        else:
+            token += flops
+    return Costs(token, read)
+
+
+def _ids(module: torch.nn.Module) -> set[int]:
+    return {id(parameter) for parameter in module.parameters()}
 
 
 def peak_flops(device: torch.device) -> float | None:

@@ -34,10 +34,12 @@ _PLACES = {"cpu": 1024, "cuda": 8192}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: loss of the global batch, its tokens, cut examples, seconds."""
+    """What one step did: loss of the global batch, its tokens and those of them that an encoder
+    read, cut examples, seconds."""
 
     loss: float
     tokens: int
+    read: int
     cut: int
     seconds: float
 
@@ -92,9 +94,10 @@ class Learner:
         self.student.model.train()
         mine = self._exercises(rank_slice(rows, self._world.rank, self._world.size, self._unit))
         parts = self._lesson.shares
-        tokens, cut, *weights = self._world.total(
+        tokens, read, cut, *weights = self._world.total(
             [
                 sum(exercise.tokens for exercise in mine),
+                sum(exercise.read for exercise in mine),
                 sum(exercise.cut for exercise in mine),
                 *(sum(one.weight for one in mine if one.part == part) for part in parts),
             ]
@@ -112,7 +115,7 @@ class Learner:
             loss += part_loss.item()
         (loss,) = self._world.total([loss])
         self._update(loss, number, factor)
-        return Step(loss, int(tokens), int(cut), time.perf_counter() - began)
+        return Step(loss, int(tokens), int(read), int(cut), time.perf_counter() - began)
 
     @property
     def _unit(self) -> int:

@@ -24,7 +24,7 @@ from streamtrain.subject import Subject
 from streamtrain.translators import Translators, divergences, tune
 
 LENS = "lens"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _WEIGHTS = "translators.safetensors"
 _FACTS = "lens.json"

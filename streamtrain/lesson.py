@@ -21,6 +21,11 @@ class Exercise(Protocol):
     @property
     def tokens(self) -> int: ...
     @property
+    def read(self) -> int:
+        """How many of its tokens an encoder reads for a decoder."""
+        ...
+
+    @property
     def cut(self) -> bool: ...
     @property
     def part(self) -> str:

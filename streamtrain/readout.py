@@ -64,7 +64,10 @@ class Reader:
         try:
             with torch.no_grad():
                 output = self.student.model(
-                    **self._inputs(passage), output_hidden_states=True, use_cache=False
+                    **self._inputs(passage),
+                    **self._head(),
+                    output_hidden_states=True,
+                    use_cache=False,
                 )
         finally:
             if hook is not None:
@@ -106,6 +109,11 @@ class Reader:
             return {"input_ids": own}
         given = torch.tensor([list(passage.given)], device=self.student.device)
         return {"input_ids": given, "decoder_input_ids": own}
+
+    def _head(self) -> dict[str, int]:
+        """The model's own head reads every place once, to be held against; later it would read them
+        in vain."""
+        return {"logits_to_keep": 1} if self._checked and self.student.kind == "causal" else {}
 
     def _check(self, last: torch.Tensor, own: torch.Tensor) -> None:
         """The last layer, read like the others, must say what the model says."""

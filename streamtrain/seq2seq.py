@@ -6,6 +6,7 @@ losses.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from streamtrain.borders import Borders, within
 from streamtrain.student import Student
 
 Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
@@ -22,12 +24,16 @@ Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
 @dataclass(frozen=True, slots=True)
 class Targets:
     """Padded targets (R, T) of R inputs: what the decoder reads, one place behind, and what it is
-    to predict; -100 where there is nothing to predict."""
+    to predict; -100 where there is nothing to predict.
+
+    Where all inputs stand in one row, and all targets in another, `borders` are between them.
+    """
 
     inputs: torch.Tensor
     mask: torch.Tensor
     before: torch.Tensor
     wanted: torch.Tensor
+    borders: Borders | None = None
 
 
 def pad_targets(
@@ -36,14 +42,30 @@ def pad_targets(
     """Inputs and targets as tensors on the student's device."""
     ids, mask = pad_inputs(student, inputs)
     wanted = [torch.tensor(target) for target in targets]
-    start = torch.tensor([student.model.config.decoder_start_token_id])
-    before = [torch.cat([start, target[:-1]]) for target in wanted]
     return Targets(
         ids,
         mask,
-        _filled(before, student.pad).to(student.device),
+        _filled(_behind(student, wanted), student.pad).to(student.device),
         _filled(wanted, -100).to(student.device),
     )
+
+
+def pack_targets(
+    student: Student, inputs: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> Targets:
+    """Inputs in one row and targets in one row, on the student's device; nothing is padded."""
+    borders = Borders(tuple(map(len, inputs)), tuple(map(len, targets)))
+    wanted = [torch.tensor(target) for target in targets]
+    ids = torch.cat([torch.tensor(one) for one in inputs])[None].to(student.device)
+    before = torch.cat(_behind(student, wanted))[None].to(student.device)
+    return Targets(
+        ids, torch.ones_like(ids), before, torch.cat(wanted)[None].to(student.device), borders
+    )
+
+
+def _behind(student: Student, targets: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    start = torch.tensor([student.model.config.decoder_start_token_id])
+    return [torch.cat([start, target[:-1]]) for target in targets]
 
 
 def pad_inputs(
@@ -57,12 +79,13 @@ def pad_inputs(
 
 def target_logits(student: Student, batch: Targets) -> torch.Tensor:
     """Logits (R, T, vocabulary) of every place of the targets."""
-    with student.precision():
+    masks: contextlib.AbstractContextManager[dict[str, torch.Tensor]]
+    masks = contextlib.nullcontext({"attention_mask": batch.mask})
+    if batch.borders is not None:
+        masks = within(student.model, batch.borders, student.device)
+    with student.precision(), masks as given:
         output = student.model(
-            input_ids=batch.inputs,
-            attention_mask=batch.mask,
-            decoder_input_ids=batch.before,
-            use_cache=False,
+            input_ids=batch.inputs, decoder_input_ids=batch.before, use_cache=False, **given
         )
     logits: torch.Tensor = output.logits
     return logits

@@ -20,14 +20,16 @@ from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
 from raygen.engines.located import check_adapter
 from raygen.engines.new_tokens import make_room
-from streamtrain.attention import check_attention, flash_borders, is_flash, masked
+from streamtrain.attention import additive, check_attention, flash_borders, is_flash, masked
 from streamtrain.batch import Batch
 from streamtrain.config import Attention, Kind, StudentConfig, Tune
 from streamtrain.errors import InputError
 
-PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
+PACKABLE: dict[Kind, tuple[str, ...]] = {
+    "causal": ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2"),
+    "seq2seq": ("bart", "t5"),
+}
 """Model types for which packed and unpacked gradients were found to be equal."""
-
 
 _AUTO: dict[Kind, str] = {
     "causal": "AutoModelForCausalLM",
@@ -109,13 +111,7 @@ class Student:
 
     def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
         """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
-        mask = batch.mask
-        if mask.dim() == 4:
-            # An additive mask is the one form that eager and sdpa attention both take.
-            lowest = torch.finfo(self.model.dtype).min
-            mask = torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(
-                ~mask, lowest
-            )
+        mask = additive(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
         borders = flash_borders(batch.lengths, self.device) if batch.lengths else {}
         with self.precision(), masked(self.model, mask):
             output = self.model(
@@ -187,11 +183,11 @@ def load_adapter(
 
 def check_packable(student: Student) -> None:
     """Raises InputError where packing is not known to be right for the student's architecture."""
-    kind = student.model.config.model_type
-    if kind not in PACKABLE:
+    family, known = student.model.config.model_type, PACKABLE.get(student.kind, ())
+    if family not in known:
         raise InputError(
-            f"data.pack: packing is not available yet for {kind} models (known: "
-            f"{', '.join(PACKABLE)}); set pack: false"
+            f"data.pack: packing is not available yet for {family} models of kind {student.kind} "
+            f"(known: {', '.join(known)}); set pack: false"
         )
 
 
@@ -294,7 +290,7 @@ def _check(model: Any, tokenizer: Any, source: Source) -> None:
     elif "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise InputError(
             f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
-            f"known: {', '.join(PACKABLE)}"
+            f"known: {', '.join(PACKABLE['causal'])}"
         )
 
 

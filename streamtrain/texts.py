@@ -18,7 +18,7 @@ from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.imitated import Told, read_told
 from streamtrain.objectives import top_divergences, weighted_nll
-from streamtrain.seq2seq import pad_targets, target_logits
+from streamtrain.seq2seq import pack_targets, pad_targets, target_logits
 from streamtrain.student import Student
 from streamtrain.text import make_example, make_factual, make_tasks
 
@@ -81,7 +81,7 @@ class TextLesson:
 
     def _group_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
         if self._student.kind == "seq2seq":
-            return self._target_loss([sequence for row in group for sequence in row])
+            return self._target_loss(group)
         batch = collate(group, self._student.pad, self._student.flash)
         return self._loss(batch.to(self._student.device))
 
@@ -101,9 +101,11 @@ class TextLesson:
         alpha = self._objective.divergence_weight(TOKEN_ALPHA)
         return loss + alpha * (far * weights[chosen][told]).sum()
 
-    def _target_loss(self, sequences: Sequence[Encoded]) -> torch.Tensor:
+    def _target_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
         """The same where the target is a decoder's alone."""
-        batch = pad_targets(
+        sequences = [sequence for row in group for sequence in row]
+        tensors = pack_targets if len(group) < len(sequences) else pad_targets
+        batch = tensors(
             self._student, [one.given for one in sequences], [one.ids for one in sequences]
         )
         weights = torch.tensor([weight for one in sequences for weight in one.weights])

@@ -22,7 +22,7 @@ from streamtrain.checkpoint import Progress
 from streamtrain.decisions import Decision, Decisions
 from streamtrain.errors import InputError, StreamLostError
 from streamtrain.feed import ask_to_stop
-from streamtrain.flops import Load, flops_per_token, peak_flops
+from streamtrain.flops import Load, costs_of, peak_flops
 from streamtrain.job import CHECKPOINTS, DECISIONS, METRICS, Job
 from streamtrain.judging import Judge, due_at
 from streamtrain.learner import Learner, Step
@@ -114,7 +114,7 @@ class _Run:
             check_packable(student)
         teacher = teacher_of(job, student)
         encoder = make_encoder(config, student.tokenizer)
-        self.load = Load(flops_per_token(student), peak_flops(device), world.size)
+        self.load = Load(costs_of(student), peak_flops(device), world.size)
         self.learner = Learner(student, encoder, config, world, teacher)
         self.wanted = Wanted(config)
         self.at = Progress(order_settings(config))
@@ -270,14 +270,13 @@ class _Run:
 
     def _record(self, done: Step, factor: float, turn: _Turn) -> None:
         """A step's event; `batch` is a hash of its rows, by which runs are compared."""
-        speed = done.tokens / done.seconds
         self._event(
             "step",
             step=self.at.step,
             loss=done.loss,
             lr=self.job.config.optim.lr * factor,
             tokens=done.tokens,
-            tokens_per_second=speed,
+            tokens_per_second=done.tokens / done.seconds,
             wait_s=round(self.at.wait_s, 3),
             wait_share=self.at.wait_s / self._seconds(),
             rows=self.at.rows,
@@ -286,7 +285,7 @@ class _Run:
             total_steps=self.schedule.total,
             epoch=turn.epoch,
             lag=turn.lag,
-            **self.load.of(speed),
+            **self.load.of(done.tokens, done.read, done.seconds),
         )
 
     def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:

@@ -16,7 +16,8 @@ from streamtrain.readout import Passage, Reader
 
 _PASSAGES = 4
 _PLACES = 16
-"""A step learns from so many passages, and so many places of each at most: the head is dear."""
+"""A step learns from so many passages, and so many places of each at most, drawn anew; a lens is
+judged at as many, evenly spread, and the last one: the head is dear."""
 
 _MOMENTUM = 0.9
 _RATE = 1.0 * (1 - _MOMENTUM)
@@ -77,18 +78,24 @@ def divergences(
     reader: Reader, passages: Sequence[Passage], translators: Translators | None
 ) -> list[float]:
     """For each layer the mean divergence (KL, in nats) of its reading from the student's own one,
-    over all places of some passages."""
+    over places of some passages."""
     sums: torch.Tensor | float = 0.0
     places = 0
     with torch.no_grad():
         for passage in passages:
             states = reader.states(passage)
+            states = states[:, spread(states.shape[1])]
             wanted = torch.log_softmax(reader.logits(states[-1]), dim=-1)
             read = states if translators is None else translators(states)
             sums = sums + torch.stack([_divergence(reader, one, wanted).sum() for one in read])
             places += len(wanted)
     assert isinstance(sums, torch.Tensor)  # noqa: S101 - there is at least one passage
     return [float(value) / places for value in sums]
+
+
+def spread(count: int) -> list[int]:
+    """Places of a passage of `count`: all of a short one, else evenly spread ones and the last."""
+    return sorted({*range(0, count, -(-count // _PLACES)), count - 1})
 
 
 def _divergence(reader: Reader, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

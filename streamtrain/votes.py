@@ -15,6 +15,7 @@ from typing import Literal
 from raygen.engines.base import Engine, EngineSpec, Request, RequestRefusedError
 from raygen.engines.base import Sampling as EngineSampling
 from streamtrain.asked import ask_engine, installed
+from streamtrain.config import Kind
 from streamtrain.evaluate import Asking
 from streamtrain.prediction import Prediction, vote
 from streamtrain.questions import Question
@@ -39,7 +40,7 @@ def predict_by_vote(
     questions: Sequence[Question],
     how: Asking,
     samples: Samples,
-    backend: EngineName | None = None,
+    backend: EngineName,
 ) -> list[Prediction]:
     """The majority answer to each question of the student in a folder.
 
@@ -49,7 +50,7 @@ def predict_by_vote(
     import torch
 
     gpus = int(torch.cuda.is_available())
-    spec = EngineSpec("student", str(student), backend=backend or engine_for(student), gpus=gpus)
+    spec = EngineSpec("student", str(student), backend=backend, gpus=gpus)
     return ask_engine(
         spec,
         lambda engine: vote_with(engine, questions, how, samples),
@@ -85,9 +86,11 @@ async def vote_with(
     return await asyncio.gather(*(answer(*numbered) for numbered in enumerate(questions)))
 
 
-def engine_for(student: Path) -> EngineName:
-    """vLLM where it is installed and can run the student, which an adapter with new tokens rules
-    out; else transformers."""
+def engine_for(student: Path, kind: Kind) -> EngineName:
+    """vLLM where it is installed and can run the student, which an encoder and an adapter with new
+    tokens rule out; else transformers."""
+    if kind == "seq2seq":
+        return "transformers"
     adapter = student / "adapter_config.json"
     if adapter.is_file():
         settings = json.loads(adapter.read_text(encoding="utf-8"))

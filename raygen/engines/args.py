@@ -151,7 +151,7 @@ class TransformersArgs(Args):
     missed a quarter of what they should add up to).
     """
 
-    kind: Literal["causal", "classifier"] | None = None
+    kind: Literal["causal", "classifier", "seq2seq"] | None = None
     device: str | None = Field(default=None, pattern=r"^(cpu|mps|cuda(:\d+)?)$")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
     batch_size: int = Field(default=32, ge=1)

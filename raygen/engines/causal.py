@@ -10,9 +10,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property, partial
-from typing import TypeVar
-
-import torch
 
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import (
@@ -26,16 +23,14 @@ from raygen.engines.base import (
     TopTokens,
 )
 from raygen.engines.batching import Batcher
+from raygen.engines.fitting import fitting
 from raygen.engines.gradients import integrated_gradients
 from raygen.engines.loaded import Loaded
 from raygen.engines.scoring import Continuation, TopOf, score, top_tokens
 from raygen.engines.tokens import Tokens
 from raygen.engines.vocabulary import vocabulary_of
 from raygen.engines.words import Words
-from raygen.engines.writing import Ask, Writer
-
-I = TypeVar("I")  # noqa: E741 - an item
-O = TypeVar("O")  # noqa: E741 - its outcome
+from raygen.engines.writing import Writer, asks_of
 
 
 class CausalEngine:
@@ -49,20 +44,17 @@ class CausalEngine:
         writer = Writer(loaded.model, loaded.tokenizer, most)
         self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
         self._thread = thread
-        self._write = Batcher(_fitting(writer.write), args.batch_size, thread)
+        self._write = Batcher(fitting(writer.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
-        self._score = Batcher(_fitting(scorer), args.batch_size, thread)
-        self._top = Batcher(_fitting(self._read_top), args.batch_size, thread)
+        self._score = Batcher(fitting(scorer), args.batch_size, thread)
+        self._top = Batcher(fitting(self._read_top), args.batch_size, thread)
         self._loaded = loaded
         self._args = args
         self._words = Words(loaded.model, loaded.tokenizer)
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
-        ids = self._tokens.prompt(request.prompt)
-        if not ids:
-            raise RequestRefusedError("bad_request", "the prompt is empty")
-        asks = [Ask(tuple(ids), request.sampling, index) for index in range(request.sampling.n)]
+        asks = asks_of(self._tokens.prompt(request.prompt), request.sampling)
         return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
@@ -115,20 +107,3 @@ class CausalEngine:
     async def close(self) -> None:
         """Wait for the batch that runs."""
         self._thread.shutdown(cancel_futures=True)
-
-
-def _fitting(
-    run: Callable[[Sequence[I]], Sequence[O | Exception]],
-) -> Callable[[Sequence[I]], Sequence[O | Exception]]:
-    """`run` in halves where a batch doesn't fit into the memory."""
-
-    def fitting(items: Sequence[I]) -> Sequence[O | Exception]:
-        try:
-            return run(items)
-        except torch.OutOfMemoryError as error:
-            if len(items) == 1:
-                return [RequestRefusedError("prompt_too_long", f"out of memory: {error}")]
-        half = len(items) // 2
-        return [*fitting(items[:half]), *fitting(items[half:])]
-
-    return fitting

@@ -10,21 +10,24 @@ from typing import Literal
 from raygen.engines.base import EngineSpec
 from raygen.engines.located import known_config
 
-Kind = Literal["causal", "classifier"]
+Kind = Literal["causal", "classifier", "seq2seq"]
 
 _HEADS: dict[Kind, tuple[str, ...]] = {
     "causal": ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"),
     "classifier": ("ForSequenceClassification",),
+    "seq2seq": ("ForConditionalGeneration",),
 }
 
 
 def kind_of(spec: EngineSpec) -> Kind:
     """`args.kind`, else what the model's configuration says, else causal."""
-    named = spec.args.get("kind")
-    if named in _HEADS:
-        return "classifier" if named == "classifier" else "causal"
-    heads = _architectures(spec)
-    return "classifier" if any(head.endswith(_HEADS["classifier"]) for head in heads) else "causal"
+    for kind in _HEADS:
+        if spec.args.get("kind") == kind:
+            return kind
+    if any(head.endswith(_HEADS["classifier"]) for head in _architectures(spec)):
+        return "classifier"
+    config = known_config(spec.model, spec.revision) or {}
+    return "seq2seq" if config.get("is_encoder_decoder") is True else "causal"
 
 
 def kind_problem(spec: EngineSpec) -> str | None:

@@ -16,7 +16,7 @@ from raygen.engines.args import (
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.bundled import bundled_problem
-from raygen.engines.kind import kind_of, kind_problem
+from raygen.engines.kind import Kind, kind_of, kind_problem
 from raygen.engines.vllm_args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
@@ -26,11 +26,17 @@ _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
     "fake": frozenset({"generate", "score", "top_tokens", "classify", "attribute", "nearest"}),
 }
 
+_BY_KIND: Mapping[Kind, frozenset[Ability]] = {
+    "classifier": frozenset({"classify"}),
+    "seq2seq": frozenset({"generate"}),
+}
+"""What transformers' models of other kinds than causal can do."""
+
 
 def abilities(spec: EngineSpec) -> frozenset[Ability]:
     """What an engine on this backend can do; an op that needs more can't use it."""
-    if spec.backend == "transformers" and kind_of(spec) == "classifier":
-        return frozenset({"classify"})
+    if spec.backend == "transformers":
+        return _BY_KIND.get(kind_of(spec), _ABILITIES[spec.backend])
     return _ABILITIES[spec.backend]
 
 

@@ -1,4 +1,4 @@
-"""Writing: sampling answers from a causal model, many at once, each with random draws of its own.
+"""Writing: sampling answers from a model, many at once, each with random draws of its own.
 
 What an answer is drawn with depends on its own seed alone, so that it is the same whatever stands
 beside it (up to the rounding of a batched matrix product). Knows nothing of tasks or threads.
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from raygen.engines.base import Completion, RequestRefusedError, Sampling
+from raygen.engines.decoding import Decoding
 from raygen.engines.reading import Reading
 
 _CONTEXT = 5
@@ -27,6 +28,13 @@ class Ask:
     prompt: tuple[int, ...]
     sampling: Sampling
     index: int
+
+
+def asks_of(prompt: Sequence[int], sampling: Sampling) -> list[Ask]:
+    """The answers that a request wants. Raises RequestRefusedError for an empty prompt."""
+    if not prompt:
+        raise RequestRefusedError("bad_request", "the prompt is empty")
+    return [Ask(tuple(prompt), sampling, index) for index in range(sampling.n)]
 
 
 @dataclass(slots=True)
@@ -43,12 +51,14 @@ class _Draft:
 
 
 class Writer:
-    """Samples answers. `ends` are the tokens that end one, `max_len` those of prompt and answer."""
+    """Samples answers. `max_len` are the tokens of prompt and answer, of each by itself where an
+    encoder reads the prompt."""
 
     def __init__(self, model: Any, tokenizer: Any, max_len: int | None) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._max_len = max_len
+        self._apart = bool(model.config.is_encoder_decoder)
         self._ends = _ends(model, tokenizer)
 
     def write(self, asks: Sequence[Ask]) -> list[Completion | Exception]:
@@ -57,7 +67,8 @@ class Writer:
         prompts = list(dict.fromkeys(ask.prompt for ask in asks))
         places = {prompt: at for at, prompt in enumerate(prompts)}
         with torch.inference_mode():
-            reading = Reading.of(self._model, prompts)
+            reads = Decoding if self._apart else Reading
+            reading = reads.of(self._model, prompts)
             reading.select([places[ask.prompt] for ask in asks])
             going = drafts
             while True:
@@ -75,7 +86,8 @@ class Writer:
         sampling = ask.sampling
         limit = sampling.max_tokens
         if self._max_len is not None:
-            limit = min(limit, self._max_len - len(ask.prompt))
+            before = 0 if self._apart else len(ask.prompt)
+            limit = min(limit, self._max_len - before)
         seed = None if sampling.seed is None else f"{sampling.seed} {ask.index}"
         return _Draft(ask, random.Random(seed), limit)
 
@@ -113,7 +125,7 @@ class Writer:
             draft.finish = "length"
 
     def _decode(self, draft: _Draft, tokens: list[int]) -> str:
-        before = list(draft.ask.prompt[-_CONTEXT:])
+        before = [] if self._apart else list(draft.ask.prompt[-_CONTEXT:])
         whole = self._plain(before + tokens)
         return whole[len(self._plain(before)) :]
 

@@ -92,6 +92,7 @@ def test_what_an_engine_can_do_is_told_by_its_models_configuration(tmp_path: Pat
     causal = {"generate", "score", "top_tokens", "attribute", "nearest"}
     assert abilities(spec("transformers", "org/nobody-has-this")) == causal
     assert abilities(spec("transformers", "org/nobody-has-this", kind="classifier")) == {"classify"}
+    assert abilities(spec("transformers", "org/nobody-has-this", kind="seq2seq")) == {"generate"}
     (problem,) = check_engine(spec("transformers", judge, kind="causal"))
     assert "is a RobertaForSequenceClassification, and a causal engine needs" in problem
 

@@ -127,14 +127,6 @@ def test_a_classifier_has_one_way_to_answer(run: Path, tmp_path: Path) -> None:
         assert "one way to answer" in done.stderr
 
 
-def test_no_engine_samples_a_seq2seq_student_yet(run: Path, tmp_path: Path) -> None:
-    settings = run / "final" / "student.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "kind": "seq2seq"}))
-    done = ask(run, "--data", str(write(tmp_path / "held.jsonl", QUESTIONS)), "--samples", "3")
-    assert done.exit_code == 2
-    assert "not available yet for kind: seq2seq" in done.stderr
-
-
 def test_two_sets_of_one_name_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     sets = [write(path / "held.jsonl", QUESTIONS) for path in (tmp_path, tmp_path / "other")]
@@ -154,7 +146,7 @@ def test_samples_are_drawn_by_an_engine(run: Path, tmp_path: Path) -> None:
 
 
 def test_an_adapter_with_new_tokens_is_not_for_vllm(run: Path) -> None:
-    assert engine_for(run / "final") == "transformers"
+    assert engine_for(run / "final", "causal") == "transformers"
 
 
 async def test_the_majority_of_the_samples_decides() -> None:

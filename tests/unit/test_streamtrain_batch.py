@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -97,14 +98,20 @@ def test_padding_sees_itself_alone() -> None:
     assert mask[0, 0].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
-@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 30)), max_size=30),
+    st.integers(1, 100),
+    st.booleans(),
+)
 def test_no_sequence_is_lost_and_micro_batches_stay_small(
-    lengths: list[int], capacity: int, pack: bool
+    lengths: list[tuple[int, int]], capacity: int, pack: bool
 ) -> None:
-    groups = list(split([sequence(length) for length in lengths], capacity, pack))
-    back = [len(one.ids) for rows in groups for row in rows for one in row]
+    """An input that stands apart takes places too."""
+    sequences = [replace(sequence(length), given=(5,) * apart) for length, apart in lengths]
+    groups = list(split(sequences, capacity, pack))
+    back = [(len(one.ids), len(one.given)) for rows in groups for row in rows for one in row]
     assert sorted(back) == sorted(lengths)
     for rows in groups:
-        width = max(sum(len(one.ids) for one in row) for row in rows)
+        width = max(sum(one.tokens for one in row) for row in rows)
         single = len(rows) == 1 and len(rows[0]) == 1
         assert single or width * len(rows) <= capacity

@@ -48,20 +48,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("kind: seq2seq\ndata: {pack: true}", 1),
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_not_ignored(
-    tmp_path: Path, text: str, line: int
-) -> None:
-    with pytest.raises(ProblemsError, match="not available yet") as caught:
-        load(tmp_path, MINIMAL + text + "\n")
-    assert [problem.line for problem in caught.value.problems] == [line]
-
-
-@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("optim: {epoch: 3}", "did you mean 'epochs'"),
@@ -73,8 +59,15 @@ def test_what_this_version_cannot_do_is_refused_not_ignored(
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
         ("kind: classifier", "needs data.labels"),
+        (
+            "kind: seq2seq\ndata: {pack: true}\nattention: flash_attention_2",
+            "expected sdpa or eager",
+        ),
         ("evaluate: {samples: 30}", "samples needs report"),
-        ("kind: seq2seq\nevaluate: {report: a.jsonl, samples: 3}", "a vote needs kind: causal"),
+        (
+            "kind: classifier\ndata: {labels: [a, b]}\nevaluate: {report: a.jsonl, samples: 3}",
+            "a vote needs a student that writes",
+        ),
         ("objective: {label_share: 0.2}", "needs data.rationale: task"),
         (
             "data: {rationale: task}\nobjective: {counterfactual_share: 0.5}",

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from streamtrain.config import Tune
-from streamtrain.flops import Load, flops_per_token, peak_flops, peak_of
+from streamtrain.data import Data
+from streamtrain.flops import Costs, Load, costs_of, peak_flops, peak_of
 from streamtrain.student import Source, load_student
+from streamtrain.text import make_example
+from tests.unit.test_streamtrain_seq2seq import config, family, learner, rows
 
 CPU = torch.device("cpu")
 
@@ -21,10 +24,58 @@ def test_a_token_takes_six_a_parameter_and_four_where_only_an_adapter_is_trained
     weights = sum(parameter.numel() for parameter in full.model.parameters())
     looked_up = full.model.get_input_embeddings().weight.numel()
     assert full.model.get_output_embeddings().weight is not full.model.get_input_embeddings().weight
-    assert flops_per_token(full) == 6 * (weights - looked_up)
+    assert costs_of(full).token == 6 * (weights - looked_up)
     lora = load_student(Source(str(tiny_model)), Tune(r=4), CPU)
     adapter = sum(parameter.numel() for _, parameter in lora.trainable())
-    assert flops_per_token(lora) == 4 * (weights - looked_up + adapter) + 2 * adapter
+    assert costs_of(lora).token == 4 * (weights - looked_up + adapter) + 2 * adapter
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_each_side_of_a_t5_reads_its_own_tokens(
+    tiny_model: Path, tmp_path: Path, tied: bool
+) -> None:
+    """Counted by hand: 32 wide, 2 heads of 16, 64 within the layers, 2 layers a side, 400 words."""
+    student = load_student(t5(tiny_model, tmp_path, tied), Tune(method="full"), CPU)
+    square, norm, gated = 32 * 32, 32, 3 * 32 * 64
+    encoder = 2 * (4 * square + gated + 2 * norm) + norm
+    across = 2 * (2 * square)
+    decoder = 2 * (8 * square + gated + 3 * norm) + norm - across
+    head = 400 * 32
+    found = costs_of(student)
+    assert (found.token, found.read) == (6 * (decoder + head), 6 * (encoder + across))
+
+
+def test_each_side_of_a_bart_reads_its_own_tokens(tiny_model: Path, tmp_path: Path) -> None:
+    """By hand, as above; its linear layers have biases, its places are learned and looked up. The
+    adapter of rank 4 lies on every linear layer but the head."""
+    bart = Source(str(family("bart", tmp_path, tiny_model)), kind="seq2seq")
+    square, norm, within = 32 * 32 + 32, 2 * 32, 2 * 32 * 64 + 64 + 32
+    encoder = 2 * (4 * square + within + 2 * norm) + norm
+    across = 2 * (2 * square)
+    decoder = 2 * (8 * square + within + 3 * norm) + norm - across + 400 * 32
+    full = costs_of(load_student(bart, Tune(method="full"), CPU))
+    assert (full.token, full.read) == (6 * decoder, 6 * (encoder + across))
+    small, wide = 4 * (32 + 32), 4 * (32 + 64)
+    lora = costs_of(load_student(bart, Tune(r=4), CPU))
+    assert lora.read == 4 * (encoder + across) + 6 * 2 * (4 * small + 2 * wide + 2 * small)
+    assert lora.token == 4 * decoder + 6 * 2 * (6 * small + 2 * wide)
+
+
+def t5(tiny_model: Path, folder: Path, tied: bool) -> Source:
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    path = family("t5", folder, tiny_model)
+    config = AutoConfig.from_pretrained(path, tie_word_embeddings=tied)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(path)
+    return Source(str(path), kind="seq2seq")
+
+
+def test_a_step_says_what_the_encoder_read(tiny_model: Path, tmp_path: Path) -> None:
+    made = learner(config(family("t5", tmp_path, tiny_model)))
+    examples = [made.encoder.example(make_example(row, Data())) for row in rows(3)]
+    done = made.step(rows(3), 0, 1.0)
+    assert done.read == sum(len(one.given) for one in examples)
+    assert done.tokens == done.read + sum(len(one.ids) for one in examples)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +101,10 @@ def test_no_peak_is_made_up() -> None:
 
 
 def test_utilisation_is_of_all_devices_and_null_where_the_peak_is_unknown() -> None:
-    assert Load(6e9, 300e12, 2).of(10_000) == {
+    assert Load(Costs(6e9), 300e12, 2).of(20_000, 0, 2.0) == {
         "flops_per_second": 6e13,
         "utilisation": pytest.approx(0.1),
     }
-    assert Load(6e9, None, 1).of(10) == {"flops_per_second": 6e10, "utilisation": None}
+    unknown = Load(Costs(6e9), None, 1).of(10, 0, 1.0)
+    assert unknown == {"flops_per_second": 6e10, "utilisation": None}
+    assert Load(Costs(6e9, 1e9), None, 1).of(10, 7, 1.0)["flops_per_second"] == 25e9

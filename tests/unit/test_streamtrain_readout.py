@@ -89,7 +89,7 @@ def cut(model: Any, place: str, depth: int) -> None:
 
 
 def test_every_family_that_can_be_trained_is_read() -> None:
-    assert {family for family, *_ in CAUSAL.values()} >= set(PACKABLE)
+    assert {family for family, *_ in CAUSAL.values()} >= set(PACKABLE["causal"])
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -99,6 +99,8 @@ def test_a_layer_reads_as_the_model_that_ends_there(tiny_model: Path, name: str)
     reader = Reader(one)
     found = reader.logits(reader.states(Passage((5, 9, 40, 7))))
     assert found.shape == (3, 4, 400)
+    # From the second time on the model's own head has less to do.
+    torch.testing.assert_close(reader.logits(reader.states(Passage((5, 9, 40, 7)))), found)
     for depth in (3, 2, 1):
         cut(one.model, place, depth)
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from streamtrain.job import Job
 from streamtrain.learner import Learner
 from streamtrain.outcome import read_outcome, write_outcome
 from streamtrain.questions import Question
-from streamtrain.seq2seq import branch_scores
-from streamtrain.student import Student, load_student, source_of
+from streamtrain.seq2seq import branch_scores, pack_targets, pad_targets, target_logits
+from streamtrain.student import Student, check_packable, load_student, source_of
 from streamtrain.text import make_example
 from streamtrain.world import Alone
 
@@ -65,7 +66,8 @@ def config(model: Path, **more: Any) -> StudentConfig:
 
 def learner(settings: StudentConfig) -> Learner:
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, CPU)
+    source = replace(source_of(settings), attention=settings.attention)
+    student = load_student(source, settings.tune, CPU)
     return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
 
 
@@ -98,13 +100,22 @@ class FakeOptimizer(torch.optim.SGD):
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("pack", [False, True])
 def test_a_step_has_the_loss_and_gradient_of_the_definition(
-    tiny_model: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path,
+    tmp_path: Path,
+    kind: str,
+    attention: str,
+    pack: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One example at a time, the decoder reading what it wrote before, every token by itself."""
-    monkeypatch.setattr("streamtrain.learner._PLACES", {"cpu": 200})
-    weights = {"rationale": 0.3, "label": 2.0}
-    made = learner(config(family(kind, tmp_path, tiny_model), objective={"weights": weights}))
+    monkeypatch.setattr("streamtrain.learner._PLACES", {"cpu": 400})
+    more = {"objective": {"weights": {"rationale": 0.3, "label": 2.0}}, "data": {"pack": pack}}
+    weights = more["objective"]["weights"]
+    made = learner(config(family(kind, tmp_path, tiny_model), attention=attention, **more))
+    check_packable(made.student)
     student, total, weighed = made.student, torch.zeros(()), 0.0
     start = student.model.config.decoder_start_token_id
     for row in rows(5):
@@ -131,6 +142,48 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     made.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
     assert made.step(rows(5), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
     torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_logits_equal_unpacked_ones(
+    tiny_model: Path, tmp_path: Path, kind: str, attention: str
+) -> None:
+    model = family(kind, tmp_path, tiny_model)
+    student = learner(config(model, attention=attention)).student
+    student.model.eval()
+    inputs = [list(range(3, 3 + n)) for n in (9, 4, 13)]
+    targets = [list(range(40, 40 + n)) for n in (5, 11, 2)]
+    with torch.no_grad():
+        found = target_logits(student, pack_targets(student, inputs, targets))[0]
+        alone = [
+            target_logits(student, pad_targets(student, [one], [target]))[0]
+            for one, target in zip(inputs, targets, strict=True)
+        ]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-4, atol=1e-5)
+    # What was told of the borders is forgotten with the forward pass.
+    with torch.no_grad():
+        again = target_logits(student, pad_targets(student, inputs[:1], targets[:1]))[0]
+    torch.testing.assert_close(again, alone[0])
+
+
+def test_positions_of_a_packed_row_may_be_more_than_a_model_has(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """The places of BART are learned, up to a number of them; each sequence starts anew."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    path = family("bart", tmp_path, tiny_model)
+    model = AutoModelForSeq2SeqLM.from_pretrained(
+        path, max_position_embeddings=16, ignore_mismatched_sizes=True
+    )
+    model.save_pretrained(path)
+    student = learner(config(path)).student
+    inputs, targets = [list(range(3, 15))] * 3, [list(range(40, 50))] * 3
+    with torch.no_grad():
+        found = target_logits(student, pack_targets(student, inputs, targets))[0]
+        alone = target_logits(student, pad_targets(student, inputs, targets))
+    torch.testing.assert_close(found, alone.flatten(0, 1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from streamtrain.config import StudentConfig
 from streamtrain.learner import Learner
 from streamtrain.sharding import in_one_piece
 from streamtrain.stream import Cursor
-from streamtrain.student import load_student, source_of
+from streamtrain.student import Source, load_student, save_final, source_of
+from streamtrain.teacher import load_teacher
 from streamtrain.world import Alone, ProcessGroup, World
 from tests.unit.test_streamtrain_learning import rows
 from tests.unit.test_streamtrain_seq2seq import family
@@ -33,15 +35,44 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"labels": LABELS},
         "objective": {"loss": "ce"},
     },
+    "layers": {
+        "kind": "classifier",
+        "tune": {"method": "full"},
+        "data": {"labels": LABELS},
+        "objective": {
+            "loss": "kd",
+            "alpha": 1,
+            "beta": 3,
+            "layers": [[1, 2], [2, 2]],
+            "soft_labels": "teacher",
+            "teacher": {"model": "t"},
+        },
+    },
     "seq2seq": {"kind": "seq2seq", "tune": {"method": "full"}},
+    "packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "lora"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "gradient_checkpointing": True},
+    },
     "recomputed": {
         "tune": {"method": "lora"},
         "optim": {"lr": 1e-2, "gradient_checkpointing": True},
     },
 }
 
+SLOW: dict[str, dict[str, Any]] = {
+    "compiled": {"tune": {"method": "lora"}, "optim": {"lr": 1e-2, "compile": True}},
+    "compiled, packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "full"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "compile": True},
+    },
+}
+
 Models = dict[str, str]
-"""A folder by kind of student."""
+"""A folder by kind of student, and that of a teacher."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +84,14 @@ class Trained:
     weights: dict[str, torch.Tensor]
 
 
+def settings_of(case: str) -> dict[str, Any]:
+    return {**CASES, **SLOW}[case]
+
+
 def batch(case: str) -> list[dict[str, Any]]:
     """Five rows: three passes on one rank and two on the other."""
     found = rows(5)
-    if case == "classes":
+    if settings_of(case).get("kind") == "classifier":
         return [
             {
                 "id": row["id"],
@@ -70,12 +105,17 @@ def batch(case: str) -> list[dict[str, Any]]:
 
 
 def learner_of(models: Models, case: str, parallel: str, world: World) -> Learner:
-    model = models[CASES[case].get("kind", "causal")]
+    given = settings_of(case)
+    model = models[given.get("kind", "causal")]
     data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
-    config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **CASES[case]})
+    config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **given})
     torch.manual_seed(0)
     student = load_student(source_of(config), config.tune, CPU, config.data.new_tokens)
-    return Learner(student, make_encoder(config, student.tokenizer), config, world)
+    teacher = None
+    if config.objective.beta > 0:
+        source = Source(models["teacher"], kind="classifier")
+        teacher = load_teacher(source, LABELS, student.tokenizer, CPU)
+    return Learner(student, make_encoder(config, student.tokenizer), config, world, teacher)
 
 
 def trained(models: Models, case: str, parallel: str, world: World, folder: Path) -> Trained:
@@ -100,8 +140,8 @@ def resumed(models: Models, case: str, parallel: str, world: World, folder: Path
     return learner.step(batch(case), 3, 1.0).loss
 
 
-def work(rank: int, models: Models, folder: str) -> None:
-    """One of the two processes: every case, sharded and not, and one rank's checkpoint resumed."""
+def work(rank: int, models: Models, folder: str, cases: Sequence[str]) -> None:
+    """One of the two processes: the cases, sharded and not, and one rank's checkpoint resumed."""
     import streamtrain.learner
 
     streamtrain.learner._PLACES = {"cpu": 100}
@@ -109,7 +149,7 @@ def work(rank: int, models: Models, folder: str) -> None:
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     world, found = ProcessGroup(CPU), {}
-    for case in CASES:
+    for case in cases:
         at = Path(folder) / case
         for parallel in ("fsdp", "ddp"):
             found[case, parallel] = trained(
@@ -123,27 +163,52 @@ def work(rank: int, models: Models, folder: str) -> None:
 
 def made(tiny_model: Path, folder: Path) -> Models:
     """A tiny model of each kind."""
-    tiny = str(tiny_model)
-    return {"causal": tiny, "classifier": tiny, "seq2seq": str(family("t5", folder, tiny_model))}
+    tiny, teacher = str(tiny_model), folder / "teacher"
+    torch.manual_seed(1)
+    source = Source(tiny, kind="classifier", labels=tuple(LABELS))
+    save_final(load_student(source, None, CPU), teacher)
+    seq2seq = str(family("t5", folder, tiny_model))
+    return {"causal": tiny, "classifier": tiny, "seq2seq": seq2seq, "teacher": str(teacher)}
+
+
+def outcomes_of(tiny_model: Path, folder: Path, cases: Sequence[str]) -> dict[Any, Any]:
+    """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
+    models = made(tiny_model, folder)
+    alone = {
+        (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
+        for case in cases
+    }
+    torch.multiprocessing.spawn(work, (models, str(folder), cases), nprocs=2)
+    both = torch.load(folder / "found", weights_only=False)
+    return {**alone, **both, "folder": folder, "models": models}
 
 
 @pytest.fixture(scope="module")
 def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
-    """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
-    folder = tmp_path_factory.mktemp("ranks")
-    models = made(tiny_model, folder)
-    alone = {
-        (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
-        for case in CASES
-    }
-    torch.multiprocessing.spawn(work, (models, str(folder)), nprocs=2)
-    both = torch.load(folder / "found", weights_only=False)
-    return {**alone, **both, "folder": folder, "models": models}
+    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(CASES))
+
+
+@pytest.fixture(scope="module")
+def slow_outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(SLOW))
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
 def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
+    check_learned(outcomes, case, parallel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW)
+@pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
+def test_two_ranks_learn_compiled_what_one_does(
+    slow_outcomes: dict[Any, Any], case: str, parallel: str
+) -> None:
+    check_learned(slow_outcomes, case, parallel)
+
+
+def check_learned(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
     alone, both = outcomes[case, "alone"], outcomes[case, parallel]
     assert both.losses == pytest.approx(alone.losses, rel=1e-4)
     assert alone.losses[0] != pytest.approx(alone.losses[2], rel=1e-3)
@@ -156,6 +221,18 @@ def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, para
 def test_a_checkpoint_goes_on_at_another_number_of_ranks(
     outcomes: dict[Any, Any], case: str
 ) -> None:
+    check_resumed(outcomes, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW)
+def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
+    slow_outcomes: dict[Any, Any], case: str
+) -> None:
+    check_resumed(slow_outcomes, case)
+
+
+def check_resumed(outcomes: dict[Any, Any], case: str) -> None:
     folder = outcomes["folder"] / case / "fsdp-0"
     loss = resumed(outcomes["models"], case, "ddp", Alone(), folder)
     assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)

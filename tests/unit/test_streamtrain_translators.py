@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from streamtrain.readout import Passage, Reader
 from streamtrain.student import Student
-from streamtrain.translators import Translators, divergences, tune
+from streamtrain.translators import Translators, divergences, spread, tune
 
 CPU = torch.device("cpu")
 
@@ -26,24 +29,40 @@ def reader(tiny_model: Path) -> Reader:
     return Reader(Student(model, AutoTokenizer.from_pretrained(tiny_model), False, CPU))
 
 
-def passages(count: int, seed: int) -> list[Passage]:
+def passages(count: int, seed: int, length: int = 12) -> list[Passage]:
     draw = torch.Generator().manual_seed(seed)
     return [
-        Passage(tuple(torch.randint(3, 400, (12,), generator=draw).tolist())) for _ in range(count)
+        Passage(tuple(torch.randint(3, 400, (length,), generator=draw).tolist()))
+        for _ in range(count)
     ]
 
 
-def test_divergences_are_those_of_the_definition(reader: Reader) -> None:
-    some = passages(3, seed=1)
+@pytest.mark.parametrize("length", [12, 100])
+def test_divergences_are_those_of_the_definition(reader: Reader, length: int) -> None:
+    """A long passage is read at some of its places."""
+    some = passages(3, seed=1, length=length)
     total, places = [0.0, 0.0], 0
     for passage in some:
-        logits = reader.logits(reader.states(passage))
+        chosen = list(range(12)) if length == 12 else [*range(0, 100, 7), 99]
+        logits = reader.logits(reader.states(passage))[:, chosen]
         for layer in range(2):
             for read, own in zip(logits[layer], logits[-1], strict=True):
                 p, q = own.softmax(0).double(), read.softmax(0).double()
                 total[layer] += float((p * (p / q).log()).sum())
-        places += len(passage.ids)
+        places += len(chosen)
     assert divergences(reader, some, None) == pytest.approx([t / places for t in total], abs=1e-4)
+
+
+@given(st.integers(1, 2000))
+def test_places_are_few_evenly_spread_and_have_the_last(count: int) -> None:
+    places = spread(count)
+    assert places[0] == 0
+    assert places[-1] == count - 1
+    assert len(places) <= 17
+    steps = [b - a for a, b in itertools.pairwise(places)]
+    assert len({*steps[:-1]}) <= 1
+    assert steps[-1:] <= steps[:1]
+    assert count > 16 or places == list(range(count))
 
 
 def test_an_untrained_lens_is_the_logit_lens(reader: Reader) -> None:
