@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	cd examples/drop-vacuous && MYPYPATH=$(CURDIR) $(abspath $(BIN))/mypy --follow-imports silent
 	$(BIN)/pytest -q tests/unit/test_architecture.py
 
 format: $(VENV)/.dev

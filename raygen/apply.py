@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from raygen.budget import check_prices
@@ -17,14 +18,13 @@ from raygen.dataset.tables import DatasetError
 from raygen.errors import UserError
 from raygen.figures import plural
 from raygen.interrupts import interrupts
-from raygen.locking import held_lock
+from raygen.locking import held_lock, source_rows
 from raygen.prepare import Prepared, prepare
 from raygen.progress import Snapshot
 from raygen.request import ApplyRequest, ApplyUI, Watch
 from raygen.reuse import find_reuse
 from raygen.session import Session
 from raygen.sharing.own_card import write_card
-from raygen.sources import key_source
 from raygen.summary import RunSummary
 from raygen.training import training_of, training_problems
 
@@ -50,8 +50,10 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
-    locked, fresh = request.locked, request.fresh
-    lock = held_lock(prepared, folder, locked=locked, fresh=fresh, tell=ui.note)
+    # Read once: what the lock is held to is what runs.
+    rows = cache(partial(source_rows, prepared))
+    how = {"locked": request.locked, "fresh": request.fresh}
+    lock = held_lock(prepared, folder, rows=rows, **how, tell=ui.note)
     prepared = replace(prepared, lock=lock)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     _check_stays("the output folder", folder.local)
@@ -59,7 +61,8 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)
-    source = key_source(recipe.source, prepared.plan.task, recipe.source_base, folder)
+    source = rows().copied(folder)
+    rows.cache_clear()  # the run has its copy
     with interrupts() as asked:
         watch = Watch(ui, asked, started)
         summary = Session(request, prepared, folder, source, training, watch).run()

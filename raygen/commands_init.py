@@ -1,6 +1,7 @@
-"""The command init: asks a few questions, writes a commented recipe, checks it.
+"""The command init: asks a few questions, writes a commented recipe and checks it.
 
-Parses, asks and prints; what is guessed and written is the starter's.
+With --op it writes the package of a new op. Parses, asks and prints; what is guessed and written
+is the starter's and the skeleton's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from raygen.options import FILE, pairs
 from raygen.prepare import Reference, prepare
 from raygen.problem import ProblemsError
 from raygen.row import ColumnType
+from raygen.skeleton import write_package
 from raygen.starter import (
     BUNDLED,
     METHODS,
@@ -48,7 +50,7 @@ _SERVER = "https://api.openai.com/v1"
 
 
 @click.command(cls=Command)
-@click.argument("path", type=FILE, default=Path("recipe.yaml"), metavar="[FILE]")
+@click.argument("path", type=FILE, required=False, metavar="[FILE]")
 @click.option("--name", help="The recipe's name.")
 @click.option("--source", help="The rows: a file, a glob, s3://, hf://datasets/...")
 @click.option("--task", type=click.Choice(list(TASKS)), help="What a row is.")
@@ -67,9 +69,16 @@ _SERVER = "https://api.openai.com/v1"
 @click.option("--base-url", help="The address of an OpenAI-compatible server.")
 @click.option("--out", metavar="DIR", help="The dataset's folder.")
 @click.option("--yes", is_flag=True, help="Take what is suggested where no option says other.")
+@click.option(
+    "--op", metavar="NAME", help="Write the package of a new op instead; FILE is its folder."
+)
 @debug_option
-def init(path: Path, yes: bool, **given: Any) -> None:
+def init(path: Path | None, yes: bool, op: str | None, **given: Any) -> None:
     """Ask a few questions and write a first recipe, with comments."""
+    if op is not None:
+        _write_op(op, path, [option for option, value in given.items() if value])
+        return
+    path = path or Path("recipe.yaml")
     if path.exists():
         raise UserError(f"{path} is there already; nothing was changed. Name another file")
     starter = _ask(path, _Questions(given, yes))
@@ -83,6 +92,20 @@ def init(path: Path, yes: bool, **given: Any) -> None:
     click.echo("Next:")
     for command in ("preview", "plan", "apply"):
         click.echo(f"  {programs()}raygen {command} {path}")
+
+
+def _write_op(name: str, folder: Path | None, others: Sequence[str]) -> None:
+    if others:
+        option = others[0].removesuffix("s").replace("_", "-")
+        raise UserError(f"--op writes an op's package and takes no --{option}; leave that out")
+    where, written = write_package(name, folder)
+    click.echo(f"wrote {where}")
+    for path in written:
+        click.echo(f"  {path}")
+    click.echo("Next:")
+    for command in (f"cd {where}", 'pip install --editable ".[dev]"', "pytest",
+                    "raygen apply recipe.yaml"):  # fmt: skip
+        click.echo(f"  {command}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from raygen.terminal import Command, debug_option
 def lock(as_json: bool, **options: Any) -> None:
     """Write down which models, rows, prompts and packages a recipe means now, for --locked."""
     from raygen.lock import differences, read_lock
-    from raygen.locking import lock_path, make_lock, write_lock
+    from raygen.locking import lock_path, make_lock, source_rows, write_lock
     from raygen.prepare import prepare_each
     from raygen.problem import ProblemsError
     from raygen.views import lock_view
@@ -31,7 +31,7 @@ def lock(as_json: bool, **options: Any) -> None:
     for prepared in prepare_each(named(**options)):
         path = lock_path(prepared.reference)
         with Console(stderr=True).status("reading the source and the models, asking the hub"):
-            made = make_lock(prepared)
+            made = make_lock(prepared, source_rows(prepared))
         try:
             before = read_lock(path)
         except ProblemsError:

@@ -33,7 +33,7 @@ from raygen.lock import (
 from raygen.plan import Node, Plan
 from raygen.prepare import Prepared, Reference
 from raygen.row import digest
-from raygen.sources import source_keys
+from raygen.sources import TakenRows, take_rows
 
 _ALWAYS = ("jinja2", "raygen", "rapidfuzz")
 _TORCH = ("tokenizers", "torch", "transformers")
@@ -68,13 +68,19 @@ def lock_path(reference: Reference) -> Path:
     return reference.file.with_suffix(f"{variant}.lock.yaml")
 
 
-def make_lock(prepared: Prepared) -> Lock:
-    """The lock of a recipe as everything is now.
+def source_rows(prepared: Prepared) -> TakenRows:
+    """The rows of a recipe's source. Raises SourceError."""
+    recipe = prepared.recipe
+    return take_rows(recipe.source, prepared.plan.task, recipe.source_base)
 
-    Reads the whole source and every local model, and asks the hub. Raises SourceError.
+
+def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
+    """The lock of a recipe and its source's rows as everything is now.
+
+    Reads every local model, and asks the hub.
     """
     recipe, plan, reference = prepared.recipe, prepared.plan, prepared.reference
-    keys = source_keys(recipe.source, plan.task, recipe.source_base)
+    keys = rows.keys
     stops = {"rows": recipe.output.rows, "pairs": recipe.output.pairs}
     return Lock(
         lock=LOCK_VERSION,
@@ -109,10 +115,17 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 
 def held_lock(
-    prepared: Prepared, folder: Folder, *, locked: bool, fresh: bool, tell: Callable[[str], None]
+    prepared: Prepared,
+    folder: Folder,
+    *,
+    rows: Callable[[], TakenRows],
+    locked: bool,
+    fresh: bool,
+    tell: Callable[[str], None],
 ) -> Lock | None:
     """The lock beside the recipe, if it holds for all rows that the folder will have.
 
+    `rows` reads those of the source, and is called only where there is a lock to hold them to.
     With `locked` anything else is a UserError that names each difference; without it, `tell` says
     why a lock that is there isn't carried. Raises ProblemsError.
     """
@@ -123,7 +136,7 @@ def held_lock(
             raise UserError(f"--locked, but there is no {path}; write it with `raygen lock`")
         return None
     tell(f"checking {path}")
-    found = differences(lock, make_lock(prepared))
+    found = differences(lock, make_lock(prepared, rows()))
     if found and locked:
         raise UserError(_refusal(path, found))
     if found:

@@ -68,7 +68,7 @@ class Starter:
         """The recipe, with comments."""
         stem = TASKS[self.task].stem
         renamed = {name: column for name, column in self.columns.items() if name != column}
-        return _template().render(
+        return template("recipe.yaml.j2").render(
             about=f"{self.name}: {METHODS[self.method]}.",
             description=f"{METHODS[self.method].capitalize()}.",
             name=self.name,
@@ -160,15 +160,10 @@ def path_from(recipe: Path, path: str) -> str:
     return Path(os.path.relpath(path, recipe.parent or ".")).as_posix()
 
 
-def _fits(wanted: str, kind: ColumnType) -> bool:
-    if wanted == "choices":
-        return kind in ("strings", "json")
-    return kind != "strings" and (kind != "json" or wanted == "answer")
-
-
-def _template() -> jinja2.Template:
-    text = files("raygen").joinpath("starters", "recipe.yaml.j2").read_text("utf-8")
-    environment = jinja2.Environment(  # noqa: S701 - YAML, whose values the filter quotes
+def template(name: str) -> jinja2.Template:
+    """One of the texts in `starters/`, to be filled in."""
+    text = files("raygen").joinpath("starters", name).read_text("utf-8")
+    environment = jinja2.Environment(  # noqa: S701 - YAML, whose values the filter quotes, and code
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -176,6 +171,12 @@ def _template() -> jinja2.Template:
     )
     environment.filters["y"] = _quoted
     return environment.from_string(text)
+
+
+def _fits(wanted: str, kind: ColumnType) -> bool:
+    if wanted == "choices":
+        return kind in ("strings", "json")
+    return kind != "strings" and (kind != "json" or wanted == "answer")
 
 
 def _quoted(value: Any) -> str:

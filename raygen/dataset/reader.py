@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PLAN = "plan.json"
+_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +226,15 @@ class Dataset:
 
 
 def hash_of(examples: pl.LazyFrame) -> str:
-    """A hash of what examples hold, whatever their order and files. Raises OSError."""
+    """A hash of what examples hold, whatever their order and files. Raises OSError.
+
+    They go by in batches; of each only a short hash stays in memory.
+    """
     import polars as pl
 
-    rows = examples.sort("id").select(pl.struct(pl.all()).struct.json_encode()).collect()
-    hashed = hashlib.sha256()
-    for row in rows.to_series():
-        hashed.update(row.encode() + b"\n")
-    return hashed.hexdigest()[:16]
+    rows = examples.select(pl.struct(pl.all()).struct.json_encode())
+    batches = rows.collect_batches(chunk_size=_BATCH, maintain_order=False)
+    hashes = sorted(
+        hashlib.sha256(row.encode()).digest()[:16] for batch in batches for row in batch.to_series()
+    )
+    return hashlib.sha256(b"".join(hashes)).hexdigest()[:16]

@@ -125,13 +125,15 @@ class Cost:
 class Columns:
     """What an op, with its parameters, needs of a row and does to it.
 
-    `templates` are the op's templates by parameter name; the plan checks that each field they
-    read is in the row and not hidden, or is one of `given`, which the op itself hands them.
+    `optional` are columns that it reads where a row has them, and can do without. `templates`
+    are the op's templates by parameter name; the plan checks that each field they read is in the
+    row and not hidden, or is one of `given`, which the op itself hands them.
     `abilities` are what the engines must be able to do: parameter (`engine` for the node's own) ->
     abilities. `reports` are columns whose values a status counts.
     """
 
     requires: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     provides: Mapping[str, ColumnType] = field(default_factory=dict)
     hides: frozenset[str] = frozenset()
     given: frozenset[str] = frozenset()

@@ -21,7 +21,7 @@ class ExplodeParams(OpParams):
 
     column: str = Field(min_length=1, description="the list to take apart")
     into: str = Field(min_length=1, description="the column for one item")
-    type: ColumnType = "string"
+    type: ColumnType = Field("string", description="the type of an item")
 
 
 async def run(row: Row, params: ExplodeParams, ctx: Context) -> Sequence[Row | Reject]:

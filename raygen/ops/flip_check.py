@@ -8,6 +8,7 @@ from raygen.ops.base import Columns, Context, Op
 from raygen.ops.prediction import GIVEN, HIDDEN, PredictionParams, predict
 from raygen.row import Reject, Row
 from raygen.task import Task
+from raygen.template import fields
 
 
 class FlipCheckParams(PredictionParams):
@@ -54,10 +55,15 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 def columns(params: FlipCheckParams, task: Task) -> Columns:
     """Needs a counterfactual; hides what would tell the teacher its answer."""
     params.check(task, "flip_check")
+    if params.by != "classify" and "original" in fields(params.template(task)):
+        raise ValueError(
+            "prompt reads 'original', which would tell the teacher what was edited; take it out "
+            "of the template: `stem` is the original's text when that is predicted"
+        )
     return Columns(
         requires=frozenset({*task.columns, "original", "original_answer", "target"}),
         provides={"probabilities": "json", "original_probabilities": "json"},
-        hides=HIDDEN,
+        hides=HIDDEN - {"original"},  # one of its two prompts is about that text
         given=GIVEN,
         templates=params.templates(task),
         abilities={"engine": params.ability},

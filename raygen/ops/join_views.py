@@ -70,6 +70,7 @@ def columns(params: JoinViewsParams, task: Task) -> Columns:
     """Needs the view where it asks for views; the variant may be missing."""
     return Columns(
         requires=frozenset({task.stem, *({"view"} if params.by == "view" else ())}),
+        optional=frozenset({"variant"}),
         provides={"group": "string", "variant": "string"},
     )
 

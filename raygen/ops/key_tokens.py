@@ -51,7 +51,7 @@ class KeyTokensParams(OpParams):
     Paper: mysteries of CoT-augmented distillation, arXiv 2406.14511.
     """
 
-    by: Literal["gradients", "nearest", "column"]
+    by: Literal["gradients", "nearest", "column"] = Field(description="how they are found")
     k: int = Field(15, ge=1, description="gradients, nearest; how many")
     student: str | None = Field(None, description="gradients; the engine with the trained student")
     embeddings: str | None = Field(None, description="nearest; the engine with the embeddings")
@@ -187,6 +187,7 @@ def columns(params: KeyTokensParams, task: Task) -> Columns:
     gradients = params.by == "gradients"
     return Columns(
         requires=frozenset(requires),
+        optional=frozenset({"label"}),
         provides=provides,
         given=frozenset({"stem", "options", "label", "label_text"}),
         templates={"prompt": params.template(), "target": params.target} if gradients else {},

@@ -163,6 +163,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
     rows = 1.0 if params.emit == "joined" else float(wrong)
     return Columns(
         requires=frozenset(task.columns),
+        optional=frozenset({"variant"}),
         provides={
             "rationale": "string",
             "label": label_type(task),

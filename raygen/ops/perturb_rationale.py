@@ -36,7 +36,7 @@ class PerturbRationaleParams(OpParams):
     Paper: mysteries of CoT-augmented distillation, arXiv 2406.14511.
     """
 
-    how: Literal["shuffle", "mask", "keep", "unknown"]
+    how: Literal["shuffle", "mask", "keep", "unknown"] = Field(description="what is done to it")
     unit: Literal["word", "token"] = Field("word", description="what is shuffled or masked")
     tokenizer: str | None = Field(None, description="unit: token; a hub id, folder or bundled:NAME")
     revision: str | None = Field(None, description="the tokenizer's revision on the hub")

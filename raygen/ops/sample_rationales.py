@@ -207,6 +207,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
     stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
     return Columns(
         requires=frozenset(requires),
+        optional=frozenset({"variant"}),
         provides={
             "rationale": "string",
             "predicted": label_type(task),

@@ -17,8 +17,8 @@ from raygen.dataset.log import last_record, newest_version
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import DatasetStatus
 from raygen.dataset.tables import ROWS, DatasetError
-from raygen.document import parse_model, parse_text
-from raygen.lock import STORED
+from raygen.document import parse_model
+from raygen.lock import Lock, stored_lock
 from raygen.sections import RecipeSections
 
 VIEW = "view"
@@ -36,7 +36,7 @@ class Facts:
     content: str
     views: Mapping[str, int]
     files: tuple[str, ...]
-    lock: str | None
+    lock: Lock | None
     at: datetime
     """When its last rows were committed."""
 
@@ -51,8 +51,8 @@ class Facts:
     @property
     def commits(self) -> Mapping[str, str]:
         """The commits of the engines' models that the lock pins."""
-        engines = parse_text(self.lock, STORED).data.get("engines", {}) if self.lock else {}
-        return {name: one["commit"] for name, one in engines.items() if one.get("commit")}
+        engines = self.lock.engines if self.lock else {}
+        return {name: one.commit for name, one in engines.items() if one.commit}
 
     @property
     def missing(self) -> str | None:
@@ -68,7 +68,8 @@ def portable(path: str) -> str:
 
 
 def facts_of(dataset: Dataset) -> Facts:
-    """What a dataset's card is written from. Raises DatasetError where there is no row yet."""
+    """What a dataset's card is written from. Raises DatasetError where there is no row yet, and
+    ProblemsError where its recipe or its lock can't be read as such."""
     status = dataset.status()
     folder = dataset.folder
     plan = dataset.plan(status.plan)
@@ -79,7 +80,7 @@ def facts_of(dataset: Dataset) -> Facts:
         )
     frozen, document = stored_recipe(folder)
     with storage_errors("read the lock", folder.uri):
-        lock = folder.read_text(STORED) if folder.exists(STORED) else None
+        lock = stored_lock(folder)
     entry = last_record(folder, newest_version(folder, ROWS), "rows")
     return Facts(
         frozen=frozen,

@@ -28,7 +28,7 @@ from raygen.sharing.origin import put_source
 if TYPE_CHECKING:
     import polars as pl
 
-SHARE_VERSION = 1
+SHARE_VERSION = 2
 """The version of the layout and of its list."""
 
 MANIFEST = "raygen.json"
@@ -115,7 +115,7 @@ def lay_out(
         name = put_source(dataset, facts, source, folder)
         files[name] = file_hash(folder / name)
     if facts.lock is not None:
-        texts[STORED] = facts.lock
+        texts[STORED] = facts.lock.to_text()
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
         files[name] = file_hash(folder / name)

@@ -10,6 +10,7 @@ import json
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -123,33 +124,45 @@ def scan_columns(spec: SourceSpec, base: Path) -> dict[str, ColumnType]:
     return types
 
 
-def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
-    """Read, map, normalise and key the source, and write the keyed copy under `source/`.
+@dataclass(frozen=True, slots=True)
+class TakenRows:
+    """The rows that a recipe takes of its source, in memory."""
+
+    rows: Sequence[SourceRow]
+    left_out: int
+    types: Mapping[str, ColumnType]
+    path: str
+
+    @property
+    def keys(self) -> list[str]:
+        """Their keys, in order: they stand for all of the content."""
+        return [row.key for row in self.rows]
+
+    def copied(self, folder: Folder) -> KeyedSource:
+        """Write the keyed copy under `source/`. Raises SourceError for what it can't keep, and
+        DatasetError where it can't be written."""
+        table = _encode(self.rows, self.types, self.path).replace_schema_metadata(
+            {"version": str(SOURCE_VERSION), "left_out": str(self.left_out)}
+        )
+        return KeyedSource(folder, _write(table, folder))
+
+
+def take_rows(spec: SourceSpec, task: Task, base: Path) -> TakenRows:
+    """Read, map, normalise and key the source.
 
     A key is made of the row as its file has it, so neither `limit` nor other rows change it.
     Rows that repeat an earlier one are left out, `sample` picks rows by their keys, `limit` the
-    first of what is left. Raises SourceError for
-    rows the task can't take, all counted, and DatasetError where the copy can't be written.
+    first of what is left. Raises SourceError for rows the task can't take, all counted.
     """
     files = read_source(spec.path, base)
     names = _mapping(spec, files)
     rows, left_out = _taken_rows(spec, task, files, names)
-    types = _renamed(_types(files), names)
-    table = _encode(rows, {**types, **task.columns}, spec.path)
-    table = table.replace_schema_metadata(
-        {"version": str(SOURCE_VERSION), "left_out": str(left_out)}
-    )
-    return KeyedSource(folder, _write(table, folder))
+    return TakenRows(rows, left_out, {**_renamed(_types(files), names), **task.columns}, spec.path)
 
 
-def source_keys(spec: SourceSpec, task: Task, base: Path) -> list[str]:
-    """The keys of the rows that `key_source` takes, in order: they stand for all of the content.
-
-    Writes nothing. Raises SourceError.
-    """
-    files = read_source(spec.path, base)
-    rows, _ = _taken_rows(spec, task, files, _mapping(spec, files))
-    return [row.key for row in rows]
+def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
+    """The keyed copy of the rows that `take_rows` takes."""
+    return take_rows(spec, task, base).copied(folder)
 
 
 def _taken_rows(

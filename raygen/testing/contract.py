@@ -101,8 +101,8 @@ class _Check:
         less = [{name: row[name] for name in row if name in known} for row in rows]
         if less != before and self._try(less, known) != _told(runs, known):
             yield (
-                "it reads columns that it doesn't declare; name them in Columns.requires or read "
-                "them in a template"
+                "it reads columns that it doesn't declare; name them in Columns.requires (in "
+                "Columns.optional where it can do without) or read them in a template"
             )
         for name in sorted(self.declared.hides):
             others = [changed(name, row, self.task) for row in before]
@@ -112,7 +112,8 @@ class _Check:
     def _declared_columns(self) -> frozenset[str]:
         read = [fields(text) for text in self.declared.templates.values()]
         named = self.declared.requires.union(*read) - self.declared.given
-        return named | self.declared.hides | set(self.task.columns)  # every row has the task's
+        known = named | self.declared.optional | self.declared.hides
+        return known | set(self.task.columns)  # every row has the task's
 
     def _try(self, rows: Sequence[Mapping[str, Any]], known: frozenset[str] | None = None) -> Any:
         """What a run gives, or the error that it ends with."""

@@ -151,7 +151,9 @@ def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
         if isinstance(columns, str):
             rows[f"not possible: {columns}", ""] = [name]
             continue
-        needs, hides = ", ".join(sorted(columns.requires)), ", ".join(sorted(columns.hides))
+        optional = [f"{name} if there" for name in sorted(columns.optional)]
+        needs = ", ".join([*sorted(columns.requires), *optional])
+        hides = ", ".join(sorted(columns.hides))
         rows.setdefault((needs or "nothing", hides), []).append(name)
         adds |= columns.provides
         reports |= dict.fromkeys(columns.reports)
@@ -181,6 +183,7 @@ def _declared_json(columns: Columns | str) -> dict[str, Any]:
         return {"problem": columns}
     return {
         "requires": sorted(columns.requires),
+        "optional": sorted(columns.optional),
         "provides": dict(columns.provides),
         "hides": sorted(columns.hides),
         "given": sorted(columns.given),

@@ -11,6 +11,7 @@ from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
 from raygen.dataset.tables import Rejected, RowResult
 from raygen.dataset.writer import write_block
+from raygen.lock import Lock, LockedEngine, LockedSource
 from raygen.prepare import Reference, prepare
 from raygen.sources import key_source
 
@@ -34,6 +35,20 @@ output: {from: [right, negatives], path: ../far/out}
 train: {student: s, version: 1, model: org/student, evaluate: {report: held_out.jsonl}}
 """
 ROWS = 4
+
+
+def lock(commit: str | None = None) -> str:
+    """A lock file that pins the teacher's model."""
+    teacher = LockedEngine(model="org/teacher", commit=commit, backend="fake")
+    return Lock(
+        lock=1,
+        recipe="shared",
+        plan="plan",
+        source=LockedSource(path="q.jsonl", rows=ROWS, content="c"),
+        engines={"teacher": teacher},
+        nodes={},
+        packages={},
+    ).to_text()
 
 
 def question(row: int) -> dict[str, Any]:

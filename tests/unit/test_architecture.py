@@ -112,6 +112,7 @@ LAYERS = (
     ("context", "budget", "job", "measured", "progress", "trainer"),
     ("program", "probe", "placement"),
     ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
+    ("skeleton",),
     ("control", "counters", "request", "work", "locking", "beside"),
     ("comparing",),
     ("generation", "run_ray", "training", "preview", "terminal", "options", "outlook", "showing",

@@ -11,7 +11,7 @@ import pytest
 from raygen.beside import drop_lock, write_beside
 from raygen.dataset.folder import Folder
 from raygen.lock import STORED, stored_lock
-from raygen.locking import make_lock
+from raygen.locking import make_lock, source_rows
 from raygen.prepare import Prepared, Reference, prepare
 from raygen.recipe import load_recipe
 from tests.unit.dataset_records import block, committer
@@ -33,7 +33,7 @@ def locked(tmp_path: Path) -> Prepared:
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
     prepared = prepare(Reference(path))
-    return replace(prepared, lock=make_lock(prepared))
+    return replace(prepared, lock=make_lock(prepared, source_rows(prepared)))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.tables import Rejected, RowResult
 from raygen.dataset.writer import write_block
 from raygen.lock import STORED
-from raygen.locking import make_lock
+from raygen.locking import make_lock, source_rows
 from raygen.ops.registry import built_in
 from raygen.prepare import Reference, prepare
 from tests.unit.dataset_records import call
@@ -112,7 +112,8 @@ def test_two_datasets_beside_each_other(pair: tuple[str, str]) -> None:
 def test_the_locks_of_both_are_compared_where_both_carry_one(
     pair: tuple[str, str], tmp_path: Path
 ) -> None:
-    lock = make_lock(prepare(Reference(tmp_path / "recipe.yaml")))
+    prepared = prepare(Reference(tmp_path / "recipe.yaml"))
+    lock = make_lock(prepared, source_rows(prepared))
     Folder.at(pair[0]).write_text(STORED, lock.to_text())
     assert json.loads(run(*pair, "--json").stdout)["lock"] is None
     other = lock.model_copy(update={"packages": {**lock.packages, "raygen": "9.9"}})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from raygen.dataset.commit import Committer
 from raygen.dataset.folder import Folder
-from raygen.dataset.reader import Dataset
+from raygen.dataset.reader import Dataset, hash_of
 from raygen.dataset.status import make_status
 from raygen.dataset.tables import RowResult
 from raygen.dataset.writer import write_block
@@ -137,3 +138,14 @@ def test_the_content_hash_is_of_what_examples_hold_and_not_of_their_order(tmp_pa
     first = content("first", {"a": "one", "b": "two"})
     assert content("turned", {"b": "two", "a": "one"}) == first
     assert content("changed", {"a": "one", "b": "three"}) != first
+
+
+def test_the_content_hash_takes_in_every_batch() -> None:
+    rows = [{"id": f"id-{k}", "rationale": f"text {k}"} for k in range(10_000)]
+    frame = pl.DataFrame(rows)
+    first = hash_of(frame.lazy())
+    assert hash_of(frame.reverse().lazy()) == first
+    assert hash_of(frame[:-1].lazy()) != first
+    moved = [{**rows[0], "rationale": rows[1]["rationale"]},
+             {**rows[1], "rationale": rows[0]["rationale"]}, *rows[2:]]  # fmt: skip
+    assert hash_of(pl.DataFrame(moved).lazy()) != first

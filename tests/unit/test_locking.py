@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from raygen import locking
 from raygen.cli import main
 from raygen.dataset.folder import Folder
 from raygen.errors import UserError
-from raygen.locking import held_lock, make_lock
+from raygen.lock import Lock
+from raygen.locking import held_lock, make_lock, source_rows
 from raygen.prepare import Prepared, Reference, prepare
+from raygen.sources import TakenRows
 from tests.unit.dataset_records import block, committer
 
 RECIPE = """\
@@ -167,11 +170,17 @@ def test_the_lock_of_a_dataset_is_not_written_anew(recipe: Path) -> None:
     assert not (recipe.parent / "recipe.lock.yaml").exists()
 
 
+def lock_of(recipe: Path) -> Lock:
+    prepared = prepare(Reference(recipe))
+    return make_lock(prepared, source_rows(prepared))
+
+
 def held(recipe: Path, folder: Folder, **how: bool) -> tuple[Any, list[str]]:
     told: list[str] = []
     how = {"locked": False, "fresh": False, **how}
     prepared: Prepared = prepare(Reference(recipe))
-    return held_lock(prepared, folder, **how, tell=told.append), told
+    rows = partial(source_rows, prepared)
+    return held_lock(prepared, folder, rows=rows, **how, tell=told.append), told
 
 
 def test_a_lock_that_holds_is_carried_without_being_asked(recipe: Path, tmp_path: Path) -> None:
@@ -179,7 +188,7 @@ def test_a_lock_that_holds_is_carried_without_being_asked(recipe: Path, tmp_path
     assert held(recipe, folder) == (None, [])
     locked(recipe)
     lock, told = held(recipe, folder)
-    assert lock == make_lock(prepare(Reference(recipe)))
+    assert lock == lock_of(recipe)
     assert told == [f"checking {recipe.parent / 'recipe.lock.yaml'}"]
     recipe.write_text(RECIPE.replace("Cold.", "Frost."))
     lock, told = held(recipe, folder)
@@ -187,10 +196,31 @@ def test_a_lock_that_holds_is_carried_without_being_asked(recipe: Path, tmp_path
     assert "1 difference" in told[-1]
 
 
+def test_the_source_is_read_for_a_lock_alone_and_once(recipe: Path, tmp_path: Path) -> None:
+    read: list[TakenRows] = []
+
+    def rows() -> TakenRows:
+        read.append(source_rows(prepared))
+        return read[-1]
+
+    prepared = prepare(Reference(recipe))
+    folder = Folder.at(tmp_path / "out")
+    how: Any = {"rows": rows, "locked": False, "fresh": False, "tell": print}
+    assert held_lock(prepared, folder, **how) is None
+    assert read == []
+    locked(recipe)
+    lock = held_lock(prepared, folder, **how)
+    assert lock is not None
+    (recipe.parent / "q.jsonl").write_text("")
+    (taken,) = read
+    assert taken.copied(folder).keys == taken.keys
+    assert len(taken.keys) == lock.source.rows
+
+
 def test_rows_that_were_made_without_the_lock_keep_it_out(recipe: Path, tmp_path: Path) -> None:
     folder = Folder.at(tmp_path / "out")
     locked(recipe)
-    lock = make_lock(prepare(Reference(recipe)))
+    lock = lock_of(recipe)
     without = committer(folder, plan=lock.plan)
     without.commit([block(folder, ["a"], plan=lock.plan)])
     assert held(recipe, folder)[0] is None

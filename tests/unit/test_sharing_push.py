@@ -23,7 +23,7 @@ from raygen.sharing.places import locate
 from raygen.sharing.pull import pull
 from raygen.sharing.push import Pushed, publish, push
 from tests.unit.hub_stub import Hub, running_hub
-from tests.unit.shared_dataset import RECIPE, ROWS, write_dataset
+from tests.unit.shared_dataset import RECIPE, ROWS, lock, write_dataset
 
 SHARD = "data/train-00000-of-00001-{}.parquet"
 
@@ -187,7 +187,7 @@ def test_what_is_no_shared_dataset_is_not_pulled(dataset: Folder, tmp_path: Path
     with pytest.raises(DatasetError, match="outside of it"):
         pull(str(shelf), tmp_path / "back")
     (shelf / "raygen.json").write_text('{"version": 9}')
-    with pytest.raises(DatasetError, match="version 9; this raygen reads version 1"):
+    with pytest.raises(DatasetError, match="version 9; this raygen reads version 2"):
         pull(str(shelf), tmp_path / "back")
 
 
@@ -290,10 +290,10 @@ def test_a_hub_that_is_out_of_reach(dataset: Folder, hub: Hub, tmp_path: Path) -
 
 def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path)
-    folder.write_text("recipe.lock.yaml", "lock: 1\n")
+    folder.write_text("recipe.lock.yaml", lock())
     pushed(folder, str(tmp_path / "shelf"))
     back = pull(str(tmp_path / "shelf"), tmp_path / "back").folder
-    assert (back / "recipe.lock.yaml").read_text() == "lock: 1\n"
+    assert (back / "recipe.lock.yaml").read_text() == lock()
     assert "recipe.yaml --locked --out again" in (back / "README.md").read_text()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict, Field
 
-from raygen.engines.base import Sampling
+from raygen.engines.base import Sampling, TokenScore
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
 from raygen.ops.registry import built_in
 from raygen.row import Reject, Row
@@ -100,27 +100,72 @@ def faults(op: Op, **params: Any) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "params", "row"),
-    [
-        ("filter", {"where": "answer == 1"}, QUESTION),
-        ("map", {"set": {"y": "question"}}, QUESTION),
-        ("generate", {"prompt": "{{ question }}", "into": "x", "n": 2}, QUESTION),
-        ("sample_rationales", {"n": 3}, QUESTION),
-        ("sample_rationales", {"n": 3, "label": "shown"}, QUESTION),
-        ("mask_topic_words", {"phrases": "engine"}, QUESTION),
-        ("self_consistency", {"samples": 3}, {**QUESTION, "target": 0}),
-        ("negative_view", {}, QUESTION),
-        ("minimal_edit", {}, QUESTION),
-        ("soft_labels", {}, QUESTION),
-        ("token_probabilities", {}, WITH_RATIONALE),
-        ("judge", {"show": ["question"], "rubric": "good"}, QUESTION),
-        ("deduplicate", {"on": ["question"]}, QUESTION),
-    ],
+COUNTERFACTUAL = {
+    **QUESTION,
+    "original": "What swims?",
+    "original_answer": 0,
+    "target": 1,
+    "variant": "counterfactual",
+}
+MASKED = {**QUESTION, "masked": "What [MASK]?", "topic": "sky", "parts": ["What", "falls"]}
+NAMED = Script(
+    scores=SCORED.scores,
+    answers=["What swims?", "What falls?"],
+    attributions=lambda text, start, target: [TokenScore("Snow", start, start + 4, 1.0)],
+    neighbours=lambda word, k: [f"{word}{place}" for place in range(k)],
 )
-def test_built_in_ops_keep_to_it(name: str, params: dict[str, Any], row: dict[str, Any]) -> None:
-    rows = [row, {**row, "question": "What swims?"}, row]
-    assert len(check_op(built_in()[name], params, rows, answers=SCORED)) >= 3
+CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any], Script]] = [
+    ("sample_rationales", {"n": 3}, COUNTERFACTUAL, SCORED),
+    ("sample_rationales", {"n": 3, "label": "shown"}, QUESTION, SCORED),
+    ("mask_topic_words", {"phrases": "engine"}, QUESTION, SCORED),
+    ("fill_counterfactual", {}, MASKED, NAMED),
+    ("self_consistency", {"samples": 3}, COUNTERFACTUAL, SCORED),
+    ("negative_view", {}, COUNTERFACTUAL, SCORED),
+    ("flip_check", {}, COUNTERFACTUAL, SCORED),
+    ("minimal_edit", {}, QUESTION, SCORED),
+    ("soft_labels", {}, QUESTION, SCORED),
+    ("token_probabilities", {}, WITH_RATIONALE, SCORED),
+    ("perturb_rationale", {"how": "shuffle"}, WITH_RATIONALE, SCORED),
+    ("perturb_rationale", {"how": "mask", "fraction": 0.5}, WITH_RATIONALE, SCORED),
+    ("perturb_rationale", {"how": "keep", "keep": "choices"}, WITH_RATIONALE, SCORED),
+    ("perturb_rationale", {"how": "unknown", "count": 2}, QUESTION, SCORED),
+    ("key_tokens", {"by": "gradients", "student": "s"}, WITH_RATIONALE, NAMED),
+    ("key_tokens", {"by": "nearest", "embeddings": "e"}, WITH_RATIONALE, NAMED),
+    ("key_tokens", {"by": "column", "words": "choices"}, WITH_RATIONALE, NAMED),
+    ("generate", {"prompt": "{{ question }}", "into": "x", "n": 2}, QUESTION, SCORED),
+    ("judge", {"show": ["question"], "rubric": "good"}, QUESTION, SCORED),
+    ("filter", {"where": "answer == 1"}, QUESTION, SCORED),
+    ("map", {"set": {"y": "question"}}, QUESTION, SCORED),
+    ("explode", {"column": "parts", "into": "part"}, MASKED, SCORED),
+    ("join_views", {}, COUNTERFACTUAL, SCORED),
+    ("join_views", {"by": "view", "required": ["positive"], "per": "question"},
+     {**COUNTERFACTUAL, "view": "counterfactual_positive"}, SCORED),
+    ("deduplicate", {"on": ["question"]}, QUESTION, SCORED),
+]  # fmt: skip
+"""Every built-in op on a row that it can use, and on the same with another question."""
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "row", "script"), CASES, ids=[f"{n}-{k}" for k, (n, *_) in enumerate(CASES)]
+)
+def test_built_in_ops_keep_to_it(
+    name: str, params: dict[str, Any], row: dict[str, Any], script: Script
+) -> None:
+    rows = [{**row, "unread": 1}, {**row, "question": "What swims?"}, row]
+    assert len(check_op(built_in()[name], params, rows, answers=script)) >= 3
+
+
+def test_no_built_in_op_goes_unchecked() -> None:
+    assert {name for name, *_ in CASES} == set(built_in())
+
+
+def test_a_column_that_an_op_can_do_without_is_declared_too() -> None:
+    def undeclared(params: Any, task: Task) -> Columns:
+        return replace(built_in()["join_views"].columns(params, task), optional=frozenset())
+
+    op = replace(built_in()["join_views"], columns=undeclared)
+    with pytest.raises(ContractError, match=r"Columns\.optional where it can do without"):
+        check_op(op, {"required": ["counterfactual"]}, [COUNTERFACTUAL])
 
 
 def test_an_op_that_keeps_to_it_gives_its_outcomes() -> None:

@@ -83,3 +83,9 @@ def test_the_plan_is_told_what_no_prompt_may_read(leak: str) -> None:
     assert declared.templates == {"prompt": params.prompt}
     assert leak in declared.hides
     assert leak not in declared.given
+
+
+def test_a_prompt_cant_read_the_text_before_the_edit() -> None:
+    params: Any = OP.params.model_validate({"prompt": "{{ original }} {{ stem }}"})
+    with pytest.raises(ValueError, match="prompt reads 'original'"):
+        OP.columns(params, TASKS["multiple_choice"])
