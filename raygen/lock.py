@@ -36,6 +36,7 @@ _HEAD = """\
 # Written by `raygen lock`; keep it beside the recipe, and don't edit it.
 """
 _NOTHING = "nothing"
+_EDITED = "the recipe, or one that it extends, was edited: undo that"
 
 
 class Given(Section):
@@ -107,6 +108,10 @@ class Lock(Section):
     lock: Literal[1]
     recipe: str
     given: Given = Given()
+    fetched: dict[str, str] = Field(
+        default_factory=dict,
+        description="what was fetched, the recipe or one that it extends: reference -> its pin",
+    )
     plan: str
     source: LockedSource
     stops: dict[str, int] = Field(default_factory=dict, description="output.rows, output.pairs")
@@ -189,7 +194,10 @@ def _parsed(document: Document) -> Lock:
 def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
     if locked.plan == found.plan:
         return
-    todo = "the recipe was edited: undo that"
+    todo = _EDITED
+    for reference, pinned in locked.fetched.items():
+        if found.fetched.get(reference) != pinned:
+            todo = f"{reference} was {pinned} then: name that in its place"
     if locked.given.words != found.given.words:
         todo = _options(locked.given, found.given)
     yield Difference("plan", locked.plan, found.plan, todo)
