@@ -33,7 +33,7 @@ STORED = "recipe.lock.yaml"
 
 _HEAD = """\
 # What the recipe was when it was locked: `raygen apply --locked` refuses anything else.
-# Written by `raygen lock`; keep it beside the recipe, and don't edit it.
+# Written by `raygen lock`; keep it where it lies, and don't edit it.
 """
 _NOTHING = "nothing"
 _EDITED = "the recipe, or one that it extends, was edited: undo that"
@@ -194,13 +194,14 @@ def _parsed(document: Document) -> Lock:
 def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
     if locked.plan == found.plan:
         return
-    todo = _EDITED
-    for reference, pinned in locked.fetched.items():
-        if found.fetched.get(reference) != pinned:
-            todo = f"{reference} was {pinned} then: name that in its place"
+    todo = [
+        f"{reference} was {pinned} then: name that in its place"
+        for reference, pinned in locked.fetched.items()
+        if found.fetched.get(reference) != pinned
+    ]
     if locked.given.words != found.given.words:
-        todo = _options(locked.given, found.given)
-    yield Difference("plan", locked.plan, found.plan, todo)
+        todo.append(_options(locked.given, found.given))
+    yield Difference("plan", locked.plan, found.plan, "; ".join(todo) or _EDITED)
 
 
 def _options(locked: Given, found: Given) -> str:

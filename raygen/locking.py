@@ -34,6 +34,7 @@ from raygen.lock import (
 from raygen.plan import Node, Plan
 from raygen.prepare import Prepared, Reference
 from raygen.references.companions import LOCK_ENDING
+from raygen.references.inside import left
 from raygen.row import digest
 from raygen.sources import TakenRows, take_rows
 
@@ -62,6 +63,8 @@ _CONDITIONS = frozenset(
     }
 )
 """Arguments of engines that say how fast and where, or a secret: they are no part of a lock."""
+_PLACE = "output.path"
+"""Where the dataset lies is no part of it either; `--out` sets it for a fetched recipe."""
 
 
 def lock_path(prepared: Prepared) -> Path:
@@ -95,7 +98,7 @@ def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
         recipe=recipe.name,
         given=Given(
             variant=reference.variant,
-            set=dict(reference.overrides),
+            set={key: value for key, value in reference.overrides.items() if key != _PLACE},
             limit=reference.limit,
             profile=reference.profile.name if reference.profile else None,
         ),
@@ -111,32 +114,6 @@ def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
         packages=_packages(plan, reference.trusted),
         files={path.name: _file_hash(path) for path in reference.trusted},
     )
-
-
-def _own_path(prepared: Prepared) -> Path:
-    reference = prepared.reference
-    if reference.fetched is None:
-        return _beside(reference.file, reference)
-    return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
-
-
-def _beside(file: Path, reference: Reference) -> Path:
-    variant = f".{reference.variant}" if reference.variant else ""
-    return file.with_suffix(f"{variant}{LOCK_ENDING}")
-
-
-def _plain_name(prepared: Prepared) -> str:
-    return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
-
-
-def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
-    """The user's lock, else the one that was fetched with the recipe. Raises ProblemsError."""
-    path, reference = _own_path(prepared), prepared.reference
-    beside = _beside(reference.file, reference)
-    lock = read_lock(path)
-    if lock is None and (published := read_lock(beside)) is not None:
-        return beside, published
-    return path, lock
 
 
 def write_lock(path: Path, lock: Lock) -> None:
@@ -191,6 +168,38 @@ def held_lock(
     for name, why in lock.unresolved.items():
         tell(f"the lock has the model of engine {name} by its name alone: {why}")
     return lock
+
+
+def _own_path(prepared: Prepared) -> Path:
+    reference = prepared.reference
+    if reference.fetched is None:
+        return _beside(reference.file, reference)
+    return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
+
+
+def _beside(file: Path, reference: Reference) -> Path:
+    variant = f".{reference.variant}" if reference.variant else ""
+    return file.with_suffix(f"{variant}{LOCK_ENDING}")
+
+
+def _plain_name(prepared: Prepared) -> str:
+    return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
+
+
+def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
+    """The user's lock, else the one that was fetched with the recipe.
+
+    Raises ProblemsError, and UserError for a fetched one that leads elsewhere.
+    """
+    path, reference = _own_path(prepared), prepared.reference
+    lock, fetched = read_lock(path), reference.fetched
+    if lock is not None or fetched is None:
+        return path, lock
+    published = _beside(reference.file, reference)
+    if why := left(fetched, published.parent, published.name):
+        raise UserError(f"{fetched.reference}: {why}")
+    lock = read_lock(published)
+    return (published if lock else path), lock
 
 
 def _refusal(path: Path, found: list[Difference]) -> str:

@@ -113,7 +113,9 @@ def test_the_lock_of_a_fetched_recipe_lies_here_and_is_found(base: Path, tmp_pat
 
     edit("recipe.yaml", "default: 2", "default: 3")(base)
     commit(base)
-    assert "name that in its place" in refused(reference)
+    said = refused(reference, "--out", "elsewhere")
+    assert "name that in its place" in said
+    assert "--set" not in said
     assert "since it was locked before" in run("lock", reference).stdout
     assert held(reference)[0] is not None
 
@@ -134,6 +136,10 @@ def test_the_lock_that_came_with_a_fetched_recipe_is_held_to(base: Path) -> None
     commit(base)
     reference = f"git+file://{base}@main"
     assert "source rows: locked 2, found 1" in refused(reference)
+    (base / "recipe.lock.yaml").rename(base.parent / "secret.yaml")
+    (base / "recipe.lock.yaml").symlink_to(base.parent / "secret.yaml")
+    commit(base)
+    assert "is a link out of what was fetched" in run("apply", reference, "--yes").stderr
     locked(reference)
     lock, told = held(reference)
     assert (lock is not None, told[0]) == (True, "checking shared.lock.yaml")
