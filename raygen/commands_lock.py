@@ -29,7 +29,7 @@ def lock(as_json: bool, **options: Any) -> None:
 
     answers = []
     for prepared in prepare_each(named(**options)):
-        path = lock_path(prepared.reference)
+        path = lock_path(prepared)
         with Console(stderr=True).status("reading the source and the models, asking the hub"):
             made = make_lock(prepared, source_rows(prepared))
         try:

@@ -33,9 +33,10 @@ STORED = "recipe.lock.yaml"
 
 _HEAD = """\
 # What the recipe was when it was locked: `raygen apply --locked` refuses anything else.
-# Written by `raygen lock`; keep it beside the recipe, and don't edit it.
+# Written by `raygen lock`; keep it where it lies, and don't edit it.
 """
 _NOTHING = "nothing"
+_EDITED = "the recipe, or one that it extends, was edited: undo that"
 
 
 class Given(Section):
@@ -107,6 +108,10 @@ class Lock(Section):
     lock: Literal[1]
     recipe: str
     given: Given = Given()
+    fetched: dict[str, str] = Field(
+        default_factory=dict,
+        description="what was fetched, the recipe or one that it extends: reference -> its pin",
+    )
     plan: str
     source: LockedSource
     stops: dict[str, int] = Field(default_factory=dict, description="output.rows, output.pairs")
@@ -189,10 +194,14 @@ def _parsed(document: Document) -> Lock:
 def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
     if locked.plan == found.plan:
         return
-    todo = "the recipe was edited: undo that"
+    todo = [
+        f"{reference} was {pinned} then: name that in its place"
+        for reference, pinned in locked.fetched.items()
+        if found.fetched.get(reference) != pinned
+    ]
     if locked.given.words != found.given.words:
-        todo = _options(locked.given, found.given)
-    yield Difference("plan", locked.plan, found.plan, todo)
+        todo.append(_options(locked.given, found.given))
+    yield Difference("plan", locked.plan, found.plan, "; ".join(todo) or _EDITED)
 
 
 def _options(locked: Given, found: Given) -> str:

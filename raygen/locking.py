@@ -6,6 +6,7 @@ Also whether the lock beside a recipe holds for a run. Knows nothing of how a ru
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -32,6 +33,8 @@ from raygen.lock import (
 )
 from raygen.plan import Node, Plan
 from raygen.prepare import Prepared, Reference
+from raygen.references.companions import LOCK_ENDING
+from raygen.references.inside import left
 from raygen.row import digest
 from raygen.sources import TakenRows, take_rows
 
@@ -60,12 +63,20 @@ _CONDITIONS = frozenset(
     }
 )
 """Arguments of engines that say how fast and where, or a secret: they are no part of a lock."""
+_PLACE = "output.path"
+"""Where the dataset lies is no part of it either; `--out` sets it for a fetched recipe."""
 
 
-def lock_path(reference: Reference) -> Path:
-    """Where the lock of a recipe is: beside it, by its name and the variant's. Raises UserError."""
-    variant = f".{reference.variant}" if reference.variant else ""
-    return reference.file.with_suffix(f"{variant}.lock.yaml")
+def lock_path(prepared: Prepared) -> Path:
+    """Where the lock of a recipe is written: beside it, by its file's name and the variant's.
+
+    A fetched recipe's is written here, by the recipe's name. Raises UserError.
+    """
+    path = _own_path(prepared)
+    own = Path(f"{_plain_name(prepared)}.yaml")
+    if prepared.reference.fetched is not None and own.is_file():
+        raise UserError(f"{path} is where the lock of your own {own} lies; lock it elsewhere")
+    return path
 
 
 def source_rows(prepared: Prepared) -> TakenRows:
@@ -87,10 +98,11 @@ def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
         recipe=recipe.name,
         given=Given(
             variant=reference.variant,
-            set=dict(reference.overrides),
+            set={key: value for key, value in reference.overrides.items() if key != _PLACE},
             limit=reference.limit,
             profile=reference.profile.name if reference.profile else None,
         ),
+        fetched={one.reference: one.pinned for one in recipe.fetched},
         plan=plan.hash,
         source=LockedSource(path=recipe.source.path, rows=len(keys), content=digest("rows", keys)),
         stops={name: number for name, number in stops.items() if number is not None},
@@ -123,14 +135,13 @@ def held_lock(
     fresh: bool,
     tell: Callable[[str], None],
 ) -> Lock | None:
-    """The lock beside the recipe, if it holds for all rows that the folder will have.
+    """The lock of the recipe, if it holds for all rows that the folder will have.
 
     `rows` reads those of the source, and is called only where there is a lock to hold them to.
     With `locked` anything else is a UserError that names each difference; without it, `tell` says
     why a lock that is there isn't carried. Raises ProblemsError.
     """
-    path = lock_path(prepared.reference)
-    lock = read_lock(path)
+    path, lock = _found_lock(prepared)
     if lock is None:
         if locked:
             raise UserError(f"--locked, but there is no {path}; write it with `raygen lock`")
@@ -157,6 +168,38 @@ def held_lock(
     for name, why in lock.unresolved.items():
         tell(f"the lock has the model of engine {name} by its name alone: {why}")
     return lock
+
+
+def _own_path(prepared: Prepared) -> Path:
+    reference = prepared.reference
+    if reference.fetched is None:
+        return _beside(reference.file, reference)
+    return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
+
+
+def _beside(file: Path, reference: Reference) -> Path:
+    variant = f".{reference.variant}" if reference.variant else ""
+    return file.with_suffix(f"{variant}{LOCK_ENDING}")
+
+
+def _plain_name(prepared: Prepared) -> str:
+    return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
+
+
+def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
+    """The user's lock, else the one that was fetched with the recipe.
+
+    Raises ProblemsError, and UserError for a fetched one that leads elsewhere.
+    """
+    path, reference = _own_path(prepared), prepared.reference
+    lock, fetched = read_lock(path), reference.fetched
+    if lock is not None or fetched is None:
+        return path, lock
+    published = _beside(reference.file, reference)
+    if why := left(fetched, published.parent, published.name):
+        raise UserError(f"{fetched.reference}: {why}")
+    lock = read_lock(published)
+    return (published if lock else path), lock
 
 
 def _refusal(path: Path, found: list[Difference]) -> str:

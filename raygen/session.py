@@ -64,11 +64,9 @@ class Session:
     ) -> None:
         self.request = request
         self.prepared = prepared
-        self.recipe = prepared.recipe
-        self.plan = prepared.plan
+        self.recipe, self.plan = prepared.recipe, prepared.plan
         self.reference = prepared.reference
-        self.folder = folder
-        self.source = source
+        self.folder, self.source = folder, source
         self.training = training
         self.watch = watch
         self.logs = _log_folder(folder)
@@ -77,6 +75,7 @@ class Session:
         self.share = self.placement.share(0)
         self.cluster: Cluster | None = None
         self.counts = Counts(source.total, None)
+        self.lives: Sequence[Live] = ()
         self.run_id = uuid.uuid4().hex
         self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
         self.limits = Limits(
@@ -248,10 +247,12 @@ class Session:
                 self._start_trainer()
 
     def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
+        self.lives = lives or self.lives  # what the workers did stays in view when they are gone
         names = [node.name for node in self.plan.nodes]
-        now = snapshot(phase, self.counts, lives, names, self.watch.seconds)
+        now = snapshot(phase, self.counts, self.lives, names, self.watch.seconds)
+        now = replace(now, running=now.running if lives else 0, log=str(self.logs))
         state = self.trainer.poll() if self.trainer else None
-        self.watch.ui.update(replace(now, log=str(self.logs)), state)
+        self.watch.ui.update(now, state)
         return state
 
     def _publish(self) -> None:

@@ -15,11 +15,15 @@ from typing import Any, Protocol
 from raygen.document import ProblemsError, parse_text
 from raygen.errors import UserError
 
+LOCK_ENDING = ".lock.yaml"
+"""Of the name of a recipe's lock, behind the recipe's own and its variant's."""
+
 _YAML = (".yaml", ".yml")
 _NAME = re.compile(
     r"(?:\./)*[\w.*?][\w .*?/-]{0,200}\.(?:j2|txt|md|jsonl|ndjson|json|csv|tsv|parquet|pq|ya?ml)"
     r"(?:\.gz)?"
 )
+_VARIANT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _MOST_FILES = 200
 MOST_BYTES = 64 * 2**20
 
@@ -55,7 +59,9 @@ def gather(remote: Remote, place: str, recipe: str, into: Path) -> None:
         target.write_bytes(content)
         if not path.endswith(_YAML):
             continue
-        for name in _names(path, content):
+        data = _data(path, content)
+        names = [*_names(path, data), *(_locks(path, data) if path == recipe else ())]
+        for name in names:
             found = remote.matching(name) if re.search(r"[*?]", name) else [name]
             waiting += [one for one in found if one not in seen]
             seen.update(found)
@@ -72,12 +78,25 @@ def too_large(path: str) -> UserError:
     )
 
 
-def _names(path: str, content: bytes) -> Iterator[str]:
-    """The paths of the files that a YAML file may name, without those that lead out of the root."""
+def _data(path: str, content: bytes) -> Any:
     try:
-        data = parse_text(content.decode("utf-8-sig"), path).data
+        return parse_text(content.decode("utf-8-sig"), path).data
     except (UnicodeDecodeError, ProblemsError):
-        return  # it is told with its place when the recipe is read
+        return None  # it is told with its place when the recipe is read
+
+
+def _locks(path: str, data: Any) -> Iterator[str]:
+    """The paths of the locks that a recipe may have."""
+    start = path.rpartition(".")[0]
+    yield f"{start}{LOCK_ENDING}"
+    if isinstance(data, dict) and isinstance(variants := data.get("variants"), dict):
+        for name in variants:
+            if _VARIANT.fullmatch(str(name)):
+                yield f"{start}.{name}{LOCK_ENDING}"
+
+
+def _names(path: str, data: Any) -> Iterator[str]:
+    """The paths of the files that a YAML file may name, without those that lead out of the root."""
     texts = list(_texts(data))
     if isinstance(data, dict) and isinstance(extends := data.get("extends"), str):
         texts.append(f"{extends}/recipe.yaml")  # it may be a folder

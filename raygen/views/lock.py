@@ -20,6 +20,8 @@ def lock_view(path: str, lock: Lock, changes: Sequence[Difference], *, new: bool
     facts = facts_table()
     given = f" ({lock.given.words})" if lock.given.words else ""
     facts.add_row("recipe", Text(f"{lock.recipe}{given}"))
+    for pinned in lock.fetched.values():
+        facts.add_row("fetched", Text(pinned))
     facts.add_row("plan", Text(lock.plan))
     facts.add_row("source", f"{plural(lock.source.rows, 'row')}, content {lock.source.content}")
     for name, engine in lock.engines.items():
