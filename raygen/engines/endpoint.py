@@ -6,6 +6,7 @@ Knows nothing of what is asked; the caller hands it bytes and a function that re
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -123,7 +124,8 @@ class Endpoint:
         if status in passing:
             return None
         text = self._secret.hidden(raw.decode("utf-8", "replace"))
-        return refusal(status, text, _seconds(headers.get("Retry-After")), self.where)
+        wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
+        return refusal(status, text, wait, self.where)
 
     def _learn(self, outcome: object, started: float) -> None:
         now = time.monotonic()
@@ -153,15 +155,19 @@ def _proxy(url: URL) -> str | None:
     return None if proxy_bypass(host) else getproxies().get(url.scheme)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header, in seconds or as a date, as seconds from now."""
+def _seconds(retry_after: str | None, date: str | None) -> float | None:
+    """A Retry-After header, in seconds or as a date, as seconds from the reply's own date.
+
+    Never longer than an endpoint's patience: it is then asked once more.
+    """
     if retry_after is None:
         return None
     try:
-        return max(0.0, float(retry_after))
+        wait = float(retry_after)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            until = parsedate_to_datetime(retry_after).timestamp()
+            wait = until - parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return None
+    return min(max(0.0, wait), PATIENCE) if math.isfinite(wait) else None
