@@ -16,7 +16,7 @@ TOLD = {
     "streamtrain/train.py": "the same, for the trainer's result",
     "streamtrain/loggers.py": "the time that MLflow shows beside a point",
     "streamtrain/metrics.py": "the time of an event in the trainer's log",
-    "streamtrain/run_ray.py": "what a start cost: a wrong clock grows a run where it isn't worth it",
+    "streamtrain/run_ray.py": "what a start cost: a wrong clock grows a run in vain",
 }
 """Who may read it, and what for."""
 
