@@ -23,16 +23,17 @@ RECIPE = "recipe.yaml"
 def write_beside(folder: Folder, prepared: Prepared, estimate: Mapping[str, Any]) -> None:
     """Write the recipe, the plan with what is expected of it, and the lock.
 
-    A lock that the rows so far were not made under is taken out. Raises OSError and DatasetError.
+    A lock that the rows so far were not made under is taken out. Raises DatasetError.
     """
     fetched = [one.to_json() for one in prepared.recipe.fetched]
     plan = {**prepared.plan.to_json(), "estimate": estimate, "fetched": fetched}
-    folder.write_text(RECIPE, prepared.recipe.frozen())
-    folder.write_text(PLAN, json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
-    if prepared.lock is not None:
-        folder.write_text(STORED, prepared.lock.to_text())
-    elif not _is_true(folder):
-        folder.delete(STORED)
+    with storage_errors("write the recipe and its plan", folder.uri):
+        folder.write_text(RECIPE, prepared.recipe.frozen())
+        folder.write_text(PLAN, json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
+        if prepared.lock is not None:
+            folder.write_text(STORED, prepared.lock.to_text())
+        elif not _is_true(folder):
+            folder.delete(STORED)
 
 
 def stored_recipe(folder: Folder) -> tuple[str, Document]:
@@ -48,9 +49,13 @@ def stored_recipe(folder: Folder) -> tuple[str, Document]:
 
 
 def drop_lock(folder: Folder, prepared: Prepared) -> None:
-    """Take the dataset's lock out where rows follow that are not made under one. Raises OSError."""
+    """Take the dataset's lock out where rows follow that are not made under one.
+
+    Raises DatasetError.
+    """
     if prepared.lock is None:
-        folder.delete(STORED)
+        with storage_errors("delete the lock", folder.join(STORED)):
+            folder.delete(STORED)
 
 
 def _is_true(folder: Folder) -> bool:

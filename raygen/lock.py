@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from raygen.dataset.folder import Folder
+from raygen.dataset.folder import Folder, storage_errors
 from raygen.document import (
     Document,
     ProblemsError,
@@ -160,10 +160,14 @@ def read_lock(path: Path) -> Lock | None:
 
 
 def stored_lock(folder: Folder) -> Lock | None:
-    """The lock that a dataset carries, None where it has none. Raises ProblemsError."""
-    if not folder.exists(STORED):
-        return None
-    return _parsed(parse_text(folder.read_text(STORED), folder.join(STORED)))
+    """The lock that a dataset carries, None where it has none.
+
+    Raises ProblemsError and DatasetError.
+    """
+    place = folder.join(STORED)
+    with storage_errors("read the lock", place):
+        text = folder.read_text(STORED) if folder.exists(STORED) else None
+    return None if text is None else _parsed(parse_text(text, place))
 
 
 def differences(locked: Lock, found: Lock) -> list[Difference]:

@@ -20,6 +20,7 @@ from raygen.beside import drop_lock, write_beside
 from raygen.budget import dollars_of
 from raygen.chatter import output_to
 from raygen.dataset.commit import Committer, Reason
+from raygen.dataset.control import delete_probe, write_probe
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
@@ -184,14 +185,13 @@ class Session:
                 ending = _of_work(work)
             self._first_rows_are_there()
             self.committer.finish(_REASONS[ending.outcome])
-            self.folder.delete(job.probe)
+            delete_probe(self.folder, job.probe)
         except DatasetError as error:
             return Ending("failed", str(error))
         return ending
 
     def _job(self) -> Job:
-        probe = f"control/probe-{self.run_id}"
-        self.folder.write_text(probe, self.run_id)
+        probe = write_probe(self.folder, self.run_id)
         high = min(self.share.actors, max(1, self.counts.pending))
         self.committer.describe(actors=high)
         return Job(

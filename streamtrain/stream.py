@@ -39,14 +39,14 @@ class Commit(Protocol):
 
 
 class State(Protocol):
-    """Whether more rows will come. Times are in seconds; no heartbeat is None."""
+    """Whether more rows will come. `beat` changes while the generator lives; None before any."""
 
     @property
     def ended(self) -> bool: ...
     @property
     def plan_hash(self) -> str | None: ...
     @property
-    def heartbeat_age_s(self) -> float | None: ...
+    def beat(self) -> str | None: ...
 
 
 class Feed(Protocol):
@@ -120,7 +120,8 @@ class ShardStream:
         self._refusal = refusal
         self.left_out = Counter[str]()
         self._clock = clock
-        self._started = clock()
+        self._beat: str | None = None
+        self._heard = clock()
         self._rows = Rows()
         self._units = Units(order.unit, order.seed)
         self._seen: Decision | None = None
@@ -154,14 +155,21 @@ class ShardStream:
             self._read(self._feed.read(commit), state.plan_hash)
         # The state was read first, so an end in it means that every commit was seen.
         self.ended = state.ended
-        # A heartbeat from before this stream began is an earlier run's: the new one may yet start.
-        silence = min(state.heartbeat_age_s or 0.0, self._clock() - self._started)
+        silence = self._silence(state.beat)
         if not self.ended and silence > HEARTBEAT_LIMIT_S:
             raise StreamLostError(
                 f"the generator gave no sign of life for {silence:.0f} s and the dataset has no "
                 "end; run `raygen apply` again, then this command with --resume"
             )
         return before != (len(self), self.ended)
+
+    def _silence(self, beat: str | None) -> float:
+        """Seconds since the heartbeat changed, or was first seen: by our own clock alone, since the
+        generator's may be on another machine, and may be set."""
+        now = self._clock()
+        if beat is None or beat != self._beat:
+            self._beat, self._heard = beat, now
+        return now - self._heard
 
     @property
     def finished(self) -> bool:

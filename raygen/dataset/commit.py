@@ -8,7 +8,6 @@ blocks are made or of Ray.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.log import last_record
 from raygen.dataset.reader import Dataset
 from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
-from raygen.dataset.sweep import sweep
+from raygen.dataset.sweep import files_of, sweep
 from raygen.dataset.tables import (
     EXAMPLES,
     FORMAT_VERSION,
@@ -81,17 +80,18 @@ class Committer:
         commit takes out the rows of this plan too, and nothing recorded is reused. Raises
         DatasetError.
         """
-        begun = time.time()
         self._meta = dict(meta)
         self._fresh = fresh
         schema = example_schema(self._columns)
         self._ledger = GuardedTable(self._folder, ROWS, LEDGER)
         self._examples = GuardedTable(self._folder, EXAMPLES, schema)
         self._transcripts = GuardedTable(self._folder, TRANSCRIPTS, TRANSCRIPT)
+        tables = (self._ledger, self._examples, self._transcripts)
         clear_stop(self._folder)
+        listed = files_of(tables)
         self._take_over()
         self._roll_forward()
-        sweep((self._ledger, self._examples, self._transcripts), begun)
+        sweep(tables, listed)
         plans = Dataset(self._folder).plans()
         self._replace = bool(plans - {self._plan}) or (fresh and bool(plans))
         if not self._replace:

@@ -1,4 +1,4 @@
-"""The files in `control/`: the driver's sign of life, and a trainer's wish that it stop.
+"""The files in `control/`: the driver's sign of life, a trainer's wish that it stop, and a probe.
 
 Knows nothing of tables.
 """
@@ -22,25 +22,29 @@ class Heartbeat:
         self._run_id = run_id
         self._every = 1.0 if folder.local is not None else 15.0
         self._last = float("-inf")
+        self._beats = 0
 
     def beat(self) -> None:
         """Write the file if the last one is old enough. Raises DatasetError."""
         if time.monotonic() - self._last < self._every:
             return
         with storage_errors("write the heartbeat", self._folder.join(HEARTBEAT)):
-            text = json.dumps({"time": time.time(), "run": self._run_id})
+            self._beats += 1
+            text = json.dumps({"beat": self._beats, "run": self._run_id})
             self._folder.write_text(HEARTBEAT, text)
         self._last = time.monotonic()
 
 
-def heartbeat_age(folder: Folder) -> float | None:
-    """Seconds since the driver's last heartbeat, None before the first. Raises DatasetError."""
+def last_beat(folder: Folder) -> str | None:
+    """The driver's last heartbeat, another one each time; None before the first.
+
+    Raises DatasetError.
+    """
     with storage_errors("read the heartbeat", folder.join(HEARTBEAT)):
         try:
-            text = folder.read_text(HEARTBEAT)
+            return folder.read_text(HEARTBEAT)
         except FileNotFoundError:
             return None
-    return max(0.0, time.time() - float(json.loads(text)["time"]))
 
 
 def request_stop(folder: Folder, reason: str) -> None:
@@ -62,3 +66,17 @@ def clear_stop(folder: Folder) -> None:
     """Forget an earlier wish to stop. Raises DatasetError."""
     with storage_errors("delete the stop file", folder.join(STOP)):
         folder.delete(STOP)
+
+
+def write_probe(folder: Folder, run_id: str) -> str:
+    """A file by which workers see that they have the driver's folder. Raises DatasetError."""
+    probe = f"control/probe-{run_id}"
+    with storage_errors("write the probe", folder.join(probe)):
+        folder.write_text(probe, run_id)
+    return probe
+
+
+def delete_probe(folder: Folder, probe: str) -> None:
+    """Take the probe of a run that has ended away. Raises DatasetError."""
+    with storage_errors("delete the probe", folder.join(probe)):
+        folder.delete(probe)

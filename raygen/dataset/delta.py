@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
+from raygen.dataset.connection import again
 from raygen.dataset.folder import Folder, storage_errors
-from raygen.dataset.log import RECORD
+from raygen.dataset.log import MARK, RECORD, read_entry
 from raygen.dataset.tables import DataFile, FencedError
 
 APP = "raygen"
@@ -35,22 +37,26 @@ class GuardedTable:
         self.uri = folder.join(name)
         self._options = dict(folder.storage_options)
         with storage_errors("create the table", self.uri):
-            if not DeltaTable.is_deltatable(self.uri, self._options):
-                if folder.local is not None:
-                    (folder.local / name).mkdir(parents=True, exist_ok=True)
-                DeltaTable.create(
-                    self.uri,
-                    schema,
-                    mode="ignore",
-                    configuration=_CONFIGURATION,
-                    storage_options=self._options,
-                )
+            again(lambda: self._create(schema))
         self.reopen()
 
     def reopen(self) -> None:
         """Look at the newest version, whoever wrote it. Raises DatasetError."""
         with storage_errors("open the table", self.uri):
             self._table = DeltaTable(self.uri, storage_options=self._options)
+
+    def _create(self, schema: pa.Schema) -> None:
+        if DeltaTable.is_deltatable(self.uri, self._options):
+            return
+        if self.folder.local is not None:
+            (self.folder.local / self.name).mkdir(parents=True, exist_ok=True)
+        DeltaTable.create(
+            self.uri,
+            schema,
+            mode="ignore",
+            configuration=_CONFIGURATION,
+            storage_options=self._options,
+        )
 
     @property
     def version(self) -> int:
@@ -109,25 +115,37 @@ class GuardedTable:
         number: int,
         record: Mapping[str, Any] | None,
     ) -> None:
-        before = self.version
-        metadata = {RECORD: json.dumps(record)} if record else None
+        before, mark = self.version, uuid.uuid4().hex
+        metadata = {MARK: mark, **({RECORD: json.dumps(record)} if record else {})}
         properties = CommitProperties(
             custom_metadata=metadata,
             max_commit_retries=0,
             app_transactions=[Transaction(APP, number)],
         )
-        with storage_errors("commit", self.uri):
+
+        unsure = False
+
+        def attempt() -> None:
+            nonlocal unsure
             try:
                 write(properties)
-            except CommitFailedError as error:
-                # A full disk fails a commit too; only a newer version means another driver.
+            except (OSError, DeltaError):
+                # A full disk fails a commit too, and so does an answer that is lost after the
+                # commit was made: only a newer version that isn't this one means another driver.
+                unsure = True
                 self._table.update_incremental()
-                if self.version > before:
-                    raise self._fenced(before + 1) from error
-                raise
+                if self.version == before:
+                    raise
+
+        with storage_errors("commit", self.uri):
+            again(attempt)
             self._table.update_incremental()
-        if self.version != before + 1:
+        if self.version != before + 1 or (unsure and self._mark(before + 1) != mark):
             raise self._fenced(before + 1)
+
+    def _mark(self, version: int) -> str | None:
+        entry = read_entry(self.folder, self.name, version)
+        return entry.mark if entry else None
 
     def _fenced(self, expected: int) -> FencedError:
         return FencedError(

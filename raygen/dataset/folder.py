@@ -16,15 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from raygen.dataset.connection import again, told
 from raygen.dataset.tables import DatasetError
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file in a folder: its path relative to the folder and when it was written (Unix time)."""
-
-    path: str
-    modified: float
 
 
 @contextmanager
@@ -36,7 +29,7 @@ def storage_errors(doing: str, where: str) -> Iterator[None]:
         yield
     except (OSError, DeltaError) as error:
         raise DatasetError(
-            f"can't {doing} in {where}: {_first_line(error)}; check that the place exists, can be "
+            f"can't {doing} in {where}: {told(error)}; check that the place exists, can be "
             "written and has free space, then run the same command again: it goes on from here"
         ) from error
 
@@ -74,8 +67,7 @@ class Folder:
         """A file's content. Raises FileNotFoundError, or OSError from the storage."""
         if self.local is not None:
             return (self.local / path).read_bytes()
-        with _stream(self._store().open_input_file(path)) as stream:
-            return bytes(stream.read(None))
+        return again(lambda: self._download(path))
 
     def read_text(self, path: str) -> str:
         """A file's content as UTF-8 text. Raises as read_bytes does."""
@@ -84,8 +76,7 @@ class Folder:
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file whole or not at all. Raises OSError."""
         if self.local is None:
-            with _stream(self._store().open_output_stream(path, None)) as stream:
-                stream.write(data)
+            again(lambda: self._upload(path, data))
             return
         target = self.local / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +97,9 @@ class Folder:
         """Whether a file, or a folder with something in it, is there."""
         if self.local is not None:
             return (self.local / path).exists()
-        if self._store().get_file_info([path])[0].type == _file_type():
+        if again(lambda: self._store().get_file_info([path]))[0].type == _file_type():
             return True
-        return bool(self._store().get_file_info_selector(path, True, True))
+        return bool(again(lambda: self._store().get_file_info_selector(path, True, True)))
 
     def delete(self, path: str) -> None:
         """Delete a file; one that isn't there is no error."""
@@ -116,15 +107,14 @@ class Folder:
             if self.local is not None:
                 (self.local / path).unlink()
             else:
-                self._store().delete_file(path)
+                again(lambda: self._store().delete_file(path))
 
-    def files(self, path: str) -> list[StoredFile]:
-        """The files directly in a sub folder, sorted by path; none where it doesn't exist."""
+    def files(self, path: str) -> list[str]:
+        """The paths of the files directly in a sub folder, sorted; none where it doesn't exist."""
         if self.local is not None:
-            return sorted(_local_files(self.local, path), key=lambda file: file.path)
-        found = self._store().get_file_info_selector(path, True, False)
-        files = [StoredFile(i.path, i.mtime_ns / 1e9) for i in found if i.type == _file_type()]
-        return sorted(files, key=lambda file: file.path)
+            return sorted(_local_files(self.local, path))
+        found = again(lambda: self._store().get_file_info_selector(path, True, False))
+        return sorted(info.path for info in found if info.type == _file_type())
 
     def read_parquet(self, path: str, columns: Sequence[str] | None = None) -> Any:
         """A Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
@@ -133,6 +123,14 @@ class Folder:
         if self.local is not None:
             return pq.read_table(self.local / path, columns=columns, partitioning=None)
         return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
+
+    def _download(self, path: str) -> bytes:
+        with _stream(self._store().open_input_file(path)) as stream:
+            return bytes(stream.read(None))
+
+    def _upload(self, path: str, data: bytes) -> None:
+        with _stream(self._store().open_output_stream(path, None)) as stream:
+            stream.write(data)
 
     def _store(self) -> Any:
         return _open_store(self.uri, tuple(sorted(self.storage_options.items())))
@@ -161,12 +159,8 @@ def _file_type() -> Any:
     return FileType.File
 
 
-def _local_files(root: Path, path: str) -> Iterator[StoredFile]:
+def _local_files(root: Path, path: str) -> Iterator[str]:
     with suppress(FileNotFoundError), os.scandir(root / path) as entries:
         for entry in entries:
             if entry.is_file():
-                yield StoredFile(f"{path}/{entry.name}", entry.stat().st_mtime)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+                yield f"{path}/{entry.name}"

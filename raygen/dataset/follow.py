@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raygen.dataset.control import heartbeat_age
+from raygen.dataset.control import last_beat
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.log import LogEntry, last_record, newest_version, read_entries
 from raygen.dataset.tables import EXAMPLES, ROWS, DataFile
@@ -35,14 +35,15 @@ class StreamState:
     """Where the newest run stands.
 
     `ended`: all that the run committed is in `examples/`; `reason` is "end", "stopped" or "failed".
-    `run` and `plan_hash` are None, and so is `heartbeat_age_s`, before the first run.
+    `run` and `plan_hash` are None, and so is `beat`, before the first run; a beat that
+    changes says that the driver lives.
     """
 
     ended: bool
     reason: str | None
     run: str | None
     plan_hash: str | None
-    heartbeat_age_s: float | None
+    beat: str | None
 
 
 class Follower:
@@ -93,8 +94,8 @@ class Follower:
         if record is None:
             return StreamState(False, None, None, None, None)
         ended = record["kind"] == "finish"
-        age = heartbeat_age(self._folder)
-        return StreamState(ended, record.get("reason"), record["run"], record["plan"], age)
+        beat = last_beat(self._folder)
+        return StreamState(ended, record.get("reason"), record["run"], record["plan"], beat)
 
     def _newest_entry(self) -> LogEntry | None:
         if self._ledger < 0:

@@ -19,6 +19,9 @@ from raygen.dataset.tables import DataFile
 RECORD = "wal"
 """The key of our record in a commit's metadata; its value is a JSON object as text."""
 
+MARK = "mark"
+"""The key of what a commit alone has in its metadata, by which its writer knows it again."""
+
 _MAX_WINDOW = 32
 
 
@@ -26,7 +29,8 @@ _MAX_WINDOW = 32
 class LogEntry:
     """One version of a table: the files it added, sorted by path, those it took out, our record.
 
-    `at` is when it was committed, in seconds since 1970.
+    `at` is when it was committed, in seconds since 1970; `mark` is its writer's, None in a commit
+    of an older raygen.
     """
 
     version: int
@@ -34,6 +38,7 @@ class LogEntry:
     removed: tuple[str, ...]
     record: Mapping[str, Any] | None
     at: float
+    mark: str | None
 
 
 def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
@@ -91,7 +96,7 @@ def last_record(folder: Folder, version: int, kind: str | None = None) -> LogEnt
 def _parse(version: int, text: str) -> LogEntry:
     added: list[DataFile] = []
     removed: list[str] = []
-    record = None
+    record = mark = None
     at = 0.0
     for line in text.splitlines():
         action = json.loads(line)
@@ -103,5 +108,6 @@ def _parse(version: int, text: str) -> LogEntry:
         elif info := action.get("commitInfo"):
             record = json.loads(info[RECORD]) if RECORD in info else None
             at = info["timestamp"] / 1000
+            mark = info.get(MARK)
     added.sort(key=lambda file: file.path)
-    return LogEntry(version, tuple(added), tuple(removed), record, at)
+    return LogEntry(version, tuple(added), tuple(removed), record, at, mark)

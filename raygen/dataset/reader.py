@@ -184,15 +184,21 @@ class Dataset:
         return sum(seconds for seconds, _ in self.runs(plan_hash))
 
     def runs(self, plan_hash: str) -> list[tuple[float, Mapping[str, Any]]]:
-        """How long each run of a plan took that wrote rows, and what its driver said of it."""
-        begun: dict[str, float] = {}
+        """How long each run of a plan took that wrote rows, and what its driver said of it.
+
+        A clock that is set back in between costs the time from one commit to the next.
+        """
+        last: dict[str, float] = {}
+        took: dict[str, float] = {}
         found: dict[str, tuple[float, Mapping[str, Any]]] = {}
         for entry in read_entries(self.folder, ROWS, 0):
             record = entry.record
             if record and record["plan"] == plan_hash and record["kind"] in ("start", "rows"):
-                first = begun.setdefault(record["run"], entry.at)
+                run = record["run"]
+                since = max(0.0, entry.at - last.get(run, entry.at))
+                took[run], last[run] = took.get(run, 0.0) + since, entry.at
                 if record["kind"] == "rows":
-                    found[record["run"]] = (entry.at - first, record["meta"])
+                    found[run] = (took[run], record["meta"])
         return list(found.values())
 
     def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -1,29 +1,39 @@
 """Removes the files that a crash left in the tables' folders and that no commit names.
 
-Knows nothing of groups or rows.
+Knows nothing of groups, rows or clocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.folder import storage_errors
 from raygen.dataset.log import read_entries
 
 
-def sweep(tables: Iterable[GuardedTable], before: float) -> int:
-    """Delete what no version of its table ever named and was written before a Unix time.
+def files_of(tables: Iterable[GuardedTable]) -> list[str]:
+    """The data files in the tables' folders, named by a commit or not. Raises DatasetError."""
+    found: list[str] = []
+    for table in tables:
+        with storage_errors("list the files", table.uri):
+            found += table.folder.files(table.name)
+    return found
 
-    Files of a replaced plan stay: the log names them and older versions can be read. Returns how
-    many files went. Raises DatasetError.
+
+def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
+    """Delete those of the listed files that no version of their table ever named.
+
+    They must have been listed before the driver fenced the older ones off: so none can be of a
+    newer driver, and what an older one committed since is named. Files of a replaced plan stay: the
+    log names them and older versions can be read. Returns how many files went. Raises DatasetError.
     """
     deleted = 0
     for table in tables:
         folder = table.folder
         with storage_errors("sweep files that no commit names", table.uri):
             active = {f"{table.name}/{path}" for path in table.active()}
-            found = {file.path for file in folder.files(table.name) if file.modified < before}
+            found = {path for path in listed if path.startswith(f"{table.name}/")}
             if not found - active:
                 continue
             for entry in read_entries(folder, table.name, 0):

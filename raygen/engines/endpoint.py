@@ -1,4 +1,4 @@
-"""An HTTP endpoint: one pool of connections, retries with backoff, a limit that adapts.
+"""An HTTP endpoint: one pool of connections, retries with backoff, a limit that adapts, a circuit.
 
 Knows nothing of what is asked; the caller hands it bytes and a function that reads the reply.
 """
@@ -6,6 +6,8 @@ Knows nothing of what is asked; the caller hands it bytes and a function that re
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -18,17 +20,24 @@ from yarl import URL
 
 from raygen.engines.args import OpenAIArgs
 from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
+from raygen.engines.circuit import Circuit
 from raygen.engines.limit import AdaptiveLimit, Gate
 from raygen.engines.openai_reply import BadReplyError
 from raygen.engines.openai_wire import Trouble, refusal
 from raygen.engines.secret import Secret
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
 LONGEST_WAIT = 30.0
+_GROWTH = 2.0
+_GROWTH_OPEN = 4.0
+"""Each wait is so many times as long as the one before: by itself, and for an endpoint that fails
+everyone, which is thus waited for about a minute in all."""
 PATIENCE = 120.0
-"""Seconds in which a busy endpoint must answer somebody, or it counts as away."""
+"""Seconds in which an endpoint that is busy, or fails some, must answer somebody, or it counts as
+away."""
 
 
 class Endpoint:
@@ -46,7 +55,9 @@ class Endpoint:
         self._first_wait = first_wait
         self._proxy = None if args.local else _proxy(URL(args.base_url))
         self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
+        self._circuit = Circuit()
         self._answered_at = float("-inf")
+        self._worked_at = float("-inf")
         headers = {"Content-Type": "application/json"}
         if args.key:
             headers["Authorization"] = f"Bearer {args.key}"
@@ -68,29 +79,52 @@ class Endpoint:
 
         None for a status in `passing`. `read` raises BadReplyError for a reply to ask again for.
         Raises EngineUnavailableError when retries are used up and nobody else got an answer
-        meanwhile, RequestRefusedError when others did, and what `refusal` raises.
+        meanwhile or of late, RequestRefusedError when others did, and what `refusal` raises.
         """
         first = time.monotonic()
         attempt = 0
-        while True:
-            attempt += 1
-            await self._gate.enter()
-            started = time.monotonic()
-            try:
-                outcome = await self._attempt(url, body, read, passing)
-                self._learn(outcome, started)
-            finally:
-                self._gate.leave()
-            if not isinstance(outcome, Trouble):
-                return outcome
-            if attempt >= ATTEMPTS:
-                self._give_up(outcome, attempt, first)
-            wait = min(self._first_wait * 2.0 ** min(attempt - 1, 10), LONGEST_WAIT)
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0) + (outcome.retry_after or 0.0))
+        alone = False
+        try:
+            while True:
+                alone = alone or await self._circuit.enter()
+                await self._gate.enter()
+                if self._circuit.open and not alone:  # it has opened while this one waited
+                    self._gate.leave()
+                    continue
+                attempt += 1
+                outcome = await self._try(url, body, read, passing)
+                if not isinstance(outcome, Trouble):
+                    return outcome
+                if attempt >= ATTEMPTS:
+                    self._give_up(outcome, attempt, first)
+                await asyncio.sleep(self._wait(attempt) + (outcome.retry_after or 0.0))
+        finally:
+            if alone:
+                self._circuit.leave()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+    def _wait(self, attempt: int) -> float:
+        """Seconds until the next attempt: longer each time, and never the same for two requests."""
+        growth = _GROWTH_OPEN if self._circuit.open else _GROWTH
+        wait = min(self._first_wait * growth ** min(attempt - 1, 10), LONGEST_WAIT)
+        return wait * random.uniform(0.5, 1.0)
+
+    async def _try(
+        self, url: URL, body: bytes | None, read: Callable[[bytes], T], passing: frozenset[int]
+    ) -> T | Trouble | None:
+        """One attempt of one that is inside the gate, and what it teaches."""
+        started = time.monotonic()
+        try:
+            outcome = await self._attempt(url, body, read, passing)
+            self._learn(outcome, started)
+            if body is not None and not isinstance(outcome, Trouble):
+                self._worked_at = time.monotonic()
+        finally:
+            self._gate.leave()
+        return outcome
 
     async def _attempt(
         self, url: URL, body: bytes | None, read: Callable[[bytes], T], passing: frozenset[int]
@@ -123,28 +157,35 @@ class Endpoint:
         if status in passing:
             return None
         text = self._secret.hidden(raw.decode("utf-8", "replace"))
-        return refusal(status, text, _seconds(headers.get("Retry-After")), self.where)
+        wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
+        return refusal(status, text, wait, self.where)
 
     def _learn(self, outcome: object, started: float) -> None:
         now = time.monotonic()
         limit = self._gate.limit
         if not isinstance(outcome, Trouble):
             self._answered_at = now
+            if self._circuit.answered():
+                log.warning("%s answers again", self.where)
             limit.answered(started, now, busy=self._gate.inside * 10 >= limit.value * 9)
         elif outcome.kind == "busy":
             limit.pushed_back(started, now)
+        elif self._circuit.failed():
+            log.warning("%s: one request asks on, others wait for it", outcome.message)
 
     def _give_up(self, trouble: Trouble, attempts: int, first: float) -> None:
         """Raise the error that ends a request; return where a busy endpoint deserves patience."""
-        others_answered = self._answered_at > first
+        others_answered = self._answered_at > first or self._worked_at > time.monotonic() - PATIENCE
         if trouble.kind == "busy" and self._answered_at > time.monotonic() - PATIENCE:
             return
         if trouble.kind == "broken" and others_answered:
             raise RequestRefusedError("bad_response", f"{trouble.message}, {attempts} times")
-        raise EngineUnavailableError(
+        away = EngineUnavailableError(
             f"{trouble.message}, {attempts} times in {time.monotonic() - first:.0f} s; start the "
             "server or correct args.base_url, then run again: what is not done stays pending"
         )
+        self._circuit.give_up(away)
+        raise away
 
 
 def _proxy(url: URL) -> str | None:
@@ -153,15 +194,19 @@ def _proxy(url: URL) -> str | None:
     return None if proxy_bypass(host) else getproxies().get(url.scheme)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header, in seconds or as a date, as seconds from now."""
+def _seconds(retry_after: str | None, date: str | None) -> float | None:
+    """A Retry-After header, in seconds or as a date, as seconds from the reply's own date.
+
+    Never longer than an endpoint's patience: it is then asked once more.
+    """
     if retry_after is None:
         return None
     try:
-        return max(0.0, float(retry_after))
+        wait = float(retry_after)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            until = parsedate_to_datetime(retry_after).timestamp()
+            wait = until - parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return None
+    return min(max(0.0, wait), PATIENCE) if math.isfinite(wait) else None

@@ -228,7 +228,7 @@ def columns(params: FillCounterfactualParams, task: Task) -> Columns:
 
 OP = Op(
     "fill_counterfactual",
-    1,
+    2,
     FillCounterfactualParams,
     run,
     columns,

@@ -73,7 +73,7 @@ def columns(params: FlipCheckParams, task: Task) -> Columns:
 
 OP = Op(
     "flip_check",
-    1,
+    2,
     FlipCheckParams,
     run,
     columns,

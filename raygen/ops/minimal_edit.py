@@ -256,7 +256,7 @@ def columns(params: MinimalEditParams, task: Task) -> Columns:
 
 OP = Op(
     "minimal_edit",
-    1,
+    2,
     MinimalEditParams,
     run,
     columns,

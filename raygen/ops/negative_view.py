@@ -180,7 +180,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
 
 OP = Op(
     "negative_view",
-    1,
+    2,
     NegativeViewParams,
     run,
     columns,

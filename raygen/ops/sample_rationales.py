@@ -231,7 +231,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
 
 OP = Op(
     "sample_rationales",
-    2,
+    3,
     SampleRationalesParams,
     run,
     columns,

@@ -60,7 +60,7 @@ def columns(params: SoftLabelsParams, task: Task) -> Columns:
 
 OP = Op(
     "soft_labels",
-    1,
+    2,
     SoftLabelsParams,
     run,
     columns,

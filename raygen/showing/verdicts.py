@@ -52,9 +52,9 @@ def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
     """The verdicts by rater, in the order in which they were given. Raises DatasetError."""
     with storage_errors("read the verdicts", folder.join(VERDICTS)):
         texts = {
-            file.path: folder.read_text(file.path)
-            for file in folder.files(VERDICTS)
-            if file.path.endswith(".json") and not file.path.startswith(f"{VERDICTS}/.")
+            path: folder.read_text(path)
+            for path in folder.files(VERDICTS)
+            if path.endswith(".json") and not path.startswith(f"{VERDICTS}/.")
         }
     return dict(_parsed(folder.join(path), text) for path, text in texts.items())
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ ANSWERS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
-    """The address of a Ray cluster of its own with four logical CPUs."""
+@contextmanager
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of its own with four logical CPUs; it has our environment."""
     from ray.cluster_utils import Cluster
 
     # Ray's socket paths must stay short.
@@ -48,6 +49,13 @@ def ray_address() -> Iterator[str]:
         )
         yield str(cluster.address)
         cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster for all tests."""
+    with ray_cluster() as address:
+        yield address
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "80"},
+            cwd=self.folder,
         )
 
     def apply(self, *words: str, code: int = 0) -> dict[str, Any]:

@@ -5,18 +5,20 @@ import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raygen.dataset.commit import Committer
 from raygen.dataset.control import request_stop, stop_reason
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
-from raygen.dataset.tables import DatasetError, FencedError
+from raygen.dataset.tables import Block, DatasetError, FencedError
 from raygen.dataset.writer import write_block
 from raygen.row import ColumnType
 from tests.unit.dataset_records import block, committer, contents, result
@@ -46,14 +48,14 @@ def die_at(monkeypatch: pytest.MonkeyPatch, table: str, after: bool) -> None:
 
 
 def files_in(folder: Folder, table: str) -> set[str]:
-    return {Path(file.path).name for file in folder.files(table)}
+    return {Path(path).name for path in folder.files(table)}
 
 
-def backdate(folder: Folder) -> None:
-    """Make every file look older than the next start, whatever the clock's resolution."""
+def backdate(folder: Folder, at: int = 1) -> None:
+    """Let every file have been written at another Unix time: 1970, or what a wrong clock says."""
     for path in Path(folder.uri).rglob("*.*"):
         if path.is_file():
-            os.utime(path, (1, 1))
+            os.utime(path, (at, at))
 
 
 def test_a_group_spans_the_three_tables(folder: Folder) -> None:
@@ -195,24 +197,80 @@ def test_a_driver_fenced_between_its_tables_leaves_one_copy(
     assert contents(folder) == (["a"], ["a", "a"], ["a"])
 
 
-def test_a_start_sweeps_what_no_commit_names_and_nothing_else(folder: Folder) -> None:
+@pytest.mark.parametrize("clock", [1, 2**33], ids=["past", "future"])
+def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock_says(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, clock: int
+) -> None:
+    """A newer driver's workers write while the older one still starts."""
     run = committer(folder)
     run.commit([block(folder, ["a"])])
     named = {table: files_in(folder, table) for table in ("rows", "examples", "transcripts")}
     orphan = block(folder, ["b"])
     (Path(folder.uri) / "rows" / ".half.parquet.tmp").write_bytes(b"x")
     assert orphan.examples is not None
-    backdate(folder)
-    young = block(folder, ["c"])
-    assert young.examples is not None
-    assert young.transcripts is not None
-    os.utime(folder.join("examples", young.examples.path), (2**33, 2**33))
-    os.utime(folder.join("transcripts", young.transcripts.path), (2**33, 2**33))
-    again = committer(folder, "run-2")
+    backdate(folder, clock)
+    young: list[Block] = []
+    newer: list[Committer] = []
+    real = Committer._roll_forward
+
+    def overtaken(self: Committer) -> None:
+        if not newer:
+            newer.append(self)
+            newer.append(committer(folder, "run-3"))
+            young.append(block(folder, ["c"]))
+            backdate(folder, 1)
+        real(self)
+
+    monkeypatch.setattr(Committer, "_roll_forward", overtaken)
+    committer(folder, "run-2")
     assert files_in(folder, "rows") == named["rows"]
-    assert files_in(folder, "examples") == named["examples"] | {young.examples.path}
-    again.commit([young])
+    assert young[0].examples is not None
+    assert files_in(folder, "examples") == named["examples"] | {young[0].examples.path}
+    newer[1].commit(young)
     assert contents(folder)[1] == ["a", "a", "c", "c"]
+
+
+def test_a_commit_that_was_made_but_not_answered_is_the_drivers_own(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = committer(folder)
+    real = DeltaTable.create_write_transaction
+    lost: list[bool] = []
+
+    def unanswered(self: DeltaTable, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        if len(lost) < 3:
+            lost.append(True)
+            raise OSError("Error performing PUT in 2ms - HTTP error: connection reset")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", unanswered)
+    assert len(run.commit([block(folder, ["a"])])) == 1
+    assert len(lost) == 3
+    assert contents(folder) == (["a"], ["a", "a"], ["a"])
+
+
+def test_a_commit_whose_connection_broke_is_made_again_and_others_faults_are_not(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygen.dataset.connection._FIRST_WAIT_S", 0.001)
+    run = committer(folder)
+    real = DeltaTable.create_write_transaction
+    faults = [OSError("Error performing PUT in 2ms - HTTP error: connection reset")] * 2
+    tried: list[bool] = []
+
+    def failing(self: DeltaTable, *args: Any, **kwargs: Any) -> None:
+        tried.append(True)
+        if faults:
+            raise faults.pop()
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", failing)
+    assert len(run.commit([block(folder, ["a"])])) == 1
+    assert len(tried) == 5
+    faults.append(OSError("Access Denied"))
+    with pytest.raises(DatasetError, match=r"can't commit .*Access Denied.*same command"):
+        run.commit([block(folder, ["b"])])
+    assert len(tried) == 6
 
 
 def test_a_new_plan_takes_the_old_one_out_with_its_first_commit(folder: Folder) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.dataset.control import heartbeat_age
+from raygen.dataset.control import last_beat
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
@@ -30,8 +30,7 @@ def test_files_go_in_and_out(folder: Folder) -> None:
     assert folder.exists("control")
     assert not folder.exists("contro")
     assert folder.read_text("control/stop") == "end"
-    assert [file.path for file in folder.files("control")] == ["control/stop"]
-    assert folder.files("control")[0].modified > 1e9
+    assert folder.files("control") == ["control/stop"]
     folder.delete("control/stop")
     folder.delete("control/stop")
     with pytest.raises(FileNotFoundError):
@@ -52,7 +51,7 @@ def test_a_dataset_lives_there(folder: Folder) -> None:
     assert [commit.rows for commit in follower.poll()] == [4, 2]
     assert follower.state().ended
     assert Dataset.open(folder).status().pending == 1
-    assert heartbeat_age(folder) is not None
+    assert last_beat(folder) is not None
 
 
 def test_a_folder_travels(folder: Folder) -> None:

@@ -20,7 +20,7 @@ def test_nothing_yet(folder: Folder) -> None:
     state = follower.state()
     assert not state.ended
     assert state.plan_hash is None
-    assert state.heartbeat_age_s is None
+    assert state.beat is None
 
 
 def test_commits_come_once_and_in_order(folder: Folder) -> None:
@@ -103,7 +103,8 @@ def test_the_state_follows_the_newest_run(folder: Folder) -> None:
         "run-1",
         "plan-a",
     )
-    assert state.heartbeat_age_s is not None
+    assert state.beat is not None
+    assert follower.state().beat == state.beat
     run.commit([block(folder, ["a"])])
     assert not follower.state().ended
     run.finish("stopped")

@@ -81,6 +81,23 @@ def test_reported_columns_are_counted_and_the_estimate_is_read_back(folder: Fold
     assert Dataset.open(folder).status().reports == {}
 
 
+@pytest.mark.parametrize(("jump_s", "least", "most"), [(-3600, 0, 60), (3600, 3600, 3660)])
+def test_a_clock_that_is_set_during_a_run_never_makes_its_time_negative(
+    folder: Folder, jump_s: int, least: float, most: float
+) -> None:
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    run.commit([block(folder, ["b"])])
+    log = Path(folder.uri, "rows", "_delta_log", f"{3:020d}.json")
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["timestamp"] += 1000 * jump_s
+    log.write_text("\n".join(map(json.dumps, actions)))
+    assert least <= Dataset.open(folder).wall_seconds("plan-a") <= most
+    assert Dataset.open(folder).status().kept == 2
+
+
 def test_it_is_json(folder: Folder) -> None:
     run = committer(folder, source=1)
     run.commit([block(folder, ["a"])])

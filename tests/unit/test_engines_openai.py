@@ -21,6 +21,7 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
 )
+from raygen.engines.endpoint import _seconds
 from raygen.engines.openai import OpenAIEngine
 
 KEY = "sk-a-secret-that-nobody-may-read"
@@ -353,6 +354,57 @@ async def test_a_busy_server_is_asked_less_at_a_time_and_loses_nothing(
     await asyncio.gather(*(engine.generate(Request(f"q{i}")) for i in range(50)))
     assert server.most <= 16
     assert len(server.bodies) - before < 150
+
+
+async def test_while_a_server_is_down_one_request_asks_and_all_are_answered_when_it_is_back(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    """Of 60 requests, 32 fail before anybody knows; they wait, and no other is sent in vain."""
+    down, alone = 36, list[int]()
+
+    async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
+        if count < down:
+            if count >= 32:
+                alone.append(server.inside)
+            await asyncio.sleep(0.01)
+            return web.Response(status=500)
+        return choices(body, 1)
+
+    server.reply = reply
+    answers = await asyncio.gather(*(engine.generate(Request(f"q{i}")) for i in range(60)))
+    assert len(answers) == 60
+    assert alone == [1, 1, 1, 1]
+    assert len(server.bodies) == down + 60
+
+
+async def test_a_server_that_stays_down_is_asked_by_one_and_all_end_with_its_error(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    server.reply = failing(10**6, lambda: web.Response(status=500))
+    ended = await asyncio.gather(
+        *(engine.generate(Request(f"q{i}")) for i in range(60)), return_exceptions=True
+    )
+    assert {type(one) for one in ended} == {EngineUnavailableError}
+    assert len(server.bodies) < 32 + 2 * 6
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "date", "seconds"),
+    [
+        ("7", None, 7.0),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", 30.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:30 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None, None),
+        ("86400", None, 120.0),
+        ("inf", None, None),
+        ("soon", None, None),
+        (None, None, None),
+    ],
+)
+def test_how_long_a_server_wants_us_to_wait_hangs_on_no_clock_of_ours(
+    retry_after: str | None, date: str | None, seconds: float | None
+) -> None:
+    assert _seconds(retry_after, date) == seconds
 
 
 async def test_never_more_in_flight_than_allowed(server: Server) -> None:

@@ -74,7 +74,7 @@ def test_sets_share_a_question_or_a_pair() -> None:
 class State:
     ended: bool = True
     plan_hash: str | None = "p"
-    heartbeat_age_s: float | None = None
+    beat: str | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class FakeCommit:
 class FakeState:
     ended: bool = False
     plan_hash: str | None = "plan-a"
-    heartbeat_age_s: float | None = 0.0
+    beat: str | None = None
 
 
 @dataclass
@@ -260,15 +260,27 @@ def test_rows_that_come_after_an_end_are_trained_on_too() -> None:
 
 
 def test_a_silent_generator_is_an_error() -> None:
-    feed, now = FakeFeed(now=FakeState(heartbeat_age_s=1000.0)), [0.0]
+    feed, now = FakeFeed(now=FakeState(beat="the last")), [0.0]
     stream = ShardStream(feed, Order(2, 8, 0, 1), clock=lambda: now[0])
     stream.poll()
     now[0] = 61.0
     with pytest.raises(StreamLostError, match="no sign of life for 61 s"):
         stream.poll()
-    feed.now = FakeState(ended=True, heartbeat_age_s=1000.0)
+    feed.now = FakeState(ended=True, beat="the last")
     stream.poll()
     assert stream.ended
+
+
+def test_a_generator_that_beats_lives_however_rarely_the_stream_looks() -> None:
+    feed, now = FakeFeed(now=FakeState(beat="1")), [0.0]
+    stream = ShardStream(feed, Order(2, 8, 0, 1), clock=lambda: now[0])
+    for beat in ("1", "2", "3"):
+        feed.now = FakeState(beat=beat)
+        now[0] += 59.0 if beat == "1" else 3600.0
+        stream.poll()
+    now[0] += 61.0
+    with pytest.raises(StreamLostError, match="no sign of life for 61 s"):
+        stream.poll()
 
 
 def test_a_dataset_replaced_while_training_is_an_error() -> None:

@@ -1,0 +1,32 @@
+"""No row hangs on the wall clock, which may be set, and of which each machine has its own.
+
+What waits, counts hours or notices silence uses a monotonic clock of its own process.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WALL = {"time.time", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
+TOLD = {
+    "raygen/dataset/delta.py": "Delta wants a time of modification for each file; nobody reads it",
+    "raygen/generation.py": "by how much the first step of training came before the last row",
+    "streamtrain/train.py": "the same, for the trainer's result",
+    "streamtrain/loggers.py": "the time that MLflow shows beside a point",
+    "streamtrain/metrics.py": "the time of an event in the trainer's log",
+    "streamtrain/run_ray.py": "what a start cost: a wrong clock grows a run in vain",
+}
+"""Who may read it, and what for."""
+
+
+def test_the_wall_clock_is_read_for_what_no_row_hangs_on() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("raygen", "streamtrain")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in WALL
+    }
+    assert found == set(TOLD)
