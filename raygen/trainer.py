@@ -1,10 +1,12 @@
-"""A student's training as a subprocess: started, watched by its metrics file, and stopped.
+"""A student's training as a subprocess: started, watched by its metrics file, started again when
+it is killed, and stopped.
 
 Meets streamtrain at its command line and its metrics file only; imports nothing of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,10 +19,17 @@ from pathlib import Path
 from raygen.errors import UserError
 from raygen.metrics import MetricsTail, TrainerState
 
-__all__ = ["TrainJob", "Trainer", "TrainerState", "check"]
+__all__ = ["RESULT", "TrainJob", "Trainer", "TrainerState", "begun", "check", "finished"]
 
 _FIT = (sys.executable, "-m", "streamtrain.cli", "fit")
 _CHECK_TIMEOUT_S = 60
+RESULT = "result.json"
+"""How a run ended, in its folder."""
+
+_CHECKPOINTS = "checkpoints"
+
+_MOST_DEATHS = 3
+"""Deaths by a signal in a row, without a new checkpoint between them, that end the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,6 @@ class TrainJob:
     section: str | None = None
     base: Path | None = None
     overrides: tuple[str, ...] = ()
-    resume: bool = False
     most: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,26 +58,32 @@ class TrainJob:
         for override in self.overrides:
             words += ["--set", override]
         words += ["--grow", str(self.most)] if self.most else []
-        return [*words, "--resume"] if self.resume else words
+        return [*words, "--resume"] if begun(self.out) else words
+
+
+def finished(out: Path) -> bool:
+    """Whether a run has ended in a student's folder."""
+    return (out / RESULT).exists()
+
+
+def begun(out: Path) -> bool:
+    """Whether there is a run to go on with in a student's folder."""
+    return finished(out) or (out / _CHECKPOINTS).exists()
 
 
 class Trainer:
-    """A running trainer, in a process session of its own: Ctrl-C reaches only the driver."""
+    """A running trainer, in a process session of its own: Ctrl-C reaches only the driver.
+
+    One that is killed, as by a machine short of memory, goes on from its last checkpoint.
+    """
 
     def __init__(self, job: TrainJob) -> None:
         self._job = job
-        self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=job.resume)
+        self._asked = False
         self._stopped = False
+        self._deaths = 0
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        with job.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                job.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **job.env},
-                start_new_session=True,
-            )
+        self._start()
 
     def poll(self) -> TrainerState:
         """The state now, without waiting."""
@@ -79,6 +93,10 @@ class Trainer:
             return state
         if self._stopped:
             return replace(state, phase="stopped", finished=True)
+        if code < 0 and not (state.error or self._asked) and self._may_return(state):
+            self._signal(signal.SIGKILL)  # what is left of its session holds devices
+            self._start()
+            return self._metrics.read()
         if code or state.error:
             return replace(
                 state, phase="failed", error=state.error or self._end(code), finished=True
@@ -86,15 +104,17 @@ class Trainer:
         return replace(state, phase="finished", finished=True)
 
     def wait(self, timeout_s: float | None = None) -> TrainerState:
-        """The state once the process has ended, or after `timeout_s` seconds."""
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return self.poll()
-        return self.poll()
+        """The state once the training has ended, or after `timeout_s` seconds."""
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+            state = self.poll()
+            if state.finished or timeout_s is not None:
+                return state
 
     def stop(self, grace_s: float = 15.0) -> TrainerState:
         """Asks the process and its children to end, and kills them after `grace_s` seconds."""
+        self._asked = True
         if self._process.poll() is None:
             self._stopped = True
             self._signal(signal.SIGTERM)
@@ -105,6 +125,24 @@ class Trainer:
                 self._process.wait()
         return self.poll()
 
+    def _start(self) -> None:
+        job = self._job
+        self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=begun(job.out))
+        with job.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                job.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **job.env},
+                start_new_session=True,
+            )
+
+    def _may_return(self, state: TrainerState) -> bool:
+        """Whether one that was killed is started again: not where it never gets any further."""
+        self._deaths = 1 if state.checkpoint else self._deaths + 1
+        return self._deaths < _MOST_DEATHS
+
     def _signal(self, number: signal.Signals) -> None:
         try:
             os.killpg(self._process.pid, number)
@@ -114,7 +152,8 @@ class Trainer:
     def _end(self, code: int) -> str:
         lines = self._job.log.read_text("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
-        return f"streamtrain ended with exit code {code}: {last} (all of it in {self._job.log})"
+        how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+        return f"streamtrain {how}: {last} (all of it in {self._job.log})"
 
 
 def check(

@@ -21,8 +21,6 @@ from raygen.metrics import Accuracy, TrainerState
 from raygen.recipe import Recipe
 from raygen.trainer import Trainer, TrainJob
 
-_RESULT = "result.json"
-_CHECKPOINTS = "checkpoints"
 _CURVES = "tensorboard"
 _STUDENT = "student"
 
@@ -38,12 +36,7 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether a run has ended here."""
-        return (self.out / _RESULT).exists()
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a run to go on with."""
-        return self.finished or (self.out / _CHECKPOINTS).exists()
+        return trainer.finished(self.out)
 
     def start(self, data: str, logs: Path, address: str | None, most: int = 0) -> Trainer:
         """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`.
@@ -60,7 +53,6 @@ class Training:
                 log=logs / "trainer.log",
                 base=None if self.file else self.recipe.base,
                 overrides=(f"workers={workers}",) if workers else (),
-                resume=self.begun,
                 most=most if most > self.workers() else None,
                 env={"RAY_ADDRESS": address} if address else {},
             )
@@ -74,7 +66,7 @@ class Training:
 
     def outcome(self) -> TrainerState:
         """How the run that ended here ended."""
-        result = json.loads((self.out / _RESULT).read_text("utf-8"))
+        result = json.loads((self.out / trainer.RESULT).read_text("utf-8"))
         return TrainerState(
             phase="finished",
             step=result["steps"],
@@ -128,7 +120,7 @@ def discard_students(folder: Folder, training: Training | None) -> None:
     """Delete what training left on a dataset that is to be replaced, of every variant."""
     beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
     for out in {*beside, *([training.out] if training else [])}:
-        if (out / _RESULT).exists() or (out / _CHECKPOINTS).exists():
+        if trainer.begun(out):
             shutil.rmtree(out)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.integration.conftest import Project, fake, kill
@@ -21,9 +24,9 @@ def events(project: Project) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
 
-def test_a_killed_apply_resumes_its_student(
-    project: Project, tiny_model: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def student(project: Project, tiny_model: Path) -> dict[str, Any]:
+    """A student's section, with questions held out for it."""
     held_out = project.folder / "held_out.jsonl"
     held_out.write_text(
         "".join(
@@ -32,7 +35,7 @@ def test_a_killed_apply_resumes_its_student(
             for i in range(6)
         )
     )
-    student = {
+    return {
         "student": "tiny",
         "version": 1,
         "model": str(tiny_model),
@@ -42,6 +45,11 @@ def test_a_killed_apply_resumes_its_student(
         "checkpoint_s": 0.5,
         "evaluate": {"report": "held_out.jsonl"},
     }
+
+
+def test_a_killed_apply_resumes_its_student(
+    project: Project, student: dict[str, Any], tmp_path: Path
+) -> None:
     project.write(150, engines={"teacher": fake(latency=1.0)}, train=student)
     profile = tmp_path / "slow.yaml"
     profile.write_text("profile: slow\nconcurrency: 4\n")
@@ -61,3 +69,25 @@ def test_a_killed_apply_resumes_its_student(
     assert max(resumed) == summary["student"]["steps"]
     again = project.apply()
     assert again["student"]["steps"] == summary["student"]["steps"], "nothing is left to train"
+
+
+def test_a_killed_trainer_comes_back_while_rows_are_generated(
+    project: Project, student: dict[str, Any], tmp_path: Path
+) -> None:
+    project.write(150, engines={"teacher": fake(latency=1.0)}, train=student)
+    profile = tmp_path / "slow.yaml"
+    profile.write_text("profile: slow\nconcurrency: 4\n")
+    process = project.start("--profile", str(profile))
+    project.wait_for(lambda: any(e["event"] == "checkpoint" for e in events(project)), process)
+    for trainer in psutil.Process(process.pid).children(recursive=True):
+        if "streamtrain.cli" in trainer.cmdline():
+            os.kill(trainer.pid, signal.SIGKILL)
+    answer, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    summary = json.loads(answer)
+    assert (summary["rows"]["pending"], summary["rows"]["failed"]) == (0, 0)
+    assert summary["student"]["error"] is None
+    assert summary["student"]["after"]["total"] == 6
+    assert [e["event"] for e in events(project)].count("start") == 2
+    steps = [e["step"] for e in events(project) if e["event"] == "step"]
+    assert set(steps) == set(range(1, summary["student"]["steps"] + 1))

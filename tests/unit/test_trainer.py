@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,10 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def test_command_names_everything(tmp_path: Path) -> None:
-    words = job(
-        tmp_path, section="train", base=tmp_path, overrides=("workers=2",), most=6, resume=True
-    ).command()
+    named = job(tmp_path, section="train", base=tmp_path, overrides=("workers=2",), most=6)
+    assert "--resume" not in named.command()
+    (tmp_path / "student" / "checkpoints").mkdir(parents=True)
+    words = named.command()
     assert words[:4] == [sys.executable, "-m", "streamtrain.cli", "fit"]
     assert words[4:] == [
         str(tmp_path / "student.yaml"), "--section", "train", "--base", str(tmp_path),
@@ -116,6 +118,55 @@ def test_a_trainer_that_ignores_sigterm_is_killed(scripted: Any, tmp_path: Path)
     while trainer.wait(0.02).phase != "loading the student":
         pass
     assert trainer.stop(grace_s=0.1).phase == "stopped"
+
+
+KILLED = """
+import os, signal
+here = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])
+starts = len(list(here.glob('start-*')))
+(here / f'start-{starts}').write_text(' '.join(sys.argv))
+def event(**fields):
+    with metrics.open('a') as file:
+        file.write(json.dumps(fields) + '\\n')
+event(event='start')
+if starts in SAVES:
+    (here / 'checkpoints').mkdir(exist_ok=True)
+    event(event='checkpoint', path='c', step=starts)
+if starts < DEATHS:
+    os.kill(os.getpid(), signal.SIGKILL)
+event(event='end', reason='end', step=9)
+"""
+
+
+def killed(deaths: int, saves: tuple[int, ...]) -> str:
+    return KILLED.replace("DEATHS", str(deaths)).replace("SAVES", repr(saves))
+
+
+def test_one_that_is_killed_comes_back_and_goes_on(scripted: Any, tmp_path: Path) -> None:
+    scripted(killed(deaths=2, saves=(1,)))
+    state = Trainer(job(tmp_path)).wait()
+    assert (state.phase, state.step, state.error) == ("finished", 9, None)
+    starts = [(tmp_path / "student" / f"start-{n}").read_text() for n in range(3)]
+    assert ["--resume" in words for words in starts] == [False, False, True]
+
+
+def test_one_that_is_killed_without_getting_any_further_is_given_up(
+    scripted: Any, tmp_path: Path
+) -> None:
+    scripted(killed(deaths=9, saves=(0, 1)))
+    state = Trainer(job(tmp_path)).wait()
+    assert (state.phase, state.finished) == ("failed", True)
+    assert "streamtrain was killed by signal 9" in str(state.error)
+    assert len(list((tmp_path / "student").glob("start-*"))) == 4, "two that saved, two in vain"
+
+
+def test_one_that_is_stopped_does_not_come_back(scripted: Any, tmp_path: Path) -> None:
+    scripted(killed(deaths=9, saves=()))
+    trainer = Trainer(job(tmp_path))
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    assert trainer.stop().phase == "failed", "it was dead already, which stopping doesn't hide"
+    assert trainer.wait().phase == "failed"
+    assert len(list((tmp_path / "student").glob("start-*"))) == 1
 
 
 def test_check_returns_problems_with_their_paths(scripted: Any, tmp_path: Path) -> None:

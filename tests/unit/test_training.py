@@ -6,6 +6,7 @@ import pytest
 
 from raygen.dataset.folder import Folder
 from raygen.recipe import Recipe, load_recipe
+from raygen.trainer import begun
 from raygen.training import discard_students, training_of, training_problems
 
 RECIPE = """
@@ -52,9 +53,9 @@ def test_a_run_goes_on_from_what_it_left(tmp_path: Path) -> None:
     )
     assert training is not None
     assert training.workers() == 3
-    assert not training.begun
+    assert not begun(training.out)
     (training.out / "checkpoints").mkdir(parents=True)
-    assert training.begun
+    assert begun(training.out)
     assert not training.finished
     (training.out / "result.json").write_text("{}")
     assert training.finished
