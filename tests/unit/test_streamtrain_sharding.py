@@ -63,6 +63,12 @@ CASES: dict[str, dict[str, Any]] = {
 
 SLOW: dict[str, dict[str, Any]] = {
     "compiled": {"tune": {"method": "lora"}, "optim": {"lr": 1e-2, "compile": True}},
+    "compiled, packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "full"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "compile": True},
+    },
 }
 
 Models = dict[str, str]
@@ -198,6 +204,7 @@ def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, para
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", SLOW)
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
 def test_two_ranks_learn_compiled_what_one_does(
@@ -224,6 +231,7 @@ def test_a_checkpoint_goes_on_at_another_number_of_ranks(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", SLOW)
 def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
     slow_outcomes: dict[Any, Any], case: str
