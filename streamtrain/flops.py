@@ -69,9 +69,9 @@ def costs_of(student: Student) -> Costs:
     reading = _ids(model.get_encoder()) - used if student.kind == "seq2seq" else set()
     token = read = 0.0
     for name, parameter in model.named_parameters():
-        flops = (6.0 if parameter.requires_grad else 4.0) * parameter.numel()
         if id(parameter) in looked_up:
             continue
+        flops = (6.0 if parameter.requires_grad else 4.0) * parameter.numel()
         if id(parameter) in reading or _ACROSS.search(name):
             read += flops
         else:

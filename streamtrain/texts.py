@@ -27,6 +27,11 @@ TOKEN_ALPHA = 1.0
 """
 
 
+_PACKED = 2048
+"""Places of a packed row of inputs and its row of targets at most: T5 keeps a bias for each head
+and pair of places, which in rows as long as a GPU's micro-batch would fill its memory."""
+
+
 class TextLesson:
     """The rows of a dataset as inputs and targets of a student that writes."""
 
@@ -76,6 +81,8 @@ class TextLesson:
 
     def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch."""
+        if self._data.pack and self._student.kind == "seq2seq":
+            places = min(places, _PACKED)
         groups = split(exercises, places, self._data.pack)
         return [partial(self._group_loss, group) for group in groups]
 

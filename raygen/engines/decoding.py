@@ -6,7 +6,7 @@ Knows nothing of sampling or requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -20,6 +20,7 @@ class Decoding:
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
+        """Read the prompts, of at least one token each, and let the decoder begin."""
         from transformers import DynamicCache, EncoderDecoderCache
 
         config = model.config
@@ -30,11 +31,6 @@ class Decoding:
         self._read: torch.Tensor = read.last_hidden_state
         self.next: torch.Tensor = torch.zeros(0)
         self.extend([[config.decoder_start_token_id]] * len(prompts))
-
-    @classmethod
-    def of(cls, model: Any, prompts: Sequence[Sequence[int]]) -> Self:
-        """Read the prompts, of at least one token each."""
-        return cls(model, prompts)
 
     def extend(self, tails: Sequence[Sequence[int]]) -> None:
         """Let the decoder read on, one tail a row, all of one length."""

@@ -67,8 +67,9 @@ class Writer:
         prompts = list(dict.fromkeys(ask.prompt for ask in asks))
         places = {prompt: at for at, prompt in enumerate(prompts)}
         with torch.inference_mode():
-            reads = Decoding if self._apart else Reading
-            reading = reads.of(self._model, prompts)
+            reading = (
+                Decoding(self._model, prompts) if self._apart else Reading.of(self._model, prompts)
+            )
             reading.select([places[ask.prompt] for ask in asks])
             going = drafts
             while True:

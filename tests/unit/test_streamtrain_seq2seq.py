@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from streamtrain.questions import Question
 from streamtrain.seq2seq import branch_scores, pack_targets, pad_targets, target_logits
 from streamtrain.student import Student, check_packable, load_student, source_of
 from streamtrain.text import make_example
+from streamtrain.texts import TextLesson
 from streamtrain.world import Alone
 
 CPU = torch.device("cpu")
@@ -165,6 +167,20 @@ def test_packed_logits_equal_unpacked_ones(
     with torch.no_grad():
         again = target_logits(student, pad_targets(student, inputs[:1], targets[:1]))[0]
     torch.testing.assert_close(again, alone[0])
+
+
+def test_packed_rows_are_short_on_large_devices(tiny_model: Path, tmp_path: Path) -> None:
+    settings = config(family("t5", tmp_path, tiny_model), data={"pack": True})
+    made = learner(settings)
+    lesson = TextLesson(made.student, made.encoder, settings)
+    exercises = [one for row in rows(60) for one in lesson.exercises(row, 1.0)]
+    sizes = [
+        sum(one.tokens for row in loss.args[0] for one in row)
+        for loss in lesson.losses(exercises, 8192)
+        if isinstance(loss, partial)
+    ]
+    assert sum(sizes) == sum(one.tokens for one in exercises) > 2048
+    assert max(sizes) <= 2048
 
 
 def test_positions_of_a_packed_row_may_be_more_than_a_model_has(

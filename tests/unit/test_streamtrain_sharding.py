@@ -77,11 +77,13 @@ Models = dict[str, str]
 
 @dataclass(frozen=True)
 class Trained:
-    """What two steps gave, and the next step's loss after a checkpoint."""
+    """What three steps gave, the next step's loss after a checkpoint, and how many graphs were
+    compiled."""
 
     losses: list[float]
     next_loss: float
     weights: dict[str, torch.Tensor]
+    graphs: int
 
 
 def settings_of(case: str) -> dict[str, Any]:
@@ -119,6 +121,7 @@ def learner_of(models: Models, case: str, parallel: str, world: World) -> Learne
 
 
 def trained(models: Models, case: str, parallel: str, world: World, folder: Path) -> Trained:
+    torch._dynamo.utils.counters.clear()
     learner = learner_of(models, case, parallel, world)
     copied = learner_of(models, case, "ddp", Alone()).student if learner.student.sharded else None
     copied = copied if world.rank == 0 else None
@@ -129,7 +132,8 @@ def trained(models: Models, case: str, parallel: str, world: World, folder: Path
         whole = (copied or learner.student).trainable()
         weights = {name: value.detach().clone() for name, value in whole}
     next_loss = learner.step(batch(case), 3, 1.0).loss
-    return Trained(losses, next_loss, weights)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    return Trained(losses, next_loss, weights, graphs)
 
 
 def resumed(models: Models, case: str, parallel: str, world: World, folder: Path) -> float:
@@ -200,6 +204,7 @@ def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, para
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", SLOW)
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
 def test_two_ranks_learn_compiled_what_one_does(
@@ -210,6 +215,7 @@ def test_two_ranks_learn_compiled_what_one_does(
 
 def check_learned(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
     alone, both = outcomes[case, "alone"], outcomes[case, parallel]
+    assert bool(both.graphs) is (case in SLOW)
     assert both.losses == pytest.approx(alone.losses, rel=1e-4)
     assert alone.losses[0] != pytest.approx(alone.losses[2], rel=1e-3)
     assert both.weights.keys() == alone.weights.keys()
@@ -225,6 +231,7 @@ def test_a_checkpoint_goes_on_at_another_number_of_ranks(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", SLOW)
 def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
     slow_outcomes: dict[Any, Any], case: str
