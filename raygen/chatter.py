@@ -6,9 +6,10 @@ Works on file descriptors, so that C++ code and child processes are caught too.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -35,3 +36,14 @@ def output_to(log: Path) -> Iterator[None]:
         for target, old in zip((1, 2), kept, strict=True):
             os.dup2(old, target)
             os.close(old)
+
+
+def log_to(log: Path, libraries: Sequence[str]) -> None:
+    """Sends what these libraries log to a file, for good."""
+    handler = logging.FileHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in libraries:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

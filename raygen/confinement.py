@@ -16,6 +16,7 @@ from raygen.document import Document, Place, Problem, ProblemsError, load_docume
 from raygen.engines.args import OpenAIArgs
 from raygen.origins import Origins
 from raygen.references.fetched import Fetched
+from raygen.references.hosts import private_host
 from raygen.references.inside import left
 from raygen.references.ref import stranger_may_name
 
@@ -78,7 +79,7 @@ class _Check:
         if owner is None:
             return
         if "::" in text or _is_url(text):
-            if (why := stranger_may_name(text)) is not None:
+            if (why := _refused(owner, text)) is not None:
                 yield place, why
             return
         folder = self.origins.folder(place)
@@ -145,7 +146,7 @@ class _Check:
                 owner = self.origins.owner(place)
                 # An address is what an endpoint has; whether a key goes there is asked below.
                 if owner is not None and place[-1] != "base_url":
-                    yield from self._name(place, text)
+                    yield from self._name(owner, place, text)
             if engine.get("backend") == "openai" and isinstance(args, dict | None):
                 yield from self._key(at, args or {})
 
@@ -167,22 +168,22 @@ class _Check:
         """What is wrong with a text that, if it is a path, starts in `folder`."""
         found = []
         if place[-1] == "model" and not text.startswith(("./", "../")):
-            found = list(self._name(place, text))
+            found = list(self._name(owner, place, text))
         yield from found
         if found:
             return
         why = None
         if _is_url(text):
-            why = stranger_may_name(text)
+            why = _refused(owner, text)
         elif _PATH.fullmatch(text) or os.path.lexists(folder / text):
             why = left(owner, folder, text)
         if why is not None:
             yield place, why
 
-    def _name(self, place: Place, text: str) -> Iterator[tuple[Place, str]]:
+    def _name(self, owner: Fetched, place: Place, text: str) -> Iterator[tuple[Place, str]]:
         """What is wrong with a text that would be taken for a path from the current folder."""
         if _is_url(text):
-            if (why := stranger_may_name(text)) is not None:
+            if (why := _refused(owner, text)) is not None:
                 yield place, why
         elif _PATH.fullmatch(text):
             yield place, f"{text!r} is a path of this machine; {_MODELS}"
@@ -199,6 +200,11 @@ class _Check:
 
 def _is_url(text: str) -> bool:
     return _URL.match(text) is not None and not text.lower().startswith(("file:", "local:"))
+
+
+def _refused(owner: Fetched, url: str) -> str | None:
+    """Why what was fetched may not read from a URL."""
+    return stranger_may_name(url) or private_host(url, owner.pinned)
 
 
 def _lands(owner: Fetched, folder: Path, text: str) -> bool:

@@ -32,7 +32,7 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygen.chatter import send_to
+from raygen.chatter import log_to, send_to
 from raygen.control import Control, Fatal
 from raygen.counters import Counters
 from raygen.dataset.recorded import Recorded, read_recorded
@@ -169,7 +169,10 @@ def cluster(
     themselves to a cluster, trusted files always.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    _quiet(logs / "ray.log")
+    log_to(logs / "ray.log", ("ray", "ray.data", "ray.train"))
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.memory_usage_poll_interval_s = None
     modules = [str(path.resolve()) for path in trusted]
     if address:
         modules += [str(Path(__file__).parents[1] / name) for name in _PACKAGES]
@@ -202,19 +205,6 @@ def _found(joined: Any) -> Cluster:
         dashboard=f"http://{url}" if url else None,
         metrics=f"http://{url}/api/prometheus/sd" if url else None,
     )
-
-
-def _quiet(log: Path) -> None:
-    handler = logging.FileHandler(log)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    for name in ("ray", "ray.data", "ray.train"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.memory_usage_poll_interval_s = None
 
 
 class RayRun:
@@ -252,11 +242,11 @@ class RayRun:
     def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
         """More tasks, no more than there is room for."""
         self._fed += len(tasks)
-        ray.get(self._control.feed.remote(tasks, first))
+        self._ask(self._control.feed.remote(tasks, first))
 
     def close(self) -> None:
         """There is nothing more to feed."""
-        ray.get(self._control.close.remote())
+        self._ask(self._control.close.remote())
 
     def poll(self, timeout_s: float) -> list[Block]:
         """The blocks that have arrived; waits up to `timeout_s` for the first."""
@@ -269,12 +259,19 @@ class RayRun:
 
     def live(self) -> tuple[list[Live], Fatal | None]:
         """The actors' counters, and why the run can't go on, if so."""
-        lives, fatal = ray.get(self._control.read.remote())
+        lives, fatal = self._ask(self._control.read.remote()) or ([], None)
         return lives, fatal or self._error
 
     def stop(self) -> None:
         """Let no new row start; what is in flight still arrives."""
-        self._last = ray.get(self._control.stop.remote())
+        self._last = self._ask(self._control.stop.remote())
+
+    def _ask(self, answer: Any) -> Any:
+        """What the control actor answers; None where it is dead, which ends the run."""
+        try:
+            return ray.get(answer)
+        except ray.exceptions.RayActorError:
+            self._error = Fatal("the process that hands out rows died; run the same command again")
 
     def _consume(self, job: Job) -> None:
         try:

@@ -23,7 +23,7 @@ from raygen.engines.base import EngineSetupError, EngineUnavailableError, Reques
 from raygen.engines.circuit import Circuit
 from raygen.engines.limit import AdaptiveLimit, Gate
 from raygen.engines.openai_reply import BadReplyError
-from raygen.engines.openai_wire import Trouble, refusal
+from raygen.engines.openai_wire import DialectError, Trouble, refusal
 from raygen.engines.secret import Secret
 
 T = TypeVar("T")
@@ -122,6 +122,9 @@ class Endpoint:
             self._learn(outcome, started)
             if body is not None and not isinstance(outcome, Trouble):
                 self._worked_at = time.monotonic()
+        except (RequestRefusedError, DialectError):
+            self._circuit.answered()
+            raise
         finally:
             self._gate.leave()
         return outcome

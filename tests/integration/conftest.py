@@ -115,7 +115,10 @@ class Project:
 
     def apply(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Run `raygen apply` to its end, check its exit code, and return its summary."""
-        process = self.start(*words)
+        return self.ends(self.start(*words), code)
+
+    def ends(self, process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
+        """Wait for the end of a run, check its exit code, and return its summary."""
         out, err = process.communicate(timeout=240)
         assert process.returncode == code, err
         assert "Traceback" not in err
@@ -140,6 +143,16 @@ class Project:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+    def recovers(self, process: subprocess.Popen[str], before: int) -> float:
+        """Seconds until the ledger has more rows than before, or the run has ended."""
+        begun = time.monotonic()
+        while process.poll() is None:
+            if (self.out / "rows").exists() and len(self.ledger()) > before:
+                break
+            assert time.monotonic() < begun + 240
+            time.sleep(0.1)
+        return time.monotonic() - begun
 
     def examples(self) -> pl.DataFrame:
         """The examples, by id."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def set_clock(out: Path, by_s: int) -> int:
     ids=["back", "forth", "far forth"],
 )
 def test_a_clock_that_is_set_during_a_run_and_after_a_kill_loses_nothing(
-    project: Project, undisturbed: pl.DataFrame, by_s: int
+    project: Project,
+    undisturbed: pl.DataFrame,
+    by_s: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     words = slow(project)
     process = project.start(*words)
@@ -61,7 +65,9 @@ def test_a_clock_that_is_set_during_a_run_and_after_a_kill_loses_nothing(
     orphan = project.out / "examples" / "0123456789abcdef0123456789abcdef.parquet"
     orphan.write_bytes(b"left by the driver that was killed, when the clock was wrong")
     os.utime(orphan, (2**32, 2**32))
-    summary = project.apply()
+    again = project.start()
+    record_property("recovery_s", project.recovers(again, len(committed)))
+    summary = project.ends(again)
     assert summary["rows"]["pending"] == summary["rows"]["failed"] == 0
     assert set(committed["key"]) <= set(project.ledger()["key"])
     assert project.examples().select(SAME).equals(undisturbed)

@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import random
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from raygen.dataset.folder import Folder
+from raygen.dataset.log import newest_version
+from raygen.dataset.reader import Dataset
 from tests.integration.conftest import Project, fake, kill
 
 ROWS, CONCURRENCY, LATENCY_S = 160, 8, 0.25
@@ -59,7 +64,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> p
     ],
 )
 def test_killed_at_any_instant_the_dataset_ends_as_if_nothing_had_happened(
-    project: Project, undisturbed: pl.DataFrame, seed: int
+    project: Project,
+    undisturbed: pl.DataFrame,
+    seed: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """From before the first file is written to the middle of the run."""
     words = slow(project)
@@ -72,10 +80,62 @@ def test_killed_at_any_instant_the_dataset_ends_as_if_nothing_had_happened(
         assert project.status()["failed"] == 0
         nothing = project.examples() if (project.out / "examples").exists() else None
         assert nothing is None or set(nothing["id"]) <= set(undisturbed["id"])
-    summary = project.apply()
+    before = len(project.ledger()) if (project.out / "rows").exists() else 0
+    again = project.start()
+    record_property("recovery_s", project.recovers(again, before))
+    summary = project.ends(again)
     assert summary["rows"]["pending"] == summary["rows"]["failed"] == 0
     assert project.examples().select(SAME).equals(undisturbed)
     nothing_is_left_over(project)
+
+
+def test_at_every_instant_of_runs_and_kills_the_counts_add_up_and_no_file_is_torn(
+    project: Project, undisturbed: pl.DataFrame
+) -> None:
+    """A reader that never stops sees ever more rows, whole, each once."""
+    words = slow(project)
+    stop, looks, heights = threading.Event(), list[int](), list[int]()
+    wrong: list[BaseException] = []
+
+    def look() -> None:
+        dataset, ids = Dataset(Folder.at(project.out)), set(undisturbed["id"])
+        try:
+            while not stop.is_set():
+                if newest_version(dataset.folder, "examples") < 1:
+                    continue
+                status = dataset.status()
+                fates = (status.kept, status.dropped, status.failed, status.pending)
+                assert sum(fates) == status.source == ROWS
+                looks.append(status.pending)
+                examples = dataset.examples().collect()
+                assert examples["id"].is_unique().all()
+                assert set(examples["id"]) <= ids
+                heights.append(examples.height)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            wrong.append(error)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        for least in (1, 60):
+            process = project.start(*words)
+            project.wait_for(
+                lambda least=least: (
+                    (project.out / "rows").exists()  # type: ignore[misc]
+                    and len(project.ledger()) >= least
+                ),
+                process,
+            )
+            kill(process)
+        project.apply(*words)
+    finally:
+        stop.set()
+        reader.join()
+    assert wrong == []
+    assert looks == sorted(looks, reverse=True)
+    assert heights == sorted(heights)
+    assert len(set(looks)) > 10
+    assert project.examples().select(SAME).equals(undisturbed)
 
 
 def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
@@ -100,16 +160,21 @@ def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
     nothing_is_left_over(project)
 
 
-def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(project: Project) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(
+    project: Project, number: signal.Signals
+) -> None:
     """The first would wait for what is in flight, here for a minute."""
     words = slow(project, latency=60.0, rows=20)
     process = project.start(*words)
     project.wait_for(lambda: (project.out / "rows").exists(), process)
     time.sleep(3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     time.sleep(1)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=50)
     assert process.returncode == 130, err
     assert "Stopped at once; what was committed before stays" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -108,7 +108,11 @@ def test_a_store_that_fails_every_kth_request_loses_and_repeats_nothing(
 
 
 def test_a_store_that_is_away_ends_the_run_and_it_goes_on_when_it_is_back(
-    tmp_path: Path, address: str, store: FailingStore, undisturbed: pl.DataFrame
+    tmp_path: Path,
+    address: str,
+    store: FailingStore,
+    undisturbed: pl.DataFrame,
+    record_property: Callable[[str, object], None],
 ) -> None:
     project = Project(tmp_path, address)
     project.write(ROWS, engines={"teacher": fake(latency=1.0)})
@@ -128,8 +132,12 @@ def test_a_store_that_is_away_ends_the_run_and_it_goes_on_when_it_is_back(
     status = Dataset.open(out).status()
     assert 0 < status.pending < ROWS
     assert (status.source, status.failed) == (ROWS, 0)
-    summary = project.apply("--out", out.uri)
-    assert summary["rows"]["pending"] == 0
+    before, begun = Dataset(out).extent()[0], time.monotonic()
+    process = project.start("--out", out.uri)
+    while process.poll() is None and Dataset(out).extent()[0] == before:
+        time.sleep(0.2)
+    record_property("recovery_s", time.monotonic() - begun)
+    assert project.ends(process)["rows"]["pending"] == 0
     dataset = Dataset.open(out)
     assert dataset.examples().collect().sort("id").select(SAME).equals(undisturbed)
     assert left_over(out) == set()

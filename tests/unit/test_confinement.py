@@ -14,6 +14,7 @@ from raygen.profile import load_profile
 from raygen.recipe import load_recipe
 from raygen.references.fetch import fetch
 from raygen.references.fetched import Fetched
+from raygen.references.hosts import private_host
 from tests.unit.references import QUESTION, RECIPE, commit, write_recipe
 
 STUDENT = "student: s\nversion: 1\nmodel: o/m\n"
@@ -100,6 +101,48 @@ def test_no_source_outside_what_was_fetched(repository: Path, tmp_path: Path, pa
     (problem,) = problems_of(found)
     assert problem.startswith("4:10: ")
     assert "fetched recipe" in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://localhost:9200/rows.jsonl", "localhost (127.0.0.1)"),
+        ("http://127.0.0.1/rows.jsonl", "127.0.0.1"),
+        ("http://2130706433/rows.jsonl", "2130706433 (127.0.0.1)"),
+        ("http://0/rows.jsonl", "0 (0.0.0.0)"),
+        ("https://10.0.0.7/rows.jsonl", "10.0.0.7"),
+        ("http://192.168.1.1/*.jsonl", "192.168.1.1"),
+        ("http://169.254.169.254/latest/meta-data/x.jsonl", "169.254.169.254"),
+    ],
+)
+def test_no_source_in_a_private_network(repository: Path, url: str, told: str) -> None:
+    found = fetched(repository, "path: data/q.jsonl", f"path: '{url}'")
+    (problem,) = problems_of(found)
+    assert problem.startswith("4:10: ")
+    assert f"{told} is in a private network" in problem
+    assert private_host(url, "https://somewhere.example/recipe.yaml") is not None
+    assert private_host(url, url) is None, "what lies beside a recipe may be named by it"
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[::ffff:10.0.0.7]", "[fd00::1]", "[ff02::1]"])
+def test_no_source_by_the_address_of_a_private_host(repository: Path, host: str) -> None:
+    url = f"http://{host}/rows.jsonl"
+    found = fetched(repository, "path: data/q.jsonl", f"path: '{url}'")
+    assert all("a fetched recipe" in problem for problem in problems_of(found))
+    assert private_host(url, "") is not None
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]", "no-such-host.invalid"])
+def test_what_anybody_can_reach_is_no_private_host(host: str) -> None:
+    assert private_host(f"https://{host}/rows.jsonl", "") is None
+
+
+def test_no_questions_in_a_private_network(repository: Path) -> None:
+    train = (
+        "train: {student: s, version: 1, model: o/m, evaluate: {report: 'http://10.0.0.7/q.jsonl'}}"
+    )
+    found = fetched(repository, "recipe: ", f"{train}\nrecipe: ")
+    assert any("10.0.0.7 is in a private network" in one for one in problems_of(found))
 
 
 @pytest.mark.parametrize(

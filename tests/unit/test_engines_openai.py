@@ -377,6 +377,20 @@ async def test_while_a_server_is_down_one_request_asks_and_all_are_answered_when
     assert len(server.bodies) == down + 60
 
 
+async def test_a_refusal_is_an_answer_and_closes_the_circuit(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
+        return web.Response(status=500 if count < 8 else 400, text="no")
+
+    server.reply = reply
+    ended = await asyncio.gather(
+        *(engine.generate(Request(f"q{i}")) for i in range(12)), return_exceptions=True
+    )
+    assert {type(one) for one in ended} == {RequestRefusedError}
+    assert len(server.bodies) == 8 + 12
+
+
 async def test_a_server_that_stays_down_is_asked_by_one_and_all_end_with_its_error(
     server: Server, engine: OpenAIEngine
 ) -> None:
