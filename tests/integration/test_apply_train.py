@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,18 @@ def student(project: Project, tiny_model: Path) -> dict[str, Any]:
     }
 
 
-def test_a_killed_apply_resumes_its_student(
-    project: Project, student: dict[str, Any], tmp_path: Path
-) -> None:
+def training(project: Project, student: dict[str, Any]) -> subprocess.Popen[str]:
+    """`raygen apply`, slow to generate, once its student has a checkpoint."""
     project.write(150, engines={"teacher": fake(latency=1.0)}, train=student)
-    profile = tmp_path / "slow.yaml"
+    profile = project.folder / "slow.yaml"
     profile.write_text("profile: slow\nconcurrency: 4\n")
     process = project.start("--profile", str(profile))
     project.wait_for(lambda: any(e["event"] == "checkpoint" for e in events(project)), process)
+    return process
+
+
+def test_a_killed_apply_resumes_its_student(project: Project, student: dict[str, Any]) -> None:
+    process = training(project, student)
     kill(process)
     reached = max(e["step"] for e in events(project) if e["event"] == "step")
     assert project.status()["pending"] > 0
@@ -72,13 +77,9 @@ def test_a_killed_apply_resumes_its_student(
 
 
 def test_a_killed_trainer_comes_back_while_rows_are_generated(
-    project: Project, student: dict[str, Any], tmp_path: Path
+    project: Project, student: dict[str, Any]
 ) -> None:
-    project.write(150, engines={"teacher": fake(latency=1.0)}, train=student)
-    profile = tmp_path / "slow.yaml"
-    profile.write_text("profile: slow\nconcurrency: 4\n")
-    process = project.start("--profile", str(profile))
-    project.wait_for(lambda: any(e["event"] == "checkpoint" for e in events(project)), process)
+    process = training(project, student)
     for trainer in psutil.Process(process.pid).children(recursive=True):
         if "streamtrain.cli" in trainer.cmdline():
             os.kill(trainer.pid, signal.SIGKILL)
