@@ -1,6 +1,6 @@
 """How long recovery took, from what the fault tests recorded: a line for each kind of fault.
 
-pytest tests/integration/test_faults_*.py --junitxml=faults.xml
+pytest tests/integration/test_faults_*.py --junitxml=faults.xml -o junit_family=xunit1
 python benchmarks/recovery.py faults.xml
 """
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _TRIES = 6
-_FIRST_WAIT_S = 0.25
+_FIRST_WAIT_S = 0.5
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_CHARACTERS = 400
 
@@ -34,7 +34,7 @@ def again(action: Callable[[], T]) -> T:
         except (OSError, DeltaError) as error:
             if not broke(error):
                 raise
-        time.sleep(_FIRST_WAIT_S * 2.0**attempt * random.uniform(0.5, 1.0))
+        time.sleep(_FIRST_WAIT_S * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0))
     return action()
 
 

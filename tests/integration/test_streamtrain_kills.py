@@ -145,6 +145,7 @@ def test_killed_at_any_place_while_the_dataset_grows_and_resumed_with_other_work
     processes: list[subprocess.Popen[str]],
     case: Case,
     seed: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     chance = random.Random(f"{case.kind}:{seed}")
     path = student(case, tmp_path / "student", tiny_model)
@@ -159,11 +160,15 @@ def test_killed_at_any_place_while_the_dataset_grows_and_resumed_with_other_work
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     resumed = fit(path, data, "--follow", "--resume", "--set", f"workers={workers[1]}")
+    resumed_at = time.time()
     second = start(resumed, processes)
     # Only now, because the killed run's workers live on until Ray finds out.
     wait_for_checkpoints(second, data / "student", 0, starts=2)
     generator.pause_at = later
     wait_for_checkpoints(second, data / "student", chance.randint(1, 4), starts=2)
+    starts, taken = (events(data / "student", name) for name in ("start", "step"))
+    first_at = min(each["time"] for each in taken if each["time"] > starts[-1]["time"])
+    record_property("recovery_s", first_at - resumed_at)
     os.killpg(second.pid, signal.SIGKILL)
     second.communicate()
     generator.finish()
@@ -188,7 +193,11 @@ def train_workers(process: subprocess.Popen[str], out: Path) -> dict[bool, psuti
     "rank_0", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["rank 0", "rank 1"]
 )
 def test_a_worker_that_is_killed_alone_comes_back_and_the_run_goes_on(
-    tiny_model: Path, tmp_path: Path, processes: list[subprocess.Popen[str]], rank_0: bool
+    tiny_model: Path,
+    tmp_path: Path,
+    processes: list[subprocess.Popen[str]],
+    rank_0: bool,
+    record_property: Callable[[str, object], None],
 ) -> None:
     path = student(CAUSAL, tmp_path / "student", tiny_model)
     whole = undisturbed(CAUSAL, path, tmp_path / "whole")
@@ -196,6 +205,7 @@ def test_a_worker_that_is_killed_alone_comes_back_and_the_run_goes_on(
     generator = Generator(data, pause_at=12)
     run = start(fit(path, data, "--follow", "--set", "workers=2"), processes)
     wait_for_checkpoints(run, data / "student", 2)
+    killed_at = time.time()
     train_workers(run, data / "student")[rank_0].kill()
     generator.finish()
     stdout, stderr = run.communicate(timeout=WAIT_S)
@@ -203,6 +213,8 @@ def test_a_worker_that_is_killed_alone_comes_back_and_the_run_goes_on(
     (restart,) = events(data / "student", "restart")
     assert (0 if rank_0 else 1) in restart["workers"]
     assert "died; all go on from the last checkpoint" in stdout
+    after = [each["time"] for each in events(data / "student", "step")]
+    record_property("recovery_s", min(at for at in after if at > restart["time"]) - killed_at)
     same_batches(data / "student", whole)
 
 
