@@ -6,8 +6,6 @@ Shown by the order of what happens: a process that is frozen is as slow as can b
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from tests.integration.fit_runs import (
     Generator,
     events,
     fit,
+    killed_at_the_end,
     start,
     steps,
     wait_for_checkpoints,
@@ -34,12 +33,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with killed_at_the_end() as started:
+        yield started
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from tests.integration.fit_runs import (
     environment,
     events,
     fit,
+    killed_at_the_end,
     start,
     steps,
     wait_for_checkpoints,
@@ -57,12 +58,8 @@ def student_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with killed_at_the_end() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ from tests.integration.fit_runs import (
     Generator,
     events,
     fit,
+    killed_at_the_end,
     result_row,
     start,
     steps,
@@ -91,12 +92,8 @@ PAIRS = Case(
 
 @pytest.fixture
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-    yield started
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with killed_at_the_end() as started:
+        yield started
 
 
 def student(case: Case, folder: Path, tiny_model: Path, **more: Any) -> Path:
