@@ -167,8 +167,11 @@ def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iter
         return
     common = shared(sets["report"], sets["select"])
     if common:
+        first = common[0]
+        paired = first.key not in {question.key for question in sets["report"]}
+        of_pair = f" of the group {first.group!r}" if paired else ""
         yield document.problem(
             ("evaluate", "select"),
             f"select: {len(common)} of its questions, or of their pairs, are in report too, as "
-            f"{common[0].question[:80]!r}; what selects a step must not be reported",
+            f"{first.question[:80]!r}{of_pair}; what selects a step must not be reported",
         )
