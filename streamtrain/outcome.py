@@ -49,7 +49,7 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
         "after": after.to_json() if after else None,
         "data": job.data,
         "plan": at.cursor.plan,
-        "selected": _selected(at),
+        "selected": _selected(job, at),
         "steps": at.step,
         "rows": at.rows,
         "left_out": dict(at.left_out),
@@ -115,7 +115,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _selected(at: Progress) -> dict[str, Any] | None:
+def _selected(job: Job, at: Progress) -> dict[str, Any] | None:
     if at.selection.best is None:
         return None
-    return {"step": at.selection.step, "accuracy": at.selection.best}
+    return {"step": at.selection.step, "accuracy": at.selection.best, "set": str(job.select)}
