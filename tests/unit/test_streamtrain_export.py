@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from streamtrain.job import Job
 from streamtrain.outcome import read_outcome, write_outcome
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
-from streamtrain.record import EVALUATIONS, write_record
+from streamtrain.record import EVALUATIONS, read_records, write_record
 from streamtrain.selection import Selection
 from streamtrain.student import Source, load_student
 
@@ -114,6 +115,36 @@ def test_the_card_tells_the_dataset(tmp_path: Path) -> None:
     assert "not evaluated" in card
 
 
+def test_the_card_tells_pairs_and_no_paths(tmp_path: Path) -> None:
+    config = StudentConfig.model_validate(
+        {
+            "student": "s",
+            "version": 1,
+            "kind": "classifier",
+            "model": "/home/me/models/small",
+            "data": {"labels": ["bad", "good"]},
+            "objective": {"loss": "kd", "teacher": {"model": "/home/me/models/large"}},
+            "evaluate": {
+                "report": "/home/me/held.jsonl",
+                "select": "near/select.jsonl",
+                "every": 5,
+            },
+        }
+    )
+    variants: tuple[Literal["original", "counterfactual"], ...] = ("original", "counterfactual")
+    pair = [Question(v, ("bad", "good"), 1, "g", v, classes=True) for v in variants]
+    evaluation = judge(pair, [Prediction(1), Prediction(0)])
+    write_record(tmp_path, "contrast", pair, evaluation)
+    write_record(tmp_path, "plain", pair[:1], judge(pair[:1], [Prediction(1)]))
+    result = {"plan": "p1", "steps": 3, "rows": 24, "tokens": 99, "cut": 0}
+    card = model_card(config, result, read_records(tmp_path), None)
+    assert "| 2 | 0 | 100.0% | 0.0% | 0.0% |" in card
+    assert "| 1 | 0 |  |  |  |" in card
+    assert "/home/me" not in card
+    for name in ("small", "model: large", "report: held.jsonl", "select: near/select.jsonl"):
+        assert name in card
+
+
 def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
     committer = Committer(folder, "plan-1", {"view": "string"}, "run-1")
@@ -122,12 +153,14 @@ def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     committer.commit([write_block(folder, [row], "plan-1", {"view": "string"})])
     folder.write_text(
         "plan.json",
-        '{"hash": "plan-1", "recipe": "r", "engines": {"t": {"model": "m"}},'
-        ' "nodes": [{"name": "n", "op": "o"}]}',
+        '{"hash": "plan-1", "recipe": "r", "engines": {"t": {"model": "m", "revision": "abc"}},'
+        ' "nodes": [{"name": "n", "op": "o"},'
+        ' {"name": "f", "op": "filter", "params": {"where": "a == b", "reason": "c"}}]}',
     )
     facts = dataset_facts(str(tmp_path), "plan-1")
     assert facts is not None
-    assert (facts.recipe, facts.engines, facts.ops, facts.kept) == ("r", {"t": "m"}, ("o",), 1)
+    assert (facts.recipe, facts.engines, facts.kept) == ("r", {"t": "m@abc"}, 1)
+    assert facts.ops == ("o", "filter (`a == b`)")
     assert facts.content == Dataset.open(folder).content_hash("plan-1")
     assert facts.content != Dataset.open(folder).content_hash("another")
     assert dataset_facts(str(tmp_path), "another") is None
