@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.document import Document, Problem, ProblemsError
+from raygen.engines.bundled import bundled_problem
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.loggers import missing
@@ -146,6 +147,8 @@ def _problems(
     for place, model in places.items():
         if model and model.startswith("/") and not Path(model).is_dir():
             yield document.problem(place, f"{place[-1]}: {model} is no folder")
+        if model and (missed := bundled_problem(model)):
+            yield document.problem(place, f"{place[-1]}: {missed}")
     if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
         yield document.problem(
             ("optim", "schedule"),

@@ -167,6 +167,12 @@ def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     assert dataset_facts(str(tmp_path / "nothing"), "plan-1") is None
 
 
+def test_what_cannot_be_pushed_is_not_exported(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    assert "push it merged" in export(run, "--out", str(copy), "--push", "me/student")
+    assert not copy.exists()
+
+
 def test_what_cannot_be_exported_is_refused(run: Path, tmp_path: Path) -> None:
     assert "2 " in export(run, "--out", str(run))
     assert "give another folder" in export(run, "--out", str(run))
