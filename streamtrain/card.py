@@ -11,8 +11,16 @@ from typing import Any
 
 import yaml
 
-from streamtrain.config import StudentConfig
+from streamtrain.config import Kind, StudentConfig
 from streamtrain.record import Record
+
+
+_AUTO: Mapping[Kind, str] = {
+    "causal": "ForCausalLM",
+    "seq2seq": "ForSeq2SeqLM",
+    "classifier": "ForSequenceClassification",
+}
+"""How the classes of transformers and peft that load a kind of student end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,12 @@ def model_card(
     result: Mapping[str, Any],
     records: Sequence[Record],
     facts: DatasetFacts | None,
+    merged: bool = False,
 ) -> str:
-    """The card as Markdown with the hub's header. `facts` None: the dataset can't be read now."""
+    """The card as Markdown with the hub's header. `facts` None: the dataset can't be read now.
+
+    A `merged` student has no adapter any more, though it was trained with one.
+    """
     head: dict[str, Any] = {"tags": ["raygen", "distillation"]}
     if not _is_folder(config.model) and not config.model.startswith("bundled:"):
         head["base_model"] = config.model
@@ -49,11 +61,28 @@ def model_card(
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n# {config.student}",
         f"A student of `{_named(config.model)}`{revision}, trained by streamtrain.",
+        _loading(config, config.tune.method == "lora" and not merged),
         _results(records),
         _dataset(result, facts),
         _training(config, result),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _loading(config: StudentConfig, adapter: bool) -> str:
+    """How others get it into memory."""
+    folder, name = f'"path/to/{config.student}"', f"Model{_AUTO[config.kind]}"
+    imports = f"from transformers import Auto{name}, AutoTokenizer"
+    loads = f"Auto{name}.from_pretrained({folder})"
+    if adapter:
+        imports = f"from peft import AutoPeft{name}\nfrom transformers import AutoTokenizer"
+        # An adapter has its head, but not how many classes the model below it is to have.
+        more = f", num_labels={len(config.data.labels)}" if config.data.labels else ""
+        loads = f"AutoPeft{name}.from_pretrained({folder}{more})"
+    return (
+        f"## Load it\n\n```python\n{imports}\n\nmodel = {loads}\n"
+        f"tokenizer = AutoTokenizer.from_pretrained({folder})\n```"
+    )
 
 
 def _results(records: Sequence[Record]) -> str:

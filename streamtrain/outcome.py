@@ -77,11 +77,14 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     return target
 
 
-def describe_student(evaluations: Path, config: StudentConfig, result: Mapping[str, Any]) -> str:
-    """The model card of a student with this result, and with evaluations in this folder."""
+def describe_student(
+    evaluations: Path, config: StudentConfig, result: Mapping[str, Any], merged: bool = False
+) -> str:
+    """The model card of a student with this result, and with evaluations in this folder; `merged`
+    says that its adapter became a part of the model."""
     plan = result.get("plan")
     facts = dataset_facts(result["data"], plan) if plan else None
-    return model_card(config, result, read_records(evaluations), facts)
+    return model_card(config, result, read_records(evaluations), facts, merged)
 
 
 def find_student(folder: Path) -> tuple[Path, StudentConfig]:

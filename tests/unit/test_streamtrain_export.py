@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -29,6 +29,7 @@ from streamtrain.questions import Question
 from streamtrain.record import EVALUATIONS, read_records, write_record
 from streamtrain.selection import Selection
 from streamtrain.student import Source, load_student
+from tests.unit.test_streamtrain_classifier import family
 
 CPU = torch.device("cpu")
 
@@ -113,6 +114,54 @@ def test_the_card_tells_the_dataset(tmp_path: Path) -> None:
     assert "rejected by correct: 7 (wrong_answer)" in card
     assert "Left out: 2 examples (view)." in card
     assert "not evaluated" in card
+
+
+def loaded_by(card: Path) -> Any:
+    """What the code on a card loads, run in the card's folder."""
+    code = card.read_text().partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("path/to/tiny", str(card.parent)), names)
+    return names["model"], names["tokenizer"]
+
+
+@pytest.mark.parametrize("options", [(), ("--merge",)])
+def test_the_code_on_the_card_loads_the_student(
+    run: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Its new token included, for which the model below the adapter has no room."""
+    export(run, "--out", str(tmp_path / "copy"), *options)
+    model, tokenizer = loaded_by(tmp_path / "copy" / "README.md")
+    ids = tokenizer("a [new] b", return_tensors="pt")["input_ids"]
+    student, _ = read_outcome(run, CPU)
+    with torch.no_grad():
+        expected = student.model.eval()(input_ids=ids).logits
+        torch.testing.assert_close(
+            model.eval()(input_ids=ids).logits, expected, rtol=1e-3, atol=1e-4
+        )
+
+
+def test_the_code_on_the_card_of_a_classifier_s_adapter_knows_its_classes(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    labels, base = ["cold", "hot", "neither"], str(family("bert", tmp_path, tiny_model))
+    settings = {
+        "student": "tiny",
+        "version": 1,
+        "kind": "classifier",
+        "model": base,
+        "tune": {"method": "lora", "r": 2},
+        "data": {"labels": labels},
+    }
+    config = StudentConfig.model_validate(settings)
+    source = Source(base, kind="classifier", labels=tuple(labels))
+    student = load_student(source, config.tune, CPU)
+    job = Job(config, base, "d", tmp_path, None)
+    folder = write_outcome(job, student, Progress({}), None)
+    model, tokenizer = loaded_by(folder / "README.md")
+    ids = tokenizer("In the fridge.", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = student.model.eval()(input_ids=ids).logits
+        torch.testing.assert_close(model.eval()(input_ids=ids).logits, expected)
 
 
 def test_the_card_tells_pairs_and_no_paths(tmp_path: Path) -> None:
