@@ -14,7 +14,6 @@ import yaml
 from streamtrain.config import Kind, StudentConfig
 from streamtrain.record import Record
 
-
 _AUTO: Mapping[Kind, str] = {
     "causal": "ForCausalLM",
     "seq2seq": "ForSeq2SeqLM",
