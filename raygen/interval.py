@@ -15,4 +15,5 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * total)) / (1 + z2 / total)
     spread = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
     half = _NORMAL_95 * spread / (1 + z2 / total)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Rounding must not leave the share itself outside, as where all are correct.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

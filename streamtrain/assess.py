@@ -6,7 +6,7 @@ Knows nothing of the command line or of how a student answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +23,7 @@ from streamtrain.prediction import Prediction
 from streamtrain.questions import Question, read_questions
 from streamtrain.rationales import Written, check_writes_rationales, write_rationales
 from streamtrain.record import RATIONALES, evaluations_of, write_lines, write_record
+from streamtrain.seen import refuse_seen
 from streamtrain.student import Student, device_here
 from streamtrain.table import Table
 from streamtrain.telling import told_by
@@ -84,15 +85,25 @@ class _Subject:
         return self.loaded[0], make_encoder(self.config, self.loaded[0].tokenizer)
 
 
-def assess(checkpoint: Path, files: Sequence[Path], ways: Ways) -> Iterator[Assessment]:
-    """Each set asked of the student in each view, as its evaluation is done and written.
+def assess(
+    checkpoint: Path,
+    files: Sequence[Path],
+    ways: Ways,
+    remark: Callable[[str], None] = lambda text: None,
+) -> Iterator[Assessment]:
+    """Each set asked of the student in each view, as its evaluation is done and written; `remark`
+    hears of what could not be checked.
 
-    Raises InputError for a set or a student that can't be read, before any question is asked.
+    Raises InputError for a set or a student that can't be read, and for a set that the student is
+    trained on or that chose its step, before any question is asked.
     """
     folder, config = find_student(checkpoint)
     _check(config, files, ways)
     labels = config.data.labels or ()
     sets = [read_questions(file, labels) for file in files]
+    named = {str(file): questions for file, questions in zip(files, sets, strict=True)}
+    for unchecked in refuse_seen(folder, config, named):
+        remark(f"{unchecked}, so whether it has these questions was not checked")
     if ways.teacher is not None:
         sets = told_by(ways.teacher, config, sets)
     subject = _Subject(folder, config)

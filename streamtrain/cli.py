@@ -161,7 +161,7 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         teacher=options["teacher"],
         rationales=options["rationales"],
     )
-    done = list(assess(checkpoint, files, ways))
+    done = list(assess(checkpoint, files, ways, lambda text: click.echo(text, err=True)))
     if not options["as_json"]:
         click.echo("\n\n".join(table.show("text") for table in tables(done)))
     elif len(done) == 1:

@@ -130,9 +130,11 @@ def _given(option: str) -> bool:
 def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
     """Write the student of RUN to a folder of its own, with a model card."""
     from streamtrain.export import export
+    from streamtrain.outcome import find_student
     from streamtrain.push import check_pushable, push
 
+    if repository is not None and not merge:
+        check_pushable(find_student(run)[0])
     click.echo(f"student: {export(run, out, merge)}")
     if repository is not None:
-        check_pushable(out)
         click.echo(f"pushed:  {push(out, repository, private)}")

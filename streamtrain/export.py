@@ -44,7 +44,7 @@ def export(checkpoint: Path, target: Path, merge: bool) -> Path:
     else:
         shutil.copytree(found, draft)
     result = read_result(found.parent)
-    card = describe_student(evaluations_of(found), config, result)
+    card = describe_student(evaluations_of(found), config, result, merge)
     (draft / CARD).write_text(card, encoding="utf-8")
     draft.rename(target)
     return target

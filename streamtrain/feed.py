@@ -5,7 +5,7 @@ The only module that opens a dataset. Knows nothing of batches or training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from raygen.dataset.folder import Folder
 from raygen.dataset.follow import Commit, Follower, StreamState
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
+from raygen.engines.base import model_name
 from streamtrain.card import DatasetFacts
 from streamtrain.errors import InputError, StreamLostError
 
@@ -63,8 +64,11 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
         return None
     return DatasetFacts(
         known["recipe"],
-        {name: engine["model"] for name, engine in known["engines"].items()},
-        tuple(node["op"] for node in known["nodes"]),
+        {
+            name: model_name(engine["model"], engine.get("revision"))
+            for name, engine in known["engines"].items()
+        },
+        tuple(map(_op, known["nodes"])),
         status.source,
         status.kept,
         status.dropped,
@@ -73,6 +77,12 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
         content,
         status.rejects,
     )
+
+
+def _op(node: Mapping[str, Any]) -> str:
+    """A node's op, and of a filter what it asks."""
+    where = node.get("params", {}).get("where")
+    return node["op"] if where is None else f"{node['op']} (`{where}`)"
 
 
 def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.document import Document, Problem, ProblemsError
+from raygen.engines.bundled import bundled_problem
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.loggers import missing
@@ -146,6 +147,8 @@ def _problems(
     for place, model in places.items():
         if model and model.startswith("/") and not Path(model).is_dir():
             yield document.problem(place, f"{place[-1]}: {model} is no folder")
+        if model and (missed := bundled_problem(model)):
+            yield document.problem(place, f"{place[-1]}: {missed}")
     if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
         yield document.problem(
             ("optim", "schedule"),
@@ -167,8 +170,11 @@ def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iter
         return
     common = shared(sets["report"], sets["select"])
     if common:
+        first = common[0]
+        paired = first.key not in {question.key for question in sets["report"]}
+        of_pair = f" of the group {first.group!r}" if paired else ""
         yield document.problem(
             ("evaluate", "select"),
             f"select: {len(common)} of its questions, or of their pairs, are in report too, as "
-            f"{common[0].question[:80]!r}; what selects a step must not be reported",
+            f"{first.question[:80]!r}{of_pair}; what selects a step must not be reported",
         )

@@ -49,7 +49,7 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
         "after": after.to_json() if after else None,
         "data": job.data,
         "plan": at.cursor.plan,
-        "selected": _selected(at),
+        "selected": _selected(job, at),
         "steps": at.step,
         "rows": at.rows,
         "left_out": dict(at.left_out),
@@ -77,11 +77,14 @@ def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | 
     return target
 
 
-def describe_student(evaluations: Path, config: StudentConfig, result: Mapping[str, Any]) -> str:
-    """The model card of a student with this result, and with evaluations in this folder."""
+def describe_student(
+    evaluations: Path, config: StudentConfig, result: Mapping[str, Any], merged: bool = False
+) -> str:
+    """The model card of a student with this result, and with evaluations in this folder; `merged`
+    says that its adapter became a part of the model."""
     plan = result.get("plan")
     facts = dataset_facts(result["data"], plan) if plan else None
-    return model_card(config, result, read_records(evaluations), facts)
+    return model_card(config, result, read_records(evaluations), facts, merged)
 
 
 def find_student(folder: Path) -> tuple[Path, StudentConfig]:
@@ -115,7 +118,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _selected(at: Progress) -> dict[str, Any] | None:
+def _selected(job: Job, at: Progress) -> dict[str, Any] | None:
     if at.selection.best is None:
         return None
-    return {"step": at.selection.step, "accuracy": at.selection.best}
+    return {"step": at.selection.step, "accuracy": at.selection.best, "set": str(job.select)}

@@ -120,7 +120,8 @@ def dots(found: Sequence[Dot], levels: Sequence[tuple[str, float]], axis: str, f
     for group, level in levels:
         begin = place
         for dot in (dot for dot in found if dot.group == group):
-            reach = [[dot.value - dot.low], [dot.high - dot.value]]
+            # Kept figures may be rounded to beside the value.
+            reach = [[max(0.0, dot.value - dot.low)], [max(0.0, dot.high - dot.value)]]
             at.errorbar(dot.value, place, xerr=reach, fmt="o", capsize=3, color=colours[dot.series])
             place += 1
         at.vlines(level, begin - 0.5, place - 0.5, color="0.4", linestyle="--", linewidth=1)

@@ -68,7 +68,7 @@ def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Ma
     task = _task(rows, labels)
     for number, row in rows:
         try:
-            questions += _questions(row, task, f"{path.name}:{number}")
+            questions += _questions(row, task)
         except ValueError as error:
             bad.append(f"row {number}: {error}")
     if bad:
@@ -123,7 +123,7 @@ def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
     return replace(TASKS["classification"], labels=tuple(labels or sorted(found)))
 
 
-def _questions(row: Any, task: Task, name: str) -> Iterator[tuple[Question, Mapping[str, Any]]]:
+def _questions(row: Any, task: Task) -> Iterator[tuple[Question, Mapping[str, Any]]]:
     """The question of a row, and its counterfactual where the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
@@ -137,25 +137,31 @@ def _questions(row: Any, task: Task, name: str) -> Iterator[tuple[Question, Mapp
         if key.startswith(_COUNTERFACTUAL)
     }
     if task.stem in other:
-        group: str | None = str(row.get("group") or row.get("id") or name)
         # What a teacher said of the original it didn't say of the counterfactual.
         same = {key: row[key] for key in (*task.columns, "soft_labels_teacher") if key in row}
         edited = {**same, **other, "variant": "counterfactual"}
-        yield _question({**row, "variant": "original"}, task, group), row
-        yield _question(edited, task, group), edited
+        first = _question({**row, "variant": "original"}, task)
+        second = _question(edited, task)
+        # Two files may both count their rows from 0, so an id doesn't tell which pair it is.
+        group = _group(row) or digest("pair", first.key, second.key)
+        yield replace(first, group=group), row
+        yield replace(second, group=group), edited
     else:
-        group = None if row.get("group") is None else str(row["group"])
-        yield _question(row, task, group), row
+        yield _question(row, task), row
 
 
-def _question(row: Mapping[str, Any], task: Task, group: str | None) -> Question:
+def _group(row: Mapping[str, Any]) -> str | None:
+    return None if row.get("group") is None else str(row["group"])
+
+
+def _question(row: Mapping[str, Any], task: Task) -> Question:
     data = task.normalise(row)
     options = tuple(task.options(data))
     return Question(
         data[task.stem].strip(),
         options,
         task.gold(data),
-        group,
+        _group(row),
         _variant(row.get("variant")),
         task.name == "classification",
         recorded_answer(row, task, options),

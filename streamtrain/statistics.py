@@ -45,10 +45,17 @@ def clusters(values: Sequence[float], groups: Sequence[str | None]) -> list[list
 
 
 def share_interval(hits: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The 95 % interval of a share: Wilson's, or a bootstrap where hits hang together."""
+    """The 95 % interval of a share: Wilson's, or a bootstrap where hits hang together.
+
+    A bootstrap of values that are all the same knows no doubt, so there it is Wilson's too, over
+    the clusters.
+    """
     if all(len(cluster) == 1 for cluster in hits):
         return wilson(round(sum(map(sum, hits))), len(hits))
-    return bootstrap(hits)
+    values = {value for cluster in hits for value in cluster}
+    return (
+        wilson(len(hits) * round(values.pop()), len(hits)) if len(values) == 1 else bootstrap(hits)
+    )
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:

@@ -285,9 +285,11 @@ def _check(model: Any, tokenizer: Any, source: Source) -> None:
         return
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer of {source.model!r} has no end-of-sequence token")
-    if source.kind == "seq2seq":
-        _write_greedily(model, tokenizer)
-    elif "logits_to_keep" not in inspect.signature(model.forward).parameters:
+    _write_greedily(model, tokenizer)
+    if (
+        source.kind == "causal"
+        and "logits_to_keep" not in inspect.signature(model.forward).parameters
+    ):
         raise InputError(
             f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
             f"known: {', '.join(PACKABLE['causal'])}"
@@ -295,11 +297,14 @@ def _check(model: Any, tokenizer: Any, source: Source) -> None:
 
 
 def _write_greedily(model: Any, tokenizer: Any) -> None:
-    """Takes away the beams, forced tokens and lengths that published models ask for."""
+    """Takes away what published models ask for when they write: beams, penalties for repeating
+    the question's own words, forced tokens, lengths."""
     from transformers import GenerationConfig
 
+    named = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
     model.generation_config = GenerationConfig(
-        decoder_start_token_id=model.config.decoder_start_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        eos_token_id=sorted(ends),
         pad_token_id=tokenizer.pad_token_id,
     )

@@ -183,6 +183,7 @@ def test_check_of_a_good_student_imports_neither_torch_nor_ray(tmp_path: Path) -
         ([], "--data is missing"),
         (["--data", "d", "--follow", "--set", "optim.schedule=cosine"], "needs a known length"),
         (["--data", "d", "--set", "model=./nothing"], "is no folder"),
+        (["--data", "d", "--set", "model=bundled:smollm2-135m"], "did you mean 'smollm2-135m-ins"),
     ],
 )
 def test_bad_input_ends_with_code_2_and_one_message(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from raygen.interval import wilson
 from streamtrain.errors import InputError
 from streamtrain.evaluation import judge
+from streamtrain.overlap import shared
 from streamtrain.prediction import Prediction, vote
 from streamtrain.questions import Question, question_key, read_questions
-from streamtrain.statistics import bootstrap, calibration_error, mcnemar
+from streamtrain.statistics import bootstrap, calibration_error, mcnemar, share_interval
 
 
 def asked(answer: int, group: str | None = None, variant: str = "original") -> Question:
@@ -43,6 +45,12 @@ def test_pairs_are_drawn_whole() -> None:
     """Where both of a pair are always alike, there is only half as much to know."""
     low, high = bootstrap([[1.0, 1.0], [0.0, 0.0]] * 100)
     assert (low, high) == pytest.approx((0.431, 0.569), abs=0.008)
+
+
+def test_pairs_that_are_all_right_are_no_certainty() -> None:
+    assert share_interval([[1.0, 1.0]] * 5) == wilson(5, 5)
+    assert share_interval([[0.0, 0.0]] * 5) == wilson(0, 5)
+    assert share_interval([[1.0, 1.0], [0.0, 1.0]]) == bootstrap([[1.0, 1.0], [0.0, 1.0]])
 
 
 def test_calibration_is_the_gap_between_confidence_and_hits_by_bin() -> None:
@@ -97,7 +105,21 @@ def test_a_contrast_row_gives_two_questions_of_one_group(tmp_path: Path) -> None
     first, second = read_questions(write(tmp_path, row), ("negative", "positive"))
     assert (first.choices, first.answer, first.variant) == (("negative", "positive"), 1, "original")
     assert (second.question, second.answer, second.variant) == ("Bad.", 0, "counterfactual")
-    assert first.group == second.group == "7"
+    assert first.group == second.group
+    assert first.group is not None
+    (named, _) = read_questions(write(tmp_path, {**row, "group": 7}), ("negative", "positive"))
+    assert named.group == "7"
+
+
+def test_rows_that_two_files_both_count_from_0_are_different_pairs(tmp_path: Path) -> None:
+    row = {"id": 0, "text": "Good.", "label": 1, "cf_text": "Bad.", "cf_label": 0}
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    first = read_questions(write(here, row))
+    assert shared(first, read_questions(write(there, row))) == first
+    other = {**row, "text": "Fine.", "cf_text": "Awful."}
+    assert shared(first, read_questions(write(there, other))) == []
 
 
 def test_classes_that_nobody_names_are_those_of_the_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -25,9 +26,10 @@ from streamtrain.job import Job
 from streamtrain.outcome import read_outcome, write_outcome
 from streamtrain.prediction import Prediction
 from streamtrain.questions import Question
-from streamtrain.record import EVALUATIONS, write_record
+from streamtrain.record import EVALUATIONS, read_records, write_record
 from streamtrain.selection import Selection
 from streamtrain.student import Source, load_student
+from tests.unit.test_streamtrain_classifier import family
 
 CPU = torch.device("cpu")
 
@@ -114,6 +116,84 @@ def test_the_card_tells_the_dataset(tmp_path: Path) -> None:
     assert "not evaluated" in card
 
 
+def loaded_by(card: Path) -> Any:
+    """What the code on a card loads, run in the card's folder."""
+    code = card.read_text().partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("path/to/tiny", str(card.parent)), names)  # noqa: S102
+    return names["model"], names["tokenizer"]
+
+
+@pytest.mark.parametrize("options", [(), ("--merge",)])
+def test_the_code_on_the_card_loads_the_student(
+    run: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Its new token included, for which the model below the adapter has no room."""
+    export(run, "--out", str(tmp_path / "copy"), *options)
+    model, tokenizer = loaded_by(tmp_path / "copy" / "README.md")
+    ids = tokenizer("a [new] b", return_tensors="pt")["input_ids"]
+    student, _ = read_outcome(run, CPU)
+    with torch.no_grad():
+        expected = student.model.eval()(input_ids=ids).logits
+        torch.testing.assert_close(
+            model.eval()(input_ids=ids).logits, expected, rtol=1e-3, atol=1e-4
+        )
+
+
+def test_the_code_on_the_card_of_a_classifier_s_adapter_knows_its_classes(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    labels, base = ["cold", "hot", "neither"], str(family("bert", tmp_path, tiny_model))
+    settings = {
+        "student": "tiny",
+        "version": 1,
+        "kind": "classifier",
+        "model": base,
+        "tune": {"method": "lora", "r": 2},
+        "data": {"labels": labels},
+    }
+    config = StudentConfig.model_validate(settings)
+    source = Source(base, kind="classifier", labels=tuple(labels))
+    student = load_student(source, config.tune, CPU)
+    job = Job(config, base, "d", tmp_path, None)
+    folder = write_outcome(job, student, Progress({}), None)
+    model, tokenizer = loaded_by(folder / "README.md")
+    ids = tokenizer("In the fridge.", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = student.model.eval()(input_ids=ids).logits
+        torch.testing.assert_close(model.eval()(input_ids=ids).logits, expected)
+
+
+def test_the_card_tells_pairs_and_no_paths(tmp_path: Path) -> None:
+    config = StudentConfig.model_validate(
+        {
+            "student": "s",
+            "version": 1,
+            "kind": "classifier",
+            "model": "/home/me/models/small",
+            "data": {"labels": ["bad", "good"]},
+            "objective": {"loss": "kd", "teacher": {"model": "/home/me/models/large"}},
+            "evaluate": {
+                "report": "/home/me/held.jsonl",
+                "select": "near/select.jsonl",
+                "every": 5,
+            },
+        }
+    )
+    variants: tuple[Literal["original", "counterfactual"], ...] = ("original", "counterfactual")
+    pair = [Question(v, ("bad", "good"), 1, "g", v, classes=True) for v in variants]
+    evaluation = judge(pair, [Prediction(1), Prediction(0)])
+    write_record(tmp_path, "contrast", pair, evaluation)
+    write_record(tmp_path, "plain", pair[:1], judge(pair[:1], [Prediction(1)]))
+    result = {"plan": "p1", "steps": 3, "rows": 24, "tokens": 99, "cut": 0}
+    card = model_card(config, result, read_records(tmp_path), None)
+    assert "| 2 | 0 | 100.0% | 0.0% | 0.0% |" in card
+    assert "| 1 | 0 |  |  |  |" in card
+    assert "/home/me" not in card
+    for name in ("small", "model: large", "report: held.jsonl", "select: near/select.jsonl"):
+        assert name in card
+
+
 def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
     committer = Committer(folder, "plan-1", {"view": "string"}, "run-1")
@@ -122,16 +202,24 @@ def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     committer.commit([write_block(folder, [row], "plan-1", {"view": "string"})])
     folder.write_text(
         "plan.json",
-        '{"hash": "plan-1", "recipe": "r", "engines": {"t": {"model": "m"}},'
-        ' "nodes": [{"name": "n", "op": "o"}]}',
+        '{"hash": "plan-1", "recipe": "r", "engines": {"t": {"model": "m", "revision": "abc"}},'
+        ' "nodes": [{"name": "n", "op": "o"},'
+        ' {"name": "f", "op": "filter", "params": {"where": "a == b", "reason": "c"}}]}',
     )
     facts = dataset_facts(str(tmp_path), "plan-1")
     assert facts is not None
-    assert (facts.recipe, facts.engines, facts.ops, facts.kept) == ("r", {"t": "m"}, ("o",), 1)
+    assert (facts.recipe, facts.engines, facts.kept) == ("r", {"t": "m@abc"}, 1)
+    assert facts.ops == ("o", "filter (`a == b`)")
     assert facts.content == Dataset.open(folder).content_hash("plan-1")
     assert facts.content != Dataset.open(folder).content_hash("another")
     assert dataset_facts(str(tmp_path), "another") is None
     assert dataset_facts(str(tmp_path / "nothing"), "plan-1") is None
+
+
+def test_what_cannot_be_pushed_is_not_exported(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    assert "push it merged" in export(run, "--out", str(copy), "--push", "me/student")
+    assert not copy.exists()
 
 
 def test_what_cannot_be_exported_is_refused(run: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from streamtrain.continuations import tree_scores
 from streamtrain.cursor import Cursor
 from streamtrain.data import Data
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.evaluate import evaluate
+from streamtrain.evaluate import evaluate, write_texts
 from streamtrain.evaluation import judge
 from streamtrain.learner import Learner
 from streamtrain.objectives import weighted_nll
@@ -289,6 +291,22 @@ def test_a_student_that_writes_nothing_sensible_is_unparsed_and_wrong(tiny_model
     result = evaluate(student, encoder, QUESTIONS[:3], Data(rationale="before"))
     assert (result.correct, result.unparsed) == (0, 3)
     assert all(prediction.text for prediction in result.predictions)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_model_s_own_way_of_writing_is_left_out(
+    tiny_model: Path, tmp_path: Path, method: str
+) -> None:
+    """Published chat models come with a penalty for repeated words, as an answer's own are."""
+    folder = tmp_path / "chat"
+    shutil.copytree(tiny_model, folder)
+    asked = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "eos_token_id": [1, 7]}
+    (folder / "generation_config.json").write_text(json.dumps(asked))
+    plain, chat = load(tiny_model, method), load(folder, method)
+    encoder = make_encoder(config(tiny_model, data={"max_target": 24}), plain.tokenizer)
+    texts = [question.question for question in QUESTIONS]
+    assert write_texts(chat, encoder, texts) == write_texts(plain, encoder, texts)
+    assert sorted(chat.model.generation_config.eos_token_id) == [1, 7]
 
 
 def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raygen.interval import wilson
 from streamtrain.errors import InputError
 from streamtrain.picture import Dot, Heat, Lines, check_picture, curves, dots, heatmap
 
@@ -53,6 +54,14 @@ def test_dots_have_groups_series_and_chance(tmp_path: Path) -> None:
     dots([Dot("set", "run", 0.5, 0.4, 0.6)], [("set", 0.25)], "accuracy", tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
     assert all(f"<!-- {word} -->" in found for word in ("set", "run", "chance", "accuracy"))
+
+
+def test_students_that_are_always_or_never_right_are_drawn(tmp_path: Path) -> None:
+    found = [Dot("set", f"{n} of {n}", 1.0, *wilson(n, n)) for n in range(1, 40)]
+    found += [Dot("set", f"0 of {n}", 0.0, *wilson(0, n)) for n in range(1, 40)]
+    found.append(Dot("set", "kept", 1.0, 0.7, 1.0 - 1e-16))
+    dots(found, [("set", 0.25)], "accuracy", tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").exists()
 
 
 def test_the_suffix_says_what_kind_of_picture(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_the_report_is_kept_and_the_select_set_is_not_reported(
     assert record.name == "report"
     result = json.loads((out / "result.json").read_text())
     assert record.figures["accuracy"] == result["after"]["accuracy"]
+    assert result["selected"]["set"] == str(tmp_path / "select.jsonl")
 
 
 def test_the_last_step_is_looked_at_too(tiny_model: Path, tmp_path: Path) -> None:
