@@ -5,10 +5,11 @@ Knows nothing of what they are for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from raygen.engines.new_tokens import make_room
+from streamtrain.errors import InputError
 
 
 def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
@@ -39,3 +40,18 @@ def trained_rows(model: Any, tokens: Sequence[int]) -> list[int] | dict[str, lis
     owners = (model.get_input_embeddings(), head)
     names = [next(n for n, module in model.named_modules() if module is one) for one in owners]
     return {name: list(tokens) for name in names}
+
+
+def check_writable(model: Any, tokenizer: Any, texts: Iterable[str]) -> None:
+    """Raises InputError where an adapter can't learn to write a new token that these texts have."""
+    rows = model.peft_config["default"].trainable_token_indices
+    if isinstance(rows, dict) or getattr(model.get_output_embeddings(), "bias", None) is None:
+        return
+    ids = {token for text in texts for token in tokenizer(text)["input_ids"]}
+    if found := ids & set(rows or ()):
+        names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(found)))
+        raise InputError(
+            f"data.tokens: an adapter of a {model.config.model_type} model can't learn to write "
+            f"{names}, since the model's head has a bias; use tune: {{method: full}}, or leave "
+            f"{names} out of data.tokens, so that it is written as several tokens"
+        )

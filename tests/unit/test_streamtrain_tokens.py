@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
 from streamtrain.evaluate import write_texts
 from streamtrain.job import Job
 from streamtrain.learner import Learner
@@ -117,6 +119,10 @@ def test_a_head_keeps_its_bias(tiny_model: Path, tmp_path: Path) -> None:
         expected = phi.model.eval()(ids).logits
         found = student.model.eval()(ids).logits
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected)
+    encoder = make_encoder(config(tmp_path, "lora"), student.tokenizer)
+    with pytest.raises(InputError, match=r"can't learn to write \[FIN_LABEL\], .* full"):
+        Learner(student, encoder, config(tmp_path, "lora"), Alone())
+    Learner(replace(student, adapter=False), encoder, config(tmp_path, "full"), Alone())
 
 
 def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:
