@@ -19,11 +19,11 @@ import torch
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
 from raygen.engines.located import check_adapter
-from raygen.engines.new_tokens import make_room
 from streamtrain.attention import additive, check_attention, flash_borders, is_flash, masked
 from streamtrain.batch import Batch
 from streamtrain.config import Attention, Kind, StudentConfig, Tune
 from streamtrain.errors import InputError
+from streamtrain.new_tokens import add_tokens, trained_rows
 
 PACKABLE: dict[Kind, tuple[str, ...]] = {
     "causal": ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2"),
@@ -153,7 +153,7 @@ def load_student(
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None and source.kind == "classifier":
         model.config.pad_token_id = tokenizer.pad_token_id
-    added = _add_tokens(model, tokenizer, tokens)
+    added = add_tokens(model, tokenizer, tokens)
     adapter = tune is not None and tune.method == "lora"
     if tune is not None and adapter:
         model = _with_lora(model, tune, source.kind, added, _whole(model, fresh))
@@ -199,20 +199,6 @@ def save_final(student: Student, folder: Path) -> None:
     student.tokenizer.save_pretrained(folder)
 
 
-def _add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
-    """The ids of the tokens that are new, with room for them in the model."""
-    new = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
-    if not new:
-        return []
-    from transformers import AddedToken
-
-    # Not special ones: those are left out when an answer is decoded, and labels are read from it.
-    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in new])
-    ids: list[int] = tokenizer.convert_tokens_to_ids(new)
-    make_room(model, ids)
-    return ids
-
-
 def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
     """The modules that the base model has no trained weights for, and its head as one."""
     owners = {name.rpartition(".")[0] for name in fresh}
@@ -233,7 +219,7 @@ def _with_lora(
         target_modules=targets,
         use_dora=tune.dora,
         use_rslora=tune.rslora,
-        trainable_token_indices=list(added) or None,
+        trainable_token_indices=trained_rows(model, added) if added else None,
         modules_to_save=list(whole) or None,
         exclude_modules=rf"({'|'.join(map(re.escape, whole))})(\..*)?" if whole else None,
         task_type=_TASKS[kind],

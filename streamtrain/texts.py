@@ -17,6 +17,7 @@ from streamtrain.batch import Batch, Encoded, Encoder, collate, split
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.imitated import Told, read_told
+from streamtrain.new_tokens import check_writable
 from streamtrain.objectives import top_divergences, weighted_nll
 from streamtrain.seq2seq import pack_targets, pad_targets, target_logits
 from streamtrain.student import Student
@@ -36,6 +37,11 @@ class TextLesson:
     """The rows of a dataset as inputs and targets of a student that writes."""
 
     def __init__(self, student: Student, encoder: Encoder, config: StudentConfig) -> None:
+        """Raises InputError for a target that the student can't learn to write."""
+        if student.adapter:
+            form = config.data.form
+            around = (form.opening, form.end, form.why_opening, form.why_end)
+            check_writable(student.model, student.tokenizer, around)
         self._student = student
         self._encoder = encoder
         self._data = config.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import torch
 from streamtrain.batch import make_encoder
 from streamtrain.checkpoint import Progress
 from streamtrain.config import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.evaluate import write_texts
 from streamtrain.job import Job
 from streamtrain.learner import Learner
 from streamtrain.outcome import read_outcome, write_outcome
 from streamtrain.student import Source, load_student
+from streamtrain.text import make_example
 from streamtrain.world import Alone
+from tests.unit.test_streamtrain_learning import tiny_family
 
 CPU = torch.device("cpu")
 TOKENS = ("[MASK]", "[FIN_LABEL]")
@@ -84,6 +89,40 @@ def test_new_tokens_are_single_trained_and_saved(
     loaded.model.eval()
     with torch.no_grad():
         assert torch.allclose(loaded.model(**text).logits, trained, atol=1e-5)
+
+
+def test_an_adapter_learns_to_write_a_new_token(tiny_model: Path, tmp_path: Path) -> None:
+    """Its head isn't tied to what it reads by, and a row of it that isn't trained is never best."""
+    settings = config(tiny_model, "lora")
+    torch.manual_seed(0)
+    student = load_student(Source(str(tiny_model)), settings.tune, CPU, settings.data.tokens)
+    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    for step in range(60):
+        learner.step(ROWS[:1], step, 1.0)
+    # A random model learns little more by an adapter than which tokens there are.
+    prompt = make_example(ROWS[0], settings.data).prompt
+    (text,) = write_texts(student, learner.encoder, [prompt])
+    assert any(token in text for token in TOKENS)
+    job = Job(settings, str(tiny_model), str(tmp_path / "data"), tmp_path / "out", None)
+    loaded, _ = read_outcome(write_outcome(job, student, Progress({}), None), CPU)
+    assert write_texts(loaded, learner.encoder, [prompt]) == [text]
+
+
+def test_a_head_keeps_its_bias(tiny_model: Path, tmp_path: Path) -> None:
+    phi = tiny_family(tiny_model, "phi", "eager")
+    torch.nn.init.normal_(phi.model.get_output_embeddings().bias)
+    phi.model.save_pretrained(tmp_path)
+    phi.tokenizer.save_pretrained(tmp_path)
+    student = load_student(Source(str(tmp_path)), config(tmp_path, "lora").tune, CPU, TOKENS)
+    ids = torch.tensor([[0, 5, 9]])
+    with torch.no_grad():
+        expected = phi.model.eval()(ids).logits
+        found = student.model.eval()(ids).logits
+    torch.testing.assert_close(found[..., : expected.shape[-1]], expected)
+    encoder = make_encoder(config(tmp_path, "lora"), student.tokenizer)
+    with pytest.raises(InputError, match=r"can't learn to write \[FIN_LABEL\], .* full"):
+        Learner(student, encoder, config(tmp_path, "lora"), Alone())
+    Learner(replace(student, adapter=False), encoder, config(tmp_path, "full"), Alone())
 
 
 def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:
