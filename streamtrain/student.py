@@ -18,7 +18,7 @@ import torch
 
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
-from raygen.engines.located import check_adapter
+from raygen.engines.located import check_adapter, why_not_loaded
 from streamtrain.attention import additive, check_attention, flash_borders, is_flash, masked
 from streamtrain.batch import Batch
 from streamtrain.config import Attention, Kind, StudentConfig, Tune
@@ -258,10 +258,10 @@ def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
     except EngineSetupError as error:
         raise InputError(str(error)) from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"can't load the {source.kind} model {source.model!r}: {first}; expected a folder, a "
-            "hub id that can be reached (gated ones with your token), or bundled:NAME"
+            f"can't load the {source.kind} model {source.model!r}: {why_not_loaded(error)}; "
+            "expected a folder, a hub id that can be reached (gated ones with your token), or "
+            "bundled:NAME"
         ) from error
     return model, tokenizer, found["missing_keys"] if source.kind == "classifier" else ()
 

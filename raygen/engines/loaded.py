@@ -15,7 +15,7 @@ import torch
 
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
-from raygen.engines.located import locate
+from raygen.engines.located import locate, why_not_loaded
 from raygen.engines.new_tokens import make_room
 
 # What transformers, peft and torch raise for a model that they can't take.
@@ -85,10 +85,10 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
     except EngineSetupError as error:
         raise EngineSetupError(f"engine {spec.name!r}: {spec.model}: {error}") from error
     except _LOAD_ERRORS as error:
-        first = next(iter(str(error).strip().splitlines()), "")
         raise EngineSetupError(
             f"engine {spec.name!r}: transformers can't load the model {spec.model}: "
-            f"{type(error).__name__}: {first[:400]}; check the model and the engine's args"
+            f"{type(error).__name__}: {why_not_loaded(error)[:400]}; check the model and the "
+            "engine's args"
         ) from error
 
 

@@ -78,6 +78,19 @@ def check_adapter(folder: Path) -> None:
         )
 
 
+def why_not_loaded(error: Exception) -> str:
+    """What to tell of a model that transformers couldn't load, in one line."""
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if isinstance(error, OSError) and "safetensors" in first:
+        # transformers advises to allow pickled ones.
+        return (
+            "it has no weights as safetensors, and pickled ones are never loaded; name a "
+            "`revision:` that has them (the hub's converter offers one as refs/pr/N), or load it "
+            "once where you trust it and save it with save_pretrained"
+        )
+    return first
+
+
 def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
     """A model's `config.json` where it can be read at once; None where it would be fetched.
 
