@@ -92,3 +92,25 @@ def test_a_killed_trainer_comes_back_while_rows_are_generated(
     assert [e["event"] for e in events(project)].count("start") == 2
     steps = [e["step"] for e in events(project) if e["event"] == "step"]
     assert set(steps) == set(range(1, summary["student"]["steps"] + 1))
+
+
+def test_a_student_that_has_learned_out_stops_itself_and_its_generator(
+    project: Project, student: dict[str, Any], tmp_path: Path
+) -> None:
+    questions = [
+        {"question": f"Chosen {i}?", "choices": ["x", "y", "z"], "answer": i % 3} for i in range(3)
+    ]
+    select = project.folder / "select.jsonl"
+    select.write_text("".join(json.dumps(question) + "\n" for question in questions))
+    student["evaluate"] |= {"select": "select.jsonl", "every": 1, "patience": 1, "threshold": 1.0}
+    student["optim"] |= {"lr": 1e-9, "epochs": 9}
+    project.write(2000, engines={"teacher": fake(latency=1.0)}, train=student)
+    profile = tmp_path / "slow.yaml"
+    profile.write_text("profile: slow\nconcurrency: 4\n")
+    summary = project.apply("--profile", str(profile))
+    assert summary["outcome"] == "stopped"
+    assert "learned out" in summary["message"]
+    assert 0 < summary["rows"]["pending"] < 2000
+    assert summary["student"]["error"] is None
+    assert events(project)[-1]["reason"] == "plateau"
+    assert project.status()["ended"] == "stopped"
