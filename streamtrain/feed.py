@@ -11,13 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from raygen.dataset.control import request_stop
-from raygen.dataset.folder import Folder
+from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.follow import Commit, Follower, StreamState
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
 from raygen.engines.base import model_name
 from streamtrain.card import DatasetFacts
 from streamtrain.errors import InputError, StreamLostError
+
+_BATCH = 4096
+"""Examples that are in memory at a time where one is looked at after the other."""
 
 
 class DatasetFeed:
@@ -97,6 +100,22 @@ def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:
     for row in table.sort("id").iter_rows(named=True):
         if row.get("plan", plan) == plan:
             yield row
+
+
+def each_example(data: str, plan: str) -> Iterator[dict[str, Any]]:
+    """The examples of a dataset's plan, some at a time, so that few are in memory.
+
+    Raises InputError where they can't be read.
+    """
+    import polars as pl
+
+    try:
+        examples = Dataset.open(data).examples().filter(pl.col("plan") == plan)
+        with storage_errors("read the examples", data):
+            for batch in examples.collect_batches(chunk_size=_BATCH, maintain_order=True):
+                yield from batch.iter_rows(named=True)
+    except DatasetError as error:
+        raise InputError(str(error)) from error
 
 
 def ask_to_stop(data: str, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.feed import dataset_examples
+from streamtrain.feed import each_example
 from streamtrain.job import RESULT, read_result
 from streamtrain.overlap import HeldOut, shared
 from streamtrain.questions import Question, read_questions
@@ -59,7 +59,7 @@ def _trained_on(
     wanted, held_out, count = Wanted(config), HeldOut(sets), 0
     found: dict[str, list[str]] = {}
     try:
-        for row in dataset_examples(told["data"], plan):
+        for row in each_example(told["data"], plan):
             count += 1
             if (place := held_out.where(row)) and wanted.refusal(row) is None:
                 name, what = place
