@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.log import last_record, newest_version, read_entries
+from raygen.dataset.scan import scan_table
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
@@ -218,13 +219,8 @@ class Dataset:
         return found
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:
-        import polars as pl
-
-        uri = self.folder.join(table)
-        with storage_errors("read the table", uri):
-            return pl.scan_delta(
-                uri, version=version, storage_options=dict(self.folder.storage_options) or None
-            )
+        with storage_errors("read the table", self.folder.join(table)):
+            return scan_table(self.folder, table, version)
 
     def _collect(self, frame: pl.LazyFrame) -> Any:
         with storage_errors("read the table", self.folder.uri):
