@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 PLAN = "plan.json"
+SHARED = "raygen.json"
+"""The list of files in what was pushed."""
 _BATCH = 4096
 
 
@@ -37,7 +39,17 @@ class Dataset:
     def open(cls, folder: Folder | str) -> Dataset:
         """The dataset in a folder. Raises DatasetError where there is none."""
         dataset = cls(folder if isinstance(folder, Folder) else Folder.at(folder))
-        if newest_version(dataset.folder, ROWS) < 0:
+        with storage_errors("look for a dataset", dataset.folder.uri):
+            there = newest_version(dataset.folder, ROWS) >= 0
+            shared = not there and dataset.folder.exists(SHARED)
+        if not there:
+            if shared:
+                raise DatasetError(
+                    f"{dataset.folder.uri} is a copy that `raygen pull` brought, which has no "
+                    f"{ROWS}/: `raygen export` and `raygen diff` read it, and `datasets`; the rest "
+                    "needs the folder that `raygen apply` wrote",
+                    exit_code=2,
+                )
             raise DatasetError(
                 f"no dataset in {dataset.folder.uri}: expected the table {ROWS}/ there; "
                 "give the folder that `raygen apply` wrote",

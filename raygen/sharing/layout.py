@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygen.beside import RECIPE
-from raygen.dataset.reader import PLAN, Dataset, hash_of
+from raygen.dataset.reader import PLAN, SHARED, Dataset, hash_of
 from raygen.dataset.schema import example_schema
 from raygen.dataset.tables import DatasetError
 from raygen.document import dump_text, parse_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SHARE_VERSION = 2
 """The version of the layout and of its list."""
 
-MANIFEST = "raygen.json"
+MANIFEST = SHARED
 DATA = "data"
 _SHARD_BYTES = 256 * 2**20
 

@@ -76,6 +76,11 @@ def test_a_name_that_delta_tables_cant_have_is_told(tmp_path: Path, name: str) -
     assert not Folder.at(f"s3://bucket/{name}").unfit
 
 
+def test_a_place_that_no_store_knows_is_told() -> None:
+    with pytest.raises(DatasetError, match="can't look for a dataset in git\\+file://"):
+        Dataset.open("git+file:///somewhere")
+
+
 def test_a_folder_travels(folder: Folder) -> None:
     assert pickle.loads(pickle.dumps(folder)) == folder  # noqa: S301
 

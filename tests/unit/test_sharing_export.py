@@ -144,6 +144,13 @@ def test_a_pulled_dataset_is_exported_too(
     assert Path("direct.jsonl").read_text() == Path("small-questions.chat.jsonl").read_text()
 
 
+def test_what_a_pulled_dataset_cant_do_is_told(dataset: Folder, tmp_path: Path) -> None:
+    push(dataset.uri, str(tmp_path / "shelf"), public=False, tell=lambda _: None)
+    done = CliRunner().invoke(main, ["status", str(tmp_path / "shelf")])
+    assert done.exit_code == 2
+    assert "a copy that `raygen pull` brought" in done.output
+
+
 def wording(task: str, *labels: str) -> Wording:
     columns = dict.fromkeys(("question", "choices", "text"), "string")
     return Wording.of({"task": task, "labels": labels, "columns": columns})
