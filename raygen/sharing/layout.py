@@ -179,7 +179,7 @@ def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
     import polars as pl
 
     shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
-    return pl.scan_parquet(sorted(shards))
+    return pl.scan_parquet(sorted(shards), glob=False)
 
 
 def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:

@@ -144,6 +144,11 @@ def test_a_pulled_dataset_is_exported_too(
     assert Path("direct.jsonl").read_text() == Path("small-questions.chat.jsonl").read_text()
 
 
+def test_a_pulled_dataset_lies_in_a_folder_of_any_name(dataset: Folder, tmp_path: Path) -> None:
+    push(dataset.uri, str(tmp_path / "a [1]*"), public=False, tell=lambda _: None)
+    assert len(read_examples(str(tmp_path / "a [1]*")).frame) == 9
+
+
 def test_what_a_pulled_dataset_cant_do_is_told(dataset: Folder, tmp_path: Path) -> None:
     push(dataset.uri, str(tmp_path / "shelf"), public=False, tell=lambda _: None)
     done = CliRunner().invoke(main, ["status", str(tmp_path / "shelf")])
