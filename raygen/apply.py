@@ -50,6 +50,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     folder = Folder.at(request.out or prepared.output)
+    _check_fit(folder)
     # Read once: what the lock is held to is what runs.
     rows = cache(partial(source_rows, prepared))
     how = {"locked": request.locked, "fresh": request.fresh}
@@ -72,6 +73,15 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
         except DatasetError as error:
             ui.note(f"the card could not be written: {error}")
     return summary
+
+
+def _check_fit(folder: Folder) -> None:
+    """See that tables can lie in a folder of this name. Raises UserError."""
+    if folder.unfit:
+        raise UserError(
+            f"the tables of a dataset can't lie in {folder.uri}: deltalake can't deal with "
+            f"{folder.unfit!r} in a path; name another folder, in output.path or with --out"
+        )
 
 
 def _check_stays(what: str, folder: Path | None) -> None:

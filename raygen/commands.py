@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raygen.consent import see
 from raygen.errors import UserError
+from raygen.figures import plural
 from raygen.ops.registry import all_ops
 from raygen.options import FILE, named, prepared, print_json, reference, trust, yes
 from raygen.options import as_json as json_option
@@ -48,7 +49,7 @@ def validate(as_json: bool, **options: Any) -> None:
     else:
         for one in checked:
             variant = f" ({one.recipe.variant})" if one.recipe.variant else ""
-            click.echo(f"{one.recipe.path}{variant}: valid, {len(one.plan.nodes)} nodes")
+            click.echo(f"{one.recipe.path}{variant}: valid, {plural(len(one.plan.nodes), 'node')}")
         for hint in dict.fromkeys(hint for one in checked for hint in one.hints):
             click.echo(f"hint: {hint}", err=True)
 
@@ -111,7 +112,7 @@ def graph(out: Path | None, **options: Any) -> None:
     else:
         raise UserError(f"--out {out}: found {out.suffix or 'no suffix'!r}, expected .svg or .mmd")
     out.write_text(drawing, "utf-8")
-    click.echo(f"{out}: {len(plan.nodes)} nodes")
+    click.echo(f"{out}: {plural(len(plan.nodes), 'node')}")
 
 
 @click.command(cls=Command)

@@ -157,6 +157,12 @@ def export(
     left_out = f", {plural(before - count, 'repeat')} left out" if repeated["deduplicate"] else ""
     click.echo(f"{plural(count, 'example')} in {target}{left_out}")
     click.echo(f"  {_reading(form, target)}")
+    alike = examples.alike()
+    if form in ("chat", "alpaca") and len(alike) > 1:
+        click.echo(
+            f"Note: the views {' and '.join(alike)} ask alike and are answered differently; "
+            "a trainer should have one of them: --view chooses it"
+        )
 
 
 def _reading(form: Format, target: Path) -> str:

@@ -151,4 +151,5 @@ def _nothing(catalogue: Catalogue, wanted: Wanted) -> str:
     noun = "reject" if wanted.rejected else "example"
     if wanted.find is not None or wanted.view is not None:
         return f"no {noun} matches"
-    return f"{catalogue.opened.dataset.folder.uri} has no {noun}s"
+    other = "" if wanted.rejected else "; --rejected shows what was dropped"
+    return f"{catalogue.opened.dataset.folder.uri} has no {noun}s{other}"

@@ -116,6 +116,8 @@ def _hints(recipe: Recipe) -> Iterator[Problem]:
     written = recipe.written.get("engines") or {}
     for name in recipe.engines:
         gpus = written.get(name, {}).get("gpus")
+        if recipe.document.mark(("engines", name, "gpus")).file.startswith("--set "):
+            continue  # said for this command alone
         overridden = any(
             engine in (name, ALL_ENGINES) and said.gpus is not None
             for engine, said in conditions.items()

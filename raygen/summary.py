@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -213,6 +214,10 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     )
     read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
     examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
+    place = str(Path(summary.dataset).absolute())
+    if "://" not in summary.dataset and quote(place) != place:
+        # polars finds no table's files in a folder whose name a URL has to quote.
+        examples = (f"{summary.programs}raygen show {folder}", "the examples, one after the other")
     again = f"{summary.programs}raygen apply {summary.again}"
     retry = (f"{again} --retry failed", "runs the failed rows once more, and what is left")
     if summary.outcome == "too_many_failed":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,9 @@ from typing import Any
 
 from raygen.dataset.connection import again, told
 from raygen.dataset.tables import DatasetError
+
+_UNFIT = re.compile(r"[][|^\\?]|%[0-9A-Fa-f]{2}")
+"""deltalake 1.6 panics at some of these, and takes the others for parts of a URL."""
 
 
 @contextmanager
@@ -58,6 +62,12 @@ class Folder:
     def local(self) -> Path | None:
         """The folder as a path, None on object storage."""
         return None if "://" in self.uri else Path(self.uri)
+
+    @property
+    def unfit(self) -> str:
+        """What in a local path deltalake can't deal with, empty where there is nothing."""
+        found = None if self.local is None else _UNFIT.search(self.uri)
+        return found[0] if found else ""
 
     def join(self, *parts: str) -> str:
         """The full path or URI of something in the folder."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.log import last_record, newest_version, read_entries
+from raygen.dataset.scan import scan_table
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 PLAN = "plan.json"
+SHARED = "raygen.json"
+"""The list of files in what was pushed."""
 _BATCH = 4096
 
 
@@ -36,7 +39,17 @@ class Dataset:
     def open(cls, folder: Folder | str) -> Dataset:
         """The dataset in a folder. Raises DatasetError where there is none."""
         dataset = cls(folder if isinstance(folder, Folder) else Folder.at(folder))
-        if newest_version(dataset.folder, ROWS) < 0:
+        with storage_errors("look for a dataset", dataset.folder.uri):
+            there = newest_version(dataset.folder, ROWS) >= 0
+            shared = not there and dataset.folder.exists(SHARED)
+        if not there:
+            if shared:
+                raise DatasetError(
+                    f"{dataset.folder.uri} is a copy that `raygen pull` brought, which has no "
+                    f"{ROWS}/: `raygen export` and `raygen diff` read it, and `datasets`; the rest "
+                    "needs the folder that `raygen apply` wrote",
+                    exit_code=2,
+                )
             raise DatasetError(
                 f"no dataset in {dataset.folder.uri}: expected the table {ROWS}/ there; "
                 "give the folder that `raygen apply` wrote",
@@ -218,13 +231,8 @@ class Dataset:
         return found
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:
-        import polars as pl
-
-        uri = self.folder.join(table)
-        with storage_errors("read the table", uri):
-            return pl.scan_delta(
-                uri, version=version, storage_options=dict(self.folder.storage_options) or None
-            )
+        with storage_errors("read the table", self.folder.join(table)):
+            return scan_table(self.folder, table, version)
 
     def _collect(self, frame: pl.LazyFrame) -> Any:
         with storage_errors("read the table", self.folder.uri):

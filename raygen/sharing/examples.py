@@ -46,6 +46,13 @@ class Examples:
                 )
         return replace(self, frame=self.frame.filter([v in views for v in self.frame[VIEW]]))
 
+    def alike(self) -> list[str]:
+        """The views whose examples ask the same of a row; those that name an option don't."""
+        if VIEW not in self.frame.columns:
+            return []
+        rows = self.frame.iter_rows(named=True)
+        return sorted({row[VIEW] for row in rows if row[VIEW] and not row.get("refuted")})
+
     def without_repeats(self, near: float | None) -> Examples:
         """Those that repeat none before them: the same question, answer and view, with the same
         rationale up to case and white space, or with `near` with one at least that similar."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygen.beside import RECIPE
-from raygen.dataset.reader import PLAN, Dataset, hash_of
+from raygen.dataset.reader import PLAN, SHARED, Dataset, hash_of
 from raygen.dataset.schema import example_schema
 from raygen.dataset.tables import DatasetError
 from raygen.document import dump_text, parse_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SHARE_VERSION = 2
 """The version of the layout and of its list."""
 
-MANIFEST = "raygen.json"
+MANIFEST = SHARED
 DATA = "data"
 _SHARD_BYTES = 256 * 2**20
 
@@ -179,7 +179,7 @@ def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
     import polars as pl
 
     shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
-    return pl.scan_parquet(sorted(shards))
+    return pl.scan_parquet(sorted(shards), glob=False)
 
 
 def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:

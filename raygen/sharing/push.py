@@ -83,7 +83,13 @@ def _to_hub(share: Share, location: Location, public: bool) -> tuple[bool, str]:
 def publish(share: Share, location: Location) -> None:
     """Put the files of a share into a folder that is empty or was pushed to. Raises UserError."""
     former = location.read(MANIFEST)
-    old = read_manifest(former, location.path(MANIFEST)).files if former is not None else {}
+    before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
+    if before is not None and before.recipe != share.manifest.recipe:
+        raise UserError(
+            f"{location.reference} has the dataset of {before.recipe!r}, and this one is of "
+            f"{share.manifest.recipe!r}: nothing was pushed. Name another folder, or empty that one"
+        )
+    old = before.files if before is not None else {}
     if former is None and _occupied(location, share):
         raise UserError(
             f"{location.reference} has other files in it already; name a folder that is new, empty "

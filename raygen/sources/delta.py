@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from raygen.dataset.folder import Folder
+from raygen.dataset.scan import scan_table
 from raygen.dataset.tables import EXAMPLES, DatasetError
 from raygen.row import ColumnType
 from raygen.sources.rows import SourceError, SourceFile
@@ -33,7 +34,7 @@ def read_delta(table: str) -> SourceFile:
 
     folder = Folder.at(table)
     try:
-        frame = pl.scan_delta(table, storage_options=dict(folder.storage_options) or None).collect()
+        frame = scan_table(folder).collect()
         source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         nested = _nested(table) if _is_ours(table) else set()
     except (DatasetError, OSError, pl.exceptions.PolarsError) as error:

@@ -85,7 +85,7 @@ def test_what_init_writes_passes_its_own_tests_and_makes_a_dataset(
     package = installed(folder, tmp_path / "site", cache)
     check(package, tests=3)
     assert "drop_short" in package.run("raygen.cli", "ops")
-    assert "valid, 1 nodes" in package.run("raygen.cli", "validate", "recipe.yaml")
+    assert "valid, 1 node" in package.run("raygen.cli", "validate", "recipe.yaml")
     rows = package.rows()
     assert (rows["kept"], rows["dropped"]) == (2, 1)
 

@@ -43,6 +43,14 @@ def test_a_folder_that_is_deleted_with_its_job_is_refused(tmp_path: Path) -> Non
     assert not (folder / "out").exists()
 
 
+def test_a_folder_that_no_table_can_lie_in_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "Why?", "answer": "So."}\n')
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    with pytest.raises(UserError, match=r"can't deal with '\['.*--out"):
+        apply(ApplyRequest(Reference(tmp_path / "r.yaml"), str(tmp_path / "out [1]")), FakeUI())
+    assert not (tmp_path / "out [1]").exists()
+
+
 def test_the_words_of_a_request_are_those_of_the_command_line() -> None:
     reference = Reference(
         Path("r.yaml"), {"n": "3", "engines.t.gpus": "1"}, Path("p.yaml"), 5, (Path("ops.py"),)

@@ -58,7 +58,7 @@ def test_looking_at_a_fetched_recipe_asks_nothing(repository: Path) -> None:
     reference = f"git+file://{repository}"
     valid = run("validate", reference)
     assert valid.exit_code == 0
-    assert re.fullmatch(r"/\S+/recipe.yaml: valid, 1 nodes\n", valid.stdout)
+    assert re.fullmatch(r"/\S+/recipe.yaml: valid, 1 node\n", valid.stdout)
     assert run("graph", reference).exit_code == 0
     planned = run("plan", reference, "--json")
     assert (planned.exit_code, json.loads(planned.stdout)["recipe"]) == (0, "shared")

@@ -10,6 +10,7 @@ from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
+from raygen.sources.files import read_source
 from tests.unit.dataset_records import block, committer, contents
 
 
@@ -52,6 +53,32 @@ def test_a_dataset_lives_there(folder: Folder) -> None:
     assert follower.state().ended
     assert Dataset.open(folder).status().pending == 1
     assert last_beat(folder) is not None
+
+
+@pytest.mark.parametrize("name", ["my work", "Müller", "100%", "a#b", "x&y+z=1"])
+def test_a_dataset_lives_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    folder = Folder.at(tmp_path / name)
+    run = committer(folder, source=2)
+    run.commit([block(folder, ["a"])])
+    run.commit([block(folder, ["b"])])
+    assert contents(folder) == (["a", "b"], ["a", "a", "b", "b"], ["a", "b"])
+    dataset = Dataset.open(folder)
+    assert dataset.status().pending == 0
+    assert dataset.ledger(2).collect().height == 1
+    (source,) = read_source(name, tmp_path)
+    assert len(source.rows) == 4
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a]", "a|b", "a^b", "a\\b", "a%20b", "what?"])
+def test_a_name_that_delta_tables_cant_have_is_told(tmp_path: Path, name: str) -> None:
+    assert Folder.at(tmp_path / name).unfit
+    assert not Folder.at(tmp_path / "my work 100%").unfit
+    assert not Folder.at(f"s3://bucket/{name}").unfit
+
+
+def test_a_place_that_no_store_knows_is_told() -> None:
+    with pytest.raises(DatasetError, match="can't look for a dataset in git\\+file://"):
+        Dataset.open("git+file:///somewhere")
 
 
 def test_a_folder_travels(folder: Folder) -> None:

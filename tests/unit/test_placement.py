@@ -82,3 +82,5 @@ def test_gpus_in_a_recipe_are_a_hint_unless_a_profile_has_its_own(tmp_path: Path
     assert "engines: {teacher: {gpus: 2}}" in hint.message
     assert prepared(tmp_path, "profile: p\nengines: {'*': {gpus: 1}}\n").hints == []
     assert len(prepared(tmp_path, "profile: p\nconcurrency: 3\n").hints) == 1
+    said = {"engines.teacher.gpus": "4"}
+    assert prepare(Reference(tmp_path / "r.yaml", said)).hints == [], "no part of the recipe"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from raygen.answers import read_answer
 from raygen.cli import main
 from raygen.dataset.folder import Folder
 from raygen.errors import UserError
+from raygen.sharing.examples import read_examples
 from raygen.sharing.formats import ANSWERED, REFUTED, Wording
 from raygen.sharing.push import push
 from tests.unit.shared_dataset import ROWS, question, write_dataset
@@ -103,6 +105,17 @@ def test_similar_rationales_are_repeats_where_that_is_asked_for(tmp_path: Path) 
     assert len(examples.without_repeats(0.4).frame) == 2
 
 
+def test_views_that_ask_alike_are_told(dataset: Folder, tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        return export(dataset, "--out", str(tmp_path / "-".join(words)), *words).output
+
+    assert "ask alike" not in said("--format", "chat"), "a negative view names its option"
+    plain = read_examples(dataset.uri)
+    mixed = replace(plain, frame=plain.frame.with_columns(refuted=None))
+    assert mixed.alike() == ["negative", "positive"]
+    assert mixed.of_views(["positive"]).alike() == ["positive"]
+
+
 def test_a_view_that_no_example_has(dataset: Folder) -> None:
     done = export(dataset, "--format", "chat", "--view", "postive")
     assert done.exit_code == 2
@@ -129,6 +142,18 @@ def test_a_pulled_dataset_is_exported_too(
     direct = export(dataset, "--format", "chat", "--out", "direct.jsonl")
     assert "9 examples in direct.jsonl" in direct.output
     assert Path("direct.jsonl").read_text() == Path("small-questions.chat.jsonl").read_text()
+
+
+def test_a_pulled_dataset_lies_in_a_folder_of_any_name(dataset: Folder, tmp_path: Path) -> None:
+    push(dataset.uri, str(tmp_path / "a [1]*"), public=False, tell=lambda _: None)
+    assert len(read_examples(str(tmp_path / "a [1]*")).frame) == 9
+
+
+def test_what_a_pulled_dataset_cant_do_is_told(dataset: Folder, tmp_path: Path) -> None:
+    push(dataset.uri, str(tmp_path / "shelf"), public=False, tell=lambda _: None)
+    done = CliRunner().invoke(main, ["status", str(tmp_path / "shelf")])
+    assert done.exit_code == 2
+    assert "a copy that `raygen pull` brought" in done.output
 
 
 def wording(task: str, *labels: str) -> Wording:

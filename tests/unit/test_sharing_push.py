@@ -174,6 +174,17 @@ def test_a_folder_of_others_is_left_alone(dataset: Folder, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_the_dataset_of_another_recipe_is_left_alone(dataset: Folder, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    push(dataset.uri, str(shelf), public=False, tell=lambda _: None)
+    manifest = (shelf / "raygen.json").read_text()
+    renamed = RECIPE.replace("recipe: ", "recipe: other-", 1)
+    other = write_dataset(tmp_path / "other", recipe=renamed)
+    with pytest.raises(UserError, match=r"this one is of 'other-.*nothing was pushed"):
+        push(other.uri, str(shelf), public=False, tell=lambda _: None)
+    assert (shelf / "raygen.json").read_text() == manifest
+
+
 def test_what_is_no_shared_dataset_is_not_pulled(dataset: Folder, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"it has no raygen\.json"):
         pull(str(tmp_path), tmp_path / "back")

@@ -155,6 +155,12 @@ def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
     assert "raygen report 'my out'" in commands
 
 
+def test_polars_is_named_only_where_it_finds_the_tables() -> None:
+    spaced = replace(SUMMARY, dataset="out/my work")
+    assert any("read_delta" in command for command, _ in next_commands(SUMMARY))
+    assert not any("read_delta" in command for command, _ in next_commands(spaced))
+
+
 def test_what_was_reused_and_paid_is_told_where_there_is_any() -> None:
     lines = text_of(replace(SUMMARY, reused=128, saved_tokens=9000, dollars=1.234))
     assert "reused    128 calls, 9,000 tokens saved" in lines

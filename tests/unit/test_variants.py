@@ -55,8 +55,8 @@ def test_validate_checks_every_variant_and_says_where_each_is_wrong(tmp_path: Pa
     path = write(tmp_path, "{a: {train.optim.epochs: 2}, b: {train.tune.r: 4}}")
     good = run("validate", path, "--variant", "all")
     assert good.stdout.splitlines() == [
-        f"{path} (a): valid, 1 nodes",
-        f"{path} (b): valid, 1 nodes",
+        f"{path} (a): valid, 1 node",
+        f"{path} (b): valid, 1 node",
     ]
     path = write(tmp_path, "{a: {output.pth: x}, b: {graph.noted.opp: y}}")
     bad = run("validate", path, "--variant", "all")
