@@ -216,7 +216,7 @@ def _options(locked: Given, found: Given) -> str:
 
 def _source(locked: Lock, found: Lock) -> Iterator[Difference]:
     old, new = locked.source, found.source
-    todo = f"put the rows back that {old.path} had"
+    todo = f"bring {old.path} back to the rows that it had"
     if locked.given.limit != found.given.limit:
         todo = _options(locked.given, found.given)
     if old.rows != new.rows:

@@ -95,7 +95,12 @@ def _transformers_problems(spec: EngineSpec) -> list[str]:
 def _openai_problems(spec: EngineSpec) -> list[str]:
     args = OpenAIArgs.model_validate(dict(spec.args))
     if spec.model.startswith("bundled:"):
-        return [f"{spec.model!r} is a local model; give the endpoint's name"]
+        return [
+            (
+                f"{spec.model!r} is a local model; name one that {args.base_url} serves, as with "
+                f"--set engines.{spec.name}.model=NAME"
+            )
+        ]
     if not args.key and not args.local:
         return [
             (

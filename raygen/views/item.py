@@ -21,6 +21,9 @@ from raygen.views.row import row_table
 _MEASURES = (float, bool, Mapping)
 """What a filter measured: a share, a yes or no, votes, probabilities."""
 
+_COUNTS = ("distinct_answers",)
+"""The same as a whole number, which the columns of a task have too."""
+
 _SAID = 8
 
 
@@ -55,7 +58,11 @@ def _content(item: Item, task: Task, full: bool, blind: bool) -> list[Renderable
 
 
 def _columns(item: Item, task: Task, full: bool, blind: bool) -> Table:
-    hidden = {name for name, value in item.data.items() if blind and isinstance(value, _MEASURES)}
+    hidden = {
+        name
+        for name, value in item.data.items()
+        if blind and (isinstance(value, _MEASURES) or name in _COUNTS)
+    }
     if isinstance(item.data.get("original"), str):
         hidden.add("original")  # the changed text shows what it was
     before: Mapping[str, Any] = item.source or item.data

@@ -58,7 +58,7 @@ def test_what_is_as_it_was_has_no_difference() -> None:
     ("change", "what", "told"),
     [
         (("plan",), ("plan", "p1", "p2"), "edited"),
-        (("source", "rows"), ("source rows", "4", "5"), "put the rows back"),
+        (("source", "rows"), ("source rows", "4", "5"), "back to the rows that it had"),
         (("source", "content"), ("source content", "c1", "c2"), "q.jsonl"),
         (("stops", "rows"), ("output rows", "3", "9"), "recipe"),
         ((*TEACHER, "backend"), ("engine teacher, backend", "vllm", "openai"), "profile"),

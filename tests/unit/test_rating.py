@@ -84,7 +84,15 @@ def test_nothing_tells_what_became_of_a_row(rated: Rated) -> None:
         content = shown.rsplit("\n", 1)[0]
         assert not any(
             word in content
-            for word in ("kept", "dropped", "no_answer", "wrong_answer", "agreement", "confidence")
+            for word in (
+                "kept",
+                "dropped",
+                "no_answer",
+                "wrong_answer",
+                "agreement",
+                "confidence",
+                "distinct_answers",
+            )
         )
     verdicts = list(rated.saved[-1].values())
     assert [one.reason for one in verdicts] == [None, None, "no_answer", "wrong_answer"]
