@@ -205,8 +205,16 @@ class Worker:
                 await self._ensure_engines_locked()
 
     async def _ensure_engines_locked(self) -> None:
-        for name, spec in self.plan.engines.items():
-            self._engines[name] = await self._start(spec)
+        """Start all engines, and publish them together: a row may ask each of them."""
+        started: dict[str, Engine] = {}
+        try:
+            for name, spec in self.plan.engines.items():
+                started[name] = await self._start(spec)
+        except BaseException:
+            for engine in started.values():
+                await engine.close()
+            raise
+        self._engines.update(started)
         self.live.phase = "running"
 
     def _end(self, error: EngineError) -> None:

@@ -1,6 +1,6 @@
 """Small plans on the fake engine for the tests of what runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygen.engines.base import EngineSpec
@@ -12,33 +12,37 @@ from raygen.task import TASKS
 QUESTION = {"question": "Where do fish live?", "choices": ["sky", "water"], "answer": 1}
 
 
-def fake_spec(*answers: Any, latency: float = 0.0) -> EngineSpec:
-    """A fake teacher with scripted answers."""
+def fake_spec(*answers: Any, latency: float = 0.0, name: str = "teacher") -> EngineSpec:
+    """A fake engine with scripted answers."""
     return EngineSpec(
-        "teacher", "fake", backend="fake", args={"answers": list(answers), "latency": latency}
+        name, "fake", backend="fake", args={"answers": list(answers), "latency": latency}
     )
 
 
-def node(name: str, op: str, source: str = "source", **params: Any) -> Node:
-    """A node with typed parameters; with the fake teacher where the op needs an engine."""
+def node(
+    name: str, op: str, source: str = "source", engine: str | None = "teacher", **params: Any
+) -> Node:
+    """A node with typed parameters; with a fake engine where the op needs one."""
     table = built_in()
-    engine = "teacher" if table[op].needs_engine else None
+    engine = engine if table[op].needs_engine else None
     return Node(name, table[op], table[op].params.model_validate(params), (source,), engine)
 
 
 def plan(
     nodes: list[Node],
     outputs: tuple[str, ...],
-    spec: EngineSpec | None = None,
+    specs: EngineSpec | Sequence[EngineSpec] | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """A plan of these nodes, in this order."""
+    """A plan of these nodes, in this order, over one engine or several."""
+    if isinstance(specs, EngineSpec):
+        specs = [specs]
     return Plan(
         recipe="test",
         task=TASKS["multiple_choice"],
         nodes=tuple(nodes),
         outputs=outputs,
-        engines={"teacher": spec} if spec else {},
+        engines={spec.name: spec for spec in specs or ()},
         columns=columns or {"question": "string"},
         hash="plan",
         max_failed=0.05,

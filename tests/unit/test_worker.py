@@ -120,3 +120,68 @@ async def test_an_engine_that_cant_start_ends_the_run() -> None:
     assert await work.run(rows(3)) == []
     assert str(work.fatal) == "no such model"
     assert await work.run(rows(3)) == []
+
+
+class SlowSecond(Starts):
+    """Starts the second engine only when it is allowed to."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self.last = last
+        self.reached = asyncio.Event()
+        self.allowed = asyncio.Event()
+
+    async def __call__(self, spec: EngineSpec) -> Engine:
+        if spec.name == self.last:
+            self.reached.set()
+            await self.allowed.wait()
+        return await super().__call__(spec)
+
+
+def two_engines(starts: Starts) -> Worker:
+    """A worker whose rows ask an editor and then a teacher."""
+    nodes = [
+        node("edit", "generate", engine="editor", **ASK),
+        node("judge", "generate", "edit", engine="teacher", **ASK),
+    ]
+    specs = [fake_spec(FINE, name="editor"), fake_spec(FINE, name="teacher")]
+    return Worker(plan(nodes, ("judge",), specs), starts, 8)
+
+
+async def test_blocks_that_arrive_while_the_second_engine_starts_wait_for_it() -> None:
+    starts = SlowSecond("teacher")
+    work = two_engines(starts)
+    first = asyncio.create_task(work.run(rows(2)))
+    await starts.reached.wait()
+    second = asyncio.create_task(work.run(rows(4)[2:]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    starts.allowed.set()
+    results = [*await first, *await second]
+    assert [(result.status, result.error) for result in results] == [("kept", None)] * 4
+    assert len(starts.engines) == 2
+
+
+async def test_engines_are_freed_when_a_later_one_cannot_start() -> None:
+    class Closes(FakeEngine):
+        """Remembers that it was closed."""
+
+        closed = False
+
+        async def close(self) -> None:
+            self.closed = True
+
+    class FirstOnly(Starts):
+        """Starts one engine and refuses the next."""
+
+        async def __call__(self, spec: EngineSpec) -> Engine:
+            if self.engines:
+                raise EngineSetupError("no such model")
+            self.engines.append(Closes(spec))
+            return self.engines[-1]
+
+    starts = FirstOnly()
+    work = two_engines(starts)
+    assert await work.run(rows(2)) == []
+    assert str(work.fatal) == "no such model"
+    assert [engine.closed for engine in starts.engines if isinstance(engine, Closes)] == [True]
