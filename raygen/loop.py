@@ -1,4 +1,4 @@
-"""Running a coroutine to its end from plain code, in a notebook too.
+"""Event loops: a coroutine run to its end from plain code, in a notebook too, and who cancelled it.
 
 Knows nothing of what it runs.
 """
@@ -21,3 +21,13 @@ def in_own_loop(work: Coroutine[Any, Any, _Value]) -> _Value:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
+
+
+def cancelled_by_library() -> bool:
+    """Whether the CancelledError at hand comes from a library: nobody cancelled the running task.
+
+    Such an error must not go on as a cancellation: a TaskGroup takes no notice of it, and the work
+    is lost without a word.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() == 0

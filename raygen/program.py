@@ -25,6 +25,8 @@ from raygen.engines.base import (
     RequestRefusedError,
 )
 from raygen.graph import SOURCE
+from raygen.loop import cancelled_by_library
+from raygen.ops.base import Op
 from raygen.plan import Node, Plan
 from raygen.row import Lineage, Reject, Row, Status
 
@@ -49,6 +51,12 @@ class _Tally:
 
 _PASSING = frozenset({"bad_response"})
 """Reasons of a refused request that say nothing of the row: another try may be answered."""
+
+
+_NO_OUTCOME = "no_outcome"
+"""Reason of a row for which an op returned an empty list."""
+
+_FINE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,16 @@ class NodeError(Exception):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class _OutcomeError(Exception):
+    """An op returned something else than rows and rejects."""
+
+    def __init__(self, op: Op, returned: str) -> None:
+        super().__init__(
+            f"op {op.name!r} returned {returned}; expected a list of Row and Reject: "
+            "[row.child(ctx.node, k, {...})] or [Reject('reason')]"
+        )
 
 
 class RowProgram:
@@ -146,18 +164,7 @@ class RowProgram:
             tally.calls.append((place, call))
 
         context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
-        run: Any = node.op.run
-        try:
-            outcomes = await run(rows_in if node.op.group else row, node.params, context)
-        except RequestRefusedError as refusal:
-            if refusal.reason in _PASSING:
-                raise NodeError(f"{node.name}: {refusal}", passing=True) from refusal
-            outcomes = [Reject(refusal.reason, refusal.detail)]
-        except EngineError:
-            raise
-        except Exception as error:  # an op's bug or a bad row must never stop the other rows
-            message = f"{node.name}: {type(error).__name__}: {error}"
-            raise NodeError(message) from error
+        outcomes = await _outcomes(node, rows_in if node.op.group else row, context)
         if self._watch is not None:
             self._watch(Step(node.name, row, tuple(rows_in), tuple(outcomes)))
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
@@ -189,6 +196,48 @@ class RowProgram:
             },
             passing=tally.passing,
         )
+
+
+async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext) -> list[Any]:
+    """Run a node's op; rows and rejects, at least one of them.
+
+    Raises NodeError where the op fails or returns anything else, and the errors that are an
+    engine's own.
+    """
+    run: Any = node.op.run
+    try:
+        return _checked(node.op, await run(given, node.params, context))
+    except RequestRefusedError as refusal:
+        if refusal.reason in _PASSING:
+            raise NodeError(f"{node.name}: {refusal}", passing=True) from refusal
+        return [Reject(refusal.reason, refusal.detail)]
+    except EngineError:
+        raise
+    except asyncio.CancelledError as error:
+        if not cancelled_by_library():
+            raise
+        message = f"{node.name}: the engine gave up the request before it answered"
+        raise NodeError(message, passing=True) from error
+    except _OutcomeError as error:
+        raise NodeError(f"{node.name}: {error}") from error
+    except Exception as error:  # an op's bug or a bad row must never stop the other rows
+        message = f"{node.name}: {type(error).__name__}: {error}"
+        raise NodeError(message) from error
+
+
+def _checked(op: Op, returned: Any) -> list[Row | Reject]:
+    """What an op returned, as a list; nothing at all is a reject. Raises _OutcomeError."""
+    if isinstance(returned, str | Mapping) or not isinstance(returned, Iterable):
+        raise _OutcomeError(op, _type_name(returned))
+    outcomes: list[Any] = list(returned)
+    wrong = next((item for item in outcomes if not isinstance(item, Row | Reject)), _FINE)
+    if wrong is not _FINE:
+        raise _OutcomeError(op, f"{_type_name(returned)} with {_type_name(wrong)} in it")
+    return outcomes or [Reject(_NO_OUTCOME, f"op {op.name!r} returned neither a row nor a reject")]
+
+
+def _type_name(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:

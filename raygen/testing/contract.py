@@ -198,6 +198,8 @@ def _outcomes(
     outcomes: Sequence[object],  # whatever the op gave
     declared: Columns,
 ) -> Iterator[str]:
+    if not outcomes:
+        yield "it gives neither a row nor a reject; a row is dropped with Reject(reason)"
     ids = [outcome.id for outcome in outcomes if isinstance(outcome, Row)]
     if len(set(ids)) < len(ids):
         yield "two rows have one id; number them, row.child(ctx.node, k, ...)"

@@ -1,11 +1,17 @@
 """RowProgram: the graph of one row, its ending, its seeds and its order."""
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from raygen.engines.base import EngineDeadError
+from raygen.engines.base import Completion, EngineDeadError, Request
+from raygen.engines.fake import FakeEngine
+from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.plan import Node, Plan
 from raygen.program import RowProgram
+from raygen.row import Reject
 from tests.unit.plans import QUESTION, engines, fake_spec, node, plan
 
 ASK = {"prompt": "{{ question }}", "into": "answer_text", "n": 3}
@@ -118,3 +124,89 @@ async def test_a_dead_engine_is_not_the_rows_error() -> None:
     of = plan(nodes, ("a", "b"), fake_spec({"match": ".", "reply": {"error": "dead"}}))
     with pytest.raises(EngineDeadError):
         await RowProgram(of, engines(of)).run("key", QUESTION)
+
+
+async def test_a_request_that_its_library_cancels_fails_the_row_and_loses_no_branch_silently() -> (
+    None
+):
+    class Cancels(FakeEngine):
+        """Its library cancels one request by itself."""
+
+        async def generate(self, request: Request) -> list[Completion]:
+            if "more" in str(request.prompt):
+                raise asyncio.CancelledError
+            return await super().generate(request)
+
+    nodes = [
+        node("ask", "generate", **ASK),
+        node("more", "generate", prompt="more {{ question }}", into="answer_text"),
+    ]
+    of = plan(nodes, ("ask", "more"), fake_spec("a", "b"), COLUMNS)
+    result = await RowProgram(of, {"teacher": Cancels(of.engines["teacher"])}).run("key", QUESTION)
+    assert (result.status, result.passing) == ("failed", True)
+    assert result.error == "more: the engine gave up the request before it answered"
+
+
+async def test_a_row_that_is_cancelled_from_outside_stays_cancelled() -> None:
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec("a", latency=60.0), COLUMNS)
+    running = asyncio.create_task(RowProgram(of, engines(of)).run("key", QUESTION))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+BROKEN_ANSWERS = [
+    ({"x": 1}, "dict"),
+    (None, "None"),
+    ("row", "str"),
+    (3, "int"),
+    ([QUESTION], "list with dict in it"),
+    ([None], "list with None in it"),
+    ([Reject("no"), "text"], "list with str in it"),
+]
+
+
+def answering(answer: Any, group: bool = False) -> Op:
+    """An op that gives this, whatever the row."""
+
+    async def run(row: Any, params: Any, ctx: Context) -> Any:
+        return answer(row) if callable(answer) else answer
+
+    return Op("toy", 1, OpParams, run, lambda params, task: Columns(), group=group)
+
+
+def toy(op: Op) -> Plan:
+    """A plan of a filter and then this op."""
+    nodes = [node("first", "filter", where="true"), Node("mine", op, OpParams(), ("first",), None)]
+    return plan(nodes, ("mine",), columns=COLUMNS)
+
+
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize(("answer", "what"), BROKEN_ANSWERS)
+async def test_an_op_that_gives_no_rows_or_rejects_fails_the_row(
+    answer: Any, what: str, group: bool
+) -> None:
+    result = await RowProgram(toy(answering(answer, group)), {}).run("key", QUESTION)
+    assert (result.status, result.examples, result.passing) == ("failed", (), False)
+    assert result.error == (
+        f"mine: op 'toy' returned {what}; expected a list of Row and Reject: "
+        "[row.child(ctx.node, k, {...})] or [Reject('reason')]"
+    )
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_an_op_that_gives_nothing_drops_the_row_with_a_reason(group: bool) -> None:
+    result = await RowProgram(toy(answering([], group)), {}).run("key", QUESTION)
+    assert (result.status, result.error) == ("dropped", None)
+    assert [(r.node, r.reason, r.detail) for r in result.rejects] == [
+        ("mine", "no_outcome", "op 'toy' returned neither a row nor a reject")
+    ]
+    assert result.node_counts["mine"] == (1, 0, 1)
+
+
+async def test_an_op_may_give_its_rows_in_any_iterable() -> None:
+    made = answering(lambda row: (row.child("mine", k, {"sample": k}) for k in range(2)))
+    result = await RowProgram(toy(made), {}).run("key", QUESTION)
+    assert [example["sample"] for example in result.examples] == [0, 1]

@@ -192,6 +192,7 @@ def test_an_op_that_keeps_to_it_gives_its_outcomes() -> None:
         (gives(Reject("")), "reject reason '' isn't one short word"),
         (gives(Reject("it is bad")), "reject reason 'it is bad' isn't one short word"),
         (gives("row"), "it gives str; expected Row or Reject"),
+        (gives(), "it gives neither a row nor a reject"),
     ],
 )
 def test_what_a_run_does_wrong_is_named(run: Any, said: str) -> None:
