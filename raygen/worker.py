@@ -8,6 +8,7 @@ used ends the work with `fatal` set, and the rows it leaves stay pending.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from raygen.engines.base import (
     EngineSpec,
     EngineUnavailableError,
 )
+from raygen.loop import cancelled_by_library
 from raygen.plan import Plan
 from raygen.program import RowProgram
 
@@ -32,7 +34,17 @@ SourceRow = tuple[str, Mapping[str, Any]]
 
 CRASH = "engine_crash"
 
+_RESTART_PAUSES = (5.0, 20.0)
+"""Seconds before each further try to start an engine that has died: the process that is gone may
+hold a device's memory for a while."""
+
 _Suspect = tuple[SourceRow, asyncio.Future[RowResult | None]]
+
+log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the run was asked to stop
+    """The run was stopped while a dead engine was waited for."""
 
 
 @dataclass(slots=True)
@@ -69,8 +81,16 @@ class Live:
 class Worker:
     """Runs blocks of source rows, many at once, over one set of engines."""
 
-    def __init__(self, plan: Plan, start: Start, concurrency: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start: Start,
+        concurrency: int,
+        pauses: Sequence[float] = _RESTART_PAUSES,
+    ) -> None:
+        """`pauses` are the seconds before each further try to start an engine that has died."""
         self.plan = plan
+        self._pauses = pauses
         self.live = Live()
         self.fatal: EngineError | None = None
         self.stopped = False
@@ -156,12 +176,17 @@ class Worker:
             async with self._repair:
                 await self._rebuild()
                 await self._bisect(suspects)
+        except _Stopped:
+            pass
         except EngineError as error:
             self._end(error)
-        finally:
+        except Exception as error:  # noqa: BLE001 - `run` raises it
             for _, verdict in suspects:
                 if not verdict.done():
-                    verdict.set_result(None)
+                    verdict.set_exception(error)
+        finally:
+            for suspect in suspects:
+                _settle(suspect, None)
             self._open.set()
 
     async def _bisect(self, suspects: Sequence[_Suspect]) -> None:
@@ -174,7 +199,7 @@ class Worker:
         died: list[_Suspect] = []
         for suspect, outcome in zip(suspects, outcomes, strict=True):
             if isinstance(outcome, RowResult):
-                suspect[1].set_result(outcome)
+                _settle(suspect, outcome)
             elif isinstance(outcome, EngineDeadError):
                 died.append(suspect)
             else:
@@ -183,8 +208,7 @@ class Worker:
             return
         await self._rebuild()
         if len(suspects) == 1:
-            row, verdict = suspects[0]
-            verdict.set_result(crashed(row))
+            _settle(suspects[0], crashed(suspects[0][0]))
             return
         middle = (len(died) + 1) // 2
         for half in (died[:middle], died[middle:]):
@@ -192,10 +216,25 @@ class Worker:
                 await self._bisect(half)
 
     async def _rebuild(self) -> None:
+        """Start all engines anew. They ran before, so a start that fails is tried again."""
         self.live.restarts += 1
         self.live.phase = "restarting a dead engine"
         await self.close()
-        await self._ensure_engines_locked()
+        for pause in self._pauses:
+            try:
+                return await self._ensure_engines_locked()
+            except EngineError as error:
+                log.warning("an engine that died doesn't start again yet: %s", error)
+            if self.stopped:
+                raise _Stopped
+            await asyncio.sleep(pause)
+        try:
+            await self._ensure_engines_locked()
+        except EngineError as error:
+            raise EngineUnavailableError(
+                f"the engine died, and {len(self._pauses) + 1} tries to start it again failed: "
+                f"{error}"
+            ) from error
 
     async def _ensure_engines(self) -> None:
         if self._engines or self.fatal:
@@ -209,7 +248,7 @@ class Worker:
         started: dict[str, Engine] = {}
         try:
             for name, spec in self.plan.engines.items():
-                started[name] = await self._start(spec)
+                started[name] = await self._start_one(spec)
         except BaseException:
             for engine in started.values():
                 await engine.close()
@@ -217,10 +256,26 @@ class Worker:
         self._engines.update(started)
         self.live.phase = "running"
 
+    async def _start_one(self, spec: EngineSpec) -> Engine:
+        try:
+            return await self._start(spec)
+        except asyncio.CancelledError as error:
+            if not cancelled_by_library():
+                raise
+            raise EngineSetupError(
+                f"engine {spec.name!r}: its start was broken off by the library it runs on"
+            ) from error
+
     def _end(self, error: EngineError) -> None:
         if self.fatal is None:
             self.fatal = error
         self.stopped = True
+
+
+def _settle(suspect: _Suspect, result: RowResult | None) -> None:
+    """Hand a suspect's row its result, unless whoever waits for it was cancelled."""
+    if not suspect[1].done():
+        suspect[1].set_result(result)
 
 
 def crashed(row: SourceRow) -> RowResult:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from raygen.engines.base import Engine, EngineSetupError, EngineSpec
+from raygen.engines.base import Completion, Engine, EngineSetupError, EngineSpec, Request
 from raygen.engines.fake import FakeEngine
 from raygen.worker import CRASH, Worker
 from tests.unit.plans import fake_spec, node, plan
@@ -185,3 +185,133 @@ async def test_engines_are_freed_when_a_later_one_cannot_start() -> None:
     assert await work.run(rows(2)) == []
     assert str(work.fatal) == "no such model"
     assert [engine.closed for engine in starts.engines if isinstance(engine, Closes)] == [True]
+
+
+class FailsToStart(Starts):
+    """Starts that fail, by their number from 0; the first engine is dead when it is asked."""
+
+    def __init__(self, *failing: int) -> None:
+        super().__init__()
+        self.failing = failing
+        self.tries = 0
+
+    async def __call__(self, spec: EngineSpec) -> Engine:
+        number, self.tries = self.tries, self.tries + 1
+        if number in self.failing:
+            raise EngineSetupError("no memory left on the device")
+        engine = await super().__call__(spec)
+        if number == 0:
+            self.engines[0]._dead = True
+        return engine
+
+
+def asking(starts: Starts) -> Worker:
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec(FINE))
+    return Worker(of, starts, 8, pauses=(0.0, 0.0))
+
+
+async def test_a_rebuilt_engine_is_started_again_when_its_memory_is_not_free_yet() -> None:
+    starts = FailsToStart(1, 2)
+    work = asking(starts)
+    results = await work.run(rows(5))
+    assert [result.status for result in results] == ["kept"] * 5
+    assert (starts.tries, work.fatal) == (4, None)
+
+
+async def test_an_engine_that_never_comes_back_ends_the_run_and_says_so() -> None:
+    starts = FailsToStart(1, 2, 3)
+    work = asking(starts)
+    assert await work.run(rows(5)) == []
+    assert starts.tries == 4
+    assert str(work.fatal) == (
+        "the engine died, and 3 tries to start it again failed: no memory left on the device"
+    )
+    assert not isinstance(work.fatal, EngineSetupError), "the recipe worked, so it is not at fault"
+
+
+async def test_a_stop_ends_the_tries_to_start_an_engine_again() -> None:
+    starts = FailsToStart(1, 2, 3)
+    work = asking(starts)
+
+    async def refuses(spec: EngineSpec) -> Engine:
+        work.stopped = starts.tries == 1
+        return await starts(spec)
+
+    work._start = refuses
+    assert await work.run(rows(5)) == []
+    assert (starts.tries, work.fatal) == (2, None)
+
+
+async def test_a_block_that_is_cancelled_while_an_engine_is_rebuilt_costs_no_other_row() -> None:
+    class SlowRestart(Starts):
+        """Its first engine is dead; the second starts when it may."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached = asyncio.Event()
+            self.allowed = asyncio.Event()
+
+        async def __call__(self, spec: EngineSpec) -> Engine:
+            engine = await super().__call__(spec)
+            if len(self.engines) == 1:
+                self.engines[0]._dead = True
+            else:
+                self.reached.set()
+                await self.allowed.wait()
+            return engine
+
+    starts = SlowRestart()
+    work = asking(starts)
+    cancelled = asyncio.create_task(work.run(rows(2)))
+    other = asyncio.create_task(work.run(rows(5)[2:]))
+    await starts.reached.wait()
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    starts.allowed.set()
+    assert [result.status for result in await other] == ["kept"] * 3
+    assert cancelled.cancelled()
+    assert work.fatal is None
+
+
+class Cancels(FakeEngine):
+    """Its library cancels a request by itself, as a connection that is torn down does."""
+
+    async def generate(self, request: Request) -> list[Completion]:
+        if "poison" in str(request.prompt):
+            raise asyncio.CancelledError
+        return await super().generate(request)
+
+
+async def test_a_request_that_its_library_cancels_fails_its_row_alone() -> None:
+    async def start(spec: EngineSpec) -> Engine:
+        return Cancels(spec)
+
+    of = plan([node("ask", "generate", **ASK)], ("ask",), fake_spec(FINE))
+    results = await Worker(of, start, 8).run(rows(4, (1,)))
+    assert [result.status for result in results] == ["kept", "failed", "kept", "kept"]
+    assert results[1].error == "ask: the engine gave up the request before it answered"
+    assert results[1].passing, "another try may be answered"
+
+
+async def test_a_start_that_its_library_cancels_ends_the_run() -> None:
+    async def start(spec: EngineSpec) -> Engine:
+        raise asyncio.CancelledError
+
+    work = asking(Starts())
+    work._start = start
+    assert await work.run(rows(2)) == []
+    assert str(work.fatal) == "engine 'teacher': its start was broken off by the library it runs on"
+
+
+async def test_a_bug_in_starting_an_engine_again_is_raised_and_loses_no_row_silently() -> None:
+    starts = FailsToStart()
+    work = asking(starts)
+
+    async def breaks(spec: EngineSpec) -> Engine:
+        if starts.tries:
+            raise TypeError("unhashable type")
+        return await starts(spec)
+
+    work._start = breaks
+    with pytest.raises(TypeError, match="unhashable"):
+        await work.run(rows(3))
