@@ -51,6 +51,11 @@ class Encoded:
         """How many of them an encoder reads."""
         return len(self.given)
 
+    @property
+    def predicted(self) -> int:
+        """How many tokens the head predicts: all of a decoder, the learned ones of a sequence."""
+        return len(self.ids) if self.given else sum(weight > 0 for weight in self.weights)
+
     def scaled(self, factor: float) -> Encoded:
         """The same with all weights multiplied."""
         return replace(self, weights=tuple(factor * weight for weight in self.weights))

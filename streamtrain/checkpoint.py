@@ -74,7 +74,7 @@ class Progress:
         self.tokens += step.tokens
         self.cut += step.cut
         self.step_s += step.seconds
-        self.flops += load.flops(step.tokens, step.read)
+        self.flops += load.flops(step.tokens, step.read, step.predicted)
         self.peak_flops += (load.peak or 0.0) * load.devices * step.seconds
 
 

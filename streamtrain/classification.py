@@ -33,6 +33,7 @@ class Labelled:
     soft: tuple[float, ...] = ()
     part: str = ""
     read = 0
+    predicted = 1
 
     @property
     def tokens(self) -> int:

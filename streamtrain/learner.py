@@ -34,12 +34,13 @@ _PLACES = {"cpu": 1024, "cuda": 8192}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: loss of the global batch, its tokens and those of them that an encoder
-    read, cut examples, seconds."""
+    """What one step did: loss of the global batch, its tokens, those of them that an encoder read,
+    predictions of the head, cut examples, seconds."""
 
     loss: float
     tokens: int
     read: int
+    predicted: int
     cut: int
     seconds: float
 
@@ -94,10 +95,11 @@ class Learner:
         self.student.model.train()
         mine = self._exercises(rank_slice(rows, self._world.rank, self._world.size, self._unit))
         parts = self._lesson.shares
-        tokens, read, cut, *weights = self._world.total(
+        tokens, read, predicted, cut, *weights = self._world.total(
             [
                 sum(exercise.tokens for exercise in mine),
                 sum(exercise.read for exercise in mine),
+                sum(exercise.predicted for exercise in mine),
                 sum(exercise.cut for exercise in mine),
                 *(sum(one.weight for one in mine if one.part == part) for part in parts),
             ]
@@ -115,7 +117,8 @@ class Learner:
             loss += part_loss.item()
         (loss,) = self._world.total([loss])
         self._update(loss, number, factor)
-        return Step(loss, int(tokens), int(read), int(cut), time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Step(loss, int(tokens), int(read), int(predicted), int(cut), seconds)
 
     @property
     def _unit(self) -> int:

@@ -26,6 +26,11 @@ class Exercise(Protocol):
         ...
 
     @property
+    def predicted(self) -> int:
+        """How many predictions the model's head makes for it."""
+        ...
+
+    @property
     def cut(self) -> bool: ...
     @property
     def part(self) -> str:

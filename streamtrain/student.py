@@ -41,7 +41,7 @@ _TASKS: dict[Kind, str] = {
     "seq2seq": "SEQ_2_SEQ_LM",
     "classifier": "SEQ_CLS",
 }
-_HEADS = ("classifier", "score")
+HEADS = ("classifier", "score")
 """What the models of transformers call the head of a classifier."""
 
 
@@ -202,7 +202,7 @@ def save_final(student: Student, folder: Path) -> None:
 def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
     """The modules that the base model has no trained weights for, and its head as one."""
     owners = {name.rpartition(".")[0] for name in fresh}
-    heads = {name for name, _ in model.named_children() if name in _HEADS}
+    heads = {name for name, _ in model.named_children() if name in HEADS}
     return sorted(heads | {name for name in owners if name.split(".")[0] not in heads})
 
 

@@ -285,7 +285,7 @@ class _Run:
             total_steps=self.schedule.total,
             epoch=turn.epoch,
             lag=turn.lag,
-            **self.load.of(done.tokens, done.read, done.seconds),
+            **self.load.of(done.tokens, done.read, done.predicted, done.seconds),
         )
 
     def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamtrain.config import Tune
+from streamtrain.config import StudentConfig, Tune
 from streamtrain.data import Data
 from streamtrain.flops import Costs, Load, costs_of, peak_flops, peak_of
 from streamtrain.student import Source, load_student
@@ -23,11 +23,38 @@ def test_a_token_takes_six_a_parameter_and_four_where_only_an_adapter_is_trained
     full = load_student(Source(str(tiny_model)), Tune(method="full"), CPU)
     weights = sum(parameter.numel() for parameter in full.model.parameters())
     looked_up = full.model.get_input_embeddings().weight.numel()
+    head = full.model.get_output_embeddings().weight.numel()
     assert full.model.get_output_embeddings().weight is not full.model.get_input_embeddings().weight
-    assert costs_of(full).token == 6 * (weights - looked_up)
+    layers = weights - looked_up - head
+    assert costs_of(full) == Costs(6 * layers, 0.0, 6 * head)
     lora = load_student(Source(str(tiny_model)), Tune(r=4), CPU)
     adapter = sum(parameter.numel() for _, parameter in lora.trainable())
-    assert costs_of(lora).token == 4 * (weights - looked_up + adapter) + 2 * adapter
+    assert costs_of(lora) == Costs(4 * (layers + adapter) + 2 * adapter, 0.0, 4 * head)
+
+
+def test_a_classifier_takes_its_head_once_a_text(tiny_classifier: Path) -> None:
+    """By hand: 32 wide and three classes, with a bias each."""
+    source = Source(str(tiny_classifier), kind="classifier")
+    student = load_student(source, Tune(method="full"), CPU)
+    assert costs_of(student).head == 6 * (32 * 3 + 3)
+    assert costs_of(load_student(source, Tune(r=4), CPU)).head >= 6 * (32 * 3 + 3)
+
+
+def test_the_head_of_a_causal_student_counts_at_the_tokens_that_are_learned(
+    tiny_model: Path,
+) -> None:
+    """Its logits are computed where a target is to be predicted, not at the input's tokens."""
+    causal = {"student": "tiny", "version": 1, "model": str(tiny_model), "tune": {"method": "full"}}
+    made = learner(StudentConfig.model_validate(causal))
+    examples = [made.encoder.example(make_example(row, Data())) for row in rows(3)]
+    learned = sum(weight > 0 for one in examples for weight in one.weights)
+    done = made.step(rows(3), 0, 1.0)
+    assert 0 < learned < done.tokens
+    assert done.predicted == learned
+    load = Load(costs_of(made.student), None, 1)
+    assert load.flops(done.tokens, 0, learned) == (
+        load.costs.token * done.tokens + load.costs.head * learned
+    )
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -42,7 +69,7 @@ def test_each_side_of_a_t5_reads_its_own_tokens(
     decoder = 2 * (8 * square + gated + 3 * norm) + norm - across
     head = 400 * 32
     found = costs_of(student)
-    assert (found.token, found.read) == (6 * (decoder + head), 6 * (encoder + across))
+    assert found == Costs(6 * decoder, 6 * (encoder + across), 6 * head)
 
 
 def test_each_side_of_a_bart_reads_its_own_tokens(tiny_model: Path, tmp_path: Path) -> None:
@@ -52,9 +79,9 @@ def test_each_side_of_a_bart_reads_its_own_tokens(tiny_model: Path, tmp_path: Pa
     square, norm, within = 32 * 32 + 32, 2 * 32, 2 * 32 * 64 + 64 + 32
     encoder = 2 * (4 * square + within + 2 * norm) + norm
     across = 2 * (2 * square)
-    decoder = 2 * (8 * square + within + 3 * norm) + norm - across + 400 * 32
+    decoder = 2 * (8 * square + within + 3 * norm) + norm - across
     full = costs_of(load_student(bart, Tune(method="full"), CPU))
-    assert (full.token, full.read) == (6 * decoder, 6 * (encoder + across))
+    assert full == Costs(6 * decoder, 6 * (encoder + across), 6 * 400 * 32)
     small, wide = 4 * (32 + 32), 4 * (32 + 64)
     lora = costs_of(load_student(bart, Tune(r=4), CPU))
     assert lora.read == 4 * (encoder + across) + 6 * 2 * (4 * small + 2 * wide + 2 * small)
@@ -75,7 +102,8 @@ def test_a_step_says_what_the_encoder_read(tiny_model: Path, tmp_path: Path) -> 
     examples = [made.encoder.example(make_example(row, Data())) for row in rows(3)]
     done = made.step(rows(3), 0, 1.0)
     assert done.read == sum(len(one.given) for one in examples)
-    assert done.tokens == done.read + sum(len(one.ids) for one in examples)
+    assert done.predicted == sum(len(one.ids) for one in examples)
+    assert done.tokens == done.read + done.predicted
 
 
 @pytest.mark.parametrize(
@@ -101,10 +129,10 @@ def test_no_peak_is_made_up() -> None:
 
 
 def test_utilisation_is_of_all_devices_and_null_where_the_peak_is_unknown() -> None:
-    assert Load(Costs(6e9), 300e12, 2).of(20_000, 0, 2.0) == {
+    assert Load(Costs(6e9), 300e12, 2).of(20_000, 0, 9, 2.0) == {
         "flops_per_second": 6e13,
         "utilisation": pytest.approx(0.1),
     }
-    unknown = Load(Costs(6e9), None, 1).of(10, 0, 1.0)
+    unknown = Load(Costs(6e9), None, 1).of(10, 0, 9, 1.0)
     assert unknown == {"flops_per_second": 6e10, "utilisation": None}
-    assert Load(Costs(6e9, 1e9), None, 1).of(10, 7, 1.0)["flops_per_second"] == 25e9
+    assert Load(Costs(6e9, 1e9, 2e9), None, 1).of(10, 7, 2, 1.0)["flops_per_second"] == 29e9
