@@ -83,7 +83,10 @@ def describe(event: dict[str, Any]) -> str | None:
     step = event.get("step")
     match event["event"]:
         case "start":
-            return f"student {event['student']} ({event['model']}), {event['workers']} worker(s)"
+            on = {"cpu": " on CPUs", "cuda": " on GPUs"}.get(event.get("device", ""), "")
+            return (
+                f"student {event['student']} ({event['model']}), {event['workers']} worker(s){on}"
+            )
         case "eval":
             share = f"{event['accuracy']:.1%} ({event['correct']}/{event['total']})"
             unparsed = f", {event['unparsed']} unparsed" if event["unparsed"] else ""
@@ -110,7 +113,9 @@ def describe(event: dict[str, Any]) -> str | None:
         case "restart":
             dead = " and ".join(map(str, event["workers"]))
             saved = "the last checkpoint" if event["checkpoint"] else "the start"
-            return f"worker {dead} died; all go on from {saved}"
+            missing = event.get("missing_gpus")
+            wait = f", once {missing} more GPU(s) are there" if missing else ""
+            return f"worker {dead} died; all go on from {saved}{wait}"
         case "grow":
             return f"more GPUs are free: going on with {event['workers']} workers"
         case "checkpoint":

@@ -12,8 +12,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,6 @@ _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 step took ten times as long with spinning."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Resources:
-    workers: int
-    use_gpu: bool
-
-
 def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Run a job to its end and return its result; `show` gets every event as it happens.
 
@@ -68,11 +62,7 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
         failure = _fit(job, owner, events, show)
     errors = [event for event in events.seen if event["event"] == "error"]
     if failure is not None:
-        if not errors:
-            append_event(job.out / METRICS, "error", message=failure)
-            raise StreamtrainError(failure)
-        kind = InputError if errors[-1].get("user") else StreamtrainError
-        raise kind(errors[-1]["message"])
+        raise _error(job, failure, errors) from failure
     if events.seen and events.seen[-1].get("reason") == "stopped":
         step = events.seen[-1]["step"]
         raise StoppedError(f"stopped at step {step}; go on with --resume ({job.out})")
@@ -81,17 +71,17 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
 
 def _fit(
     job: Job, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
-) -> str | None:
-    """Runs Ray Train beside the main thread, which keeps the signals; why it failed, or None."""
-    failures: list[str] = []
+) -> BaseException | None:
+    """Run Ray Train beside the main thread, which keeps the signals; what ended it, or None."""
+    failures: list[BaseException] = []
     growth = Growth(_most_workers(job))
     grower = Grower(job, growth, _free_gpus)
 
     def fit() -> None:
         try:
             _until_done(job, owner, growth)
-        except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-            failures.append(_message(error))
+        except BaseException as error:  # noqa: BLE001 - it would be lost with its thread
+            failures.append(error)
 
     thread = threading.Thread(target=fit, name="ray-train", daemon=True)
     thread.start()
@@ -104,20 +94,36 @@ def _fit(
     return failures[0] if failures else None
 
 
+def _error(job: Job, failure: BaseException, errors: Sequence[dict[str, Any]]) -> StreamtrainError:
+    """The error to end a failed run with: the one that a worker recorded as an event, or the
+    failure itself, which is recorded then."""
+    if errors and isinstance(failure, ray.train.TrainingFailedError):
+        kind = InputError if errors[-1].get("user") else StreamtrainError
+        return kind(errors[-1]["message"])
+    error = (
+        failure if isinstance(failure, StreamtrainError) else StreamtrainError(_message(failure))
+    )
+    user = isinstance(error, InputError)
+    append_event(job.out / METRICS, "error", message=str(error), user=user)
+    return error
+
+
 def _until_done(job: Job, owner: str, growth: Growth) -> None:
     """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
 
-    It goes on from there too where the run is asked to grow.
+    It goes on from there too where the run is asked to grow, always on the kind of device that it
+    began on: where GPUs were lost, it waits for others.
 
     Raises TrainingFailedError for what else ends a run, and where workers die again and again
-    without getting any further.
+    without getting any further; InputError for more workers than GPUs.
     """
     attempt, in_vain = 0, 0
+    use_gpu = on_gpus(job.config.workers, _gpus())
     while True:
         saved = latest(job.out / CHECKPOINTS)
         try:
             growth.begin(job.config.workers, time.time())
-            reason = _trainer(job, owner, attempt).fit().return_value
+            reason = _trainer(job, owner, attempt, use_gpu).fit().return_value
             if reason != "stopped" or (job.out / STOP).exists():
                 return
             job = _grown(job)
@@ -127,7 +133,7 @@ def _until_done(job: Job, owner: str, growth: Growth) -> None:
             dead = _dead(error)
             if not dead or in_vain == _TRIES:
                 raise
-            append_event(job.out / METRICS, "restart", workers=dead, checkpoint=reached is not None)
+            _record_restart(job, dead, reached is not None, use_gpu)
         attempt += 1
         job = replace(job, resume=True)
 
@@ -144,14 +150,19 @@ def _grown(job: Job) -> Job:
     return replace(job, config=job.config.model_copy(update={"workers": workers}))
 
 
-def _trainer(job: Job, owner: str, attempt: int) -> ray.train.torch.TorchTrainer:
-    resources = _resources(job)
+def _record_restart(job: Job, dead: Sequence[int], checkpoint: bool, use_gpu: bool) -> None:
+    """Write the event of a restart; it says how many GPUs must come back before it can begin."""
+    missing = max(0, job.config.workers - int(_gpus())) if use_gpu else 0
+    append_event(
+        job.out / METRICS, "restart", workers=dead, checkpoint=checkpoint, missing_gpus=missing
+    )
+
+
+def _trainer(job: Job, owner: str, attempt: int, use_gpu: bool) -> ray.train.torch.TorchTrainer:
     return ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"job": job, "owner": owner},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=resources.workers, use_gpu=resources.use_gpu
-        ),
+        scaling_config=ray.train.ScalingConfig(num_workers=job.config.workers, use_gpu=use_gpu),
         run_config=ray.train.RunConfig(
             name=f"{job.config.student}-{owner}-{attempt}",
             storage_path=str(job.out / RAY),
@@ -245,12 +256,24 @@ def _validate(job: Job, weights: Path) -> dict[str, Any]:
     return validate(job, weights, device)
 
 
-def _resources(job: Job) -> _Resources:
-    """On GPUs where the cluster has enough, or may grow by them; it waits for those in use."""
-    workers = job.config.workers
+def _gpus() -> float:
+    """The GPUs that the cluster has or may grow by; Ray Train waits for those in use."""
     most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    gpus = max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0))
-    return _Resources(workers, gpus >= workers)
+    return float(max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0)))
+
+
+def on_gpus(workers: int, gpus: float) -> bool:
+    """Whether workers train on GPUs, one each: in a cluster that has GPUs at all.
+
+    Raises InputError where it has some, but fewer than workers.
+    """
+    if 0 < gpus < workers:
+        raise InputError(
+            f"workers is {workers}, and the cluster has {gpus:.0f} GPUs; each worker needs one: "
+            f"set workers: {int(gpus)} or less, or hide this machine's GPUs with "
+            "CUDA_VISIBLE_DEVICES= to train on its CPUs"
+        )
+    return gpus >= workers
 
 
 def _free_gpus() -> int:
@@ -260,7 +283,7 @@ def _free_gpus() -> int:
 def _most_workers(job: Job) -> int:
     """With how many workers the run may go on; each needs something of every batch."""
     parts = job.config.optim.batch // (2 if job.config.data.pairs else 1)
-    return min(job.most, parts) if job.follow and _resources(job).use_gpu else 0
+    return min(job.most, parts) if job.follow and _gpus() >= job.config.workers else 0
 
 
 @contextlib.contextmanager
@@ -297,7 +320,9 @@ def _log_to(path: Path) -> None:
         logger.propagate = False
 
 
-def _message(error: Exception) -> str:
-    """The last line of what happened, which names the exception, without the traceback."""
+def _message(error: BaseException) -> str:
+    """Name an exception and what it says, without a traceback; Ray's own end with that line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"training failed: {lines[-1] if lines else type(error).__name__}"
+    if isinstance(error, ray.train.TrainingFailedError | ray.exceptions.RayError):
+        return f"training failed: {lines[-1] if lines else type(error).__name__}"
+    return f"training failed: {': '.join([type(error).__name__, *lines[:1]])}"

@@ -101,7 +101,13 @@ class _Run:
         path = job.out / DECISIONS
         self.decisions = Decisions(path, job.resume) if world.rank == 0 else None
         config = job.config
-        self._event("start", workers=world.size, student=config.student, model=config.model)
+        self._event(
+            "start",
+            workers=world.size,
+            student=config.student,
+            model=config.model,
+            device=device.type,
+        )
         torch.manual_seed(config.stream.seed)
         source = replace(source_of(config), model=job.model, attention=config.attention)
         # What is to be sharded may be too large for one device.
