@@ -1,11 +1,11 @@
-"""What is different between two recipes or two datasets. Prints nothing."""
+"""Compare two recipes or two datasets. Prints nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from raygen.comparing.datasets import DatasetDiff, compare_datasets
-from raygen.comparing.described import Described, describe_recipe, describe_stored
+from raygen.comparing.described import RecipeDescription, describe_recipe, describe_stored
 from raygen.comparing.recipes import RecipeDiff, compare_recipes
 from raygen.dataset.folder import Folder
 from raygen.dataset.log import newest_version
@@ -16,7 +16,7 @@ from raygen.ops.base import Op
 __all__ = ["DatasetDiff", "RecipeDiff", "compare"]
 
 _RECIPES = ("git+", "hf://", "http://", "https://")
-"""What begins so is no dataset that grows, but may be a recipe."""
+"""Prefixes of references that can't be a dataset that grows, but may be a recipe."""
 
 
 def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
@@ -31,16 +31,16 @@ def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
     return compare_recipes(*described, stored=left is not right)
 
 
-def _dataset(place: str) -> Dataset | None:
-    if place.startswith(_RECIPES):
+def _dataset(reference: str) -> Dataset | None:
+    if reference.startswith(_RECIPES):
         return None
-    folder = Folder.at(place)
+    folder = Folder.at(reference)
     if folder.local is not None and not folder.local.is_dir():
         return None
     return Dataset(folder) if newest_version(folder, ROWS) >= 0 else None
 
 
-def _described(place: str, dataset: Dataset | None, ops: Mapping[str, Op]) -> Described:
+def _described(reference: str, dataset: Dataset | None, ops: Mapping[str, Op]) -> RecipeDescription:
     if dataset is None:
-        return describe_recipe(place, ops)
+        return describe_recipe(reference, ops)
     return describe_stored(dataset.folder, dataset.plan(dataset.status().plan), ops)

@@ -21,22 +21,22 @@ class Change:
 
     @property
     def is_text(self) -> bool:
-        """Whether it is best read line by line."""
+        """Whether the change is best read line by line."""
         return any(isinstance(v, str) and "\n" in v.strip() for v in (self.before, self.after))
 
     def lines(self) -> list[str]:
-        """The change as a unified diff, without its head."""
+        """Return the change as the lines of a unified diff, without its head."""
         old, new = (str(v).splitlines() if v is not None else [] for v in (self.before, self.after))
         return list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
 
     def to_json(self) -> dict[str, Any]:
-        """The change as a JSON object; a text of several lines with its unified diff."""
-        told = {"key": self.key, "before": self.before, "after": self.after}
-        return {**told, "diff": self.lines()} if self.is_text else told
+        """Return the change for a program; a text of several lines with its unified diff."""
+        values = {"key": self.key, "before": self.before, "after": self.after}
+        return {**values, "diff": self.lines()} if self.is_text else values
 
 
 def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted key and the value of everything inside; a list of plain values is one value."""
+    """Yield the dotted key and the value of each leaf; a list of plain values is one leaf."""
     if isinstance(value, Mapping) and (value or not key):
         parts = list(value.items())
     elif isinstance(value, list | tuple) and any(isinstance(v, Mapping | list) for v in value):
@@ -49,7 +49,7 @@ def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def changes(before: Any, after: Any) -> tuple[Change, ...]:
-    """Everything that is different between two nested values, by dotted key."""
+    """Compare two nested values leaf by leaf."""
     old, new = dict(flat(before)), dict(flat(after))
     keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     return tuple(Change(key, old.get(key), new.get(key)) for key in keys)

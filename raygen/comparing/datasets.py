@@ -14,8 +14,8 @@ from raygen.comparing.distributions import (
     Shares,
     SpreadPair,
     counts,
+    make_shares,
     numbers,
-    shares,
     spread_pair,
 )
 from raygen.comparing.recipes import RecipeDiff, compare_recipes
@@ -56,7 +56,7 @@ class DatasetDiff:
     rows: RowsDiff
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as a JSON object."""
+        """Return all differences for a program."""
         return {
             "recipe": self.recipe.to_json(),
             "lock": None
@@ -72,8 +72,8 @@ class DatasetDiff:
                 {"node": node, "reason": reason, "a": a, "b": b}
                 for (node, reason), (a, b) in self.rejects.items()
             ],
-            "shares": [one.to_json() for one in self.shares],
-            "spreads": [one.to_json() for one in self.spreads],
+            "shares": [shares.to_json() for shares in self.shares],
+            "spreads": [spread.to_json() for spread in self.spreads],
             "rows": self.rows.to_json(),
         }  # fmt: skip
 
@@ -92,11 +92,14 @@ def compare_datasets(a: Dataset, b: Dataset, ops: Mapping[str, Op]) -> DatasetDi
     locks = [stored_lock(dataset.folder) for dataset in datasets]
     sides = (Side(a, left.plan), Side(b, right.plan))
     stem = TASKS[plan_a["task"]].stem
-    spread = list(_columns(plan_a, plan_b))
-    told = {name: _shares(sides, name, (plan_a, plan_b)) for name, kind in spread
-            if kind in ("string", "integer", "boolean")}  # fmt: skip
-    few = [found for found in told.values() if found is not None]
-    known = {one.column for one in few}
+    columns = list(_columns(plan_a, plan_b))
+    shares = [
+        values
+        for name, kind in columns
+        if kind in ("string", "integer", "boolean")
+        if (values := _shares(sides, name, (plan_a, plan_b))) is not None
+    ]
+    shared = {values.column for values in shares}
     return DatasetDiff(
         recipe=compare_recipes(*described, stored=True),
         lock=tuple(differences(locks[0], locks[1])) if locks[0] and locks[1] else None,
@@ -106,41 +109,41 @@ def compare_datasets(a: Dataset, b: Dataset, ops: Mapping[str, Op]) -> DatasetDi
             for name in dict.fromkeys([*left.nodes, *right.nodes])
         },
         rejects=_rejects(left, right),
-        shares=tuple(few),
-        spreads=tuple(_spreads(sides, [each for each in spread if each[0] not in known])),
+        shares=tuple(shares),
+        spreads=tuple(_spreads(sides, [(n, kind) for n, kind in columns if n not in shared])),
         rows=compare_rows(*sides, stem, _SAMPLES),
     )
 
 
 def _columns(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, ColumnType]]:
-    """The columns of both that something in the graph or the task says, with their types."""
+    """Yield the columns that both sides' graphs add, and the answer, with their types."""
     yield "node", "string"
     answer = TASKS[a["task"]].answer
-    made = {name for plan in (a, b) for node in plan["nodes"] for name in node["adds"]}
+    added = {name for plan in (a, b) for node in plan["nodes"] for name in node["adds"]}
     for name, kind in a["columns"].items():
-        told = name != _NUMBER and (name in made or name == answer)
-        if told and b["columns"].get(name) == kind:
+        compared = name != _NUMBER and (name in added or name == answer)
+        if compared and b["columns"].get(name) == kind:
             yield name, kind
 
 
 def _shares(
     sides: tuple[Side, Side], column: str, plans: tuple[Mapping[str, Any], Mapping[str, Any]]
 ) -> Shares | None:
-    """The counts of a column of few values, named as people name them; None for another one."""
-    found = []
+    """Count a column's values, options by their letters; None where it has too many values."""
+    by_side = []
     for side, plan in zip(sides, plans, strict=True):
         values = counts(side.examples(), column)
         if values is None:
             return None
         labels = plan.get("labels") or ()
-        found.append({named_option(column, value, labels): n for value, n in values.items()})
-    return shares(column, *found)
+        by_side.append({named_option(column, value, labels): n for value, n in values.items()})
+    return make_shares(column, *by_side)
 
 
 def _spreads(
     sides: tuple[Side, Side], columns: Sequence[tuple[str, ColumnType]]
 ) -> Iterator[SpreadPair]:
-    """The columns that have numbers on some side."""
+    """Yield the spreads of the columns that have numbers on some side."""
     for name, kind in columns:
         if kind in ("string", "integer", "number"):
             pair = spread_pair(name, kind, *(numbers(s.examples(), name, kind) for s in sides))
@@ -149,7 +152,7 @@ def _spreads(
 
 
 def _rejects(a: DatasetStatus, b: DatasetStatus) -> dict[tuple[str, str], tuple[int, int]]:
-    """Most frequent first."""
+    """Pair the counts of each node's reject reasons, most frequent first."""
     left = {(node, reason): n for node, reason, n in a.rejects}
     right = {(node, reason): n for node, reason, n in b.rejects}
     pairs = {key: (left.get(key, 0), right.get(key, 0)) for key in left.keys() | right.keys()}

@@ -1,6 +1,6 @@
-"""A recipe as it is compared: a recipe's own file, or the one that a dataset keeps.
+"""Describe a recipe for comparison: a recipe's own file, or the one that a dataset keeps.
 
-Knows nothing of what is compared, or how.
+Knows nothing of the comparison.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from raygen.task import Task, task_of
 
 
 @dataclass(frozen=True, slots=True)
-class DescribedNode:
-    """A node: flat facts, and its templates by parameter, None where they can't be known here."""
+class NodeDescription:
+    """A node: flat facts, and its templates by parameter, None where its op isn't installed."""
 
     inputs: tuple[str, ...]
     facts: Mapping[str, Any]
@@ -34,22 +34,25 @@ class DescribedNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """A recipe: its sections but for the graph, its nodes in order, and its plan's hash."""
+class RecipeDescription:
+    """A recipe: its sections but for the graph, its nodes in order, and its plan's hash.
 
-    place: str
+    `reference` is how the user named it.
+    """
+
+    reference: str
     sections: Mapping[str, Any]
-    nodes: Mapping[str, DescribedNode]
+    nodes: Mapping[str, NodeDescription]
     plan: str | None
     note: str = ""
 
 
-def describe_recipe(place: str, ops: Mapping[str, Op]) -> Described:
-    """The recipe at a path or a reference. Without its source it has no plan's hash.
+def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
+    """Describe the recipe at a path or a reference. Without its source it has no plan's hash.
 
     Raises UserError and ProblemsError.
     """
-    path, fetched = find_recipe(place)
+    path, fetched = find_recipe(reference)
     recipe = load_recipe(recipe_in(path), ops=ops, fetched=fetched)
     graph = resolve_graph(recipe.document, ops)
     if graph.problems:
@@ -58,7 +61,7 @@ def describe_recipe(place: str, ops: Mapping[str, Op]) -> Described:
         plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops).hash
         note = ""
     except SourceError as error:
-        plan, note = None, f"{place} has no plan's hash: {error}"
+        plan, note = None, f"{reference} has no plan's hash: {error}"
     models = {name: model_name(e.model, e.revision) for name, e in recipe.engines.items()}
     nodes = {}
     for name in graph.order:
@@ -67,13 +70,13 @@ def describe_recipe(place: str, ops: Mapping[str, Op]) -> Described:
         head = _head(node.op.name, node.op.version, node.engine, models)
         templates = _templates(node.op, written, recipe.task)
         nodes[name] = _node(node.inputs, head, written, templates)
-    return Described(place, _sections(recipe), nodes, plan, note)
+    return RecipeDescription(reference, _sections(recipe), nodes, plan, note)
 
 
 def describe_stored(
     folder: Folder, plan: Mapping[str, Any] | None, ops: Mapping[str, Op]
-) -> Described:
-    """The recipe and the `plan` that a dataset keeps. Raises DatasetError and ProblemsError."""
+) -> RecipeDescription:
+    """Describe the recipe and the `plan` in a dataset. Raises DatasetError and ProblemsError."""
     if plan is None or not folder.exists(RECIPE):
         raise DatasetError(
             f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
@@ -89,11 +92,11 @@ def describe_stored(
         templates = _templates(op, node["params"], task) if op and same else None
         nodes[node["name"]] = _node(tuple(node["from"]), head, node["params"], templates)
     sections = {k: v for k, v in filled.data.items() if k not in ("graph", "version")}
-    return Described(folder.uri, sections, nodes, plan["hash"])
+    return RecipeDescription(folder.uri, sections, nodes, plan["hash"])
 
 
 def _sections(recipe: Recipe) -> dict[str, Any]:
-    """The filled sections; the student as it would be frozen, whether it has a file or not."""
+    """Return the filled sections; the student as it would be frozen, from a file or not."""
     data = {**recipe.document.data}
     if "train" in data:
         data["train"] = recipe.written["train"]
@@ -110,14 +113,14 @@ def _node(
     head: Mapping[str, Any],
     params: Mapping[str, Any],
     templates: Mapping[str, str] | None,
-) -> DescribedNode:
-    """A parameter that is a template is no fact beside it."""
-    own = {key: value for key, value in flat(params) if key not in (templates or {}) and key}
-    return DescribedNode(inputs, {**head, "from": list(inputs), **own}, templates)
+) -> NodeDescription:
+    """Leave templates out of the flat parameters; they are compared as texts."""
+    plain = {key: value for key, value in flat(params) if key not in (templates or {}) and key}
+    return NodeDescription(inputs, {**head, "from": list(inputs), **plain}, templates)
 
 
 def _templates(op: Op, params: Mapping[str, Any], task: Task) -> Mapping[str, str] | None:
-    """The templates of a node, its op's own among them."""
+    """Return the templates of a node, its op's defaults among them."""
     try:
         return dict(op.columns(op.params.read_back(params), task).templates)
     except ValueError:

@@ -1,7 +1,7 @@
-"""How the values of the examples' columns are spread, side by side.
+"""Compare how the values of the examples' columns are distributed, side by side.
 
-Texts by their words, numbers by their values, columns of few values by the share of each. Knows
-nothing of folders or rows.
+Texts by their number of words, numbers by their values, columns of few values by the share of each.
+Knows nothing of folders or rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FEW = 12
-"""A column with so many values or fewer, of few words each, is told by their shares."""
+"""A column with so many values or fewer, of few words each, is shown by their shares."""
 
 _FEW_WORDS = 3
 
@@ -46,12 +46,12 @@ class SpreadPair:
 
     @property
     def constant(self) -> bool:
-        """Whether there is one number, the same in all of both sides."""
-        ends = {one and (one.quantiles[0], one.quantiles[-1]) for one in (self.a, self.b)}
+        """Whether all numbers of both sides are the same."""
+        ends = {side and (side.quantiles[0], side.quantiles[-1]) for side in (self.a, self.b)}
         return len({end for pair in ends for end in pair or (None, 0)}) == 1
 
     def to_json(self) -> dict[str, Any]:
-        """The pair as a JSON object."""
+        """Return the pair for a program."""
         return asdict(self)
 
 
@@ -63,13 +63,13 @@ class Shares:
     values: Mapping[str, tuple[int, int]]
 
     def to_json(self) -> dict[str, Any]:
-        """The counts as a JSON object."""
+        """Return the counts for a program."""
         values = {name: list(pair) for name, pair in self.values.items()}
         return {"column": self.column, "values": values}
 
 
-def shares(column: str, a: Mapping[str, int], b: Mapping[str, int]) -> Shares:
-    """The counts of both sides, beside each other."""
+def make_shares(column: str, a: Mapping[str, int], b: Mapping[str, int]) -> Shares:
+    """Pair the counts of both sides by value."""
     names = sorted(a.keys() | b.keys())
     return Shares(column, {name: (a.get(name, 0), b.get(name, 0)) for name in names})
 
@@ -77,27 +77,27 @@ def shares(column: str, a: Mapping[str, int], b: Mapping[str, int]) -> Shares:
 def spread_pair(
     column: str, kind: ColumnType, a: Sequence[float], b: Sequence[float]
 ) -> SpreadPair:
-    """The spread of both sides over the same bins."""
-    everything = [*a, *b]
-    low, high = min(everything, default=0.0), max(everything, default=0.0)
+    """Summarise both sides' numbers over the same bins."""
+    both = [*a, *b]
+    low, high = min(both, default=0.0), max(both, default=0.0)
     edges = [low + (high - low) * step / BINS for step in range(BINS + 1)]
     unit: Literal["words", ""] = "words" if kind == "string" else ""
     return SpreadPair(column, unit, _spread(a, edges), _spread(b, edges))
 
 
 def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
-    """The column's numbers: the words of its texts, or its values."""
+    """Read a column's numbers: the word counts of its texts, or its values."""
     import polars as pl
 
     values = pl.col(column)
     measured = values.str.count_matches(r"\S+") if kind == "string" else values
     frame = frame.select(measured.cast(pl.Float64).alias("x"))
-    found: list[float] = frame.drop_nulls().drop_nans().collect()["x"].to_list()
-    return found
+    values_read: list[float] = frame.drop_nulls().drop_nans().collect()["x"].to_list()
+    return values_read
 
 
 def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
-    """How often each value occurs, None where there are more than a few, or long ones."""
+    """Count each value of a column; None where there are more than FEW, or long ones."""
     import polars as pl
 
     most = frame.select(pl.col(column).drop_nulls()).unique().head(FEW + 1).collect()
@@ -105,8 +105,7 @@ def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
     long = any(isinstance(value, str) and len(value.split()) > _FEW_WORDS for value in values)
     if len(values) > FEW or long:
         return None
-    found = frame.group_by(column).agg(pl.len()).drop_nulls().collect()
-    return dict(found.iter_rows())
+    return dict(frame.group_by(column).agg(pl.len()).drop_nulls().collect().iter_rows())
 
 
 def _spread(values: Sequence[float], edges: Sequence[float]) -> Spread | None:

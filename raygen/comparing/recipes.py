@@ -1,4 +1,4 @@
-"""What is different between two recipes: sections, engines, nodes, prompts, the plan's hash.
+"""Compare two recipes: sections, engines, nodes, prompts, the plan's hash.
 
 Pure functions. Knows nothing of files.
 """
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from raygen.comparing.change import Change, changes
-from raygen.comparing.described import Described, DescribedNode
+from raygen.comparing.described import NodeDescription, RecipeDescription
 
 Fate = Literal["added", "removed", "changed", "after a change"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeDiff:
-    """A node that isn't the same; `after a change` is one that is, behind one that is not."""
+    """A node that differs; `after a change` means that only one of its inputs does."""
 
     name: str
     fate: Fate
@@ -27,9 +27,12 @@ class NodeDiff:
 
 @dataclass(frozen=True, slots=True)
 class RecipeDiff:
-    """What is different between two recipes; nothing stands for what is the same."""
+    """The differences between two recipes; what is the same is left out.
 
-    places: tuple[str, str]
+    `references` are the paths or references by which the user named them.
+    """
+
+    references: tuple[str, str]
     plans: tuple[str | None, str | None]
     sections: Mapping[str, tuple[Change, ...]]
     nodes: tuple[NodeDiff, ...]
@@ -37,19 +40,19 @@ class RecipeDiff:
 
     @property
     def same(self) -> bool:
-        """Whether nothing is different."""
+        """Whether nothing differs."""
         return not self.sections and not self.nodes and self.plans[0] == self.plans[1]
 
     def to_json(self) -> dict[str, Any]:
-        """The differences as a JSON object."""
+        """Return the differences for a program."""
         return {
-            "a": self.places[0],
-            "b": self.places[1],
+            "a": self.references[0],
+            "b": self.references[1],
             "same": self.same,
             "plans": list(self.plans),
             "sections": {
-                name: [change.to_json() for change in found]
-                for name, found in self.sections.items()
+                name: [change.to_json() for change in section]
+                for name, section in self.sections.items()
             },
             "nodes": [
                 {
@@ -64,35 +67,37 @@ class RecipeDiff:
         }
 
 
-def compare_recipes(a: Described, b: Described, *, stored: bool = False) -> RecipeDiff:
-    """What is different in `b`. With `stored` one is a dataset's, which keeps no variants."""
+def compare_recipes(
+    a: RecipeDescription, b: RecipeDescription, *, stored: bool = False
+) -> RecipeDiff:
+    """Compare two recipes. With `stored` one is a dataset's, which keeps no variants."""
     left_out = {"variants"} if stored else set()
     names = [name for name in dict.fromkeys([*a.sections, *b.sections]) if name not in left_out]
     sections = {
-        name: found
+        name: section
         for name in names
-        if (found := changes({name: a.sections.get(name)}, {name: b.sections.get(name)}))
+        if (section := changes({name: a.sections.get(name)}, {name: b.sections.get(name)}))
     }
     notes = tuple(note for note in (a.note, b.note) if note)
-    return RecipeDiff((a.place, b.place), (a.plan, b.plan), sections, _nodes(a, b), notes)
+    return RecipeDiff((a.reference, b.reference), (a.plan, b.plan), sections, _nodes(a, b), notes)
 
 
-def _nodes(a: Described, b: Described) -> tuple[NodeDiff, ...]:
+def _nodes(a: RecipeDescription, b: RecipeDescription) -> tuple[NodeDiff, ...]:
     removed = [
         NodeDiff(name, "removed", changes(node.facts, {}), _prompts(node.templates, {}))
         for name, node in a.nodes.items()
         if name not in b.nodes
     ]
-    found: dict[str, NodeDiff] = {}
+    diffs: dict[str, NodeDiff] = {}
     for name, node in b.nodes.items():  # inputs come first
         if (diff := _node(name, a.nodes.get(name), node)) is not None:
-            found[name] = diff
-        elif any(each in found for each in node.inputs):
-            found[name] = NodeDiff(name, "after a change")
-    return (*removed, *found.values())
+            diffs[name] = diff
+        elif any(parent in diffs for parent in node.inputs):
+            diffs[name] = NodeDiff(name, "after a change")
+    return (*removed, *diffs.values())
 
 
-def _node(name: str, old: DescribedNode | None, new: DescribedNode) -> NodeDiff | None:
+def _node(name: str, old: NodeDescription | None, new: NodeDescription) -> NodeDiff | None:
     if old is None:
         return NodeDiff(name, "added", changes({}, new.facts), _prompts({}, new.templates))
     facts, prompts = changes(old.facts, new.facts), _prompts(old.templates, new.templates)
@@ -100,5 +105,5 @@ def _node(name: str, old: DescribedNode | None, new: DescribedNode) -> NodeDiff 
 
 
 def _prompts(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> tuple[Change, ...]:
-    """Where one side's prompts aren't known, nothing can be said of them."""
+    """Compare prompts; nothing where one side's aren't known."""
     return () if old is None or new is None else changes(old, new)

@@ -1,4 +1,4 @@
-"""Which source rows of two datasets are the same, by their keys, and how a few others differ.
+"""Compare the source rows of two datasets by their keys, and show how a few of them differ.
 
 Reads tables; knows nothing of recipes or of how it is shown.
 """
@@ -66,7 +66,7 @@ class RowDiff:
     pairs: tuple[ExamplePair, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The row as a JSON object."""
+        """Return the row for a program."""
         pairs = [
             {"a": p.a, "b": p.b, "changes": [change.to_json() for change in p.changes]}
             for p in self.pairs
@@ -99,11 +99,11 @@ class RowsDiff:
 
     @property
     def both(self) -> int:
-        """Rows that both sides have."""
+        """How many rows both sides have."""
         return sum(self.statuses.values())
 
     def to_json(self) -> dict[str, Any]:
-        """The counts and samples as a JSON object."""
+        """Return the counts and samples for a program."""
         return {
             "only_a": self.only_a,
             "only_b": self.only_b,
@@ -152,7 +152,7 @@ def _ends(side: Side) -> dict[str, str]:
 
 
 def _contents(side: Side, columns: Sequence[str]) -> dict[str, list[int]]:
-    """A hash of each example in these columns, by key, in an order that is the same for both."""
+    """Hash each example in these columns, by key, in an order that is the same for both."""
     import polars as pl
 
     content = pl.struct(pl.col(sorted(columns))).struct.json_encode().hash()
@@ -166,51 +166,51 @@ def _samples(
 ) -> list[RowDiff]:
     examples = [_examples(side, keys) for side in sides]
     lines = [_lines(side, keys) for side in sides]
-    found = []
+    diffs = []
     for key in keys:
         mine, theirs = examples[0].get(key, []), examples[1].get(key, [])
         text = next((str(e[stem]) for e in (*mine, *theirs) if e.get(stem)), "")
         (status_a, rejects_a), (status_b, rejects_b) = lines[0][key], lines[1][key]
         pairs = _pairs(mine, theirs, columns)
-        found.append(RowDiff(key, text, (status_a, status_b), (rejects_a, rejects_b), pairs))
-    return found
+        diffs.append(RowDiff(key, text, (status_a, status_b), (rejects_a, rejects_b), pairs))
+    return diffs
 
 
 def _examples(side: Side, keys: Collection[str]) -> dict[str, list[Example]]:
     import polars as pl
 
     frame = side.examples().filter(pl.col("key").is_in(list(keys))).sort("key", "id").collect()
-    found: dict[str, list[Example]] = {}
+    by_key: dict[str, list[Example]] = {}
     for row in frame.iter_rows(named=True):
-        found.setdefault(row["key"], []).append(row)
-    return found
+        by_key.setdefault(row["key"], []).append(row)
+    return by_key
 
 
 def _lines(side: Side, keys: Collection[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """How each row ended, and why what of it was dropped, most frequent first."""
+    """Read how each row ended, and why parts of it were dropped, most frequent reason first."""
     import polars as pl
 
     frame = side.ledger().filter(pl.col("key").is_in(list(keys)))
-    found = {}
+    lines = {}
     for row in frame.select("key", "status", "rejects", "error").collect().iter_rows(named=True):
-        why = Counter(f"{reject['node']}: {reject['reason']}" for reject in row["rejects"])
-        told = [f"{n} x {reason}" if n > 1 else reason for reason, n in why.most_common()]
-        found[row["key"]] = (row["status"], (*told, *([row["error"]] if row["error"] else [])))
-    return found
+        counts = Counter(f"{reject['node']}: {reject['reason']}" for reject in row["rejects"])
+        reasons = [f"{n} x {reason}" if n > 1 else reason for reason, n in counts.most_common()]
+        lines[row["key"]] = (row["status"], (*reasons, *([row["error"]] if row["error"] else [])))
+    return lines
 
 
 def _pairs(
     mine: Sequence[Example], theirs: Sequence[Example], columns: Sequence[str]
 ) -> tuple[ExamplePair, ...]:
-    """The examples that differ: by id, which says their way through the graph; the rest in turn."""
+    """Pair the examples that differ: by id, which encodes the graph path; the rest in turn."""
     left = {example["id"]: example for example in mine}
     right = {example["id"]: example for example in theirs}
-    by_id = [(left[each], right[each]) for each in left if each in right]
+    by_id = [(left[i], right[i]) for i in left if i in right]
     rest = zip_longest(
-        [example for each, example in left.items() if each not in right],
-        [example for each, example in right.items() if each not in left],
+        [example for i, example in left.items() if i not in right],
+        [example for i, example in right.items() if i not in left],
     )
-    found = []
+    pairs = []
     for a, b in (*by_id, *rest):
         changes = tuple(
             Change(name, (a or {}).get(name), (b or {}).get(name))
@@ -218,5 +218,5 @@ def _pairs(
             if (a or {}).get(name) != (b or {}).get(name)
         )
         if changes:
-            found.append(ExamplePair(a, b, changes if a and b else ()))
-    return tuple(found)
+            pairs.append(ExamplePair(a, b, changes if a and b else ()))
+    return tuple(pairs)

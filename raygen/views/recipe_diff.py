@@ -35,8 +35,8 @@ def recipe_diff_view(diff: RecipeDiff, full: bool = False) -> RenderableType:
 def sides_table(diff: RecipeDiff) -> Table:
     """What A and B are."""
     table = facts_table()
-    for side, place, plan in zip("AB", diff.places, diff.plans, strict=True):
-        table.add_row(side, Text(place, style="bold", overflow="fold"))
+    for side, reference, plan in zip("AB", diff.references, diff.plans, strict=True):
+        table.add_row(side, Text(reference, style="bold", overflow="fold"))
         table.add_row("", Text(f"plan {plan}" if plan else "plan not known", style="dim"))
     return table
 
