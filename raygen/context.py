@@ -34,13 +34,14 @@ from raygen.engines.base import (
     model_name,
 )
 from raygen.engines.thinking import split_thinking
+from raygen.ops.base import Context
 from raygen.plan import Node, Plan
 from raygen.row import Row, derive_seed, digest
 from raygen.task import Task
 
 
 @dataclass(frozen=True, slots=True)
-class RowContext:
+class RowContext(Context):
     """The Context of one op on one row: its engines, its seeds, its transcript.
 
     `record` takes each engine call as it is answered; `answers` are those of earlier transcripts.

@@ -120,6 +120,10 @@ def estimate(
         for name, why in probed.problems.items()
     ]
     notes += [
+        f"{name}: its prompts can't be counted before a run ({why}); taken as long as the others"
+        for name, why in probed.failures.items()
+    ]
+    notes += [
         f"{name} has kept nothing so far; taken as {100 * shares[name].rows_out:.0f} rows of 100"
         for name, node in whole.items()
         if node.pass_rate == 0 and node.rows_in

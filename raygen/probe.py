@@ -11,20 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from raygen.engines.base import (
-    Completion,
-    EngineSetupError,
-    EngineSpec,
-    Prompt,
-    Sampling,
-    Score,
-    TokenScore,
-)
+from raygen.context import RowContext
+from raygen.dataset.recorded import Answers
+from raygen.dataset.tables import Call
+from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.engines.stand_in import StandInEngine
 from raygen.engines.tokenizer import load_tokenizer
 from raygen.graph import SOURCE
 from raygen.loop import in_own_loop
 from raygen.plan import Node, Plan
-from raygen.row import ColumnType, Row, derive_seed
+from raygen.row import ColumnType, Row
 from raygen.task import Task
 
 _TURNS = 50
@@ -48,19 +44,25 @@ class Probed:
     problems: Mapping[str, str]
     """By engine, why its tokens are counted by characters."""
 
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """By node, the error that its op ended with before it asked anything."""
+
 
 def probe(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Probed:
     """Count the prompt tokens of every node on sample rows, as far as it can be known."""
     counters = {name: _counter(spec) for name, spec in plan.engines.items()}
     found: dict[tuple[str, str], float] = {}
+    failures: dict[str, str] = {}
     for node in plan.nodes:
         if node.op.needs_engine or node.params.engines():
-            asked = in_own_loop(_ask(plan, node, rows, counters))
-            for engine in {engine for engine, _ in asked}:
-                counts = [tokens for name, tokens in asked if name == engine]
+            calls, errors = in_own_loop(_calls(plan, node, rows, counters))
+            for engine in {engine for engine, _ in calls}:
+                counts = [tokens for name, tokens in calls if name == engine]
                 found[node.name, engine] = sum(counts) / len(counts)
+            if errors and not calls:
+                failures[node.name] = f"{type(errors[0]).__name__}: {errors[0]}"
     problems = {name: counter.problem for name, counter in counters.items() if counter.problem}
-    return Probed(found, problems)
+    return Probed(found, problems, failures)
 
 
 def _counter(spec: EngineSpec) -> Counter:
@@ -76,31 +78,39 @@ def _by_characters(text: str) -> int:
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
-async def _ask(
+async def _calls(
     plan: Plan,
     node: Node,
     rows: Sequence[tuple[str, Mapping[str, Any]]],
     counters: Mapping[str, Counter],
-) -> list[tuple[str, int]]:
-    """Engine and prompt tokens of each call that the op makes before it needs an answer."""
-    asked: list[tuple[str, int]] = []
+) -> tuple[list[tuple[str, int]], list[BaseException]]:
+    """Engine and prompt tokens of each call that the op makes before it needs an answer.
+
+    Beside them the errors that it ended with, which a stand-in value may have caused.
+    """
+    calls: list[tuple[str, int]] = []
+    errors: list[BaseException] = []
+    engines = {name: _Counting(name, counter, calls) for name, counter in counters.items()}
     made = _made_before(plan, node)
     run: Any = node.op.run
     for key, data in rows:
         row = Row(key, {**data, **dict(_stand_ins(plan.task, data, made))})
-        context = _Silent(plan, node, row, counters, asked)
+        context = RowContext(plan, engines, node, row, _ignore, Answers({}))
         before = -1
         task = asyncio.ensure_future(run([row] if node.op.group else row, node.params, context))
-        while not task.done() and before != len(asked):
-            before = len(asked)
+        while not task.done() and before != len(calls):
+            before = len(calls)
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
         task.cancel()
-        # An op that a stand-in makes fail says nothing of its prompts, and nothing is wrong.
         await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-    return asked
+        if not task.cancelled() and (error := task.exception()) is not None:
+            errors.append(error)
+    return calls, errors
+
+
+def _ignore(call: Call) -> None:
+    """No call ends here, so there is none to record."""
 
 
 def _made_before(plan: Plan, node: Node) -> dict[str, ColumnType]:
@@ -133,62 +143,15 @@ def _stand_ins(
             yield name, values[kind]
 
 
-@dataclass(frozen=True, slots=True)
-class _Silent:
-    """A Context whose engines never answer."""
+class _Counting(StandInEngine):
+    """Counts the tokens of what it is asked, and never answers."""
 
-    plan: Plan
-    running: Node
-    row: Row
-    counters: Mapping[str, Counter]
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    def __init__(self, name: str, counter: Counter, calls: list[tuple[str, int]]) -> None:
+        self._name = name
+        self._counter = counter
+        self._calls = calls
 
-    @property
-    def node(self) -> str:
-        return self.running.name
-
-    @property
-    def task(self) -> Task:
-        return self.plan.task
-
-    def seed(self, k: int = 0) -> int:
-        return derive_seed(self.row, self.node, k)
-
-    def teacher(self, engine: str | None = None) -> str:
-        return self.plan.engines[self._name(engine)].model
-
-    async def generate(
-        self,
-        prompt: Prompt,
-        sampling: Sampling,
-        schema: Mapping[str, Any] | None = None,
-        *,
-        engine: str | None = None,
-    ) -> list[Completion]:
-        await self._silence(prompt, engine)
-
-    async def score(
-        self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
-    ) -> list[Score]:
-        await self._silence(prompt, engine, len(candidates))
-
-    async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
-        await self._silence(text, engine)
-
-    async def attribute(
-        self, text: str, start: int, target: str, *, engine: str | None = None
-    ) -> list[TokenScore]:
-        await self._silence(text, engine)
-
-    async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
-        await self._silence(word, engine)
-
-    def _name(self, engine: str | None) -> str:
-        return engine or self.running.engine or next(iter(self.running.params.engines().values()))
-
-    async def _silence(self, prompt: Prompt, engine: str | None, times: int = 1) -> NoReturn:
-        name = self._name(engine)
-        text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
-        self.asked.append((name, times * self.counters[name].count(text)))
+    async def receive(self, *texts: str) -> NoReturn:
+        self._calls.append((self._name, sum(map(self._counter.count, texts))))
         while True:
             await asyncio.Event().wait()

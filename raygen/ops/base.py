@@ -6,6 +6,7 @@ random state, Ray or vLLM; `ctx` hands it the engine and a seed derived from (ro
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -47,22 +48,29 @@ class OpParams(BaseModel):
 
 
 class Context(Protocol):
-    """What a running op may use, bound to one row, one node and that node's engine."""
+    """What a running op may use, bound to one row, one node and that node's engine.
+
+    Contexts derive from it, so that none is made which lacks a method.
+    """
 
     @property
+    @abstractmethod
     def node(self) -> str:
         """The name of the node that runs."""
         ...
 
     @property
+    @abstractmethod
     def task(self) -> Task:
         """The recipe's task: which columns carry the question, the options and the answer."""
         ...
 
+    @abstractmethod
     def seed(self, k: int = 0) -> int:
         """The seed of the k-th draw of this node on this row."""
         ...
 
+    @abstractmethod
     async def generate(
         self,
         prompt: Prompt,
@@ -77,32 +85,38 @@ class Context(Protocol):
         """
         ...
 
+    @abstractmethod
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
         """Log-probabilities of the candidates after the prompt; recorded as above."""
         ...
 
+    @abstractmethod
     async def top_tokens(
         self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
     ) -> TopTokens:
         """The k most probable tokens at each place of a text after a prompt; recorded as above."""
         ...
 
+    @abstractmethod
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
         """The probability of each label of a classifier; recorded as above."""
         ...
 
+    @abstractmethod
     async def attribute(
         self, text: str, start: int, target: str, *, engine: str | None = None
     ) -> list[TokenScore]:
         """How much each token of `text[start:]` speaks for `target` after the text."""
         ...
 
+    @abstractmethod
     async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
         """The k words nearest to a word by the model's input embeddings."""
         ...
 
+    @abstractmethod
     def teacher(self, engine: str | None = None) -> str:
         """The model, and its revision, of the node's engine or another."""
         ...

@@ -13,16 +13,8 @@ from typing import Any, NoReturn
 
 from raygen.dataset.recorded import Recorded
 from raygen.dataset.tables import Call, Rejected
-from raygen.engines.base import (
-    Completion,
-    Engine,
-    EngineSetupError,
-    Prompt,
-    Request,
-    Score,
-    TokenScore,
-    TopTokens,
-)
+from raygen.engines.base import Engine, EngineSetupError
+from raygen.engines.stand_in import StandInEngine
 from raygen.plan import Plan
 from raygen.program import RowProgram, Step
 from raygen.row import Reject
@@ -86,30 +78,8 @@ def _dropped(step: Step, index: int, calls: Sequence[Call]) -> Dropped:
     return Dropped(row.data, said[index : index + 1] if one_each else said)
 
 
-class _NoEngine:
-    """Stands where a plan's engine would, and answers nothing."""
+class _NoEngine(StandInEngine):
+    """Stands where a plan's engine would, and refuses every request."""
 
-    async def generate(self, request: Request) -> list[Completion]:
-        _refuse()
-
-    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        _refuse()
-
-    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        _refuse()
-
-    async def classify(self, text: str) -> dict[str, float]:
-        _refuse()
-
-    async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        _refuse()
-
-    async def nearest(self, word: str, k: int) -> list[str]:
-        _refuse()
-
-    async def close(self) -> None:
-        """Nothing to free."""
-
-
-def _refuse() -> NoReturn:
-    raise EngineSetupError("the call isn't on record")
+    async def receive(self, *texts: str) -> NoReturn:
+        raise EngineSetupError("the call isn't on record")

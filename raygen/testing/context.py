@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
-from raygen.ops.base import Op
+from raygen.ops.base import Context, Op
 from raygen.row import Reject, Row, derive_seed
 from raygen.task import TASKS, Task
 
@@ -34,7 +34,7 @@ class Script:
     neighbours: Callable[[str, int], Sequence[str]] | None = None
 
 
-class FakeContext:
+class FakeContext(Context):
     """A scripted model that remembers what it was asked. It is a fake: no engine runs."""
 
     def __init__(self, row: Row, script: Script, task: Task) -> None:

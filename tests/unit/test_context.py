@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from raygen.context import RowContext
 from raygen.dataset.recorded import Answers
 from raygen.dataset.tables import Call
 from raygen.engines.base import Completion, EngineSpec, Message, Request, Sampling, Score, TopTokens
+from raygen.ops.base import Context
 from raygen.row import Row
+from raygen.testing import FakeContext
 from tests.unit.plans import QUESTION, node, plan
 
 SAMPLING = Sampling(n=2, max_tokens=8, seed=3)
@@ -103,3 +107,17 @@ async def test_any_difference_in_what_the_engine_sees_is_asked() -> None:
     await ctx.generate("Why?", SAMPLING)
     await ctx.generate("Why?", SAMPLING)
     assert engine.asked == 8, "one recorded answer answers one call"
+
+
+def test_no_context_is_made_that_lacks_a_method() -> None:
+    class Partial(Context):
+        """A context of one's own that forgot the rest."""
+
+        @property
+        def node(self) -> str:
+            return "node"
+
+    with pytest.raises(TypeError, match="abstract methods"):
+        Partial()  # type: ignore[abstract]
+    assert Context in RowContext.__mro__
+    assert Context in FakeContext.__mro__

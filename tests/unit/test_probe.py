@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from raygen.engines.base import EngineSpec, Sampling
+from raygen.estimate import estimate
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.plan import Plan
-from raygen.probe import probe
+from raygen.probe import Probed, probe
 from raygen.row import Reject, Row
-from raygen.task import Task
+from raygen.task import TASKS, Task
+from tests.unit.op_cases import CASES
 from tests.unit.plans import QUESTION, fake_spec, node, plan
 
 ROWS = [("a", QUESTION), ("b", {**QUESTION, "question": "Where do fish live?" * 3})]
@@ -64,7 +68,8 @@ def test_an_op_that_fails_or_asks_nothing_is_left_out() -> None:
         return rows
 
     assert probe(with_op(op(fails)), ROWS).tokens == {}
-    assert probe(with_op(op(silent, group=True)), ROWS).tokens == {}
+    assert probe(with_op(op(fails)), ROWS).failures == {"asks": "KeyError: 'spans'"}
+    assert probe(with_op(op(silent, group=True)), ROWS) == Probed({}, {}, {})
 
 
 def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path: Any) -> None:
@@ -76,3 +81,34 @@ def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path
     found = probe(with_op(op(run), spec), ROWS[:1])
     assert found.tokens == {("asks", "teacher"): 2.0}
     assert "tokenizer.json" in found.problems["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "row"),
+    [(name, params, row) for name, params, row, _ in CASES],
+    ids=[f"{name}-{k}" for k, (name, *_) in enumerate(CASES)],
+)
+def test_every_op_that_asks_a_model_is_estimated_on_its_own_prompts(
+    name: str, params: dict[str, Any], row: dict[str, Any]
+) -> None:
+    asks = node("asks", name, **params)
+    asks = replace(asks, cost=asks.op.columns(asks.params, TASKS["multiple_choice"]).cost)
+    engines = {"teacher", *asks.params.engines().values()}
+    of = plan([asks], ("asks",), [fake_spec("yes", name=engine) for engine in sorted(engines)])
+    probed = probe(of, [("a", row), ("b", row)])
+    assert probed.failures == {}
+    assert bool(probed.tokens) == bool(asks.op.needs_engine or asks.params.engines())
+    assert all(tokens > 0 for tokens in probed.tokens.values())
+    expected = estimate(of, 100, probed).nodes["asks"]
+    assert bool(expected.calls) == bool(expected.prompt_tokens) == bool(asks.cost.calls)
+
+
+def test_an_op_whose_prompts_cannot_be_counted_is_named_in_the_estimate() -> None:
+    async def fails(row: Row, params: Any, ctx: Context) -> Sequence[Row | Reject]:
+        raise KeyError("spans")
+
+    of = with_op(op(fails))
+    assert estimate(of, 100, probe(of, ROWS)).notes[0] == (
+        "asks: its prompts can't be counted before a run (KeyError: 'spans'); "
+        "taken as long as the others"
+    )

@@ -10,18 +10,14 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict, Field
 
-from raygen.engines.base import Sampling, TokenScore
+from raygen.engines.base import Sampling
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
 from raygen.ops.registry import built_in
 from raygen.row import Reject, Row
 from raygen.task import TASKS, Task
 from raygen.template import render
 from raygen.testing import ContractError, Script, check_op
-
-QUESTION: dict[str, Any] = {"question": "What falls?", "choices": ["sand", "snow"], "answer": 1}
-WITH_RATIONALE = {**QUESTION, "rationale": "Snow is cold.", "label": 1}
-ANSWERS = ["Cold. So the answer is: (b)", "Dry. So the answer is: (a)", "I do not know."]
-SCORED = Script(ANSWERS, scores=lambda prompt, texts: [-1.0 - len(text) for text in texts])
+from tests.unit.op_cases import CASES, COUNTERFACTUAL, QUESTION
 
 
 class AddParams(OpParams):
@@ -98,51 +94,6 @@ def faults(op: Op, **params: Any) -> str:
     with pytest.raises(ContractError) as raised:
         check_op(op, params, [row], answers=["fine"])
     return str(raised.value)
-
-
-COUNTERFACTUAL = {
-    **QUESTION,
-    "original": "What swims?",
-    "original_answer": 0,
-    "target": 1,
-    "variant": "counterfactual",
-}
-MASKED = {**QUESTION, "masked": "What [MASK]?", "topic": "sky", "parts": ["What", "falls"]}
-NAMED = Script(
-    scores=SCORED.scores,
-    answers=["What swims?", "What falls?"],
-    attributions=lambda text, start, target: [TokenScore("Snow", start, start + 4, 1.0)],
-    neighbours=lambda word, k: [f"{word}{place}" for place in range(k)],
-)
-CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any], Script]] = [
-    ("sample_rationales", {"n": 3}, COUNTERFACTUAL, SCORED),
-    ("sample_rationales", {"n": 3, "label": "shown"}, QUESTION, SCORED),
-    ("mask_topic_words", {"phrases": "engine"}, QUESTION, SCORED),
-    ("fill_counterfactual", {}, MASKED, NAMED),
-    ("self_consistency", {"samples": 3}, COUNTERFACTUAL, SCORED),
-    ("negative_view", {}, COUNTERFACTUAL, SCORED),
-    ("flip_check", {}, COUNTERFACTUAL, SCORED),
-    ("minimal_edit", {}, QUESTION, SCORED),
-    ("soft_labels", {}, QUESTION, SCORED),
-    ("token_probabilities", {}, WITH_RATIONALE, SCORED),
-    ("perturb_rationale", {"how": "shuffle"}, WITH_RATIONALE, SCORED),
-    ("perturb_rationale", {"how": "mask", "fraction": 0.5}, WITH_RATIONALE, SCORED),
-    ("perturb_rationale", {"how": "keep", "keep": "choices"}, WITH_RATIONALE, SCORED),
-    ("perturb_rationale", {"how": "unknown", "count": 2}, QUESTION, SCORED),
-    ("key_tokens", {"by": "gradients", "student": "s"}, WITH_RATIONALE, NAMED),
-    ("key_tokens", {"by": "nearest", "embeddings": "e"}, WITH_RATIONALE, NAMED),
-    ("key_tokens", {"by": "column", "words": "choices"}, WITH_RATIONALE, NAMED),
-    ("generate", {"prompt": "{{ question }}", "into": "x", "n": 2}, QUESTION, SCORED),
-    ("judge", {"show": ["question"], "rubric": "good"}, QUESTION, SCORED),
-    ("filter", {"where": "answer == 1"}, QUESTION, SCORED),
-    ("map", {"set": {"y": "question"}}, QUESTION, SCORED),
-    ("explode", {"column": "parts", "into": "part"}, MASKED, SCORED),
-    ("join_views", {}, COUNTERFACTUAL, SCORED),
-    ("join_views", {"by": "view", "required": ["positive"], "per": "question"},
-     {**COUNTERFACTUAL, "view": "counterfactual_positive"}, SCORED),
-    ("deduplicate", {"on": ["question"]}, QUESTION, SCORED),
-]  # fmt: skip
-"""Every built-in op on a row that it can use, and on the same with another question."""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Stand-in engines: whatever can be asked of an engine ends in `receive`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import NoReturn
+
+import pytest
+
+from raygen.engines.base import (
+    Attributor,
+    Classifier,
+    Engine,
+    Message,
+    Prompt,
+    Request,
+    TopReader,
+)
+from raygen.engines.stand_in import StandInEngine
+
+CHAT: Prompt = (Message("system", "Be short."), Message("user", "Why?"))
+
+
+class AskedError(Exception):
+    """Carries what a stand-in was asked."""
+
+
+class Raises(StandInEngine):
+    """Raises what it is asked."""
+
+    async def receive(self, *texts: str) -> NoReturn:
+        raise AskedError(*texts)
+
+
+async def asked(engine: StandInEngine, method: str) -> tuple[str, ...]:
+    calls = {
+        "generate": lambda: engine.generate(Request(CHAT)),
+        "score": lambda: engine.score("p", ["a", "b"]),
+        "top_tokens": lambda: engine.top_tokens(CHAT, "text", 3),
+        "classify": lambda: engine.classify("text"),
+        "attribute": lambda: engine.attribute("text", 0, "yes"),
+        "nearest": lambda: engine.nearest("word", 3),
+    }
+    with pytest.raises(AskedError) as raised:
+        await calls[method]()
+    return raised.value.args
+
+
+@pytest.mark.parametrize(
+    ("method", "texts"),
+    [
+        ("generate", ("Be short.\nWhy?",)),
+        ("score", ("p", "p")),
+        ("top_tokens", ("Be short.\nWhy?", "text")),
+        ("classify", ("text",)),
+        ("attribute", ("text",)),
+        ("nearest", ("word",)),
+    ],
+)
+async def test_every_request_ends_in_receive(method: str, texts: tuple[str, ...]) -> None:
+    assert await asked(Raises(), method) == texts
+
+
+@pytest.mark.parametrize("protocol", [Engine, Classifier, TopReader, Attributor])
+def test_it_can_do_whatever_an_engine_can(protocol: type) -> None:
+    methods = [name for name, _ in inspect.getmembers(protocol, inspect.isfunction)]
+    asks = [name for name in methods if not name.startswith("_")]
+    assert asks
+    assert [name for name in asks if name not in vars(StandInEngine)] == []
