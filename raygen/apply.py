@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+from raygen.binding import bind_plan, continue_plan
 from raygen.budget import check_prices
 from raygen.consent import see
 from raygen.dataset.folder import Folder
@@ -49,6 +50,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     )
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
+    prepared = replace(prepared, plan=bind_plan(prepared.plan))
     folder = Folder.at(request.out or prepared.output)
     _check_fit(folder)
     # Read once: what the lock is held to is what runs.
@@ -62,6 +64,9 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     if not _may_write(folder, prepared, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)
+    if not request.fresh:
+        plan = continue_plan(prepared.plan, Dataset(folder), rows().keys)
+        prepared = replace(prepared, plan=plan)
     source = rows().copied(folder)
     rows.cache_clear()  # the run has its copy
     with interrupts() as asked:

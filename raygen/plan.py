@@ -13,7 +13,7 @@ from raygen.document import ProblemsError
 from raygen.engines.base import Ability, EngineSpec
 from raygen.flow import Flow, check_flow
 from raygen.graph import Graph, Resolved, resolve_graph
-from raygen.ops.base import Columns, Cost, Op, OpParams
+from raygen.ops.base import Binding, Columns, Cost, Op, OpParams
 from raygen.ops.registry import all_ops
 from raygen.recipe import Recipe
 from raygen.row import ColumnType, digest
@@ -43,6 +43,13 @@ class Node:
     """What the op asks of its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     """What each engine of the node must be able to do, by engine name."""
+    binding: Binding | None = None
+    """What the op needs of a machine, as the driver found it; None before a run binds the plan."""
+
+    @property
+    def run_params(self) -> OpParams:
+        """The parameters to run the op with; `params` are those that the recipe has."""
+        return self.params if self.binding is None else self.binding.params
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,11 @@ class Plan:
                     "reads": list(node.reads),
                     "adds": dict(node.adds),
                     "reports": list(node.reports),
+                    **(
+                        {"bound": dict(node.binding.facts)}
+                        if node.binding and node.binding.facts
+                        else {}
+                    ),
                 }
                 for node in self.nodes
             ],
@@ -154,6 +166,8 @@ def _decisive(
     engines: Mapping[str, EngineSpec], node: Resolved, declared: Columns
 ) -> dict[str, Any]:
     """What decides what a node makes of a row."""
+    # Only where something was found: plans that were hashed before this was known stay the same.
+    environment = {"environment": dict(declared.environment)} if declared.environment else {}
     return {
         "op": node.op.name,
         "version": node.op.version,
@@ -164,6 +178,7 @@ def _decisive(
             parameter: (engines[engine].model, engines[engine].revision)
             for parameter, engine in _engines_of(node).items()
         },
+        **environment,
     }
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raygen.binding import bind_plan
 from raygen.chatter import output_to
 from raygen.dataset.folder import Folder
 from raygen.dataset.tables import RowResult
@@ -58,13 +59,14 @@ def preview(prepared: Prepared, n: int, started: Callable[[Path], None] | None =
     """The first n rows, in this thread or beside a running event loop.
 
     What local engines print goes to a file, which `started` is told; without it, where it goes
-    always. Raises SourceError and EngineError.
+    always. Raises SourceError, EngineError, and UserError for what an op needs and isn't here.
     """
-    keyed = first_rows(prepared.recipe, prepared.plan, n)
-    with _quiet(prepared.plan, started):
-        done = in_own_loop(run_rows(prepared.plan, keyed))
+    plan = bind_plan(prepared.plan)
+    keyed = first_rows(prepared.recipe, plan, n)
+    with _quiet(plan, started):
+        done = in_own_loop(run_rows(plan, keyed))
     results = [row.result for row in done.rows]
-    store_preview(prepared.recipe.name, of_rows(prepared.plan, results, done.seconds))
+    store_preview(prepared.recipe.name, of_rows(plan, results, done.seconds))
     return done
 
 

@@ -97,7 +97,8 @@ async def _calls(
         row = Row(key, {**data, **dict(_stand_ins(plan.task, data, made))})
         context = RowContext(plan, engines, node, row, _ignore, Answers({}))
         before = -1
-        task = asyncio.ensure_future(run([row] if node.op.group else row, node.params, context))
+        given = [row] if node.op.group else row
+        task = asyncio.ensure_future(run(given, node.run_params, context))
         while not task.done() and before != len(calls):
             before = len(calls)
             for _ in range(_TURNS):

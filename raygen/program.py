@@ -206,7 +206,7 @@ async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext)
     """
     run: Any = node.op.run
     try:
-        return _checked(node.op, await run(given, node.params, context))
+        return _checked(node.op, await run(given, node.run_params, context))
     except RequestRefusedError as refusal:
         if refusal.reason in _PASSING:
             raise NodeError(f"{node.name}: {refusal}", passing=True) from refusal

@@ -6,6 +6,7 @@ engines.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from raygen.engines.base import EngineSetupError
 from raygen.engines.bundled import model_path
+from raygen.row import digest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as _Fast
@@ -25,9 +27,10 @@ _REACH_S = 3
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """The tokenizer of one model."""
+    """The tokenizer of one model; `content` is a hash of its file."""
 
     fast: _Fast
+    content: str
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text's tokens, without those that a model puts around it."""
@@ -54,12 +57,13 @@ def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
 
     path = _find(model_path(model), revision)
     try:
-        fast = Fast.from_file(str(path))
+        data = path.read_bytes()
+        fast = Fast.from_buffer(data)
     except Exception as error:  # tokenizers raises no other kind
         raise EngineSetupError(f"model {model!r}: {path} is no tokenizer: {error}") from error
     fast.no_truncation()
     fast.no_padding()
-    return Tokenizer(fast)
+    return Tokenizer(fast, digest("tokenizer", hashlib.sha256(data).hexdigest()))
 
 
 def _find(model: str, revision: str | None) -> Path:

@@ -143,7 +143,8 @@ class Columns:
     are the op's templates by parameter name; the plan checks that each field they read is in the
     row and not hidden, or is one of `given`, which the op itself hands them.
     `abilities` are what the engines must be able to do: parameter (`engine` for the node's own) ->
-    abilities. `reports` are columns whose values a status counts.
+    abilities. `reports` are columns whose values a status counts. `environment` is what was found
+    on this machine (a library) and decides the rows like a parameter; it is hashed where not empty.
     """
 
     requires: frozenset[str] = frozenset()
@@ -154,12 +155,26 @@ class Columns:
     templates: Mapping[str, str] = field(default_factory=dict)
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     reports: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     cost: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A node's parameters as every worker runs them, with what the driver found for all of them.
+
+    `facts` say what that is, by name: plan.json keeps them, and rows of the same plan that are made
+    later must be made with the same.
+    """
+
+    params: OpParams
+    facts: Mapping[str, str]
 
 
 Run = Callable[[Row, Any, Context], Awaitable[Sequence[Row | Reject]]]
 RunGroup = Callable[[Sequence[Row], Any, Context], Awaitable[Sequence[Row | Reject]]]
 Declare = Callable[[Any, Task], Columns]
+Bind = Callable[[Any, Mapping[str, str] | None], Binding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,10 @@ class Op:
     An op with `group` set waits for all rows that its inputs make of one source row, and gets them
     together: its `run` takes a sequence of rows, in the order of its inputs and their lineage. It
     is not called where there are none.
+
+    An op that needs something of the machine it runs on (a library, a file) has `bind`, which the
+    driver calls once before a run; workers look for nothing. With the facts of an earlier binding
+    it gives that one again. It raises ValueError or EngineSetupError where that can't be had.
     """
 
     name: str
@@ -179,6 +198,7 @@ class Op:
     needs_engine: bool = False
     paper: str = ""
     group: bool = False
+    bind: Bind | None = None
 
     @property
     def doc(self) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from raygen.engines.base import Completion
 from raygen.ops.answered import fault_of
-from raygen.ops.base import Columns, Context, Op
-from raygen.ops.noun_phrases import MISSING, installed_pipeline, noun_phrases
+from raygen.ops.base import Binding, Columns, Context, Op
+from raygen.ops.noun_phrases import MISSING, installed_pipeline, noun_phrases, versioned
 from raygen.ops.prompt import default_prompt
 from raygen.ops.sampling import SamplingParams
 from raygen.ops.spans import MASK, Kind, Span, mask, merged, occurrences, touches, words
@@ -60,14 +60,16 @@ class MaskTopicWordsParams(SamplingParams):
     stop: tuple[str, ...] = Field(("\n\n", "\nText:"), description="texts that end a completion")
     phrases: Literal["auto", "library", "engine"] = Field(
         "auto",
-        description="who names the noun phrases; auto: the library where it is installed, so name "
-        "one of the others in a recipe that must give the same everywhere",
+        description="who names the noun phrases; auto: the library where it is installed on the "
+        "machine that plans, for all workers alike (and so another plan than without it)",
     )
     which: Literal["all", "around"] = Field(
         "all", description="mask all noun phrases, or those that touch a topic word"
     )
     max_share: float = Field(0.7, gt=0, lt=1, description="most of a text's words to mask")
     prompt: str | None = Field(None, description="a template in place of the default prompt")
+    _pipeline: str | None = PrivateAttr(None)
+    """The pipeline, with its version, that the plan is bound to."""
 
     def template(self) -> str:
         """The recipe's prompt, or the default one."""
@@ -79,6 +81,17 @@ class MaskTopicWordsParams(SamplingParams):
         if self.phrases == "auto":
             return installed_pipeline() is not None
         return self.phrases == "library"
+
+    @property
+    def pipeline(self) -> str | None:
+        """The pipeline, with its version, that every worker must have; None where any will do."""
+        return self._pipeline
+
+    def bound(self, by: Literal["library", "engine"], pipeline: str | None) -> Self:
+        """The same where it is settled who names the noun phrases."""
+        bound = self.model_copy(update={"phrases": by})
+        bound._pipeline = pipeline
+        return bound
 
 
 async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[Row | Reject]:
@@ -107,7 +120,8 @@ def _outcome(
     if not found:
         return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
     if params.by_library:
-        beside = [Span(start, end, "phrase") for start, end in noun_phrases(text)]
+        found_phrases = noun_phrases(text, params.pipeline)
+        beside = [Span(start, end, "phrase") for start, end in found_phrases]
     else:
         beside = _spans(text, phrases, "phrase")
     if params.which == "around":
@@ -160,8 +174,31 @@ def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
         provides={**emitted, **params.thought_columns},
         given=frozenset({"stem", "options", "phrases"}),
         templates={"prompt": params.template()},
+        environment=_environment(params),
         cost=params.cost(rows=1.0),
     )
+
+
+def _environment(params: MaskTopicWordsParams) -> dict[str, str]:
+    """Nothing without the library, so that plans that were made without it stay as they were."""
+    return {"phrases": "library"} if params.phrases == "auto" and params.by_library else {}
+
+
+def bind(params: MaskTopicWordsParams, facts: Mapping[str, str] | None) -> Binding:
+    """Settles who names the noun phrases. Raises ValueError for a pipeline that isn't here."""
+    by: Literal["library", "engine"] = "library" if params.by_library else "engine"
+    if facts is not None and params.phrases == "auto":
+        by = "library" if facts.get("phrases") == "library" else "engine"
+    found = {"phrases": by} if params.phrases == "auto" else {}
+    if by == "engine":
+        return Binding(params.bound(by, None), found)
+    name = installed_pipeline()
+    if name is None:
+        raise ValueError(MISSING)
+    pipeline = versioned(name)
+    if facts is not None and facts.get("pipeline", pipeline) != pipeline:
+        raise ValueError(f"its noun phrases are of {facts['pipeline']}, and here is {pipeline}")
+    return Binding(params.bound(by, pipeline), {**found, "pipeline": pipeline})
 
 
 OP = Op(
@@ -172,4 +209,5 @@ OP = Op(
     columns,
     needs_engine=True,
     paper="EMNLP 2024 main 333",
+    bind=bind,
 )

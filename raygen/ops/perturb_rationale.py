@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from raygen.engines.bundled import bundled_problem
-from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.engines.tokenizer import Tokenizer, load_tokenizer
+from raygen.ops.base import Binding, Columns, Context, Op, OpParams
 from raygen.ops.tokens_of import joined, masked, texts_of, tokens_of, words_of
 from raygen.row import Reject, Row
 from raygen.task import Task
@@ -47,6 +48,8 @@ class PerturbRationaleParams(OpParams):
     count: int | None = Field(None, ge=1, description="unknown; how many times")
     unknown: str = Field("<unk>", min_length=1, description="unknown; the text to repeat")
     place: Literal["instead", "before"] = Field("instead", description="unknown; of the rationale")
+    _loaded: Tokenizer | None = PrivateAttr(None)
+    """The tokenizer that the plan is bound to: it comes with the plan, and no worker reads one."""
 
     @model_validator(mode="after")
     def _what_it_needs(self) -> PerturbRationaleParams:
@@ -77,6 +80,18 @@ class PerturbRationaleParams(OpParams):
         """Whether the row must have one."""
         return not (self.how == "unknown" and self.place == "instead")
 
+    def pieces(self, text: str) -> list[str]:
+        """A text cut as `unit` says. Raises EngineSetupError without the tokenizer."""
+        if self.tokenizer is None:
+            return words_of(text)
+        return tokens_of(text, self._loaded or load_tokenizer(self.tokenizer, self.revision))
+
+    def bound(self, tokenizer: Tokenizer) -> Self:
+        """The same with the tokenizer loaded."""
+        bound = self.model_copy()
+        bound._loaded = tokenizer
+        return bound
+
 
 async def run(row: Row, params: PerturbRationaleParams, ctx: Context) -> Sequence[Row | Reject]:
     """The row with its rationale perturbed."""
@@ -98,10 +113,7 @@ def _rearranged(
     row: Row, params: PerturbRationaleParams, draw: random.Random
 ) -> dict[str, str] | Reject:
     text = row.data["rationale"]
-    if params.tokenizer is None:
-        pieces = words_of(text)
-    else:
-        pieces = tokens_of(text, params.tokenizer, params.revision)
+    pieces = params.pieces(text)
     if params.how == "shuffle":
         if len(pieces) < 2:
             return Reject("too_short", f"nothing to shuffle in {text[:80]!r}")
@@ -159,4 +171,24 @@ def columns(params: PerturbRationaleParams, task: Task) -> Columns:
     )
 
 
-OP = Op("perturb_rationale", 1, PerturbRationaleParams, run, columns, paper="arXiv 2406.14511")
+def bind(params: PerturbRationaleParams, facts: Mapping[str, str] | None) -> Binding:
+    """Loads the tokenizer. Raises EngineSetupError where it can't be had, ValueError for another
+    one than before."""
+    if params.tokenizer is None:
+        return Binding(params, {})
+    tokenizer = load_tokenizer(params.tokenizer, params.revision)
+    known = (facts or {}).get("tokenizer", tokenizer.content)
+    if known != tokenizer.content:
+        raise ValueError(f"the tokenizer of {params.tokenizer!r} has changed since its rows")
+    return Binding(params.bound(tokenizer), {"tokenizer": tokenizer.content})
+
+
+OP = Op(
+    "perturb_rationale",
+    1,
+    PerturbRationaleParams,
+    run,
+    columns,
+    paper="arXiv 2406.14511",
+    bind=bind,
+)

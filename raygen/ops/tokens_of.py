@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygen.engines.tokenizer import load_tokenizer
+from raygen.engines.tokenizer import Tokenizer
 
 
 def words_of(text: str) -> list[str]:
@@ -17,14 +17,14 @@ def words_of(text: str) -> list[str]:
     return [f" {word}" for word in text.split()]
 
 
-def tokens_of(text: str, tokenizer: str, revision: str | None) -> list[str]:
+def tokens_of(text: str, tokenizer: Tokenizer) -> list[str]:
     """The tokens of a text as a student reads it: after a space, as its rationale stands.
 
-    A character that is several tokens stays whole. Raises EngineSetupError without the tokenizer.
+    A character that is several tokens stays whole.
     """
     read = f" {text.strip()}"
     pieces, at = [], 0
-    for _, end in load_tokenizer(tokenizer, revision).offsets(read):
+    for _, end in tokenizer.offsets(read):
         if end > at:
             pieces.append(read[at:end])
             at = end

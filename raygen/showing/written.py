@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from raygen.engines.base import EngineSpec
-from raygen.ops.base import Op
+from raygen.engines.base import EngineError, EngineSpec
+from raygen.ops.base import Binding, Op, OpParams
 from raygen.plan import PLAN_VERSION, Node, Plan
 from raygen.task import task_of
 
@@ -54,4 +54,17 @@ def _node(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
         params = op.params.read_back(written["params"])
     except ValidationError as error:
         raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
-    return Node(name, op, params, tuple(written["from"]), written["engine"])
+    binding = _binding(name, op, params, written.get("bound"))
+    return Node(name, op, params, tuple(written["from"]), written["engine"], binding=binding)
+
+
+def _binding(
+    name: str, op: Op, params: OpParams, facts: Mapping[str, str] | None
+) -> Binding | None:
+    """What the op ran with; as it is here, where a plan.json of raygen 0.1.0 has no facts."""
+    if op.bind is None:
+        return None
+    try:
+        return op.bind(params, facts)
+    except (EngineError, ValueError) as error:
+        raise UnknownPlanError(f"node {name!r}: {error}") from error

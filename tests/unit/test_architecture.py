@@ -109,7 +109,7 @@ LAYERS = (
     ("recipe", "sources", "lock"),
     ("flow",),
     ("plan",),
-    ("context", "budget", "job", "measured", "progress", "trainer"),
+    ("binding", "context", "budget", "job", "measured", "progress", "trainer"),
     ("program", "probe", "placement"),
     ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
     ("skeleton",),

