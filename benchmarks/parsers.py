@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from raygen.answers import read_answer, read_free_answer, same_answer
+from raygen.answers import answer_key, read_answer, read_free_answer
 
 TRIGGER = "Therefore, the answer is"
 CHOICE_FILES = (
@@ -165,7 +165,7 @@ def measure_free(folder: Path, name: str, half: str = "all", most: int | None = 
             tally.null += read is None
         else:
             tally.one += 1
-            same = read is not None and same_answer(read, recorded)
+            same = read is not None and answer_key(read) == answer_key(recorded) != ""
             tally.agree += same
             if not same:
                 tally.odd_ones["differs"].append(_line({**row, "predicted": recorded}, read, text))

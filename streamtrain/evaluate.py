@@ -17,7 +17,7 @@ import torch
 
 from streamtrain.batch import Encoder, by_length
 from streamtrain.classifier import predict_classes
-from streamtrain.continuations import Tree, Until, greedy, tree_scores, tree_size
+from streamtrain.continuations import Until, greedy, tree_scores, tree_size
 from streamtrain.data import Data, View
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, judge
@@ -173,15 +173,9 @@ def softmax(scores: Sequence[float]) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def label_tree(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Tree:
-    """What stands before a question's label, its rationale too where the student wrote one first,
-    and the options that may follow."""
-    given, begun, options = label_branch(encoder, question, text, how)
-    return [*given, *begun], options
-
-
 def label_branch(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Branch:
-    """The same with the input apart from what the target begins with."""
+    """A question's input, what stands before its label in the target (its rationale too where the
+    student wrote one first), and the options that may follow."""
     form, labels = how.data.form, label_texts(question.choices, how.data.label)
     why = form.before_label(text, labels) if text and form.placement == "before" else ""
     begun = [piece for piece in (why, form.opening) if piece]

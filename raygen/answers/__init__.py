@@ -1,7 +1,7 @@
 """Reading a model's answer. Knows nothing of engines or ops."""
 
 from raygen.answers.choice import Answer, names_option, read_answer
-from raygen.answers.free import FreeAnswer, answer_key, read_free_answer, same_answer
+from raygen.answers.free import FreeAnswer, answer_key, read_free_answer
 
 __all__ = [
     "Answer",
@@ -10,5 +10,4 @@ __all__ = [
     "names_option",
     "read_answer",
     "read_free_answer",
-    "same_answer",
 ]

@@ -66,17 +66,12 @@ def _read(text: str) -> FreeAnswer:
     return FreeAnswer(None, text)
 
 
-def same_answer(one: str, other: str) -> bool:
-    """Whether two answers are the same: as numbers where both are, else by their words.
+def answer_key(text: str) -> str:
+    """The same text for the same answers; empty where there is nothing to compare.
 
     "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
     words are compared without case, articles, punctuation and surplus space.
     """
-    return answer_key(one) == answer_key(other) != ""
-
-
-def answer_key(text: str) -> str:
-    """The same text for the same answers; empty where there is nothing to compare."""
     number = number_of(text)
     return normalised(text) if number is None else f"= {number}"
 

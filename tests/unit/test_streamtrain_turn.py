@@ -18,7 +18,7 @@ from streamtrain.cli import main
 from streamtrain.config import StudentConfig
 from streamtrain.data import Data
 from streamtrain.errors import InputError
-from streamtrain.evaluate import asking, evaluate, label_tree
+from streamtrain.evaluate import asking, evaluate, label_branch
 from streamtrain.job import Job
 from streamtrain.learner import Learner
 from streamtrain.outcome import read_outcome, write_outcome
@@ -77,7 +77,8 @@ async def test_training_evaluation_and_votes_ask_with_the_same_ids(tiny_model: P
     encoder, tokenizer = encoder_of(settings)
     how = asking(settings.data)
     trained = encoder.example(make_example(ROW, settings.data))
-    asked, _ = label_tree(encoder, QUESTION, None, how)
+    given, begun, _ = label_branch(encoder, QUESTION, None, how)
+    asked = [*given, *begun]
     listener = Listener()
     await vote_with(listener, [QUESTION], how, Samples(2))  # type: ignore[arg-type]
     (request,) = listener.heard
