@@ -21,7 +21,8 @@ from raygen.binding import bind_plan
 from raygen.chatter import output_to
 from raygen.dataset.folder import Folder
 from raygen.dataset.tables import RowResult
-from raygen.engines.base import Engine, EngineSpec
+from raygen.engines.base import Engine
+from raygen.engines.devices import assign_gpus
 from raygen.engines.registry import start_engine
 from raygen.loop import in_own_loop
 from raygen.measured import of_rows, store_preview
@@ -88,7 +89,7 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
     engines: dict[str, Engine] = {}
     steps: dict[str, list[Step]] = defaultdict(list)
     try:
-        for spec, devices in _with_devices(plan):
+        for spec, devices in assign_gpus(plan.engines.values()):
             engines[spec.name] = await start_engine(spec, devices)
         program = RowProgram(plan, engines, lambda step: steps[step.row.key].append(step))
         begun = time.monotonic()
@@ -130,15 +131,6 @@ def _quiet(plan: Plan, started: Callable[[Path], None] | None) -> Iterator[None]
     started(log)
     with output_to(log):
         yield
-
-
-def _with_devices(plan: Plan) -> list[tuple[EngineSpec, tuple[str, ...]]]:
-    """The engines, each with GPUs of its own."""
-    placed, first = [], 0
-    for spec in plan.engines.values():
-        placed.append((spec, tuple(map(str, range(first, first + spec.gpus)))))
-        first += spec.gpus
-    return placed
 
 
 def _row_json(row: Previewed) -> dict[str, Any]:

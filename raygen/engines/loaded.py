@@ -5,7 +5,6 @@ Knows nothing of what is asked of it. Runs no code of the model's repository.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.engines.devices import visible_gpus
 from raygen.engines.located import locate, why_not_loaded
 from raygen.engines.new_tokens import make_room
 
@@ -123,8 +123,7 @@ def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.
 
 def _index(device: str) -> int:
     """The number by which this process knows a CUDA device."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = [name.strip() for name in visible.split(",") if name.strip()]
+    names = visible_gpus() or ()
     return names.index(device) if device in names else int(device)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from raygen.engines.base import EngineUnavailableError, Sampling
+from raygen import preview as module
+from raygen.engines.base import Engine, EngineSpec, EngineUnavailableError, Sampling
+from raygen.engines.registry import start_engine
 from raygen.measured import last_preview
 from raygen.ops.base import Context
 from raygen.plan import Plan, make_plan
@@ -172,6 +175,24 @@ async def test_a_failed_row_shows_what_it_had_asked(tmp_path: Path) -> None:
 async def _asks_and_fails(row: Row, params: Any, ctx: Context) -> list[Row]:
     await ctx.generate("Why?", Sampling())
     raise KeyError("no such column")
+
+
+async def test_engines_start_on_the_gpus_that_are_left_to_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, plan = plan_in(tmp_path, [GOOD])
+    spec = replace(plan.engines["teacher"], gpus=1)
+    given: list[Sequence[str]] = []
+
+    async def start(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
+        given.append(devices)
+        return await start_engine(spec, devices)
+
+    monkeypatch.setattr(module, "start_engine", start)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    plan = replace(plan, engines={"teacher": spec})
+    await run_rows(plan, first_rows(recipe, plan, 1))
+    assert given == [("3",)]
 
 
 async def test_a_lost_engine_is_an_error(tmp_path: Path) -> None:
