@@ -20,9 +20,9 @@ from raygen.options import as_json as json_option
 from raygen.options import print_json, trust
 from raygen.pager import Terminal, at_terminal, page
 from raygen.rating import rate
-from raygen.showing.catalogue import Catalogue, Items, Wanted
+from raygen.showing.catalogue import Catalogue, ItemFilter, Items
 from raygen.showing.precision import precision
-from raygen.showing.sample import draw
+from raygen.showing.sample import draw_sample
 from raygen.showing.verdicts import check_rater, read_verdicts, write_verdicts
 from raygen.task import Task
 from raygen.terminal import Command, debug_option
@@ -72,11 +72,11 @@ def show(
     catalogue = Catalogue(folder, trusted)
     seed, rater, most = (given.pop(name) for name in ("seed", "rater", "most"))
     rejected = given.pop("rejected") or given["reason"] is not None
-    wanted = Wanted(rejected, **given)
+    wanted = ItemFilter(rejected, **given)
     if size is None and not verdicts:
         _show(catalogue, wanted, most, full=full, as_json=as_json)
         return
-    if wanted != Wanted() or most is not None:
+    if wanted != ItemFilter() or most is not None:
         raise UserError("--sample and --verdicts are of all rows; leave out what chooses some")
     if size is not None:
         check_rater(rater)
@@ -85,7 +85,7 @@ def show(
 
 
 def _show(
-    catalogue: Catalogue, wanted: Wanted, most: int | None, *, full: bool, as_json: bool
+    catalogue: Catalogue, wanted: ItemFilter, most: int | None, *, full: bool, as_json: bool
 ) -> None:
     found = catalogue.find(wanted)
     items = catalogue.items(found.refs[:most])
@@ -111,7 +111,7 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
     folder = opened.dataset.folder
     given = read_verdicts(folder).get(rater, [])
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
-    drawn = draw(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].whole)
+    drawn = draw_sample(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].exact)
     save = partial(write_verdicts, folder, rater)
     if {ref.id for ref in drawn} <= {one.item for one in given}:
         return
@@ -147,7 +147,7 @@ def _print(items: Items, task: Task, full: bool) -> None:
         console.print(item_view(items[number], task, full))
 
 
-def _nothing(catalogue: Catalogue, wanted: Wanted) -> str:
+def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:
     noun = "reject" if wanted.rejected else "example"
     if wanted.find is not None or wanted.view is not None:
         return f"no {noun} matches"

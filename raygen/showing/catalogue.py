@@ -1,4 +1,4 @@
-"""The catalogue of a dataset: its examples and rejects, looked up by what they are.
+"""Look up a dataset's examples and rejects by view, node, reason and text.
 
 Knows nothing of terminals, samples or verdicts.
 """
@@ -21,8 +21,8 @@ _CHUNK = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which items: examples, or rejects, that match all that is given."""
+class ItemFilter:
+    """Which items to show: examples, or rejects, that match everything that isn't None."""
 
     rejected: bool = False
     view: str | None = None
@@ -41,19 +41,19 @@ class Catalogue:
 
     @property
     def unknown(self) -> str:
-        """Why it isn't known which rows were dropped, empty where it is."""
+        """Why rows can't be replayed to see what was dropped; empty where they can."""
         return self._rejects.unknown
 
     def examples(self) -> Items:
-        """Every example. Raises DatasetError."""
+        """Find every example. Raises DatasetError."""
         return self.items(find_examples(self.opened))
 
     def rejects(self) -> Items:
-        """Every reject."""
+        """Find every reject."""
         return self.items(self._rejects.find())
 
-    def find(self, wanted: Wanted) -> Items:
-        """The items that match. Raises UserError for a name that no item has."""
+    def find(self, wanted: ItemFilter) -> Items:
+        """Find the items that match. Raises UserError for a name that no item has."""
         if not wanted.rejected:
             refs = find_examples(self.opened, wanted.view, wanted.find)
             every = refs if wanted.node is None else find_examples(self.opened)
@@ -65,18 +65,18 @@ class Catalogue:
         return self.items(refs)
 
     def items(self, refs: Sequence[Ref]) -> Items:
-        """Some items, to be read when they are looked at."""
+        """Make a list of items that are read when they are looked at."""
         return Items(self, refs)
 
     def read(self, refs: Sequence[Ref]) -> list[Item]:
-        """The items with their columns. Raises DatasetError."""
+        """Read items with their columns. Raises DatasetError."""
         kept = [ref for ref in refs if ref.kept]
         examples = iter(read_examples(self.opened, kept) if kept else ())
         return [next(examples) if ref.kept else self._rejects.read(ref) for ref in refs]
 
 
 class Items:
-    """Items by number, read when they are looked at, with those around them."""
+    """Items by number; a chunk of neighbours is read when one of them is looked at."""
 
     def __init__(self, catalogue: Catalogue, refs: Sequence[Ref]) -> None:
         self.refs = refs
@@ -88,7 +88,7 @@ class Items:
         return len(self.refs)
 
     def __getitem__(self, number: int) -> Item:
-        """The item. Raises DatasetError."""
+        """Read the item. Raises DatasetError."""
         if not 0 <= number < len(self.refs):
             raise IndexError(number)
         if not self._first <= number < self._first + len(self._held):
@@ -97,14 +97,14 @@ class Items:
         return self._held[number - self._first]
 
 
-def _named(refs: Sequence[Ref], wanted: Wanted, every: Sequence[Ref]) -> list[Ref]:
-    """Those of the node and the reason. Raises UserError where none of `every` has such a name."""
+def _named(refs: Sequence[Ref], wanted: ItemFilter, every: Sequence[Ref]) -> list[Ref]:
+    """Filter by node and reason. Raises UserError where none of `every` has such a name."""
     noun = "reject" if wanted.rejected else "example"
     nodes = {ref.node for ref in every}
     reasons = {ref.reason for ref in every if ref.reason is not None}
-    for option, name, there in (("node", wanted.node, nodes), ("reason", wanted.reason, reasons)):
-        if name is not None and name not in there:
-            raise UserError(f"--{option} {name}: no {noun} has it{did_you_mean(name, there)}")
+    for option, name, names in (("node", wanted.node, nodes), ("reason", wanted.reason, reasons)):
+        if name is not None and name not in names:
+            raise UserError(f"--{option} {name}: no {noun} has it{did_you_mean(name, names)}")
     return [
         ref
         for ref in refs
@@ -112,6 +112,6 @@ def _named(refs: Sequence[Ref], wanted: Wanted, every: Sequence[Ref]) -> list[Re
     ]
 
 
-def _matches(item: Item, wanted: Wanted) -> bool:
+def _matches(item: Item, wanted: ItemFilter) -> bool:
     in_view = wanted.view is None or item.data.get(VIEW) == wanted.view
-    return in_view and (wanted.find is None or item.has(wanted.find))
+    return in_view and (wanted.find is None or item.contains(wanted.find))

@@ -1,4 +1,4 @@
-"""The examples of a dataset, found and read by their ids.
+"""Find examples by view and text, and read them by their ids.
 
 Knows nothing of rejects.
 """
@@ -22,9 +22,9 @@ VIEW = "view"
 
 
 def find_examples(opened: Opened, view: str | None = None, text: str | None = None) -> list[Ref]:
-    """The examples of a view and with a text, in the order of the source.
+    """Find the examples of a view and with a text, in the order of the source.
 
-    Raises UserError for a view that there isn't, and DatasetError.
+    Raises UserError for a view that no example has, and DatasetError.
     """
     import polars as pl
 
@@ -32,9 +32,9 @@ def find_examples(opened: Opened, view: str | None = None, text: str | None = No
     if view is not None:
         if VIEW not in opened.columns:
             raise UserError(f"--view {view}: the examples of this dataset have no column {VIEW!r}")
-        there = opened.collect(frame.select(pl.col(VIEW).unique().drop_nulls()))[VIEW].to_list()
-        if view not in there:
-            raise UserError(f"--view {view}: no example has it{did_you_mean(view, there)}")
+        views = opened.collect(frame.select(pl.col(VIEW).unique().drop_nulls()))[VIEW].to_list()
+        if view not in views:
+            raise UserError(f"--view {view}: no example has it{did_you_mean(view, views)}")
         frame = frame.filter(pl.col(VIEW) == view)
     if text is not None:
         frame = frame.filter(
@@ -43,14 +43,14 @@ def find_examples(opened: Opened, view: str | None = None, text: str | None = No
                 for cell in _texts(opened)
             )
         )
-    places = {name: place for place, name in enumerate(opened.written["outputs"])}
+    outputs = {name: index for index, name in enumerate(opened.written["outputs"])}
     rows = opened.collect(frame.select("id", "key", "node")).iter_rows()
     refs = [Ref(*row) for row in rows]
-    return sorted(refs, key=lambda ref: (*opened.order(ref.key), places[ref.node], ref.id))
+    return sorted(refs, key=lambda ref: (*opened.order(ref.key), outputs[ref.node], ref.id))
 
 
 def read_examples(opened: Opened, refs: Sequence[Ref]) -> list[Item]:
-    """Some examples with the plan's columns, nested values as such. Raises DatasetError."""
+    """Read examples with the plan's columns, JSON columns parsed. Raises DatasetError."""
     import polars as pl
 
     frame = _frame(opened).filter(pl.col("id").is_in([ref.id for ref in refs]))
@@ -70,12 +70,12 @@ def _frame(opened: Opened) -> pl.LazyFrame:
 
 
 def _texts(opened: Opened) -> list[pl.Expr]:
-    """The columns that have a text to look into."""
+    """Select the columns that have a text to look into."""
     import polars as pl
 
-    own = {name: kind for name, kind in opened.columns.items() if name not in IDENTITY}
-    texts = [pl.col(name) for name, kind in own.items() if kind in ("string", "json")]
-    lists = [pl.col(name).list.join("\n") for name, kind in own.items() if kind == "strings"]
+    columns = {name: kind for name, kind in opened.columns.items() if name not in IDENTITY}
+    texts = [pl.col(name) for name, kind in columns.items() if kind in ("string", "json")]
+    lists = [pl.col(name).list.join("\n") for name, kind in columns.items() if kind == "strings"]
     return texts + lists
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Which item: an example by its id, or the reject at a `place` among those of a source row."""
+    """Which item: an example by its id, or a reject by its index among those of a source row."""
 
     id: str
     key: str
@@ -21,11 +21,11 @@ class Ref:
     reason: str | None = None
     """None for an example."""
     detail: str = ""
-    place: int = 0
+    index: int = 0
 
     @property
     def kept(self) -> bool:
-        """Whether it is an example."""
+        """Whether the item is an example."""
         return self.reason is None
 
 
@@ -33,26 +33,26 @@ class Ref:
 class Item:
     """An item with its columns.
 
-    `source` is the source row that it descends from, empty where the dataset's copy is gone. `said`
-    are the completions that a reject came from. Of a reject that is not `whole`, only the source
-    row and all that its node was told are known, not which of it was dropped.
+    `source` is the source row that it descends from, empty where the dataset's copy is gone.
+    `completions` are those that a reject came from. A reject that isn't `exact` couldn't be
+    replayed: `data` is its source row, `completions` all that its node got for that row.
     """
 
     ref: Ref
     data: Mapping[str, Any]
     source: Mapping[str, Any]
-    said: tuple[str, ...] = ()
-    whole: bool = True
+    completions: tuple[str, ...] = ()
+    exact: bool = True
 
-    def has(self, text: str) -> bool:
-        """Whether a text stands in it, up to case."""
+    def contains(self, text: str) -> bool:
+        """Look for a text in all columns and completions, up to case."""
         wanted = text.casefold()
-        values = (*self.data.values(), *self.said, self.ref.detail)
+        values = (*self.data.values(), *self.completions, self.ref.detail)
         return any(wanted in str(value).casefold() for value in values)
 
     def to_json(self) -> dict[str, Any]:
-        """The item for a program."""
+        """Return the item for a program."""
         ref = self.ref
         fate = {"kept": ref.kept, "node": ref.node, "reason": ref.reason, "detail": ref.detail}
-        more = {"said": list(self.said), "whole": self.whole} if not ref.kept else {}
+        more = {"said": list(self.completions), "whole": self.exact} if not ref.kept else {}
         return {"id": ref.id, "key": ref.key, **fate, "row": dict(self.data), **more}

@@ -1,4 +1,4 @@
-"""How right a dataset's filters are, by people's verdicts: precision with intervals.
+"""Compute the precision of a dataset's filters from people's verdicts, with intervals.
 
 Of what a node dropped, the share that people would drop too; of what was kept, the share that
 people keep. Knows nothing of how verdicts are asked for.
@@ -68,7 +68,7 @@ class Precision:
     stale: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the figures for a program."""
         return asdict(self)
 
 
@@ -84,30 +84,32 @@ def precision(
     fates = sorted(counted, key=lambda fate: (order.index(fate[0]), fate[1] or ""))
     totals = {fate: counted[fate] for fate in fates}
     current = {
-        rater: {one.item: one for one in given if one.plan == plan}
-        for rater, given in verdicts.items()
+        rater: {verdict.item: verdict for verdict in by_rater if verdict.plan == plan}
+        for rater, by_rater in verdicts.items()
     }
-    raters = [Rated(rater, _figures(totals, list(own.values()))) for rater, own in current.items()]
+    raters = [
+        Rated(rater, _figures(totals, list(latest.values()))) for rater, latest in current.items()
+    ]
     by_item: dict[str, list[Verdict]] = defaultdict(list)
-    for own in current.values():
-        for item, one in own.items():
-            by_item[item].append(one)
-    shared = [given for given in by_item.values() if len(given) > 1]
-    settled = [most for given in by_item.values() if (most := _majority(given)) is not None]
+    for rater_verdicts in current.values():
+        for item, verdict in rater_verdicts.items():
+            by_item[item].append(verdict)
+    shared = [item_verdicts for item_verdicts in by_item.values() if len(item_verdicts) > 1]
+    settled = [majority for v in by_item.values() if (majority := _majority(v)) is not None]
     if len(raters) > 1:
         raters.append(Rated(TOGETHER, _figures(totals, settled)))
     return Precision(
         plan=plan,
         raters=tuple(raters),
         shared=len(shared),
-        agreed=sum(len({one.verdict for one in given}) == 1 for given in shared),
+        agreed=sum(len({v.verdict for v in item_verdicts}) == 1 for item_verdicts in shared),
         disputed=len(by_item) - len(settled),
-        stale=sum(one.plan != plan for given in verdicts.values() for one in given),
+        stale=sum(v.plan != plan for by_rater in verdicts.values() for v in by_rater),
     )
 
 
 def _counted(items: Iterable[tuple[str, str | None]]) -> Counter[Fate]:
-    """How many there are of each fate, the fates of whole nodes among them."""
+    """Count items by fate, by whole node and by node and reason."""
     counts: Counter[Fate] = Counter()
     for node, reason in items:
         if reason is None:
@@ -119,30 +121,31 @@ def _counted(items: Iterable[tuple[str, str | None]]) -> Counter[Fate]:
 
 
 def _figures(totals: Mapping[Fate, int], verdicts: Sequence[Verdict]) -> tuple[Figure, ...]:
-    said = {
-        word: _counted((one.node, one.reason) for one in verdicts if one.verdict == word)
+    by_word = {
+        word: _counted((v.node, v.reason) for v in verdicts if v.verdict == word)
         for word in get_args(Word)
     }
     reasons = Counter(node for node, reason in totals if reason is not None)
     return tuple(
-        _figure(fate, totals[fate], {word: counts[fate] for word, counts in said.items()})
+        _figure(fate, totals[fate], {word: counts[fate] for word, counts in by_word.items()})
         for fate in totals
-        # A node's only reason says what the node says.
+        # A node's only reason has the figures of the node.
         if fate[1] is None or reasons[fate[0]] > 1
     )
 
 
-def _figure(fate: Fate, total: int, said: Mapping[str, int]) -> Figure:
-    judged = sum(said.values())
-    right = said["keep"] if fate[0] is None else said["drop"]
+def _figure(fate: Fate, total: int, counts: Mapping[str, int]) -> Figure:
+    judged = sum(counts.values())
+    right = counts["keep"] if fate[0] is None else counts["drop"]
     low, high = wilson(right, judged)
     share = right / judged if judged else None
-    return Figure(*fate, total, judged, said["keep"], said["fix"], said["drop"], share, low, high)
+    keep, fix, drop = (counts[word] for word in ("keep", "fix", "drop"))
+    return Figure(*fate, total, judged, keep, fix, drop, share, low, high)
 
 
-def _majority(given: Sequence[Verdict]) -> Verdict | None:
-    """A verdict that more than half of the raters gave."""
-    ((word, number),) = Counter(one.verdict for one in given).most_common(1)
-    if 2 * number <= len(given):
+def _majority(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return a verdict that more than half of the raters gave, None where there is none."""
+    ((word, number),) = Counter(v.verdict for v in verdicts).most_common(1)
+    if 2 * number <= len(verdicts):
         return None
-    return next(one for one in given if one.verdict == word)
+    return next(v for v in verdicts if v.verdict == word)

@@ -1,4 +1,4 @@
-"""The rejects of a dataset: who dropped what and why by the ledger, what it was by a replay.
+"""List a dataset's rejects from the ledger, and replay rows to see what was dropped.
 
 Knows nothing of examples.
 """
@@ -38,7 +38,7 @@ class Rejects:
             self._transcripts[key] = transcript
             self._rejects[key] = tuple(Rejected(**reject) for reject in rejects)
         self.unknown = ""
-        """Why no row can be replayed, empty where they can."""
+        """Why no row can be replayed; empty where they can."""
         self._plan: Plan | None = None
         try:
             self._plan = written_plan(opened.written, ops)
@@ -47,23 +47,23 @@ class Rejects:
         self._replayed = lru_cache(_ROWS_HELD)(self._replay)
 
     def find(self) -> list[Ref]:
-        """All of them, in the order of the source and of the graph."""
+        """Find all rejects, in the order of the source and of the graph."""
         plan = self._opened.plan_hash
         return [
-            Ref(digest("reject", plan, key, place), key, r.node, r.reason, r.detail, place)
+            Ref(digest("reject", plan, key, index), key, r.node, r.reason, r.detail, index)
             for key in sorted(self._rejects, key=self._opened.order)
-            for place, r in enumerate(self._rejects[key])
+            for index, r in enumerate(self._rejects[key])
         ]
 
     def read(self, ref: Ref) -> Item:
-        """One of them with its columns. Raises DatasetError."""
+        """Read a reject with its columns. Raises DatasetError."""
         source = self._opened.source_row(ref.key)
-        dropped = self._replayed(ref.key)
-        if dropped is None:
-            told = texts(call for call in self._calls(ref.key) if call.node == ref.node)
-            return Item(ref, source, source, told, whole=False)
-        one = dropped[ref.place]
-        return Item(ref, one.data, source, one.said)
+        replayed = self._replayed(ref.key)
+        if replayed is None:
+            calls = (call for call in self._calls(ref.key) if call.node == ref.node)
+            return Item(ref, source, source, texts(calls), exact=False)
+        dropped = replayed[ref.index]
+        return Item(ref, dropped.data, source, dropped.completions)
 
     def _replay(self, key: str) -> list[Dropped] | None:
         source = self._opened.source_row(key)
@@ -75,8 +75,8 @@ class Rejects:
         return in_own_loop(replay(self._plan, key, source, recorded, self._rejects[key]))
 
     def _calls(self, key: str) -> list[Call]:
-        """The recorded calls of a row."""
+        """Read the recorded calls of a row."""
         file = self._transcripts[key]
         folder = self._opened.dataset.folder
-        found = read_recorded(folder, [file] if file else [], [key]).get(key, {})
-        return [call for calls in found.values() for call in calls]
+        by_id = read_recorded(folder, [file] if file else [], [key]).get(key, {})
+        return [call for calls in by_id.values() for call in calls]

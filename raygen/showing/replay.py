@@ -1,7 +1,7 @@
-"""Replay: a finished row run once more on its recorded calls, to see what each node was given.
+"""Run a finished row once more on its recorded calls, to see which rows each node dropped.
 
-Ops are pure, so a row that finds all its calls on record goes the way it went. No engine is there:
-a call that isn't on record ends the replay. Knows nothing of what is shown of it.
+Ops are pure, so a row that finds all its calls on record ends as it did. There is no engine: a call
+that isn't on record ends the replay. Knows nothing of how rejects are shown.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from raygen.row import Reject
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A reject as it came about: the row that was dropped, and what a model had said for it."""
+    """A reject as it came about: the row that was dropped, and the completions it was made of."""
 
     data: Mapping[str, Any]
-    said: tuple[str, ...]
+    completions: tuple[str, ...]
 
 
 async def replay(
@@ -35,9 +35,9 @@ async def replay(
     recorded: Recorded,
     rejects: Sequence[Rejected],
 ) -> list[Dropped] | None:
-    """How each of a row's `rejects` came about, in their order.
+    """Replay a row to see how each of its `rejects` came about, in their order.
 
-    None where the row can't be run from its record, or would end otherwise than the ledger says.
+    None where the row can't be run from its record, or ends otherwise than the ledger says.
     """
     steps: list[Step] = []
     engines: Mapping[str, Engine] = {name: _NoEngine() for name in plan.engines}
@@ -48,8 +48,8 @@ async def replay(
         return None
     if result.rejects != tuple(rejects):
         return None
-    places = {node.name: index for index, node in enumerate(plan.nodes)}
-    steps.sort(key=lambda step: (places[step.node], step.row.lineage))
+    order = {node.name: index for index, node in enumerate(plan.nodes)}
+    steps.sort(key=lambda step: (order[step.node], step.row.lineage))
     return [
         _dropped(step, index, result.calls)
         for step in steps
@@ -59,7 +59,7 @@ async def replay(
 
 
 def texts(calls: Iterable[Call]) -> tuple[str, ...]:
-    """What a model wrote in some calls."""
+    """Return the completions of generating calls."""
     return tuple(
         answer["text"].strip()
         for call in calls
@@ -69,13 +69,17 @@ def texts(calls: Iterable[Call]) -> tuple[str, ...]:
 
 
 def _dropped(step: Step, index: int, calls: Sequence[Call]) -> Dropped:
-    """A group op, and one that judges each completion, gives as many outcomes in their order."""
+    """Find the row and the completions of a step's outcome.
+
+    An op that takes a group of rows, or checks each completion, gives one outcome for each, in
+    their order.
+    """
     number = len(step.outcomes)
-    asked = [call for call in calls if (call.node, call.row) == (step.node, step.row.id)]
-    said = texts(asked)
+    own_calls = [call for call in calls if (call.node, call.row) == (step.node, step.row.id)]
+    completions = texts(own_calls)
     row = step.rows_in[index] if len(step.rows_in) == number else step.row
-    one_each = len(asked) == 1 and len(said) == number
-    return Dropped(row.data, said[index : index + 1] if one_each else said)
+    one_each = len(own_calls) == 1 and len(completions) == number
+    return Dropped(row.data, completions[index : index + 1] if one_each else completions)
 
 
 class _NoEngine(StandInEngine):

@@ -1,4 +1,4 @@
-"""A seeded sample for people to judge, with as many examples as rejects of each node.
+"""Draw a seeded sample for people to judge, with as many examples as rejects of each node.
 
 The same seed gives the same sample, and a larger one has the smaller in it. Knows nothing of
 verdicts.
@@ -13,13 +13,13 @@ from raygen.row import digest
 from raygen.showing.item import Ref
 
 
-def draw(
+def draw_sample(
     refs: Sequence[Ref], size: int, seed: int, fits: Callable[[Ref], bool] = lambda _: True
 ) -> list[Ref]:
-    """At most `size` items that fit, in an order that tells nothing of what became of them.
+    """Draw at most `size` items that fit, in an order that says nothing of their fate.
 
-    Kept rows and the rejects of each node get the same number of places; what one has too few
-    items for goes to the others. Within these, each item is as likely as any other.
+    Kept rows and the rejects of each node are strata of the same size; what one has too few items
+    for goes to the others. Within a stratum each item is as likely as any other.
     """
     strata: dict[str | None, list[Ref]] = defaultdict(list)
     for ref in sorted(refs, key=lambda ref: digest("sample", seed, ref.id)):
@@ -28,16 +28,16 @@ def draw(
     drawn: list[Ref] = []
     while left and len(drawn) < size:
         for name, items in list(left.items()):
-            found = next(items, None)
-            if found is None:
+            following = next(items, None)
+            if following is None:
                 del left[name]
             elif len(drawn) < size:
-                drawn.append(found)
+                drawn.append(following)
     return sorted(drawn, key=lambda ref: digest("order", seed, ref.id))
 
 
 def stratum(ref: Ref) -> str | None:
-    """What an item is drawn from: the rejects of a node, None for the examples."""
+    """Return the node whose rejects an item is drawn from, None for the examples."""
     return None if ref.kept else ref.node
 
 

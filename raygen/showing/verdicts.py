@@ -1,6 +1,6 @@
-"""Verdicts of people on a dataset's items: a file for each rater, beside the tables.
+"""Read and write people's verdicts on a dataset's items: one file for each rater in `verdicts/`.
 
-Knows nothing of who is asked, or of what follows from the answers.
+Knows nothing of how raters are asked, or of what is computed from the answers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ VERDICTS_VERSION = 1
 VERDICTS = "verdicts"
 
 Word = Literal["keep", "fix", "drop"]
-"""What is to become of an item: good as it is, good once it is edited, or no good."""
+"""A verdict: good as it is, good once it is edited, or no good."""
 
 _NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rater says of one item, and what a plan's run had made of it.
+    """A rater's verdict on an item; `node` and `reason` say what a run of `plan` had decided.
 
     `reason` is None for an example.
     """
@@ -44,12 +44,12 @@ class Verdict:
 
     @classmethod
     def on(cls, ref: Ref, plan: str, verdict: Word, note: str) -> Verdict:
-        """A verdict on an item."""
+        """Make a verdict on an item."""
         return cls(ref.id, plan, ref.key, ref.node, ref.reason, verdict, note)
 
 
 def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
-    """The verdicts by rater, in the order in which they were given. Raises DatasetError."""
+    """Read the verdicts by rater, in the order in which they were given. Raises DatasetError."""
     with storage_errors("read the verdicts", folder.join(VERDICTS)):
         texts = {
             path: folder.read_text(path)
@@ -60,7 +60,7 @@ def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
 
 
 def write_verdicts(folder: Folder, rater: str, verdicts: Mapping[str, Verdict]) -> None:
-    """Write a rater's verdicts, by item, whole or not at all. Raises DatasetError."""
+    """Write a rater's verdicts, by item, atomically. Raises DatasetError."""
     written = {
         "version": VERDICTS_VERSION,
         "rater": rater,
@@ -72,7 +72,7 @@ def write_verdicts(folder: Folder, rater: str, verdicts: Mapping[str, Verdict]) 
 
 
 def check_rater(name: str) -> None:
-    """Raises UserError for a name that can't be a file's."""
+    """Raise UserError for a name that can't be a file's."""
     if not _NAME.fullmatch(name):
         raise UserError(f"--rater {name!r}: expected letters, digits, `-`, `_` and `.` alone")
 
@@ -86,8 +86,8 @@ def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
                 f"{VERDICTS_VERSION}; use the raygen that wrote it",
                 exit_code=2,
             )
-        verdicts = [Verdict(**each) for each in written["verdicts"]]
-        if odd := [one.verdict for one in verdicts if one.verdict not in get_args(Word)]:
+        verdicts = [Verdict(**fields) for fields in written["verdicts"]]
+        if odd := [v.verdict for v in verdicts if v.verdict not in get_args(Word)]:
             raise ValueError(f"verdict {odd[0]!r}")
         return str(written["rater"]), verdicts
     except (ValueError, KeyError, TypeError) as error:

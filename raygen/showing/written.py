@@ -1,4 +1,4 @@
-"""A plan read back from a dataset's plan.json, as far as running its recorded rows needs it.
+"""Read a plan back from plan.json, as far as replaying its recorded rows needs it.
 
 Knows nothing of recipes: what the plan ran on isn't in the file.
 """
@@ -17,11 +17,11 @@ from raygen.task import task_of
 
 
 class UnknownPlanError(Exception):
-    """The plan can't be run here; str() says why."""
+    """The plan can't be replayed here; str() says why."""
 
 
 def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
-    """The plan that was written. Raises UnknownPlanError where these ops don't make its rows."""
+    """Rebuild the plan. Raises UnknownPlanError where these ops don't make its rows."""
     if written["version"] != PLAN_VERSION:
         raise UnknownPlanError(f"its plan.json is of version {written['version']}")
     return Plan(

@@ -32,7 +32,7 @@ def item_view(item: Item, task: Task, full: bool) -> RenderableType:
     parts: list[RenderableType] = [fate(item.ref)]
     if item.ref.detail:
         parts.append(Text(_cut(item.ref.detail, full), style="dim"))
-    if not item.whole:
+    if not item.exact:
         words = "its source row, and all that the node was told for it:"
         parts.append(Text(words, style="dim"))
     return Group(*parts, Text(), *_content(item, task, full, blind=False))
@@ -52,7 +52,7 @@ def fate(ref: Ref) -> Text:
 
 def _content(item: Item, task: Task, full: bool, blind: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [_columns(item, task, full, blind)]
-    if item.said:
+    if item.completions:
         parts += [Text(), _said(item, full)]
     return parts
 
@@ -74,11 +74,11 @@ def _said(item: Item, full: bool) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    shown = item.said if full else item.said[:_SAID]
+    shown = item.completions if full else item.completions[:_SAID]
     for number, text in enumerate(shown, 1):
-        name = "said" if len(item.said) == 1 else f"said {number}"
+        name = "said" if len(item.completions) == 1 else f"said {number}"
         table.add_row(name, Text(_cut(text, full) or "(nothing)"))
-    if left := len(item.said) - len(shown):
+    if left := len(item.completions) - len(shown):
         table.add_row("", Text(f"[... {plural(left, 'completion')} more; --full shows them ...]"))
     return table
 

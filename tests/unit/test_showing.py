@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raygen.errors import UserError
-from raygen.showing.catalogue import Catalogue, Items, Wanted
+from raygen.showing.catalogue import Catalogue, ItemFilter, Items
 from raygen.showing.item import Item
 from tests.unit.small_datasets import QUIZ, make_dataset, questions, write_recipe
 
@@ -57,10 +57,10 @@ def test_every_reject_is_the_row_that_was_dropped(quiz: Path) -> None:
         ("right", "wrong_answer"): 11,
     }
     assert len({item.ref.id for item in items}) == 25
-    assert all(item.whole for item in items)
+    assert all(item.exact for item in items)
     for item in items:
         if item.ref.node == "rationales":
-            assert item.said == ("I do not know.",)
+            assert item.completions == ("I do not know.",)
             assert "rationale" not in item.data
         elif item.ref.node == "right":
             assert item.data["rationale"] == "Sand is dry."
@@ -73,30 +73,30 @@ def test_every_reject_is_the_row_that_was_dropped(quiz: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "number"),
     [
-        (Wanted(view="positive"), 11),
-        (Wanted(node="right"), 11),
-        (Wanted(find="FALLS #12"), 1),
-        (Wanted(find="nowhere"), 0),
-        (Wanted(rejected=True, reason="wrong_answer"), 11),
-        (Wanted(rejected=True, node="short"), 2),
-        (Wanted(rejected=True, find="in winter"), 3),
-        (Wanted(rejected=True, find="do not know", node="right"), 0),
-        (Wanted(rejected=True, view="positive"), 13),
+        (ItemFilter(view="positive"), 11),
+        (ItemFilter(node="right"), 11),
+        (ItemFilter(find="FALLS #12"), 1),
+        (ItemFilter(find="nowhere"), 0),
+        (ItemFilter(rejected=True, reason="wrong_answer"), 11),
+        (ItemFilter(rejected=True, node="short"), 2),
+        (ItemFilter(rejected=True, find="in winter"), 3),
+        (ItemFilter(rejected=True, find="do not know", node="right"), 0),
+        (ItemFilter(rejected=True, view="positive"), 13),
     ],
 )
-def test_what_is_wanted_is_found(quiz: Path, wanted: Wanted, number: int) -> None:
+def test_what_is_wanted_is_found(quiz: Path, wanted: ItemFilter, number: int) -> None:
     assert len(Catalogue(str(quiz)).find(wanted)) == number
 
 
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Wanted(view="positiv"), "--view positiv: no example has it; did you mean 'positive'"),
-        (Wanted(node="short"), "--node short: no example has it"),
-        (Wanted(rejected=True, reason="wrong_answers"), "did you mean 'wrong_answer'"),
+        (ItemFilter(view="positiv"), "--view positiv: no example has it; did you mean 'positive'"),
+        (ItemFilter(node="short"), "--node short: no example has it"),
+        (ItemFilter(rejected=True, reason="wrong_answers"), "did you mean 'wrong_answer'"),
     ],
 )
-def test_a_name_that_no_item_has_is_an_error(quiz: Path, wanted: Wanted, said: str) -> None:
+def test_a_name_that_no_item_has_is_an_error(quiz: Path, wanted: ItemFilter, said: str) -> None:
     with pytest.raises(UserError, match=said):
         Catalogue(str(quiz)).find(wanted)
 
@@ -115,10 +115,10 @@ def test_where_ops_are_others_rejects_show_their_source_row(
     copy = rewritten(quiz, tmp_path, lambda plan: plan["nodes"][node].update(change))
     catalogue = Catalogue(str(copy))
     assert said in catalogue.unknown
-    items = every(catalogue.find(Wanted(rejected=True, node="rationales")))
-    assert [item.whole for item in items] == [False] * 12
+    items = every(catalogue.find(ItemFilter(rejected=True, node="rationales")))
+    assert [item.exact for item in items] == [False] * 12
     assert items[0].data == items[0].source
-    assert len(items[0].said) == 3
+    assert len(items[0].completions) == 3
 
 
 def test_a_replay_that_ends_otherwise_is_not_believed(quiz: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_replay_that_ends_otherwise_is_not_believed(quiz: Path, tmp_path: Path
 
     catalogue = Catalogue(str(rewritten(quiz, tmp_path, change)))
     assert catalogue.unknown == ""
-    whole = {item.data["question"] for item in every(catalogue.rejects()) if item.whole}
+    whole = {item.data["question"] for item in every(catalogue.rejects()) if item.exact}
     assert whole == {"What falls in winter #10?"}, "the one question that `right` never saw"
 
 

@@ -14,7 +14,7 @@ from raygen.errors import UserError
 from raygen.interval import wilson
 from raygen.showing.item import Ref
 from raygen.showing.precision import Figure, Precision, precision
-from raygen.showing.sample import draw, stratum
+from raygen.showing.sample import draw_sample, stratum
 from raygen.showing.verdicts import (
     Verdict,
     Word,
@@ -43,27 +43,27 @@ def of(found: Precision, rater: str, node: str | None, reason: str | None = None
 
 
 def test_kept_rows_and_each_nodes_rejects_get_the_same_number_of_places() -> None:
-    drawn = draw(REFS, 50, 0)
+    drawn = draw_sample(REFS, 50, 0)
     assert Counter(map(stratum, drawn)) == {"short": 3, "right": 23, None: 24}
     assert len({ref.id for ref in drawn}) == 50
-    assert len(draw(REFS, 1000, 0)) == len(REFS)
+    assert len(draw_sample(REFS, 1000, 0)) == len(REFS)
 
 
 def test_a_sample_is_its_seeds_whatever_the_order_of_the_rows() -> None:
-    drawn = draw(REFS, 20, 7)
-    assert draw(list(reversed(REFS)), 20, 7) == drawn
-    assert draw(REFS, 20, 8) != drawn
-    assert set(drawn) < set(draw(REFS, 30, 7))
+    drawn = draw_sample(REFS, 20, 7)
+    assert draw_sample(list(reversed(REFS)), 20, 7) == drawn
+    assert draw_sample(REFS, 20, 8) != drawn
+    assert set(drawn) < set(draw_sample(REFS, 30, 7))
 
 
 def test_the_order_tells_nothing_of_what_became_of_a_row() -> None:
-    kept = [ref.kept for ref in draw(REFS, 40, 0)]
+    kept = [ref.kept for ref in draw_sample(REFS, 40, 0)]
     assert kept != sorted(kept)
     assert kept != sorted(kept, reverse=True)
 
 
 def test_rows_that_cant_be_judged_are_passed_over() -> None:
-    drawn = draw(REFS, 6, 0, lambda ref: ref.kept or ref.id.endswith("1"))
+    drawn = draw_sample(REFS, 6, 0, lambda ref: ref.kept or ref.id.endswith("1"))
     assert Counter(map(stratum, drawn)) == {None: 3, "right": 2, "short": 1}
     assert all(ref.kept or ref.id.endswith("1") for ref in drawn)
 
