@@ -65,6 +65,7 @@ class Grower:
         self._job, self._growth, self._free = job, growth, free
         self._feed = DatasetFeed(job.data, follow=True)
         self._next_look = 0.0
+        self._ended = False
 
     def look(self) -> None:
         """Ask, if it is time to; cheap to call often."""
@@ -74,7 +75,8 @@ class Grower:
         self._next_look = now + _LOOK_EVERY_S
         # What can't be read here can't be read by the run itself, which will say so.
         with contextlib.suppress(StreamtrainError):
-            if self._feed.state().ended:
+            self._ended = self._ended or self._feed.state().ended
+            if self._ended:
                 # One stays for the evaluations beside the loop.
                 free = self._free() - (self._job.select is not None)
                 if workers := self._growth.workers(free):

@@ -30,6 +30,7 @@ from streamtrain.loggers import open_loggers
 from streamtrain.metrics import Metrics
 from streamtrain.order import make_order
 from streamtrain.outcome import write_outcome
+from streamtrain.read_ahead import ReadAhead
 from streamtrain.resuming import check_same, order_settings
 from streamtrain.schedule import Schedule
 from streamtrain.sharding import in_one_piece, twin
@@ -41,6 +42,7 @@ from streamtrain.wanted import Wanted
 from streamtrain.world import World
 
 POLL_S = 0.2
+"""How long rank 0 waits for rows before it tells the others that it still does."""
 
 Reason = Literal["end", "plateau", "stopped"]
 
@@ -78,8 +80,7 @@ def train(
         try:
             return run.to_the_end(open_feed, stopping)
         finally:
-            if run.decisions is not None:
-                run.decisions.close()
+            run.close()
     finally:
         if metrics is not None:
             metrics.close()
@@ -100,6 +101,8 @@ class _Run:
         self.began = time.monotonic()
         path = job.out / DECISIONS
         self.decisions = Decisions(path, job.resume) if world.rank == 0 else None
+        self.feed: ReadAhead | None = None
+        self.waited_s = 0.0
         config = job.config
         self._event(
             "start",
@@ -140,6 +143,13 @@ class _Run:
         self._event("loaded")
         known = self.at.total if optim.max_steps is None else optim.max_steps
         self.schedule = Schedule(optim.schedule, optim.warmup, known, self.at.total_known_at)
+
+    def close(self) -> None:
+        """Close the file of decisions, and look at the dataset no more."""
+        if self.feed is not None:
+            self.feed.close()
+        if self.decisions is not None:
+            self.decisions.close()
 
     def to_the_end(self, open_feed: Callable[[], Feed], stopping: Callable[[], bool]) -> Reason:
         """Evaluate, train until the stream or its budget ends, evaluate, write the outcome."""
@@ -195,7 +205,8 @@ class _Run:
         return reason
 
     def _open(self, open_feed: Callable[[], Feed]) -> ShardStream:
-        return ShardStream(open_feed(), make_order(self.job.config), self.at.cursor, self._refusal)
+        self.feed = ReadAhead(open_feed())
+        return ShardStream(self.feed, make_order(self.job.config), self.at.cursor, self._refusal)
 
     def _refusal(self, row: Mapping[str, Any]) -> str | None:
         """Why a row isn't trained on, or None. Raises InputError for one that is held out."""
@@ -205,13 +216,17 @@ class _Run:
         return reason
 
     def _decide(self, stream: ShardStream | None, stopping: Callable[[], bool]) -> _Turn:
-        decision = None
+        """The next turn of all ranks. What passes until they have its rows is waited for data."""
+        began = time.monotonic()
+        turn = None
         if stream is not None:
-            decision = self._next(stream, stopping)
-            if decision.kind == "wait":
-                time.sleep(POLL_S)
-                self.at.wait_s += POLL_S
-        shared: _Turn = self.world.share(decision)
+            turn = self._next(stream, stopping)
+            if turn.kind == "wait" and self.feed is not None:
+                self.feed.wait(POLL_S)
+        shared: _Turn = self.world.share(turn)
+        seconds = time.monotonic() - began
+        self.waited_s += seconds
+        self.at.wait_s += seconds
         return shared
 
     def _next(self, stream: ShardStream, stopping: Callable[[], bool]) -> _Turn:
@@ -283,6 +298,7 @@ class _Run:
             lr=self.job.config.optim.lr * factor,
             tokens=done.tokens,
             tokens_per_second=done.tokens / done.seconds,
+            data_wait_s=round(self.waited_s, 3),
             wait_s=round(self.at.wait_s, 3),
             wait_share=self.at.wait_s / self._seconds(),
             rows=self.at.rows,
@@ -293,6 +309,7 @@ class _Run:
             lag=turn.lag,
             **self.load.of(done.tokens, done.read, done.predicted, done.seconds),
         )
+        self.waited_s = 0.0
 
     def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:
         """While it lasts, rank 0 has the student's present weights in `whole`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,3 +86,31 @@ def test_a_run_is_asked_once_its_dataset_has_ended(
     assert not (tmp_path / GROW).exists(), "the one free GPU is for the evaluations"
     grower.look()
     assert (tmp_path / GROW).read_text() == "3"
+
+
+class EndedFeed:
+    """A fake of a dataset that has ended, which counts how often it is read."""
+
+    reads = 0
+
+    def __init__(self, data: str, follow: bool) -> None:
+        pass
+
+    def state(self) -> SimpleNamespace:
+        EndedFeed.reads += 1
+        return SimpleNamespace(ended=True)
+
+
+def test_a_dataset_that_has_ended_is_not_read_again_while_gpus_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamtrain.growth._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("streamtrain.growth.DatasetFeed", EndedFeed)
+    config = StudentConfig(student="s", version=1, model="m")
+    job = Job(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
+    free = iter([0, 0, 3])
+    grower = Grower(job, seen(4, LOADED, step(1)), lambda: next(free))
+    for _ in range(3):
+        grower.look()
+    assert (tmp_path / GROW).read_text() == "4"
+    assert EndedFeed.reads == 1
