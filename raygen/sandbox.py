@@ -1,7 +1,11 @@
-"""The sandbox: a Jinja environment that reaches no Python, and does only so much work for one text.
+"""Jinja for strangers' templates: reaches no Python, and makes only so much of one row.
 
-Work is counted, never timed: what a text does is the same on every machine. Knows nothing of rows
-or recipes.
+Jinja's own sandbox keeps a template from Python's insides. What is added here bounds what a
+template *makes*: texts, items of lists and turns of loops, counted together, so that it ends and
+doesn't fill the memory. What it *reads* isn't counted: one that searches a long text over and over
+takes its time. The count is of work, not of seconds, so it is the same on every machine.
+
+Knows nothing of rows or recipes.
 """
 
 from __future__ import annotations
@@ -20,107 +24,116 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-WORK = 200_000_000
-"""What one text may cost: a unit is about a character that is read or written."""
-_STEP = 200
-"""The cost of one turn of a loop, one call, or one item of a list."""
+LIMIT = 200_000_000
+"""Characters that one rendering may make, intermediate texts included."""
+_ITEM = 200
+"""What an item of a list, a turn of a loop or a call counts, in characters."""
+_MAX_BITS = 10_000
+"""Of a number that is computed with: Python's arithmetic on longer ones has no end."""
 
 _DENIED = frozenset({"encode", "expandtabs", "maketrans", "to_bytes", "translate"})
 """Methods of plain values that no prompt needs, and that make much of little."""
-_NUMBER = re.compile(r"\d{1,18}")
+_GROWING = dict.fromkeys(
+    ["center", "indent", "join", "ljust", "replace", "rjust", "tojson", "wordwrap", "zfill"], 1
+) | dict.fromkeys(["batch", "round", "slice"], _ITEM)
+"""Filters and methods that make much of little: by the size of what they are given, times this."""
+_SPLITTING = frozenset({"list", "rsplit", "split", "splitlines"})
+_WIDE = re.compile(r"\d{5,}|%[^A-Za-z%]*\*|\{[^{}]*:[^{}]*\{")
+"""A format that makes much of little: by a long width, or by one that a value gives."""
 
 
-class _Meter:
-    """How much work is left."""
+class _Budget:
+    """How much may still be made."""
 
     def __init__(self) -> None:
-        self.left = WORK
+        self.left = LIMIT
 
     def spend(self, cost: int) -> None:
         self.left -= cost
         if self.left < 0:
             raise SecurityError("it does too much: its loops, or the texts it makes, have no end")
 
-    def read(self, value: Any) -> None:
-        """Spend the size of a value, with all that is in it."""
-        if isinstance(value, str | bytes):
+    def spend_size(self, value: Any) -> None:
+        """Spend a value with all that is in it; a list that is in it twice counts twice."""
+        if isinstance(value, str):
             self.spend(len(value))
-        elif isinstance(value, int):
-            self.spend(value.bit_length() // 8)
         elif isinstance(value, Mapping):
+            self.spend(_ITEM * len(value))
             for pair in value.items():
-                self.read(pair)
-        elif isinstance(value, range):
-            self.spend(_STEP * len(value))
+                self.spend_size(pair)
         elif isinstance(value, list | tuple | set | frozenset):
-            self.spend(_STEP * len(value))
+            self.spend(_ITEM * len(value))
             for item in value:
-                self.read(item)
+                self.spend_size(item)
+        elif isinstance(value, range):
+            self.spend(_ITEM * len(value))
 
 
-_METER: ContextVar[_Meter] = ContextVar("meter")
+_BUDGET: ContextVar[_Budget] = ContextVar("budget")
 
 
 @contextmanager
-def metered() -> Iterator[None]:
-    """While it lasts, what templates do is counted, from zero; too much raises SecurityError."""
-    token = _METER.set(_Meter())
+def bounded() -> Iterator[None]:
+    """Give the templates that run inside a budget of their own; SecurityError ends them."""
+    token = _BUDGET.set(_Budget())
     try:
         yield
     finally:
-        _METER.reset(token)
+        _BUDGET.reset(token)
 
 
-def taken(value: Any) -> Any:
-    """A lazy value as a list, so that its work is done and counted here."""
-    return _stepped(value, list) if isinstance(value, Iterator) else value
+def _concat(parts: Iterable[str]) -> str:
+    """Join what a template writes, counted before it is joined."""
+    budget, texts = _BUDGET.get(), []
+    for part in parts:
+        budget.spend(len(part))
+        texts.append(part)
+    return "".join(texts)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Templates see what they are given and `range`; an undefined name is an error."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+    concat = staticmethod(_concat)
 
     def __init__(self) -> None:
-        # Nothing is computed while a template is compiled: there is nobody to count it.
+        # Nothing is computed while a template is compiled: no budget is there.
         super().__init__(
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             optimized=False,
-            finalize=_written,
+            finalize=_unchanged,
         )
         self.globals = {"range": self.globals["range"]}
-        self.filters = {name: _counted(name, run) for name, run in self.filters.items()}
-        self.filters |= {"_read": _passed, "_step": _stepped}
+        self.filters = {name: _bounded_filter(name, run) for name, run in self.filters.items()}
+        self.filters |= {"_made": _made, "_turns": _turns}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may have this attribute."""
         return attr not in _DENIED and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """The value of an arithmetic expression, unless it is too large to be computed."""
-        meter = _METER.get()
-        if operator == "*":
-            meter.spend(max(_length(left) * _count(right), _length(right) * _count(left)))
-        elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-            meter.spend(left.bit_length() * max(right, 0))
+        """Compute an arithmetic expression, unless what it makes is too large."""
+        if isinstance(left, int) and isinstance(right, int):
+            bits = left.bit_length() * right if operator == "**" else 0
+            if max(bits, left.bit_length(), right.bit_length()) > _MAX_BITS:
+                raise SecurityError("it computes with numbers of more than 3,000 digits")
+        elif operator == "*":
+            unit = 1 if isinstance(left, str) or isinstance(right, str) else _ITEM
+            times = _length(left) * _count(right) + _length(right) * _count(left)
+            _BUDGET.get().spend(unit * times)
         elif operator == "%" and isinstance(left, str):
-            _format(meter, left, [right])
-        meter.spend(_length(left) + _length(right))
-        return super().call_binop(context, operator, left, right)
+            _BUDGET.get().spend(_growth("%", left, [right]))
+        return _made(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """The result of a call, both counted."""
-        meter = _METER.get()
+        """Call a method, a macro or `range`, unless what it makes is too large."""
         owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)
-        name = getattr(obj, "__name__", "")
         given = [*args, *kwargs.values()]
-        meter.read(owner)
-        _forecast(meter, name, owner if isinstance(owner, str) else "", given)
-        result = super().call(context, obj, *args, **kwargs)
-        meter.read(result)
-        return result
+        _BUDGET.get().spend(_ITEM + _growth(getattr(obj, "__name__", ""), owner, given))
+        return _made(super().call(context, obj, *args, **kwargs))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -132,134 +145,87 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        return super()._generate(_Counting().visit(source), *args, **kwargs)
+        return super()._generate(_Counted().visit(source), *args, **kwargs)
 
     def _refuse(self, word: str, line: int) -> None:
         raise jinja2.TemplateSyntaxError(f"`{word}` is not available here", line)
 
 
-class _Counting(NodeTransformer):
-    """Puts the filters that count around what the environment sees nothing of."""
+class _Counted(NodeTransformer):
+    """Puts counting filters where a template makes values that the environment isn't told of."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - jinja's own name
         self.generic_visit(node)
-        node.iter = _around(node.iter, "_step")
+        node.iter = _filtered(node.iter, "_turns")
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:  # noqa: N802
+    def _make(self, node: nodes.Node) -> nodes.Node:
         self.generic_visit(node)
-        node.nodes = [_around(part, "_read") for part in node.nodes]
-        return node
+        is_target = getattr(node, "ctx", "load") != "load"
+        is_slice = isinstance(getattr(node, "arg", None), nodes.Slice)
+        if is_target or (isinstance(node, nodes.Getitem) and not is_slice):
+            return node
+        return _filtered(node, "_made")
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802
-        self.generic_visit(node)
-        node.expr = _around(node.expr, "_read")
-        for operand in node.ops:
-            operand.expr = _around(operand.expr, "_read")
-        return node
-
-    def visit_Test(self, node: nodes.Test) -> nodes.Test:  # noqa: N802
-        self.generic_visit(node)
-        node.args = [_around(part, "_read") for part in node.args]
-        return node
-
-    def visit_Pair(self, node: nodes.Pair) -> nodes.Pair:  # noqa: N802
-        self.generic_visit(node)
-        node.key = _around(node.key, "_read")
-        return node
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:  # noqa: N802
-        self.generic_visit(node)
-        if not isinstance(node.arg, nodes.Const | nodes.Slice):
-            node.arg = _around(node.arg, "_read")
-        return node
+    visit_Concat = visit_List = visit_Tuple = visit_Dict = visit_Getitem = _make  # noqa: N815
 
 
-def _around(node: nodes.Node, name: str) -> nodes.Filter:
-    assert isinstance(node, nodes.Expr)  # noqa: S101 - what jinja iterates is an expression
+def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+    assert isinstance(node, nodes.Expr)  # noqa: S101 - only expressions are visited
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _passed(value: Any) -> Any:
-    meter = _METER.get()
-    meter.spend(_STEP)
-    meter.read(value)
+@jinja2.pass_context
+def _unchanged(context: Context, value: Any) -> Any:
     return value
 
 
-def _stepped(values: Iterable[Any], into: Callable[[Iterable[Any]], Any] = iter) -> Any:
-    meter = _METER.get()
-
-    def each() -> Iterator[Any]:
-        for value in values:
-            meter.spend(_STEP)
-            yield value
-
-    return into(each())
+def _made(value: Any) -> Any:
+    """A new value, counted; one that makes its items as they are read becomes a list."""
+    if isinstance(value, Iterator):
+        value = list(_turns(value))
+    _BUDGET.get().spend_size(value)
+    return value
 
 
-@jinja2.pass_context
-def _written(context: Context, value: Any) -> Any:
-    return _passed(taken(value))
+def _turns(values: Iterable[Any]) -> Iterator[Any]:
+    budget = _BUDGET.get()
+    for value in values:
+        budget.spend(_ITEM)
+        yield value
 
 
-def _counted(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, with its values and its result counted."""
-    behind = 1 if hasattr(run, "jinja_pass_arg") else 0
+def _bounded_filter(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter, unless what it makes is too large."""
+    first = 1 if hasattr(run, "jinja_pass_arg") else 0
+
+    operation = "%" if name == "format" else name
 
     @wraps(run)
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        meter = _METER.get()
-        value, *given = args[behind:]
-        value = taken(value)
-        meter.read(value)
-        _forecast(meter, name, value if isinstance(value, str) else "", [*given, *kwargs.values()])
-        if name == "join" and given:
-            meter.spend(_length(given[0]) * _length(value))
-        result = taken(run(*args[:behind], value, *given, **kwargs))
-        meter.read(result)
-        return result
+    def bounded_filter(*args: Any, **kwargs: Any) -> Any:
+        given = [*args[first + 1 :], *kwargs.values()]
+        _BUDGET.get().spend(_ITEM + _growth(operation, args[first], given))
+        return _made(run(*args, **kwargs))
 
-    return counted
+    return bounded_filter
 
 
-def _forecast(meter: _Meter, name: str, text: str, given: list[Any]) -> None:
-    """Spend what a filter or a method will cost, before it is called."""
-    meter.spend(_STEP)
-    for value in given:
-        meter.read(value)
-        meter.spend(_count(value))
-    texts = [value for value in given if isinstance(value, str)]
-    if name == "replace" and len(texts) > 1:
-        meter.spend((text.count(texts[0]) if texts[0] else len(text) + 1) * len(texts[1]))
-    elif name in ("indent", "wordwrap"):
-        # By the lines that there are, or may be.
-        most = text.count("\n") + 1 if name == "indent" else len(text)
-        wide = sum(map(_count, given)) if name == "indent" else 0
-        meter.spend(most * (wide + sum(map(len, texts))))
-    elif name in ("format", "format_map"):
-        _format(meter, text, given)
-    elif name == "join" and given:
-        meter.spend(len(text) * _length(given[0]))
-    elif name == "round":
-        meter.spend(sum(map(_count, given)) ** 2)
-
-
-def _format(meter: _Meter, text: str, given: list[Any]) -> None:
-    """Spend the widths that a format asks for, in itself or by its values."""
-    for value in given:
-        meter.read(value)
-        meter.spend(sum(map(_count, value)) if isinstance(value, tuple) else _count(value))
-    meter.spend(sum(int(number) for number in _NUMBER.findall(text)))
-    meter.spend(text.count("*") * sum(_count(v) for v in given))
+def _growth(name: str, value: Any, given: list[Any]) -> int:
+    """The characters that a filter or a method makes beyond those that it is given, at most."""
+    if name in ("format", "format_map", "%") and isinstance(value, str):
+        if _WIDE.search(value.replace("{{", "").replace("}}", "")):
+            raise SecurityError("a width in a format is a number of at most four digits")
+        values = [one for part in given for one in (part if isinstance(part, tuple) else [part])]
+        longest = max(map(_length, values), default=0)
+        return (value.count("%") + value.count("{")) * (10_000 + longest)
+    if name in _SPLITTING:
+        return _ITEM // 20 * _length(value)
+    added = sum(_length(one) + _count(one) for one in given)
+    return _GROWING.get(name, 0) * (_length(value) + 1) * added
 
 
 def _length(value: Any) -> int:
-    if isinstance(value, str | bytes):
-        return len(value)
-    if isinstance(value, list | tuple):
-        return _STEP * len(value)
-    return value.bit_length() // 8 if isinstance(value, int) else 0
+    return len(value) if isinstance(value, str | list | tuple | Mapping | range) else 0
 
 
 def _count(value: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import jinja2.meta
 
-from raygen.sandbox import Sandbox, metered, taken
+from raygen.sandbox import Sandbox, bounded
 from raygen.task import letter
 
 _MARKUP_END = re.compile(r"[-+]?[}%#]\}")
@@ -74,7 +74,7 @@ def literal_ending(text: str) -> str:
 def render(text: str, data: Mapping[str, Any]) -> str:
     """The template filled with the row's columns. Raises TemplateError."""
     try:
-        with metered():
+        with bounded():
             return _compiled(text).render(data)
     except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"template failed: {error}") from error
@@ -83,8 +83,8 @@ def render(text: str, data: Mapping[str, Any]) -> str:
 def evaluate(expression: str, data: Mapping[str, Any]) -> Any:
     """The value of a Jinja expression over the row's columns. Raises TemplateError."""
     try:
-        with metered():
-            value = taken(_expression(expression)(data))
+        with bounded():
+            value = _expression(expression)(data)
     except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"{expression!r} failed: {error}") from error
     if isinstance(value, jinja2.Undefined):

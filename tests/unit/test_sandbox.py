@@ -86,9 +86,20 @@ ENDLESS = [
     "1.5|round(10**9)",
     "(1).to_bytes(10**9)",
     "'a'.translate({97: 'b'})",
+    "7**8000000",
+    "('f' * 100000)|int(0, 16) // 7",
+    "'{:>{}}'.format('a', '900000000')",
+    "'{:>{0[w]}}'.format({'w': 900000000})",
+    "('{0}' * 1000).format('a' * 1000000)",
+    "('%s' * 1000) % (('a' * 1000000,) * 1000)",
+    "'a '|list|join('b' * 200000000)",
+    "('a ' * 50000000).split()",
 ]
 
 BLOCKS = [
+    "{% for i in range(90000) %}" + "x" * 10_000 + "{% endfor %}",
+    "{% set a = [1] %}" + "{% set a = a|batch(3, a)|list %}" * 60 + "{{ a }}",
+    "{% macro f(a, n) %}{{ f(a[1:], n + 1) }}{% endmacro %}{{ f('x' * 9000000, 0) }}",
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
     "{% for i in range(99999) %}{{ range(99999)|sum }}{% endfor %}",
@@ -185,6 +196,12 @@ async def test_filter_and_map_evaluate_in_the_sandbox(attack: str) -> None:
         ("x.replace('t', 'd')|title", "Dexd"),
         ("(items|length) % 2 == 0", True),
         ("range(3)|list", [0, 1, 2]),
+        ("'**%s** is %.1f' % (x, 0.25)", "**text** is 0.2"),
+        ("'{{\"k\": {0!r:>8.6}}}'.format(x)", "{\"k\":   'text'}"),
+        ("'%-6s|'|format(x)", "text  |"),
+        ("x|indent(2)|wordwrap(3)|center(9)", "  tex\nt  "),
+        ("(x * 1000).split('t')|length", 2001),
+        ("n % 7 + 2**64 // n", 18446744079),
     ],
 )
 def test_what_prompts_are_made_of_still_works(expression: str, value: object) -> None:
