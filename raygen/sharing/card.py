@@ -1,6 +1,6 @@
-"""The card of a dataset: what it is, how it was made, what it may be used for, how to get it again.
+"""Write the card of a dataset: what it is, how it was made, its licences, how to make it again.
 
-Pure text from facts, as Markdown behind the hub's header. Knows nothing of files.
+Markdown behind the hub's YAML header, from facts alone. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from raygen.views.graph import Box, flowchart
 
 CARD = "README.md"
 SIGNATURE = "- written by raygen "
-"""What every card has, and no other README."""
+"""A line that every card has, and no other README."""
 
 _TASKS = {
     "multiple_choice": "multiple-choice",
@@ -50,57 +50,60 @@ _LICENSE = re.compile(r"[a-z0-9.+-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a card stands. `data` are the files of the examples, as the hub's header names them;
-    without any, the header names none. `reference` is where others find it."""
+class CardLinks:
+    """What a card says of the files around it.
+
+    `data` are the files of the examples, as the hub's header names them; without any, the header
+    names none. `load` are the arguments of `datasets.load_dataset`, as Python writes them; empty
+    where it can't read the files. `reference` is where others find the dataset. `has_source` says
+    whether the file that the recipe reads is there too.
+    """
 
     data: Sequence[str]
     load: str
-    """What `datasets.load_dataset` is given, as Python writes it; nothing where it can't."""
     reference: str | None = None
     has_source: bool = False
-    """Whether the file that the recipe reads is there too."""
 
 
-def dataset_card(facts: Facts, place: Place) -> str:
-    """The card."""
+def dataset_card(facts: Facts, links: CardLinks) -> str:
+    """Write the card of a dataset as Markdown."""
     parts = [
-        f"---\n{_header(facts, place)}---\n\n# {facts.recipe.recipe}",
+        f"---\n{_header(facts, links)}---\n\n# {facts.recipe.recipe}",
         facts.recipe.description.strip(),
         _opening(facts),
-        _loading(place),
+        _loading(links),
         _columns(facts),
         _making(facts),
         _models(facts),
         _licences(facts),
         _limits(facts),
-        _again(facts, place),
-        _citing(facts, place),
+        _again(facts, links),
+        _citing(facts, links),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def is_local(model: str) -> bool:
-    """Whether a model is a folder, which others don't have."""
+    """Tell whether a model is a folder, which others don't have."""
     return model.startswith(("/", ".", "~"))
 
 
 def public_name(model: str) -> str:
-    """A model's name; of a folder the last part only, for where it lies is nobody's business."""
+    """Return a model's name; of a folder only the last part, so that no local path is shared."""
     return model.rstrip("/").rpartition("/")[2] if is_local(model) else model
 
 
-def _header(facts: Facts, place: Place) -> str:
+def _header(facts: Facts, links: CardLinks) -> str:
     head: dict[str, Any] = {"pretty_name": facts.recipe.recipe}
     if licence := facts.recipe.license:
-        known = _LICENSE.fullmatch(licence.lower())
-        head |= {"license": known[0]} if known else {"license": "other", "license_name": licence}
+        match = _LICENSE.fullmatch(licence.lower())
+        head |= {"license": match[0]} if match else {"license": "other", "license_name": licence}
     examples = facts.status.examples
     head["size_categories"] = [next((name for top, name in _SIZES if examples < top), "n>10M")]
     head["task_categories"] = [_TASKS[facts.recipe.task]]
     head["tags"] = ["raygen", "rationales", *(["synthetic"] if facts.recipe.engines else [])]
-    if place.data:
-        path = place.data[0] if len(place.data) == 1 else list(place.data)
+    if links.data:
+        path = links.data[0] if len(links.data) == 1 else list(links.data)
         files = [{"split": "train", "path": path}]
         head["configs"] = [{"config_name": "default", "data_files": files}]
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
@@ -123,13 +126,13 @@ def _opening(facts: Facts) -> str:
     return text + f" Last change: {facts.at:%Y-%m-%d}."
 
 
-def _loading(place: Place) -> str:
-    if not place.load:
+def _loading(links: CardLinks) -> str:
+    if not links.load:
         return (
             "## Load it\n\nIt has too many files to be listed here: `raygen export` writes it as "
             "one, and `polars.read_delta` reads `examples/`."
         )
-    code = f"from datasets import load_dataset\n\nexamples = load_dataset({place.load})"
+    code = f"from datasets import load_dataset\n\nexamples = load_dataset({links.load})"
     return f"## Load it\n\n```python\n{code}\n```"
 
 
@@ -185,9 +188,12 @@ def _models(facts: Facts) -> str:
 def _licences(facts: Facts) -> str:
     recipe = facts.recipe
     source = facts.missing or recipe.source.path
-    own = recipe.license or "not noted in the recipe"
+    dataset = recipe.license or "not noted in the recipe"
     rows = recipe.source.license or "not noted in the recipe"
-    lines = [f"- this dataset: {own}", f"- the source, `{source}`, whose rows are in it: {rows}"]
+    lines = [
+        f"- this dataset: {dataset}",
+        f"- the source, `{source}`, whose rows are in it: {rows}",
+    ]
     if not all((recipe.license, recipe.source.license, *_noted(facts))):
         lines.append(
             "- what isn't noted is not thereby free: look at the source's licence and at what the "
@@ -227,16 +233,16 @@ def _limits(facts: Facts) -> str:
     return "## Limits\n\n" + "\n".join(lines) if lines else ""
 
 
-def _again(facts: Facts, place: Place) -> str:
-    where = f"{place.reference}/{RECIPE}" if place.reference else RECIPE
+def _again(facts: Facts, links: CardLinks) -> str:
+    recipe = f"{links.reference}/{RECIPE}" if links.reference else RECIPE
     locked = " --locked" if facts.lock else ""
-    lines = ["## Make it again", "", "```", f"raygen apply {where}{locked} --out again", "```"]
-    if facts.missing and not place.has_source:
-        words = (
+    lines = ["## Make it again", "", "```", f"raygen apply {recipe}{locked} --out again", "```"]
+    if facts.missing and not links.has_source:
+        advice = (
             f"The recipe reads `{facts.missing}`, which isn't part of this: put it there (seen "
             f"from `{RECIPE}`), or name the file with `--set source.path=FILE`."
         )
-        lines += ["", words]
+        lines += ["", advice]
     lines += ["", f"- content: `{facts.content}`", f"- plan: `{facts.status.plan}`"]
     if facts.lock:
         lines.append(f"- `{STORED}` pins models, prompts, source and packages")
@@ -244,13 +250,13 @@ def _again(facts: Facts, place: Place) -> str:
     return "\n".join(lines)
 
 
-def _citing(facts: Facts, place: Place) -> str:
+def _citing(facts: Facts, links: CardLinks) -> str:
     recipe = facts.recipe
     fields = {
         "title": recipe.recipe,
         "author": " and ".join(recipe.authors),
         "year": f"{facts.at:%Y}",
-        "howpublished": f"\\url{{{_address(place.reference)}}}" if place.reference else "",
+        "howpublished": f"\\url{{{_address(links.reference)}}}" if links.reference else "",
         "note": f"Dataset made with raygen, content {facts.content}",
     }
     lines = ",\n".join(f"  {name} = {{{_tex(value)}}}" for name, value in fields.items() if value)
@@ -259,7 +265,7 @@ def _citing(facts: Facts, place: Place) -> str:
 
 
 def _address(reference: str) -> str:
-    """Where a browser finds it."""
+    """Return the address for a browser."""
     hub = "hf://datasets/"
     if not reference.startswith(hub):
         return reference

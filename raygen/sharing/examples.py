@@ -1,4 +1,4 @@
-"""The examples of a dataset for somebody else's use: some of its views, without repeats.
+"""Select the examples of a dataset for export: by view, and without repeats.
 
 Reads the folder that `apply` wrote or `pull` brought. Knows nothing of formats.
 """
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _RATIONALE = "rationale"
-_TOLD = ("choices", "answer", "label", "refuted", VIEW)
-"""What tells two questions apart beside their words, where the examples have it."""
+_DISTINCTIVE = ("choices", "answer", "label", "refuted", VIEW)
+"""Columns that distinguish two questions with the same words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +37,41 @@ class Examples:
     frame: pl.DataFrame
 
     def of_views(self, views: Sequence[str]) -> Examples:
-        """Those of some views. Raises UserError where there is none of one."""
-        there = sorted(set(self.frame[VIEW])) if VIEW in self.frame.columns else []
+        """Select the examples of some views. Raises UserError for a view that none has."""
+        existing = sorted(set(self.frame[VIEW])) if VIEW in self.frame.columns else []
         for view in views:
-            if view not in there:
+            if view not in existing:
                 raise UserError(
-                    f"--view {view}: no example has that view{did_you_mean(view, there)}"
+                    f"--view {view}: no example has that view{did_you_mean(view, existing)}"
                 )
         return replace(self, frame=self.frame.filter([v in views for v in self.frame[VIEW]]))
 
     def alike(self) -> list[str]:
-        """The views whose examples ask the same of a row; those that name an option don't."""
+        """Return the views whose examples ask the same; those that refute an option don't."""
         if VIEW not in self.frame.columns:
             return []
         rows = self.frame.iter_rows(named=True)
         return sorted({row[VIEW] for row in rows if row[VIEW] and not row.get("refuted")})
 
     def without_repeats(self, near: float | None) -> Examples:
-        """Those that repeat none before them: the same question, answer and view, with the same
-        rationale up to case and white space, or with `near` with one at least that similar."""
+        """Leave out examples that repeat an earlier one.
+
+        A repeat has the same question, answer and view, and the same rationale up to case and white
+        space; with `near`, a rationale that is at least that similar.
+        """
         columns = self.plan["columns"]
         stem = TASKS[self.plan["task"]].stem
-        told = [name for name in (stem, *_TOLD) if name in columns]
+        compared = [name for name in (stem, *_DISTINCTIVE) if name in columns]
         if _RATIONALE not in columns:
-            told = [name for name in columns if name not in IDENTITY]
+            compared = [name for name in columns if name not in IDENTITY]
         texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for place, row in enumerate(self.frame.iter_rows(named=True)):
-            asked = " ".join(as_text([row[name] for name in told]).casefold().split())
-            texts[asked].append((place, as_text(row.get(_RATIONALE))))
+        for index, row in enumerate(self.frame.iter_rows(named=True)):
+            question = " ".join(as_text([row[name] for name in compared]).casefold().split())
+            texts[question].append((index, as_text(row.get(_RATIONALE))))
         kept = [
-            place
+            index
             for group in texts.values()
-            for (place, _), earlier in zip(
+            for (index, _), earlier in zip(
                 group, repeats([text for _, text in group], near), strict=True
             )
             if earlier is None
@@ -77,12 +80,12 @@ class Examples:
 
 
 def read_examples(folder: str) -> Examples:
-    """All examples of the newest plan. Raises DatasetError."""
+    """Read all examples of the newest plan. Raises DatasetError."""
     import polars as pl
 
-    listed = Path(folder) / MANIFEST
-    if listed.is_file():
-        manifest = read_manifest(listed.read_text("utf-8"), str(listed))
+    path = Path(folder) / MANIFEST
+    if path.is_file():
+        manifest = read_manifest(path.read_text("utf-8"), str(path))
         plan = json.loads((Path(folder) / PLAN).read_text("utf-8"))
         return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
     dataset = Dataset.open(folder)

@@ -1,6 +1,6 @@
-"""export: the examples of a dataset in one file, or folder, that other programs read.
+"""Write the examples of a dataset to one file, or folder, that other programs read.
 
-Written whole under another name first. Knows formats; nothing of how examples are chosen.
+The file is complete before it gets its name. Knows nothing of how examples are selected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def export(examples: Examples, form: Format, out: Path | None) -> Path:
-    """Write examples in a format; where they are. Raises UserError."""
+    """Write examples in a format, and return the path. Raises UserError."""
     if not len(examples.frame):
         raise UserError("there are no examples to export")
     name = re.sub(r"\W+", "-", examples.plan["recipe"]).strip("-") or "examples"

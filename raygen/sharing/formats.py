@@ -1,4 +1,4 @@
-"""How an example reads in the formats of other trainers: as a chat, and as an instruction.
+"""Turn examples into the formats of other trainers: chat messages, and instructions.
 
 Pure functions on rows. Knows nothing of files.
 """
@@ -21,7 +21,7 @@ FORMATS: Mapping[Format, str] = {
     "chat": ".chat.jsonl",
     "alpaca": ".alpaca.jsonl",
 }
-"""What a format's file is called after the recipe, unless the user names it."""
+"""The suffix of a format's file, whose name is the recipe's unless the user names it."""
 
 REASONED = "Think step by step, then give the answer."
 ANSWERED = "Give the answer."
@@ -30,7 +30,7 @@ REFUTED = "Say why the option named under Refute is wrong."
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An example as what is asked and what is to be said."""
+    """An example as a question and its reply."""
 
     instruction: str
     prompt: str
@@ -39,14 +39,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How the examples of a task read. `labels` are the classes of a classification."""
+    """The wording of a task's examples. `labels` are the classes of a classification."""
 
     task: str
     labels: Sequence[str]
 
     @classmethod
     def of(cls, plan: Mapping[str, Any]) -> Wording:
-        """As a plan.json says. Raises UserError where its examples don't read as questions."""
+        """Make the wording of a plan. Raises UserError where its examples are no questions."""
         wording = cls(plan["task"], tuple(plan["labels"]))
         missing = [name for name in wording._needed() if name not in plan["columns"]]
         if missing:
@@ -57,11 +57,10 @@ class Wording:
         return wording
 
     def turn(self, row: Mapping[str, Any]) -> Turn:
-        """An example's input as streamtrain's student reads it, and its rationale before the
-        answer, which is what raygen reads as one.
+        """Word an example: the input as streamtrain's student reads it, the rationale, the answer.
 
-        It is the row's `label` that counts, else its gold answer; a row that refutes an option and
-        has no label has the rationale alone. Raises UserError that names the row.
+        The answer is the row's `label`, else its gold answer; a row that refutes an option and has
+        no label has the rationale alone. Raises UserError that names the row.
         """
         rationale = (row.get("rationale") or "").strip()
         refuted = row.get("refuted") if row.get("label") is None else None
@@ -83,8 +82,8 @@ class Wording:
         if self.task == "free_text":
             return f"Question: {row['question'].strip()}\nAnswer:"
         classes = f"Classes: {', '.join(self.labels)}\n" if self.labels else ""
-        asked = f"Refute: {refuted}\n" if refuted else ""
-        return f"Text: {row['text'].strip()}\n{classes}{asked}Answer:"
+        refute = f"Refute: {refuted}\n" if refuted else ""
+        return f"Text: {row['text'].strip()}\n{classes}{refute}Answer:"
 
     def _answer(self, row: Mapping[str, Any]) -> str | None:
         gold = TASKS[self.task].answer or "answer"
@@ -102,7 +101,7 @@ class Wording:
 
 
 def as_chat(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
-    """`messages` of a user and an assistant, as TRL, Axolotl and LLaMA-Factory read them."""
+    """Make `messages` of a user and an assistant, as TRL, Axolotl and LLaMA-Factory read them."""
     messages = [
         {"role": "user", "content": turn.prompt},
         {"role": "assistant", "content": turn.reply},
@@ -111,7 +110,7 @@ def as_chat(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
 
 
 def as_alpaca(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
-    """`instruction`, `input` and `output`."""
+    """Make `instruction`, `input` and `output`, as Alpaca has them."""
     return {
         "id": row["id"],
         "instruction": turn.instruction,

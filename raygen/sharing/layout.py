@@ -1,4 +1,4 @@
-"""A dataset as files for others: Parquet shards, the recipe, the card, and a list of it all.
+"""Lay a dataset out as files for others: Parquet shards, recipe, card, and a manifest of them.
 
 The layout is the Hugging Face hub's, so `datasets.load_dataset` reads it. Knows local folders;
 nothing of where they go.
@@ -21,7 +21,7 @@ from raygen.dataset.schema import example_schema
 from raygen.dataset.tables import DatasetError
 from raygen.document import dump_text, parse_text
 from raygen.lock import STORED
-from raygen.sharing.card import CARD, Place, dataset_card, is_local, public_name
+from raygen.sharing.card import CARD, CardLinks, dataset_card, is_local, public_name
 from raygen.sharing.facts import Facts, facts_of, portable
 from raygen.sharing.origin import put_source
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SHARE_VERSION = 2
-"""The version of the layout and of its list."""
+"""The version of the layout and of its manifest."""
 
 MANIFEST = SHARED
 DATA = "data"
@@ -38,8 +38,8 @@ _SHARD_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a shared dataset consists of. `files` are hashes by path: all but this list and the
-    card, which its owner may edit."""
+    """The content of a shared dataset. `files` are hashes by path: all but the manifest's own and
+    the card's, which its owner may edit."""
 
     version: int
     recipe: str
@@ -49,16 +49,16 @@ class Manifest:
     files: Mapping[str, str]
 
     def to_json(self) -> str:
-        """As it stands in the list's file."""
+        """Return the text of the manifest's file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(text: str, where: str) -> Manifest:
-    """The list of a shared dataset. Raises DatasetError."""
+    """Parse the manifest of a shared dataset. Raises DatasetError."""
     try:
         data = json.loads(text)
-        found = data["version"]
-        if found == SHARE_VERSION:
+        version = data["version"]
+        if version == SHARE_VERSION:
             return Manifest(**data)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -66,7 +66,7 @@ def read_manifest(text: str, where: str) -> Manifest:
             exit_code=2,
         ) from error
     raise DatasetError(
-        f"{where}: version {found!r}; this raygen reads version {SHARE_VERSION}", exit_code=2
+        f"{where}: version {version!r}; this raygen reads version {SHARE_VERSION}", exit_code=2
     )
 
 
@@ -81,13 +81,13 @@ class Share:
 
     @property
     def pattern(self) -> str:
-        """What the shards match, and those of another content don't."""
+        """The glob of the shards, which those of another content don't match."""
         return _pattern(self.manifest.content)
 
     @property
     def files(self) -> list[str]:
-        """All paths, in the order in which they may become visible: the data first, then what
-        belongs to it, then the card that names the data, then the list of it all."""
+        """All paths in the order of publishing: data, other files, the card that names the data,
+        the manifest."""
         rest = sorted(self.manifest.files, key=lambda path: (not path.startswith(DATA), path))
         return [*rest, CARD, MANIFEST]
 
@@ -97,10 +97,10 @@ def lay_out(
 ) -> Share:
     """Write a dataset's files into an empty folder. Raises DatasetError.
 
-    `reference` is where others will find it, if they can; `load` what `load_dataset` will be
-    given, in which `{data}` stands for the shards; `source` the file that the recipe reads, if that
-    is to go along. Examples are in the order of their ids, so one dataset has one layout, however
-    it was made.
+    `reference` is where others will find it, if they can; `load` the arguments of `load_dataset`,
+    in which `{data}` stands for the shards; `source` the file that the recipe reads, if it is to be
+    shared too. Examples are in the order of their ids, so a dataset has one layout, however it was
+    made.
     """
     facts = facts_of(dataset)
     pattern = _pattern(facts.content)
@@ -119,8 +119,8 @@ def lay_out(
     for name, text in texts.items():
         (folder / name).write_text(text, "utf-8")
         files[name] = file_hash(folder / name)
-    place = Place([pattern], load.format(data=pattern), reference, source is not None)
-    (folder / CARD).write_text(dataset_card(facts, place), "utf-8")
+    links = CardLinks([pattern], load.format(data=pattern), reference, source is not None)
+    (folder / CARD).write_text(dataset_card(facts, links), "utf-8")
     manifest = Manifest(
         version=SHARE_VERSION,
         recipe=facts.recipe.recipe,
@@ -134,8 +134,10 @@ def lay_out(
 
 
 def shared_recipe(frozen: str) -> str:
-    """A frozen recipe for others: the dataset alone, without the student, whose held-out files
-    they don't have, with an output folder beside it, and not telling where its source lies here.
+    """Rewrite a frozen recipe for others.
+
+    It loses the student, whose held-out files they don't have, and the local paths of the source
+    and the output.
     """
     data = dict(parse_text(frozen, RECIPE).data)
     data.pop("train", None)
@@ -145,12 +147,12 @@ def shared_recipe(frozen: str) -> str:
 
 
 def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
-    """The examples of a shared dataset in a local folder."""
+    """Read the examples of a shared dataset in a local folder."""
     return _scan(folder, manifest.files, manifest.content)
 
 
 def check_files(folder: Path, manifest: Manifest, where: str) -> None:
-    """See that a local folder has what the list says. Raises DatasetError."""
+    """Check a local folder against its manifest. Raises DatasetError."""
     for path, expected in manifest.files.items():
         if file_hash(folder / path) != expected:
             raise DatasetError(
@@ -166,7 +168,7 @@ def check_files(folder: Path, manifest: Manifest, where: str) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """The SHA-256 of a file's bytes. Raises OSError."""
+    """Hash a file's bytes by SHA-256. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -183,29 +185,29 @@ def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
 
 
 def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:
-    """The examples as Parquet files, named by their content; their hashes by path."""
+    """Write the examples as Parquet files named by their content; return their hashes by path."""
     import polars as pl
     import pyarrow.parquet as pq
 
-    found = dataset.examples().filter(pl.col("plan") == facts.status.plan).sort("id").collect()
-    if not len(found):
+    examples = dataset.examples().filter(pl.col("plan") == facts.status.plan).sort("id").collect()
+    if not len(examples):
         raise DatasetError("the dataset has no examples, so there is nothing to share", exit_code=2)
     schema = example_schema(facts.plan["columns"])
-    shards = max(1, ceil(found.estimated_size() / _SHARD_BYTES))
-    rows = ceil(len(found) / shards)
-    shards = ceil(len(found) / rows)
+    shards = max(1, ceil(examples.estimated_size() / _SHARD_BYTES))
+    rows = ceil(len(examples) / shards)
+    shards = ceil(len(examples) / rows)
     (folder / DATA).mkdir()
     files = {}
     for shard in range(shards):
         name = f"{DATA}/train-{shard:05}-of-{shards:05}-{facts.content}.parquet"
-        table = found.slice(shard * rows, rows).to_arrow().select(schema.names).cast(schema)
+        table = examples.slice(shard * rows, rows).to_arrow().select(schema.names).cast(schema)
         pq.write_table(table, folder / name, compression="zstd")
         files[name] = file_hash(folder / name)
     return files
 
 
 def _shared_plan(plan: Mapping[str, Any]) -> str:
-    """plan.json without where its maker's models lie."""
+    """Return plan.json's text without the local paths of models."""
     engines = {
         name: {**engine, "model": public_name(engine["model"])}
         for name, engine in plan["engines"].items()
@@ -214,5 +216,5 @@ def _shared_plan(plan: Mapping[str, Any]) -> str:
 
 
 def local_engines(facts: Facts) -> list[str]:
-    """The engines whose models are folders of this machine."""
+    """Return the engines whose models are folders of this machine."""
     return [name for name, e in facts.recipe.engines.items() if is_local(e.model)]

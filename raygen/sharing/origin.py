@@ -1,6 +1,6 @@
-"""The file that a recipe reads, beside the recipe for others.
+"""Copy the source file of a shared dataset to where its recipe looks for it.
 
-Knows how a source is keyed; nothing of where the copy goes.
+Knows how a source is keyed; nothing of where the dataset is shared.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from raygen.task import task_of
 
 
 def put_source(dataset: Dataset, facts: Facts, source: Path, folder: Path) -> str:
-    """Copy the source of a dataset to where its recipe, in `folder`, will look for it; its path
-    there. Raises UserError where the file isn't what the dataset was made of."""
+    """Copy a dataset's source to where its recipe, in `folder`, will look for it; return that path.
+
+    Raises UserError where the file isn't what the dataset was made of.
+    """
     name = facts.missing
     if name is None:
         raise UserError(f"--source: everybody can read {facts.recipe.source.path}; leave it out")
@@ -29,9 +31,8 @@ def put_source(dataset: Dataset, facts: Facts, source: Path, folder: Path) -> st
     target = folder / name
     if target.exists() or target.suffix != source.suffix:
         raise UserError(f"--source {source}: it can't stand for {name}; expected that file")
-    known = set(_keys(facts, source))
     keys = dataset.done(facts.status.plan).keys()
-    if strange := keys - known:
+    if strange := keys - set(_keys(facts, source)):
         raise UserError(
             f"--source {source}: {count(len(strange))} of the dataset's {plural(len(keys), 'row')} "
             "come from no row of it; give the file that the recipe read"

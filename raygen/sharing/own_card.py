@@ -1,6 +1,6 @@
-"""The card in a dataset's own folder, beside its tables.
+"""Write and delete the card in a dataset's own folder, beside its tables.
 
-Knows where it stands; nothing of how it reads.
+Knows nothing of what a card says.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
-from raygen.sharing.card import CARD, SIGNATURE, Place, dataset_card
+from raygen.sharing.card import CARD, SIGNATURE, CardLinks, dataset_card
 from raygen.sharing.facts import facts_of
 
 _MOST_FILES = 500
 
 
 def write_card(folder: Folder) -> str:
-    """Write a dataset's card anew; where it is. Raises DatasetError.
+    """Write a dataset's card anew, and return its path. Raises DatasetError.
 
     The header names each file of the examples, since files of replaced rows lie beside them.
     """
@@ -29,14 +29,14 @@ def write_card(folder: Folder) -> str:
     load = (
         f'"path/to/{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
     )
-    text = dataset_card(facts, Place(data, load))
+    text = dataset_card(facts, CardLinks(data, load))
     with storage_errors("write the card", folder.uri):
         folder.write_text(CARD, text)
     return folder.join(CARD)
 
 
 def discard_card(folder: Folder) -> None:
-    """Delete the card of what is being replaced. Raises DatasetError."""
+    """Delete the card of rows that are being replaced. Raises DatasetError."""
     if folder.exists(CARD) and _is_ours(folder):
         with storage_errors("delete the card", folder.uri):
             folder.delete(CARD)

@@ -1,6 +1,6 @@
-"""Where a shared dataset lies: a dataset of the Hugging Face hub, or a folder by path or URL.
+"""Read and write where datasets are shared: the Hugging Face hub, or a folder by path or URL.
 
-Files of any of them are read through fsspec. Knows nothing of what the files are.
+All files go through fsspec. Knows nothing of what is in them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EXTRAS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place as the user names it: `reference` is what others call it too."""
+    """The location of a shared dataset; `reference` is how users name it."""
 
     reference: str
     repository: Repository | None
@@ -32,19 +32,19 @@ class Location:
 
     @property
     def name(self) -> str:
-        """Its last part, for a folder of its own."""
+        """The last part of the reference, the default name of a pulled folder."""
         if self.repository is not None:
             return self.repository.name.rpartition("/")[2]
         return self.root.rstrip("/").rpartition("/")[2]
 
     @property
     def shown(self) -> str | None:
-        """How others call it, None for a folder of this machine."""
+        """The reference for others, None for a folder of this machine."""
         return None if self.is_local else self.reference
 
     @property
     def load(self) -> str:
-        """What `datasets.load_dataset` is given to read it; `{data}` are its shards."""
+        """The arguments of `datasets.load_dataset` that read it; `{data}` stands for its shards."""
         if self.repository is not None:
             branch = self.repository.branch
             revision = f', revision="{branch}"' if branch else ""
@@ -55,26 +55,26 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether the location is a folder of this machine."""
         return "://" not in self.reference
 
     def path(self, name: str) -> str:
-        """A file of it, as the filesystem calls it."""
+        """Return a file's path in the filesystem."""
         return f"{self.root}/{name}"
 
     def read(self, name: str) -> str | None:
-        """The text of a file, None where there is none. Raises DatasetError."""
-        with place_errors("read", self.reference):
+        """Read the text of a file, None where there is none. Raises DatasetError."""
+        with location_errors("read", self.reference):
             try:
                 return str(self.filesystem.cat_file(self.path(name)).decode("utf-8"))
             except FileNotFoundError:
                 return None
 
     def fetch(self, name: str, folder: Path) -> None:
-        """Bring a file into a local folder. Raises DatasetError."""
+        """Download a file into a local folder. Raises DatasetError."""
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with place_errors("read", self.reference):
+        with location_errors("read", self.reference):
             try:
                 self.filesystem.get_file(self.path(name), str(target))
             except FileNotFoundError as error:
@@ -83,22 +83,22 @@ class Location:
                 ) from error
 
     def put(self, source: Path, name: str) -> None:
-        """Write a file whole under another name, then give it its own. Raises DatasetError."""
+        """Upload a file under another name, then rename it. Raises DatasetError."""
         target = self.path(name)
         draft = f"{target}.part"
-        with place_errors("write", self.reference):
+        with location_errors("write", self.reference):
             self.filesystem.put_file(str(source), draft)
             self.filesystem.mv(draft, target)
 
     def delete(self, name: str) -> None:
         """Delete a file; one that isn't there is no error. Raises DatasetError."""
-        with place_errors("delete a file", self.reference):
+        with location_errors("delete a file", self.reference):
             if self.filesystem.exists(self.path(name)):
                 self.filesystem.rm_file(self.path(name))
 
 
 def locate(reference: str) -> Location:
-    """A place by `hf://datasets/OWNER/NAME[@REVISION]`, a path or an fsspec URL.
+    """Parse `hf://datasets/OWNER/NAME[@REVISION]`, a path or an fsspec URL.
 
     Raises UserError.
     """
@@ -107,10 +107,10 @@ def locate(reference: str) -> Location:
     reference = reference.removeprefix("file://").rstrip("/")
     repository = None
     if reference.startswith(_HUB):
-        found = _DATASET.fullmatch(reference)
-        if found is None:
+        match = _DATASET.fullmatch(reference)
+        if match is None:
             raise UserError(f"{reference}: expected hf://datasets/OWNER/NAME[@REVISION]")
-        repository = Repository(found["name"], "dataset", found["revision"])
+        repository = Repository(match["name"], "dataset", match["revision"])
     elif "://" not in reference:
         path = str(Path(reference).expanduser().absolute())
         return Location(reference, None, fsspec.filesystem("file", auto_mkdir=True), path)
@@ -128,8 +128,8 @@ def locate(reference: str) -> Location:
 
 
 @contextmanager
-def place_errors(doing: str, where: str) -> Iterator[None]:
-    """Turn what a filesystem raises into a DatasetError."""
+def location_errors(doing: str, where: str) -> Iterator[None]:
+    """Turn the exceptions of a filesystem into a DatasetError."""
     try:
         yield
     except _client_errors() as error:
@@ -140,7 +140,7 @@ def place_errors(doing: str, where: str) -> Iterator[None]:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """What the clients under fsspec raise."""
+    """Return the exceptions of the clients under fsspec."""
     from aiohttp import ClientError
 
     try:

@@ -1,4 +1,4 @@
-"""pull: a shared dataset comes into a local folder, whole and checked, or not at all.
+"""Download a shared dataset into a local folder, complete and checked, or not at all.
 
 Knows the layout; nothing of who wrote it.
 """
@@ -20,8 +20,7 @@ from raygen.sharing.places import locate
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What was pulled, and where it lies. `missing` is a file that its recipe reads and that isn't
-    there."""
+    """A dataset that was pulled. `missing` is the file that its recipe reads, None if it came."""
 
     folder: Path
     manifest: Manifest
@@ -29,7 +28,7 @@ class Pulled:
 
 
 def pull(reference: str, folder: Path | None) -> Pulled:
-    """Bring a shared dataset into a new folder, by default one of its name. Raises UserError."""
+    """Download a shared dataset into a new folder, by default one of its name. Raises UserError."""
     location = locate(reference)
     target = folder or Path(location.name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -57,12 +56,12 @@ def pull(reference: str, folder: Path | None) -> Pulled:
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    there = "://" in source or source in manifest.files
-    return Pulled(target, manifest, None if there else source)
+    has_source = "://" in source or source in manifest.files
+    return Pulled(target, manifest, None if has_source else source)
 
 
 def _check_inside(manifest: Manifest, reference: str) -> None:
-    """A list that another wrote may name no file outside the folder. Raises DatasetError."""
+    """Refuse a stranger's manifest that names files outside the folder. Raises DatasetError."""
     for name in manifest.files:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
             raise DatasetError(f"{reference}: its list names {name!r}, outside of it", exit_code=2)

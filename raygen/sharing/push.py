@@ -1,4 +1,4 @@
-"""push: a dataset, with its recipe and card, goes where others find it.
+"""Upload a dataset, with its recipe and card, to where others find it.
 
 Knows the order in which files may become visible; nothing of what is in them.
 """
@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What was pushed, and where. `address` is where a browser finds it, if anywhere."""
+    """A dataset that was pushed. `address` is its page in a browser, None where it has none."""
 
     location: Location
     recipe: str
@@ -36,11 +36,11 @@ class Pushed:
 def push(
     folder: str, reference: str, *, public: bool, tell: Tell, source: Path | None = None
 ) -> Pushed:
-    """Put a dataset where `reference` says, with its source file if given. Raises UserError.
+    """Upload a dataset to `reference`, with its source file if given. Raises UserError.
 
-    On the hub it is one commit. Elsewhere the data comes first, under names of its own, then the
-    card that names it, then the list of it all, and then the former data goes: who reads meanwhile
-    sees the former dataset, or this one.
+    On the hub it is one commit. Elsewhere the data comes first, under new names, then the card that
+    names it, then the manifest, and then the former data is deleted: a reader meanwhile sees the
+    former dataset, or this one.
     """
     dataset = Dataset.open(folder)
     location = locate(reference)
@@ -81,7 +81,7 @@ def _to_hub(share: Share, location: Location, public: bool) -> tuple[bool, str]:
 
 
 def publish(share: Share, location: Location) -> None:
-    """Put the files of a share into a folder that is empty or was pushed to. Raises UserError."""
+    """Upload the files of a share to a folder that is empty or was pushed to. Raises UserError."""
     former = location.read(MANIFEST)
     before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
     if before is not None and before.recipe != share.manifest.recipe:
@@ -102,14 +102,14 @@ def publish(share: Share, location: Location) -> None:
 
 
 def _occupied(location: Location, share: Share) -> bool:
-    """Whether something lies there that a push that was cut short didn't leave."""
+    """Tell whether a location has files other than those of a push that was cut short."""
     try:
         names = location.filesystem.ls(location.root, detail=False)
     except (FileNotFoundError, NotADirectoryError):
         return bool(location.filesystem.isfile(location.root))
-    own = {name.partition("/")[0] for name in share.files}
-    found = {name.rstrip("/").rpartition("/")[2].removesuffix(".part") for name in names}
-    return bool(found - own - {""})
+    pushed = {name.partition("/")[0] for name in share.files}
+    existing = {name.rstrip("/").rpartition("/")[2].removesuffix(".part") for name in names}
+    return bool(existing - pushed - {""})
 
 
 def _notes(share: Share) -> list[str]:
