@@ -1,4 +1,4 @@
-"""Progress: what a run shows while it goes on, a live table in a terminal and lines elsewhere.
+"""Show the progress of a run: a live table in a terminal and lines elsewhere.
 
 It is told snapshots and shows them; it knows nothing of where they come from, and keeps no clock
 of its own.
@@ -84,7 +84,7 @@ class Speedometer:
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def rates(self, now: Snapshot) -> Rates:
-        """The rates with this snapshot as the newest; a new phase starts anew."""
+        """Compute the rates with this snapshot as the newest; a new phase starts anew."""
         if now.phase != self._phase:
             self._phase = now.phase
             self._seen.clear()
@@ -119,12 +119,12 @@ class Progress(Protocol):
         ...
 
     def note(self, message: str) -> None:
-        """A line that stays."""
+        """Show a line that stays."""
         ...
 
 
 def make_progress(console: Console) -> Progress:
-    """A live table where the console is a terminal, plain lines otherwise."""
+    """Make a live table where the console is a terminal, plain lines otherwise."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
 
@@ -164,7 +164,7 @@ class LiveProgress:
         self._live.update(frame)
 
     def note(self, message: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -205,12 +205,12 @@ class PlainProgress:
         self._phases, self._said_at, self._line = phases, snapshot.seconds, line
 
     def note(self, message: str) -> None:
-        """A line."""
+        """Print a line."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def plain_line(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -> str:
-    """The moment in one line without colours."""
+    """Format a snapshot in one line without colours."""
     parts = [snapshot.phase]
     if snapshot.source:
         parts.append(f"{count(snapshot.done)}/{count(snapshot.source)} rows: " + _fates(snapshot))
@@ -223,7 +223,7 @@ def plain_line(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -
 
 
 def render(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -> RenderableType:
-    """The moment as a table of at most 80 columns."""
+    """Render a snapshot as a table of at most 80 columns."""
     parts: list[RenderableType] = [_head(snapshot, rates)]
     if snapshot.source:
         bar = Table.grid()  # a bar by itself ends no line

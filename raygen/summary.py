@@ -1,4 +1,4 @@
-"""The closing summary of a run: what came of the rows, what it cost, where it lies, what next.
+"""Render the closing summary of a run: the rows' fate, the cost, the paths, what to do next.
 
 Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing of how a run goes.
 """
@@ -88,7 +88,7 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 2 the user's input is wrong, 3 too many failed, 1 else, failed training too."""
+        """The exit code: 0 done, 2 wrong input, 3 too many failed, 1 else, failed training too."""
         if self.user_fault:
             return 2
         if self.outcome == "too_many_failed":
@@ -97,7 +97,7 @@ class RunSummary:
         return 0 if self.outcome in ("done", "stopped") and not training_failed else 1
 
     def relative_to(self, folder: Path) -> RunSummary:
-        """The same with the paths that lie in `folder` written from there."""
+        """Write paths that lie in `folder` relative to it."""
         return replace(
             self,
             dataset=_from(self.dataset, folder),
@@ -108,7 +108,7 @@ class RunSummary:
 
 
 def render(summary: RunSummary) -> RenderableType:
-    """The summary for a terminal of 80 columns or more.
+    """Render the summary for a terminal.
 
     Print it with `crop=False`: a command may be longer, and must still be whole when copied.
     """
@@ -125,9 +125,9 @@ def render(summary: RunSummary) -> RenderableType:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     facts.add_row("rows", _rows(summary))
-    for place, reject in enumerate(top_rejects(summary.rejects)):
+    for index, reject in enumerate(top_rejects(summary.rejects)):
         facts.add_row(
-            "" if place else "rejects",
+            "" if index else "rejects",
             Text(f"{count(reject.count)} at {reject.node}: {reject.reason}"),
         )
     facts.add_row("examples", count(summary.examples))
@@ -154,7 +154,7 @@ def render(summary: RunSummary) -> RenderableType:
 
 
 def to_json(summary: RunSummary) -> dict[str, Any]:
-    """The summary for a program; the README documents the keys."""
+    """Return the summary for a program; the README documents the keys."""
     answer: dict[str, Any] = {
         "outcome": summary.outcome,
         "message": summary.message,
@@ -200,12 +200,12 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
 
 
 def top_rejects(rejects: Sequence[RejectCount], top: int = _TOP_REJECTS) -> list[RejectCount]:
-    """The most frequent rejects, most frequent first."""
+    """Return the most frequent rejects, most frequent first."""
     return sorted(rejects, key=lambda r: (-r.count, r.node, r.reason))[:top]
 
 
 def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
-    """Three commands worth trying after this run, each with what it is good for."""
+    """Suggest three commands to try after this run, each with its purpose."""
     reference, folder = summary.reference, shlex.quote(summary.dataset)
     status = (f"{summary.programs}raygen status {folder}", "what has come of every row")
     preview = (
@@ -214,8 +214,8 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     )
     read = f'import polars; print(polars.read_delta("{summary.dataset}/examples"))'
     examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
-    place = str(Path(summary.dataset).absolute())
-    if "://" not in summary.dataset and quote(place) != place:
+    path = str(Path(summary.dataset).absolute())
+    if "://" not in summary.dataset and quote(path) != path:
         # polars finds no table's files in a folder whose name a URL has to quote.
         examples = (f"{summary.programs}raygen show {folder}", "the examples, one after the other")
     again = f"{summary.programs}raygen apply {summary.again}"
@@ -252,13 +252,13 @@ def _rows(summary: RunSummary) -> Text:
 
 
 def _watching(summary: RunSummary) -> dict[str, str]:
-    """Where more can be seen, where there is any of it."""
-    found = {
+    """Return addresses of curves, dashboard and metrics, where there are any."""
+    addresses = {
         "curves": summary.curves and f"tensorboard --logdir {shlex.quote(summary.curves)}",
         "dashboard": summary.dashboard,
         "metrics": summary.metrics and f"{summary.metrics} (Prometheus finds the nodes by it)",
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: address for name, address in addresses.items() if address}
 
 
 def _training(summary: RunSummary, state: TrainerState) -> list[tuple[str, Text]]:
@@ -272,21 +272,19 @@ def _training(summary: RunSummary, state: TrainerState) -> list[tuple[str, Text]
     if state.after:
         lines.append(("after", Text(accuracy_words(state.after))))
     if summary.lead_s is not None and summary.lead_s > 0:
-        words = (
-            f"trained while generating: first step {duration(summary.lead_s)} before the last row"
-        )
-        lines.append(("", Text(words, style="cyan")))
+        lead = f"first step {duration(summary.lead_s)} before the last row"
+        lines.append(("", Text(f"trained while generating: {lead}", style="cyan")))
     return lines
 
 
 def accuracy_words(accuracy: Accuracy) -> str:
-    """The accuracy with its n, its interval and, where there are any, the answers not parsed."""
+    """Format an accuracy with its n, its interval and, if any, the answers not parsed."""
     low, high = accuracy.interval()
-    words = (
+    line = (
         f"accuracy {percent(accuracy.share)} ({accuracy.correct} of {accuracy.total}, "
         f"95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
     )
-    return words + (f", {accuracy.unparsed} not parsed" if accuracy.unparsed else "")
+    return line + (f", {accuracy.unparsed} not parsed" if accuracy.unparsed else "")
 
 
 def _accuracy_json(accuracy: Accuracy | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The terminal: errors as one message and an exit code, questions, progress, and quiet engines.
+"""Handle the terminal: errors as one message and an exit code, questions, progress.
 
 What the commands share. Knows nothing of any one command.
 """
@@ -42,7 +42,7 @@ debug_option = click.option(
 
 
 def debugging() -> bool:
-    """Whether the running command was given --debug."""
+    """Tell whether the running command was given --debug."""
     return bool(click.get_current_context().meta.get(_DEBUG))
 
 
@@ -67,7 +67,7 @@ class Command(click.Command):
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """What to tell the user about an error, and the exit code."""
+    """Return the message for the user about an error, and the exit code."""
     if isinstance(error, ProblemsError):
         return f"{error}\n{plural(len(error.problems), 'problem')}; nothing was started", 2
     if isinstance(error, UserError):
@@ -110,7 +110,7 @@ class TerminalUI:
         self._stack.close()
 
     def confirm(self, question: str) -> bool:
-        """The user's answer; yes to all with `--yes`. Raises UserError where nobody can answer."""
+        """Ask a question; yes to all with `--yes`. Raises UserError where nobody can answer."""
         if self._yes:
             return True
         if not sys.stdin.isatty():
@@ -130,7 +130,7 @@ class TerminalUI:
 
 
 def programs() -> str:
-    """The folder that commands are called from, where it isn't on the user's path."""
+    """Return the folder of the commands, as a prefix, where it isn't on the user's path."""
     if shutil.which("raygen"):
         return ""
     folder = Path(sys.executable).parent

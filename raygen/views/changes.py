@@ -1,4 +1,4 @@
-"""How a changed value reads in a terminal: short ones in a line, texts by words or by lines.
+"""Render changed values: short ones in a line, texts by words or by lines.
 
 Knows nothing of recipes or rows.
 """
@@ -21,7 +21,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def change_text(change: Change, full: bool = False) -> Text:
-    """The change of a value; a long text is cut unless `full`."""
+    """Render the change of a value; a long text is cut unless `full`."""
     if change.is_text:
         return diff_text(change.lines(), full)
     old, new = change.before, change.after
@@ -31,7 +31,7 @@ def change_text(change: Change, full: bool = False) -> Text:
 
 
 def diff_text(lines: list[str], full: bool = False) -> Text:
-    """The lines of a unified diff, coloured."""
+    """Colour the lines of a unified diff; cut unless `full`."""
     shown = lines if full else lines[:_LINES]
     text = Text("\n").join(Text(line, style=_STYLES.get(line[:1], "")) for line in shown)
     if len(lines) > len(shown):
@@ -41,7 +41,7 @@ def diff_text(lines: list[str], full: bool = False) -> Text:
 
 
 def cut(text: Text, full: bool) -> Text:
-    """A text without its end, where it is long."""
+    """Cut the end of a long text."""
     if full or len(text) <= _LONG:
         return text
     return text[:_LONG].append(" [... --full shows all ...]", "dim")
@@ -52,5 +52,5 @@ def _value(value: Any, style: str, full: bool) -> Text:
         return Text("nothing", style="dim")
     if isinstance(value, float):
         return Text(f"{value:.4g}", style=style)
-    words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return cut(Text(words, style=style), full)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return cut(Text(text, style=style), full)

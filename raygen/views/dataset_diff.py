@@ -1,4 +1,4 @@
-"""How the differences between two datasets read in a terminal of 80 columns or more.
+"""Render the differences between two datasets.
 
 Pure functions to rich renderables. Knows nothing of how they are found.
 """
@@ -29,7 +29,7 @@ _STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
 def dataset_diff_view(diff: DatasetDiff, full: bool = False) -> RenderableType:
-    """The two datasets beside each other, and a few of the rows that differ."""
+    """Render two datasets side by side, and a few of the rows that differ."""
     parts: list[RenderableType] = [sides_table(diff.recipe)]
     parts += [_title("Recipes"), *recipe_changes(diff.recipe, full)]
     if diff.lock:
@@ -39,18 +39,19 @@ def dataset_diff_view(diff: DatasetDiff, full: bool = False) -> RenderableType:
         parts += [Text(), _rejects(diff, full)]
     parts += [_title("Distributions"), *_distributions(diff)]
     parts += [_title("Rows"), _rows(diff.rows)]
-    parts += [each for row in diff.rows.samples for each in _sample(row, full)]
+    parts += [part for row in diff.rows.samples for part in _sample(row, full)]
     return Group(*parts)
 
 
-def _title(words: str) -> RenderableType:
-    return Group(Text(), Rule(Text(words, style="bold"), align="left", style="dim"))
+def _title(title: str) -> RenderableType:
+    return Group(Text(), Rule(Text(title, style="bold"), align="left", style="dim"))
 
 
 def _locks(diff: DatasetDiff) -> Table:
     table = plain_table("", "A", "B")
-    for one in diff.lock or ():
-        table.add_row(Text(one.what), Text(one.locked, style="red"), Text(one.found, style="green"))
+    for difference in diff.lock or ():
+        locked = Text(difference.locked, style="red")
+        table.add_row(Text(difference.what), locked, Text(difference.found, style="green"))
     return table
 
 
@@ -73,12 +74,12 @@ def _nodes(diff: DatasetDiff) -> Table:
 
 
 def _node(counts: NodeCounts | None) -> tuple[str, str, str]:
-    """The rows in, those that were kept, and their share of all that the node made or saw."""
+    """Return the rows in, those kept, and their share of kept and dropped."""
     if counts is None:
         return "-", "-", "-"
     rows_in, kept, dropped = counts
-    made = kept + dropped
-    return count(rows_in), count(kept), f"{100 * kept / made:.0f} %" if made else "-"
+    rows_out = kept + dropped
+    return count(rows_in), count(kept), f"{100 * kept / rows_out:.0f} %" if rows_out else "-"
 
 
 def _rejects(diff: DatasetDiff, full: bool) -> Table:
@@ -90,23 +91,23 @@ def _rejects(diff: DatasetDiff, full: bool) -> Table:
 
 
 def _distributions(diff: DatasetDiff) -> Iterator[RenderableType]:
-    """Columns that say the same of every example are named in one line."""
+    """Render each column; those with the same value everywhere share one line."""
     constant = [
-        *(f"{one.column} {next(iter(one.values))}" for one in diff.shares if len(one.values) == 1),
-        *(f"{one.column} {one.a.mean:.4g}" for one in diff.spreads if one.constant and one.a),
+        *(f"{s.column} {next(iter(s.values))}" for s in diff.shares if len(s.values) == 1),
+        *(f"{s.column} {s.a.mean:.4g}" for s in diff.spreads if s.constant and s.a),
     ]
-    yield from (_shares(one) for one in diff.shares if len(one.values) > 1)
-    if spreads := [one for one in diff.spreads if not one.constant]:
+    yield from (_shares(shares) for shares in diff.shares if len(shares.values) > 1)
+    if spreads := [spread for spread in diff.spreads if not spread.constant]:
         yield _spreads(spreads)
     if constant:
         yield Text(f"in all examples of both: {', '.join(constant)}", style="dim")
 
 
-def _shares(one: Shares) -> RenderableType:
-    """A column's values with the share of each on both sides."""
-    sums = [sum(pair[side] for pair in one.values.values()) or 1 for side in (0, 1)]
-    table = plain_table(one.column, "A", "", "B", "")
-    for name, pair in one.values.items():
+def _shares(shares: Shares) -> RenderableType:
+    """Render a column's values with the share of each on both sides."""
+    sums = [sum(pair[side] for pair in shares.values.values()) or 1 for side in (0, 1)]
+    table = plain_table(shares.column, "A", "", "B", "")
+    for name, pair in shares.values.items():
         cells = [
             cell
             for number, total in zip(pair, sums, strict=True)
@@ -132,7 +133,7 @@ def _spreads(spreads: Sequence[SpreadPair]) -> Table:
 
 
 def _blocks(spread: Spread) -> Text:
-    """A small histogram; what isn't empty can be seen."""
+    """Draw a small histogram in which no bin that has something looks empty."""
     most = max(spread.bins)
     levels = [n and max(1, round(n / most * (len(_BLOCKS) - 1))) for n in spread.bins]
     return Text("".join(_BLOCKS[level] for level in levels), style="cyan", no_wrap=True)
@@ -158,27 +159,27 @@ def _rows(rows: RowsDiff) -> Table:
 def _sample(row: RowDiff, full: bool) -> Iterator[RenderableType]:
     yield Text()
     yield Text.assemble((row.key[:8], "dim"), " ", cut(Text(row.text, style="bold"), full))
-    told = facts_table()
+    facts = facts_table()
     if row.statuses[0] != row.statuses[1] or not row.pairs:
         for side, status, why in zip("AB", row.statuses, row.rejects, strict=True):
-            words = Text(status, style=_STYLES.get(status, ""))
-            told.add_row(f"  {side}", words.append(f"; {', '.join(why)}" if why else "", ""))
+            fate = Text(status, style=_STYLES.get(status, ""))
+            facts.add_row(f"  {side}", fate.append(f"; {', '.join(why)}" if why else "", ""))
     shown = row.pairs if full else row.pairs[:_PAIRS]
     for number, pair in enumerate(shown, 1):
         for name, value in _pair(pair, full):
-            told.add_row(f"  {number} {name}", value)
-    yield told
+            facts.add_row(f"  {number} {name}", value)
+    yield facts
     if left := len(row.pairs) - len(shown):
         more = f"[... {plural(left, 'example')} more; --full shows them ...]"
         yield Padding(Text(more, style="dim"), (0, 0, 0, 2))
 
 
 def _pair(pair: ExamplePair, full: bool) -> Iterator[tuple[str, Text]]:
-    """What an example's columns were and are, or that it is on one side alone."""
+    """Yield the changes of an example's columns, or that it is on one side alone."""
     if pair.a is not None and pair.b is not None:
         yield from ((change.key, change_text(change, full)) for change in pair.changes)
         return
     side, example = ("A", pair.a) if pair.a is not None else ("B", pair.b)
-    said = (example or {}).get("rationale") or (example or {}).get("node")
+    text = (example or {}).get("rationale") or (example or {}).get("node")
     style = "red" if side == "A" else "green"
-    yield f"only in {side}", cut(Text(str(said), style=style), full)
+    yield f"only in {side}", cut(Text(str(text), style=style), full)

@@ -1,4 +1,4 @@
-"""A recipe that was fetched, before it runs for the first time: its text, and what it will do.
+"""Render a fetched recipe before it runs for the first time: its text, and what it will do.
 
 Knows nothing of how it was fetched or of who is asked.
 """
@@ -21,7 +21,7 @@ from raygen.views.tables import facts_table
 def fetched_view(
     recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
 ) -> RenderableType:
-    """What was fetched and is new, and what the whole recipe reads, runs and writes."""
+    """Render the fetched files that are new, and what the recipe reads, runs and writes."""
     return Group(*_parts(recipe, unseen, trusted))
 
 
@@ -42,9 +42,9 @@ def _parts(
     facts = facts_table()
     facts.add_row("reads", Text(recipe.source.path))
     for name, spec in recipe.engines.items():
-        where = spec.args.get("base_url")
-        place = f" at {where}" if where else ""
-        facts.add_row("runs", Text(f"engine {name}: {spec.model} by {spec.backend}{place}"))
+        url = spec.args.get("base_url")
+        backend = f"{spec.backend} at {url}" if url else spec.backend
+        facts.add_row("runs", Text(f"engine {name}: {spec.model} by {backend}"))
     ops = dict.fromkeys(node.op for node in recipe.graph.values())
     facts.add_row("runs", Text(f"ops {', '.join(ops)}"))
     for path in trusted:
@@ -58,7 +58,7 @@ def _parts(
 
 
 def _visible(text: str) -> str:
-    """The text with signs that have no shape of their own, which could turn others round."""
+    """Escape characters without a glyph, which could reorder or hide others."""
     return "".join(
         f"\\u{ord(sign):04x}" if unicodedata.category(sign) == "Cf" else sign for sign in text
     )

@@ -1,4 +1,4 @@
-"""The graph of a plan as text: a tree in the terminal, and Mermaid.
+"""Render the graph of a plan as text: a tree in the terminal, and Mermaid.
 
 Knows nothing of pictures.
 """
@@ -20,11 +20,11 @@ DATASET = "dataset"
 
 
 def graph_view(plan: Plan) -> RenderableType:
-    """A tree from the source down. A node of several inputs stands under the last of them."""
-    places = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
+    """Render a tree from the source down; a node of several inputs is under the last of them."""
+    order = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
     below: dict[str, list[Node]] = defaultdict(list)
     for node in plan.nodes:
-        below[max(node.inputs, key=places.__getitem__)].append(node)
+        below[max(node.inputs, key=order.__getitem__)].append(node)
     tree = Tree(Text(SOURCE, style="bold"), guide_style="dim")
     _grow(tree, SOURCE, below, plan)
     kept = " and ".join(plan.outputs) if len(plan.outputs) < 3 else f"{len(plan.outputs)} nodes"
@@ -46,18 +46,18 @@ def _grow(tree: Tree, name: str, below: Mapping[str, list[Node]], plan: Plan) ->
 
 
 def engines_of(node: Node) -> str:
-    """The engines that a node asks, in a word or two."""
+    """Name the engines that a node calls."""
     names = dict.fromkeys([node.engine, *node.params.engines().values()])
     return ", ".join(name for name in names if name)
 
 
 def mermaid(plan: Plan) -> str:
-    """The graph as a Mermaid flowchart, as GitHub and notebooks draw it."""
+    """Write the graph as a Mermaid flowchart, which GitHub and notebooks draw."""
     boxes = []
     for node in plan.nodes:
         engines = engines_of(node)
-        words = node.op.name + (f" · {engines}" if engines else "")
-        boxes.append(Box(node.name, (words,), node.inputs))
+        line = node.op.name + (f" · {engines}" if engines else "")
+        boxes.append(Box(node.name, (line,), node.inputs))
     return flowchart(boxes, plan.outputs)
 
 
@@ -71,25 +71,25 @@ class Box:
 
 
 def flowchart(boxes: Sequence[Box], outputs: Sequence[str]) -> str:
-    """Boxes between the source and the dataset, in Mermaid."""
+    """Write boxes between the source and the dataset as Mermaid."""
     ids = {SOURCE: "source", DATASET: "dataset"}
     ids |= {box.name: f"n{index}" for index, box in enumerate(boxes)}
     lines = ["flowchart TD", "  source([source])"]
     for box in boxes:
-        words = "<br>".join((f"<b>{box.name}</b>", *box.lines))
-        lines.append(f'  {ids[box.name]}["{words}"]')
+        label = "<br>".join((f"<b>{box.name}</b>", *box.lines))
+        lines.append(f'  {ids[box.name]}["{label}"]')
     lines.append("  dataset[(dataset)]")
-    ways = _ways([(box.name, box.inputs) for box in boxes], outputs)
-    lines += [f"  {ids[start]} --> {ids[end]}" for start, end in ways]
+    inputs = [(box.name, box.inputs) for box in boxes]
+    lines += [f"  {ids[start]} --> {ids[end]}" for start, end in _edges(inputs, outputs)]
     return "\n".join(lines) + "\n"
 
 
 def edges(plan: Plan) -> list[tuple[str, str]]:
-    """The ways of the rows: from, to."""
-    return _ways([(node.name, node.inputs) for node in plan.nodes], plan.outputs)
+    """List the edges of the graph: from, to."""
+    return _edges([(node.name, node.inputs) for node in plan.nodes], plan.outputs)
 
 
-def _ways(
+def _edges(
     nodes: Sequence[tuple[str, Sequence[str]]], outputs: Sequence[str]
 ) -> list[tuple[str, str]]:
     inner = [(source, name) for name, inputs in nodes for source in inputs]

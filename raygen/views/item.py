@@ -1,4 +1,4 @@
-"""How one example, or one row that was dropped, reads in a terminal of 80 columns or more.
+"""Render an example, or a row that was dropped.
 
 Knows nothing of keys, pages or verdicts.
 """
@@ -24,27 +24,27 @@ _MEASURES = (float, bool, Mapping)
 _COUNTS = ("distinct_answers",)
 """The same as a whole number, which the columns of a task have too."""
 
-_SAID = 8
+_MOST_COMPLETIONS = 8
 
 
 def item_view(item: Item, task: Task, full: bool) -> RenderableType:
-    """The item: what became of it and why, its columns, and what a reject was made of."""
+    """Render an item: its fate and why, its columns, the completions that a reject came from."""
     parts: list[RenderableType] = [fate(item.ref)]
     if item.ref.detail:
         parts.append(Text(_cut(item.ref.detail, full), style="dim"))
     if not item.exact:
-        words = "its source row, and all that the node was told for it:"
-        parts.append(Text(words, style="dim"))
+        note = "its source row, and all that the node was told for it:"
+        parts.append(Text(note, style="dim"))
     return Group(*parts, Text(), *_content(item, task, full, blind=False))
 
 
 def blind_view(item: Item, task: Task, full: bool) -> RenderableType:
-    """The item without what became of it, and without what any filter measured."""
+    """Render an item without its fate, and without what any filter measured."""
     return Group(*_content(item, task, full, blind=True))
 
 
 def fate(ref: Ref) -> Text:
-    """What became of an item, in a line."""
+    """Render an item's fate in a line."""
     if ref.kept:
         return Text.assemble(("kept", "bold green"), f" by {ref.node}")
     return Text.assemble(("dropped", "bold yellow"), f" by {ref.node}: {ref.reason}")
@@ -53,7 +53,7 @@ def fate(ref: Ref) -> Text:
 def _content(item: Item, task: Task, full: bool, blind: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [_columns(item, task, full, blind)]
     if item.completions:
-        parts += [Text(), _said(item, full)]
+        parts += [Text(), _completions(item, full)]
     return parts
 
 
@@ -69,12 +69,12 @@ def _columns(item: Item, task: Task, full: bool, blind: bool) -> Table:
     return row_table(item.data, task, full, before, hidden)
 
 
-def _said(item: Item, full: bool) -> Table:
-    """What a model had said."""
+def _completions(item: Item, full: bool) -> Table:
+    """Render the completions that a reject came from."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    shown = item.completions if full else item.completions[:_SAID]
+    shown = item.completions if full else item.completions[:_MOST_COMPLETIONS]
     for number, text in enumerate(shown, 1):
         name = "said" if len(item.completions) == 1 else f"said {number}"
         table.add_row(name, Text(_cut(text, full) or "(nothing)"))

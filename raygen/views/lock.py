@@ -1,4 +1,4 @@
-"""How a lock reads in a terminal of 80 columns or more.
+"""Render a lock.
 
 Pure functions to rich renderables. Knows nothing of how a lock is made.
 """
@@ -16,10 +16,10 @@ from raygen.views.tables import facts_table
 
 
 def lock_view(path: str, lock: Lock, changes: Sequence[Difference], *, new: bool) -> RenderableType:
-    """What was locked, what of it changed since the last time, and what stays open."""
+    """Render what was locked, its changes since the last lock, and what couldn't be pinned."""
     facts = facts_table()
-    given = f" ({lock.given.words})" if lock.given.words else ""
-    facts.add_row("recipe", Text(f"{lock.recipe}{given}"))
+    options = f" ({lock.given.words})" if lock.given.words else ""
+    facts.add_row("recipe", Text(f"{lock.recipe}{options}"))
     for pinned in lock.fetched.values():
         facts.add_row("fetched", Text(pinned))
     facts.add_row("plan", Text(lock.plan))
@@ -42,12 +42,12 @@ def lock_view(path: str, lock: Lock, changes: Sequence[Difference], *, new: bool
 
 def _engine(engine: LockedEngine) -> Text:
     style = "yellow" if engine.unresolved else "green"
-    words = Text.assemble(engine.model, f" on {engine.backend}, ", (engine.state, style))
+    line = Text.assemble(engine.model, f" on {engine.backend}, ", (engine.state, style))
     if engine.base is not None:
-        words.append(f"; made for {engine.base.model}, ").append(
+        line.append(f"; made for {engine.base.model}, ").append(
             engine.base.state, "yellow" if engine.base.unresolved else "green"
         )
-    return words
+    return line
 
 
 def _change(change: Difference) -> Text:

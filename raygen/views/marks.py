@@ -1,4 +1,4 @@
-"""Values of a row as marked text: masked spans, changed words, votes, shares, options.
+"""Mark up values of a row: masked spans, changed words, votes, shares, options.
 
 What a value is, is read from its column's name and its shape. The marks read without colour too.
 Knows nothing of steps or tables.
@@ -19,14 +19,14 @@ from raygen.task import OPTION_COLUMNS, Task, letter
 
 MASK = "[MASK]"
 _WIDTH = 12
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_TOKENS = re.compile(r"\s+|\w+|[^\w\s]")
 _TOLERANCE = 0.02
 
 
 def marked(
     name: str, value: Any, row: Mapping[str, Any], task: Task, before: Mapping[str, Any] | None
 ) -> Text:
-    """A value of `row` for people; `before` is the row that an op made this one of."""
+    """Mark up a value of `row`; `before` is the row that an op made this one of."""
     if name == task.stem and isinstance(value, str):
         old = row.get("original")
         return changed_words(old, value) if isinstance(old, str) else masks(value)
@@ -46,40 +46,40 @@ def marked(
 
 
 def masks(text: str) -> Text:
-    """A text with its masks marked."""
+    """Mark the masks in a text."""
     shown = Text(text)
     shown.highlight_words([MASK], "black on yellow")
     return shown
 
 
-def spans(text: str, places: Sequence[Mapping[str, Any]]) -> Text:
-    """A text with its masked spans in brackets."""
+def spans(text: str, masked: Sequence[Mapping[str, Any]]) -> Text:
+    """Mark the masked spans of a text by brackets."""
     shown = Text()
     end = 0
-    for place in sorted(places, key=lambda place: place["start"]):
-        shown.append(text[end : place["start"]])
-        shown.append(f"[{text[place['start'] : place['end']]}]", style="black on yellow")
-        end = place["end"]
+    for span in sorted(masked, key=lambda span: span["start"]):
+        shown.append(text[end : span["start"]])
+        shown.append(f"[{text[span['start'] : span['end']]}]", style="black on yellow")
+        end = span["end"]
     return shown.append(text[end:])
 
 
 def changed_words(old: str, new: str) -> Text:
-    """The new text with what went as [-old-] and what came as {+new+}."""
-    a, b = _WORDS.findall(old), _WORDS.findall(new)
+    """Mark what was removed as [-old-] and what was added as {+new+} in the new text."""
+    a, b = _TOKENS.findall(old), _TOKENS.findall(new)
     shown = Text()
     for kind, start, end, first, last in _changes(a, b):
         if kind == "equal":
             shown.append("".join(b[first:last]))
             continue
-        if gone := "".join(a[start:end]):
-            shown.append(f"[-{gone}-]", style="red")
-        if came := "".join(b[first:last]):
-            shown.append(f"{{+{came}+}}", style="green")
+        if removed := "".join(a[start:end]):
+            shown.append(f"[-{removed}-]", style="red")
+        if added := "".join(b[first:last]):
+            shown.append(f"{{+{added}+}}", style="green")
     return shown
 
 
 def bar(share: float) -> Text:
-    """A share in [0, 1] as a bar and in percent."""
+    """Draw a share in [0, 1] as a bar and in percent."""
     full = round(share * _WIDTH)
     return Text.assemble(
         ("━" * full, "cyan"), ("╌" * (_WIDTH - full), "dim"), f" {100 * share:.0f} %"
@@ -87,24 +87,24 @@ def bar(share: float) -> Text:
 
 
 def option(index: int, options: Sequence[str]) -> str:
-    """An option's letter and text; an index that is none stands as it is."""
+    """Return an option's letter and text; an index out of range as it is."""
     if not 0 <= index < len(options):
         return str(index)
     return f"{letter(index)}. {options[index]}"
 
 
 def _changes(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
-    """Edits from a to b, where changes with only white space between them are one change."""
+    """Yield edits from a to b; changes with only white space between them become one."""
     codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
     merged: list[tuple[str, int, int, int, int]] = []
-    lonely = {
+    blank = {
         middle
         for (before, *_), middle, (after, *_) in zip(codes, codes[1:], codes[2:], strict=False)
         if middle[0] == "equal" and before != "equal" != after
         if not "".join(a[middle[1] : middle[2]]).strip()
     }
     for code in codes:
-        kind = "replace" if code in lonely else code[0]
+        kind = "replace" if code in blank else code[0]
         if merged and kind != "equal" and merged[-1][0] != "equal":
             merged[-1] = ("replace", merged[-1][1], code[2], merged[-1][3], code[4])
         else:
@@ -134,11 +134,11 @@ def _votes(counts: Mapping[str, int], unread: int) -> Text:
 
 
 def _bars(lines: Sequence[tuple[str, float, str]]) -> Text:
-    """One line each, the largest first."""
+    """Draw a bar for each, the largest first."""
     width = max((len(name) for name, _, _ in lines), default=0)
     shown = Text()
-    for index, (name, share, words) in enumerate(sorted(lines, key=lambda line: -line[1])):
+    for index, (name, share, note) in enumerate(sorted(lines, key=lambda line: -line[1])):
         shown.append("\n" if index else "").append(f"{name:<{min(width, 30)}}  ")
         shown.append_text(bar(share))
-        shown.append(f"  {words}" if words else "", style="dim")
+        shown.append(f"  {note}" if note else "", style="dim")
     return shown

@@ -1,4 +1,4 @@
-"""How ops read in a terminal of 80 columns or more, and as JSON: all from their code.
+"""Render ops for a terminal and as JSON, from their declarations.
 
 Knows nothing of plans.
 """
@@ -26,7 +26,7 @@ _LABELS = ("one", "two")
 
 
 def ops_view(ops: Iterable[Op]) -> RenderableType:
-    """Every op with what it does."""
+    """List every op with what it does."""
     table = plain_table("op", "engine", "what it does")
     for op in ops:
         first = _paragraphs(op.doc)[0]
@@ -41,7 +41,7 @@ def ops_view(ops: Iterable[Op]) -> RenderableType:
 
 
 def op_view(op: Op) -> RenderableType:
-    """One op: what it does, emits and rejects, and its parameters."""
+    """Render an op: what it does, emits and rejects, and its parameters."""
     table = plain_table("parameter", "type", "default", "")
     schema = op.params.model_json_schema()
     for name, spec in schema.get("properties", {}).items():
@@ -67,7 +67,7 @@ def op_view(op: Op) -> RenderableType:
 
 
 def prompts_text(op: Op) -> str:
-    """The templates that an op renders with its default parameters, to start one's own from."""
+    """Return the templates of an op's default parameters, to start one's own from."""
     prompts = _prompts(op)
     if len(prompts) < 2:
         return next(iter(prompts.values()), "")
@@ -75,7 +75,7 @@ def prompts_text(op: Op) -> str:
 
 
 def op_json(op: Op) -> dict[str, Any]:
-    """One op for a program, its parameters as JSON Schema."""
+    """Return an op for a program, its parameters as JSON Schema."""
     return {
         "name": op.name,
         "version": op.version,
@@ -89,7 +89,7 @@ def op_json(op: Op) -> dict[str, Any]:
 
 
 def declarations(op: Op) -> dict[str, Columns | str]:
-    """What the op says of its columns for each task, or why it can't serve that task.
+    """Return the op's columns for each task, or why it can't serve that task.
 
     With its default parameters; those it insists on are given their own names, or their first
     choice. Empty where that isn't enough to say anything.
@@ -97,22 +97,22 @@ def declarations(op: Op) -> dict[str, Columns | str]:
     params = _example(op)
     if params is None:
         return {}
-    found: dict[str, Columns | str] = {}
+    by_task: dict[str, Columns | str] = {}
     for name, task in TASKS.items():
         labelled = replace(task, labels=_LABELS) if name == "classification" else task
         try:
-            found[name] = op.columns(params, labelled)
+            by_task[name] = op.columns(params, labelled)
         except ValueError as error:
-            found[name] = str(error)
-    return found
+            by_task[name] = str(error)
+    return by_task
 
 
 def _example(op: Op) -> OpParams | None:
-    """Parameters that the op takes: the required ones, and as few others as it insists on."""
+    """Make parameters that the op takes: the required ones, and as few others as it insists on."""
     schema = op.params.model_json_schema()
     properties = schema.get("properties", {})
     needed = schema.get("required", ())
-    given = {name: _stand_in(name, properties[name]) for name in needed}
+    required = {name: _stand_in(name, properties[name]) for name in needed}
     others = {
         name: stand_in
         for name, spec in properties.items()
@@ -123,26 +123,26 @@ def _example(op: Op) -> OpParams | None:
         for names in combinations(others, number):
             more = {name: others[name] for name in names}
             with contextlib.suppress(ValidationError):
-                return op.params.model_validate({**given, **more})
+                return op.params.model_validate({**required, **more})
     return None
 
 
 def _stand_in(name: str, spec: Mapping[str, Any]) -> Any:
-    """A value that is easy to recognise; None for a number or a nested model."""
-    for one in spec.get("anyOf", (spec,)):
-        if "enum" in one:
-            return one["enum"][0]
-        if one.get("type") == "string":
+    """Make a value that is easy to recognise; None for a number or a nested model."""
+    for option in spec.get("anyOf", (spec,)):
+        if "enum" in option:
+            return option["enum"][0]
+        if option.get("type") == "string":
             return name
-        if one.get("type") == "array":
+        if option.get("type") == "array":
             return [name]
-        if one.get("type") == "object":
+        if option.get("type") == "object":
             return {name: name}
     return None
 
 
 def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
-    """What the op needs and hides, by task, and what it adds."""
+    """Render what the op needs and hides, by task, and what it adds."""
     table = plain_table("task", "needs", "hides")
     rows: dict[tuple[str, str], list[str]] = {}
     adds: dict[str, str] = {}
@@ -168,7 +168,7 @@ def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
 
 
 def _prompts(op: Op) -> dict[str, str]:
-    """Default prompts by parameter, with the tasks that they are for where these differ."""
+    """Collect default prompts by parameter, with their tasks where these differ."""
     texts: dict[tuple[str, str], list[str]] = {}
     for name, columns in (declarations(op) if op.needs_engine else {}).items():
         if isinstance(columns, Columns):
@@ -193,7 +193,7 @@ def _declared_json(columns: Columns | str) -> dict[str, Any]:
 
 
 def type_name(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """A JSON Schema in a word or two, as a recipe's author thinks of it."""
+    """Name a JSON Schema's type in a word or two, as a recipe's author thinks of it."""
     if "$ref" in spec:
         named: Mapping[str, Any] = schema["$defs"][spec["$ref"].rsplit("/", 1)[-1]]
         return type_name(named, schema)
@@ -205,13 +205,13 @@ def type_name(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if spec.get("type") == "array":
         inner = spec.get("items")
         return f"list of {type_name(inner, schema)}" if inner else "list"
-    words = {"object": "mapping", "string": "text", "boolean": "true | false"}
+    names_of_types = {"object": "mapping", "string": "text", "boolean": "true | false"}
     kind = str(spec.get("type", "any"))
-    return words.get(kind, kind)
+    return names_of_types.get(kind, kind)
 
 
 def _paragraphs(doc: str) -> list[str]:
-    """A docstring's paragraphs and list items, each on one line, for the terminal to wrap."""
+    """Join each paragraph and list item of a docstring into one line, for the terminal to wrap."""
     return [
         "\n".join(" ".join(item.split()) for item in re.split(r"\n(?=- )", part))
         for part in inspect.cleandoc(doc).split("\n\n")

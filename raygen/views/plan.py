@@ -1,4 +1,4 @@
-"""How a plan and its estimate read in a terminal of 80 columns or more.
+"""Render a plan and its estimate.
 
 Pure functions to rich renderables. Knows nothing of where these come from.
 """
@@ -27,7 +27,7 @@ _BASES = {
 
 
 def plan_view(outlook: Outlook) -> RenderableType:
-    """The nodes in running order, the engines, the columns of the dataset, and the estimate."""
+    """Render the nodes in running order, engines, columns of the dataset, and the estimate."""
     plan = outlook.plan
     nodes = plain_table("node", "op", "from", "engine")
     for node in plan.nodes:
@@ -111,7 +111,7 @@ def _estimate(outlook: Outlook) -> list[RenderableType]:
         facts.add_row("hint", Text(str(hint)))
     parts: list[RenderableType] = [table]
     used = {node.basis for node in estimate.nodes.values()}
-    parts += [Text(words, style="dim") for basis, words in _BASES.items() if basis in used]
+    parts += [Text(legend, style="dim") for basis, legend in _BASES.items() if basis in used]
     return [*parts, Text(), facts]
 
 
@@ -121,12 +121,12 @@ def _placement(where: Placement) -> str:
         actors = f"{count(where.low)} to {actors}"
     gpus = plural(where.gpus, "GPU") if where.gpus else "no GPU"
     each = " each" if where.high > 1 else ""
-    words = f"{actors} with {gpus}{each}, up to {plural(where.rows, 'row')} in flight{each}"
+    line = f"{actors} with {gpus}{each}, up to {plural(where.rows, 'row')} in flight{each}"
     if where.trainers:
-        words += f"; {plural(where.trainers, 'train worker')} beside that"
+        line += f"; {plural(where.trainers, 'train worker')} beside that"
     if where.all_gpus:
-        words += f"; {plural(where.all_gpus, 'GPU')} in all"
-    return words + (f" (profile {where.profile})" if where.profile else "")
+        line += f"; {plural(where.all_gpus, 'GPU')} in all"
+    return line + (f" (profile {where.profile})" if where.profile else "")
 
 
 def _money(estimate: Estimate) -> str:
@@ -135,7 +135,7 @@ def _money(estimate: Estimate) -> str:
         for name, engine in estimate.engines.items()
         if engine.dollars is not None
     }
-    each = ", ".join(f"{name} {money(dollars)}" for name, dollars in priced.items())
+    by_engine = ", ".join(f"{name} {money(dollars)}" for name, dollars in priced.items())
     free = [name for name in estimate.engines if name not in priced]
-    words = money(estimate.dollars or 0.0) + (f" ({each})" if len(priced) > 1 else "")
-    return words + (f"; without a price: {', '.join(free)}" if free else "")
+    total = money(estimate.dollars or 0.0) + (f" ({by_engine})" if len(priced) > 1 else "")
+    return total + (f"; without a price: {', '.join(free)}" if free else "")

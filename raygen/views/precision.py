@@ -1,4 +1,4 @@
-"""How the precision of filters by people's verdicts reads in a terminal of 80 columns or more.
+"""Render the precision of filters by people's verdicts.
 
 Knows nothing of how it is counted.
 """
@@ -13,10 +13,10 @@ from raygen.showing.precision import Figure, Precision
 from raygen.views.tables import plain_table
 
 
-def precision_view(found: Precision) -> RenderableType:
-    """A table for each rater, and what they agree on."""
+def precision_view(precision: Precision) -> RenderableType:
+    """Render a table for each rater, and how far they agree."""
     parts: list[RenderableType] = []
-    for rated in found.raters:
+    for rated in precision.raters:
         judged = sum(f.judged for f in rated.figures if f.reason is None)
         parts += [
             Text.assemble((rated.rater, "bold"), f": {plural(judged, 'item')} judged"),
@@ -30,15 +30,17 @@ def precision_view(found: Precision) -> RenderableType:
             style="dim",
         )
     )
-    if found.shared:
-        words = f"raters agree on {found.agreed} of the {plural(found.shared, 'item')} that "
-        parts.append(Text(f"{words}two or more judged"))
-    if found.disputed:
-        words = "no majority, so they don't count under `together`"
-        parts.append(Text(f"{plural(found.disputed, 'item')} with {words}"))
-    if found.stale:
-        words = "on rows of other versions of the recipe, and not counted"
-        parts.append(Text(f"{plural(found.stale, 'verdict')} {words}"))
+    if precision.shared:
+        shared = plural(precision.shared, "item")
+        line = f"raters agree on {precision.agreed} of the {shared} that two or more judged"
+        parts.append(Text(line))
+    if precision.disputed:
+        disputed = plural(precision.disputed, "item")
+        line = f"{disputed} with no majority, so they don't count under `together`"
+        parts.append(Text(line))
+    if precision.stale:
+        stale = plural(precision.stale, "verdict")
+        parts.append(Text(f"{stale} on rows of other versions of the recipe, and not counted"))
     return Group(*parts)
 
 

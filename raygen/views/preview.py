@@ -1,4 +1,4 @@
-"""How a preview reads in a terminal of 80 columns or more: rows, prompts, what became of them.
+"""Render a preview: rows, prompts, completions, and their fate.
 
 Knows nothing of how rows run.
 """
@@ -35,7 +35,7 @@ _QUIET = ("sample", "variant", "view", "thinking")
 
 
 def preview_view(preview: Preview, full: bool = False) -> RenderableType:
-    """All rows and what became of them; long texts are shortened unless `full`."""
+    """Render all rows and their fate; long texts are shortened unless `full`."""
     parts: list[RenderableType] = []
     prompts = Prompts(full)
     for index in range(len(preview.rows)):
@@ -45,7 +45,7 @@ def preview_view(preview: Preview, full: bool = False) -> RenderableType:
 
 
 def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[RenderableType]:
-    """One source row: its columns, its steps, its end."""
+    """Render a source row: its columns, its steps, its fate."""
     row, task = preview.rows[index], preview.plan.task
     status = row.result.status
     title = Text.assemble(
@@ -62,24 +62,24 @@ def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[Ren
     for _, group in groupby(row.steps, key=lambda step: step.node):
         silent = []
         for step in group:
-            asked = calls.pop((step.node, step.row.id), [])
-            for call in asked:
+            step_calls = calls.pop((step.node, step.row.id), [])
+            for call in step_calls:
                 prompt = prompts.show(call)
-                parts.append(_call(call, prompt, _verdicts(call, asked, step), full))
-            if asked:
-                parts.append(_made(step, asked, task, full))
+                parts.append(_call(call, prompt, _verdicts(call, step_calls, step), full))
+            if step_calls:
+                parts.append(_outcomes(step, step_calls, task, full))
             else:
                 silent.append(step)
         if silent:
             parts.append(_silent(preview, silent, names, full))
-    # What a step that failed had asked; it has no outcome.
+    # Calls of a step that failed, which has no outcome.
     left = [call for group in calls.values() for call in group]
     parts += [_call(call, prompts.show(call), {}, full) for call in left]
     return [*parts, _end(row, task, _shown(row), full)]
 
 
 def _call(call: Call, prompt: str, verdicts: Mapping[int, str], full: bool) -> RenderableType:
-    """One engine call: the prompt on the left, its completions and their ends on the right."""
+    """Render a call: the prompt on the left, its completions and their fate on the right."""
     completions = json.loads(call.completions)
     noun = "completion" if call.kind == "generate" else "candidate"
     title = Text.assemble(
@@ -116,9 +116,9 @@ def _completion(kind: str, completion: Mapping[str, Any], full: bool) -> Text:
     return text
 
 
-def _verdicts(call: Call, asked: Sequence[Call], step: Step) -> dict[int, str]:
-    """What became of each completion, where each gave one outcome."""
-    if len(asked) > 1 or call.kind != "generate":
+def _verdicts(call: Call, step_calls: Sequence[Call], step: Step) -> dict[int, str]:
+    """Map completions to their fate, where each gave one outcome."""
+    if len(step_calls) > 1 or call.kind != "generate":
         return {}
     if len(json.loads(call.completions)) != len(step.outcomes):
         return {}
@@ -128,33 +128,33 @@ def _verdicts(call: Call, asked: Sequence[Call], step: Step) -> dict[int, str]:
     }
 
 
-def _made(step: Step, asked: Sequence[Call], task: Task, full: bool) -> Table:
-    """The columns that a step added or changed, and its rejects.
+def _outcomes(step: Step, calls: Sequence[Call], task: Task, full: bool) -> Table:
+    """Render the columns that a step added or changed, and its rejects.
 
     A text that a completion shows already is left out.
     """
-    said = " ".join(call.completions for call in asked)
+    completions = " ".join(call.completions for call in calls)
     table = facts_table()
     for index, outcome in enumerate(step.outcomes):
         number = f" {index + 1}" if len(step.outcomes) > 1 else ""
         if isinstance(outcome, Reject):
-            words = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
-            table.add_row(Text(f"  dropped{number}", style="yellow"), Text(_value(words, full)))
+            why = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
+            table.add_row(Text(f"  dropped{number}", style="yellow"), Text(_value(why, full)))
             continue
         new = {
             name: value
             for name, value in outcome.data.items()
             if name not in _QUIET
             and step.row.data.get(name) != value
-            and (name == task.stem or not _is_said(value, said))
+            and (name == task.stem or not _is_in(value, completions))
         }
         table.add_row(f"  made{number}", _columns(new, outcome.data, task, step.row.data, full))
     return table
 
 
-def _is_said(value: Any, said: str) -> bool:
-    """Whether completions, as JSON, have this text."""
-    return isinstance(value, str) and json.dumps(value, ensure_ascii=False)[1:-1] in said
+def _is_in(value: Any, completions: str) -> bool:
+    """Tell whether completions, as JSON, have this text."""
+    return isinstance(value, str) and json.dumps(value, ensure_ascii=False)[1:-1] in completions
 
 
 def _columns(
@@ -164,26 +164,26 @@ def _columns(
     before: Mapping[str, Any],
     full: bool,
 ) -> Text:
-    """Columns as `name: value`: long values on lines of their own, the others on the last."""
+    """Render columns as `name: value`: long values on their own lines, the others on the last."""
     lines: list[Text] = []
     short: list[Text] = []
     for name, value in new.items():
         if name == "original" or value is None:
             continue  # the changed text shows what it was
         # Changes are marked in the whole text, which a cut would spoil.
-        whole = full or not isinstance(value, str) or name == task.stem
-        shown = marked(name, value if whole else shorten(value), row, task, before)
+        uncut = full or not isinstance(value, str) or name == task.stem
+        shown = marked(name, value if uncut else shorten(value), row, task, before)
         if "\n" in shown.plain:
             shown = Text("\n  ").join(shown.split("\n"))
-            words = Text.assemble(f"{name}:\n  ", shown)
+            column = Text.assemble(f"{name}:\n  ", shown)
         else:
-            words = Text.assemble(f"{name}: ", shown)
-        (lines if len(words) > _LINE or "\n" in words.plain else short).append(words)
+            column = Text.assemble(f"{name}: ", shown)
+        (lines if len(column) > _LINE or "\n" in column.plain else short).append(column)
     return Text("\n").join([*lines, *([Text(", ").join(short)] if short else [])])
 
 
 def _names(row: Previewed) -> dict[str, str]:
-    """How each row on the way is called: the node that made it, and its number there."""
+    """Name each row on the way: the node that made it, and its number there."""
     numbers: Counter[str] = Counter()
     names = {}
     for step in row.steps:
@@ -198,7 +198,7 @@ def _names(row: Previewed) -> dict[str, str]:
 def _silent(
     preview: Preview, steps: Sequence[Step], names: Mapping[str, str], full: bool
 ) -> RenderableType:
-    """All steps of a node without calls, in a line, and why it dropped what it dropped."""
+    """Render all steps of a node without calls in a line, and its rejects."""
     node = next(node for node in preview.plan.nodes if node.name == steps[0].node)
     kept = sum(isinstance(outcome, Row) for step in steps for outcome in step.outcomes)
     rows_in = sum(len(step.rows_in) for step in steps)
@@ -212,19 +212,19 @@ def _silent(
                 source = step.rows_in[index] if aligned else step.row
                 dropped[outcome.reason, outcome.detail].append(names.get(source.id, "source"))
     for (reason, detail), rows in dropped.items():
-        words = ", ".join(dict.fromkeys(rows)) + (f": {_value(detail, full)}" if detail else "")
-        table.add_row(Text(f"  {reason}", style="yellow"), Text(words))
+        line = ", ".join(dict.fromkeys(rows)) + (f": {_value(detail, full)}" if detail else "")
+        table.add_row(Text(f"  {reason}", style="yellow"), Text(line))
     head = Text.assemble((node.name, "bold"), f"  {node.op.name}: {rows_in} in, {kept} kept")
     return Group(head, table) if table.row_count else head
 
 
 def _shown(row: Previewed) -> set[str]:
-    """The columns that the steps with calls have shown."""
-    asked = {(call.node, call.row) for call in row.result.calls}
+    """Collect the columns that the steps with calls have shown."""
+    with_calls = {(call.node, call.row) for call in row.result.calls}
     return {
         name
         for step in row.steps
-        if (step.node, step.row.id) in asked
+        if (step.node, step.row.id) in with_calls
         for outcome in step.outcomes
         if isinstance(outcome, Row)
         for name in outcome.data
@@ -232,24 +232,24 @@ def _shown(row: Previewed) -> set[str]:
 
 
 def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
-    """The examples that the row gave, or why it has none."""
+    """Render the examples that the row gave, or why it has none."""
     table = facts_table()
     for example in row.result.examples:
-        made = _example(example, row.data, task, shown, full)
-        table.add_row(Text("kept", style="green"), made)
+        columns = _example(example, row.data, task, shown, full)
+        table.add_row(Text("kept", style="green"), columns)
     if row.result.error:
         table.add_row(Text("failed", style="red"), Text(row.result.error))
     elif not row.result.examples:
         reasons = Counter(f"{r.node}: {r.reason}" for r in row.result.rejects)
-        words = ", ".join(f"{name} ({n} times)" if n > 1 else name for name, n in reasons.items())
-        table.add_row(Text("dropped", style="yellow"), Text(words or "nothing came out"))
+        why = ", ".join(f"{name} ({n} times)" if n > 1 else name for name, n in reasons.items())
+        table.add_row(Text("dropped", style="yellow"), Text(why or "nothing came out"))
     return table
 
 
 def _example(
     example: Mapping[str, Any], source: Mapping[str, Any], task: Task, shown: set[str], full: bool
 ) -> Text:
-    """The columns that the graph made, but for figures and lists that a step has shown."""
+    """Render the columns that the graph made, but for figures and lists that a step has shown."""
     new = {
         name: value
         for name, value in example.items()
@@ -278,8 +278,8 @@ def _totals(preview: Preview) -> list[RenderableType]:
         return [line]
     table = plain_table("dropped at", "for")
     for node, counts in reasons.items():
-        words = ", ".join(f"{reason} {times}" for reason, times in counts.most_common())
-        table.add_row(Text(node), Text(words))
+        reasons_of_node = ", ".join(f"{reason} {times}" for reason, times in counts.most_common())
+        table.add_row(Text(node), Text(reasons_of_node))
     return [line, table]
 
 

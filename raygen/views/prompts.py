@@ -1,4 +1,4 @@
-"""Long texts and prompts, shortened for people: what was shown before isn't shown again.
+"""Shorten long texts and prompts for people: what was shown before isn't shown again.
 
 Knows nothing of steps or tables.
 """
@@ -18,7 +18,7 @@ _HEAD = 200
 
 
 def shorten(text: str, limit: int = _SHOWN) -> str:
-    """A text cut in the middle, with a note of how much is missing."""
+    """Cut a text in the middle, with a note of how much is missing."""
     if len(text) <= limit:
         return text
     head, tail = text[: limit // 2].rstrip(), text[-(limit // 2) :].lstrip()
@@ -34,7 +34,7 @@ class Prompts:
         self._last: dict[str, str] = {}
 
     def show(self, call: Call) -> str:
-        """The prompt; where it begins as the node's last one did, only what is new."""
+        """Return the prompt; where it begins as the node's last one did, only what is new."""
         text = _text(call.prompt)
         before = self._last.get(call.node, "")
         self._last[call.node] = text
@@ -56,7 +56,7 @@ def _text(prompt: str) -> str:
 
 
 def _by_lines(text: str) -> str:
-    """A prompt without its middle lines: what asks stands at its end."""
+    """Cut the middle lines of a prompt; its question stands at the end."""
     if len(text) <= _SHOWN:
         return text
     head = text[: text.rfind("\n", 0, _HEAD) + 1]

@@ -1,4 +1,4 @@
-"""How the differences between two recipes read in a terminal of 80 columns or more.
+"""Render the differences between two recipes.
 
 Pure functions to rich renderables. Knows nothing of how they are found.
 """
@@ -24,16 +24,16 @@ _MARKS = {
     "after a change": ("·", "dim"),
 }
 _OF_NEW = ("op", "from", "engine", "model")
-"""What is told of a node that came or went."""
+"""Facts that are shown of a node that came or went."""
 
 
 def recipe_diff_view(diff: RecipeDiff, full: bool = False) -> RenderableType:
-    """The two recipes, and everything in which they differ."""
+    """Render two recipes, and everything in which they differ."""
     return Group(sides_table(diff), Text(), *recipe_changes(diff, full))
 
 
 def sides_table(diff: RecipeDiff) -> Table:
-    """What A and B are."""
+    """Name the two sides and their plans."""
     table = facts_table()
     for side, reference, plan in zip("AB", diff.references, diff.plans, strict=True):
         table.add_row(side, Text(reference, style="bold", overflow="fold"))
@@ -42,7 +42,7 @@ def sides_table(diff: RecipeDiff) -> Table:
 
 
 def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
-    """What is different between the recipes, section by section."""
+    """Render the differences section by section."""
     parts: list[RenderableType] = [Text(note, style="yellow") for note in diff.notes]
     if diff.same:
         return [*parts, Text("the recipes are the same", style="green")]
@@ -50,7 +50,7 @@ def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
         parts += [Text(name, style="bold"), *_changes(changes, full), Text()]
     if diff.nodes:
         parts.append(Text("graph", style="bold"))
-        parts += [each for node in diff.nodes for each in _node(node, full)]
+        parts += [part for node in diff.nodes for part in _node(node, full)]
     else:
         parts.append(Text("the graphs are the same", style="dim"))
     if not diff.nodes and diff.plans[0] == diff.plans[1] and diff.plans[0]:
@@ -65,16 +65,16 @@ def _node(node: NodeDiff, full: bool) -> list[RenderableType]:
         return [title]
     if node.fate == "changed":
         return [title, *_changes(node.facts, full, 4), *_changes(node.prompts, full, 4)]
-    told = {change.key: change.before or change.after for change in node.facts}
+    values = {change.key: change.before or change.after for change in node.facts}
     facts = facts_table()
     for name in _OF_NEW:
-        if value := told.get(name):
+        if value := values.get(name):
             facts.add_row(name, Text(", ".join(value) if isinstance(value, list) else str(value)))
     return [title, Padding(facts, (0, 0, 0, 4)), *_changes(node.prompts, full, 4)]
 
 
 def _changes(changes: Sequence[Change], full: bool, indent: int = 2) -> list[RenderableType]:
-    """Short changes in a table, long texts below it."""
+    """Render short changes in a table, long texts below it."""
     table = facts_table()
     parts: list[RenderableType] = [Padding(table, (0, 0, 0, indent))]
     for change in changes:

@@ -1,4 +1,4 @@
-"""A row's columns as a table: options by their letters, values marked.
+"""Render a row's columns as a table: options by their letters, values marked.
 
 Knows nothing of where the row stands in a graph.
 """
@@ -24,7 +24,7 @@ def row_table(
     before: Mapping[str, Any] | None = None,
     without: Collection[str] = (),
 ) -> Table:
-    """The columns that say something, those of the task first; the gold option is marked.
+    """Render the columns that aren't empty, those of the task first, the gold option marked.
 
     `before` is the row that this one was made of; long texts are shortened unless `full`.
     """
@@ -39,7 +39,8 @@ def row_table(
                 table.add_row(label, Text(f"{option(index, value)}{mark}"))
         elif value is not None and (name != task.answer or task.name != "multiple_choice"):
             # Changes are marked in the whole text, which a cut would spoil.
-            whole = full or not isinstance(value, str) or name == task.stem
-            cut = value if whole else shorten(value)
-            table.add_row(name, marked(name, cut, data, task, before))
+            uncut = full or not isinstance(value, str) or name == task.stem
+            table.add_row(
+                name, marked(name, value if uncut else shorten(value), data, task, before)
+            )
     return table

@@ -1,4 +1,4 @@
-"""How a dataset's status reads in a terminal of 80 columns or more.
+"""Render a dataset's status.
 
 Pure functions to rich renderables. Knows nothing of where it comes from.
 """
@@ -20,7 +20,7 @@ _TOP = 5
 
 
 def status_view(folder: str, status: DatasetStatus) -> RenderableType:
-    """What has become of every source row."""
+    """Render the fate of every source row."""
     facts = facts_table()
     facts.add_row("source", count(status.source))
     facts.add_row("kept", Text(count(status.kept), style="green"))
@@ -33,11 +33,11 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
     if status.outside:
         facts.add_row("outside", f"{count(status.outside)} finished rows are not in the source now")
     planned = status.planned
-    facts.add_row("examples", _beside(status.examples, planned, "examples"))
+    facts.add_row("examples", _with_plan(status.examples, planned, "examples"))
     tokens = (
-        f"{_beside(status.prompt_tokens, planned, 'prompt_tokens')} in, "
-        f"{_beside(status.output_tokens, planned, 'output_tokens')} out, "
-        f"{_beside(status.calls, planned, 'calls')} calls"
+        f"{_with_plan(status.prompt_tokens, planned, 'prompt_tokens')} in, "
+        f"{_with_plan(status.output_tokens, planned, 'output_tokens')} out, "
+        f"{_with_plan(status.calls, planned, 'calls')} calls"
     )
     facts.add_row("tokens", Text(tokens))
     if status.reused:
@@ -51,8 +51,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
     facts.add_row("plan", Text(status.plan))
     parts: list[RenderableType] = [Text(folder, style="bold"), facts]
     if planned is not None and status.pending:
-        words = f"planned: for all {count(planned['rows'])} rows, before the first one ran"
-        parts.append(Text(words, style="dim"))
+        note = f"planned: for all {count(planned['rows'])} rows, before the first one ran"
+        parts.append(Text(note, style="dim"))
     if status.nodes:
         parts += [Text(), _nodes(status)]
     if status.reports:
@@ -62,8 +62,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
     return Group(*parts)
 
 
-def _beside(number: int, planned: Mapping[str, Any] | None, name: str) -> str:
-    """A figure, with the planned one beside it."""
+def _with_plan(number: int, planned: Mapping[str, Any] | None, name: str) -> str:
+    """Format a figure with the planned one."""
     return count(number) + (f" (planned {count(planned[name])})" if planned else "")
 
 
@@ -83,7 +83,7 @@ def _nodes(status: DatasetStatus) -> Table:
 
 
 def _reports(status: DatasetStatus) -> Table:
-    """How the examples share the values of each reported column."""
+    """Render the share of each value of the reported columns."""
     table = plain_table("examples by", "")
     for column, values in status.reports.items():
         total = sum(values.values())

@@ -1,4 +1,4 @@
-"""The shapes that views share: tables without lines, and named facts.
+"""Make the tables that views share: without lines, and of named facts.
 
 Knows nothing of what stands in them.
 """
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 def facts_table() -> Table:
-    """Names on the left, values on the right."""
+    """Make a table of names on the left and values on the right."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -17,7 +17,7 @@ def facts_table() -> Table:
 
 
 def plain_table(*names: str, right: int = 0) -> Table:
-    """A table without lines; the last `right` columns are figures."""
+    """Make a table without lines; the last `right` columns are figures."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for index, name in enumerate(names):
         figures = index >= len(names) - right
