@@ -29,6 +29,7 @@ class Control:
         self._begun: dict[str, int] = {}
         self._tasks: deque[Task] = deque()
         self._taken: dict[int, Task] = {}
+        self._cancelled: set[int] = set()
         self._closed = False
         self._changed = asyncio.Condition()
         self._live: dict[str, Live] = {}
@@ -60,12 +61,30 @@ class Control:
             async with self._changed:
                 if wait:
                     await self._changed.wait_for(
-                        lambda: self._tasks or self._closed or self._stopped
+                        lambda: (
+                            self._tasks
+                            or self._closed
+                            or self._stopped
+                            or ticket in self._cancelled
+                        )
                     )
-                if self._stopped or not self._tasks:
+                if self._stopped or not self._tasks or ticket in self._cancelled:
                     return None, 0
                 self._taken[ticket] = self._tasks.popleft()
         return self._taken[ticket], await self.begin(f"ticket {ticket}")
+
+    async def give_back(self, ticket: int) -> None:
+        """Queue the task of a ticket that was cancelled anew, for another one; it takes no other.
+
+        Its own `take` may still wait here, with nobody left to hear the answer.
+        """
+        async with self._changed:
+            self._cancelled.add(ticket)
+            task = self._taken.pop(ticket, None)
+            self._begun.pop(f"ticket {ticket}", None)
+            if task is not None:
+                self._tasks.appendleft(task)
+            self._changed.notify_all()
 
     async def begin(self, what: str) -> int:
         """How often `what` has been begun, this time included."""

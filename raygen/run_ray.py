@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import pickle
 import queue
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -32,29 +30,48 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raygen.block_runner import BlockRunner
 from raygen.chatter import log_to, send_to
 from raygen.control import Control, Fatal
 from raygen.counters import Counters
-from raygen.dataset.recorded import Recorded, read_recorded
-from raygen.dataset.tables import Block, DatasetError, RowResult
-from raygen.dataset.writer import write_block
-from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.dataset.tables import Block
+from raygen.engines.base import EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.errors import UserError
 from raygen.job import Job, Task
 from raygen.placement import Cluster
-from raygen.sources import open_keyed
-from raygen.worker import Live, SourceRow, Worker, crashed
+from raygen.worker import Live, Worker
 
 _PACKAGES = ("raygen", "streamtrain")
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
-_ATTEMPTS = 2
 _ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeError)
 """What Ray ends a run with; the last where the driver has left it under a thread."""
 
 
 _Control = ray.remote(num_cpus=0, max_concurrency=1000)(Control)
+
+
+class _RemoteControl:
+    """The control actor as a Coordinator."""
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+
+    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[Task | None, int]]:
+        return cast("Awaitable[tuple[Task | None, int]]", self._control.take.remote(ticket, wait))
+
+    def give_back(self, ticket: int) -> Awaitable[None]:
+        return cast("Awaitable[None]", self._control.give_back.remote(ticket))
+
+    def begin(self, what: str) -> Awaitable[int]:
+        return cast("Awaitable[int]", self._control.begin.remote(what))
+
+    def end(self, what: str) -> Awaitable[None]:
+        return cast("Awaitable[None]", self._control.end.remote(what))
+
+    def fail(self, fatal: Fatal) -> Awaitable[None]:
+        return cast("Awaitable[None]", self._control.fail.remote(fatal))
 
 
 class _RowActor:
@@ -75,78 +92,16 @@ class _RowActor:
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(job.shared([str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
-        self._one_at_a_time = asyncio.Lock()
-        self._taking = asyncio.Lock()
-        self._source: Any = None
+        self._blocks = BlockRunner(job, self._worker, _RemoteControl(control))
         self._reporter: asyncio.Task[None] | None = None
         self._counters = Counters(ray.util.metrics.Counter, job.plan.recipe)
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
-        """Run the block that a ticket stands for; the answer is no bytes where there was none.
-
-        Nothing is ever raised: Ray Data would end the run or loop for ever.
-        """
-        payload = b""
-        try:
-            if self._reporter is None:
-                self._reporter = asyncio.create_task(self._report())
-            ticket = batch["ticket"][0].as_py()
-            task, attempts = await self._control.take.remote(ticket, wait=False)
-            if task is None:
-                async with self._taking:  # one waits for all of them: the control takes 1000 calls
-                    task, attempts = await self._control.take.remote(ticket, wait=True)
-            if task is not None:
-                payload = pickle.dumps(await self._run(task, attempts))
-        except asyncio.CancelledError:
-            pass
-        except DatasetError as error:
-            await self._control.fail.remote(Fatal(str(error)))
-        except Exception as error:  # the control actor carries it to the driver
-            message = f"internal error in a worker: {type(error).__name__}: {error}"
-            logging.getLogger(__name__).exception(message)
-            await self._control.fail.remote(Fatal(message))
+        """Run the block that a ticket stands for; raises nothing."""
+        if self._reporter is None:
+            self._reporter = asyncio.create_task(self._report())
+        payload = await self._blocks.run(batch["ticket"][0].as_py())
         return pa.table({"block": pa.array([payload], pa.binary())})
-
-    async def _run(self, task: Task, attempts: int) -> Block | None:
-        if self._source is None:
-            if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
-                raise DatasetError(
-                    f"a worker on {os.uname().nodename} doesn't see the output folder "
-                    f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
-                )
-            self._source = open_keyed(self._job.folder, self._job.source)
-        rows = await asyncio.to_thread(self._source.read, task.ordinals)
-        keys = [key for key, _ in rows]
-        recorded = await asyncio.to_thread(read_recorded, self._job.folder, task.files, keys)
-        if attempts <= _ATTEMPTS:
-            results = await self._worker.run(rows, recorded)
-        else:
-            results = [result for row in rows for result in await self._alone(row, recorded)]
-        if task.again:
-            results = [replace(result, passing=False) for result in results]
-        if self._worker.fatal:
-            error = self._worker.fatal
-            fatal = Fatal(str(error), isinstance(error, EngineSetupError))
-            await self._control.fail.remote(fatal)
-        if not results:
-            return None
-        plan = self._job.plan
-        return await asyncio.to_thread(
-            write_block, self._job.folder, results, plan.hash, plan.columns
-        )
-
-    async def _alone(self, row: SourceRow, recorded: Mapping[str, Recorded]) -> list[RowResult]:
-        """Run a row of a block that was there when the process died, with no other such row.
-
-        A row that is there alone each time it dies is guilty.
-        """
-        async with self._one_at_a_time:
-            what = f"row {row[0]}"
-            if await self._control.begin.remote(what) > _ATTEMPTS:
-                return [crashed(row)]
-            results = await self._worker.run([row], recorded)
-            await self._control.end.remote(what)
-            return results
 
     async def _start(self, spec: EngineSpec) -> Any:
         return await start_engine(spec, self._devices[spec.name])

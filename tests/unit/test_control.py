@@ -58,3 +58,24 @@ async def test_beginnings_are_counted_until_their_end() -> None:
     assert [await control.begin("row"), await control.begin("row")] == [1, 2]
     await control.end("row")
     assert await control.begin("row") == 1
+
+
+async def test_the_task_of_a_cancelled_ticket_is_the_next_one_that_is_taken() -> None:
+    control = Control()
+    await control.feed([A, B], first=False)
+    assert await control.take(0, wait=False) == (A, 1)
+    await control.give_back(0)
+    assert await control.take(0, wait=False) == (None, 0), "nobody hears what it would be told"
+    assert await control.take(1, wait=True) == (A, 1)
+    assert await control.take(2, wait=True) == (B, 1)
+    assert await control.stop() == 2
+
+
+async def test_a_ticket_that_is_cancelled_while_it_waits_takes_no_task() -> None:
+    control = Control()
+    waiting = asyncio.create_task(control.take(0, wait=True))
+    await asyncio.sleep(0)
+    await control.give_back(0)
+    assert await waiting == (None, 0)
+    await control.feed([A], first=False)
+    assert await control.take(1, wait=True) == (A, 1)
