@@ -22,12 +22,13 @@ from raygen.interrupts import interrupts
 from raygen.locking import held_lock, source_rows
 from raygen.prepare import Prepared, prepare
 from raygen.progress import Snapshot
+from raygen.replacing import replaced_words
 from raygen.request import ApplyRequest, ApplyUI, Watch
 from raygen.reuse import find_reuse
 from raygen.session import Session
 from raygen.sharing.own_card import write_card
 from raygen.summary import RunSummary
-from raygen.training import training_of, training_problems
+from raygen.training import Training, students_of, training_of, training_problems
 
 __all__ = ["ApplyRequest", "ApplyUI", "apply"]
 
@@ -61,7 +62,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     _check_stays("the output folder", folder.local)
     _check_stays("the student's folder", training.out if training else None)
-    if not _may_write(folder, prepared, request.fresh, ui):
+    if not _may_write(folder, prepared, training, request.fresh, ui):
         raise UserError("nothing was changed", 1)
     ui.update(Snapshot("reading the source"), None)
     if not request.fresh:
@@ -99,7 +100,9 @@ def _check_stays(what: str, folder: Path | None) -> None:
         )
 
 
-def _may_write(folder: Folder, prepared: Prepared, fresh: bool, ui: ApplyUI) -> bool:
+def _may_write(
+    folder: Folder, prepared: Prepared, training: Training | None, fresh: bool, ui: ApplyUI
+) -> bool:
     """Whether the user agrees to what would be replaced; nothing to replace needs no question."""
     dataset = Dataset(folder)
     plans = dataset.plans()
@@ -107,13 +110,13 @@ def _may_write(folder: Folder, prepared: Prepared, fresh: bool, ui: ApplyUI) -> 
         return True
     rows, examples = dataset.extent()
     have = f"{folder.uri} has {plural(examples, 'example')} of {plural(rows, 'finished row')}"
+    goes = replaced_words(students_of(folder, training))
     if fresh:
-        return ui.confirm(f"{have}. Replace all of them, and the student trained on them?")
+        return ui.confirm(f"{have}. Replace {goes}?")
     reuse = find_reuse(folder, prepared.plan)
     if reuse is None:
         return True
     ui.note(f"{plural(rows, 'row')} will be made again; {reuse.words()}")
     return ui.confirm(
-        f"{have}, made by another version of this recipe. "
-        "The first new rows replace all of them. Go on?"
+        f"{have}, made by another version of this recipe. The first new rows replace {goes}. Go on?"
     )

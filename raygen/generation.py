@@ -1,28 +1,26 @@
 """Generation: the driver's loop, from blocks that arrive to rows that are committed.
 
-It commits in groups, keeps the counts, feeds what may start and decides when to stop. Knows
-nothing of Ray, recipes or training.
+It commits in groups, keeps the counts, feeds what may start, decides when to stop, and tells its
+observer when the first rows are there. Knows nothing of Ray, recipes, training or the display.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from raygen.budget import Budget, dollars_of, tokens_of
+from raygen.counts import Counts
 from raygen.dataset.commit import Committer
 from raygen.dataset.control import stop_reason
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
-from raygen.dataset.status import DatasetStatus
-from raygen.dataset.tables import Block, LedgerLine, Tokens, add_tokens
+from raygen.dataset.tables import Block, Tokens, add_tokens
+from raygen.endings import Cause, Ending, out_of_rows
 from raygen.engines.base import EngineSpec
 from raygen.job import Task
-from raygen.progress import NodeCount, Snapshot
-from raygen.summary import Outcome, RejectCount
 from raygen.work import Work
 from raygen.worker import Live
 
@@ -80,95 +78,66 @@ class Limits:
     began: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a run ended; `message` says more where it didn't simply end.
+class Observer(Protocol):
+    """Who is told what happens in a generation, and says whether the user wants it to end."""
 
-    `user_fault`: the recipe or the profile must change before it can go on.
-    """
+    def first_rows_committed(self) -> None:
+        """The first rows of this generation are in the dataset. Called once, at that moment."""
+        ...
 
-    outcome: Outcome = "done"
-    message: str = ""
-    user_fault: bool = False
-
-
-class Counts:
-    """The counts of a dataset while rows are added to it; always adds up to the source."""
-
-    def __init__(self, source: int, before: DatasetStatus | None) -> None:
-        self.source = source
-        self.statuses: Counter[str] = Counter()
-        self.rejects: Counter[tuple[str, str]] = Counter()
-        self.examples = 0
-        self.prompt_tokens = 0
-        self.output_tokens = 0
-        self.reused = 0
-        self.saved_tokens = 0
-        self.last_row_at: float | None = None
-        if before is not None:
-            self.recount(before)
-
-    def recount(self, now: DatasetStatus) -> None:
-        """Take over what the ledger says, after lines were taken out of it."""
-        self.statuses = Counter(kept=now.kept, dropped=now.dropped, failed=now.failed)
-        self.rejects = Counter({(node, reason): n for node, reason, n in now.rejects})
-        self.examples = now.examples
-
-    def add(self, lines: Sequence[LedgerLine]) -> None:
-        """Count rows that were committed just now."""
-        for line in lines:
-            self.statuses[line.status] += 1
-            self.examples += line.examples
-            self.prompt_tokens += line.prompt_tokens
-            self.output_tokens += line.output_tokens
-            self.reused += line.reused
-            self.saved_tokens += line.saved_tokens
-            self.rejects.update((reject.node, reject.reason) for reject in line.rejects)
-        if lines:
-            self.last_row_at = time.time()
+    def progress(self, lives: Sequence[Live]) -> None:
+        """What the workers have done so far; called about once a second, to be shown."""
+        ...
 
     @property
-    def pending(self) -> int:
-        """Source rows that have no ending yet."""
-        return self.source - sum(self.statuses.values())
-
-    @property
-    def top_rejects(self) -> tuple[RejectCount, ...]:
-        """How often each node dropped a row for each reason."""
-        return tuple(RejectCount(node, reason, n) for (node, reason), n in self.rejects.items())
+    def interrupted(self) -> bool:
+        """Whether the user asked to end the run."""
+        ...
 
 
 class Generation:
-    """One run that is watched: what arrives is committed, and what may start is fed.
-
-    `tick` is called several times a second with the workers' counters and answers whether the user
-    asked to stop.
-    """
+    """The rows that are left, made in as many runs as they need: what arrives is committed, and
+    what may start is fed."""
 
     def __init__(
         self,
-        run: Run,
+        start: Callable[[int], Run],
         work: Work,
         committer: Committer,
         folder: Folder,
         counts: Counts,
         limits: Limits,
-        tick: Callable[[Sequence[Live]], bool],
+        observer: Observer,
     ) -> None:
-        self._run = run
+        """`start` begins a run that takes about so many tasks."""
+        self._start = start
         self._work = work
         self._committer = committer
         self._folder = folder
         self._counts = counts
         self._limits = limits
-        self._tick = tick
-        self._paid_before = committer.paid
-        self._open = True
-        self.unfinished = False
-        """The run took all the tasks that it could, and there may be more."""
+        self._observer = observer
+        self._begin()
 
     def to_end(self) -> Ending:
-        """Go on until the run is done; returns why it ended. Raises DatasetError."""
+        """Make rows until none is left or something ends it, and say what. Raises DatasetError."""
+        ending = self._to_end_of_run()
+        while self._unfinished and self._work.left:
+            self._begin()
+            ending = self._to_end_of_run()
+        if ending is None or (ending.outcome == "stopped" and self._counts.pending == 0):
+            return out_of_rows(self._work)
+        return ending
+
+    def _begin(self) -> None:
+        """Start a run; what its workers will have paid comes on top of what is paid now."""
+        self._run = self._start(self._work.tasks)
+        self._paid_before = self._committer.paid
+        self._open = True
+        self._unfinished = False  # set where the run took all the tasks that it could
+
+    def _to_end_of_run(self) -> Ending | None:
+        """Go on until the run is done; what ended it, None where it simply ran out of tasks."""
         every = _COMMIT_EVERY_S if self._folder.local is not None else _COMMIT_EVERY_REMOTE_S
         waiting: list[Block] = []
         committed_at = looked_at = float("-inf")
@@ -185,30 +154,33 @@ class Generation:
             if now - looked_at < _LOOK_EVERY_S:
                 continue
             looked_at = now
-            asked, fault, lives = self._look()
+            self._committer.heartbeat()
+            lives, fault = self._run.live()
+            self._observer.progress(lives)
             if ending is None:
-                ending = self._ending(fault, asked, lives)
+                ending = self._ending(fault, self._observer.interrupted, lives)
                 if ending is not None:
                     self._open = False
                     self._run.stop()
         self._open = False
         self._commit(waiting + self._run.poll(0))
         lives, fault = self._run.live()
-        ending = ending or self._ending(fault, False, lives) or Ending()
-        complete = ending.outcome == "stopped" and self._counts.pending == 0
-        return Ending() if complete else ending
+        return ending or self._ending(fault, False, lives) or self._lost()
 
     def _commit(self, blocks: Sequence[Block]) -> None:
+        first = self._counts.last_row_at is None
         lines = self._committer.commit(blocks)
         self._counts.add(lines)
         self._work.add(lines)
+        if first and lines:
+            self._observer.first_rows_committed()
 
     def _feed(self) -> None:
         """Hand out what may start; where nothing runs and nothing is left, that was all."""
         if tasks := self._work.next(self._run.room) if self._run.room else []:
             self._run.feed(tasks)
         elif self._run.idle and not self._try_again():
-            self.unfinished = not self._run.room
+            self._unfinished = not self._run.room
             self._open = False
             self._run.close()
 
@@ -227,25 +199,34 @@ class Generation:
         self._run.feed(tasks, first=True)
         return bool(tasks)
 
-    def _look(self) -> tuple[bool, Fault | None, Sequence[Live]]:
-        self._committer.heartbeat()
-        lives, fault = self._run.live()
-        return self._tick(lives), fault, lives
-
-    def _ending(self, fault: Fault | None, asked: bool, lives: Sequence[Live]) -> Ending | None:
+    def _ending(
+        self, fault: Fault | None, interrupted: bool, lives: Sequence[Live]
+    ) -> Ending | None:
         if fault is not None:
-            return Ending("failed", fault.message, fault.user_fault)
-        if asked:
-            return Ending("interrupted", "interrupted; what was in flight is committed")
+            return Ending(Cause.FAULT, fault.message, fault.user_fault)
+        if interrupted:
+            return Ending(Cause.INTERRUPTED, "interrupted; what was in flight is committed")
         if too_many_failed(self._counts, self._limits) and not self._try_again():
-            return Ending("too_many_failed", self._failed_words())
+            return Ending(Cause.TOO_MANY_FAILED, self._failed_words())
         now = add_tokens([self._paid_before, *(live.paid for live in lives)])
         paid = max(now, self._committer.paid, key=tokens_of)
         ending = reached(self._counts, self._limits, paid)
         if ending is not None:
             return ending
         wish = stop_reason(self._folder)
-        return Ending("stopped", f"stopped on request: {wish}") if wish is not None else None
+        if wish is not None:
+            return Ending(Cause.STOP_REQUESTED, f"stopped on request: {wish}")
+        return None
+
+    def _lost(self) -> Ending | None:
+        """The ending of a run that is over though some of its tasks never came to their end."""
+        if self._run.idle:
+            return None
+        return Ending(
+            Cause.FAULT,
+            "Ray ended the run while rows were still under way; run the same command again, it "
+            "goes on with them",
+        )
 
     def _failed_words(self) -> str:
         return (
@@ -263,47 +244,12 @@ def too_many_failed(counts: Counts, limits: Limits) -> bool:
 def reached(counts: Counts, limits: Limits, paid: Tokens) -> Ending | None:
     """The ending of a run that has all it was to make, or has used up what it may."""
     if limits.rows is not None and counts.examples >= limits.rows:
-        return Ending("done", f"output.rows: {counts.examples} examples are there")
+        return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
     hours = (time.monotonic() - limits.began) / 3600
     used_up = limits.budget.used_up(paid, dollars_of(paid, limits.engines), hours)
     if used_up is not None:
         return Ending(
-            "stopped", f"{used_up}; what was in flight is committed, a higher one goes on"
+            Cause.BUDGET_USED_UP,
+            f"{used_up}; what was in flight is committed, a higher one goes on",
         )
     return None
-
-
-def snapshot(
-    phase: str, counts: Counts, lives: Sequence[Live], nodes: Sequence[str], seconds: float
-) -> Snapshot:
-    """What to show of a run now."""
-    totals = {name: [0, 0, 0, 0] for name in nodes}
-    paid = add_tokens(live.paid for live in lives)
-    for live in lives:
-        for name, figures in live.nodes.items():
-            totals[name] = [a + b for a, b in zip(totals[name], figures, strict=True)]
-    return Snapshot(
-        phase=phase,
-        nodes={name: NodeCount(*figures) for name, figures in totals.items()},
-        source=counts.source,
-        kept=counts.statuses["kept"],
-        dropped=counts.statuses["dropped"],
-        failed=counts.statuses["failed"],
-        pending=counts.pending,
-        running=sum(live.running for live in lives),
-        examples=counts.examples,
-        prompt_tokens=sum(prompt for prompt, _ in paid.values()),
-        output_tokens=sum(output for _, output in paid.values()),
-        reused=sum(live.reused for live in lives),
-        seconds=seconds,
-    )
-
-
-def phase_of(lives: Sequence[Live]) -> str:
-    """What the workers are doing, in a word or two."""
-    if not lives or all(live.phase == "starting" for live in lives):
-        return "starting engines"
-    repairing = next(
-        (live.phase for live in lives if live.phase not in ("starting", "running")), ""
-    )
-    return repairing or "generating"

@@ -245,6 +245,11 @@ class RayRun:
             self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
 
 
+def start_run(job: Job, tickets: int) -> RayRun:
+    """Begin a run on the cluster that was joined; it takes about so many tasks."""
+    return RayRun(job, tickets)
+
+
 def _dataset(job: Job, tickets: int, control: Any) -> Any:
     items = [{"ticket": ticket} for ticket in range(tickets)]
     low, high = job.replicas

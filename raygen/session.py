@@ -10,45 +10,61 @@ import os
 import shlex
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from raygen.beside import drop_lock, write_beside
 from raygen.budget import dollars_of
 from raygen.chatter import output_to
-from raygen.dataset.commit import Committer, Reason
+from raygen.counts import Counts, phase_of, snapshot
+from raygen.dataset.commit import Committer
 from raygen.dataset.control import delete_probe, write_probe
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import DatasetError
-from raygen.generation import Counts, Ending, Generation, Limits, phase_of, reached, snapshot
+from raygen.endings import Cause, Ending, out_of_rows
+from raygen.generation import Generation, Limits, Run, reached
 from raygen.job import Job, secrets_of
 from raygen.measured import conditions_of
 from raygen.metrics import TrainerState
 from raygen.outlook import planned
 from raygen.placement import Cluster, placement_of
 from raygen.prepare import Prepared
+from raygen.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.request import ApplyRequest, Watch
-from raygen.sharing.own_card import discard_card
 from raygen.sources import KeyedSource
-from raygen.summary import Outcome, RunSummary
+from raygen.summary import RunSummary
 from raygen.trainer import Trainer
-from raygen.training import Training, discard_students
+from raygen.training import Training
 from raygen.work import AllRows, ClassQuota, Work
 from raygen.worker import Live
 
 _TRAINER_POLL_S = 0.25
 _STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"
-_REASONS: dict[Outcome, Reason] = {
-    "done": "end",
-    "stopped": "stopped",
-    "interrupted": "stopped",
-    "too_many_failed": "failed",
-    "failed": "failed",
-}
+
+
+class Runtime(Protocol):
+    """Where rows run: Ray, or what stands for it in a test."""
+
+    def cluster(
+        self, address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
+    ) -> AbstractContextManager[Cluster]:
+        """Join the cluster at an address, or start one of so many CPUs."""
+        ...
+
+    def start_run(self, job: Job, tickets: int) -> Run:
+        """Begin a run that takes about so many tasks."""
+        ...
+
+
+def _ray() -> Runtime:
+    from raygen import run_ray  # takes seconds to import, and only to generate is Ray needed
+
+    return run_ray
 
 
 class Session:
@@ -62,7 +78,9 @@ class Session:
         source: KeyedSource,
         training: Training | None,
         watch: Watch,
+        runtime: Callable[[], Runtime] = _ray,
     ) -> None:
+        self._runtime = runtime
         self.request = request
         self.prepared = prepared
         self.recipe, self.plan = prepared.recipe, prepared.plan
@@ -87,6 +105,7 @@ class Session:
             watch.started,
         )
         self._unpublished: Mapping[str, Any] | None = None
+        self._replaces = False  # set as long as rows are there that the first new ones replace
 
     def run(self) -> RunSummary:
         """Generate, train, sum up."""
@@ -96,35 +115,53 @@ class Session:
             "conditions": conditions_of(self.plan),
             "lock": lock.digest if (lock := self.prepared.lock) else None,
         }
+        end_earlier_replacing(self.folder, self.training)
         before = Dataset(self.folder).plans()
         self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)
-        replaces = self.request.fresh or bool(before - {self.plan.hash})
-        if replaces:
-            discard_students(self.folder, self.training)
-            discard_card(self.folder)
+        self._replaces = self.request.fresh or bool(before - {self.plan.hash})
+        if self._replaces:
+            begin_replacing(self.folder, self.run_id)
         else:
             self._publish()
             if self.request.retry:
                 self.committer.take_back(passing=False)
-        work = self._work(replaces)
+        work = self._work()
         ending = reached(self.counts, self.limits, self.committer.paid)
         generates = ending is None and work.left
         with ExitStack() as stack:
             stack.callback(self._stop_trainer)
             if generates:
-                ending = self._generate(work, stack, replaces)
+                ending = self._generate(work, stack)
             else:
-                ending = ending or _of_work(work)
-                self.committer.finish(_REASONS[ending.outcome])
+                ending = ending or out_of_rows(work)
+                self.committer.finish(ending.reason)
             state = self._train_to_end(ending, generates)
         return self._summary(ending, state)
 
-    def _work(self, replaces: bool) -> Work:
+    def first_rows_committed(self) -> None:
+        """Let go of what the old rows left, publish the new plan, start the trainer."""
+        if self._replaces:
+            end_replacing(self.folder, self.training)
+            self._replaces = False
+        self._publish()
+        if self.share.beside:
+            self._start_trainer()
+
+    def progress(self, lives: Sequence[Live]) -> None:
+        """Show what the workers have done."""
+        self._show(_STOPPING if self.interrupted else phase_of(lives), lives)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.watch.asked.asked
+
+    def _work(self) -> Work:
         """What is left to do, with where its recorded calls are."""
         dataset, keys = Dataset(self.folder), self.source.keys
         files = dataset.transcript_files(self.committer.recorded)
-        done = {} if replaces else dataset.done(self.plan.hash)
+        done = {} if self._replaces else dataset.done(self.plan.hash)
         passing = dataset.failed(self.plan.hash, passing=True) if done else frozenset()
         if done:
             self.counts.recount(dataset.status())
@@ -147,10 +184,9 @@ class Session:
         names = list(task.labels) or sorted(set(values))
         return list(map(str, values)), list(map(str, names))
 
-    def _generate(self, work: Work, stack: ExitStack, replaces: bool) -> Ending:
-        from raygen import run_ray  # takes seconds to import, and only here is Ray needed
-
+    def _generate(self, work: Work, stack: ExitStack) -> Ending:
         self._show("starting Ray")
+        runtime = self._runtime()
         profile = self.recipe.profile
         address = (
             self.request.address
@@ -160,34 +196,31 @@ class Session:
         cpus = self.placement.high + self.placement.trainers + 1
         stack.enter_context(output_to(self.logs / "driver.log"))
         self.cluster = stack.enter_context(
-            run_ray.cluster(address, cpus, self.logs, self.reference.trusted)
+            runtime.cluster(address, cpus, self.logs, self.reference.trusted)
         )
         self.share = self.placement.share(self.cluster.gpus)
         if self.share.note:
             self.watch.ui.note(self.share.note)
         job = self._job()
         self.watch.asked.listen()
-        if not replaces:
+        if not self._replaces:
             drop_lock(self.folder, self.prepared)
-        if self.share.beside and not replaces:
-            self._start_trainer()
-        ending = Ending()
+            if self.share.beside:
+                self._start_trainer()
         try:
-            more = True
-            while more:
-                run = run_ray.RayRun(job, work.tasks)
-                generation = Generation(
-                    run, work, self.committer, self.folder, self.counts, self.limits, self._tick
-                )
-                ending = generation.to_end()
-                more = generation.unfinished and work.left
-            if ending == Ending():
-                ending = _of_work(work)
-            self._first_rows_are_there()
-            self.committer.finish(_REASONS[ending.outcome])
+            ending = Generation(
+                partial(runtime.start_run, job),
+                work,
+                self.committer,
+                self.folder,
+                self.counts,
+                self.limits,
+                self,
+            ).to_end()
+            self.committer.finish(ending.reason)
             delete_probe(self.folder, job.probe)
         except DatasetError as error:
-            return Ending("failed", str(error))
+            return Ending(Cause.FAULT, str(error))
         return ending
 
     def _job(self) -> Job:
@@ -210,6 +243,8 @@ class Session:
         """Wait for the trainer; where nothing was to generate, start it if it isn't done."""
         if ending.outcome in ("failed", "too_many_failed", "interrupted"):
             return self._stop_trainer()
+        if self._replaces:
+            return None  # no row of this plan is there, and the student is of the old ones
         if self.training and self.training.finished and not generated:
             self.watch.ui.note(f"the student in {self.training.out} is already trained")
             return self.training.outcome()
@@ -218,7 +253,7 @@ class Session:
             state = self._show("training")
             if state is None or state.finished:
                 return state
-            if self.watch.asked.asked:
+            if self.interrupted:
                 return self._stop_trainer()
             time.sleep(_TRAINER_POLL_S)
         return None
@@ -232,19 +267,6 @@ class Session:
             self.trainer = self.training.start(
                 self.folder.uri, self.logs, address, self.share.workers
             )
-
-    def _tick(self, lives: Sequence[Live]) -> bool:
-        self._first_rows_are_there()
-        asked = self.watch.asked.asked
-        self._show(_STOPPING if asked else phase_of(lives), lives)
-        return asked
-
-    def _first_rows_are_there(self) -> None:
-        """What waits for the first commit: until then the old rows, and their plan, are there."""
-        if self.counts.last_row_at is not None:
-            self._publish()
-            if self.share.beside:
-                self._start_trainer()
 
     def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
         self.lives = lives or self.lives  # what the workers did stays in view when they are gone
@@ -304,13 +326,6 @@ class Session:
             dashboard=self.cluster.dashboard if self.cluster else None,
             metrics=self.cluster.metrics if self.cluster else None,
         )
-
-
-def _of_work(work: Work) -> Ending:
-    """The ending of a run that has nothing more to do."""
-    if work.shortage:
-        return Ending("stopped", work.shortage)
-    return Ending("done", work.reached)
 
 
 def _log_folder(folder: Folder) -> Path:

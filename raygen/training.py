@@ -116,12 +116,17 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     return Training(recipe, file, out)
 
 
-def discard_students(folder: Folder, training: Training | None) -> None:
-    """Delete what training left on a dataset that is to be replaced, of every variant."""
+def students_of(folder: Folder, training: Training | None) -> list[Path]:
+    """The folders of what training left on a dataset, of every variant."""
     beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
-    for out in {*beside, *([training.out] if training else [])}:
-        if trainer.begun(out):
-            shutil.rmtree(out)
+    outs = {*beside, *([training.out] if training else [])}
+    return sorted(out for out in outs if trainer.begun(out))
+
+
+def discard_students(folder: Folder, training: Training | None) -> None:
+    """Delete what training left on a dataset that is replaced, of every variant."""
+    for out in students_of(folder, training):
+        shutil.rmtree(out)
 
 
 def _of_variant(name: str, recipe: Recipe) -> str:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from raygen.budget import Budget
+from raygen.counts import Counts, phase_of, snapshot
 from raygen.dataset.commit import Committer
 from raygen.dataset.control import request_stop
 from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
 from raygen.dataset.tables import Block, Rejected, RowResult
 from raygen.dataset.writer import write_block
+from raygen.endings import Cause, Ending
 from raygen.engines.base import EngineSpec
-from raygen.generation import Counts, Ending, Generation, Limits, phase_of, snapshot
+from raygen.generation import Generation, Limits
 from raygen.job import Task
 from raygen.row import Status
 from raygen.work import AllRows, ClassQuota, Work
@@ -46,14 +48,16 @@ class FakeRun:
     closed: bool = False
     fed: list[Task] = field(default_factory=list)
     answer: Callable[[Task], list[list[Block]]] = lambda task: []
+    lost: int = 0
 
     @property
     def done(self) -> bool:
-        return not self.groups and (self.closed or bool(self.stops) or not self.room)
+        over = self.closed or bool(self.stops) or bool(self.lost) or not self.room
+        return not self.groups and over
 
     @property
     def idle(self) -> bool:
-        return not self.groups
+        return not self.groups and not self.lost
 
     def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
         """Remembers the tasks; what `answer` makes of them comes next."""
@@ -75,6 +79,25 @@ class FakeRun:
         self.groups = []
 
 
+class Watching:
+    """Fake: an observer who remembers what happened, and may ask to stop at some look."""
+
+    def __init__(self, asked: Sequence[bool] = ()) -> None:
+        self._asked = iter(asked)
+        self.happened: list[str] = []
+
+    def first_rows_committed(self) -> None:
+        self.happened.append("first rows")
+
+    def progress(self, lives: Sequence[Live]) -> None:
+        if self.happened[-1:] != ["progress"]:
+            self.happened.append("progress")
+
+    @property
+    def interrupted(self) -> bool:
+        return next(self._asked, False)
+
+
 @dataclass(frozen=True)
 class Place:
     """An open dataset of some source rows."""
@@ -93,27 +116,27 @@ class Place:
     def generate(
         self, run: FakeRun, limits: Limits | None = None, asked: Sequence[bool] = ()
     ) -> Ending:
-        """The loop, with the user asking to stop at some tick."""
-        return self.generation(run, limits, asked).to_end()
+        """The loop, with the user asking to stop at some look."""
+        return self.generation(run, limits, Watching(asked)).to_end()
 
     def generation(
         self,
         run: FakeRun,
         limits: Limits | None = None,
-        asked: Sequence[bool] = (),
+        watching: Watching | None = None,
         work: Work | None = None,
+        later: Sequence[FakeRun] = (),
     ) -> Generation:
-        """The loop before it starts."""
-        answers = iter(asked)
-        limits = limits or Limits(max_failed=1.0)
+        """The loop before it starts; `later` runs follow where one can't take all."""
+        runs = iter([run, *later])
         return Generation(
-            run,
+            lambda tasks: next(runs),
             work or AllRows([f"key{i}" for i in range(10)], {}, {}, 1),
             self.committer,
             self.folder,
             self.counts,
-            limits,
-            lambda _: next(answers, False),
+            limits or Limits(max_failed=1.0),
+            watching or Watching(),
         )
 
 
@@ -141,7 +164,7 @@ def place(tmp_path: Path) -> Place:
 
 def test_everything_that_arrives_is_committed_and_counted(place: Place) -> None:
     run = FakeRun([place.blocks("kept", "dropped"), [], place.blocks("failed", start=2)])
-    assert place.generate(run) == Ending("done")
+    assert place.generate(run) == Ending(Cause.OUT_OF_ROWS)
     counts = place.counts
     assert (counts.statuses["kept"], counts.statuses["dropped"], counts.statuses["failed"]) == (
         1,
@@ -157,7 +180,7 @@ def test_everything_that_arrives_is_committed_and_counted(place: Place) -> None:
 
 def test_a_fault_ends_the_run_and_what_arrived_stays(place: Place) -> None:
     run = FakeRun([place.blocks("kept"), []], fault=Trouble("no such model", user_fault=True))
-    assert place.generate(run) == Ending("failed", "no such model", user_fault=True)
+    assert place.generate(run) == Ending(Cause.FAULT, "no such model", user_fault=True)
     assert run.stops == 1
     assert Dataset(place.folder).status().kept == 1
 
@@ -184,7 +207,7 @@ def test_enough_examples_end_the_run(place: Place) -> None:
 def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None:
     run = FakeRun([place.blocks("kept"), place.blocks("failed", start=1, passing=True)])
     run.answer = lambda task: [] if not task.again else [place.blocks("kept", start=1)]
-    assert place.generate(run) == Ending("done")
+    assert place.generate(run) == Ending(Cause.OUT_OF_ROWS)
     assert [task.ordinals for task in run.fed if task.again] == [(1,)]
     assert run.closed
     assert (place.counts.statuses["kept"], place.counts.statuses["failed"]) == (2, 0)
@@ -245,7 +268,7 @@ def test_more_rows_are_fed_while_the_run_goes_on(place: Place) -> None:
             for block in place.blocks("dropped" if i in lost else "kept", start=i)
         ]
     ]
-    assert place.generation(run, work=work).to_end() == Ending("done")
+    assert place.generation(run, work=work).to_end().cause is Cause.ENOUGH_OF_EACH_CLASS
     assert sorted(i for task in run.fed for i in task.ordinals) == [0, 1, 2, 3, 4, 5, 6]
     assert (place.counts.statuses["kept"], place.counts.pending) == (4, 3)
     assert work.reached == "output.pairs: 2 rows of each class are kept"
@@ -255,14 +278,16 @@ def test_a_run_that_can_take_no_more_says_that_there_is_more(place: Place) -> No
     rows = [(f"key{i}", "x") for i in range(10)]
     work = ClassQuota(rows, ["x"], 2, {}, 1)
     work.resume({}, set())
-    run = FakeRun([], room=2)
-    run.answer = lambda task: [
-        place.blocks(*["dropped"] * len(task.ordinals), start=task.ordinals[0])
-    ]  # type: ignore[arg-type]
-    generation = place.generation(run, work=work)
-    generation.to_end()
-    assert generation.unfinished
-    assert work.left
+    small, next_one = FakeRun([], room=2), FakeRun([])
+    for run in (small, next_one):
+        run.answer = lambda task: [
+            place.blocks(*["dropped"] * len(task.ordinals), start=task.ordinals[0])
+        ]  # type: ignore[arg-type]
+    ending = place.generation(small, work=work, later=[next_one]).to_end()
+    assert small.fed
+    assert next_one.fed
+    assert not work.left
+    assert ending.cause is Cause.SHORT_OF_A_CLASS
 
 
 def test_the_user_and_the_stop_file_are_heard(place: Place) -> None:
@@ -270,7 +295,7 @@ def test_the_user_and_the_stop_file_are_heard(place: Place) -> None:
     assert asked.outcome == "interrupted"
     request_stop(place.folder, "plateau")
     wished = place.generate(FakeRun([[], []]))
-    assert wished == Ending("stopped", "stopped on request: plateau")
+    assert wished == Ending(Cause.STOP_REQUESTED, "stopped on request: plateau")
 
 
 def test_a_snapshot_sums_the_workers_and_adds_up(place: Place) -> None:
@@ -296,3 +321,54 @@ def test_a_snapshot_sums_the_workers_and_adds_up(place: Place) -> None:
 )
 def test_the_phase_is_the_workers(phases: list[str], said: str) -> None:
     assert phase_of([Live(phase) for phase in phases]) == said
+
+
+def test_the_observer_hears_of_the_first_rows_once_and_when_they_are_committed(
+    place: Place,
+) -> None:
+    class Reading(Watching):
+        """Reads the dataset at that moment."""
+
+        def first_rows_committed(self) -> None:
+            super().first_rows_committed()
+            self.kept = Dataset(place.folder).status().kept
+
+    watching = Reading()
+    run = FakeRun([[], place.blocks("kept"), [], place.blocks("kept", start=1)])
+    place.generation(run, watching=watching).to_end()
+    assert watching.happened.count("first rows") == 1
+    assert watching.kept == 1
+
+
+def test_the_observer_hears_of_no_first_rows_where_none_came(place: Place) -> None:
+    watching = Watching()
+    place.generation(FakeRun([[], []]), watching=watching).to_end()
+    assert watching.happened == ["progress"]
+
+
+def test_rows_of_earlier_runs_are_no_first_rows(place: Place) -> None:
+    place.committer.commit(place.blocks("kept"))
+    place.counts.recount(Dataset(place.folder).status())
+    watching = Watching()
+    place.generation(FakeRun([place.blocks("kept", start=1)]), watching=watching).to_end()
+    assert watching.happened.count("first rows") == 1, "the first of this generation"
+
+
+def test_a_run_that_is_over_before_its_tasks_are_is_no_success(place: Place) -> None:
+    ending = place.generate(FakeRun([place.blocks("kept")], lost=1))
+    assert (ending.cause, ending.outcome) == (Cause.FAULT, "failed")
+    assert "rows were still under way; run the same command again" in ending.message
+    assert Dataset(place.folder).status().kept == 1
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_ending_has_its_outcome_and_its_reason_in_the_ledger(cause: Cause) -> None:
+    reasons = {
+        "done": "end",
+        "stopped": "stopped",
+        "interrupted": "stopped",
+        "too_many_failed": "failed",
+        "failed": "failed",
+    }
+    ending = Ending(cause, "why")
+    assert ending.reason == reasons[ending.outcome]

@@ -1,0 +1,111 @@
+"""A run without Ray: the real control, block runner and worker in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import queue
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raygen.block_runner import BlockRunner
+from raygen.control import Control, Fatal
+from raygen.dataset.tables import Block
+from raygen.engines.base import Engine, EngineSpec
+from raygen.engines.registry import start_engine
+from raygen.job import Job, Task
+from raygen.placement import Cluster
+from raygen.worker import Live, Worker
+
+_Value = TypeVar("_Value")
+
+
+class LocalRun:
+    """One generation in progress, as `RayRun` is one."""
+
+    def __init__(self, job: Job, tickets: int) -> None:
+        self._tickets = tickets + 8
+        self._fed = self._ended = 0
+        self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
+        self._control = Control()
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(job,), daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive() and self._arrived.empty()
+
+    @property
+    def idle(self) -> bool:
+        return self._ended == self._fed and self._arrived.empty()
+
+    @property
+    def room(self) -> int:
+        return self._tickets - self._fed
+
+    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+        self._fed += len(tasks)
+        self._ask(self._control.feed(tasks, first))
+
+    def close(self) -> None:
+        self._ask(self._control.close())
+
+    def poll(self, timeout_s: float) -> list[Block]:
+        blocks = list[Block]()
+        with contextlib.suppress(queue.Empty):
+            blocks.append(self._arrived.get(timeout=timeout_s))
+            while True:
+                blocks.append(self._arrived.get_nowait())
+        return blocks
+
+    def live(self) -> tuple[list[Live], Fatal | None]:
+        return self._ask(self._control.read()) if self._thread.is_alive() else ([], self._fatal)
+
+    def stop(self) -> None:
+        self._ask(self._control.stop())
+
+    def _ask(self, work: Coroutine[Any, Any, _Value]) -> _Value:
+        if not self._thread.is_alive():
+            return asyncio.run(work)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _serve(self, job: Job) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._run(job))
+        self._loop.close()
+
+    async def _run(self, job: Job) -> None:
+        async def start(spec: EngineSpec) -> Engine:
+            return await start_engine(spec, ())
+
+        worker = Worker(job.plan, start, job.concurrency, pauses=())
+        runner = BlockRunner(job, worker, self._control)
+        self._started.set()
+        for ticket in range(self._tickets):
+            payload = await runner.run(ticket)
+            _, self._fatal = await self._control.read()
+            if payload:
+                block = pickle.loads(payload)  # noqa: S301 - what was pickled a moment ago
+                if block is not None:
+                    self._arrived.put(block)
+                self._ended += 1
+        await worker.close()
+
+
+class LocalRuntime:
+    """A cluster of nothing but this process."""
+
+    @contextlib.contextmanager
+    def cluster(
+        self, address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
+    ) -> Iterator[Cluster]:
+        yield Cluster(address="local", gpus=0)
+
+    def start_run(self, job: Job, tickets: int) -> LocalRun:
+        return LocalRun(job, tickets)
