@@ -3,16 +3,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: quickstart test test-long fuzz check format schema clean
+# How many processes the tests without Ray run in; those with Ray share the machine with it and run
+# one after the other.
+WORKERS ?= 2
+UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal tests/unit
+REAL := $(BIN)/pytest tests/integration tests/fuzz
+
+.PHONY: quickstart unit test test-long fuzz check format schema clean
 
 quickstart: $(VENV)/.model
 	$(BIN)/raygen apply recipes/quickstart.yaml --yes
 
-test: $(VENV)/.model $(VENV)/.dev
-	$(BIN)/pytest -m "not slow"
+unit: $(VENV)/.model $(VENV)/.dev
+	$(UNIT) -m "not slow"
+
+test: unit
+	$(REAL) -m "not slow"
 
 test-long: $(VENV)/.model $(VENV)/.dev
-	$(BIN)/pytest
+	$(UNIT)
+	$(REAL)
 
 fuzz: $(VENV)/.dev
 	RAYGEN_FUZZ=all $(BIN)/pytest tests/fuzz
@@ -21,7 +31,6 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	cd examples/drop-vacuous && MYPYPATH=$(CURDIR) $(abspath $(BIN))/mypy --follow-imports silent
 	$(BIN)/pytest -q tests/unit/test_architecture.py
 
 format: $(VENV)/.dev
