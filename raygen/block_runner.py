@@ -97,7 +97,7 @@ class BlockRunner:
         else:
             results = [result for row in rows for result in await self._alone(row, recorded)]
         if task.again:
-            results = [replace(result, passing=False) for result in results]
+            results = [replace(result, retryable=False) for result in results]
         if self._worker.fatal:
             error = self._worker.fatal
             await self._coordinator.fail(Fatal(str(error), isinstance(error, EngineSetupError)))

@@ -162,8 +162,8 @@ def _share(
         # Other parameters: only the share that passes is taken over.
         if seen.pass_rate is None:
             return assumed
-        passing = _rows_out(seen) * seen.rows_in / (seen.kept + seen.dropped)
-        rows_out = assumed.rows_out * passing
+        passed = _rows_out(seen) * seen.rows_in / (seen.kept + seen.dropped)
+        rows_out = assumed.rows_out * passed
         return replace(assumed, rows_out=rows_out, pass_rate=seen.pass_rate, basis="changed")
     engines = {
         name: (

@@ -185,13 +185,13 @@ class Generation:
             self._run.close()
 
     def _try_again(self) -> bool:
-        """Give the rows that failed for a passing reason their second try; whether there were any.
+        """Run the retryable rows once more; whether there were any.
 
         They come first: whether they pass this time may decide whether the run goes on.
         """
-        if not (self._open and self._work.passing and self._run.room):
+        if not (self._open and self._work.retryable and self._run.room):
             return False
-        keys = self._committer.take_back(passing=True)
+        keys = self._committer.requeue_failed(retryable=True)
         dataset = Dataset(self._folder)
         self._counts.recount(dataset.status())
         files = dataset.transcript_files(self._committer.recorded)

@@ -46,10 +46,10 @@ class _Tally:
     gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
     answers: Answers = field(default_factory=lambda: Answers({}))
     error: str | None = None
-    passing: bool = False
+    retryable: bool = False
 
 
-_PASSING = frozenset({"bad_response"})
+_RETRYABLE = frozenset({"bad_response"})
 """Reasons of a refused request that say nothing of the row: another try may be answered."""
 
 
@@ -78,12 +78,12 @@ Watch = Callable[[Step], None]
 class NodeError(Exception):
     """A node failed on a row in a way that is no reject; str() names the node and the cause.
 
-    `passing`: the reason may pass, and the row is worth another try.
+    `retryable`: the reason may pass, and the row is worth another try.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.retryable = retryable
 
 
 class _OutcomeError(Exception):
@@ -135,7 +135,7 @@ class RowProgram:
             if engine_errors:
                 raise most_severe(engine_errors) from raised
             tally.error = str(errors[0])
-            tally.passing = all(isinstance(leaf, NodeError) and leaf.passing for leaf in errors)
+            tally.retryable = all(isinstance(leaf, NodeError) and leaf.retryable for leaf in errors)
         return self._result(key, tally, time.monotonic() - started)
 
     async def _feed(self, name: str, row: Row, tally: _Tally) -> None:
@@ -194,7 +194,7 @@ class RowProgram:
                 )
                 for node in self.plan.nodes
             },
-            passing=tally.passing,
+            retryable=tally.retryable,
         )
 
 
@@ -208,8 +208,8 @@ async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext)
     try:
         return _checked(node.op, await run(given, node.run_params, context))
     except RequestRefusedError as refusal:
-        if refusal.reason in _PASSING:
-            raise NodeError(f"{node.name}: {refusal}", passing=True) from refusal
+        if refusal.reason in _RETRYABLE:
+            raise NodeError(f"{node.name}: {refusal}", retryable=True) from refusal
         return [Reject(refusal.reason, refusal.detail)]
     except EngineError:
         raise
@@ -217,7 +217,7 @@ async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext)
         if not cancelled_by_library():
             raise
         message = f"{node.name}: the engine gave up the request before it answered"
-        raise NodeError(message, passing=True) from error
+        raise NodeError(message, retryable=True) from error
     except _OutcomeError as error:
         raise NodeError(f"{node.name}: {error}") from error
     except Exception as error:  # an op's bug or a bad row must never stop the other rows

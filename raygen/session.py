@@ -125,7 +125,7 @@ class Session:
         else:
             self._publish()
             if self.request.retry:
-                self.committer.take_back(passing=False)
+                self.committer.requeue_failed(retryable=False)
         work = self._work()
         ending = reached(self.counts, self.limits, self.committer.paid)
         generates = ending is None and work.left
@@ -162,7 +162,7 @@ class Session:
         dataset, keys = Dataset(self.folder), self.source.keys
         files = dataset.transcript_files(self.committer.recorded)
         done = {} if self._replaces else dataset.done(self.plan.hash)
-        passing = dataset.failed(self.plan.hash, passing=True) if done else frozenset()
+        retryable = dataset.failed(self.plan.hash, retryable=True) if done else frozenset()
         if done:
             self.counts.recount(dataset.status())
         work: AllRows | ClassQuota
@@ -173,8 +173,8 @@ class Session:
             rows = list(zip(keys, classes, strict=True))
             pairs = self.recipe.output.pairs
             work = ClassQuota(rows, names, pairs, files, self.placement.high)
-            work.resume(done, passing)
-        work.passing = set(passing).intersection(keys)
+            work.resume(done, retryable)
+        work.retryable = set(retryable).intersection(keys)
         return work
 
     def _classes(self) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ _MOST_TASKS = 4000
 class Work(Protocol):
     """The rows that are left to a run."""
 
-    passing: set[str]
+    retryable: set[str]
     """The keys of the rows that failed for a reason that may pass and weren't tried again."""
 
     def next(self, room: int) -> list[Task]:
@@ -67,11 +67,11 @@ class _Rows:
         self._keys = keys
         self._files = files
         self._actors = actors
-        self.passing: set[str] = set()
+        self.retryable: set[str] = set()
 
     def again(self, keys: Collection[str], files: Files, room: int) -> list[Task]:
         """Rows whose lines were taken out of the ledger, to run once more."""
-        self.passing -= set(keys)
+        self.retryable -= set(keys)
         ordinals = [ordinal for ordinal, key in enumerate(self._keys) if key in keys]
         by_ordinal = {ordinal: files.get(self._keys[ordinal], ()) for ordinal in ordinals}
         return cut(ordinals, self._actors, by_ordinal, most=room, again=True)
@@ -80,8 +80,8 @@ class _Rows:
         files = {ordinal: self._files.get(self._keys[ordinal], ()) for ordinal in ordinals}
         return cut(ordinals, self._actors, files, most=most)
 
-    def _note_passing(self, lines: Iterable[LedgerLine]) -> None:
-        self.passing |= {line.key for line in lines if line.passing}
+    def _note_retryable(self, lines: Iterable[LedgerLine]) -> None:
+        self.retryable |= {line.key for line in lines if line.retryable}
 
 
 class AllRows(_Rows):
@@ -98,7 +98,7 @@ class AllRows(_Rows):
     @property
     def left(self) -> bool:
         """Whether there is anything to run."""
-        return bool(self._pending or self.passing)
+        return bool(self._pending or self.retryable)
 
     @property
     def tasks(self) -> int:
@@ -112,7 +112,7 @@ class AllRows(_Rows):
 
     def add(self, lines: Iterable[LedgerLine]) -> None:
         """Note which rows are worth another try."""
-        self._note_passing(lines)
+        self._note_retryable(lines)
 
 
 class ClassQuota(_Rows):
@@ -140,14 +140,14 @@ class ClassQuota(_Rows):
         self._kept: Counter[str] = Counter()
         self._running: set[str] = set()
 
-    def resume(self, done: Mapping[str, Status], passing: Collection[str]) -> None:
-        """Take over what earlier runs did; `passing` rows are among the done ones."""
+    def resume(self, done: Mapping[str, Status], retryable: Collection[str]) -> None:
+        """Take over what earlier runs did; `retryable` rows are among the done ones."""
         for ordinal, key in enumerate(self._keys):
             if key not in done:
                 self._pool[self._class[key]].append(ordinal)
             elif done[key] == "kept":
                 self._kept[self._class[key]] += 1
-            elif key in passing:
+            elif key in retryable:
                 self._running.add(key)
 
     @property
@@ -170,17 +170,17 @@ class ClassQuota(_Rows):
     def add(self, lines: Iterable[LedgerLine]) -> None:
         """Count what was kept, and free the places of what wasn't."""
         for line in lines:
-            if not line.passing:
+            if not line.retryable:
                 self._running.discard(line.key)
             if line.status == "kept" and line.key in self._class:
                 self._kept[self._class[line.key]] += 1
-            if line.passing:
-                self.passing.add(line.key)
+            if line.retryable:
+                self.retryable.add(line.key)
 
     @property
     def left(self) -> bool:
         """Whether there is anything to run."""
-        return bool(self.passing or any(self._ready().values()))
+        return bool(self.retryable or any(self._ready().values()))
 
     @property
     def reached(self) -> str:
@@ -206,5 +206,5 @@ class ClassQuota(_Rows):
         return {name: min(n, len(self._pool[name])) for name, n in missing.items() if n > 0}
 
     def _enough(self, ready: int) -> bool:
-        running = len(self._running - self.passing)
+        running = len(self._running - self.retryable)
         return ready > 0 and (running == 0 or ready >= ceil(running / _STEPS))

@@ -24,6 +24,7 @@ from raygen.dataset.sweep import files_of, sweep
 from raygen.dataset.tables import (
     EXAMPLES,
     FORMAT_VERSION,
+    READABLE_FORMATS,
     ROWS,
     TRANSCRIPTS,
     Block,
@@ -119,20 +120,20 @@ class Committer:
         self._state = "open"
         return lines
 
-    def take_back(self, *, passing: bool) -> frozenset[str]:
+    def requeue_failed(self, *, retryable: bool) -> frozenset[str]:
         """Take failed lines of this plan out of the ledger, so that their rows are pending again.
 
-        With `passing` only the lines of rows that are worth another try. Returns the rows' keys;
+        With `retryable` only the lines of rows that are worth another try. Returns the rows' keys;
         their transcripts stay to be reused. Raises as commit does.
         """
         self._check_open()
         if self._replace:
             return frozenset()
         self._state = "closed"
-        keys = Dataset(self._folder).failed(self._plan, passing=passing)
+        keys = Dataset(self._folder).failed(self._plan, retryable=retryable)
         if keys:
             self.recorded = (self._ledger.version, *self.recorded)
-            where = "status = 'failed'" + (" AND passing" if passing else "")
+            where = "status = 'failed'" + (" AND retryable" if retryable else "")
             self._ledger.delete(self._ledger.version + 1, where, self._record("retry"))
             self._keys -= keys
         self._state = "open"
@@ -195,9 +196,7 @@ class Committer:
                 self._check_format(entry.record)
                 self._inherit(entry.record)
             try:
-                self._ledger.commit(
-                    self._ledger.version + 1, [], schema=LEDGER, record=self._record("start")
-                )
+                self._commit_start(entry.record if entry else None)
             except FencedError:
                 # An older driver committed in this instant: look again, the start comes after it.
                 if attempt == _ATTEMPTS - 1:
@@ -205,11 +204,26 @@ class Committer:
             else:
                 return
 
+    def _commit_start(self, last: Mapping[str, Any] | None) -> None:
+        """Commit the start of this run, and with it the ledger in today's format.
+
+        One commit takes the lines of an older format out and puts them in again, so a driver that
+        dies here leaves either format whole; one that writes the older format is fenced off.
+        """
+        files: list[DataFile] = []
+        older = last is not None and last["format"] != FORMAT_VERSION
+        if older:
+            lines = Dataset(self._folder).ledger_lines(self._ledger.version)
+            files = [write_table(self._folder, ROWS, lines)] if lines.num_rows else []
+        number, record = self._ledger.version + 1, self._record("start")
+        self._ledger.commit(number, files, schema=LEDGER, record=record, replace=older)
+
     def _check_format(self, last: Mapping[str, Any]) -> None:
-        if last["format"] != FORMAT_VERSION:
+        if last["format"] not in READABLE_FORMATS:
             raise DatasetError(
-                f"{self._folder.uri} has dataset format {last['format']}, this version writes "
-                f"{FORMAT_VERSION}; choose another output folder or the raygen that wrote it"
+                f"{self._folder.uri} has dataset format {last['format']}, this version goes on "
+                f"with {' and '.join(map(str, READABLE_FORMATS))}; choose another output folder "
+                "or the raygen that wrote it"
             )
 
     def _inherit(self, last: Mapping[str, Any]) -> None:

@@ -128,10 +128,13 @@ class Folder:
 
     def read_parquet(self, path: str, columns: Sequence[str] | None = None) -> Any:
         """A Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self.local is not None:
-            return pq.read_table(self.local / path, columns=columns, partitioning=None)
+            # By its path, pyarrow takes a file that can't be opened for one that isn't there.
+            with pa.OSFile(str(self.local / path)) as file:
+                return pq.read_table(file, columns=columns)
         return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
 
     def _download(self, path: str) -> bytes:

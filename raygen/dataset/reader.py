@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.scan import scan_table
+from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.row import Status
@@ -22,11 +23,13 @@ from raygen.task import named_option
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 PLAN = "plan.json"
 SHARED = "raygen.json"
 """The list of files in what was pushed."""
 _BATCH = 4096
+_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,12 @@ class Dataset:
 
     def ledger(self, version: int | None = None) -> pl.LazyFrame:
         """One line per finished source row. Raises DatasetError."""
-        return self._scan(ROWS, version)
+        return upgrade_ledger(self._scan(ROWS, version))
+
+    def ledger_lines(self, version: int) -> pa.Table:
+        """All lines of one version of the ledger, as it is written today. Raises DatasetError."""
+        lines: pa.Table = self._collect(self.ledger(version)).to_arrow()
+        return lines.cast(LEDGER)
 
     def examples(self, version: int | None = None) -> pl.LazyFrame:
         """The examples, in no particular order. Raises DatasetError."""
@@ -100,27 +108,39 @@ class Dataset:
         lines = self.ledger().filter(pl.col("plan") == plan_hash).select("key", "status")
         return dict(self._collect(lines).iter_rows())
 
-    def failed(self, plan_hash: str, *, passing: bool) -> frozenset[str]:
-        """The keys of a plan's failed rows; with `passing` of those worth another try."""
+    def failed(self, plan_hash: str, *, retryable: bool) -> frozenset[str]:
+        """The keys of a plan's failed rows; with `retryable` of those worth another try."""
         import polars as pl
 
         lines = self.ledger().filter((pl.col("plan") == plan_hash) & (pl.col("status") == "failed"))
-        lines = lines.filter(pl.col("passing")) if passing else lines
+        lines = lines.filter(pl.col("retryable")) if retryable else lines
         return frozenset(self._collect(lines.select("key"))["key"].to_list())
 
     def transcript_files(self, versions: Sequence[int]) -> dict[str, tuple[str, ...]]:
-        """The transcript files of each row, by the ledger's lines of some versions, in that order.
+        """List the transcript files of each row, by the ledger's lines of some versions, in order.
 
-        A version whose files were vacuumed has none.
+        A file of the ledger that was vacuumed has no lines any more and is passed over. Whatever
+        else keeps one from being read raises DatasetError: taken for vacuumed, it would have every
+        call of its rows paid for again.
         """
-        found: dict[str, tuple[str, ...]] = {}
+        transcripts: dict[str, tuple[str, ...]] = {}
         for version in versions:
-            with suppress(DatasetError):
-                lines = self.ledger(version).select("key", "transcript").drop_nulls()
-                for key, file in self._collect(lines).iter_rows():
-                    files = found.get(key, ())
-                    found[key] = files if file in files else (*files, file)
-        return found
+            with ThreadPoolExecutor(_READERS) as pool:
+                parts = list(pool.map(self._transcripts_in, self._files(ROWS, version)))
+            for key, file in (line for part in parts for line in part):
+                files = transcripts.get(key, ())
+                transcripts[key] = files if file in files else (*files, file)
+        return transcripts
+
+    def _transcripts_in(self, path: str) -> list[tuple[str, str]]:
+        """Read each key with its transcript from one file of the ledger; none if it is gone."""
+        with storage_errors("read the ledger", self.folder.join(ROWS, path)):
+            try:
+                lines = self.folder.read_parquet(f"{ROWS}/{path}", ["key", "transcript"])
+            except FileNotFoundError:
+                return []
+        pairs = zip(lines["key"].to_pylist(), lines["transcript"].to_pylist(), strict=True)
+        return [(key, file) for key, file in pairs if file is not None]
 
     def status(self) -> DatasetStatus:
         """Counts of the newest plan's rows, all of one instant. Raises DatasetError."""
@@ -176,13 +196,7 @@ class Dataset:
 
         Others may lie beside them: those of replaced rows, and of rows not yet committed.
         """
-        from deltalake import DeltaTable
-
-        uri = self.folder.join(EXAMPLES)
-        with storage_errors("read the table", uri):
-            table = DeltaTable(uri, storage_options=dict(self.folder.storage_options))
-            paths = table.get_add_actions().column("path").to_pylist()
-        return tuple(sorted(f"{EXAMPLES}/{path}" for path in paths))
+        return tuple(sorted(f"{EXAMPLES}/{path}" for path in self._files(EXAMPLES)))
 
     def content_hash(self, plan_hash: str) -> str:
         """A hash of what a plan's examples hold, whatever their order and files."""
@@ -229,6 +243,16 @@ class Dataset:
             if counts:
                 found[name] = counts
         return found
+
+    def _files(self, table: str, version: int | None = None) -> list[str]:
+        """List the files of a table, by their paths in it."""
+        from deltalake import DeltaTable
+
+        uri, options = self.folder.join(table), dict(self.folder.storage_options)
+        with storage_errors("read the table", uri):
+            opened = DeltaTable(uri, version=version, storage_options=options)
+            paths: list[str] = opened.get_add_actions().column("path").to_pylist()
+        return paths
 
     def _scan(self, table: str, version: int | None) -> pl.LazyFrame:
         with storage_errors("read the table", self.folder.join(table)):

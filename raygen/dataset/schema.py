@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from raygen.dataset.tables import IDENTITY, Call, LedgerLine
 from raygen.row import ColumnType
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
     "string": pa.string(),
@@ -49,7 +52,7 @@ LEDGER = pa.schema(
         ("nodes", pa.string()),
         ("reused", pa.int64()),
         ("saved_tokens", pa.int64()),
-        ("passing", pa.bool_()),
+        ("retryable", pa.bool_()),
     ]
 )
 
@@ -73,6 +76,9 @@ TRANSCRIPT = pa.schema(
         ("reused", pa.bool_()),
     ]
 )
+
+_RENAMED = {"passing": "retryable"}
+"""Columns of the ledger that format 2 calls otherwise."""
 
 _CALL_FIELDS = tuple(field.name for field in fields(Call))
 
@@ -117,6 +123,11 @@ def ledger_table(lines: Iterable[LedgerLine], plan: str, run: str) -> pa.Table:
     """The ledger lines of one commit as a table."""
     records = [{"plan": plan, "run": run, **asdict(line)} for line in lines]
     return pa.Table.from_pylist(records, schema=LEDGER)
+
+
+def upgrade_ledger(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """Give ledger lines of format 2 the column names of format 3; lines of format 3 stay."""
+    return lines.rename(_RENAMED, strict=False)
 
 
 def _check(name: str, kind: ColumnType, value: Any) -> None:

@@ -12,8 +12,11 @@ from typing import Any
 from raygen.errors import UserError
 from raygen.row import Status
 
-FORMAT_VERSION = 2
-"""The version of the three tables and of their commit metadata."""
+FORMAT_VERSION = 3
+"""The version of the three tables and of their commit metadata; 3 says `retryable` in the ledger
+where 2 said `passing`. Format 2 is read too, and a start raises it to 3 in one commit."""
+
+READABLE_FORMATS = (2, FORMAT_VERSION)
 
 ROWS = "rows"
 EXAMPLES = "examples"
@@ -79,8 +82,8 @@ class RowResult:
     """What became of one source row.
 
     Each example has `id`, `node` and the plan's columns. `node_counts` gives, for each node, how
-    many rows came in, were kept and were dropped. `passing`: it failed for a reason that may pass,
-    and is worth another try.
+    many rows came in, were kept and were dropped. `retryable`: it failed for a reason that may
+    pass, and is worth another try.
     """
 
     key: str
@@ -91,7 +94,7 @@ class RowResult:
     error: str | None
     seconds: float
     node_counts: Mapping[str, tuple[int, int, int]]
-    passing: bool = False
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class LedgerLine:
     nodes: str
     reused: int = 0
     saved_tokens: int = 0
-    passing: bool = False
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _line(result: RowResult, transcript: str | None) -> LedgerLine:
         nodes=json.dumps(result.node_counts),
         reused=len(reused),
         saved_tokens=sum(call.prompt_tokens + call.output_tokens for call in reused),
-        passing=result.passing,
+        retryable=result.retryable,
     )
 
 

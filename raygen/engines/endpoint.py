@@ -73,11 +73,11 @@ class Endpoint:
         url: URL,
         body: bytes | None,
         read: Callable[[bytes], T],
-        passing: frozenset[int] = frozenset(),
+        ignored: frozenset[int] = frozenset(),
     ) -> T | None:
         """POST `body` (GET without one) until it succeeds; what `read` makes of the reply.
 
-        None for a status in `passing`. `read` raises BadReplyError for a reply to ask again for.
+        None for a status in `ignored`. `read` raises BadReplyError for a reply to ask again for.
         Raises EngineUnavailableError when retries are used up and nobody else got an answer
         meanwhile or of late, RequestRefusedError when others did, and what `refusal` raises.
         """
@@ -92,7 +92,7 @@ class Endpoint:
                     self._gate.leave()
                     continue
                 attempt += 1
-                outcome = await self._try(url, body, read, passing)
+                outcome = await self._try(url, body, read, ignored)
                 if not isinstance(outcome, Trouble):
                     return outcome
                 if attempt >= ATTEMPTS:
@@ -113,12 +113,12 @@ class Endpoint:
         return wait * random.uniform(0.5, 1.0)
 
     async def _try(
-        self, url: URL, body: bytes | None, read: Callable[[bytes], T], passing: frozenset[int]
+        self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
     ) -> T | Trouble | None:
         """One attempt of one that is inside the gate, and what it teaches."""
         started = time.monotonic()
         try:
-            outcome = await self._attempt(url, body, read, passing)
+            outcome = await self._attempt(url, body, read, ignored)
             self._learn(outcome, started)
             if body is not None and not isinstance(outcome, Trouble):
                 self._worked_at = time.monotonic()
@@ -130,7 +130,7 @@ class Endpoint:
         return outcome
 
     async def _attempt(
-        self, url: URL, body: bytes | None, read: Callable[[bytes], T], passing: frozenset[int]
+        self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
     ) -> T | Trouble | None:
         method = "GET" if body is None else "POST"
         try:
@@ -157,7 +157,7 @@ class Endpoint:
             except (BadReplyError, ValueError, RecursionError) as error:
                 text = self._secret.hidden(raw.decode("utf-8", "replace"))[:80]
                 return Trouble("broken", f"{self.where} sent a bad reply: {error} in {text!r}")
-        if status in passing:
+        if status in ignored:
             return None
         text = self._secret.hidden(raw.decode("utf-8", "replace"))
         wait = _seconds(headers.get("Retry-After"), headers.get("Date"))

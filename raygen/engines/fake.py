@@ -134,11 +134,11 @@ class FakeEngine:
         """What is scripted for a prompt, without the faults that it has met often enough."""
         for pattern, replies in self._rules:
             if pattern.search(text):
-                passing = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
-                for fault in passing:
+                transient = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
+                for fault in transient:
                     if self._met[text] < (fault.times or 0):
                         return [fault]
-                if left := [reply for reply in replies if reply not in passing]:
+                if left := [reply for reply in replies if reply not in transient]:
                     return left
         if not self._plain:
             raise RequestRefusedError(

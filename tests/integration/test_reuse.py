@@ -70,18 +70,18 @@ def test_an_edit_pays_only_for_its_step_also_when_killed(project: Project, tmp_p
 
 
 def test_failed_rows_are_tried_again_and_pay_only_for_what_failed(project: Project) -> None:
-    passing = {"match": "^Then 3", "reply": [{"error": "bad_response", "times": 1}]}
+    retryable = {"match": "^Then 3", "reply": [{"error": "bad_response", "times": 1}]}
     lasting = {"match": "^Then [57]", "reply": [{"error": "bad_response"}]}
     first = {"match": r"^Question (\d)", "reply": "fine"}
     graph = two_steps("Then {{ question[9:10] }} {{ one }}")
-    engines = {"teacher": fake(passing, lasting, first, "done")}
+    engines = {"teacher": fake(retryable, lasting, first, "done")}
     project.write(10, engines=engines, graph=graph, output=OUTPUT)
     summary = project.apply()
     assert (summary["rows"]["kept"], summary["rows"]["failed"]) == (8, 2)
     ledger = project.ledger()
     assert len(ledger) == 10
     assert ledger.filter(status="kept")["reused"].sum() == 1, "the row that passed"
-    assert not ledger["passing"].any()
+    assert not ledger["retryable"].any()
     (error,) = {error["error"].split(":")[1].strip() for error in project.status()["errors"]}
     assert error == "bad_response"
 

@@ -85,7 +85,7 @@ def test_what_was_paid_survives_kills_edits_and_retries(folder: Folder) -> None:
     assert (lines[0].calls, lines[0].reused, lines[0].saved_tokens) == (2, 1, 15)
     assert (lines[0].prompt_tokens, lines[0].output_tokens) == (10, 5)
     run.commit([block(folder, ["b"], "plan-b", status="failed")])
-    run.take_back(passing=False)
+    run.requeue_failed(retryable=False)
     assert committer(folder, "run-3", "plan-b").paid == {"teacher": (40, 20)}
     status = Dataset(folder).status()
     assert status.paid == {"teacher": (40, 20)}
@@ -95,8 +95,8 @@ def test_what_was_paid_survives_kills_edits_and_retries(folder: Folder) -> None:
 def test_failed_lines_leave_and_their_rows_are_pending_with_their_calls(folder: Folder) -> None:
     run = committer(folder, source=4)
     run.commit([block(folder, ["a"]), block(folder, ["b"], status="failed")])
-    run.commit([block(folder, ["c", "d"], status="failed", passing=True)])
-    assert run.take_back(passing=True) == {"c", "d"}
+    run.commit([block(folder, ["c", "d"], status="failed", retryable=True)])
+    assert run.requeue_failed(retryable=True) == {"c", "d"}
     status = Dataset(folder).status()
     assert (status.kept, status.failed, status.pending) == (1, 1, 2)
     assert calls_of(folder, "c", run.recorded) == ["Why c?"]
@@ -104,8 +104,8 @@ def test_failed_lines_leave_and_their_rows_are_pending_with_their_calls(folder: 
     killed = committer(folder, "run-2", source=4)
     assert Dataset(folder).done("plan-a") == {"a": "kept", "b": "failed", "c": "kept"}
     assert calls_of(folder, "d", killed.recorded) == ["Why d?"], "also after a kill"
-    assert killed.take_back(passing=False) == {"b"}
-    assert killed.take_back(passing=False) == frozenset()
+    assert killed.requeue_failed(retryable=False) == {"b"}
+    assert killed.requeue_failed(retryable=False) == frozenset()
     killed.finish("end")
     assert Dataset(folder).status().pending == 2
 
@@ -126,14 +126,14 @@ def test_a_crash_while_lines_are_taken_back_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(GuardedTable, "delete", delete)
         with pytest.raises(KeyboardInterrupt):
-            run.take_back(passing=False)
+            run.requeue_failed(retryable=False)
     with pytest.raises(DatasetError, match="no longer writes"):
         run.commit([block(folder, ["c"])])
     again = committer(folder, "run-2")
     assert Dataset(folder).done("plan-a") == (
         {"a": "kept"} if after else {"a": "kept", "b": "failed"}
     )
-    again.take_back(passing=False)
+    again.requeue_failed(retryable=False)
     assert len(again.commit([block(folder, ["b"])])) == 1
     assert calls_of(folder, "b", again.recorded) == ["Why b?"]
     assert Dataset(folder).done("plan-a") == {"a": "kept", "b": "kept"}
@@ -144,8 +144,34 @@ def test_a_driver_that_is_fenced_off_takes_nothing_back(folder: Folder) -> None:
     older.commit([block(folder, ["a"], status="failed")])
     committer(folder, "run-2")
     with pytest.raises(FencedError):
-        older.take_back(passing=False)
+        older.requeue_failed(retryable=False)
     assert Dataset(folder).done("plan-a") == {"a": "failed"}
+
+
+def test_a_vacuumed_file_of_the_ledger_is_passed_over_and_the_others_are_read(
+    folder: Folder,
+) -> None:
+    first = committer(folder)
+    first.commit([block(folder, ["a"])])
+    first.commit([block(folder, ["b"])])
+    edited = committer(folder, "run-2", "plan-b")
+    vacuumed, kept = folder.files("rows")
+    key = folder.read_parquet(kept)["key"][0].as_py()
+    folder.delete(vacuumed)
+    assert files(folder, edited.recorded) == {key: 1}
+
+
+def test_a_ledger_that_cannot_be_read_now_is_an_error_and_not_paid_for_again(
+    folder: Folder,
+) -> None:
+    """A store's hiccup: here a link that leads back to itself."""
+    committer(folder).commit([block(folder, ["a"])])
+    edited = committer(folder, "run-2", "plan-b")
+    (path,) = folder.files("rows")
+    folder.delete(path)
+    (Path(folder.uri) / path).symlink_to(Path(path).name)
+    with pytest.raises(DatasetError, match=r"can't read .*same command"):
+        Dataset(folder).transcript_files(edited.recorded)
 
 
 def test_transcripts_of_a_replaced_plan_are_never_swept(folder: Folder) -> None:

@@ -51,7 +51,7 @@ def test_every_source_row_is_accounted_for(folder: Folder) -> None:
 def test_a_ledger_of_format_1_can_still_be_counted(folder: Folder) -> None:
     run = committer(folder)
     run.commit([block(folder, ["a"])])
-    lines = Dataset(folder).ledger().collect().drop("reused", "saved_tokens", "passing")
+    lines = Dataset(folder).ledger().collect().drop("reused", "saved_tokens", "retryable")
     record = {"plan": "plan-a", "run": "run-1", "meta": {"source": 1}}
     status = make_status(lines, record, None)
     assert (status.kept, status.reused, status.saved_tokens, status.paid) == (1, 0, 0, {})

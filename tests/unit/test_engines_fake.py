@@ -94,7 +94,7 @@ async def test_other_scripted_faults_leave_the_engine_alive() -> None:
     assert await texts(engine, "good") == ["fine"]
 
 
-async def test_a_passing_fault_is_met_so_often_and_then_answered() -> None:
+async def test_a_transient_fault_is_met_so_often_and_then_answered() -> None:
     engine = fake(
         {"match": "a", "reply": [{"error": "bad_response", "times": 2}, "late"]},
         {"match": "b", "reply": {"error": "bad_request", "times": 1}},

@@ -127,7 +127,7 @@ async def test_a_chat_goes_to_chat_completions(server: Server, engine: OpenAIEng
         lambda: web.json_response({"choices": [{"index": 0, "text": None, "message": 5}]}),
     ],
 )
-async def test_passing_faults_are_tried_again(
+async def test_transient_faults_are_tried_again(
     server: Server, engine: OpenAIEngine, answer: Callable[[], web.StreamResponse]
 ) -> None:
     server.reply = failing(2, answer)

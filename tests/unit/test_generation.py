@@ -106,10 +106,10 @@ class Place:
     committer: Committer
     counts: Counts
 
-    def blocks(self, *statuses: Status, start: int = 0, passing: bool = False) -> list[Block]:
+    def blocks(self, *statuses: Status, start: int = 0, retryable: bool = False) -> list[Block]:
         """One block for each row."""
         return [
-            write_block(self.folder, [result(start + i, s, passing)], "plan", COLUMNS)  # type: ignore[arg-type]
+            write_block(self.folder, [result(start + i, s, retryable)], "plan", COLUMNS)  # type: ignore[arg-type]
             for i, s in enumerate(statuses)
         ]
 
@@ -140,7 +140,7 @@ class Place:
         )
 
 
-def result(number: int, status: Status, passing: bool = False) -> RowResult:
+def result(number: int, status: Status, retryable: bool = False) -> RowResult:
     return RowResult(
         key=f"key{number}",
         status=status,
@@ -150,7 +150,7 @@ def result(number: int, status: Status, passing: bool = False) -> RowResult:
         error="broke" if status == "failed" else None,
         seconds=0.1,
         node_counts={"n": (1, int(status == "kept"), int(status == "dropped"))},
-        passing=passing,
+        retryable=retryable,
     )
 
 
@@ -205,7 +205,7 @@ def test_enough_examples_end_the_run(place: Place) -> None:
 
 
 def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None:
-    run = FakeRun([place.blocks("kept"), place.blocks("failed", start=1, passing=True)])
+    run = FakeRun([place.blocks("kept"), place.blocks("failed", start=1, retryable=True)])
     run.answer = lambda task: [] if not task.again else [place.blocks("kept", start=1)]
     assert place.generate(run) == Ending(Cause.OUT_OF_ROWS)
     assert [task.ordinals for task in run.fed if task.again] == [(1,)]
@@ -216,7 +216,7 @@ def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None
 
 
 def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> None:
-    failed = place.blocks("failed", "failed", "failed", passing=True)
+    failed = place.blocks("failed", "failed", "failed", retryable=True)
     run = FakeRun([failed, [], [], place.blocks("kept", start=5)])
     run.answer = lambda task: [] if not task.again else [place.blocks("kept", "kept", "kept")]
     assert place.generate(run, Limits(max_failed=0.1)).outcome == "done"
@@ -225,7 +225,7 @@ def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> No
 
 
 def test_a_second_failure_counts(place: Place) -> None:
-    run = FakeRun([place.blocks("failed", "failed", passing=True), [], []])
+    run = FakeRun([place.blocks("failed", "failed", retryable=True), [], []])
     run.answer = lambda task: [] if not task.again else [place.blocks("failed", "failed"), []]
     assert place.generate(run, Limits(max_failed=0.1)).outcome == "too_many_failed"
     assert Dataset(place.folder).status().failed == 2

@@ -83,7 +83,7 @@ async def test_a_refused_request_is_a_reject_of_its_node() -> None:
     assert result.status == "dropped"
 
 
-async def test_a_passing_fault_fails_the_row_which_keeps_its_finished_calls() -> None:
+async def test_a_transient_fault_fails_the_row_which_keeps_its_finished_calls() -> None:
     nodes = [
         node("ask", "generate", **ASK),
         node("more", "generate", "ask", prompt="more {{ question }}", into="answer_text"),
@@ -92,13 +92,13 @@ async def test_a_passing_fault_fails_the_row_which_keeps_its_finished_calls() ->
     of = plan(nodes, ("more",), fake_spec(fault, "a", "b"), COLUMNS)
     program = RowProgram(of, engines(of))
     failed = await program.run("key", QUESTION)
-    assert (failed.status, failed.examples, failed.passing) == ("failed", (), True)
+    assert (failed.status, failed.examples, failed.retryable) == ("failed", (), True)
     assert failed.error is not None
     assert failed.error.startswith("more: bad_response: ")
     assert [call.node for call in failed.calls] == ["ask"]
     recorded = {call.id: [call] for call in failed.calls}
     again = await program.run("key", QUESTION, recorded)
-    assert (again.status, again.passing) == ("kept", False)
+    assert (again.status, again.retryable) == ("kept", False)
     assert [(call.node, call.reused) for call in again.calls] == [
         ("ask", True),
         *[("more", False)] * 3,
@@ -108,11 +108,11 @@ async def test_a_passing_fault_fails_the_row_which_keeps_its_finished_calls() ->
     assert again.examples == expected.examples
 
 
-async def test_a_lasting_error_beside_a_passing_one_is_no_reason_to_try_again() -> None:
+async def test_a_lasting_error_beside_a_transient_one_is_no_reason_to_try_again() -> None:
     nodes = [node("bad", "map", set={"x": "1 / 0"}), node("ask", "generate", **ASK)]
     of = plan(nodes, ("ask",), fake_spec({"match": ".", "reply": {"error": "bad_response"}}))
     result = await RowProgram(of, engines(of)).run("key", QUESTION)
-    assert (result.status, result.passing) == ("failed", False)
+    assert (result.status, result.retryable) == ("failed", False)
 
 
 async def test_a_dead_engine_is_not_the_rows_error() -> None:
@@ -143,7 +143,7 @@ async def test_a_request_that_its_library_cancels_fails_the_row_and_loses_no_bra
     ]
     of = plan(nodes, ("ask", "more"), fake_spec("a", "b"), COLUMNS)
     result = await RowProgram(of, {"teacher": Cancels(of.engines["teacher"])}).run("key", QUESTION)
-    assert (result.status, result.passing) == ("failed", True)
+    assert (result.status, result.retryable) == ("failed", True)
     assert result.error == "more: the engine gave up the request before it answered"
 
 
@@ -189,7 +189,7 @@ async def test_an_op_that_gives_no_rows_or_rejects_fails_the_row(
     answer: Any, what: str, group: bool
 ) -> None:
     result = await RowProgram(toy(answering(answer, group)), {}).run("key", QUESTION)
-    assert (result.status, result.examples, result.passing) == ("failed", (), False)
+    assert (result.status, result.examples, result.retryable) == ("failed", (), False)
     assert result.error == (
         f"mine: op 'toy' returned {what}; expected a list of Row and Reject: "
         "[row.child(ctx.node, k, {...})] or [Reject('reason')]"

@@ -16,9 +16,9 @@ from raygen.work import AllRows, ClassQuota
 ROOM = 1000
 
 
-def line(key: str, status: Status, *, passing: bool = False) -> LedgerLine:
+def line(key: str, status: Status, *, retryable: bool = False) -> LedgerLine:
     return LedgerLine(key, status, int(status == "kept"), 0, 0, 0, 0.0, (), None, None, "{}",
-                      passing=passing)  # fmt: skip
+                      retryable=retryable)  # fmt: skip
 
 
 def test_all_rows_are_handed_out_once() -> None:
@@ -34,13 +34,13 @@ def test_all_rows_are_handed_out_once() -> None:
 def test_rows_that_may_pass_are_run_once_more_with_their_calls() -> None:
     work = AllRows(["a", "b", "c"], {}, {}, 1)
     work.next(ROOM)
-    work.add([line("a", "kept"), line("b", "failed"), line("c", "failed", passing=True)])
-    assert work.passing == {"c"}
+    work.add([line("a", "kept"), line("b", "failed"), line("c", "failed", retryable=True)])
+    assert work.retryable == {"c"}
     assert work.left
     (task,) = work.again({"c", "gone"}, {"c": ("t2", "t1")}, ROOM)
     assert (task.ordinals, task.files, task.again) == ((2,), ("t2", "t1"), True)
     work.add([line("c", "failed")])
-    assert work.passing == set()
+    assert work.retryable == set()
     assert not work.left
 
 
@@ -48,12 +48,12 @@ Outcomes = Mapping[str, Status]
 
 
 def quota(
-    classes: list[str], n: int, done: Outcomes, passing: set[str] | None = None
+    classes: list[str], n: int, done: Outcomes, retryable: set[str] | None = None
 ) -> ClassQuota:
     rows = [(f"k{i}", name) for i, name in enumerate(classes)]
     work = ClassQuota(rows, sorted(set(classes)), n, {}, 1)
-    work.resume(done, passing or set())
-    work.passing = set(passing or ())
+    work.resume(done, retryable or set())
+    work.retryable = set(retryable or ())
     return work
 
 
@@ -124,7 +124,7 @@ def work_done() -> Outcomes:
 
 
 def test_a_row_that_may_pass_keeps_its_place_until_it_was_tried_again() -> None:
-    work = quota(["x"] * 4, 1, {"k0": "failed"}, passing={"k0"})
+    work = quota(["x"] * 4, 1, {"k0": "failed"}, retryable={"k0"})
     assert work.left
     assert work.next(ROOM) == []
     (task,) = work.again({"k0"}, {}, ROOM)

@@ -290,7 +290,7 @@ async def test_a_request_that_its_library_cancels_fails_its_row_alone() -> None:
     results = await Worker(of, start, 8).run(rows(4, (1,)))
     assert [result.status for result in results] == ["kept", "failed", "kept", "kept"]
     assert results[1].error == "ask: the engine gave up the request before it answered"
-    assert results[1].passing, "another try may be answered"
+    assert results[1].retryable, "another try may be answered"
 
 
 async def test_a_start_that_its_library_cancels_ends_the_run() -> None:
