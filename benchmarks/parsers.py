@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from raygen.answers import answer_key, read_answer, read_free_answer
+from raygen.core.answers import answer_key, read_answer, read_free_answer
 
 TRIGGER = "Therefore, the answer is"
 CHOICE_FILES = (

@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from raygen.budget import Budget
-from raygen.consent import see
+from raygen.apply.consent import see
+from raygen.apply.request import ApplyRequest
+from raygen.cli.terminal import TerminalUI
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.problem import Problem, ProblemsError
 from raygen.dataset.reader import Dataset
 from raygen.dataset.status import DatasetStatus
-from raygen.errors import UserError
-from raygen.estimate import Estimate
-from raygen.figures import plural
-from raygen.outlook import Outlook, outlook
-from raygen.plan import Plan
-from raygen.prepare import Prepared, Reference, prepare
-from raygen.preview import Preview, Previewed, preview
-from raygen.problem import Problem, ProblemsError
-from raygen.references.fetch import find_recipe
-from raygen.request import ApplyRequest
-from raygen.summary import RunSummary, render
-from raygen.terminal import TerminalUI
-from raygen.training import training_problems
+from raygen.planning.estimate import Estimate
+from raygen.planning.plan import Plan
+from raygen.planning.plan_report import Outlook, outlook
+from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.recipe.remote.fetch import find_recipe
+from raygen.runtime.budget import Budget
+from raygen.runtime.preview_run import Preview, Previewed, preview
+from raygen.trainer.student import training_problems
 from raygen.views import graph_view, plan_view, preview_view, status_view
 from raygen.views.html import html_of
+from raygen.views.summary import RunSummary, render
 from raygen.views.tables import plain_table
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class LoadedRecipe(Shown):
         cluster), `retry` (failed rows once more) and `budget`, as in `{"tokens": 1e6}`. Raises
         UserError and ProblemsError; how a run ended is in the answer.
         """
-        from raygen.apply import apply
+        from raygen.apply.run import apply
 
         budget = Budget(**more.pop("budget", {}))
         student = Path(train) if train is not None else None

@@ -14,14 +14,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from raygen.dataset.control import Heartbeat, clear_stop
+from raygen.core.row import ColumnType
+from raygen.dataset.control_files import Heartbeat, clear_stop
 from raygen.dataset.delta import GuardedTable
-from raygen.dataset.folder import Folder
 from raygen.dataset.log import last_record
 from raygen.dataset.reader import Dataset
-from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
-from raygen.dataset.sweep import files_of, sweep
-from raygen.dataset.tables import (
+from raygen.dataset.records import (
     EXAMPLES,
     FORMAT_VERSION,
     READABLE_FORMATS,
@@ -35,8 +33,10 @@ from raygen.dataset.tables import (
     Tokens,
     add_tokens,
 )
+from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
+from raygen.dataset.storage import Folder
+from raygen.dataset.sweep import files_of, sweep
 from raygen.dataset.writer import write_table
-from raygen.row import ColumnType
 
 Reason = Literal["end", "stopped", "failed"]
 

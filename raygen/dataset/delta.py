@@ -17,9 +17,9 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from raygen.dataset.connection import again
-from raygen.dataset.folder import Folder, storage_errors
 from raygen.dataset.log import MARK, RECORD, read_entry
-from raygen.dataset.tables import DataFile, FencedError
+from raygen.dataset.records import DataFile, FencedError
+from raygen.dataset.storage import Folder, storage_errors
 
 APP = "raygen"
 """The app id of every commit: deltalake refuses a commit of it on a handle that is behind."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raygen.dataset.control import last_beat
-from raygen.dataset.folder import Folder, storage_errors
+from raygen.dataset.control_files import last_beat
 from raygen.dataset.log import LogEntry, last_record, newest_version, read_entries
-from raygen.dataset.tables import EXAMPLES, ROWS, DataFile
+from raygen.dataset.records import EXAMPLES, ROWS, DataFile
+from raygen.dataset.storage import Folder, storage_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from raygen.dataset.folder import Folder, storage_errors
-from raygen.dataset.tables import DataFile
+from raygen.dataset.records import DataFile
+from raygen.dataset.storage import Folder, storage_errors
 
 RECORD = "wal"
 """The key of our record in a commit's metadata; its value is a JSON object as text."""

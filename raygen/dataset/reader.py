@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from raygen.dataset.folder import Folder, storage_errors
+from raygen.core.row import Status
+from raygen.core.task import named_option
 from raygen.dataset.log import last_record, newest_version, read_entries
+from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.dataset.scan import scan_table
 from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
-from raygen.dataset.tables import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
-from raygen.row import Status
-from raygen.task import named_option
+from raygen.dataset.storage import Folder, storage_errors
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from raygen.dataset.folder import Folder
+from raygen.dataset.storage import Folder
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from raygen.dataset.tables import IDENTITY, Call, LedgerLine
-from raygen.row import ColumnType
+from raygen.core.row import ColumnType
+from raygen.dataset.records import IDENTITY, Call, LedgerLine
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from raygen.dataset.tables import Tokens
+from raygen.dataset.records import Tokens
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from raygen.dataset.delta import GuardedTable
-from raygen.dataset.folder import storage_errors
 from raygen.dataset.log import read_entries
+from raygen.dataset.storage import storage_errors
 
 
 def files_of(tables: Iterable[GuardedTable]) -> list[str]:

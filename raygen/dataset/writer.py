@@ -14,9 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raygen.dataset.folder import Folder, storage_errors
-from raygen.dataset.schema import example_table, transcript_table
-from raygen.dataset.tables import (
+from raygen.core.row import ColumnType
+from raygen.dataset.records import (
     EXAMPLES,
     TRANSCRIPTS,
     Block,
@@ -27,7 +26,8 @@ from raygen.dataset.tables import (
     RowResult,
     paid_for,
 )
-from raygen.row import ColumnType
+from raygen.dataset.schema import example_table, transcript_table
+from raygen.dataset.storage import Folder, storage_errors
 
 
 def write_block(

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from raygen.config.messages import nearest, reason
 from raygen.engines.base import EngineSetupError, EngineSpec
-from raygen.wording import nearest, reason
 
 
 class Args(BaseModel):

@@ -15,9 +15,9 @@ from raygen.engines.args import (
     args_problems,
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
-from raygen.engines.bundled import bundled_problem
-from raygen.engines.kind import Kind, kind_of, kind_problem
-from raygen.engines.vllm_args import vllm_problems
+from raygen.engines.models.bundled import bundled_problem
+from raygen.engines.models.kind import Kind, kind_of, kind_problem
+from raygen.engines.vllm.args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
     "vllm": frozenset({"generate", "score", "top_tokens"}),
@@ -68,14 +68,14 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
 
         return FakeEngine(spec)
     if spec.backend == "openai":
-        from raygen.engines.openai import OpenAIEngine
+        from raygen.engines.openai.engine import OpenAIEngine
 
         return await OpenAIEngine.start(spec)
     if spec.backend == "transformers":
-        from raygen.engines.transformers import start_transformers
+        from raygen.engines.transformers.backend import start_transformers
 
         return await start_transformers(spec, devices)
-    from raygen.engines.vllm import VLLMEngine
+    from raygen.engines.vllm.engine import VLLMEngine
 
     return await VLLMEngine.start(spec, devices)
 

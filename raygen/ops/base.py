@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task
 from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task
 
 
 class OpParams(BaseModel):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.duplicates import as_text, repeats
+from raygen.core.near_duplicates import as_text, repeats
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.row import Reject, Row
-from raygen.task import Task
 
 
 class DeduplicateParams(OpParams):

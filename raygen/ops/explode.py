@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.map import cast
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task
 
 
 class ExplodeParams(OpParams):

@@ -11,19 +11,19 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raygen.answers import names_option
+from raygen.core.answers import names_option
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Ability, Completion
-from raygen.ops.alignment import fills_of, same_words, with_end_of
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Cost, Op
-from raygen.ops.choosing import OPTIONS_EXPECTED, need_options, shown
-from raygen.ops.prediction import PredictionParams, predict
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.ops.spans import MASK, unmask
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.alignment import fills_of, same_words, with_end_of
+from raygen.ops.common.options import OPTIONS_EXPECTED, need_options, shown
+from raygen.ops.common.prediction import PredictionParams, predict
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.spans import MASK, unmask
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _MASK_LEFT = re.compile(r"[\[{<(]\s*mask\s*[\]}>)]", re.IGNORECASE)

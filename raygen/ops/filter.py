@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import as_template, evaluate
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import as_template, evaluate
 
 
 class FilterParams(OpParams):

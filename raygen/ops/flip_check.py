@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import fields
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.prediction import GIVEN, HIDDEN, PredictionParams, predict
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import fields
+from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
 
 
 class FlipCheckParams(PredictionParams):

@@ -8,14 +8,14 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import Field, field_validator, model_validator
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Completion, Message, Prompt
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.sampling import SamplingParams
-from raygen.ops.structured import InvalidJsonError, read_json
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.structured import InvalidJsonError, read_json
 
 
 class Turn(OpParams):

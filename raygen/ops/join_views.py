@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from raygen.core.row import Reject, Row, digest
+from raygen.core.task import Task
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.row import Reject, Row, digest
-from raygen.task import Task
 
 _COUNTERFACTUAL = "counterfactual_"
 

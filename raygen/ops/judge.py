@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task, letter
+from raygen.core.template import render
 from raygen.engines.base import Completion
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.ops.structured import InvalidJsonError, read_json
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task, letter
-from raygen.template import render
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.structured import InvalidJsonError, read_json
 
 _OPTIONS = ("answer", "label", "predicted", "target", "original_answer")
 """Columns that hold an option's index, which a judge reads as its letter and text."""

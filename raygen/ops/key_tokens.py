@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Ability
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
-from raygen.ops.choosing import need_options, shown
-from raygen.ops.prompt import default_prompt
-from raygen.ops.tokens_of import texts_of
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.options import need_options, shown
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.tokens import texts_of
 
 TARGET = " [FIN_LABEL] {{ label | letter }}"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import as_template, evaluate
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task
-from raygen.template import as_template, evaluate
 
 
 class Typed(OpParams):

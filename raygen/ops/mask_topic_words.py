@@ -9,16 +9,16 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Completion
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Binding, Columns, Context, Op
-from raygen.ops.noun_phrases import MISSING, installed_pipeline, noun_phrases, versioned
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.ops.spans import MASK, Kind, Span, mask, merged, occurrences, touches, words
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.noun_phrases import MISSING, installed_pipeline, noun_phrases, versioned
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.spans import MASK, Kind, Span, mask, merged, occurrences, touches, words
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
 _PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)

@@ -9,17 +9,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Ability, Completion
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.choosing import shown
-from raygen.ops.edits import character_distance, edited, same_text, token_distance
-from raygen.ops.prediction import Prediction, PredictionParams, predict
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.edits import character_distance, edited, same_text, token_distance
+from raygen.ops.common.options import shown
+from raygen.ops.common.prediction import Prediction, PredictionParams, predict
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
 
 _GIVEN = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
 

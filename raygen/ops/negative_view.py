@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from raygen.answers import names_option, read_answer
+from raygen.core.answers import names_option, read_answer
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Completion
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Cost, Op
-from raygen.ops.choosing import (
+from raygen.ops.common.options import (
     OPTIONS_EXPECTED,
     label_of,
     label_type,
@@ -21,11 +23,9 @@ from raygen.ops.choosing import (
     shown,
     view_of,
 )
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
 
 _STATED = 0.7
 """From this confidence on a text states its answer, and doesn't just happen to name an option."""

@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from raygen.engines.bundled import bundled_problem
-from raygen.engines.tokenizer import Tokenizer, load_tokenizer
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.engines.models.bundled import bundled_problem
+from raygen.engines.models.tokenizer import Tokenizer, load_tokenizer
 from raygen.ops.base import Binding, Columns, Context, Op, OpParams
-from raygen.ops.tokens_of import joined, masked, texts_of, tokens_of, words_of
-from raygen.row import Reject, Row
-from raygen.task import Task
+from raygen.ops.common.tokens import joined, masked, texts_of, tokens_of, words_of
 
 
 class PerturbRationaleParams(OpParams):

@@ -8,17 +8,25 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.answers import names_option
-from raygen.duplicates import repeats
+from raygen.core.answers import names_option
+from raygen.core.near_duplicates import repeats
+from raygen.core.row import ColumnType, Reject, Row
+from raygen.core.task import Task
 from raygen.engines.base import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.choosing import label_of, label_type, view_of
-from raygen.ops.picking import Pick, diversity, picked
-from raygen.ops.reasoning import ReasoningParams
-from raygen.ops.sampled import Said, Sample, gold_of, key_of, read_completion, thoughts_of, words_of
-from raygen.ops.sampling import SamplingParams
-from raygen.row import ColumnType, Reject, Row
-from raygen.task import Task
+from raygen.ops.common.completions import (
+    Said,
+    Sample,
+    gold_of,
+    key_of,
+    read_completion,
+    thoughts_of,
+    words_of,
+)
+from raygen.ops.common.options import label_of, label_type, view_of
+from raygen.ops.common.rationale_prompt import ReasoningParams
+from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.selection import Pick, diversity, picked
 
 STOP = ("\nQ:", "\n\n")
 

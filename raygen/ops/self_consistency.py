@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from raygen.answers import read_answer
+from raygen.core.answers import read_answer
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.core.template import render
 from raygen.engines.base import Completion
-from raygen.ops.answered import fault_of
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.choosing import need_options, shown
-from raygen.ops.prediction import HIDDEN
-from raygen.ops.prompt import default_prompt
-from raygen.ops.sampling import SamplingParams
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.template import render
+from raygen.ops.common.options import need_options, shown
+from raygen.ops.common.prediction import HIDDEN
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.sampling import SamplingParams
 
 _TOLD = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.prediction import GIVEN, HIDDEN, PredictionParams, predict
-from raygen.row import Reject, Row
-from raygen.task import Task
+from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
 
 
 class SoftLabelsParams(PredictionParams):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
 from raygen.ops.base import Columns, Context, Cost, Op
-from raygen.ops.reasoning import ReasoningParams
-from raygen.row import Reject, Row
-from raygen.task import Task
+from raygen.ops.common.rationale_prompt import ReasoningParams
 
 DECIMALS = 4
 """Of a stored log-probability: more would be stored noise."""

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raygen.duplicates import as_text, repeats
-from raygen.row import digest
+from raygen.config.messages import did_you_mean
+from raygen.core.near_duplicates import as_text, repeats
+from raygen.core.row import digest
 from raygen.sources.rows import SourceError
-from raygen.wording import did_you_mean
 
 
 class SampleSpec(Protocol):

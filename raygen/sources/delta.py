@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from raygen.dataset.folder import Folder
+from raygen.core.row import ColumnType
+from raygen.dataset.records import EXAMPLES, DatasetError
 from raygen.dataset.scan import scan_table
-from raygen.dataset.tables import EXAMPLES, DatasetError
-from raygen.row import ColumnType
+from raygen.dataset.storage import Folder
 from raygen.sources.rows import SourceError, SourceFile
 
 _LOG = "_delta_log"

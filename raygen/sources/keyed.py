@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from raygen.dataset.folder import Folder, storage_errors
-from raygen.dataset.tables import IDENTITY
-from raygen.row import ColumnType, digest, row_key
+from raygen.core.row import ColumnType, digest, row_key
+from raygen.core.task import Task
+from raygen.dataset.records import IDENTITY
+from raygen.dataset.storage import Folder, storage_errors
 from raygen.sources.chosen import (
     DeduplicateSpec,
     SampleSpec,
@@ -27,7 +28,6 @@ from raygen.sources.chosen import (
 )
 from raygen.sources.files import read_source
 from raygen.sources.rows import SourceError, SourceFile, merge_types, problems_error, rows_of
-from raygen.task import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.errors import UserError
-from raygen.row import ColumnType
+from raygen.core.errors import UserError
+from raygen.core.row import ColumnType
 
 _SHOWN = 5
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from raygen.core.row import Reject, Row, derive_seed
+from raygen.core.task import TASKS, Task
 from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 from raygen.ops.base import Context, Op
-from raygen.row import Reject, Row, derive_seed
-from raygen.task import TASKS, Task
 
 _Answers = TypeVar("_Answers")
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.row import ColumnType
-from raygen.task import Task
+from raygen.core.row import ColumnType
+from raygen.core.task import Task
 
 _HELD: Mapping[ColumnType, tuple[type, ...]] = {
     "string": (str,),

@@ -13,12 +13,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from raygen.comparing.datasets import DatasetDiff, NodeCounts
-from raygen.comparing.distributions import Shares, Spread, SpreadPair
-from raygen.comparing.rows import ExamplePair, RowDiff, RowsDiff
-from raygen.figures import count, plural
+from raygen.core.formatting import count, plural
+from raygen.inspection.diff.datasets import DatasetDiff, NodeCounts
+from raygen.inspection.diff.distributions import Shares, Spread, SpreadPair
+from raygen.inspection.diff.rows import ExamplePair, RowDiff, RowsDiff
+from raygen.inspection.marks import bar
 from raygen.views.changes import change_text, cut
-from raygen.views.marks import bar
 from raygen.views.recipe_diff import recipe_changes, sides_table
 from raygen.views.tables import facts_table, plain_table
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.figures import count, plural
-from raygen.showing.precision import Figure, Precision
+from raygen.core.formatting import count, plural
+from raygen.inspection.browse.filter_precision import Figure, Precision
 from raygen.views.tables import plain_table
 
 

@@ -17,13 +17,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from raygen.dataset.tables import Call
-from raygen.figures import count, plural
-from raygen.preview import Preview, Previewed
-from raygen.program import Step
-from raygen.row import Reject, Row
-from raygen.task import Task
-from raygen.views.marks import marked
+from raygen.core.formatting import count, plural
+from raygen.core.row import Reject, Row
+from raygen.core.task import Task
+from raygen.dataset.records import Call
+from raygen.inspection.marks import marked
+from raygen.runtime.preview_run import Preview, Previewed
+from raygen.runtime.row_program import Step
 from raygen.views.prompts import Prompts, shorten
 from raygen.views.row import row_table
 from raygen.views.tables import facts_table, plain_table

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from raygen.answers import answer_key, names_option, read_answer, read_free_answer
-from raygen.answers.free import number_of
+from raygen.core.answers import answer_key, names_option, read_answer, read_free_answer
+from raygen.core.answers.free import number_of
 from raygen.engines.base import (
     EngineSetupError,
     EngineUnavailableError,
     RequestRefusedError,
 )
-from raygen.engines.openai_reply import BadReplyError, parse_completions, parse_scores
-from raygen.engines.openai_wire import DialectError, Trouble, refusal
-from raygen.engines.thinking import split_thinking
-from raygen.ops.structured import InvalidJsonError, read_json
+from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
+from raygen.engines.openai.wire import DialectError, Trouble, refusal
+from raygen.engines.reasoning import split_thinking
+from raygen.ops.common.structured import InvalidJsonError, read_json
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import anything, choices, hostile, values
 

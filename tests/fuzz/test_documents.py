@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from raygen.document import ProblemsError, dump_text, load_document, parse_text
-from raygen.errors import UserError
-from raygen.prepare import Reference, prepare
-from raygen.template import TemplateError, as_template, evaluate, fields, render
-from streamtrain.config import override, parse_config
+from raygen.config.document import ProblemsError, dump_text, load_document, parse_text
+from raygen.core.errors import UserError
+from raygen.core.template import TemplateError, as_template, evaluate, fields, render
+from raygen.planning.preparation import Reference, prepare
+from streamtrain.config.student import override, parse_config
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import anything, damaged, hostile, values
 

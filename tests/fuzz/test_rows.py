@@ -15,11 +15,11 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from raygen.dataset.folder import Folder
+from raygen.core.task import TASKS
+from raygen.dataset.storage import Folder
 from raygen.sources import SourceError, key_source, scan_columns
-from raygen.task import TASKS
 from streamtrain.errors import InputError
-from streamtrain.questions import read_questions
+from streamtrain.heldout.questions import read_questions
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import as_json, files, good_rows, hostile, rows
 

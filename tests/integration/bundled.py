@@ -7,15 +7,15 @@ import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from raygen.context import RowContext
-from raygen.dataset.recorded import Answers
-from raygen.dataset.tables import Call
+from raygen.core.row import Reject, Row
+from raygen.core.task import TASKS, Task
+from raygen.dataset.call_cache import Answers
+from raygen.dataset.records import Call
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.ops.base import Op
-from raygen.plan import Node, Plan
-from raygen.row import Reject, Row
-from raygen.task import TASKS, Task
+from raygen.planning.plan import Node, Plan
+from raygen.planning.row_context import RowContext
 
 T = TypeVar("T")
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from raygen.core.row import ColumnType, digest
 from raygen.dataset.commit import Committer
-from raygen.dataset.folder import Folder
-from raygen.dataset.tables import RowResult
+from raygen.dataset.records import RowResult
+from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from raygen.row import ColumnType, digest
 
 COLUMNS: Mapping[str, ColumnType] = {
     "view": "string",

@@ -11,8 +11,8 @@ from typing import Any
 
 import ray.train.torch  # noqa: TID251
 
-from streamtrain import run_ray
-from streamtrain.cli import main
+from streamtrain.cli.main import main
+from streamtrain.training import ray_backend as run_ray
 
 _Trainer = ray.train.torch.TorchTrainer
 

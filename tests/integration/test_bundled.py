@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.engines.bundled import model_path
+from raygen.engines.models.bundled import model_path
 
 
 @pytest.mark.bundled

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from raygen.dataset.folder import Folder
 from raygen.dataset.reader import Dataset
+from raygen.dataset.storage import Folder
 from tests.integration.conftest import Project, fake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from raygen.profile import load_profile
+from raygen.recipe.profile import load_profile
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,9 +17,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from raygen.dataset.folder import Folder
 from raygen.dataset.log import newest_version
 from raygen.dataset.reader import Dataset
+from raygen.dataset.storage import Folder
 from tests.integration.conftest import Project, fake, kill
 
 ROWS, CONCURRENCY, LATENCY_S = 160, 8, 0.25

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from raygen.dataset.folder import Folder
 from raygen.dataset.log import newest_version
 from raygen.dataset.reader import Dataset
+from raygen.dataset.storage import Folder
 from tests.integration.conftest import Project, fake, ray_cluster
 from tests.integration.failing_store import FailingStore, Failure, failing_store
 from tests.integration.test_faults_driver import SAME

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raygen.skeleton import write_package
+from raygen.scaffold.op_package import write_package
 from tests.integration.conftest import fake
 
 ROOT = Path(__file__).parents[2]

@@ -2,15 +2,15 @@
 
 import pytest
 
+from raygen.core.row import Reject, Row
 from raygen.ops import (
     fill_counterfactual,
     mask_topic_words,
     negative_view,
     self_consistency,
 )
-from raygen.ops.alignment import fills_of
-from raygen.ops.spans import MASK, unmask
-from raygen.row import Reject, Row
+from raygen.ops.common.alignment import fills_of
+from raygen.ops.common.spans import MASK, unmask
 from tests.integration.bundled import RealEngine
 
 pytestmark = pytest.mark.bundled

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from raygen.core.row import Reject, Row
 from raygen.engines.base import EngineSpec
 from raygen.ops import key_tokens, perturb_rationale, sample_rationales
-from raygen.row import Reject, Row
 from tests.integration.bundled import RealEngine
 
 pytestmark = pytest.mark.bundled

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from raygen.core.row import Reject, Row
+from raygen.core.task import TASKS
 from raygen.ops import deduplicate, flip_check, generate, join_views, judge, minimal_edit
 from raygen.ops import soft_labels as soft
-from raygen.ops.edits import token_distance
-from raygen.row import Reject, Row
-from raygen.task import TASKS
+from raygen.ops.common.edits import token_distance
 from tests.integration.bundled import RealEngine
 
 pytestmark = pytest.mark.bundled

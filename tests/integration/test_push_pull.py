@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from raygen.cli import main
+from raygen.cli.main import main
 from raygen.dataset.reader import Dataset
 from tests.integration.conftest import Project
 

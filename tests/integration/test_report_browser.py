@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from raygen.report import render_report
+from raygen.inspection.report import render_report
 from tests.integration.chromium import Browser, chromium, find_chromium
-from tests.unit.report_datasets import row, write_dataset
-from tests.unit.test_report import write_evaluation, write_run
+from tests.support.report_datasets import row, write_dataset
+from tests.unit.raygen.inspection.report.test_page import write_evaluation, write_run
 
 PROGRAM = find_chromium()
 pytestmark = pytest.mark.skipif(

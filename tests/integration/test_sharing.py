@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.integration.conftest import Project
-from tests.unit.references import commit
+from tests.support.references import commit
 
 
 def test_a_recipe_that_extends_a_fetched_one_keeps_its_pin_beside_the_dataset(

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from streamtrain.cli import main
-from streamtrain.config import parse_config, read_document
-from streamtrain.feed import DatasetFeed
-from streamtrain.job import JobOptions, make_job
-from streamtrain.train import train
-from streamtrain.world import Alone
+from streamtrain.cli.main import main
+from streamtrain.config.student import parse_config, read_document
+from streamtrain.data.dataset import DatasetFeed
+from streamtrain.run.spec import JobOptions, make_job
+from streamtrain.training.communicator import Alone
+from streamtrain.training.loop import train
 from tests.integration.fit_runs import (
     BATCH,
     EPOCHS,

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from raygen.row import digest
-from streamtrain.config import parse_config, read_document
-from streamtrain.feed import DatasetFeed
-from streamtrain.order import make_order
-from streamtrain.stream import ShardStream
+from raygen.core.row import digest
+from streamtrain.config.student import parse_config, read_document
+from streamtrain.data.dataset import DatasetFeed
+from streamtrain.data.order import make_order
+from streamtrain.data.stream import ShardStream
 from tests.integration.fit_runs import (
     WAIT_S,
     Generator,

@@ -18,13 +18,13 @@ import psutil
 import pytest
 import torch
 
-from raygen.dataset.tables import RowResult
-from raygen.row import ColumnType, digest
-from streamtrain.config import parse_config, read_document
-from streamtrain.feed import DatasetFeed
-from streamtrain.job import JobOptions, make_job
-from streamtrain.train import train
-from streamtrain.world import Alone
+from raygen.core.row import ColumnType, digest
+from raygen.dataset.records import RowResult
+from streamtrain.config.student import parse_config, read_document
+from streamtrain.data.dataset import DatasetFeed
+from streamtrain.run.spec import JobOptions, make_job
+from streamtrain.training.communicator import Alone
+from streamtrain.training.loop import train
 from tests.integration.fit_runs import (
     COLUMNS,
     ROWS,
@@ -38,7 +38,8 @@ from tests.integration.fit_runs import (
     steps,
     wait_for_checkpoints,
 )
-from tests.unit import test_streamtrain_classifier, test_streamtrain_seq2seq
+from tests.unit.streamtrain.models import test_classifier as test_streamtrain_classifier
+from tests.unit.streamtrain.models import test_seq2seq as test_streamtrain_seq2seq
 
 LABELS = ("positive", "negative")
 PAIR_COLUMNS: Mapping[str, ColumnType] = {

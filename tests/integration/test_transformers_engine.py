@@ -18,7 +18,7 @@ from raygen.engines.base import (
     Request,
     Sampling,
 )
-from raygen.engines.bundled import model_path
+from raygen.engines.models.bundled import model_path
 from raygen.engines.registry import start_engine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.bundled]

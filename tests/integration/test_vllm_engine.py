@@ -24,8 +24,8 @@ from raygen.engines.base import (
     TopReader,
 )
 from raygen.engines.registry import start_engine
-from raygen.engines.vllm import VLLMEngine
-from tests.unit.engine_faults import outcome
+from raygen.engines.vllm.engine import VLLMEngine
+from tests.support.engine_faults import outcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCHEMA = {

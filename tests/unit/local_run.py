@@ -11,14 +11,14 @@ from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raygen.block_runner import BlockRunner
-from raygen.control import Control, Fatal
-from raygen.dataset.tables import Block
+from raygen.dataset.records import Block
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
-from raygen.job import Job, Task
-from raygen.placement import Cluster
-from raygen.worker import Live, Worker
+from raygen.planning.resources import Cluster
+from raygen.runtime.block_runner import BlockRunner
+from raygen.runtime.coordinator import Control, Fatal
+from raygen.runtime.tasks import Job, Task
+from raygen.runtime.worker import Live, Worker
 
 _Value = TypeVar("_Value")
 

@@ -1,9 +1,10 @@
 """Who may import whom: imports point down, and heavy libraries have one home each."""
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -11,15 +12,46 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("raygen", "streamtrain")
 
 HOMES = {
-    "ray": {"raygen/run_ray.py", "streamtrain/run_ray.py"},
-    "vllm": {"raygen/engines/vllm.py"},
-    "matplotlib": {"streamtrain/picture.py"},
-    "vl_convert": {"raygen/report/charts.py"},
+    "ray": {"raygen/runtime/ray_backend.py", "streamtrain/training/ray_backend.py"},
+    "vllm": {"raygen/engines/vllm/engine.py"},
+    "matplotlib": {"streamtrain/plots.py"},
+    "vl_convert": {"raygen/inspection/report/charts.py"},
 }
-# The one place where the two packages meet is the dataset on disk, and what reads and describes it.
-STREAMTRAIN_MAY_IMPORT = {"row", "task", "dataset", "template", "engines", "document", "problem",
-                          "errors", "wording", "answers", "interval", "hub",
-                          "asking"}  # fmt: skip
+# Of raygen, streamtrain uses values, configuration, the dataset on disk, and engines.
+STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines"}
+
+LAYERS = (
+    ("raygen.core",),
+    ("raygen.config", "raygen.dataset"),
+    ("raygen.engines",),
+    ("raygen.ops", "raygen.sources"),
+    ("raygen.testing", "raygen.recipe"),
+    ("raygen.trainer",),
+    ("raygen.planning",),
+    ("raygen.runtime",),
+    ("raygen.inspection",),
+    ("raygen.views",),
+    ("raygen.share", "raygen.scaffold"),
+    ("raygen.apply",),
+    ("raygen.cli",),
+    ("raygen.api",),
+    ("streamtrain.errors", "streamtrain.tables"),
+    ("streamtrain.plots",),
+    ("streamtrain.heldout", "streamtrain.config"),
+    ("streamtrain.run",),
+    ("streamtrain.data",),
+    ("streamtrain.models",),
+    ("streamtrain.losses", "streamtrain.evaluation"),
+    ("streamtrain.training",),
+    ("streamtrain.rationales", "streamtrain.lens"),
+    ("streamtrain.analysis",),
+    ("streamtrain.cli",),
+)
+"""The packages from the bottom up: each imports from the layers below its own."""
+
+MODULES_PER_FOLDER = 20
+LINES_PER_FILE = 500
+MEDIAN_LINES = 200
 
 
 def modules() -> list[Path]:
@@ -32,27 +64,48 @@ def name_of(path: Path) -> str:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def imports(path: Path) -> tuple[str, ...]:
     """Every module that the file imports, in functions too, but not for type checkers alone."""
-    return tuple(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    tree = ast.parse(path.read_text("utf-8"))
-    typing_only = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in typing_only:
+    names: list[str] = []
+    waiting: list[ast.AST] = [tree_of(path)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        waiting.extend(ast.iter_child_nodes(node))
+    return tuple(names)
+
+
+def surface(package: Path) -> dict[str, str]:
+    """The names that a package offers, each with the module that defines it, from its stub."""
+    stub = package / "__init__.pyi"
+    if not stub.exists():
+        return {}
+    return {
+        alias.name: f"{name_of(package / '__init__.py')}.{node.module or alias.name}"
+        for node in ast.parse(stub.read_text("utf-8")).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+SURFACES = {name_of(path): surface(path.parent) for path in modules() if path.name == "__init__.py"}
+
+
+def defining(imported: str) -> str:
+    """The module behind a name that is imported through a package's surface."""
+    package, _, name = imported.rpartition(".")
+    return SURFACES.get(package, {}).get(name, imported)
 
 
 @pytest.mark.parametrize("library", sorted(HOMES))
@@ -75,7 +128,7 @@ def test_raygen_knows_nothing_of_streamtrain() -> None:
     assert users == []
 
 
-def test_the_packages_meet_at_the_dataset_alone() -> None:
+def test_streamtrain_uses_four_packages_of_raygen() -> None:
     met = {
         name.split(".")[1]
         for path in modules()
@@ -88,7 +141,12 @@ def test_the_packages_meet_at_the_dataset_alone() -> None:
 
 def test_no_import_cycles() -> None:
     known = {name_of(path) for path in modules()}
-    graph = {name_of(path): set(imports(path)) & known - {name_of(path)} for path in modules()}
+    packages = {name for name, offered in SURFACES.items() if offered}
+    graph = {
+        name_of(path): {defining(name) for name in imports(path)}
+        & known - packages - {name_of(path)}
+        for path in modules()
+    }
     done: set[str] = set()
 
     def visit(module: str, above: tuple[str, ...]) -> None:
@@ -102,66 +160,79 @@ def test_no_import_cycles() -> None:
         visit(module, ())
 
 
-LAYERS = (
-    ("row",),
-    ("task", "errors", "wording", "figures", "chatter", "interrupts", "interval", "loop",
-     "sandbox"),
-    ("template", "answers", "asking", "duplicates", "problem", "hub", "yaml_text", "engines",
-     "metrics"),
-    ("document", "ops", "dataset"),
-    ("sections", "references", "merging", "testing"),
-    ("params", "extending", "attachments", "overrides", "profile", "graph", "schema"),
-    ("origins", "confinement"),
-    ("recipe", "sources", "lock"),
-    ("flow",),
-    ("plan",),
-    ("binding", "context", "budget", "job", "measured", "progress", "trainer"),
-    ("program", "probe", "placement"),
-    ("worker", "prepare", "summary", "estimate", "starter", "reuse"),
-    ("skeleton",),
-    ("control", "counters", "request", "work", "locking", "beside"),
-    ("comparing",),
-    ("endings", "counts"),
-    ("generation", "block_runner", "run_ray", "training", "preview", "terminal", "options",
-     "outlook", "showing", "pager"),
-    ("views",),
-    ("sharing",),
-    ("replacing",),
-    ("session", "consent", "report", "rating"),
-    ("apply", "commands", "commands_init", "commands_lock", "commands_diff", "commands_share",
-     "commands_report", "commands_show"),
-    ("api", "cli"),
-)  # fmt: skip
-"""The modules and packages of raygen from the bottom up: each imports from its layer or below."""
+def package_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
 
 
-def layer(module: str) -> int:
-    part = module.split(".")[1]
-    return next(index for index, names in enumerate(LAYERS) if part in names)
+def layer(package: str) -> int:
+    return next(index for index, names in enumerate(LAYERS) if package in names)
 
 
-def test_every_module_of_raygen_has_its_layer() -> None:
-    names = {name_of(path) for path in modules()}
-    parts = {name.split(".")[1] for name in names if name.startswith("raygen.")}
-    assert parts == {name for names in LAYERS for name in names}
+def test_every_package_has_its_layer() -> None:
+    packages = {package_of(name_of(path)) for path in modules()} - set(PACKAGES)
+    assert packages == {name for names in LAYERS for name in names}
 
 
-def test_imports_of_raygen_point_down() -> None:
+def test_imports_point_down() -> None:
     upward = [
         f"{name_of(path)} -> {imported}"
         for path in modules()
         for imported in imports(path)
-        if name_of(path).startswith("raygen.")
-        and imported.startswith("raygen.")
-        and layer(imported) > layer(name_of(path))
+        if name_of(path) not in PACKAGES
+        and imported.startswith(tuple(f"{package}." for package in PACKAGES))
+        and package_of(imported) != package_of(name_of(path))
+        and layer(package_of(imported)) >= layer(package_of(name_of(path)))
     ]
     assert upward == []
 
 
-def test_files_keep_to_the_house_size() -> None:
-    long = {
-        path.relative_to(ROOT).as_posix(): lines
+def packages_use_each_other_by_their_surfaces() -> None:
+    """From another top package a module takes names that the package's stub lists, no others."""
+    around = [
+        f"{name_of(path)} takes {alias.name} from {node.module}"
         for path in modules()
-        if (lines := len(path.read_text("utf-8").splitlines())) > 500
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and node.module
+        if node.module.startswith(tuple(f"{package}." for package in PACKAGES))
+        and name_of(path) not in PACKAGES
+        and package_of(node.module) != package_of(name_of(path))
+        and (ROOT / package_of(node.module).replace(".", "/")).is_dir()
+        for alias in node.names
+        if alias.name not in SURFACES.get(node.module, {})
+    ]
+    assert around == []
+
+
+def test_a_surface_never_hides_a_module_of_its_package() -> None:
+    """A name that is also a module would be one or the other, by who imported first."""
+    hidden = [
+        f"{package}.{name}"
+        for package, offered in SURFACES.items()
+        for name, module in offered.items()
+        if (ROOT / package.replace(".", "/") / f"{name}.py").exists()
+        and module != f"{package}.{name}"
+    ]
+    assert hidden == []
+
+
+def every_package_says_what_it_is_for() -> None:
+    short = [
+        name_of(path)
+        for path in modules()
+        if path.name == "__init__.py"
+        and name_of(path) not in PACKAGES
+        and len((ast.get_docstring(tree_of(path)) or "").split(". ")) < 2
+    ]
+    assert short == []
+
+
+def test_no_file_and_no_folder_is_too_large() -> None:
+    lines = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in modules()
+        if path.name != "__init__.py"
     }
-    assert long == {}
+    assert {path: count for path, count in lines.items() if count > LINES_PER_FILE} == {}
+    assert median(lines.values()) < MEDIAN_LINES
+    folders = Counter(str(Path(path).parent) for path in lines)
+    assert {name: count for name, count in folders.items() if count > MODULES_PER_FOLDER} == {}

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 WALL = {"time.time", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
 TOLD = {
     "raygen/dataset/delta.py": "Delta wants a time of modification for each file; nobody reads it",
-    "raygen/generation.py": "by how much the first step of training came before the last row",
-    "streamtrain/train.py": "the same, for the trainer's result",
-    "streamtrain/loggers.py": "the time that MLflow shows beside a point",
-    "streamtrain/metrics.py": "the time of an event in the trainer's log",
-    "streamtrain/run_ray.py": "what a start cost: a wrong clock grows a run in vain",
+    "raygen/runtime/driver.py": "by how much the first step of training came before the last row",
+    "streamtrain/training/loop.py": "the same, for the trainer's result",
+    "streamtrain/run/loggers.py": "the time that MLflow shows beside a point",
+    "streamtrain/run/events.py": "the time of an event in the trainer's log",
+    "streamtrain/training/ray_backend.py": "what a start cost: a wrong clock grows a run in vain",
 }
 """Who may read it, and what for."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from raygen.cli import main
+from raygen.cli.main import main
 from raygen.ops.registry import built_in
 
 ROOT = Path(__file__).parents[2]

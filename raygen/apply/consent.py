@@ -1,0 +1,31 @@
+"""Whoever runs a fetched recipe for the first time sees it and agrees; then never again.
+
+Knows nothing of terminals but that rich writes to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from raygen.core.errors import UserError
+from raygen.recipe.recipe import Recipe
+from raygen.recipe.remote import cache
+
+QUESTION = "This recipe was fetched and has never run here. Run it?"
+
+
+def see(recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool]) -> None:
+    """Show what of a recipe was fetched and is new, and ask. Raises UserError without consent."""
+    unseen = [fetched for fetched in recipe.fetched if not cache.has_agreed(fetched)]
+    if not unseen:
+        return
+    from raygen.views import fetched_view
+
+    Console(stderr=True).print(fetched_view(recipe, unseen, trusted))
+    if not confirm(QUESTION):
+        raise UserError("nothing was run", 1)
+    for fetched in unseen:
+        cache.agree(fetched)

@@ -1,0 +1,62 @@
+"""Replacing: what was made of a dataset's old rows goes once the first new ones are committed.
+
+Students and the card stay as long as the rows that they were made of. A mark in the dataset says
+which run is about to replace them, so that the next start can let go of what a kill left behind.
+Knows nothing of how rows are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raygen.dataset.log import last_record, newest_version
+from raygen.dataset.records import ROWS
+from raygen.dataset.storage import Folder, storage_errors
+from raygen.share.own_card import discard_card
+from raygen.trainer.student import Training, discard_students
+
+MARK = "control/replacing"
+
+
+def begin_replacing(folder: Folder, run_id: str) -> None:
+    """Mark that the first rows of a run will replace all others. Raises DatasetError."""
+    with storage_errors("write the mark of a replacement", folder.join(MARK)):
+        folder.write_text(MARK, run_id)
+
+
+def end_replacing(folder: Folder, training: Training | None) -> None:
+    """Delete the card and the students of rows that are replaced now. Raises DatasetError."""
+    discard_students(folder, training)
+    discard_card(folder)
+    _unmark(folder)
+
+
+def end_earlier_replacing(folder: Folder, training: Training | None) -> None:
+    """Finish what an earlier run began to replace and was killed in. Raises DatasetError.
+
+    Where that run committed no row, the old ones are still there and so is what was made of them.
+    """
+    with storage_errors("read the mark of a replacement", folder.join(MARK)):
+        try:
+            run_id = folder.read_text(MARK)
+        except FileNotFoundError:
+            return
+    entry = last_record(folder, newest_version(folder, ROWS), "rows")
+    if entry is not None and entry.record is not None and entry.record["run"] == run_id:
+        end_replacing(folder, training)
+    else:
+        _unmark(folder)
+
+
+def replaced_words(students: Sequence[Path]) -> str:
+    """What goes with all rows of a dataset, for the question whether they may be replaced."""
+    if not students:
+        return "all of them"
+    kind = "student" if len(students) == 1 else "students"
+    return f"all of them, and the {kind} trained on them ({', '.join(map(str, students))})"
+
+
+def _unmark(folder: Folder) -> None:
+    with storage_errors("delete the mark of a replacement", folder.join(MARK)):
+        folder.delete(MARK)

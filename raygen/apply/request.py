@@ -1,0 +1,74 @@
+"""What `raygen apply` was asked to do, and whoever watches it.
+
+Knows the command line's words; knows nothing of how an apply goes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from raygen.core.signals import Interrupts
+from raygen.planning.preparation import Reference
+from raygen.runtime.budget import Budget
+from raygen.runtime.run_state import Snapshot
+from raygen.trainer.metrics import TrainerState
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyRequest:
+    """What `raygen apply` was asked to do, beside the recipe itself.
+
+    `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold.
+    """
+
+    reference: Reference
+    out: str | None = None
+    train: Path | None = None
+    fresh: bool = False
+    address: str | None = None
+    retry: bool = False
+    budget: Budget = field(default_factory=Budget)
+    locked: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The request as the command line has it, to go on where this one ends."""
+        words = self.reference.words
+        words += ["--out", self.out] if self.out else []
+        words += ["--train", str(self.train)] if self.train else []
+        words += ["--address", self.address] if self.address else []
+        words += ["--locked"] if self.locked else []
+        return words + self.budget.words
+
+
+class ApplyUI(Protocol):
+    """Whoever watches an apply."""
+
+    def confirm(self, question: str) -> bool:
+        """The answer to a yes-or-no question."""
+        ...
+
+    def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
+        """A new moment, several times a second."""
+        ...
+
+    def note(self, message: str) -> None:
+        """A line worth keeping."""
+        ...
+
+
+@dataclass(slots=True)
+class Watch:
+    """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
+
+    ui: ApplyUI
+    asked: Interrupts
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the apply has been going on."""
+        return time.monotonic() - self.started

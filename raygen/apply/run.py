@@ -1,0 +1,122 @@
+"""apply: one recipe becomes a dataset and, with `train:`, a student; again, it does what is left.
+
+Checks everything, asks what must be asked, and keys the source; the session does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+from raygen.apply.consent import see
+from raygen.apply.replacing import replaced_words
+from raygen.apply.request import ApplyRequest, ApplyUI, Watch
+from raygen.apply.session import Session
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.signals import interrupts
+from raygen.dataset.reader import Dataset
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder
+from raygen.planning.binding import bind_plan, continue_plan
+from raygen.planning.lock_check import held_lock, source_rows
+from raygen.planning.preparation import Prepared, prepare
+from raygen.planning.reuse import find_reuse
+from raygen.runtime.budget import check_prices
+from raygen.runtime.run_state import Snapshot
+from raygen.share.own_card import write_card
+from raygen.trainer.student import Training, students_of, training_of, training_problems
+from raygen.views.summary import RunSummary
+
+__all__ = ["ApplyRequest", "ApplyUI", "apply"]
+
+_JOB_FOLDER = "/runtime_resources/working_dir_files/"
+"""Part of every path under which Ray unpacks the working directory of a job."""
+
+
+def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
+    """Bring the recipe's dataset, and its student, as far as they go.
+
+    Raises UserError and its kind before anything starts; what happens after that is in the
+    summary, and everything committed so far stays readable.
+    """
+    started = time.monotonic()
+    reference = request.reference
+    prepared = prepare(
+        reference,
+        lambda recipe: training_problems(recipe, request.train),
+        lambda recipe: see(recipe, reference.trusted, ui.confirm),
+    )
+    recipe = prepared.recipe
+    check_prices(request.budget, prepared.plan.engines)
+    prepared = replace(prepared, plan=bind_plan(prepared.plan))
+    folder = Folder.at(request.out or prepared.output)
+    _check_fit(folder)
+    # Read once: what the lock is held to is what runs.
+    rows = cache(partial(source_rows, prepared))
+    how = {"locked": request.locked, "fresh": request.fresh}
+    lock = held_lock(prepared, folder, rows=rows, **how, tell=ui.note)
+    prepared = replace(prepared, lock=lock)
+    training = training_of(recipe, request.train, folder, moved=request.out is not None)
+    _check_stays("the output folder", folder.local)
+    _check_stays("the student's folder", training.out if training else None)
+    if not _may_write(folder, prepared, training, request.fresh, ui):
+        raise UserError("nothing was changed", 1)
+    ui.update(Snapshot("reading the source"), None)
+    if not request.fresh:
+        plan = continue_plan(prepared.plan, Dataset(folder), rows().keys)
+        prepared = replace(prepared, plan=plan)
+    source = rows().copied(folder)
+    rows.cache_clear()  # the run has its copy
+    with interrupts() as asked:
+        watch = Watch(ui, asked, started)
+        summary = Session(request, prepared, folder, source, training, watch).run()
+    if summary.kept + summary.dropped + summary.failed:
+        try:
+            write_card(folder)
+        except DatasetError as error:
+            ui.note(f"the card could not be written: {error}")
+    return summary
+
+
+def _check_fit(folder: Folder) -> None:
+    """See that tables can lie in a folder of this name. Raises UserError."""
+    if folder.unfit:
+        raise UserError(
+            f"the tables of a dataset can't lie in {folder.uri}: deltalake can't deal with "
+            f"{folder.unfit!r} in a path; name another folder, in output.path or with --out"
+        )
+
+
+def _check_stays(what: str, folder: Path | None) -> None:
+    """See that a local folder outlives the run. Raises UserError."""
+    if folder is not None and _JOB_FOLDER in folder.absolute().as_posix():
+        raise UserError(
+            f"{what} {folder} lies in the Ray job's copy of its working directory, which is "
+            "deleted when the job ends; give another with --out (s3://, or a folder that all nodes "
+            "share), or begin in one: ray job submit ... -- sh -c 'cd /shared && raygen apply ...'"
+        )
+
+
+def _may_write(
+    folder: Folder, prepared: Prepared, training: Training | None, fresh: bool, ui: ApplyUI
+) -> bool:
+    """Whether the user agrees to what would be replaced; nothing to replace needs no question."""
+    dataset = Dataset(folder)
+    plans = dataset.plans()
+    if not plans:
+        return True
+    rows, examples = dataset.extent()
+    have = f"{folder.uri} has {plural(examples, 'example')} of {plural(rows, 'finished row')}"
+    goes = replaced_words(students_of(folder, training))
+    if fresh:
+        return ui.confirm(f"{have}. Replace {goes}?")
+    reuse = find_reuse(folder, prepared.plan)
+    if reuse is None:
+        return True
+    ui.note(f"{plural(rows, 'row')} will be made again; {reuse.words()}")
+    return ui.confirm(
+        f"{have}, made by another version of this recipe. The first new rows replace {goes}. Go on?"
+    )

@@ -1,0 +1,337 @@
+"""Session: one apply, from the keyed source to the summary.
+
+It ties the parts together in order: open the dataset, see what is left, start the trainer,
+generate, train to the end, sum up. Knows nothing of Ray's or vLLM's own ways.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
+from raygen.apply.request import ApplyRequest, Watch
+from raygen.core.output_redirect import output_to
+from raygen.dataset.commit import Committer
+from raygen.dataset.control_files import delete_probe, write_probe
+from raygen.dataset.reader import Dataset
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder
+from raygen.planning.history import conditions_of
+from raygen.planning.plan_report import planned
+from raygen.planning.preparation import Prepared
+from raygen.planning.resources import Cluster, placement_of
+from raygen.planning.sidecars import drop_lock, write_beside
+from raygen.runtime.budget import dollars_of
+from raygen.runtime.counts import Counts, phase_of, snapshot
+from raygen.runtime.driver import Generation, Limits, Run, reached
+from raygen.runtime.endings import Cause, Ending, out_of_rows
+from raygen.runtime.scheduler import AllRows, ClassQuota, Work
+from raygen.runtime.tasks import Job, secrets_of
+from raygen.runtime.worker import Live
+from raygen.sources import KeyedSource
+from raygen.trainer.metrics import TrainerState
+from raygen.trainer.process import Trainer
+from raygen.trainer.student import Training
+from raygen.views.summary import RunSummary
+
+_TRAINER_POLL_S = 0.25
+_STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"
+
+
+class Runtime(Protocol):
+    """Where rows run: Ray, or what stands for it in a test."""
+
+    def cluster(
+        self, address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
+    ) -> AbstractContextManager[Cluster]:
+        """Join the cluster at an address, or start one of so many CPUs."""
+        ...
+
+    def start_run(self, job: Job, tickets: int) -> Run:
+        """Begin a run that takes about so many tasks."""
+        ...
+
+
+def _ray() -> Runtime:
+    from raygen.runtime import (
+        ray_backend as run_ray,  # takes seconds to import, and only to generate is Ray needed
+    )
+
+    return run_ray
+
+
+class Session:
+    """One apply from the keyed source to the summary."""
+
+    def __init__(
+        self,
+        request: ApplyRequest,
+        prepared: Prepared,
+        folder: Folder,
+        source: KeyedSource,
+        training: Training | None,
+        watch: Watch,
+        runtime: Callable[[], Runtime] = _ray,
+    ) -> None:
+        self._runtime = runtime
+        self.request = request
+        self.prepared = prepared
+        self.recipe, self.plan = prepared.recipe, prepared.plan
+        self.reference = prepared.reference
+        self.folder, self.source = folder, source
+        self.training = training
+        self.watch = watch
+        self.logs = _log_folder(folder)
+        self.trainer: Trainer | None = None
+        self.placement = placement_of(self.recipe, self.plan, training.workers() if training else 0)
+        self.share = self.placement.share(0)
+        self.cluster: Cluster | None = None
+        self.counts = Counts(source.total, None)
+        self.lives: Sequence[Live] = ()
+        self.run_id = uuid.uuid4().hex
+        self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
+        self.limits = Limits(
+            self.plan.max_failed,
+            self.recipe.output.rows,
+            request.budget,
+            self.plan.engines,
+            watch.started,
+        )
+        self._unpublished: Mapping[str, Any] | None = None
+        self._replaces = False  # set as long as rows are there that the first new ones replace
+
+    def run(self) -> RunSummary:
+        """Generate, train, sum up."""
+        meta = {
+            "source": self.source.total,
+            "source_file": self.source.name,
+            "conditions": conditions_of(self.plan),
+            "lock": lock.digest if (lock := self.prepared.lock) else None,
+        }
+        end_earlier_replacing(self.folder, self.training)
+        before = Dataset(self.folder).plans()
+        self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
+        self.committer.start(meta, fresh=self.request.fresh)
+        self._replaces = self.request.fresh or bool(before - {self.plan.hash})
+        if self._replaces:
+            begin_replacing(self.folder, self.run_id)
+        else:
+            self._publish()
+            if self.request.retry:
+                self.committer.requeue_failed(retryable=False)
+        work = self._work()
+        ending = reached(self.counts, self.limits, self.committer.paid)
+        generates = ending is None and work.left
+        with ExitStack() as stack:
+            stack.callback(self._stop_trainer)
+            if generates:
+                ending = self._generate(work, stack)
+            else:
+                ending = ending or out_of_rows(work)
+                self.committer.finish(ending.reason)
+            state = self._train_to_end(ending, generates)
+        return self._summary(ending, state)
+
+    def first_rows_committed(self) -> None:
+        """Let go of what the old rows left, publish the new plan, start the trainer."""
+        if self._replaces:
+            end_replacing(self.folder, self.training)
+            self._replaces = False
+        self._publish()
+        if self.share.beside:
+            self._start_trainer()
+
+    def progress(self, lives: Sequence[Live]) -> None:
+        """Show what the workers have done."""
+        self._show(_STOPPING if self.interrupted else phase_of(lives), lives)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.watch.asked.asked
+
+    def _work(self) -> Work:
+        """What is left to do, with where its recorded calls are."""
+        dataset, keys = Dataset(self.folder), self.source.keys
+        files = dataset.transcript_files(self.committer.recorded)
+        done = {} if self._replaces else dataset.done(self.plan.hash)
+        retryable = dataset.failed(self.plan.hash, retryable=True) if done else frozenset()
+        if done:
+            self.counts.recount(dataset.status())
+        work: AllRows | ClassQuota
+        if self.recipe.output.pairs is None:
+            work = AllRows(keys, done, files, self.placement.high)
+        else:
+            classes, names = self._classes()
+            rows = list(zip(keys, classes, strict=True))
+            pairs = self.recipe.output.pairs
+            work = ClassQuota(rows, names, pairs, files, self.placement.high)
+            work.resume(done, retryable)
+        work.retryable = set(retryable).intersection(keys)
+        return work
+
+    def _classes(self) -> tuple[list[str], list[str]]:
+        """The class of every source row, and the classes in order."""
+        task = self.plan.task
+        values = self.source.column(task.answer or "")
+        names = list(task.labels) or sorted(set(values))
+        return list(map(str, values)), list(map(str, names))
+
+    def _generate(self, work: Work, stack: ExitStack) -> Ending:
+        self._show("starting Ray")
+        runtime = self._runtime()
+        profile = self.recipe.profile
+        address = (
+            self.request.address
+            or (profile.address if profile else None)
+            or os.environ.get("RAY_ADDRESS")
+        )
+        cpus = self.placement.high + self.placement.trainers + 1
+        stack.enter_context(output_to(self.logs / "driver.log"))
+        self.cluster = stack.enter_context(
+            runtime.cluster(address, cpus, self.logs, self.reference.trusted)
+        )
+        self.share = self.placement.share(self.cluster.gpus)
+        if self.share.note:
+            self.watch.ui.note(self.share.note)
+        job = self._job()
+        self.watch.asked.listen()
+        if not self._replaces:
+            drop_lock(self.folder, self.prepared)
+            if self.share.beside:
+                self._start_trainer()
+        try:
+            ending = Generation(
+                partial(runtime.start_run, job),
+                work,
+                self.committer,
+                self.folder,
+                self.counts,
+                self.limits,
+                self,
+            ).to_end()
+            self.committer.finish(ending.reason)
+            delete_probe(self.folder, job.probe)
+        except DatasetError as error:
+            return Ending(Cause.FAULT, str(error))
+        return ending
+
+    def _job(self) -> Job:
+        probe = write_probe(self.folder, self.run_id)
+        high = min(self.share.actors, max(1, self.counts.pending))
+        self.committer.describe(actors=high)
+        return Job(
+            plan=self.plan,
+            folder=self.folder,
+            source=self.source.name,
+            probe=probe,
+            replicas=(min(self.placement.low, high), high),
+            concurrency=self.placement.rows,
+            threads=max(1, (os.cpu_count() or 1) // high),
+            logs=str(self.logs.resolve()),
+            secrets=secrets_of(self.plan),
+        )
+
+    def _train_to_end(self, ending: Ending, generated: bool) -> TrainerState | None:
+        """Wait for the trainer; where nothing was to generate, start it if it isn't done."""
+        if ending.outcome in ("failed", "too_many_failed", "interrupted"):
+            return self._stop_trainer()
+        if self._replaces:
+            return None  # no row of this plan is there, and the student is of the old ones
+        if self.training and self.training.finished and not generated:
+            self.watch.ui.note(f"the student in {self.training.out} is already trained")
+            return self.training.outcome()
+        self._start_trainer()
+        while self.trainer:
+            state = self._show("training")
+            if state is None or state.finished:
+                return state
+            if self.interrupted:
+                return self._stop_trainer()
+            time.sleep(_TRAINER_POLL_S)
+        return None
+
+    def _stop_trainer(self) -> TrainerState | None:
+        return self.trainer.stop() if self.trainer else None
+
+    def _start_trainer(self) -> None:
+        if self.training and self.trainer is None:
+            address = self.cluster.address if self.cluster else None
+            self.trainer = self.training.start(
+                self.folder.uri, self.logs, address, self.share.workers
+            )
+
+    def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
+        self.lives = lives or self.lives  # what the workers did stays in view when they are gone
+        names = [node.name for node in self.plan.nodes]
+        now = snapshot(phase, self.counts, self.lives, names, self.watch.seconds)
+        now = replace(now, running=now.running if lives else 0, log=str(self.logs))
+        state = self.trainer.poll() if self.trainer else None
+        self.watch.ui.update(now, state)
+        return state
+
+    def _publish(self) -> None:
+        """Write the recipe, its plan and its lock beside the tables, once."""
+        if self._unpublished is not None:
+            write_beside(self.folder, self.prepared, self._unpublished)
+            self._unpublished = None
+
+    def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
+        counts, engines = self.counts, self.plan.engines
+        paid = self.committer.paid
+        lead = None
+        if state and state.first_step and counts.last_row_at:
+            lead = counts.last_row_at - state.first_step
+        again = self.request
+        if ending.outcome == "stopped":
+            raised = again.budget.raised(paid, dollars_of(paid, engines))
+            again = replace(again, budget=raised)
+        priced = any(spec.price for spec in engines.values())
+        curves = self.training.curves if self.training else None
+        return RunSummary(
+            recipe=self.recipe.name,
+            reference=shlex.join(self.reference.words),
+            again=shlex.join(again.words),
+            plan=self.plan.hash,
+            dataset=self.folder.uri,
+            log=str(self.logs),
+            outcome=ending.outcome,
+            source=counts.source,
+            left_out=self.source.left_out,
+            kept=counts.statuses["kept"],
+            dropped=counts.statuses["dropped"],
+            failed=counts.statuses["failed"],
+            pending=counts.pending,
+            examples=counts.examples,
+            prompt_tokens=counts.prompt_tokens,
+            output_tokens=counts.output_tokens,
+            reused=counts.reused,
+            saved_tokens=counts.saved_tokens,
+            dollars=dollars_of(paid, engines) if priced else None,
+            seconds=self.watch.seconds,
+            rejects=counts.top_rejects,
+            message=ending.message,
+            user_fault=ending.user_fault,
+            trainer=state,
+            lead_s=lead,
+            student=str(self.training.out) if self.training else None,
+            curves=str(curves) if curves else None,
+            dashboard=self.cluster.dashboard if self.cluster else None,
+            metrics=self.cluster.metrics if self.cluster else None,
+        )
+
+
+def _log_folder(folder: Folder) -> Path:
+    """Where the chatter of Ray, vLLM and the trainer goes: beside the tables, if that is local."""
+    logs = folder.local / "logs" if folder.local is not None else Path("logs") / uuid.uuid4().hex
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs

@@ -1,0 +1,118 @@
+"""The command line: the group of all commands, and those that run or read a dataset.
+
+Parses, calls, prints and sets the exit code; the work is elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from raygen.apply.consent import see
+from raygen.cli import recipes as commands
+from raygen.cli import share as commands_share
+from raygen.cli.diff import diff
+from raygen.cli.init import init
+from raygen.cli.lock import lock
+from raygen.cli.options import FILE, budget, named, print_json, reference, yes
+from raygen.cli.options import as_json as json_option
+from raygen.cli.report import report
+from raygen.cli.show import show
+from raygen.cli.terminal import Command, TerminalUI, debug_option, programs
+from raygen.planning.preparation import check_apart, prepare_each
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="raygen")
+def main() -> None:
+    """Turn a YAML recipe into a dataset, and train a student on it while it is being written.
+
+    RECIPE is a file, a folder with a recipe.yaml, or a reference to fetch, at a revision or not:
+    git+https://host/repository@rev#path, hf://datasets/owner/name/path@rev, https://, s3:// and
+    what else fsspec knows.
+    """
+
+
+for _command in (
+    init,
+    commands.validate,
+    commands.plan,
+    commands.preview,
+    commands.graph,
+    lock,
+    diff,
+    commands.ops,
+    commands_share.card,
+    commands_share.push,
+    commands_share.pull,
+    commands_share.export,
+    report,
+    show,
+):
+    main.add_command(_command)
+
+
+@main.command(cls=Command)
+@reference
+@click.option("--out", metavar="DIR", help="The output folder, also s3://, gs://.")
+@click.option("--train", type=FILE, metavar="FILE", help="Train this student on it meanwhile.")
+@click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
+@click.option("--locked", is_flag=True, help="Refuse what isn't as `raygen lock` found it.")
+@click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
+@budget
+@yes
+@click.option("--address", metavar="RAY", help="The Ray cluster to run on.")
+@json_option
+@debug_option
+def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
+    """Generate what is left of a recipe's dataset and, with `train:`, train its student."""
+    from raygen.apply.run import ApplyRequest
+    from raygen.apply.run import apply as run
+    from raygen.runtime.budget import parse_budget
+    from raygen.views.summary import RunSummary, render, to_json
+
+    how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
+    how["retry"] = options.pop("retry") is not None
+    how["budget"] = parse_budget(options.pop("limits"))
+    asked = named(**options).moved(out)
+    variants = asked.each()
+    if len(variants) > 1:
+        with TerminalUI(yes) as ui:
+            seen = partial(see, trusted=asked.trusted, confirm=ui.confirm)
+            check_apart(prepare_each(asked, agree=seen), out)
+    # Ray deletes a job's working directory when the run leaves the cluster.
+    here, where = Path.cwd(), programs()
+    summaries: list[RunSummary] = []
+    for one in variants:
+        request = ApplyRequest(one, out, **how)
+        with TerminalUI(yes) as ui:
+            summaries.append(replace(run(request, ui), programs=where))
+        if not as_json:
+            Console().print(render(summaries[-1].relative_to(here)), crop=False)
+        if summaries[-1].exit_code:
+            break
+    if as_json:
+        answers = [to_json(summary) for summary in summaries]
+        print_json(answers if len(variants) > 1 else answers[0])
+    raise click.exceptions.Exit(summaries[-1].exit_code)
+
+
+@main.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@json_option
+@debug_option
+def status(folder: str, as_json: bool) -> None:
+    """Show what has become of every source row of a dataset."""
+    from raygen.dataset.reader import Dataset
+    from raygen.views import status_view
+
+    found = Dataset.open(folder).status()
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Console().print(status_view(folder, found))

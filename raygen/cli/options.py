@@ -1,0 +1,86 @@
+"""What the commands' options share: how a recipe is named and changed, and answers as JSON.
+
+Knows nothing of any one command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.recipe.recipe import Recipe
+from raygen.recipe.remote.fetch import find_recipe
+
+FILE = click.Path(path_type=Path)
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
+    """`K=V` words as a mapping."""
+    found = [text.partition("=") for text in value]
+    for key, equals, _ in found:
+        if not key or not equals:
+            raise click.BadParameter(f"{key!r}; expected KEY=VALUE, as in --set n=30")
+    return {key: text for key, _, text in found}
+
+
+budget = click.option(
+    "--budget", "limits", multiple=True, callback=pairs, metavar="KIND=N",
+    help="Stop cleanly at tokens=N or dollars=N, of all runs of the dataset together, or at "
+         "hours=N of this run. Rows in flight are finished, so a little more is used.",
+)  # fmt: skip
+trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
+                     help="Run this Python file for its ops.")  # fmt: skip
+yes = click.option("--yes", is_flag=True, help="Answer every question with yes.")
+as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+def reference(function: _Function) -> _Function:
+    """The argument and options that name a recipe and how it is changed."""
+    for decorate in (
+        trust,
+        click.option("--limit", type=click.IntRange(1), help="Only the first N source rows."),
+        click.option("--profile", type=FILE, metavar="FILE", help="Where and how it runs."),
+        click.option("--set", "overrides", multiple=True, callback=pairs, metavar="KEY=VALUE",
+                     help="A param, or a dotted path into the recipe."),
+        click.option("--variant", metavar="NAME",
+                     help="One of the recipe's variants; `all` for validate, lock and apply."),
+        click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
+                     help="Let a fetched recipe use this environment variable as a key."),
+        click.argument("reference", metavar="RECIPE"),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def named(
+    reference: str,
+    overrides: Mapping[str, str],
+    profile: Path | None,
+    limit: int | None,
+    trusted: tuple[Path, ...],
+    **more: Any,
+) -> Reference:
+    """What the options of `reference` say; a recipe that is elsewhere is fetched."""
+    path, fetched = find_recipe(reference)
+    if fetched is not None:
+        click.echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
+    return Reference(path, overrides, profile, limit, trusted, fetched=fetched, **more)
+
+
+def prepared(agree: Callable[[Reference, Recipe], None] | None = None, **options: Any) -> Prepared:
+    """The checked recipe that the options of `reference` name."""
+    reference = named(**options)
+    return prepare(reference, agree=partial(agree, reference) if agree else None)
+
+
+def print_json(answer: Any) -> None:
+    """An answer for a program, on the standard output."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -1,0 +1,146 @@
+"""The commands of a recipe's author: validate, plan, preview, graph, ops, init.
+
+Parse, call and print; the work is elsewhere. None of them writes a dataset.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from raygen.apply.consent import see
+from raygen.cli.options import FILE, named, prepared, print_json, reference, trust, yes
+from raygen.cli.options import as_json as json_option
+from raygen.cli.terminal import Command, TerminalUI, debug_option, debugging, explain
+from raygen.config.messages import did_you_mean
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.problem import ProblemsError
+from raygen.ops.registry import all_ops
+from raygen.planning.preparation import Prepared, prepare_each
+from raygen.trainer.student import training_problems
+
+
+@click.command(cls=Command)
+@reference
+@json_option
+@debug_option
+def validate(as_json: bool, **options: Any) -> None:
+    """Check a recipe, its source, engines and student, without starting anything."""
+    try:
+        checked = prepare_each(named(**options), training_problems)
+    except (ProblemsError, UserError) as error:
+        if not as_json:
+            raise
+        found = error.problems if isinstance(error, ProblemsError) else []
+        problems = [
+            {"file": p.file, "line": p.line, "column": p.column, "message": p.message}
+            for p in found
+        ]
+        print_json({"valid": False, "problems": problems or [{"message": str(error)}]})
+        raise click.exceptions.Exit(explain(error)[1]) from None
+    if as_json:
+        told = [str(hint) for one in checked for hint in one.hints]
+        print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(told))})
+    else:
+        for one in checked:
+            variant = f" ({one.recipe.variant})" if one.recipe.variant else ""
+            click.echo(f"{one.recipe.path}{variant}: valid, {plural(len(one.plan.nodes), 'node')}")
+        for hint in dict.fromkeys(hint for one in checked for hint in one.hints):
+            click.echo(f"hint: {hint}", err=True)
+
+
+@click.command(cls=Command)
+@reference
+@json_option
+@debug_option
+def plan(as_json: bool, **options: Any) -> None:
+    """Show what a recipe would run, what that would cost, and what would come of it."""
+    from raygen.planning.plan_report import outlook
+    from raygen.views import plan_view
+
+    found = outlook(prepared(**options))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Console().print(plan_view(found))
+
+
+@click.command(cls=Command)
+@reference
+@click.option("-n", "rows", type=click.IntRange(1), default=3, show_default=True, help="Rows.")
+@click.option("--full", is_flag=True, help="Long prompts and completions in full.")
+@yes
+@json_option
+@debug_option
+def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> None:
+    """Run the first rows in this process and show prompts, completions and what became of them."""
+    from raygen.runtime.preview_run import preview as run
+    from raygen.views import preview_view
+
+    with TerminalUI(yes) as ui:
+        checked = prepared(lambda named, found: see(found, named.trusted, ui.confirm), **options)
+    done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
+    if as_json:
+        print_json(done.to_json())
+    else:
+        Console().print(preview_view(done, full))
+
+
+@click.command(cls=Command)
+@reference
+@click.option("--out", type=FILE, metavar="FILE", help="Write it there: graph.svg or graph.mmd.")
+@debug_option
+def graph(out: Path | None, **options: Any) -> None:
+    """Draw the graph of a recipe: as a tree here, as SVG or Mermaid into a file."""
+    from raygen.views import graph_view, mermaid
+
+    plan = prepared(**options).plan
+    if out is None:
+        Console().print(graph_view(plan))
+        return
+    if out.suffix == ".svg":
+        from raygen.views.graph_svg import svg
+
+        drawing = svg(plan)
+    elif out.suffix in (".mmd", ".mermaid"):
+        drawing = mermaid(plan)
+    else:
+        raise UserError(f"--out {out}: found {out.suffix or 'no suffix'!r}, expected .svg or .mmd")
+    out.write_text(drawing, "utf-8")
+    click.echo(f"{out}: {plural(len(plan.nodes), 'node')}")
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@trust
+@click.option("--prompt", is_flag=True, help="The op's default prompt, to start one's own from.")
+@json_option
+@debug_option
+def ops(name: str | None, trusted: tuple[Path, ...], prompt: bool, as_json: bool) -> None:
+    """List the ops, or show one with its parameters, columns and prompt."""
+    from raygen.views import op_json, op_view, ops_view, prompts_text
+
+    if prompt and name is None:
+        raise UserError("--prompt shows the prompt of one op; name it: raygen ops NAME --prompt")
+
+    table = all_ops(trusted)
+    if name is not None and name not in table:
+        raise UserError(f"no op {name!r}{did_you_mean(name, table)}")
+    if as_json:
+        print_json(op_json(table[name]) if name else [op_json(op) for op in table.values()])
+    elif name is None:
+        Console().print(ops_view(table.values()))
+    elif prompt:
+        click.echo(prompts_text(table[name]) or f"{name} has no prompt of its own")
+    else:
+        Console().print(op_view(table[name]))
+
+
+def _tell_log(checked: Prepared, log: Path) -> None:
+    models = ", ".join(s.model for s in checked.plan.engines.values() if s.backend == "vllm")
+    click.echo(f"starting {models}; log: {log}", err=True)

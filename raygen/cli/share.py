@@ -1,0 +1,173 @@
+"""The commands of sharing: card, push, pull, export.
+
+Parse, call and print; the work is in `sharing`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raygen.cli.options import FILE, print_json
+from raygen.cli.options import as_json as json_option
+from raygen.cli.terminal import Command, debug_option, programs
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.share.formats import FORMATS, Format
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@debug_option
+def card(folder: str) -> None:
+    """Write a dataset's card anew: README.md in its folder, which apply writes too."""
+    from raygen.dataset.storage import Folder
+    from raygen.share.own_card import write_card
+
+    click.echo(write_card(Folder.at(folder)))
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.argument("reference", metavar="REF")
+@click.option("--public", is_flag=True, help="On the hub, let everybody read it.")
+@click.option(
+    "--source", type=FILE, metavar="FILE", help="Put the file that the recipe read there, too."
+)
+@json_option
+@debug_option
+def push(
+    folder: str, reference: str, public: bool, source: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Put a dataset where others find it: recipe, card and Parquet files.
+
+    REF is hf://datasets/OWNER/NAME, a folder, or a URL such as s3://BUCKET/NAME.
+    """
+    from raygen.share.upload import push as run
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    done = run(folder, reference, public=public, tell=tell, source=source)
+    if as_json:
+        print_json(
+            {
+                "reference": done.location.reference,
+                "address": done.address,
+                "public": done.public,
+                "examples": done.examples,
+                "files": done.files,
+                "content": done.content,
+                "notes": list(done.notes),
+            }
+        )
+        return
+    who = ""
+    if done.location.repository is not None:
+        who = ", for everybody" if done.public else ", private"
+    click.echo(f"{plural(done.examples, 'example')} of {done.recipe} in {reference}{who}")
+    if done.address:
+        click.echo(f"  {done.address}")
+    for note in done.notes:
+        click.echo(f"Note: {note}")
+    click.echo("Next:")
+    click.echo(f"  {programs()}raygen pull {shlex.quote(reference)}")
+    click.echo(f"  datasets.load_dataset({done.load})")
+
+
+@click.command(cls=Command)
+@click.argument("reference", metavar="REF")
+@click.argument("folder", metavar="[DIR]", type=FILE, required=False)
+@json_option
+@debug_option
+def pull(reference: str, folder: Path | None, as_json: bool) -> None:
+    """Bring a dataset that was pushed into a new folder, and check that it is whole."""
+    from raygen.share.download import pull as run
+
+    done = run(reference, folder)
+    manifest = done.manifest
+    if as_json:
+        answer: dict[str, Any] = {"folder": str(done.folder), "examples": manifest.examples}
+        print_json({**answer, "content": manifest.content, "plan": manifest.plan})
+        return
+    where = shlex.quote(str(done.folder))
+    click.echo(f"{plural(manifest.examples, 'example')} of {manifest.recipe} in {done.folder}")
+    click.echo(f"checked: its content is {manifest.content}")
+    if done.missing:
+        click.echo(
+            f"Note: to apply its recipe, put {done.missing} beside it, or name the file with"
+        )
+        click.echo("      --set source.path=FILE")
+    click.echo("Next:")
+    click.echo(f'  datasets.load_dataset("{done.folder}", split="train")')
+    click.echo(f"  {programs()}raygen export {where} --format chat")
+    click.echo(f"  {programs()}raygen apply {where}/recipe.yaml")
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    help="parquet, jsonl: the examples as they are. hf: a folder for `load_from_disk`. "
+    "chat: `messages` of user and assistant. alpaca: instruction, input, output.",
+)
+@click.option("--out", type=FILE, metavar="PATH", help="Write it there.")
+@click.option("--view", "views", multiple=True, metavar="NAME", help="Only examples of this view.")
+@click.option("--deduplicate", is_flag=True, help="Leave out examples that repeat another.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="With --deduplicate: rationales this similar are repeats too, as in 0.9.",
+)
+@json_option
+@debug_option
+def export(
+    folder: str, form: Format, out: Path | None, views: tuple[str, ...], as_json: bool,
+    **repeated: Any,
+) -> None:  # fmt: skip
+    """Write a dataset's examples for other trainers, and for `datasets`.
+
+    DIR is what `apply` wrote, or `pull` brought.
+    """
+    from raygen.share.examples import read_examples
+    from raygen.share.export_files import export as run
+
+    near = repeated["near"]
+    if near is not None and not repeated["deduplicate"]:
+        raise UserError("--near says what --deduplicate takes for a repeat; give both")
+    examples = read_examples(folder)
+    if views:
+        examples = examples.of_views(views)
+    before = len(examples.frame)
+    if repeated["deduplicate"]:
+        examples = examples.without_repeats(near)
+    target = run(examples, form, out)
+    count = len(examples.frame)
+    if as_json:
+        answer = {"path": str(target), "format": form, "examples": count}
+        print_json({**answer, "repeats": before - count})
+        return
+    left_out = f", {plural(before - count, 'repeat')} left out" if repeated["deduplicate"] else ""
+    click.echo(f"{plural(count, 'example')} in {target}{left_out}")
+    click.echo(f"  {_reading(form, target)}")
+    alike = examples.alike()
+    if form in ("chat", "alpaca") and len(alike) > 1:
+        click.echo(
+            f"Note: the views {' and '.join(alike)} ask alike and are answered differently; "
+            "a trainer should have one of them: --view chooses it"
+        )
+
+
+def _reading(form: Format, target: Path) -> str:
+    """How `datasets` reads it."""
+    if form == "hf":
+        return f'datasets.load_from_disk("{target}")'
+    kind = "parquet" if form == "parquet" else "json"
+    return f'datasets.load_dataset("{kind}", data_files="{target}", split="train")'

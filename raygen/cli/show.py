@@ -1,0 +1,155 @@
+"""The command show: examples and rejects of a dataset, and what people say of a sample of them.
+
+Parses, calls, prints and asks; the work is elsewhere.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from raygen.cli.options import as_json as json_option
+from raygen.cli.options import print_json, trust
+from raygen.cli.pager import Terminal, at_terminal, page
+from raygen.cli.rating import rate
+from raygen.cli.terminal import Command, debug_option
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.task import Task
+from raygen.inspection.browse.catalogue import Catalogue, ItemFilter, Items
+from raygen.inspection.browse.filter_precision import precision
+from raygen.inspection.browse.sample import draw_sample
+from raygen.inspection.browse.verdicts import check_rater, read_verdicts, write_verdicts
+from raygen.views.item import item_view
+from raygen.views.precision import precision_view
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.option("--view", metavar="V", help="Only this view.")
+@click.option("--node", metavar="N", help="Only of this output, or dropped by this node.")
+@click.option("--rejected", is_flag=True, help="What was dropped, and why.")
+@click.option("--reason", metavar="R", help="Only what was dropped for this reason.")
+@click.option(
+    "--find", metavar="TEXT", help="Only what has this text, in small or capital letters."
+)
+@click.option("-n", "most", type=click.IntRange(1), metavar="N", help="Only the first N.")
+@click.option("--full", is_flag=True, help="Long texts in full.")
+@click.option(
+    "--sample",
+    "size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Ask for a verdict on N rows: kept ones, and ones that each node dropped.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Which N.")
+@click.option("--rater", default="me", show_default=True, help="Whose verdicts they are.")
+@click.option("--verdicts", is_flag=True, help="How right the filters are by all verdicts.")
+@trust
+@json_option
+@debug_option
+def show(
+    folder: str,
+    size: int | None,
+    verdicts: bool,
+    full: bool,
+    trusted: tuple[Path, ...],
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Look at a dataset's examples, or with --rejected at what was dropped, one by one.
+
+    At a terminal one a screen, with keys; otherwise one after the other. With --sample a person
+    says of each row whether to keep, fix or drop it, without being told what became of it; the
+    answers are kept in the dataset's folder, and say how right each filter is.
+    """
+    catalogue = Catalogue(folder, trusted)
+    seed, rater, most = (given.pop(name) for name in ("seed", "rater", "most"))
+    rejected = given.pop("rejected") or given["reason"] is not None
+    wanted = ItemFilter(rejected, **given)
+    if size is None and not verdicts:
+        _show(catalogue, wanted, most, full=full, as_json=as_json)
+        return
+    if wanted != ItemFilter() or most is not None:
+        raise UserError("--sample and --verdicts are of all rows; leave out what chooses some")
+    if size is not None:
+        check_rater(rater)
+        _ask(catalogue, size, seed, rater, full)
+    _report(catalogue, as_json)
+
+
+def _show(
+    catalogue: Catalogue, wanted: ItemFilter, most: int | None, *, full: bool, as_json: bool
+) -> None:
+    found = catalogue.find(wanted)
+    items = catalogue.items(found.refs[:most])
+    if as_json:
+        print_json([items[number].to_json() for number in range(len(items))])
+        return
+    if not items:
+        raise UserError(_nothing(catalogue, wanted), 1)
+    if wanted.rejected and catalogue.unknown:
+        click.echo(f"which rows were dropped isn't known: {catalogue.unknown}", err=True)
+    task = catalogue.opened.task
+    if at_terminal():
+        page(len(items), lambda number: item_view(items[number], task, full), Terminal())
+    else:
+        _print(items, task, full)
+
+
+def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> None:
+    """Ask for the verdicts that are missing. Raises UserError where nobody can answer."""
+    if catalogue.unknown:
+        raise UserError(f"nobody can judge what was dropped: {catalogue.unknown}")
+    opened = catalogue.opened
+    folder = opened.dataset.folder
+    given = read_verdicts(folder).get(rater, [])
+    refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
+    drawn = draw_sample(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].exact)
+    save = partial(write_verdicts, folder, rater)
+    if {ref.id for ref in drawn} <= {one.item for one in given}:
+        return
+    if not at_terminal():
+        raise UserError("--sample asks a person, and nobody sits at a terminal here")
+    left = rate(
+        catalogue.items(drawn), opened.plan_hash, given, save, Terminal(), (opened.task, full)
+    )
+    click.clear()
+    if left:
+        click.echo(f"{plural(left, 'row')} left; the same command goes on with them\n", err=True)
+
+
+def _report(catalogue: Catalogue, as_json: bool) -> None:
+    opened = catalogue.opened
+    folder = opened.dataset.folder
+    refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
+    nodes = [node["name"] for node in opened.written["nodes"]]
+    found = precision(opened.plan_hash, nodes, refs, read_verdicts(folder))
+    if as_json:
+        print_json(found.to_json())
+    elif not found.raters:
+        raise UserError(f"{folder.uri} has no verdicts; --sample 50 asks for some", 1)
+    else:
+        Console().print(precision_view(found))
+
+
+def _print(items: Items, task: Task, full: bool) -> None:
+    console = Console()
+    for number in range(len(items)):
+        title = f"{number + 1} of {len(items)}"
+        console.print(Rule(Text(title), align="left", style="dim"))
+        console.print(item_view(items[number], task, full))
+
+
+def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:
+    noun = "reject" if wanted.rejected else "example"
+    if wanted.find is not None or wanted.view is not None:
+        return f"no {noun} matches"
+    other = "" if wanted.rejected else "; --rejected shows what was dropped"
+    return f"{catalogue.opened.dataset.folder.uri} has no {noun}s{other}"

@@ -1,0 +1,139 @@
+"""Handle the terminal: errors as one message and an exit code, questions, progress.
+
+What the commands share. Knows nothing of any one command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import click
+from rich.console import Console
+
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.problem import ProblemsError
+from raygen.engines.base import EngineError, EngineSetupError
+from raygen.ops.registry import OpError
+from raygen.runtime.run_state import Snapshot
+from raygen.trainer.metrics import TrainerState
+from raygen.views.progress import make_progress
+
+_DEBUG = "raygen.debug"
+
+
+def _keep_debug(context: click.Context, option: click.Parameter, value: bool) -> None:
+    context.meta[_DEBUG] = value
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_keep_debug,
+    help="Show the traceback of an error.",
+)
+
+
+def debugging() -> bool:
+    """Tell whether the running command was given --debug."""
+    return bool(click.get_current_context().meta.get(_DEBUG))
+
+
+class Command(click.Command):
+    """A command that ends with one message and an exit code whatever goes wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. With --debug every error leaves with its traceback."""
+        if debugging():
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Stopped at once; what was committed before stays.", err=True)
+            ctx.exit(128 + signal.SIGINT)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a traceback helps no user
+            message, code = explain(error)
+            click.echo(message, err=True)
+            ctx.exit(code)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the message for the user about an error, and the exit code."""
+    if isinstance(error, ProblemsError):
+        return f"{error}\n{plural(len(error.problems), 'problem')}; nothing was started", 2
+    if isinstance(error, UserError):
+        return f"Error: {error}", error.exit_code
+    if isinstance(error, OpError | EngineSetupError):
+        return f"Error: {error}", 2
+    if isinstance(error, EngineError):
+        return f"Error: {error}", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"Error: {where}{error.strerror or error}", 1
+    kind = type(error).__name__
+    return f"Error: unexpected {kind}: {error}\nRun it again with --debug for the traceback.", 1
+
+
+class TerminalUI:
+    """Whoever sits at the terminal: shown the progress of a run, and asked.
+
+    Everything goes to the standard error, so that the standard output carries the answer alone;
+    to the one this process began with, so that chatter can be sent elsewhere meanwhile.
+    """
+
+    def __init__(self, yes: bool) -> None:
+        self._yes = yes
+        self._stack = contextlib.ExitStack()
+        self._progress = make_progress(Console(file=self._screen()))
+        self._started = False
+
+    def _screen(self) -> TextIO:
+        if "ipykernel" in sys.modules:
+            return sys.stderr  # a notebook's own, which no file descriptor leads to
+        return self._stack.enter_context(
+            os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question; yes to all with `--yes`. Raises UserError where nobody can answer."""
+        if self._yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UserError(f"{question} Nobody can answer here; --yes stands for yes")
+        return click.confirm(question, err=True)
+
+    def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
+        """Show a new moment."""
+        if not self._started:
+            self._stack.enter_context(self._progress)
+            self._started = True
+        self._progress.update(snapshot, trainer)
+
+    def note(self, message: str) -> None:
+        """Show a line that stays."""
+        self._progress.note(message)
+
+
+def programs() -> str:
+    """Return the folder of the commands, as a prefix, where it isn't on the user's path."""
+    if shutil.which("raygen"):
+        return ""
+    folder = Path(sys.executable).parent
+    here = Path.cwd()
+    return f"{folder.relative_to(here) if folder.is_relative_to(here) else folder}/"

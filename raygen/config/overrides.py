@@ -1,0 +1,163 @@
+"""What stands in a recipe is replaced, by `--set KEY=VALUE` or by one of the recipe's variants.
+
+A key is a param, or a dotted path into the recipe. The value of `--set` is read as YAML; what isn't
+YAML, as a template `{{ question }}`, is a text as it stands. Knows where things stand in a recipe
+and nothing of what they mean.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raygen.config.document import (
+    Document,
+    Mark,
+    Place,
+    Problem,
+    ProblemsError,
+    nearest,
+    parse_text,
+)
+from raygen.config.messages import did_you_mean
+
+ALL_VARIANTS = "all"
+"""What the command line calls every variant, so that none may be named it."""
+
+_NAMED = ("params", "engines", "graph")
+"""Sections whose keys the recipe chooses: `--set` may change an entry, not invent one."""
+
+_PARAMS = ("params",)
+"""Of those, what a variant may not add to: it is part of the recipe and may have its own graph."""
+
+_VARIANTS = "variants"
+
+_WHOLE = (_VARIANTS, "extends")
+"""What makes a recipe the one that it is, before anything in it is replaced."""
+
+
+class _OverrideError(ValueError):
+    """An override that names no place in the recipe; str() says why."""
+
+
+def override(
+    recipe: Document, overrides: Mapping[str, str], top_level: Iterable[str]
+) -> tuple[Document, list[Problem]]:
+    """The recipe's document with the overrides in place; a param's value becomes its default."""
+    data = copy.deepcopy(recipe.data)
+    marks = dict(recipe.marks)
+    known = _changeable(top_level)
+    problems: list[Problem] = []
+    for key, text in overrides.items():
+        mark = Mark(f"--set {key}={text}", 1, 1)
+        try:
+            value = _value(text)
+            place = _place(data, key, known)
+            if place[0] == "params" and _is_text_param(data, place) and not isinstance(value, str):
+                value = text
+            _put(data, place, value)
+        except _OverrideError as error:
+            problems.append(Problem(mark.file, 1, 1, str(error)))
+        else:
+            marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
+            marks[place] = mark
+    return Document(recipe.file, data, marks), problems
+
+
+def apply_variant(
+    recipe: Document, name: str, top_level: Iterable[str]
+) -> tuple[Document, list[Problem]]:
+    """The recipe's document with a variant's overrides in place; their problems stand in it."""
+    variants = recipe.data.get(_VARIANTS)
+    variants = variants if isinstance(variants, dict) else {}
+    if name not in variants:
+        hint = did_you_mean(name, variants) or "; the recipe has no variants"
+        return recipe, [recipe.problem((_VARIANTS,), f"there is no variant {name!r}{hint}")]
+    data = copy.deepcopy(recipe.data)
+    marks = dict(recipe.marks)
+    known = _changeable(top_level)
+    problems: list[Problem] = []
+    changes = variants[name]
+    for key, value in changes.items() if isinstance(changes, dict) else ():
+        written: Place = (_VARIANTS, name, key)
+        try:
+            place = _place(data, str(key), known, _PARAMS)
+            _put(data, place, copy.deepcopy(value))
+        except _OverrideError as error:
+            problems.append(recipe.problem(written, str(error)))
+        else:
+            marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
+            for below, mark in recipe.section(written).marks.items():
+                marks[(*place, *below)] = mark
+    return Document(recipe.file, data, marks), problems
+
+
+def variant_names(recipe: Document) -> list[str]:
+    """The names of a recipe's variants, as written."""
+    variants = recipe.data.get(_VARIANTS) if isinstance(recipe.data, dict) else None
+    return list(variants) if isinstance(variants, dict) else []
+
+
+def _changeable(top_level: Iterable[str]) -> list[str]:
+    return sorted(set(top_level) - set(_WHOLE))
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_text(text, "").data
+    except ProblemsError:
+        return text
+
+
+def _place(
+    data: Mapping[str, Any], key: str, known: list[str], closed: tuple[str, ...] = _NAMED
+) -> Place:
+    params = data.get("params")
+    params = params if isinstance(params, dict) else {}
+    head, *rest = key.split(".")
+    if not rest and head in params:
+        return ("params", head, "default")
+    if head not in known or (not rest and head in closed):
+        names = [*params, *(known if rest else set(known) - set(closed))]
+        raise _OverrideError(f"unknown key {key!r}{_hint(head, names)}")
+    place: list[str | int] = [head]
+    level: Any = data.get(head)
+    for part in rest:
+        if isinstance(level, list) and part.isdecimal() and int(part) < len(level):
+            place.append(int(part))
+            level = level[int(part)]
+            continue
+        if level is not None and not isinstance(level, dict):
+            path = ".".join(map(str, place))
+            raise _OverrideError(f"unknown key {key!r}; {path!r} has no keys of its own")
+        if place == [head] and head in closed and part not in (level or {}):
+            hint = did_you_mean(part, level or {})
+            raise _OverrideError(f"the recipe has no '{head}.{part}'{hint}")
+        place.append(part)
+        level = level.get(part) if level else None
+    return tuple(place)
+
+
+def _hint(word: str, names: list[str]) -> str:
+    guess = nearest(word, names)
+    if guess is not None:
+        return f"; did you mean {guess!r}?"
+    return f"; expected a param or a key of the recipe: {', '.join(sorted(names))}"
+
+
+def _is_text_param(data: Mapping[str, Any], place: Place) -> bool:
+    param = data["params"][place[1]]
+    return place[2:] == ("default",) and isinstance(param, dict) and param.get("type") == "str"
+
+
+def _put(data: Any, place: Place, value: Any) -> None:
+    for part in place[:-1]:
+        if isinstance(data, dict) and data.get(part) is None:
+            data[part] = {}
+        data = data[part]
+    if not isinstance(data, dict | list):
+        raise _OverrideError(
+            f"can't be set: {'.'.join(map(str, place[:-1]))!r} has no keys of its own"
+        )
+    data[place[-1]] = value  # type: ignore[index]

@@ -1,0 +1,77 @@
+"""A folder on the Hugging Face hub, in one commit.
+
+Knows the hub's client, whose own the token is (`hf auth login`, HF_TOKEN); nothing of what is in
+the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from raygen.core.errors import UserError
+
+
+class HubError(UserError):
+    """The hub refuses, or can't be reached; str() says what was to be done, and why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository `owner/name` of the hub, at a branch."""
+
+    name: str
+    kind: Literal["model", "dataset"]
+    branch: str | None = None
+
+    def make(self, private: bool) -> bool:
+        """Make it where there is none; whether the world can read it. Raises HubError."""
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        with hub_errors(f"push to {self.name}"):
+            api.create_repo(self.name, repo_type=self.kind, private=private, exist_ok=True)
+            return api.repo_info(self.name, repo_type=self.kind).private is False
+
+    def upload(self, folder: Path, message: str, replaced: str | None = None) -> str:
+        """Commit a folder's files, and in the same commit delete what was there and matches
+        `replaced`; the address of the commit. Raises HubError."""
+        from huggingface_hub import HfApi
+
+        with hub_errors(f"push to {self.name}"):
+            done = HfApi().upload_folder(
+                repo_id=self.name,
+                repo_type=self.kind,
+                revision=self.branch,
+                folder_path=folder,
+                commit_message=message,
+                delete_patterns=replaced,
+            )
+        return str(done.commit_url)
+
+
+@contextmanager
+def hub_errors(doing: str) -> Iterator[None]:
+    """Turn what the hub's client raises into a HubError."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import LocalTokenNotFoundError as NoTokenError
+
+    try:
+        yield
+    except HFValidationError as error:
+        raise HubError(f"can't {doing}: {error}; expected OWNER/NAME") from error
+    except (network_error(), NoTokenError, OSError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise HubError(f"can't {doing}: {first}; `hf auth login` logs you in", 1) from error
+
+
+def network_error() -> type[Exception]:
+    """What the hub's client raises where the network fails, no OSError: the base of its HTTP
+    library's errors. Which library that is changes with the client's version."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    bases = HfHubHTTPError.__bases__
+    return next(b for b in bases if issubclass(b, Exception) and not issubclass(b, OSError))

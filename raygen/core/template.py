@@ -1,0 +1,102 @@
+"""Sandboxed Jinja: prompts and expressions of a recipe, and which fields they read.
+
+A recipe is data, never code: templates see the row and nothing else, and an undefined name is an
+error. Knows nothing of recipes or ops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+import jinja2.meta
+
+from raygen.core.sandbox import Sandbox, bounded
+from raygen.core.task import letter
+
+_MARKUP_END = re.compile(r"[-+]?[}%#]\}")
+_FAILURES = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a template can raise on a row: those of jinja, and of its filters on values of any type."""
+
+
+class TemplateError(ValueError):
+    """A template that doesn't parse, reads an unknown field, or fails on a row."""
+
+
+def _environment() -> Sandbox:
+    environment = Sandbox()
+    environment.filters["letter"] = letter
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+@lru_cache(maxsize=1024)
+def fields(text: str) -> frozenset[str]:
+    """The names of the row's columns that a template reads. Raises TemplateError."""
+    try:
+        names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
+        _compiled(text)
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"line {error.lineno} of the template: {error.message}") from error
+    except (SyntaxError, *_FAILURES) as error:
+        # Python's own, of what jinja made of it: loops or brackets too deep.
+        raise TemplateError(f"the template can't be compiled: {error}") from error
+    return frozenset(names) - {"range"}
+
+
+def as_template(expression: str) -> str:
+    """An expression in the form of a template that reads the same fields."""
+    return "{{ (" + expression + ") }}"
+
+
+def literal_ending(text: str) -> str:
+    """The end of a template's last line that is its own words, and none of a row's."""
+    last = _MARKUP_END.split(text.removesuffix("\n"))[-1]
+    return last.rsplit("\n", 1)[-1]
+
+
+def render(text: str, data: Mapping[str, Any]) -> str:
+    """The template filled with the row's columns. Raises TemplateError."""
+    try:
+        with bounded():
+            return _compiled(text).render(data)
+    except (SyntaxError, *_FAILURES) as error:
+        raise TemplateError(f"template failed: {error}") from error
+
+
+def evaluate(expression: str, data: Mapping[str, Any]) -> Any:
+    """The value of a Jinja expression over the row's columns. Raises TemplateError."""
+    try:
+        with bounded():
+            value = _expression(expression)(data)
+    except (SyntaxError, *_FAILURES) as error:
+        raise TemplateError(f"{expression!r} failed: {error}") from error
+    if isinstance(value, jinja2.Undefined):
+        raise TemplateError(f"{expression!r} reads a field that the row doesn't have")
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> jinja2.Template:
+    return _ENVIRONMENT.from_string(text)
+
+
+@lru_cache(maxsize=1024)
+def _expression(expression: str) -> Callable[[Mapping[str, Any]], Any]:
+    return _ENVIRONMENT.compile_expression(expression, undefined_to_none=False)

@@ -1,0 +1,163 @@
+"""The records of a dataset: what a row program returns and what a committed block says.
+
+Plain frozen dataclasses that pickle small. Knows nothing of files, Arrow, Delta or Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.core.errors import UserError
+from raygen.core.row import Status
+
+FORMAT_VERSION = 3
+"""The version of the three tables and of their commit metadata; 3 says `retryable` in the ledger
+where 2 said `passing`. Format 2 is read too, and a start raises it to 3 in one commit."""
+
+READABLE_FORMATS = (2, FORMAT_VERSION)
+
+ROWS = "rows"
+EXAMPLES = "examples"
+TRANSCRIPTS = "transcripts"
+
+IDENTITY = ("id", "key", "plan", "node")
+"""The columns that every example has before the plan's own."""
+
+
+Tokens = Mapping[str, tuple[int, int]]
+"""Prompt and output tokens that were paid for, by engine."""
+
+
+class DatasetError(UserError):
+    """The dataset can't be read or written; str() says what, where and what to do."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message, exit_code)
+
+
+class FencedError(DatasetError):
+    """Another run has taken the output folder over; this one must stop without a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One row that a node dropped on the way, and why."""
+
+    node: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One engine call as it stands in `transcripts/`.
+
+    `id` is the hash of all that the engine saw, `row` the id of the row that asked, `kind` is
+    "generate", "score", "top_tokens" or "classify". `prompt` is the rendered text, a chat as JSON;
+    `sampling` a JSON object and `completions` a JSON list of completions. `prompt_tokens` counts
+    the shared prompt once. A `reused` call was answered from an older transcript: its tokens and
+    seconds are those of then, and were not paid for again.
+    """
+
+    id: str
+    node: str
+    row: str
+    engine: str
+    model: str
+    revision: str | None
+    kind: str
+    prompt: str
+    sampling: str
+    completions: str
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of one source row.
+
+    Each example has `id`, `node` and the plan's columns. `node_counts` gives, for each node, how
+    many rows came in, were kept and were dropped. `retryable`: it failed for a reason that may
+    pass, and is worth another try.
+    """
+
+    key: str
+    status: Status
+    examples: tuple[Mapping[str, Any], ...]
+    rejects: tuple[Rejected, ...]
+    calls: tuple[Call, ...]
+    error: str | None
+    seconds: float
+    node_counts: Mapping[str, tuple[int, int, int]]
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of one table: its path inside that table, its size in bytes, its rows."""
+
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One finished source row as it stands in the ledger, but for the plan and the run.
+
+    `transcript` is the path of the row's file inside `transcripts/`, None for a row without calls;
+    `nodes` is the JSON of `RowResult.node_counts`. Of its `calls`, `reused` were answered from an
+    older transcript and saved `saved_tokens`; the other tokens were paid for.
+    """
+
+    key: str
+    status: Status
+    examples: int
+    calls: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    rejects: tuple[Rejected, ...]
+    error: str | None
+    transcript: str | None
+    nodes: str
+    reused: int = 0
+    saved_tokens: int = 0
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Finished rows whose files are written and not yet committed, and what they cost.
+
+    A worker makes it, the driver commits it; without a commit it doesn't exist and a later start
+    sweeps its files.
+    """
+
+    plan: str
+    examples: DataFile | None
+    transcripts: DataFile | None
+    lines: tuple[LedgerLine, ...]
+    paid: Tokens = field(default_factory=dict)
+
+
+def paid_for(calls: Iterable[Call]) -> Tokens:
+    """The tokens of the calls that were not reused."""
+    return add_tokens(
+        {call.engine: (call.prompt_tokens, call.output_tokens)} for call in calls if not call.reused
+    )
+
+
+def add_tokens(parts: Iterable[Tokens]) -> Tokens:
+    """The sum by engine."""
+    total: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        for engine, (prompt, output) in part.items():
+            before = total.get(engine, (0, 0))
+            total[engine] = (before[0] + prompt, before[1] + output)
+    return total

@@ -1,0 +1,98 @@
+"""What a model is, to the commit on the hub or to the content of its files.
+
+Knows nothing of backends' ways; a fake engine is what it is told to answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.core.row import digest
+from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.engines.models.bundled import bundled_place, bundled_problem
+from raygen.engines.models.hub import hub_commit
+from raygen.engines.models.resolution import ADAPTER
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FAKE_TIMES = ("latency", "tokens_per_second")
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """One of: the commit on the hub, a hash of the content, or why neither can be told.
+
+    `base` is the model that an adapter was made for.
+    """
+
+    name: str
+    revision: str | None = None
+    commit: str | None = None
+    content: str | None = None
+    unresolved: str | None = None
+    base: Pinned | None = None
+
+
+def pin(spec: EngineSpec) -> Pinned:
+    """What the model of an engine is now. Asks the hub, and reads a local model's files whole."""
+    if spec.backend == "fake":
+        told = {name: value for name, value in spec.args.items() if name not in _FAKE_TIMES}
+        return Pinned(spec.model, spec.revision, content=digest("fake", told))
+    if spec.backend == "openai":
+        why = "an endpoint doesn't say what it serves under a name"
+        return Pinned(spec.model, spec.revision, unresolved=why)
+    return _pin(spec.model, spec.revision)
+
+
+def _pin(model: str, revision: str | None) -> Pinned:
+    if problem := bundled_problem(model):
+        return Pinned(model, revision, unresolved=problem)
+    place = bundled_place(model) or Path(model).expanduser()
+    if place.exists():
+        return Pinned(model, revision, content=_content(place), base=_base(place))
+    if revision and _COMMIT.fullmatch(revision):
+        return Pinned(model, revision, commit=revision)
+    from huggingface_hub import constants
+
+    try:
+        return Pinned(model, revision, commit=hub_commit(model, revision))
+    except EngineSetupError as error:
+        # Without the places that were looked at, which are this machine's, and without advice.
+        why = str(error).rpartition(f" on {constants.ENDPOINT}: ")[2].partition(";")[0]
+        return Pinned(model, revision, unresolved=why)
+
+
+def _base(folder: Path) -> Pinned | None:
+    """The model that the adapter in a folder was made for; None where it holds none."""
+    try:
+        settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    base = settings.get("base_model_name_or_path")
+    return _pin(base, settings.get("revision")) if isinstance(base, str) else None
+
+
+def _content(place: Path) -> str:
+    """A hash of a file, or of all files of a folder by their names."""
+    files = [(file.relative_to(place).as_posix(), file) for file in _files(place)]
+    return digest("model", [(name, _hash(file)) for name, file in files])
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The files in a folder, or the file itself; hidden ones are no part of a model."""
+    if place.is_file():
+        yield place
+        return
+    for file in sorted(place.rglob("*")):
+        hidden = any(part.startswith((".", "__")) for part in file.relative_to(place).parts)
+        if file.is_file() and not hidden:
+            yield file
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]

@@ -1,0 +1,113 @@
+"""Where a model lies: a plain one, or a LoRA adapter together with the model it was made for.
+
+Knows nothing of backends. An adapter's folder (what peft's `save_pretrained` writes, and
+streamtrain's `final/`) is named as the engine's `model` like any other: which adapter speaks is
+the dataset's identity, so it is no running condition.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen.engines.base import EngineSetupError
+from raygen.engines.models.bundled import bundled_place, model_path
+from raygen.engines.models.hub import MissingConfigError, cached_config, fetch_adapter, find_config
+
+ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's folder or hub id with its `config.json`, and the adapter's folder where it has one.
+
+    `revision` is the plain model's.
+    """
+
+    model: str
+    revision: str | None
+    config: Path
+    adapter: Path | None = None
+
+
+def locate(model: str, revision: str | None) -> Located:
+    """Find `model`, fetching what is small where it comes from the hub.
+
+    Raises EngineSetupError, with what to do, where it can't be had.
+    """
+    path = model_path(model)
+    adapter = Path(path).expanduser()
+    if not (adapter / ADAPTER).is_file():
+        try:
+            return Located(path, revision, find_config(path, revision))
+        except MissingConfigError as error:
+            found = None if adapter.is_dir() else fetch_adapter(path, revision)
+            if found is None:
+                raise error from None
+            adapter = found
+    settings = _read(adapter / ADAPTER)
+    base = settings.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise EngineSetupError(f"{adapter / ADAPTER} names no base_model_name_or_path; add it")
+    try:
+        base_path = model_path(base)
+        config = find_config(base_path, settings.get("revision"))
+    except EngineSetupError as error:
+        raise EngineSetupError(
+            f"{model!r} is an adapter, and the model that it was made for can't be had: {error}; "
+            f"correct base_model_name_or_path in {adapter / ADAPTER}"
+        ) from error
+    check_adapter(adapter)
+    return Located(base_path, settings.get("revision"), config, adapter)
+
+
+def check_adapter(folder: Path) -> None:
+    """Raises EngineSetupError for an adapter that would run code when it is loaded."""
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise EngineSetupError(
+            f"the adapter {folder} has no {ADAPTER_WEIGHTS}: weights of other formats may carry "
+            "code and are never loaded; save it again with peft's `save_pretrained`"
+        )
+    if _read(folder / ADAPTER).get("megatron_config") is not None:
+        raise EngineSetupError(
+            f"{folder / ADAPTER} has a megatron_config, for which peft imports the module that "
+            "the adapter names; remove it"
+        )
+
+
+def why_not_loaded(error: Exception) -> str:
+    """What to tell of a model that transformers couldn't load, in one line."""
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if isinstance(error, OSError) and "safetensors" in first:
+        # transformers advises to allow pickled ones.
+        return (
+            "it has no weights as safetensors, and pickled ones are never loaded; name a "
+            "`revision:` that has them (the hub's converter offers one as refs/pr/N), or load it "
+            "once where you trust it and save it with save_pretrained"
+        )
+    return first
+
+
+def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
+    """A model's `config.json` where it can be read at once; None where it would be fetched.
+
+    For an adapter, that of the model it was made for.
+    """
+    folder = bundled_place(model) or Path(model).expanduser()
+    if (folder / ADAPTER).is_file():
+        base = _read(folder / ADAPTER).get("base_model_name_or_path")
+        return known_config(base, None) if isinstance(base, str) else None
+    found = folder / "config.json" if folder.is_dir() else cached_config(model, revision)
+    return _read(found) if found is not None and found.is_file() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object in a file; an empty one where it is none."""
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

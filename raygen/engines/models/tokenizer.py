@@ -1,0 +1,104 @@
+"""A model's own tokenizer, without its weights: how many tokens a text has, and where they lie.
+
+Reads the model's `tokenizer.json`; imports neither torch nor transformers. Knows nothing of
+engines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from raygen.core.row import digest
+from raygen.engines.base import EngineSetupError
+from raygen.engines.models.bundled import model_path
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as _Fast
+
+_FILE = "tokenizer.json"
+_REACH_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """The tokenizer of one model; `content` is a hash of its file."""
+
+    fast: _Fast
+    content: str
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the text's tokens, without those that a model puts around it."""
+        ids: list[int] = self.fast.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token starts and ends in the text, in characters."""
+        places: list[tuple[int, int]] = self.fast.encode(text, add_special_tokens=False).offsets
+        return places
+
+    def count(self, text: str) -> int:
+        """How many tokens a model sees for this text as a prompt."""
+        return len(self.fast.encode(text).ids)
+
+
+@lru_cache(maxsize=16)
+def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
+    """The tokenizer of a folder, a bundled model, or one on the hub (its cache comes first).
+
+    Raises EngineSetupError where it can't be had, within seconds where the hub can't be reached.
+    """
+    from tokenizers import Tokenizer as Fast
+
+    path = _find(model_path(model), revision)
+    try:
+        data = path.read_bytes()
+        fast = Fast.from_buffer(data)
+    except Exception as error:  # tokenizers raises no other kind
+        raise EngineSetupError(f"model {model!r}: {path} is no tokenizer: {error}") from error
+    fast.no_truncation()
+    fast.no_padding()
+    return Tokenizer(fast, digest("tokenizer", hashlib.sha256(data).hexdigest()))
+
+
+def _find(model: str, revision: str | None) -> Path:
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / _FILE).is_file():
+            raise EngineSetupError(f"model {model!r}: the folder has no {_FILE}")
+        return folder / _FILE
+    return _from_hub(model, revision)
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(model, _FILE, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
+        # The hub's own client asks an unreachable hub again and again for half a minute.
+        if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+            raise EngineSetupError(
+                f"model {model!r}: its {_FILE} is not in {constants.HF_HUB_CACHE}, and "
+                f"{constants.ENDPOINT} can't be reached"
+            )
+        return Path(hf_hub_download(model, _FILE, revision=revision))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise EngineSetupError(f"model {model!r}: no {_FILE} to be had: {first}") from error
+
+
+def _reachable(endpoint: str) -> bool:
+    request = Request(endpoint, method="HEAD")  # noqa: S310 - the hub's address, from its client
+    try:
+        with urlopen(request, timeout=_REACH_S):  # noqa: S310
+            return True
+    except (URLError, OSError):
+        return False

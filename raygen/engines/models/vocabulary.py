@@ -1,0 +1,20 @@
+"""Which vocabulary a tokenizer has: what token numbers of two models must agree on.
+
+Knows nothing of models or texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raygen.core.row import digest
+
+
+def vocabulary_of(tokenizer: Any) -> str:
+    """A fingerprint of a Hugging Face tokenizer's tokens and their numbers.
+
+    Tokens that were added to it count for nothing: a student has control tokens of its own.
+    """
+    added = tokenizer.get_added_vocab()
+    own = sorted(pair for pair in tokenizer.get_vocab().items() if pair[0] not in added)
+    return digest("vocabulary", own)[:16]

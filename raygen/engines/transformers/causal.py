@@ -1,0 +1,109 @@
+"""A causal language model in this process, as an engine: for machines without vLLM.
+
+Concurrent requests are batched; the model runs on a thread, so that the event loop stays free.
+It holds no answer to a JSON schema: the op that asks checks what comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import cached_property, partial
+
+from raygen.engines.args import TransformersArgs
+from raygen.engines.base import (
+    Completion,
+    EngineSpec,
+    Prompt,
+    Request,
+    RequestRefusedError,
+    Score,
+    TokenScore,
+    TopTokens,
+)
+from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.transformers.batching import Batcher
+from raygen.engines.transformers.generation import Writer, asks_of
+from raygen.engines.transformers.gradients import integrated_gradients
+from raygen.engines.transformers.loading import Loaded
+from raygen.engines.transformers.memory import fitting
+from raygen.engines.transformers.nearest_words import Words
+from raygen.engines.transformers.scoring import Continuation, TopOf, score, top_tokens
+
+
+class CausalEngine:
+    """Generates and scores with a loaded model."""
+
+    def __init__(
+        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+    ) -> None:
+        known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
+        most = min(known) if known else None
+        writer = Writer(loaded.model, loaded.tokenizer, most)
+        self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
+        self._thread = thread
+        self._write = Batcher(fitting(writer.write), args.batch_size, thread)
+        scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
+        self._score = Batcher(fitting(scorer), args.batch_size, thread)
+        self._top = Batcher(fitting(self._read_top), args.batch_size, thread)
+        self._loaded = loaded
+        self._args = args
+        self._words = Words(loaded.model, loaded.tokenizer)
+
+    async def generate(self, request: Request) -> list[Completion]:
+        """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
+        asks = asks_of(self._tokens.prompt(request.prompt), request.sampling)
+        return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
+        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+
+        A token that the candidate's start merges with the prompt's end counts with the candidate.
+        """
+        found = self._tokens.candidates(prompt, candidates)
+        texts = [Continuation(tuple(ids), start) for ids, start in found]
+        if not all(text.tokens for text in texts):
+            raise RequestRefusedError("bad_request", "prompt and candidate are both empty")
+        return list(await asyncio.gather(*(self._score(text) for text in texts)))
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """The k most probable tokens at each place of a text that follows a prompt."""
+        ids, start = self._tokens.apart(prompt, text)
+        return await self._top(TopOf(Continuation(tuple(ids), start), k))
+
+    def _read_top(self, asked: Sequence[TopOf]) -> Sequence[TopTokens]:
+        return top_tokens(self._loaded.model, asked, self._vocabulary)
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._loaded.tokenizer)
+
+    async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
+        """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.
+
+        Raises RequestRefusedError (`bad_request`) where there are none, or no target.
+        """
+        ids, following, spans = self._tokens.spans(text, start, target)
+        if not spans or following >= len(ids):
+            raise RequestRefusedError("bad_request", f"nothing in {text[start:]!r} or {target!r}")
+        places = [place for place, _, _ in spans]
+        run = partial(integrated_gradients, steps=self._args.steps, batch=self._args.batch_size)
+        loop = asyncio.get_running_loop()
+        scores = await loop.run_in_executor(
+            self._thread, run, self._loaded.model, ids, following, places
+        )
+        return [
+            TokenScore(text[a:b], a, b, score)
+            for (_, a, b), score in zip(spans, scores, strict=True)
+        ]
+
+    async def nearest(self, word: str, k: int) -> list[str]:
+        """The k nearest whole words of the vocabulary."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._words.nearest, word, k)
+
+    async def close(self) -> None:
+        """Wait for the batch that runs."""
+        self._thread.shutdown(cancel_futures=True)

@@ -1,0 +1,190 @@
+"""Writing: sampling answers from a model, many at once, each with random draws of its own.
+
+What an answer is drawn with depends on its own seed alone, so that it is the same whatever stands
+beside it (up to the rounding of a batched matrix product). Knows nothing of tasks or threads.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from raygen.engines.base import Completion, RequestRefusedError, Sampling
+from raygen.engines.transformers.decoder import Decoding
+from raygen.engines.transformers.prefill import Reading
+
+_CONTEXT = 5
+"""Tokens of the prompt that an answer is decoded after: some tokenizers eat a leading space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One answer to sample: the `index`-th of a request whose prompt has these tokens."""
+
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    index: int
+
+
+def asks_of(prompt: Sequence[int], sampling: Sampling) -> list[Ask]:
+    """The answers that a request wants. Raises RequestRefusedError for an empty prompt."""
+    if not prompt:
+        raise RequestRefusedError("bad_request", "the prompt is empty")
+    return [Ask(tuple(prompt), sampling, index) for index in range(sampling.n)]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer while it is written."""
+
+    ask: Ask
+    draws: random.Random
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    text: str = ""
+    finish: str | None = None
+
+
+class Writer:
+    """Samples answers. `max_len` are the tokens of prompt and answer, of each by itself where an
+    encoder reads the prompt."""
+
+    def __init__(self, model: Any, tokenizer: Any, max_len: int | None) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._max_len = max_len
+        self._apart = bool(model.config.is_encoder_decoder)
+        self._ends = _ends(model, tokenizer)
+
+    def write(self, asks: Sequence[Ask]) -> list[Completion | Exception]:
+        """One completion for each, in order; a prompt that several share is read once."""
+        drafts = [self._draft(ask) for ask in asks]
+        prompts = list(dict.fromkeys(ask.prompt for ask in asks))
+        places = {prompt: at for at, prompt in enumerate(prompts)}
+        with torch.inference_mode():
+            reading = (
+                Decoding(self._model, prompts) if self._apart else Reading.of(self._model, prompts)
+            )
+            reading.select([places[ask.prompt] for ask in asks])
+            going = drafts
+            while True:
+                self._draw(going, reading.next)
+                left = [at for at, draft in enumerate(going) if draft.finish is None]
+                if not left:
+                    break
+                if len(left) < len(going):
+                    reading.select(left)
+                    going = [going[at] for at in left]
+                reading.extend([draft.tokens[-1:] for draft in going])
+        return [_outcome(draft) for draft in drafts]
+
+    def _draft(self, ask: Ask) -> _Draft:
+        sampling = ask.sampling
+        limit = sampling.max_tokens
+        if self._max_len is not None:
+            before = 0 if self._apart else len(ask.prompt)
+            limit = min(limit, self._max_len - before)
+        seed = None if sampling.seed is None else f"{sampling.seed} {ask.index}"
+        return _Draft(ask, random.Random(seed), limit)
+
+    def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
+        """Add the next token to each draft, and end those that are done."""
+        samplings = [draft.ask.sampling for draft in drafts]
+        chosen = choose(logits, samplings, [draft.draws.random() for draft in drafts])
+        logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
+        for draft, token, logprob in zip(drafts, chosen.tolist(), logprobs.tolist(), strict=True):
+            if logprob != logprob:
+                draft.finish = "broken"
+                continue
+            draft.tokens.append(token)
+            draft.logprob += logprob
+            self._end(draft, token)
+
+    def _end(self, draft: _Draft, token: int) -> None:
+        """Set why a draft is done, where it is."""
+        if token in self._ends:
+            draft.text = self._decode(draft, draft.tokens[:-1])
+            draft.finish = "stop"
+            return
+        done = len(draft.tokens) >= draft.limit
+        stops = draft.ask.sampling.stop
+        if not (done or stops):
+            return
+        draft.text = self._decode(draft, draft.tokens)
+        found = [at for stop in stops if (at := draft.text.find(stop)) >= 0]
+        if found:
+            draft.text = draft.text[: min(found)]
+            draft.finish = "stop"
+        elif done:
+            # The last token may have begun a character that another would have ended.
+            draft.text = draft.text.rstrip("\ufffd")
+            draft.finish = "length"
+
+    def _decode(self, draft: _Draft, tokens: list[int]) -> str:
+        before = [] if self._apart else list(draft.ask.prompt[-_CONTEXT:])
+        whole = self._plain(before + tokens)
+        return whole[len(self._plain(before)) :]
+
+    def _plain(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+
+def choose(
+    logits: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[float]
+) -> torch.Tensor:
+    """The next token of each row of logits (rows, vocabulary), by a draw in [0, 1) for each."""
+    chosen = logits.argmax(dim=-1)
+    warm = [at for at, sampling in enumerate(samplings) if sampling.temperature > 0]
+    if not warm:
+        return chosen
+    rows = torch.tensor(warm, device=logits.device)
+    heat = _column([samplings[at].temperature for at in warm], logits)
+    chances = torch.softmax(logits[rows] / heat, dim=-1)
+    top = [samplings[at].top_p for at in warm]
+    if min(top) < 1:
+        chances = _nucleus(chances, _column(top, logits))
+    # The sum over a large vocabulary needs the digits, and not every accelerator has them.
+    summed = chances.cpu().double().cumsum(dim=-1)
+    points = torch.tensor([[draws[at]] for at in warm], dtype=torch.float64) * summed[:, -1:]
+    found = torch.searchsorted(summed, points, right=True)[:, 0]
+    chosen[rows] = found.clamp(max=logits.shape[-1] - 1).to(logits.device)
+    return chosen
+
+
+def _nucleus(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """The chances of the likeliest tokens that reach `top_p` together; the others' are zero."""
+    ordered, order = chances.sort(dim=-1, descending=True)
+    before = ordered.cumsum(dim=-1) - ordered
+    kept = ordered.masked_fill(before >= top_p, 0.0)
+    return torch.zeros_like(chances).scatter(-1, order, kept)
+
+
+def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+
+
+def _ends(model: Any, tokenizer: Any) -> Collection[int]:
+    """The tokens that end an answer, by the model's generation settings and its tokenizer."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    several = named if isinstance(named, list) else [named]
+    return {token for token in (*several, tokenizer.eos_token_id) if token is not None}
+
+
+def _outcome(draft: _Draft) -> Completion | Exception:
+    if draft.finish == "broken":
+        return RequestRefusedError("bad_response", "the model's output is not a number")
+    return Completion(
+        draft.text,
+        draft.finish or "stop",
+        len(draft.ask.prompt),
+        len(draft.tokens),
+        logprob=draft.logprob,
+    )

@@ -1,0 +1,133 @@
+"""A model in this process's memory: loaded with its tokenizer, onto its device.
+
+Knows nothing of what is asked of it. Runs no code of the model's repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raygen.engines.args import TransformersArgs
+from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.engines.devices import visible_gpus
+from raygen.engines.models.resolution import locate, why_not_loaded
+from raygen.engines.transformers.new_tokens import make_room
+
+# What transformers, peft and torch raise for a model that they can't take.
+_LOAD_ERRORS = (
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model for inference, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs must lie."""
+        device: torch.device = self.model.device
+        return device
+
+    def position_limit(self) -> int | None:
+        """How many tokens the model has positions for; None where it doesn't say."""
+        known = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return known if isinstance(known, int) and known > 0 else None
+
+
+def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head: str) -> Loaded:
+    """The model with its `head`, the name of one of transformers' Auto classes.
+
+    Raises EngineSetupError for a model that can't be had, can't be loaded, or lacks the head.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        found = locate(spec.model, spec.revision)
+        device = _device(args, spec.gpus, devices)
+        model, info = getattr(transformers, head).from_pretrained(
+            found.model,
+            revision=found.revision,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=_dtype(args, device),
+            attn_implementation=args.attention,
+            output_loading_info=True,
+        )
+        if info["missing_keys"]:
+            raise EngineSetupError(
+                f"its files have no weights for {', '.join(sorted(info['missing_keys'])[:3])}, so "
+                f"as {head.removeprefix('AutoModelFor')} it would answer at random; set args.kind, "
+                "or use a model that was trained for this"
+            )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            found.model, revision=found.revision, trust_remote_code=False
+        )
+        if found.adapter is not None:
+            model, tokenizer = _adapted(model, tokenizer, found.adapter)
+        return Loaded(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
+    except EngineSetupError as error:
+        raise EngineSetupError(f"engine {spec.name!r}: {spec.model}: {error}") from error
+    except _LOAD_ERRORS as error:
+        raise EngineSetupError(
+            f"engine {spec.name!r}: transformers can't load the model {spec.model}: "
+            f"{type(error).__name__}: {why_not_loaded(error)[:400]}; check the model and the "
+            "engine's args"
+        ) from error
+
+
+def _adapted(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
+    """The model with the adapter's weights merged in, and the tokenizer that came with it."""
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    if (adapter / "tokenizer_config.json").is_file():
+        known = tokenizer.get_vocab()
+        tokenizer = AutoTokenizer.from_pretrained(str(adapter), trust_remote_code=False)
+        new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
+        if new:
+            make_room(model, new)
+    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(), tokenizer
+
+
+def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.device:
+    """The device that is asked for, else the engine's GPU, else the CPU."""
+    if args.device is None and gpus == 0:
+        return torch.device("cpu")
+    wanted = args.device or f"cuda:{_index(devices[0]) if devices else 0}"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise EngineSetupError(
+            f"it asks for a GPU ({wanted}), and torch sees none here; set gpus: 0, or install a "
+            "torch with CUDA on a machine that has one"
+        )
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise EngineSetupError("args.device is mps, and torch sees no Apple GPU here; use cpu")
+    return torch.device(wanted)
+
+
+def _index(device: str) -> int:
+    """The number by which this process knows a CUDA device."""
+    names = visible_gpus() or ()
+    return names.index(device) if device in names else int(device)
+
+
+def _dtype(args: TransformersArgs, device: torch.device) -> Any:
+    """float32 on a CPU, where few can do with less; elsewhere what the model was saved in."""
+    named = args.dtype or ("float32" if device.type == "cpu" else "auto")
+    return named if named == "auto" else getattr(torch, named)

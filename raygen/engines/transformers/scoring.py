@@ -1,0 +1,106 @@
+"""Scoring: the log-probabilities that a causal model gives to texts, many at once.
+
+Knows nothing of tasks or threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from raygen.engines.base import Score, TopTokens
+from raygen.engines.transformers.prefill import Reading
+
+T = TypeVar("T")
+
+_POSITIONS = 2048
+"""Positions whose logits are held at once: each takes a float per word of the vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text's tokens, and the place from which they are scored."""
+
+    tokens: tuple[int, ...]
+    start: int
+
+    @property
+    def head(self) -> tuple[int, ...]:
+        """What is read before; the first token of all follows nothing and has no probability."""
+        return self.tokens[: max(self.start, 1)]
+
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """What is scored."""
+        return self.tokens[max(self.start, 1) :]
+
+
+def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
+    """The score of each text; a head that several share is read once."""
+
+    def take(logprobs: torch.Tensor, text: Continuation) -> Score:
+        tail = torch.tensor(text.tail, dtype=torch.long, device=logprobs.device)[:, None]
+        total = float(logprobs.gather(1, tail).double().sum()) if text.tail else 0.0
+        return Score(total, len(text.tail), len(text.tokens))
+
+    return _read_tails(model, texts, take)
+
+
+@dataclass(frozen=True, slots=True)
+class TopOf:
+    """A text after a prompt, of at least a token each, and how many tokens are asked for."""
+
+    text: Continuation
+    k: int
+
+
+def top_tokens(model: Any, asked: Sequence[TopOf], vocabulary: str) -> list[TopTokens]:
+    """The most probable tokens at each place of each text."""
+    most = max(one.k for one in asked)
+
+    def take(logprobs: torch.Tensor, text: Continuation) -> tuple[list[Any], list[Any]]:
+        best = logprobs.topk(min(most, logprobs.shape[1]), dim=1)
+        return best.indices.tolist(), best.values.tolist()
+
+    found = _read_tails(model, [one.text for one in asked], take)
+    return [
+        TopTokens(
+            vocabulary,
+            one.text.tail,
+            tuple(tuple(place[: one.k]) for place in ids),
+            tuple(tuple(place[: one.k]) for place in logprobs),
+            len(one.text.tokens),
+        )
+        for one, (ids, logprobs) in zip(asked, found, strict=True)
+    ]
+
+
+def _read_tails(
+    model: Any,
+    texts: Sequence[Continuation],
+    take: Callable[[torch.Tensor, Continuation], T],
+) -> list[T]:
+    """What is taken of the log-probabilities (tail, vocabulary) at the places of each tail."""
+    longest = max(len(text.tail) for text in texts)
+    if len(texts) > 1 and len(texts) * longest > _POSITIONS:
+        half = len(texts) // 2
+        return _read_tails(model, texts[:half], take) + _read_tails(model, texts[half:], take)
+    if longest == 0:
+        return [take(torch.zeros(0, 0), text) for text in texts]
+    heads = list(dict.fromkeys(text.head for text in texts))
+    places = {head: at for at, head in enumerate(heads)}
+    with torch.inference_mode():
+        reading = Reading.of(model, heads)
+        reading.select([places[text.head] for text in texts])
+        logits = reading.next[:, None]
+        if longest > 1:
+            # An empty tail still needs a token to be a row; nobody reads what follows it.
+            fed = [text.tail[:-1] or text.head[-1:] for text in texts]
+            logits = torch.cat([logits, reading.extend(fed)], dim=1)
+        return [
+            take(torch.log_softmax(row[: len(text.tail)], dim=-1), text)
+            for row, text in zip(logits, texts, strict=True)
+        ]

@@ -1,0 +1,62 @@
+"""A model with an encoder and a decoder in this process, as an engine: it writes answers.
+
+The encoder reads the prompt. It scores nothing. Concurrent requests are batched, on a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from raygen.engines.args import TransformersArgs
+from raygen.engines.base import (
+    Completion,
+    EngineSetupError,
+    EngineSpec,
+    Prompt,
+    Request,
+    Score,
+)
+from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines.transformers.batching import Batcher
+from raygen.engines.transformers.generation import Writer, asks_of
+from raygen.engines.transformers.loading import Loaded
+from raygen.engines.transformers.memory import fitting
+
+
+class Seq2SeqEngine:
+    """Generates with a loaded model. Raises EngineSetupError for one whose decoder can't begin."""
+
+    def __init__(
+        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+    ) -> None:
+        if loaded.model.config.decoder_start_token_id is None:
+            raise EngineSetupError(
+                f"engine {spec.name!r}: the configuration of {spec.model} has no "
+                "decoder_start_token_id, so its decoder can't begin; add it, or use another model"
+            )
+        self._name = spec.name
+        self._source = spec.model
+        self._thread = thread
+        known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
+        most = min(known) if known else None
+        writer = Writer(loaded.model, loaded.tokenizer, most)
+        self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
+        self._write = Batcher(fitting(writer.write), args.batch_size, thread)
+
+    async def generate(self, request: Request) -> list[Completion]:
+        """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
+        asks = asks_of(self._tokens.prompt(request.prompt), request.sampling)
+        return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
+        """It can't: ops compare texts by models that read on."""
+        raise EngineSetupError(
+            f"engine {self._name!r}: {self._source} has an encoder and a decoder and can't score "
+            "texts; name a causal model"
+        )
+
+    async def close(self) -> None:
+        """Wait for the batch that runs."""
+        self._thread.shutdown(cancel_futures=True)

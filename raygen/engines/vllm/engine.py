@@ -1,0 +1,311 @@
+"""vLLM as an engine, in this process's event loop: the only place that imports it.
+
+Knows nothing of ops or rows. vLLM runs the model in processes of its own and logs to this
+process's stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from raygen.engines.base import (
+    Completion,
+    EngineDeadError,
+    EngineError,
+    EngineSetupError,
+    EngineSpec,
+    Prompt,
+    Request,
+    RequestRefusedError,
+    Score,
+    TopTokens,
+)
+from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines.models.resolution import locate
+from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.vllm.args import SAFE_FORMATS
+from raygen.engines.vllm.cpu import cpu_arguments, cpu_environment
+from raygen.engines.vllm.lora import adapted_modules, lora_arguments
+
+_ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
+
+# What vLLM, transformers and torch raise for a model or an argument that they can't take.
+_LOAD_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class VLLMEngine:
+    """An AsyncLLM. All requests share its continuous batch and its prefix cache."""
+
+    def __init__(self, spec: EngineSpec, llm: Any, adapter: Path | None) -> None:
+        """`adapter` is the folder of the LoRA that answers, None for the model itself."""
+        from vllm.lora.request import LoRARequest
+
+        self._name = spec.name
+        self._model = spec.model
+        self._llm = llm
+        self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
+        self._scores = adapter is None or "lm_head" not in adapted_modules(adapter)
+        self._tokens = Tokens(
+            spec.name, spec.model, llm.get_tokenizer(), llm.model_config.max_model_len
+        )
+        self._ids = count()
+
+    @classmethod
+    async def start(cls, spec: EngineSpec, devices: Sequence[str] = ()) -> Self:
+        """Load the model; blocks the loop meanwhile. `devices` are CUDA devices, none: all seen.
+
+        Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
+        """
+        try:
+            found = locate(spec.model, spec.revision)
+            lora = lora_arguments(found.adapter)
+        except EngineSetupError as error:
+            raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
+        _set_environment(_ENV)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.exceptions import VLLMError
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = {
+            "model": found.model,
+            "revision": found.revision,
+            "load_format": SAFE_FORMATS[0],
+            **_defaults(spec, found.config),
+            **lora,
+            **spec.args,
+        }
+        try:
+            with _visible(devices):
+                # In no variable: vLLM keeps exceptions, which keep this frame, and with it the
+                # engine until the interpreter exits.
+                return await cls(
+                    spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)), found.adapter
+                )._ready()
+        except (*_LOAD_ERRORS, VLLMError) as error:
+            raise EngineSetupError(_load_failure(spec, found.model, error)) from error
+
+    async def generate(self, request: Request) -> list[Completion]:
+        """`n` completions from one request; the k-th is drawn with the seed plus k."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import (
+            RequestOutputKind,
+            SamplingParams,
+            StructuredOutputsParams,
+        )
+
+        ids = self._tokens.prompt(request.prompt)
+        sampling = request.sampling
+        try:
+            params = SamplingParams(
+                n=sampling.n,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_tokens,
+                stop=list(sampling.stop),
+                seed=sampling.seed,
+                logprobs=0,
+                structured_outputs=None
+                if request.schema is None
+                else StructuredOutputsParams(json=dict(request.schema)),
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+        except (VLLMClientError, ValueError) as error:
+            raise RequestRefusedError("bad_request", _first_line(error)) from error
+        output = await self._run(ids, params)
+        return [
+            Completion(
+                answer.text,
+                answer.finish_reason or "stop",
+                len(ids),
+                len(answer.token_ids),
+                logprob=answer.cumulative_logprob,
+            )
+            for answer in sorted(output.outputs, key=lambda answer: int(answer.index))
+        ]
+
+    async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
+        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+
+        A token that the candidate's start merges with the prompt's end counts with the candidate.
+        """
+        self._need_prompt_logprobs()
+        found = self._tokens.candidates(prompt, candidates)
+        return list(await asyncio.gather(*(self._score(ids, start) for ids, start in found)))
+
+    async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
+        """The k most probable tokens at each place of a text that follows a prompt."""
+        self._need_prompt_logprobs()
+        most = self._llm.model_config.max_logprobs
+        if k > most >= 0:
+            raise EngineSetupError(
+                f"engine {self._name!r}: top is {k}, and vLLM gives {most} log-probabilities a "
+                f"token; set top: {most}, or args.max_logprobs: {k} in the engine's profile"
+            )
+        ids, start = self._tokens.apart(prompt, text)
+        places = (await self._read(ids, k))[start:]
+        # Beside the k best each place has the token that stands there, whatever its rank.
+        best = [
+            sorted(((e.rank, token, e.logprob) for token, e in place.items() if e.rank <= k))
+            for place in places
+        ]
+        return TopTokens(
+            self._vocabulary,
+            tuple(ids[start:]),
+            tuple(tuple(token for _, token, _ in place) for place in best),
+            tuple(tuple(logprob for _, _, logprob in place) for place in best),
+            len(ids),
+        )
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._tokens.tokenizer)
+
+    async def close(self) -> None:
+        """Stop the engine's processes."""
+        self._llm.shutdown()
+        # AsyncLLM shuts down once more when it is collected, which fails at interpreter exit.
+        self._llm = None
+
+    async def _ready(self) -> Self:
+        """The engine with its adapter loaded, so that a bad one is told before any row starts."""
+        if self._adapter is not None:
+            try:
+                await self._llm.add_lora(self._adapter)
+            except Exception as error:
+                # vLLM has no class for it.
+                await self.close()
+                raise EngineSetupError(
+                    f"engine {self._name!r}: vLLM can't use the adapter {self._model}: "
+                    f"{_first_line(error)}"
+                ) from error
+        return self
+
+    def _need_prompt_logprobs(self) -> None:
+        if not self._scores:
+            raise EngineSetupError(
+                f"engine {self._name!r}: vLLM gives wrong log-probabilities of a prompt with an "
+                f"adapter of lm_head, as {self._model} has; use backend: transformers"
+            )
+
+    async def _score(self, ids: list[int], start: int) -> Score:
+        scored = zip((await self._read(ids, 0))[start:], ids[start:], strict=True)
+        # vLLM gives None for the first token of a text, which follows nothing.
+        logprobs = [entry[token].logprob for entry, token in scored if entry is not None]
+        return Score(float(sum(logprobs)), len(logprobs), len(ids))
+
+    async def _read(self, ids: list[int], k: int) -> list[Any]:
+        """For each token, by their numbers, its own log-probability and those of the k best."""
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            prompt_logprobs=k,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        return list((await self._run(ids, params)).prompt_logprobs)
+
+    async def _run(self, ids: list[int], params: Any) -> Any:
+        """The final output of one request. Raises the engine errors that vLLM's mean."""
+        from vllm import exceptions
+        from vllm.inputs import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
+
+        final = None
+        try:
+            async for output in self._llm.generate(
+                tokens_input(ids),
+                params,
+                f"{self._name}-{next(self._ids)}",
+                lora_request=self._adapter,
+            ):
+                final = output
+        except CoreDeadError as error:
+            raise self._dead() from error
+        except (exceptions.VLLMClientError, ValueError, TypeError) as error:
+            self._refuse("bad_request", error)
+        except exceptions.VLLMServerError as error:
+            self._refuse("bad_response", error)
+        if final is None:
+            raise self._dead()
+        return final
+
+    def _refuse(self, reason: str, error: Exception) -> NoReturn:
+        if self._llm.errored:
+            raise self._dead() from error
+        raise RequestRefusedError(reason, _first_line(error.__cause__ or error)) from error
+
+    def _dead(self) -> EngineError:
+        return EngineDeadError(
+            f"engine {self._name!r}: vLLM's process for {self._model} died; its log says why"
+        )
+
+
+def _set_environment(values: dict[str, str]) -> None:
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _visible(devices: Sequence[str]) -> Iterator[None]:
+    """Let the processes that start inside see only `devices`."""
+    if not devices:
+        yield
+        return
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _defaults(spec: EngineSpec, config: Path) -> dict[str, Any]:
+    """Engine arguments that a profile may override: vLLM's own on GPUs, other ones on a CPU."""
+    from vllm.platforms import current_platform
+
+    common = {"disable_log_stats": True}
+    if not current_platform.is_cpu():
+        return {**common, "tensor_parallel_size": max(1, spec.gpus)}
+    if spec.gpus:
+        raise EngineSetupError(
+            f"engine {spec.name!r} asks for {spec.gpus} GPUs, and vLLM sees none here; "
+            "set gpus: 0, or install the GPU build (`pip install -e '.[gpu]'`) on a GPU machine"
+        )
+    _set_environment(cpu_environment())
+    return {**common, **cpu_arguments(config)}
+
+
+def _load_failure(spec: EngineSpec, path: str, error: Exception) -> str:
+    where = spec.model if path == spec.model else f"{spec.model} ({path})"
+    why = _first_line(error)
+    told = f"engine {spec.name!r}: vLLM can't load the model {where}: {why}"
+    if "memory" in str(error).lower():
+        return f"{told}; lower args.max_model_len, or give it more gpus or a smaller model"
+    return f"{told}; check the model and the engine's args, the log above has the details"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:3])[:400]}" if lines else repr(error)

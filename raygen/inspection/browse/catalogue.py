@@ -1,0 +1,117 @@
+"""Look up a dataset's examples and rejects by view, node, reason and text.
+
+Knows nothing of terminals, samples or verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.config.messages import did_you_mean
+from raygen.core.errors import UserError
+from raygen.inspection.browse.examples import VIEW, find_examples, read_examples
+from raygen.inspection.browse.item import Item, Ref
+from raygen.inspection.browse.opened import Opened
+from raygen.inspection.browse.rejects import Rejects
+from raygen.ops.registry import all_ops
+
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items to show: examples, or rejects, that match everything that isn't None."""
+
+    rejected: bool = False
+    view: str | None = None
+    node: str | None = None
+    reason: str | None = None
+    find: str | None = None
+
+
+class Catalogue:
+    """The items of a dataset's newest plan, all in the order of the source."""
+
+    def __init__(self, folder: str, trusted: Iterable[Path] = ()) -> None:
+        """Open the dataset in a folder. Raises DatasetError and OpError."""
+        self.opened = Opened.at(folder)
+        self._rejects = Rejects(self.opened, all_ops(trusted))
+
+    @property
+    def unknown(self) -> str:
+        """Why rows can't be replayed to see what was dropped; empty where they can."""
+        return self._rejects.unknown
+
+    def examples(self) -> Items:
+        """Find every example. Raises DatasetError."""
+        return self.items(find_examples(self.opened))
+
+    def rejects(self) -> Items:
+        """Find every reject."""
+        return self.items(self._rejects.find())
+
+    def find(self, wanted: ItemFilter) -> Items:
+        """Find the items that match. Raises UserError for a name that no item has."""
+        if not wanted.rejected:
+            refs = find_examples(self.opened, wanted.view, wanted.find)
+            every = refs if wanted.node is None else find_examples(self.opened)
+            return self.items(_named(refs, wanted, every))
+        every = self._rejects.find()
+        refs = _named(every, wanted, every)
+        if wanted.view is not None or wanted.find is not None:
+            refs = [ref for ref in refs if _matches(self._rejects.read(ref), wanted)]
+        return self.items(refs)
+
+    def items(self, refs: Sequence[Ref]) -> Items:
+        """Make a list of items that are read when they are looked at."""
+        return Items(self, refs)
+
+    def read(self, refs: Sequence[Ref]) -> list[Item]:
+        """Read items with their columns. Raises DatasetError."""
+        kept = [ref for ref in refs if ref.kept]
+        examples = iter(read_examples(self.opened, kept) if kept else ())
+        return [next(examples) if ref.kept else self._rejects.read(ref) for ref in refs]
+
+
+class Items:
+    """Items by number; a chunk of neighbours is read when one of them is looked at."""
+
+    def __init__(self, catalogue: Catalogue, refs: Sequence[Ref]) -> None:
+        self.refs = refs
+        self.catalogue = catalogue
+        self._first = 0
+        self._held: list[Item] = []
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def __getitem__(self, number: int) -> Item:
+        """Read the item. Raises DatasetError."""
+        if not 0 <= number < len(self.refs):
+            raise IndexError(number)
+        if not self._first <= number < self._first + len(self._held):
+            self._first = number - number % _CHUNK
+            self._held = self.catalogue.read(self.refs[self._first : self._first + _CHUNK])
+        return self._held[number - self._first]
+
+
+def _named(refs: Sequence[Ref], wanted: ItemFilter, every: Sequence[Ref]) -> list[Ref]:
+    """Filter by node and reason. Raises UserError where none of `every` has such a name."""
+    noun = "reject" if wanted.rejected else "example"
+    nodes = {ref.node for ref in every}
+    reasons = {ref.reason for ref in every if ref.reason is not None}
+    for option, name, names in (("node", wanted.node, nodes), ("reason", wanted.reason, reasons)):
+        if name is not None and name not in names:
+            raise UserError(f"--{option} {name}: no {noun} has it{did_you_mean(name, names)}")
+    return [
+        ref
+        for ref in refs
+        if wanted.node in (None, ref.node) and wanted.reason in (None, ref.reason)
+    ]
+
+
+def _matches(item: Item, wanted: ItemFilter) -> bool:
+    in_view = wanted.view is None or item.data.get(VIEW) == wanted.view
+    return in_view and (wanted.find is None or item.contains(wanted.find))

@@ -1,0 +1,151 @@
+"""Compute the precision of a dataset's filters from people's verdicts, with intervals.
+
+Of what a node dropped, the share that people would drop too; of what was kept, the share that
+people keep. Knows nothing of how verdicts are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from raygen.core.stats import wilson
+from raygen.inspection.browse.item import Ref
+from raygen.inspection.browse.verdicts import Verdict, Word
+
+TOGETHER = "together"
+"""The name under which what most raters say of an item is counted."""
+
+Fate = tuple[str | None, str | None]
+"""A node and a reason that it dropped rows for; without a reason all of the node's; (None, None)
+for the examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The verdicts on items of one fate.
+
+    `total` is how many there are in the dataset. `share` of the judged ones got the verdict that
+    agrees with their fate, with its 95 % interval; None where none was judged.
+    """
+
+    node: str | None
+    reason: str | None
+    total: int
+    judged: int
+    keep: int
+    fix: int
+    drop: int
+    share: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The figures of one rater, or of all together."""
+
+    rater: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What all raters' verdicts say of a plan's rows.
+
+    `raters` ends with `together` where there are several: an item counts there as what more than
+    half of its raters say. `disputed` items have no such verdict; of the `shared` ones, which two
+    or more judged, `agreed` got the same from all. `stale` verdicts are on rows of other plans.
+    """
+
+    plan: str
+    raters: tuple[Rated, ...]
+    shared: int
+    agreed: int
+    disputed: int
+    stale: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures for a program."""
+        return asdict(self)
+
+
+def precision(
+    plan: str,
+    nodes: Sequence[str],
+    refs: Iterable[Ref],
+    verdicts: Mapping[str, Sequence[Verdict]],
+) -> Precision:
+    """Count the verdicts of all raters on a plan's items, by its nodes in their order."""
+    counted = _counted((ref.node, ref.reason) for ref in refs)
+    order = [None, *nodes]
+    fates = sorted(counted, key=lambda fate: (order.index(fate[0]), fate[1] or ""))
+    totals = {fate: counted[fate] for fate in fates}
+    current = {
+        rater: {verdict.item: verdict for verdict in by_rater if verdict.plan == plan}
+        for rater, by_rater in verdicts.items()
+    }
+    raters = [
+        Rated(rater, _figures(totals, list(latest.values()))) for rater, latest in current.items()
+    ]
+    by_item: dict[str, list[Verdict]] = defaultdict(list)
+    for rater_verdicts in current.values():
+        for item, verdict in rater_verdicts.items():
+            by_item[item].append(verdict)
+    shared = [item_verdicts for item_verdicts in by_item.values() if len(item_verdicts) > 1]
+    settled = [majority for v in by_item.values() if (majority := _majority(v)) is not None]
+    if len(raters) > 1:
+        raters.append(Rated(TOGETHER, _figures(totals, settled)))
+    return Precision(
+        plan=plan,
+        raters=tuple(raters),
+        shared=len(shared),
+        agreed=sum(len({v.verdict for v in item_verdicts}) == 1 for item_verdicts in shared),
+        disputed=len(by_item) - len(settled),
+        stale=sum(v.plan != plan for by_rater in verdicts.values() for v in by_rater),
+    )
+
+
+def _counted(items: Iterable[tuple[str, str | None]]) -> Counter[Fate]:
+    """Count items by fate, by whole node and by node and reason."""
+    counts: Counter[Fate] = Counter()
+    for node, reason in items:
+        if reason is None:
+            counts[None, None] += 1
+        else:
+            counts[node, None] += 1
+            counts[node, reason] += 1
+    return counts
+
+
+def _figures(totals: Mapping[Fate, int], verdicts: Sequence[Verdict]) -> tuple[Figure, ...]:
+    by_word = {
+        word: _counted((v.node, v.reason) for v in verdicts if v.verdict == word)
+        for word in get_args(Word)
+    }
+    reasons = Counter(node for node, reason in totals if reason is not None)
+    return tuple(
+        _figure(fate, totals[fate], {word: counts[fate] for word, counts in by_word.items()})
+        for fate in totals
+        # A node's only reason has the figures of the node.
+        if fate[1] is None or reasons[fate[0]] > 1
+    )
+
+
+def _figure(fate: Fate, total: int, counts: Mapping[str, int]) -> Figure:
+    judged = sum(counts.values())
+    right = counts["keep"] if fate[0] is None else counts["drop"]
+    low, high = wilson(right, judged)
+    share = right / judged if judged else None
+    keep, fix, drop = (counts[word] for word in ("keep", "fix", "drop"))
+    return Figure(*fate, total, judged, keep, fix, drop, share, low, high)
+
+
+def _majority(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return a verdict that more than half of the raters gave, None where there is none."""
+    ((word, number),) = Counter(v.verdict for v in verdicts).most_common(1)
+    if 2 * number <= len(verdicts):
+        return None
+    return next(v for v in verdicts if v.verdict == word)

@@ -1,0 +1,89 @@
+"""Run a finished row once more on its recorded calls, to see which rows each node dropped.
+
+Ops are pure, so a row that finds all its calls on record ends as it did. There is no engine: a call
+that isn't on record ends the replay. Knows nothing of how rejects are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from raygen.core.row import Reject
+from raygen.dataset.call_cache import Recorded
+from raygen.dataset.records import Call, Rejected
+from raygen.engines.base import Engine, EngineSetupError
+from raygen.engines.stand_in import StandInEngine
+from raygen.planning.plan import Plan
+from raygen.runtime.row_program import RowProgram, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A reject as it came about: the row that was dropped, and the completions it was made of."""
+
+    data: Mapping[str, Any]
+    completions: tuple[str, ...]
+
+
+async def replay(
+    plan: Plan,
+    key: str,
+    data: Mapping[str, Any],
+    recorded: Recorded,
+    rejects: Sequence[Rejected],
+) -> list[Dropped] | None:
+    """Replay a row to see how each of its `rejects` came about, in their order.
+
+    None where the row can't be run from its record, or ends otherwise than the ledger says.
+    """
+    steps: list[Step] = []
+    engines: Mapping[str, Engine] = {name: _NoEngine() for name in plan.engines}
+    program = RowProgram(plan, engines, steps.append)
+    try:
+        result = await program.run(key, data, recorded)
+    except EngineSetupError:
+        return None
+    if result.rejects != tuple(rejects):
+        return None
+    order = {node.name: index for index, node in enumerate(plan.nodes)}
+    steps.sort(key=lambda step: (order[step.node], step.row.lineage))
+    return [
+        _dropped(step, index, result.calls)
+        for step in steps
+        for index, outcome in enumerate(step.outcomes)
+        if isinstance(outcome, Reject)
+    ]
+
+
+def texts(calls: Iterable[Call]) -> tuple[str, ...]:
+    """Return the completions of generating calls."""
+    return tuple(
+        answer["text"].strip()
+        for call in calls
+        if call.kind == "generate"
+        for answer in json.loads(call.completions)
+    )
+
+
+def _dropped(step: Step, index: int, calls: Sequence[Call]) -> Dropped:
+    """Find the row and the completions of a step's outcome.
+
+    An op that takes a group of rows, or checks each completion, gives one outcome for each, in
+    their order.
+    """
+    number = len(step.outcomes)
+    own_calls = [call for call in calls if (call.node, call.row) == (step.node, step.row.id)]
+    completions = texts(own_calls)
+    row = step.rows_in[index] if len(step.rows_in) == number else step.row
+    one_each = len(own_calls) == 1 and len(completions) == number
+    return Dropped(row.data, completions[index : index + 1] if one_each else completions)
+
+
+class _NoEngine(StandInEngine):
+    """Stands where a plan's engine would, and refuses every request."""
+
+    async def receive(self, *texts: str) -> NoReturn:
+        raise EngineSetupError("the call isn't on record")

@@ -1,0 +1,98 @@
+"""Read and write people's verdicts on a dataset's items: one file for each rater in `verdicts/`.
+
+Knows nothing of how raters are asked, or of what is computed from the answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from raygen.core.errors import UserError
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder, storage_errors
+from raygen.inspection.browse.item import Ref
+
+VERDICTS_VERSION = 1
+"""The version of a rater's file under `verdicts/`."""
+
+VERDICTS = "verdicts"
+
+Word = Literal["keep", "fix", "drop"]
+"""A verdict: good as it is, good once it is edited, or no good."""
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A rater's verdict on an item; `node` and `reason` say what a run of `plan` had decided.
+
+    `reason` is None for an example.
+    """
+
+    item: str
+    plan: str
+    key: str
+    node: str
+    reason: str | None
+    verdict: Word
+    note: str = ""
+
+    @classmethod
+    def on(cls, ref: Ref, plan: str, verdict: Word, note: str) -> Verdict:
+        """Make a verdict on an item."""
+        return cls(ref.id, plan, ref.key, ref.node, ref.reason, verdict, note)
+
+
+def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
+    """Read the verdicts by rater, in the order in which they were given. Raises DatasetError."""
+    with storage_errors("read the verdicts", folder.join(VERDICTS)):
+        texts = {
+            path: folder.read_text(path)
+            for path in folder.files(VERDICTS)
+            if path.endswith(".json") and not path.startswith(f"{VERDICTS}/.")
+        }
+    return dict(_parsed(folder.join(path), text) for path, text in texts.items())
+
+
+def write_verdicts(folder: Folder, rater: str, verdicts: Mapping[str, Verdict]) -> None:
+    """Write a rater's verdicts, by item, atomically. Raises DatasetError."""
+    written = {
+        "version": VERDICTS_VERSION,
+        "rater": rater,
+        "verdicts": [asdict(verdict) for verdict in verdicts.values()],
+    }
+    text = json.dumps(written, indent=1, ensure_ascii=False)
+    with storage_errors("write the verdicts", folder.join(VERDICTS)):
+        folder.write_text(f"{VERDICTS}/{rater}.json", text + "\n")
+
+
+def check_rater(name: str) -> None:
+    """Raise UserError for a name that can't be a file's."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--rater {name!r}: expected letters, digits, `-`, `_` and `.` alone")
+
+
+def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
+    try:
+        written: dict[str, Any] = json.loads(text)
+        if written["version"] != VERDICTS_VERSION:
+            raise DatasetError(
+                f"{where} is of version {written['version']}, and this raygen reads version "
+                f"{VERDICTS_VERSION}; use the raygen that wrote it",
+                exit_code=2,
+            )
+        verdicts = [Verdict(**fields) for fields in written["verdicts"]]
+        if odd := [v.verdict for v in verdicts if v.verdict not in get_args(Word)]:
+            raise ValueError(f"verdict {odd[0]!r}")
+        return str(written["rater"]), verdicts
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{where} can't be read: {error}; expected verdicts as `raygen show --sample` "
+            "writes them. Mend the file, or move it away",
+            exit_code=2,
+        ) from error

@@ -1,0 +1,159 @@
+"""What is different between two datasets: recipes, counts, distributions, rows.
+
+Reads tables; knows nothing of how it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raygen.core.row import ColumnType
+from raygen.core.task import TASKS, named_option
+from raygen.dataset.reader import Dataset
+from raygen.dataset.status import DatasetStatus
+from raygen.inspection.diff.described import describe_stored
+from raygen.inspection.diff.distributions import (
+    Shares,
+    SpreadPair,
+    counts,
+    make_shares,
+    numbers,
+    spread_pair,
+)
+from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
+from raygen.inspection.diff.rows import RowsDiff, Side, compare_rows
+from raygen.ops.base import Op
+from raygen.recipe.lock import Difference, differences, stored_lock
+
+_COUNTS = (
+    "source", "kept", "dropped", "failed", "pending", "examples", "calls", "prompt_tokens",
+    "output_tokens",
+)  # fmt: skip
+_SAMPLES = 3
+_NUMBER = "sample"
+"""The column that only numbers the samples of a row."""
+
+NodeCounts = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDiff:
+    """Two datasets beside each other.
+
+    `nodes` are (in, kept, dropped) by node, None where a side hasn't it; `lock` is what their
+    locks differ in, None where not both have one.
+    """
+
+    recipe: RecipeDiff
+    lock: tuple[Difference, ...] | None
+    counts: Mapping[str, tuple[int, int]]
+    nodes: Mapping[str, tuple[NodeCounts | None, NodeCounts | None]]
+    rejects: Mapping[tuple[str, str], tuple[int, int]]
+    shares: tuple[Shares, ...]
+    spreads: tuple[SpreadPair, ...]
+    rows: RowsDiff
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all differences for a program."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "lock": None
+            if self.lock is None
+            else [{"what": d.what, "a": d.locked, "b": d.found} for d in self.lock],
+            "counts": {name: list(pair) for name, pair in self.counts.items()},
+            "nodes": {
+                name: [side and dict(zip(("in", "kept", "dropped"), side, strict=True))
+                       for side in pair]
+                for name, pair in self.nodes.items()
+            },
+            "rejects": [
+                {"node": node, "reason": reason, "a": a, "b": b}
+                for (node, reason), (a, b) in self.rejects.items()
+            ],
+            "shares": [shares.to_json() for shares in self.shares],
+            "spreads": [spread.to_json() for spread in self.spreads],
+            "rows": self.rows.to_json(),
+        }  # fmt: skip
+
+
+def compare_datasets(a: Dataset, b: Dataset, ops: Mapping[str, Op]) -> DatasetDiff:
+    """Compare the rows of each dataset's newest plan. Raises DatasetError and ProblemsError."""
+    datasets = (a, b)
+    left, right = a.status(), b.status()
+    plan_a, plan_b = a.plan(left.plan), b.plan(right.plan)
+    described = [
+        describe_stored(dataset.folder, plan, ops)
+        for dataset, plan in zip(datasets, (plan_a, plan_b), strict=True)
+    ]
+    assert plan_a is not None  # noqa: S101 - describe_stored has looked
+    assert plan_b is not None  # noqa: S101
+    locks = [stored_lock(dataset.folder) for dataset in datasets]
+    sides = (Side(a, left.plan), Side(b, right.plan))
+    stem = TASKS[plan_a["task"]].stem
+    columns = list(_columns(plan_a, plan_b))
+    shares = [
+        values
+        for name, kind in columns
+        if kind in ("string", "integer", "boolean")
+        if (values := _shares(sides, name, (plan_a, plan_b))) is not None
+    ]
+    shared = {values.column for values in shares}
+    return DatasetDiff(
+        recipe=compare_recipes(*described, stored=True),
+        lock=tuple(differences(locks[0], locks[1])) if locks[0] and locks[1] else None,
+        counts={name: (getattr(left, name), getattr(right, name)) for name in _COUNTS},
+        nodes={
+            name: (left.nodes.get(name), right.nodes.get(name))
+            for name in dict.fromkeys([*left.nodes, *right.nodes])
+        },
+        rejects=_rejects(left, right),
+        shares=tuple(shares),
+        spreads=tuple(_spreads(sides, [(n, kind) for n, kind in columns if n not in shared])),
+        rows=compare_rows(*sides, stem, _SAMPLES),
+    )
+
+
+def _columns(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, ColumnType]]:
+    """Yield the columns that both sides' graphs add, and the answer, with their types."""
+    yield "node", "string"
+    answer = TASKS[a["task"]].answer
+    added = {name for plan in (a, b) for node in plan["nodes"] for name in node["adds"]}
+    for name, kind in a["columns"].items():
+        compared = name != _NUMBER and (name in added or name == answer)
+        if compared and b["columns"].get(name) == kind:
+            yield name, kind
+
+
+def _shares(
+    sides: tuple[Side, Side], column: str, plans: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> Shares | None:
+    """Count a column's values, options by their letters; None where it has too many values."""
+    by_side = []
+    for side, plan in zip(sides, plans, strict=True):
+        values = counts(side.examples(), column)
+        if values is None:
+            return None
+        labels = plan.get("labels") or ()
+        by_side.append({named_option(column, value, labels): n for value, n in values.items()})
+    return make_shares(column, *by_side)
+
+
+def _spreads(
+    sides: tuple[Side, Side], columns: Sequence[tuple[str, ColumnType]]
+) -> Iterator[SpreadPair]:
+    """Yield the spreads of the columns that have numbers on some side."""
+    for name, kind in columns:
+        if kind in ("string", "integer", "number"):
+            pair = spread_pair(name, kind, *(numbers(s.examples(), name, kind) for s in sides))
+            if pair.a is not None or pair.b is not None:
+                yield pair
+
+
+def _rejects(a: DatasetStatus, b: DatasetStatus) -> dict[tuple[str, str], tuple[int, int]]:
+    """Pair the counts of each node's reject reasons, most frequent first."""
+    left = {(node, reason): n for node, reason, n in a.rejects}
+    right = {(node, reason): n for node, reason, n in b.rejects}
+    pairs = {key: (left.get(key, 0), right.get(key, 0)) for key in left.keys() | right.keys()}
+    return dict(sorted(pairs.items(), key=lambda item: (-max(item[1]), item[0])))

@@ -1,0 +1,131 @@
+"""Compare how the values of the examples' columns are distributed, side by side.
+
+Texts by their number of words, numbers by their values, columns of few values by the share of each.
+Knows nothing of folders or rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from raygen.core.row import ColumnType
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FEW = 12
+"""A column with so many values or fewer, of few words each, is shown by their shares."""
+
+_FEW_WORDS = 3
+
+BINS = 12
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A column's numbers on one side; `bins` counts them between edges that both sides share."""
+
+    n: int
+    mean: float
+    quantiles: tuple[float, ...]
+    """The smallest, the quarters, the largest."""
+    bins: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadPair:
+    """A column's numbers on both sides, None where it has none; `unit` is words for texts."""
+
+    column: str
+    unit: Literal["words", ""]
+    a: Spread | None
+    b: Spread | None
+
+    @property
+    def constant(self) -> bool:
+        """Whether all numbers of both sides are the same."""
+        ends = {side and (side.quantiles[0], side.quantiles[-1]) for side in (self.a, self.b)}
+        return len({end for pair in ends for end in pair or (None, 0)}) == 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pair for a program."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How many examples have each value of a column, on both sides."""
+
+    column: str
+    values: Mapping[str, tuple[int, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts for a program."""
+        values = {name: list(pair) for name, pair in self.values.items()}
+        return {"column": self.column, "values": values}
+
+
+def make_shares(column: str, a: Mapping[str, int], b: Mapping[str, int]) -> Shares:
+    """Pair the counts of both sides by value."""
+    names = sorted(a.keys() | b.keys())
+    return Shares(column, {name: (a.get(name, 0), b.get(name, 0)) for name in names})
+
+
+def spread_pair(
+    column: str, kind: ColumnType, a: Sequence[float], b: Sequence[float]
+) -> SpreadPair:
+    """Summarise both sides' numbers over the same bins."""
+    both = [*a, *b]
+    low, high = min(both, default=0.0), max(both, default=0.0)
+    edges = [low + (high - low) * step / BINS for step in range(BINS + 1)]
+    unit: Literal["words", ""] = "words" if kind == "string" else ""
+    return SpreadPair(column, unit, _spread(a, edges), _spread(b, edges))
+
+
+def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
+    """Read a column's numbers: the word counts of its texts, or its values."""
+    import polars as pl
+
+    values = pl.col(column)
+    measured = values.str.count_matches(r"\S+") if kind == "string" else values
+    frame = frame.select(measured.cast(pl.Float64).alias("x"))
+    values_read: list[float] = frame.drop_nulls().drop_nans().collect()["x"].to_list()
+    return values_read
+
+
+def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
+    """Count each value of a column; None where there are more than FEW, or long ones."""
+    import polars as pl
+
+    most = frame.select(pl.col(column).drop_nulls()).unique().head(FEW + 1).collect()
+    values = most[column].to_list()
+    long = any(isinstance(value, str) and len(value.split()) > _FEW_WORDS for value in values)
+    if len(values) > FEW or long:
+        return None
+    return dict(frame.group_by(column).agg(pl.len()).drop_nulls().collect().iter_rows())
+
+
+def _spread(values: Sequence[float], edges: Sequence[float]) -> Spread | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    quantiles = tuple(_quantile(ordered, share) for share in _QUANTILES)
+    return Spread(len(ordered), sum(ordered) / len(ordered), quantiles, _bins(ordered, edges))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def _bins(ordered: Iterable[float], edges: Sequence[float]) -> tuple[int, ...]:
+    width = (edges[-1] - edges[0]) / BINS
+    found = [0] * BINS
+    for value in ordered:
+        found[min(BINS - 1, int((value - edges[0]) / width)) if width else 0] += 1
+    return tuple(found)

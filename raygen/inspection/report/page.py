@@ -1,0 +1,127 @@
+"""The page: sections and cards in a template that escapes what data and models say.
+
+The only trusted markup is what Vega drew, and this package's own style and script, which a content
+security policy names by their hashes: nothing else runs, and nothing is loaded from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from raygen.core.formatting import count, duration, percent, plural
+from raygen.inspection.report.cards import FIELD, Card, card_of
+from raygen.inspection.report.effort import effort_section, plan_section, rows_section
+from raygen.inspection.report.examples import MOST, Sample, sample
+from raygen.inspection.report.facts import Facts, read_facts
+from raygen.inspection.report.figure import seen
+from raygen.inspection.report.spread import spread
+from raygen.inspection.report.students import beside, read_runs
+from raygen.inspection.report.taught import accuracy_section, training_section
+
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+_FILTERS = ("status", "node", "view", "variant", "reason")
+
+
+def render_report(folder: str, students: Sequence[Path] = ()) -> str:
+    """The page of the dataset in a folder, with the students that lie in its `student/`, or these.
+
+    Raises DatasetError where there is no dataset, UserError where a student can't be read.
+    """
+    facts = read_facts(folder)
+    runs = read_runs(students or beside(facts.dataset.folder.local))
+    chosen = sample(facts)
+    cards = [card_of(row, facts.task) for row in chosen.rows]
+    sections = (
+        rows_section(facts), spread(facts), effort_section(facts), plan_section(facts),
+        training_section(runs), accuracy_section(runs),
+    )  # fmt: skip
+    style, script = _own("page.css"), _own("page.js")
+    policy = _POLICY.format(style=_hash(style), script=_hash(script))
+    environment = Environment(
+        loader=PackageLoader("raygen.inspection.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seen"] = lambda text: seen(str(text))
+    environment.filters["trusted"] = Markup
+    page = environment.get_template("page.html.j2").render(
+        policy=policy, style=style, script=script, name=facts.plan["recipe"],
+        facts=_words(facts), tiles=_tiles(facts), sections=[s for s in sections if s is not None],
+        cards=cards, choices=_choices(cards), sampled=_sampled(chosen),
+    )  # fmt: skip
+    return str(page)
+
+
+def _words(facts: Facts) -> list[tuple[str, str]]:
+    """What the dataset is, in a line each."""
+    plan, status = facts.plan, facts.status
+    engines = [
+        f"{name}: {engine['model']}" + (f" at {engine['revision']}" if engine["revision"] else "")
+        for name, engine in plan["engines"].items()
+    ]
+    words = [("task", plan["task"]), *(("engine", engine) for engine in engines)]
+    words.append(("last run", status.ended or "running, or killed"))
+    return [*words, ("plan", status.plan)]
+
+
+def _tiles(facts: Facts) -> list[tuple[str, str, str, str]]:
+    """The figures that come first: class, number, what it counts, and a word more."""
+    status = facts.status
+    source = status.source or 1
+    tiles = [
+        ("", count(status.source), "source rows", ""),
+        ("kept", count(status.kept), "kept", percent(status.kept / source)),
+        ("dropped", count(status.dropped), "dropped", percent(status.dropped / source)),
+        ("failed", count(status.failed), "failed", "") if status.failed else None,
+        ("", count(status.pending), "pending", "") if status.pending else None,
+        ("", count(status.examples), "examples", ""),
+        ("", count(status.output_tokens), "tokens written", f"{count(status.prompt_tokens)} read"),
+        ("", duration(status.wall), "on the clock", "") if status.wall is not None else None,
+    ]
+    if status.reused:
+        saved = plural(status.saved_tokens, "token")
+        tiles.append(("", count(status.reused), "calls reused", f"{saved} saved"))
+    return [tile for tile in tiles if tile is not None]
+
+
+def _choices(cards: Sequence[Card]) -> dict[str, list[str]]:
+    """What each filter chooses from, where there is a choice."""
+    found = {name: {getattr(card, name) for card in cards} for name in _FILTERS}
+    return {name: sorted(values - {""}) for name, values in found.items() if len(values) > 1}
+
+
+def _sampled(chosen: Sample) -> str:
+    kept = sum(row.status == "kept" for row in chosen.rows)
+    others = len(chosen.rows) - kept
+    words = f"{count(kept)} of {plural(chosen.examples, 'example')}"
+    if chosen.rejects:
+        words += f" and {count(others)} of {plural(chosen.rejects, 'row')} that were dropped"
+    if kept < chosen.examples or others < chosen.rejects:
+        words += (
+            f": at most {MOST} of each are in this file, spread evenly over nodes, views and "
+            "reasons"
+        )
+    words += f". Texts are cut after {count(FIELD)} characters."
+    return f"{words} One that was dropped shows its source row." if chosen.rejects else words
+
+
+def _own(name: str) -> str:
+    return files("raygen.inspection.report").joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    digest: Any = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

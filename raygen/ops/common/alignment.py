@@ -1,0 +1,86 @@
+"""Aligning a filled text with its masked form: which words went where, if nothing else changed.
+
+Knows nothing of engines or rows.
+"""
+
+from __future__ import annotations
+
+import re
+
+from raygen.ops.common.spans import MASK
+
+_END = re.compile(r"[\s.?!…]*\Z")
+_FILL = r"(\S(?:.*?\S)??)"
+_SENTENCE_END = re.compile(
+    r"[?!][\"'”)]*\s|(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bDr)(?<!\bSt)\.\s+[A-Z]"
+)
+
+
+def fills_of(masked: str, filled: str) -> list[str] | None:
+    """What `filled` has in the place of each mask, or None where it changed the text around them.
+
+    Differences that don't count: the case of the first letter, the amount of white space, `a` for
+    `an`, and the punctuation at the very end. A mask stands for words, so what fills it may not end
+    a sentence and begin another.
+    """
+    if MASK not in masked:
+        return None
+    found = re.fullmatch(_pattern(_without_end(masked)), _without_end(filled), re.DOTALL)
+    if found is None or any(_SENTENCE_END.search(fill) for fill in found.groups()):
+        return None
+    return list(found.groups())
+
+
+def with_end_of(masked: str, filled: str) -> str:
+    """The filled text on one line, ending as the masked text does."""
+    end = masked.strip().removeprefix(_without_end(masked))
+    return " ".join(_without_end(filled).split()) + end
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two texts differ in case, white space and punctuation at most."""
+    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
+
+
+def _without_end(text: str) -> str:
+    return _END.sub("", text.strip())
+
+
+def _pattern(masked: str) -> str:
+    """A pattern with a group for each mask.
+
+    A mask takes the least that lets the next words follow and keeps it (an atomic group), so that
+    a text that doesn't fit is refused in one pass, however many masks there are.
+    """
+    pieces = masked.split(MASK)
+    first, *between, last = (
+        _kept(piece, start=index == 0, end=index == len(pieces) - 1)
+        for index, piece in enumerate(pieces)
+    )
+    return first + "".join(f"(?>{_FILL}{piece})" for piece in between) + _FILL + last
+
+
+def _kept(piece: str, *, start: bool, end: bool) -> str:
+    """A pattern for the words between two masks, or between a mask and an end of the text."""
+    kept = [_word(word) for word in piece.split()]
+    if not kept:
+        return r"\s*"
+    if start:
+        kept[0] = _any_case(kept[0], piece.split()[0])
+    before = "" if start else _gap(piece[0])
+    after = "" if end else _gap(piece[-1])
+    return before + r"\s+".join(kept) + after
+
+
+def _gap(beside: str) -> str:
+    return r"\s+" if beside.isspace() else r"\s*"
+
+
+def _word(word: str) -> str:
+    return rf"{word[0]}n?" if word in ("a", "an", "A", "An") else re.escape(word)
+
+
+def _any_case(pattern: str, word: str) -> str:
+    """The pattern of a word, its first letter in either case."""
+    head = re.escape(word[0])
+    return f"(?:{head}|{re.escape(word[0].swapcase())})" + pattern[len(head) :]

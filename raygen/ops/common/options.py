@@ -1,0 +1,50 @@
+"""What ops share that need options to choose from: the demand on the task, and what templates see.
+
+Knows nothing of engines or any one op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raygen.core.row import ColumnType, Row
+from raygen.core.task import Task
+
+OPTIONS_EXPECTED = 5
+"""How many options a question is taken to have where a plan estimates what a row costs."""
+
+
+def need_options(task: Task, op: str) -> None:
+    """Raise ValueError where the task has no options, in the words of a plan error."""
+    if task.name == "free_text":
+        raise ValueError(
+            f"{op} needs options to choose from; expected task multiple_choice or "
+            "classification, found free_text"
+        )
+    if task.name == "classification" and not task.labels:
+        raise ValueError(
+            f"{op} needs the classes of the classification; name them in the recipe's `labels:`"
+        )
+
+
+def label_of(task: Task, option: int) -> int | str:
+    """An example's training label: an option's index, or a classification's class."""
+    return option if task.name == "multiple_choice" else task.labels[option]
+
+
+def label_type(task: Task) -> ColumnType:
+    """The type of that label."""
+    return "integer" if task.name == "multiple_choice" else "string"
+
+
+def view_of(data: Mapping[str, Any], view: str) -> dict[str, str]:
+    """The columns `view` and `variant` of an example made of this row."""
+    if data.get("variant") == "counterfactual":
+        return {"view": f"counterfactual_{view}", "variant": "counterfactual"}
+    return {"view": view, "variant": "original"}
+
+
+def shown(row: Row, task: Task) -> dict[str, Any]:
+    """The row as templates see it, with `stem` and `options` whatever the task."""
+    return {**row.data, "stem": row.data[task.stem], "options": task.options(row.data)}

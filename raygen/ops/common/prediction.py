@@ -1,0 +1,236 @@
+"""The teacher's own prediction: which of a task's options it gives a text, and how surely.
+
+Knows nothing of counterfactuals. What would tell the answer never reaches its prompt.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from raygen.core.answers import read_answer
+from raygen.core.task import Task, letter
+from raygen.core.template import fields, literal_ending, render
+from raygen.engines.base import Ability, Completion, EngineSetupError
+from raygen.ops.base import Context, Cost
+from raygen.ops.common.options import need_options
+from raygen.ops.common.prompt_files import default_prompt
+from raygen.ops.common.sampling import SamplingParams
+
+By = Literal["classify", "score", "vote"]
+
+HIDDEN = frozenset(
+    {
+        "answer",
+        "label",
+        "target",
+        "rationale",
+        "predicted",
+        "original",
+        "original_answer",
+        "probabilities",
+        "original_probabilities",
+        "soft_labels",
+    }
+)
+"""Columns that no prompt of a prediction may read: they tell the answer, or what it should be."""
+
+GIVEN = frozenset({"stem", "options"})
+"""What a prediction's prompt gets from here: the text, and the options' texts."""
+
+_ABILITY: Mapping[By, Ability] = {"classify": "classify", "score": "score", "vote": "generate"}
+_NUMBERED = re.compile(r"LABEL_(\d+)", re.IGNORECASE)
+
+
+class PredictionParams(SamplingParams):
+    """How the teacher predicts.
+
+    `by: score` compares the log-probabilities of the options after a prompt: of their letters, as
+    in " (a)", summed over the tokens (for multiple choice), or of their texts, as the mean per
+    token, so that a long option has no handicap (for classification). `by: classify` asks a
+    classifier, whose labels must be the task's. `by: vote` samples answers; an option's
+    probability is its share of all of them, those that name no single option included.
+    """
+
+    by: By = Field("score", description="where the probabilities come from")
+    prompt: str | None = Field(None, description="a template in place of the default prompt")
+    candidates: Literal["letters", "texts"] | None = Field(
+        None, description="by score: what is scored; letters for multiple choice, else texts"
+    )
+    normalise: Literal["tokens", "sum"] | None = Field(
+        None, description="by score: the mean or the sum over tokens; sum for letters, else tokens"
+    )
+    labels: dict[str, str] | None = Field(
+        None, description="by classify: the classifier's label: the task's label"
+    )
+    n: int = Field(
+        5, alias="samples", ge=1, le=1024, description="by vote: answers, in one request"
+    )
+    max_tokens: int = Field(64, ge=1)
+    stop: tuple[str, ...] = Field(
+        ("\n\n", "\nQ:", "\nText:"), description="by vote: texts that end an answer"
+    )
+
+    @model_validator(mode="after")
+    def _belongs(self) -> PredictionParams:
+        if self.labels is not None and self.by != "classify":
+            raise ValueError(f"`labels` is for by: classify, and this is by: {self.by}")
+        if (self.candidates or self.normalise) and self.by != "score":
+            raise ValueError(f"`candidates` and `normalise` are for by: score, not by: {self.by}")
+        return self
+
+    @property
+    def ability(self) -> frozenset[Ability]:
+        """What the engine must be able to do."""
+        return frozenset({_ABILITY[self.by]})
+
+    def template(self, task: Task) -> str:
+        """The recipe's prompt, or the default one for the task."""
+        return self.prompt or default_prompt(f"predict_{task.name}")
+
+    def templates(self, task: Task, parameter: str = "prompt") -> dict[str, str]:
+        """The template by its parameter; a classifier has none."""
+        return {} if self.by == "classify" else {parameter: self.template(task)}
+
+    def check(self, task: Task, op: str) -> None:
+        """Raises ValueError where the task's options can't be predicted so."""
+        need_options(task, op)
+        if task.name == "multiple_choice" and self.by == "classify":
+            raise ValueError(
+                "by: classify needs options that are the same for every row, as in task: "
+                "classification; use by: score or by: vote"
+            )
+        if self.labels and set(self.labels.values()) != set(task.labels):
+            raise ValueError(
+                f"`labels` leads to {sorted(set(self.labels.values()))}; expected each of the "
+                f"task's labels: {list(task.labels)}"
+            )
+
+    def check_untold(self, task: Task, parameter: str, told: frozenset[str]) -> None:
+        """Raises ValueError where the prompt reads the answer, or what only the op is `told`.
+
+        For an op with prompts that may read it; the others hide it from all of theirs.
+        """
+        leaks = fields(self.template(task)) & (HIDDEN | told) - GIVEN
+        if self.by != "classify" and leaks:
+            raise ValueError(
+                f"{parameter} reads {' and '.join(map(repr, sorted(leaks)))}: it would tell the "
+                "teacher the answer; take it out of the template"
+            )
+
+    def prediction_cost(self, task: Task, predictions: int) -> Cost:
+        """The cost of so many predictions."""
+        if self.by == "vote":
+            return self.cost(predictions, rows=1.0)
+        options = max(1, len(task.labels)) if self.by == "score" else 1
+        return Cost(calls=predictions, completions=options)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The probability of each option; they add up to 1, but for a vote's unread answers."""
+
+    options: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def option(self) -> int | None:
+        """The most probable option; None where two are level, or no answer could be read."""
+        best = max(self.probabilities)
+        if best == 0 or self.probabilities.count(best) > 1:
+            return None
+        return self.probabilities.index(best)
+
+    @property
+    def by_option(self) -> dict[str, float]:
+        """The probabilities as a column has them."""
+        return dict(zip(self.options, self.probabilities, strict=True))
+
+    def words(self) -> str:
+        """The prediction for people: the option and its probability."""
+        if self.option is None:
+            return f"no single option ({max(self.probabilities):.2f} at most)"
+        return f"{self.options[self.option]!r} ({self.probabilities[self.option]:.2f})"
+
+
+async def predict(
+    data: Mapping[str, Any],
+    text: str,
+    params: PredictionParams,
+    ctx: Context,
+    engine: str | None = None,
+) -> Prediction:
+    """What the teacher says of a row when its question, or its text to classify, is `text`."""
+    options = tuple(ctx.task.options(data))
+    if params.by == "classify":
+        chances = await ctx.classify(text, engine=engine)
+        return Prediction(options, _of_labels(chances, options, params.labels or {}))
+    seen = {name: value for name, value in data.items() if name not in HIDDEN}
+    given = {**seen, ctx.task.stem: text, "stem": text, "options": list(options)}
+    prompt = params.prompt_of(render(params.template(ctx.task), given))
+    if params.by == "vote":
+        answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
+        ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
+        return Prediction(options, _shares(answers, ending, options))
+    letters = (params.candidates or _default_candidates(ctx.task)) == "letters"
+    texts = [f"({letter(k).lower()})" if letters else o for k, o in enumerate(options)]
+    candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
+    scores = await ctx.score(prompt, candidates, engine=engine)
+    per_token = (params.normalise or ("sum" if letters else "tokens")) == "tokens"
+    return Prediction(options, _softmax([s.per_token if per_token else s.logprob for s in scores]))
+
+
+def _default_candidates(task: Task) -> Literal["letters", "texts"]:
+    return "letters" if task.name == "multiple_choice" else "texts"
+
+
+def _softmax(scores: Sequence[float]) -> tuple[float, ...]:
+    top = max(scores)
+    weights = [math.exp(score - top) for score in scores]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def _shares(
+    answers: Sequence[Completion], ending: str, options: Sequence[str]
+) -> tuple[float, ...]:
+    """Each option's share of the answers; one that names no single option counts for none."""
+    read = [_read(answer.text, ending, options) for answer in answers]
+    return tuple(read.count(option) / max(1, len(answers)) for option in range(len(options)))
+
+
+def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
+    """The option that an answer names, or that it names as the end of the prompt's own words."""
+    option = read_answer(text, options).option
+    if option is None and ending:
+        return read_answer(ending + text, options).option
+    return option
+
+
+def _of_labels(
+    chances: Mapping[str, float], options: Sequence[str], labels: Mapping[str, str]
+) -> tuple[float, ...]:
+    """The classifier's probabilities by option. Raises EngineSetupError where labels don't fit."""
+    numbers = [_NUMBERED.fullmatch(label) for label in chances]
+    if labels:
+        places = [labels.get(label) for label in chances]
+    elif all(numbers) and len(numbers) == len(options):
+        inside = [int(number[1]) for number in numbers if number]
+        places = [options[k] if k < len(options) else None for k in inside]
+    else:
+        known = {option.strip().casefold(): option for option in options}
+        places = [known.get(label.strip().casefold()) for label in chances]
+    if set(places) != set(options):
+        raise EngineSetupError(
+            f"the classifier's labels are {list(chances)}, and the task's {list(options)}; "
+            f"say which is which: labels: {{{next(iter(chances), '...')}: {options[0]}, ...}}"
+        )
+    total = sum(chances.values())
+    return tuple(
+        sum(p for p, place in zip(chances.values(), places, strict=True) if place == option) / total
+        for option in options
+    )

@@ -1,0 +1,69 @@
+"""The sampling parameters that every op with an engine shares, and the prompt they go with.
+
+Knows nothing of any particular op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raygen.core.row import ColumnType
+from raygen.engines.base import Completion, Message, Prompt, Sampling
+from raygen.ops.base import Cost, OpParams
+
+
+class PromptParams(OpParams):
+    """How a prompt is sent, the same on every op that has one."""
+
+    chat: bool = Field(False, description="send the prompt as a chat turn of the user")
+
+    def prompt_of(self, text: str) -> Prompt:
+        """A completion prompt, or one chat turn where `chat` is set."""
+        return (Message("user", text),) if self.chat else text
+
+
+class SamplingParams(PromptParams):
+    """Sampling parameters, the same on every op that samples."""
+
+    n: int = Field(1, ge=1, le=1024, description="completions per prompt, in one request")
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+    stop: tuple[str, ...] = Field((), description="texts that end a completion")
+    seed: int = Field(0, ge=0, description="changes every draw of the node")
+    thinking: Literal["drop", "column"] = Field(
+        "drop", description="a reasoning model's thoughts: leave out, or keep in column `thinking`"
+    )
+
+    @model_validator(mode="after")
+    def _different_samples(self) -> Self:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n is {self.n}, but at temperature 0 all samples are the same one")
+        return self
+
+    def sampling(self, seed: int) -> Sampling:
+        """The request's sampling, with the node's own seed mixed into the row's."""
+        return Sampling(
+            n=self.n,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            seed=(seed + self.seed) % 2**31,
+        )
+
+    def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
+        """The cost of so many calls with these parameters; `rows` out are by default n."""
+        return Cost(calls, self.n, self.max_tokens, float(self.n) if rows is None else rows)
+
+    def thoughts(self, answer: Completion) -> dict[str, Any]:
+        """The column with the answer's thoughts, where it is asked for."""
+        return {"thinking": answer.thinking} if self.thinking == "column" else {}
+
+    @property
+    def thought_columns(self) -> Mapping[str, ColumnType]:
+        """The declaration of that column."""
+        return {"thinking": "string"} if self.thinking == "column" else {}

@@ -1,0 +1,93 @@
+"""Which of several texts to keep: the first, a random few, the most diverse, the most likely.
+
+Knows nothing of rows or engines.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from raygen.core.near_duplicates import pieces, similarity
+from raygen.ops.base import OpParams
+
+_COMPARED = 64
+
+
+class Pick(OpParams):
+    """Which samples of a question stay, once near duplicates are removed.
+
+    `diverse`: the first sample, then again and again the one that lies farthest from the nearest
+    one picked so far. `likely`: those with the highest log-probability per token. `random`: drawn
+    with the row's seed. Distance is one minus the share of pieces of five characters that two
+    rationales have in common.
+    """
+
+    by: Literal["first", "random", "diverse", "likely"] = "first"
+    at_most: int | None = Field(None, ge=1, description="how many stay; absent: all")
+    near: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="remove a rationale whose similarity to an earlier one is at least that",
+    )
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Pick:
+        if self.at_most is None and self.near is None:
+            raise ValueError("expected `at_most`, `near` or both: without them nothing is picked")
+        if self.by != "first" and self.at_most is None:
+            raise ValueError(f"by: {self.by} needs `at_most`: how many to pick")
+        return self
+
+
+def distance(one: frozenset[str], other: frozenset[str]) -> float:
+    """How different two texts are by their pieces, from 0 to 1."""
+    return 1.0 - similarity(one, other)
+
+
+def diversity(texts: Sequence[str]) -> float | None:
+    """The mean distance of all pairs of the first 64 texts, None where there is no pair."""
+    pairs = list(combinations([pieces(_plain(text)) for text in texts[:_COMPARED]], 2))
+    if not pairs:
+        return None
+    return sum(distance(one, other) for one, other in pairs) / len(pairs)
+
+
+def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
+    """The places of the texts picked by greedy max-min distance, which starts at the first."""
+    held = [pieces(_plain(text)) for text in texts]
+    picked = [0] if texts else []
+    nearest = [distance(held[0], each) for each in held]
+    while len(picked) < min(at_most, len(texts)):
+        left = [place for place in range(len(texts)) if place not in picked]
+        farthest = max(left, key=lambda place: (nearest[place], -place))
+        picked.append(farthest)
+        nearest = [
+            min(so_far, distance(held[farthest], each))
+            for so_far, each in zip(nearest, held, strict=True)
+        ]
+    return sorted(picked)
+
+
+def picked(
+    texts: Sequence[str], likelihoods: Sequence[float | None], pick: Pick, seed: int
+) -> list[int]:
+    """The places of the texts that stay, in order; for `likely` none without a likelihood."""
+    most = len(texts) if pick.at_most is None else pick.at_most
+    if pick.by == "diverse":
+        return most_diverse(texts, most)
+    if pick.by == "random":
+        return sorted(random.Random(seed).sample(range(len(texts)), min(most, len(texts))))
+    if pick.by == "likely":
+        known = [(value, -place) for place, value in enumerate(likelihoods) if value is not None]
+        return sorted(-place for _, place in sorted(known, reverse=True)[:most])
+    return list(range(min(most, len(texts))))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,64 @@
+"""Binding: what ops need of the machine that plans, settled once, so that one plan is one dataset.
+
+A library that is there or not, a tokenizer's file: each worker would find its own. So the driver
+looks, and the workers get what it found with the plan. Knows nothing of what an op looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from raygen.core.errors import UserError
+from raygen.dataset.reader import Dataset
+from raygen.engines.base import EngineError
+from raygen.planning.plan import Node, Plan
+
+
+def bind_plan(plan: Plan) -> Plan:
+    """The plan as workers run it. Raises UserError for what can't be had on this machine."""
+    return replace(plan, nodes=tuple(map(_bound, plan.nodes)))
+
+
+def continue_plan(plan: Plan, dataset: Dataset, keys: Collection[str]) -> Plan:
+    """The bound plan, to go on with a dataset's rows: those to come are made like those it has.
+
+    `keys` are the source's. Where all of them are done, the facts that they were made with stay.
+    Raises UserError where others are found here, and DatasetError.
+    """
+    written = dataset.plan(plan.hash) if any(node.binding for node in plan.nodes) else None
+    facts = {node["name"]: node.get("bound") or {} for node in (written or {}).get("nodes", ())}
+    problems = list(_differences(plan, facts))
+    if not problems:
+        return plan
+    done = dataset.done(plan.hash)
+    if all(done.get(key, "failed") != "failed" for key in keys):
+        return replace(plan, nodes=tuple(_with_facts(node, facts) for node in plan.nodes))
+    raise UserError(
+        f"the rows in {dataset.folder.uri} were made with something else than what is here: "
+        f"{'; '.join(problems)}; bring back what they were made with, or make all rows again "
+        "with --fresh"
+    )
+
+
+def _bound(node: Node) -> Node:
+    if node.op.bind is None:
+        return node
+    try:
+        return replace(node, binding=node.op.bind(node.params, None))
+    except (EngineError, ValueError) as error:
+        raise UserError(f"node {node.name!r}: {error}") from error
+
+
+def _with_facts(node: Node, facts: Mapping[str, Mapping[str, str]]) -> Node:
+    if node.binding is None:
+        return node
+    return replace(node, binding=replace(node.binding, facts=facts.get(node.name, {})))
+
+
+def _differences(plan: Plan, facts: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for node in plan.nodes:
+        if node.binding is not None:
+            before, now = facts.get(node.name, {}), node.binding.facts
+            for name in [name for name in before if before[name] != now.get(name)]:
+                yield f"node {node.name!r}, {name}: {before[name]} then, {now.get(name)} now"

@@ -1,0 +1,170 @@
+"""How columns flow through a graph: what each node sees, reads and adds, checked without a row.
+
+Knows nothing of engines or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raygen.config.document import Document, Place, Problem
+from raygen.config.messages import nearest
+from raygen.core.row import ColumnType
+from raygen.core.task import Task
+from raygen.core.template import TemplateError, fields
+from raygen.dataset.records import IDENTITY
+from raygen.ops.base import Columns
+from raygen.recipe.graph import SOURCE, Graph, Resolved
+
+Types = Mapping[str, ColumnType]
+
+
+@dataclass(slots=True)
+class Flow:
+    """Per node what it reads and declares, and the user columns of the examples."""
+
+    reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    declared: dict[str, Columns] = field(default_factory=dict)
+    examples: dict[str, ColumnType] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check_flow(document: Document, graph: Graph, task: Task, source: Types) -> Flow:
+    """Follow the columns from the source to the outputs.
+
+    `source` are the source's columns after its mapping. A node that isn't resolved, and whatever
+    it feeds, is left out: nothing can be said about it.
+    """
+    flow = Flow()
+    flow.problems += _task_problems(document, task, source)
+    usable = {name: type_ for name, type_ in source.items() if name not in IDENTITY}
+    emitted: dict[str, Types] = {SOURCE: {**usable, **task.columns}}
+    carried = dict(emitted)
+    for name in graph.order:
+        node = graph.nodes.get(name)
+        if node is None or any(each not in emitted for each in node.inputs):
+            continue
+        seen = _meet([emitted[each] for each in node.inputs])
+        brought, problems = _union(document, name, {each: carried[each] for each in node.inputs})
+        flow.problems += problems
+        try:
+            columns = node.op.columns(node.params, task)
+        except ValueError as error:
+            flow.problems.append(document.problem(("graph", name), str(error)))
+            continue
+        reads, problems = _reads(document, name, columns, seen, emitted)
+        flow.problems += problems
+        flow.problems += _reserved(document, name, node, columns)
+        flow.reads[name] = reads
+        flow.declared[name] = columns
+        emitted[name] = {**seen, **columns.provides}
+        carried[name] = {**brought, **columns.provides}
+    origin: dict[str, str] = {}
+    for output in graph.outputs:
+        for column, type_ in carried.get(output, {}).items():
+            known = flow.examples.setdefault(column, type_)
+            first = origin.setdefault(column, output)
+            if known != type_:
+                message = (
+                    f"column {column!r} is of type {known} from {first!r} and of type {type_} "
+                    f"from {output!r}; expected one type in all outputs"
+                )
+                flow.problems.append(document.problem(("output", "from"), message))
+    return flow
+
+
+def _task_problems(document: Document, task: Task, source: Types) -> Iterator[Problem]:
+    for column in task.columns:
+        if column not in source:
+            guess = nearest(column, source) or "..."
+            message = (
+                f"task {task.name} needs column {column!r}, which the source doesn't have "
+                f"(it has {_listed(source)}); map it: columns: {{{column}: {guess}}}"
+            )
+            yield document.problem(("source", "columns"), message)
+
+
+def _meet(inputs: Sequence[Types]) -> Types:
+    """The columns that all inputs have: those that a node may read."""
+    first, *others = inputs
+    return {column: type_ for column, type_ in first.items() if all(column in o for o in others)}
+
+
+def _union(
+    document: Document, name: str, inputs: Mapping[str, Types]
+) -> tuple[Types, list[Problem]]:
+    """The columns that some input has: a row carries its own along, to the examples."""
+    brought: dict[str, ColumnType] = {}
+    origin: dict[str, str] = {}
+    problems = []
+    for source, types in inputs.items():
+        for column, type_ in types.items():
+            known = brought.setdefault(column, type_)
+            first = origin.setdefault(column, source)
+            if known != type_:
+                message = (
+                    f"column {column!r} is of type {known} from {first!r} and of type {type_} "
+                    f"from {source!r}; expected one type from all inputs"
+                )
+                problems.append(document.problem(("graph", name, "from"), message))
+    return brought, problems
+
+
+def _reads(
+    document: Document, name: str, columns: Columns, seen: Types, emitted: Mapping[str, Types]
+) -> tuple[tuple[str, ...], list[Problem]]:
+    problems = []
+    reads = set(columns.requires)
+    for column in sorted(columns.requires - set(seen)):
+        message = f"node {name!r} needs column {column!r}, {_absent(column, seen, emitted)}"
+        problems.append(document.problem(("graph", name), message))
+    for parameter, text in columns.templates.items():
+        place = _place(document, name, parameter)
+        try:
+            wanted = fields(text)
+        except TemplateError as error:
+            problems.append(document.problem(place, f"{parameter}: {error}"))
+            continue
+        for column in sorted(wanted - columns.given):
+            if column in columns.hides:
+                message = (
+                    f"{parameter} reads {column!r}, which node {name!r} hides: the target would "
+                    "leak into the prompt; take it out of the template"
+                )
+                problems.append(document.problem(place, message))
+            elif column not in seen:
+                message = f"{parameter} reads {column!r}, {_absent(column, seen, emitted)}"
+                problems.append(document.problem(place, message))
+            reads.add(column)
+    return tuple(sorted(reads)), problems
+
+
+def _reserved(document: Document, name: str, node: Resolved, columns: Columns) -> Iterator[Problem]:
+    for column in IDENTITY:
+        if column in columns.provides:
+            message = f"op {node.op.name!r} can't set {column!r}: examples have their own"
+            yield document.problem(("graph", name), message)
+
+
+def _absent(column: str, seen: Types, emitted: Mapping[str, Types]) -> str:
+    if column in IDENTITY:
+        return (
+            f"a name that the dataset keeps for itself; give the source's column another one: "
+            f"source.columns: {{source_{column}: {column}}}"
+        )
+    guess = nearest(column, seen)
+    if guess is not None:
+        return f"which is not there; did you mean {guess!r}?"
+    makers = [name for name, types in emitted.items() if column in types]
+    hint = f"; {' and '.join(map(repr, makers))} would have it" if makers else ""
+    return f"which is not there (there are {_listed(seen)}){hint}"
+
+
+def _place(document: Document, name: str, parameter: str) -> Place:
+    parts = [int(part) if part.isdecimal() else part for part in parameter.split(".")]
+    return ("graph", name, *parts)
+
+
+def _listed(columns: Sequence[str] | Types) -> str:
+    return ", ".join(sorted(columns)) or "none"

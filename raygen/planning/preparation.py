@@ -1,0 +1,204 @@
+"""Prepare: from a recipe's path to a checked plan, with every problem found on the way.
+
+What validate, plan, preview and apply share. Starts no engine and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from raygen.config.document import Problem, ProblemsError
+from raygen.config.overrides import ALL_VARIANTS, variant_names
+from raygen.core.errors import UserError
+from raygen.engines.models.student_folder import attribution_problem
+from raygen.engines.registry import abilities, check_engine
+from raygen.ops.registry import all_ops
+from raygen.planning.plan import Plan, make_plan
+from raygen.planning.resources import hints
+from raygen.recipe.extends import load_extended
+from raygen.recipe.lock import Lock
+from raygen.recipe.profile import load_profile
+from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.remote.fetch import recipe_in
+from raygen.recipe.remote.fetched import Fetched
+from raygen.sources import SourceError, scan_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A recipe as the user names it: its path and the options that change it.
+
+    `fetched` is what the file was fetched with, `allowed` the environment variables that a fetched
+    recipe may use.
+    """
+
+    path: Path
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    profile: Path | None = None
+    limit: int | None = None
+    trusted: tuple[Path, ...] = ()
+    variant: str | None = None
+    fetched: Fetched | None = None
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
+        return recipe_in(self.path)
+
+    def each(self) -> list[Reference]:
+        """This reference, or one for each variant where it names all of them.
+
+        Raises UserError and ProblemsError.
+        """
+        if self.variant != ALL_VARIANTS:
+            return [self]
+        names = variant_names(load_extended(self.file, self.fetched).document)
+        if not names:
+            raise UserError(f"{self.file}: the recipe has no variants")
+        return [replace(self, variant=name) for name in names]
+
+    def moved(self, out: str | None) -> Reference:
+        """The reference where the dataset goes to `out`, so that a fetched recipe may say any."""
+        if out is None or self.fetched is None:
+            return self
+        return replace(self, overrides={**self.overrides, "output.path": json.dumps(out)})
+
+    @property
+    def words(self) -> list[str]:
+        """The reference as the command line has it."""
+        words = [self.fetched.pinned if self.fetched else str(self.path)]
+        words += ["--variant", self.variant] if self.variant else []
+        words += [word for pair in self.overrides.items() for word in ("--set", "=".join(pair))]
+        words += ["--profile", str(self.profile)] if self.profile else []
+        words += ["--limit", str(self.limit)] if self.limit is not None else []
+        words += [word for name in self.allowed for word in ("--allow-env", name)]
+        return words + [word for path in self.trusted for word in ("--trust", str(path))]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked recipe and its plan; `lock` is the one that was found to hold for both."""
+
+    reference: Reference
+    recipe: Recipe
+    plan: Plan
+    lock: Lock | None = None
+
+    @property
+    def output(self) -> str:
+        """The output folder that the recipe names."""
+        return self.recipe.folder_of(self.recipe.output.path, "output", "path")
+
+    @property
+    def hints(self) -> list[Problem]:
+        """What the recipe would better leave to a profile."""
+        return hints(self.recipe)
+
+
+def prepare(
+    reference: Reference,
+    also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    agree: Callable[[Recipe], None] | None = None,
+) -> Prepared:
+    """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them.
+
+    `agree` is called before anything that the recipe names is read, and may raise.
+    """
+    path = reference.file
+    overrides = dict(reference.overrides)
+    if reference.limit is not None:
+        overrides["source.limit"] = str(reference.limit)
+    profile = load_profile(reference.profile) if reference.profile else None
+    ops = all_ops(reference.trusted)
+    recipe = load_recipe(
+        path, overrides, profile, ops, reference.variant, reference.fetched, reference.allowed
+    )
+    if agree is not None:
+        agree(recipe)
+    problems = [
+        *_engine_problems(recipe),
+        *_pairs_problems(recipe),
+        *(also(recipe) if also else ()),
+    ]
+    try:
+        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops)
+    except SourceError as error:
+        problems.insert(0, recipe.document.problem(("source",), str(error)))
+        raise ProblemsError(problems) from error
+    except ProblemsError as error:
+        raise ProblemsError([*error.problems, *problems]) from None
+    problems += _ability_problems(recipe, plan)
+    if problems:
+        raise ProblemsError(problems)
+    return Prepared(reference, recipe, plan)
+
+
+def prepare_each(
+    reference: Reference,
+    also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    agree: Callable[[Recipe], None] | None = None,
+) -> list[Prepared]:
+    """What `prepare` gives for the reference, or for each variant. Raises as it does, for all."""
+    found: list[Prepared] = []
+    problems: list[Problem] = []
+    for one in reference.each():
+        try:
+            found.append(prepare(one, also, agree))
+        except ProblemsError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemsError(problems)
+    return found
+
+
+def check_apart(variants: Sequence[Prepared], out: str | None) -> None:
+    """See that no two variants replace each other's dataset. Raises UserError."""
+    owners: dict[str, Prepared] = {}
+    for one in variants:
+        folder = out or one.output
+        other = owners.setdefault(folder, one)
+        if other.plan.hash != one.plan.hash:
+            raise UserError(
+                f"the variants {other.recipe.variant!r} and {one.recipe.variant!r} make different "
+                f"datasets in one folder, {folder}, where each would replace the other's; give "
+                "each variant an output.path of its own, or apply them one by one with --out"
+            )
+
+
+def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
+    for node in plan.nodes:
+        for name, needed in node.abilities.items():
+            spec = plan.engines[name]
+            missing = needed - abilities(spec)
+            if missing:
+                message = (
+                    f"node {node.name!r} asks engine {name!r} to {' and '.join(sorted(missing))}, "
+                    f"which the backend {spec.backend!r} with this model can't do; name another "
+                    "engine or backend"
+                )
+                yield recipe.document.problem(("graph", node.name), message)
+            elif "attribute" in needed and (problem := attribution_problem(spec)) is not None:
+                yield recipe.document.problem(
+                    ("graph", node.name), f"node {node.name!r} asks engine {name!r}: {problem}"
+                )
+
+
+def _pairs_problems(recipe: Recipe) -> Iterator[Problem]:
+    task = recipe.task
+    if recipe.output.pairs is None or task.labels or task.name == "multiple_choice":
+        return
+    missing = "name the classes in `labels`" if task.answer else f"task {task.name} has no classes"
+    message = f"pairs counts the kept rows of each class: {missing}"
+    yield recipe.document.problem(("output", "pairs"), message)
+
+
+def _engine_problems(recipe: Recipe) -> list[Problem]:
+    return [
+        recipe.document.problem(("engines", name), f"engine {name!r}: {problem}")
+        for name, spec in recipe.engines.items()
+        for problem in check_engine(spec)
+    ]

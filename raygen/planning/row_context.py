@@ -1,0 +1,240 @@
+"""RowContext: what an op may use while it runs on one row, and the record of what it asked.
+
+A call that is recorded already is answered from the record. Knows nothing of graphs: it is bound to
+one node, one row and the plan's engines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raygen.core.row import Row, derive_seed, digest
+from raygen.core.task import Task
+from raygen.dataset.call_cache import Answers
+from raygen.dataset.records import Call
+from raygen.engines.base import (
+    Attributor,
+    Classifier,
+    Completion,
+    Engine,
+    EngineSetupError,
+    EngineSpec,
+    Message,
+    Prompt,
+    Request,
+    Sampling,
+    Score,
+    TokenScore,
+    TopReader,
+    TopTokens,
+    model_name,
+)
+from raygen.engines.reasoning import split_thinking
+from raygen.ops.base import Context
+from raygen.planning.plan import Node, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RowContext(Context):
+    """The Context of one op on one row: its engines, its seeds, its transcript.
+
+    `record` takes each engine call as it is answered; `answers` are those of earlier transcripts.
+    """
+
+    plan: Plan
+    engines: Mapping[str, Engine]
+    running: Node
+    row: Row
+    record: Callable[[Call], None]
+    answers: Answers
+
+    @property
+    def node(self) -> str:
+        return self.running.name
+
+    @property
+    def task(self) -> Task:
+        return self.plan.task
+
+    def seed(self, k: int = 0) -> int:
+        return derive_seed(self.row, self.running.name, k)
+
+    def teacher(self, engine: str | None = None) -> str:
+        spec = self._spec(engine)
+        return model_name(spec.model, spec.revision)
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        schema: Mapping[str, Any] | None = None,
+        *,
+        engine: str | None = None,
+    ) -> list[Completion]:
+        settings = {**_plain(sampling), "schema": schema} if schema else _plain(sampling)
+        asked = _Asked(self._spec(engine), "generate", prompt, settings)
+
+        async def ask() -> list[Completion]:
+            raw = await self.engines[asked.spec.name].generate(Request(prompt, sampling, schema))
+            return [_apart(completion) for completion in raw]
+
+        return await self._answered(asked, ask)
+
+    async def score(
+        self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
+    ) -> list[Score]:
+        settings = {"candidates": list(candidates)}
+        asked = _Asked(self._spec(engine), "score", prompt, settings)
+
+        async def ask() -> list[Completion]:
+            scores = await self.engines[asked.spec.name].score(prompt, candidates)
+            return [
+                Completion(text, "score", score.read, score.tokens, score.logprob)
+                for text, score in zip(candidates, scores, strict=True)
+            ]
+
+        answers = await self._answered(asked, ask)
+        return [Score(a.logprob or 0.0, a.output_tokens, a.prompt_tokens) for a in answers]
+
+    async def top_tokens(
+        self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
+    ) -> TopTokens:
+        asked = _Asked(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
+        reader = self.engines[asked.spec.name]
+        if not isinstance(reader, TopReader):
+            spec = asked.spec
+            raise EngineSetupError(
+                f"engine {spec.name!r}: {spec.backend} doesn't show the tokens of {spec.model}"
+            )
+
+        async def ask() -> list[Completion]:
+            found = await reader.top_tokens(prompt, text, k)
+            return [
+                Completion(json.dumps(_plain(found)), "top_tokens", found.read, len(found.tokens))
+            ]
+
+        (answer,) = await self._answered(asked, ask)
+        return _top_tokens(json.loads(answer.text))
+
+    async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
+        asked = _Asked(self._spec(engine), "classify", text, {})
+        classifier = self.engines[asked.spec.name]
+        if not isinstance(classifier, Classifier):
+            spec = asked.spec
+            raise EngineSetupError(f"engine {spec.name!r}: {spec.model} is no classifier")
+
+        async def ask() -> list[Completion]:
+            chances = await classifier.classify(text)
+            return [
+                Completion(label, "classify", logprob=math.log(max(chance, sys.float_info.min)))
+                for label, chance in chances.items()
+            ]
+
+        answers = await self._answered(asked, ask)
+        return {answer.text: math.exp(answer.logprob or 0.0) for answer in answers}
+
+    async def attribute(
+        self, text: str, start: int, target: str, *, engine: str | None = None
+    ) -> list[TokenScore]:
+        return await self._attributor(engine).attribute(text, start, target)
+
+    async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
+        return await self._attributor(engine).nearest(word, k)
+
+    def _attributor(self, engine: str | None) -> Attributor:
+        spec = self._spec(engine)
+        attributor = self.engines[spec.name]
+        if not isinstance(attributor, Attributor):
+            raise EngineSetupError(
+                f"engine {spec.name!r}: {spec.backend} can't look into {spec.model}; "
+                "use backend: transformers"
+            )
+        return attributor
+
+    def _spec(self, engine: str | None) -> EngineSpec:
+        name = engine or self.running.engine
+        if name is None:
+            raise EngineSetupError(f"node {self.node!r} has no engine, but its op asks for one")
+        return self.plan.engines[name]
+
+    async def _answered(
+        self, asked: _Asked, ask: Callable[[], Awaitable[list[Completion]]]
+    ) -> list[Completion]:
+        """The answers on record, or the engine's; noted down either way, and equal either way."""
+        call_id = asked.id
+        recorded = self.answers.take(call_id)
+        if recorded is not None:
+            name = asked.spec.name
+            self.record(
+                replace(recorded, node=self.node, row=self.row.id, engine=name, reused=True)
+            )
+            return [Completion(**answer) for answer in json.loads(recorded.completions)]
+        started = time.monotonic()
+        answers = await ask()
+        # Samples share one prompt; what is scored was read, each text by itself, and is no output.
+        generated = asked.kind == "generate"
+        read = [answer.prompt_tokens for answer in answers]
+        call = Call(
+            id=call_id,
+            node=self.node,
+            row=self.row.id,
+            engine=asked.spec.name,
+            model=asked.spec.model,
+            revision=asked.spec.revision,
+            kind=asked.kind,
+            prompt=asked.text,
+            sampling=json.dumps(asked.settings, ensure_ascii=False),
+            completions=json.dumps([_plain(answer) for answer in answers], ensure_ascii=False),
+            prompt_tokens=sum(read[:1]) if generated else sum(read),
+            output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
+            seconds=time.monotonic() - started,
+        )
+        self.record(call)
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call as the engine sees it."""
+
+    spec: EngineSpec
+    kind: str
+    prompt: Prompt
+    settings: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The prompt as a transcript has it: a chat as JSON."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return json.dumps([_plain(message) for message in self.prompt])
+
+    @property
+    def id(self) -> str:
+        """The hash of all that the engine sees."""
+        spec, plain = self.spec, isinstance(self.prompt, str)
+        return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
+
+
+def _top_tokens(told: Mapping[str, Any]) -> TopTokens:
+    places = {name: tuple(map(tuple, told[name])) for name in ("ids", "logprobs")}
+    return TopTokens(**{**told, **places, "tokens": tuple(told["tokens"])})
+
+
+def _plain(record: Sampling | Completion | Message | TopTokens) -> dict[str, Any]:
+    """A record's fields by name; dataclasses.asdict copies deeply, and this runs for each call."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _apart(completion: Completion) -> Completion:
+    """The completion with its thoughts out of its text; an engine may have parted them already."""
+    thinking, text = split_thinking(completion.text)
+    if thinking is None:
+        return completion
+    return replace(completion, text=text, thinking=completion.thinking or thinking)

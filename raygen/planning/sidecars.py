@@ -1,0 +1,67 @@
+"""What stands beside a dataset's tables: the frozen recipe, its plan, and the lock that held.
+
+Knows nothing of tables or of when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raygen.config.document import Document, parse_text
+from raygen.core.problem import ProblemsError
+from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.storage import Folder, storage_errors
+from raygen.planning.preparation import Prepared
+from raygen.recipe import params
+from raygen.recipe.lock import STORED, stored_lock
+
+RECIPE = "recipe.yaml"
+
+
+def write_beside(folder: Folder, prepared: Prepared, estimate: Mapping[str, Any]) -> None:
+    """Write the recipe, the plan with what is expected of it, and the lock.
+
+    A lock that the rows so far were not made under is taken out. Raises DatasetError.
+    """
+    fetched = [one.to_json() for one in prepared.recipe.fetched]
+    plan = {**prepared.plan.to_json(), "estimate": estimate, "fetched": fetched}
+    with storage_errors("write the recipe and its plan", folder.uri):
+        folder.write_text(RECIPE, prepared.recipe.frozen())
+        folder.write_text(PLAN, json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
+        if prepared.lock is not None:
+            folder.write_text(STORED, prepared.lock.to_text())
+        elif not _is_true(folder):
+            folder.delete(STORED)
+
+
+def stored_recipe(folder: Folder) -> tuple[str, Document]:
+    """The frozen recipe as it is written, and its document with the params filled in.
+
+    Raises DatasetError where it can't be read, ProblemsError where it is no recipe.
+    """
+    with storage_errors("read the recipe", folder.uri):
+        frozen = folder.read_text(RECIPE)
+    document = parse_text(frozen, folder.join(RECIPE))
+    values, _ = params.resolve(document)
+    return frozen, params.substitute(document, values)[0]
+
+
+def drop_lock(folder: Folder, prepared: Prepared) -> None:
+    """Take the dataset's lock out where rows follow that are not made under one.
+
+    Raises DatasetError.
+    """
+    if prepared.lock is None:
+        with storage_errors("delete the lock", folder.join(STORED)):
+            folder.delete(STORED)
+
+
+def _is_true(folder: Folder) -> bool:
+    """Whether all rows were made under the lock that the dataset carries."""
+    try:
+        stored = stored_lock(folder)
+    except ProblemsError:
+        return False  # somebody edited it
+    return stored is not None and Dataset(folder).locks() == {stored.digest}

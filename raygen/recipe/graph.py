@@ -1,0 +1,228 @@
+"""The graph of a recipe with its names resolved: ops, engines, inputs, order.
+
+Works on a graph that is wrong in places too, and then finds what else is wrong. Knows nothing of
+columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raygen.config.document import Document, Place, Problem, ProblemsError, parse_model
+from raygen.config.messages import did_you_mean
+from raygen.ops.base import Op, OpParams
+from raygen.recipe.schema import NodeSection, Output
+
+SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One node whose op, parameters, inputs and engine are all known to be right."""
+
+    op: Op
+    params: OpParams
+    inputs: tuple[str, ...]
+    engine: str | None
+
+
+@dataclass(slots=True)
+class Graph:
+    """What could be resolved, and the problems of the rest.
+
+    `order` has every node that stands in no cycle, inputs first and otherwise as written.
+    """
+
+    nodes: dict[str, Resolved] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+def resolve_graph(document: Document, ops: Mapping[str, Op]) -> Graph:
+    """The graph under a recipe's `graph`, `engines` and `output`."""
+    graph = Graph()
+    sections = _sections(document)
+    names = _keys(document, "graph")
+    engines = _keys(document, "engines")
+    edges: dict[str, tuple[str, ...]] = {}
+    unknown = len(sections) < len(names)
+    used = {section.engine for section in sections.values()}
+    for name, section in sections.items():
+        problems = list(_name_problems(document, ("graph", name, "from"), section.sources, names))
+        unknown = unknown or bool(problems)
+        edges[name] = tuple(source for source in section.sources if source in names)
+        graph.problems += problems
+        resolved = _node(document, name, section, ops, graph.problems)
+        wrong_engine = list(_engine_problems(document, name, section, engines, ops))
+        if resolved is not None:
+            wrong_engine += _named_engine_problems(document, name, resolved, engines)
+            used |= set(resolved.params.engines().values())
+        graph.problems += wrong_engine
+        if resolved is not None and not problems and not wrong_engine:
+            graph.nodes[name] = resolved
+    cycles = list(_cycles(edges))
+    for cycle in cycles:
+        message = f"these nodes feed each other in a circle: {' -> '.join(cycle)}"
+        graph.problems.append(document.problem(("graph", cycle[0], "from"), message))
+    graph.order = tuple(_order(edges))
+    output = _output(document)
+    if output is not None:
+        problems = list(_name_problems(document, ("output", "from"), output.sources, names))
+        graph.problems += problems
+        graph.outputs = output.sources
+        # A name that is misspelt would make what it meant look unused.
+        if not unknown and not problems:
+            graph.problems += _unused_nodes(document, edges, output.sources)
+    if len(sections) == len(names) and used - {None} <= set(engines):
+        for engine in [name for name in engines if name not in used]:
+            message = f"engine {engine!r} is used by no node; remove it, or name it in a node"
+            graph.problems.append(document.problem(("engines", engine), message))
+    return graph
+
+
+def _sections(document: Document) -> dict[str, NodeSection]:
+    sections = {}
+    for name in _keys(document, "graph"):
+        try:
+            sections[name] = parse_model(document, NodeSection, ("graph", name))
+        except ProblemsError:
+            continue  # the recipe's own check reports these
+    return sections
+
+
+def _output(document: Document) -> Output | None:
+    try:
+        return parse_model(document, Output, ("output",))
+    except (ProblemsError, KeyError):
+        return None
+
+
+def _keys(document: Document, section: str) -> list[str]:
+    value = document.data.get(section)
+    # A node named `source` is refused by name; as a node it would only hide the source.
+    return [key for key in value if key != SOURCE] if isinstance(value, dict) else []
+
+
+def _name_problems(
+    document: Document, place: Place, sources: Sequence[str], names: Sequence[str]
+) -> Iterator[Problem]:
+    written = document.data
+    for part in place:
+        written = written[part]
+    for index, source in enumerate(sources):
+        here = (*place, index) if isinstance(written, list) else place
+        if source != SOURCE and source not in names:
+            hint = did_you_mean(source, [SOURCE, *names])
+            yield document.problem(here, f"there is no node {source!r}{hint}")
+        elif source in sources[:index]:
+            yield document.problem(here, f"{source!r} is named twice")
+
+
+def _node(
+    document: Document,
+    name: str,
+    section: NodeSection,
+    ops: Mapping[str, Op],
+    problems: list[Problem],
+) -> Resolved | None:
+    op = ops.get(section.op)
+    if op is None:
+        message = f"unknown op {section.op!r}{did_you_mean(section.op, ops)}"
+        problems.append(document.problem(("graph", name, "op"), message))
+        return None
+    here = document.section(("graph", name))
+    own = {key: value for key, value in here.data.items() if key not in ("op", "from", "engine")}
+    try:
+        params = parse_model(Document(here.file, own, here.marks), op.params)
+    except ProblemsError as error:
+        problems += error.problems
+        return None
+    return Resolved(op, params, section.sources, section.engine)
+
+
+def _engine_problems(
+    document: Document,
+    name: str,
+    section: NodeSection,
+    engines: Sequence[str],
+    ops: Mapping[str, Op],
+) -> Iterator[Problem]:
+    op = ops.get(section.op)
+    if section.engine is None:
+        if op is not None and op.needs_engine:
+            hint = f"one of: {', '.join(engines)}" if engines else "one under `engines`"
+            message = f"op {op.name!r} needs an `engine`; expected {hint}"
+            yield document.problem(("graph", name), message)
+    elif op is not None and not op.needs_engine:
+        message = f"op {op.name!r} uses no engine; remove `engine`"
+        yield document.problem(("graph", name, "engine"), message)
+    elif section.engine not in engines:
+        hint = did_you_mean(section.engine, engines) or "; the recipe has no engines"
+        message = f"there is no engine {section.engine!r}{hint}"
+        yield document.problem(("graph", name, "engine"), message)
+
+
+def _named_engine_problems(
+    document: Document, name: str, node: Resolved, engines: Sequence[str]
+) -> Iterator[Problem]:
+    for parameter, engine in node.params.engines().items():
+        if engine not in engines:
+            hint = did_you_mean(engine, engines) or "; the recipe has no engines"
+            message = f"{parameter}: there is no engine {engine!r}{hint}"
+            yield document.problem(("graph", name, parameter), message)
+
+
+def _cycles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Cycles that together break every circle, each along the way of the rows."""
+    done: set[str] = set()
+    for start in edges:
+        trail: list[str] = []
+        stack = [(start, iter(edges[start]))] if start not in done else []
+        trail.extend(name for name, _ in stack)
+        while stack:
+            name, rest = stack[-1]
+            source = next(rest, None)
+            if source is None:
+                stack.pop()
+                trail.pop()
+                done.add(name)
+            elif source in trail:
+                circle = trail[trail.index(source) :][::-1]
+                first = min(range(len(circle)), key=lambda i: list(edges).index(circle[i]))
+                circle = circle[first:] + circle[:first]
+                yield [*circle, circle[0]]
+            elif source not in done and source in edges:
+                trail.append(source)
+                stack.append((source, iter(edges[source])))
+
+
+def _order(edges: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    waiting = list(edges)
+    placed: set[str] = set()
+    while waiting:
+        ready = next(
+            (n for n in waiting if all(s in placed or s not in edges for s in edges[n])), None
+        )
+        if ready is None:
+            return
+        waiting.remove(ready)
+        placed.add(ready)
+        yield ready
+
+
+def _unused_nodes(
+    document: Document, edges: Mapping[str, Sequence[str]], outputs: Sequence[str]
+) -> Iterator[Problem]:
+    used: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used.add(name)
+            waiting += edges.get(name, ())
+    for name in edges:
+        if name not in used:
+            message = f"node {name!r} leads to no output; name it in output.from, or remove it"
+            yield document.problem(("graph", name), message)

@@ -1,0 +1,119 @@
+"""The params of a recipe: their values, and `${name}` wherever the recipe uses them.
+
+A text that is exactly `${name}` becomes the typed value; inside a longer text the value is written
+out. `$${` stands for a literal `${`. Knows nothing of the other sections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from raygen.config.document import Document, Mark, Place, Problem, ProblemsError, parse_model
+from raygen.config.messages import did_you_mean
+from raygen.recipe.schema import Param, Scalar
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+
+
+def substitute(
+    document: Document, values: Mapping[str, Scalar]
+) -> tuple[Document, list[Problem], set[Mark]]:
+    """The document with every `${name}` outside `params` replaced.
+
+    Returns also the marks of what still holds a reference. A declared param without a value is
+    left as it stands: its own problem is known already.
+    """
+    declared = _declared(document)
+    problems: list[Problem] = []
+    unfilled: set[Mark] = set()
+
+    def visit(value: Any, path: Place) -> Any:
+        if path == ("params",):
+            return value
+        if isinstance(value, dict):
+            return {key: visit(child, (*path, key)) for key, child in value.items()}
+        if isinstance(value, list):
+            return [visit(child, (*path, i)) for i, child in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        problems.extend(document.problem(path, message) for message in _faults(value, declared))
+        if any(match[0] != "$${" and _name(match) not in values for match in _matches(value)):
+            unfilled.add(document.mark(path))
+        return filled(value, values)
+
+    data = visit(document.data, ())
+    return Document(document.file, data, document.marks), problems, unfilled
+
+
+def resolve(document: Document) -> tuple[dict[str, Scalar], list[Problem]]:
+    """The value of every param that has a good one, and what is wrong with the others."""
+    values: dict[str, Scalar] = {}
+    problems: list[Problem] = []
+    for name in _declared(document):
+        try:
+            param = parse_model(document, Param, ("params", name))
+            if param.default is None:
+                raise ValueError(f"has no value; set it with --set {name}=VALUE")
+            values[name] = param.check(param.default)
+        except ProblemsError as error:
+            problems.extend(error.problems)
+        except ValueError as error:
+            place = ("params", name, "default")
+            problems.append(document.problem(place, f"param {name!r}: {error}"))
+    return values, problems
+
+
+def filled(text: str, values: Mapping[str, Scalar]) -> Scalar:
+    """A text with its references replaced by the values that are known."""
+    whole = _REFERENCE.fullmatch(text)
+    if whole is not None and _name(whole) in values:
+        return values[_name(whole)]
+
+    def one(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name = _name(match)
+        return _written(values[name]) if name in values else match[0]
+
+    return _REFERENCE.sub(one, text)
+
+
+def sole(text: str) -> str | None:
+    """The name of the param that a text is, all of it; None where it is or has more."""
+    whole = _REFERENCE.fullmatch(text)
+    return _name(whole) or None if whole is not None else None
+
+
+def escaped(text: str) -> str:
+    """A text that `filled` turns back into this one."""
+    return text.replace("${", "$${")
+
+
+def _declared(document: Document) -> Collection[str]:
+    section = document.data.get("params")
+    return list(section) if isinstance(section, dict) else []
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    return _REFERENCE.finditer(text)
+
+
+def _name(match: re.Match[str]) -> str:
+    return (match[1] or "").strip()
+
+
+def _faults(text: str, declared: Collection[str]) -> Iterator[str]:
+    for match in _matches(text):
+        if match[0] == "$${":
+            continue
+        if match[1] is None:
+            yield "a '${' without its '}'; write '$${' for a literal '${'"
+        elif (name := _name(match)) not in declared:
+            hint = did_you_mean(name, declared) or "; the recipe has no params"
+            yield f"unknown param {name!r}{hint} ('$${{' is a literal '${{')"
+
+
+def _written(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,78 @@
+"""The user's cache of fetched recipes, by pin, and which of them the user agreed to run.
+
+Knows folders; knows nothing of where a recipe comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from raygen.core.errors import UserError
+from raygen.core.row import digest
+from raygen.engines.models.bundled import cache_folder
+from raygen.recipe.remote.fetched import Fetched
+
+CACHE_VERSION = 1
+"""The version of the cache's layout."""
+
+_AGREED = "agreed"
+
+
+def find(place: str, pin: str) -> Path | None:
+    """The folder of what was fetched from a place under a pin, where it is cached."""
+    folder = _folder(place, pin)
+    return folder.resolve() if folder.is_dir() else None
+
+
+def keep(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
+    """Fetch into the cache: `fill` writes into a folder and says the pin. Raises UserError."""
+    base = _base()
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=base) as temporary:
+            files = Path(temporary) / "files"
+            files.mkdir()
+            pin = fill(files)
+            folder = _folder(place, pin)
+            try:
+                files.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # it is there already, by this or another process
+                    raise
+    except OSError as error:
+        raise UserError(
+            f"can't keep a fetched recipe in {base}: {error.strerror or error}; make room, or set "
+            "RAYGEN_CACHE to a folder that can be written",
+            1,
+        ) from error
+    return folder.resolve(), pin
+
+
+def has_agreed(fetched: Fetched) -> bool:
+    """Whether the user agreed to run exactly this."""
+    return _agreement(fetched).is_file()
+
+
+def agree(fetched: Fetched) -> None:
+    """Remember that the user agreed to run exactly this. Raises OSError."""
+    file = _agreement(fetched)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(fetched.to_json()) + "\n", "utf-8")
+
+
+def _base() -> Path:
+    return cache_folder() / "recipes"
+
+
+def _folder(place: str, pin: str) -> Path:
+    names = [name for name in place.split("/") if not name.endswith((".yaml", ".yml"))]
+    name = next(filter(None, reversed(names)), "")
+    plain = "".join(sign if sign.isalnum() else "-" for sign in name)
+    return _base() / f"{plain}-{digest('recipe', CACHE_VERSION, place, pin)[:16]}"
+
+
+def _agreement(fetched: Fetched) -> Path:
+    return _base() / _AGREED / f"{digest('agreed', CACHE_VERSION, fetched.pinned)}.json"

@@ -1,0 +1,109 @@
+"""Fetching a recipe by reference, into the cache, under the pin of exactly what was fetched.
+
+Knows which kind of reference is fetched how; knows nothing of what a recipe means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from raygen.core.errors import UserError
+from raygen.recipe.remote import cache
+from raygen.recipe.remote.companions import gather
+from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.git import fetch_git, is_commit
+from raygen.recipe.remote.inside import left
+from raygen.recipe.remote.ref import Ref, is_remote, parse_ref
+
+__all__ = ["fetch", "find_recipe", "is_remote", "recipe_in"]
+
+
+def find_recipe(text: str) -> tuple[Path, Fetched | None]:
+    """The file of the recipe that a path or a reference names. Raises UserError."""
+    if is_remote(text):
+        fetched = fetch(text)
+        return fetched.file, fetched
+    return Path(text.removeprefix("file://")), None
+
+
+def recipe_in(path: Path) -> Path:
+    """A recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
+    file = path / "recipe.yaml" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{file}: no such recipe; expected a YAML file, or a folder with one")
+    return file
+
+
+def fetch(text: str) -> Fetched:
+    """The recipe that a reference names; a pin that is cached needs no network. Raises UserError.
+
+    All that it names beside it comes along.
+    """
+    ref = parse_ref(text)
+    if ref.kind == "git":
+        place, (root, pin) = ref.place, _of_git(ref)
+    elif ref.kind == "hub":
+        place, (root, pin) = ref.place, _of_hub(ref)
+    else:
+        place, (root, pin) = ref.place, _of_store(ref)
+    file = root / ref.path
+    fetched = Fetched(text, ref.at(pin), pin, root, file)
+    if (why := left(fetched, root, ref.path)) is not None:
+        raise UserError(f"{text}: {why}")
+    if not file.is_file():
+        raise UserError(f"{text}: {place} has no file {ref.path!r}; correct the path of the recipe")
+    return Fetched(text, ref.at(pin), pin, root, file.resolve())
+
+
+def _of_git(ref: Ref) -> tuple[Path, str]:
+    known = cache.find(ref.place, ref.rev) if ref.rev and is_commit(ref.rev) else None
+    if known is not None and ref.rev is not None:
+        return known, ref.rev
+    return cache.keep(ref.place, lambda into: fetch_git(ref.place, ref.rev, into))
+
+
+def _of_hub(ref: Ref) -> tuple[Path, str]:
+    from raygen.recipe.remote.hub import HubFiles, commit_of
+
+    pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.place, ref.rev)
+    place = f"{ref.place}/{ref.path}"  # of a repository only what this recipe names is there
+    known = cache.find(place, pin)
+    if known is not None:
+        return known, pin
+
+    def fill(into: Path) -> str:
+        gather(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
+        return pin
+
+    return cache.keep(place, fill)
+
+
+def _of_store(ref: Ref) -> tuple[Path, str]:
+    place = f"{ref.place}/{ref.path}"
+    known = cache.find(place, ref.rev) if ref.rev else None
+    if known is not None and ref.rev is not None:
+        return known, ref.rev
+
+    def fill(into: Path) -> str:
+        from raygen.recipe.remote.store import StoreFiles
+
+        gather(StoreFiles(ref.place), ref.place, ref.path, into)
+        pin = _content_hash(into)
+        if ref.rev and ref.rev != pin:
+            raise UserError(
+                f"{place} is no longer what {ref.rev} names: it has {pin} now; look at what "
+                "changed, then name it without the pin"
+            )
+        return pin
+
+    return cache.keep(place, fill)
+
+
+def _content_hash(folder: Path) -> str:
+    """The hash of a folder's files: their names and their contents."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"sha256:{total.hexdigest()}"

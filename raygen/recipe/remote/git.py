@@ -1,0 +1,80 @@
+"""A recipe's repository, fetched by the git command in one state, without its history.
+
+Knows nothing of recipes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from raygen.core.errors import UserError
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TIMEOUT_S = 600
+# The repository is a stranger's: no hook of it is run, and it leads to no other.
+_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never",
+         "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false")  # fmt: skip
+
+_OF_OTHERS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
+"""Environment variables that make git speak of the repository it was called from, as in a hook."""
+
+
+def is_commit(rev: str | None) -> bool:
+    """Whether a revision is a whole commit, which never changes."""
+    return rev is not None and _COMMIT.fullmatch(rev) is not None
+
+
+def fetch_git(url: str, rev: str | None, into: Path) -> str:
+    """Write the files of a repository into a folder; the commit. Raises UserError."""
+    _git(into, "init", "-q", ".")
+    try:
+        _git(into, "fetch", "-q", "--depth", "1", "--no-tags", "--", url, rev or "HEAD")
+        state = "FETCH_HEAD"
+    except UserError as error:
+        # A server gives away no commit by the start of its name: that needs all of them.
+        if rev is None or not re.fullmatch(r"[0-9a-f]{4,64}", rev):
+            raise _unreachable(url, rev, error) from error
+        try:
+            _git(into, "fetch", "-q", "--", url, "+refs/*:refs/raygen/*")
+        except UserError as all_of_it:
+            raise _unreachable(url, rev, all_of_it) from all_of_it
+        state = rev
+    try:
+        commit = _git(into, "rev-parse", "--verify", "-q", f"{state}^{{commit}}").strip()
+    except UserError as error:
+        raise UserError(f"git+{url}: no commit {rev!r} in it; correct the revision") from error
+    _git(into, "checkout", "-q", "--detach", commit)
+    shutil.rmtree(into / ".git")
+    return commit
+
+
+def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
+    what = f" at {rev!r}" if rev else ""
+    return UserError(
+        f"git+{url}{what} can't be fetched: {error}; check the address, the revision and the "
+        "network, and that `git fetch` may read it", 1
+    )  # fmt: skip
+
+
+def _git(folder: Path, *words: str) -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise UserError("git is not installed; install it, or name the recipe otherwise")
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_OTHERS}
+    try:
+        done = subprocess.run(
+            [program, *_SAFE, *words], cwd=folder, env={**inherited, **quiet}, capture_output=True,
+            text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"git {words[0]} failed"]
+        fatal = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise UserError(fatal.removeprefix("fatal: ").rstrip("."), 1)
+    return done.stdout

@@ -1,0 +1,102 @@
+"""A recipe's repository on the Hugging Face hub, by huggingface_hub.
+
+Knows the hub's ways (HF_ENDPOINT, HF_TOKEN and its cache are huggingface_hub's own); knows nothing
+of recipes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from raygen.core.errors import UserError
+from raygen.core.hub import network_error
+from raygen.recipe.remote.companions import MOST_BYTES, too_large
+
+_TYPES = {"datasets": "dataset", "spaces": "space"}
+
+
+class HubFiles:
+    """The files of a repository, `datasets/owner/name` or a model's `owner/name`, at a commit."""
+
+    def __init__(self, place: str, commit: str) -> None:
+        self._type, self._name = _repository(place)
+        self._place = place
+        self._commit = commit
+        self._all: list[str] | None = None
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, None where there is no such file. Raises UserError."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with _hub_errors(f"hf://{self._place}/{path}"):
+            try:
+                kind, commit = self._type, self._commit
+                url = hf_hub_url(self._name, path, repo_type=kind, revision=commit)
+                known = get_hf_file_metadata(url)
+                if known.size is not None and known.size > MOST_BYTES:
+                    raise too_large(path)
+                file = hf_hub_download(self._name, path, repo_type=kind, revision=commit)
+                return Path(file).read_bytes()
+            except EntryNotFoundError:
+                return None
+
+    def matching(self, pattern: str) -> list[str]:
+        """The paths of the files that a glob matches. Raises UserError."""
+        from huggingface_hub import HfApi
+
+        if self._all is None:
+            with _hub_errors(f"hf://{self._place}"):
+                api = HfApi()
+                self._all = api.list_repo_files(
+                    self._name, repo_type=self._type, revision=self._commit
+                )
+        return sorted(fnmatch.filter(self._all, pattern))
+
+
+def commit_of(place: str, rev: str | None) -> str:
+    """The commit that a revision of a repository is now. Raises UserError."""
+    from huggingface_hub import HfApi
+
+    kind, name = _repository(place)
+    with _hub_errors(f"hf://{place}" + (f"@{rev}" if rev else "")):
+        commit = HfApi().repo_info(name, repo_type=kind, revision=rev).sha
+    if not commit:
+        raise UserError(f"hf://{place}: the hub doesn't say which commit {rev or 'main'} is", 1)
+    return commit
+
+
+def _repository(place: str) -> tuple[str | None, str]:
+    kind, _, name = place.partition("/")
+    return (_TYPES[kind], name) if kind in _TYPES else (None, place)
+
+
+@contextmanager
+def _hub_errors(what: str) -> Iterator[None]:
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except LocalEntryNotFoundError as error:
+        raise UserError(f"{what} can't be fetched: the hub can't be reached", 1) from error
+    except EntryNotFoundError:
+        raise
+    except RevisionNotFoundError as error:
+        raise UserError(f"{what}: there is no such revision; correct it") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UserError(
+            f"{what}: there is no such repository, or it is private; correct the name, or log in "
+            "(`hf auth login`)"
+        ) from error
+    except (network_error(), OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{what} can't be fetched: {first}; check the network", 1) from error

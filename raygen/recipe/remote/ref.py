@@ -1,0 +1,131 @@
+"""A reference to a recipe elsewhere, taken apart. Pure: reaches nothing.
+
+git+https://host/repository@rev#path/to/recipe.yaml     also git+ssh:// and git+file://
+hf://datasets/owner/name/path/recipe.yaml@rev           or hf://datasets/owner/name@rev/path
+https://host/path/recipe.yaml, s3://bucket/path/, ...   a folder stands for its recipe.yaml
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+from urllib.parse import urlsplit
+
+from raygen.core.errors import UserError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PIN = re.compile(r"@sha256:([0-9a-f]{64})$")
+_GIT = ("git+https://", "git+http://", "git+ssh://", "git+file://")
+_REPOSITORIES = ("datasets", "spaces")
+_STRANGER = ("hf://", "https://", "http://", "s3://", "gs://", "gcs://", "az://", "abfs://",
+             "abfss://", "git+https://", "git+ssh://")  # fmt: skip
+"""Where a fetched recipe may read from: what needs a network, so nothing on this machine."""
+
+Kind = Literal["git", "hub", "url"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A recipe's file at `path` of the repository or folder `place`, in the state `rev`.
+
+    `place` is a repository's URL, `datasets/owner/name` of the hub, or a folder's URL.
+    """
+
+    kind: Kind
+    place: str
+    path: str
+    rev: str | None = None
+
+    def at(self, rev: str) -> str:
+        """The reference as text, with this rev."""
+        if self.kind == "git":
+            return f"git+{self.place}@{rev}#{self.path}"
+        if self.kind == "hub":
+            return f"hf://{self.place}/{self.path}@{rev}"
+        return f"{self.place}/{self.path}@{rev}"
+
+
+def is_remote(text: str) -> bool:
+    """Whether a text is a reference, and no path on this machine."""
+    return _URL.match(text) is not None and not text.startswith("file://")
+
+
+def parse_ref(text: str) -> Ref:
+    """The reference in a text. Raises UserError."""
+    if text.startswith("git+"):
+        return _git(text)
+    parts = urlsplit(text)
+    _no_secret(text)
+    if parts.scheme == "hf":
+        return _hub(text)
+    if "#" in text:
+        raise UserError(f"{text}: '#path' belongs to git+https:// and its kind")
+    pin = _PIN.search(text)
+    place, _, name = text.removesuffix(pin[0] if pin else "").rstrip("/").rpartition("/")
+    if not name.lower().endswith((".yaml", ".yml")):
+        place, name = f"{place}/{name}", "recipe.yaml"
+    if not urlsplit(place).netloc:
+        raise UserError(f"{text}: found no file in it, expected scheme://host/path/recipe.yaml")
+    return Ref("url", place, name, f"sha256:{pin[1]}" if pin else None)
+
+
+def stranger_may_name(text: str) -> str | None:
+    """Why a fetched recipe may not read from this URL; None where it may."""
+    if text.startswith(_STRANGER) and "::" not in text:
+        return None
+    known = ", ".join(_STRANGER)
+    return f"{text!r}: a fetched recipe reads its own files and {known} only"
+
+
+def _git(text: str) -> Ref:
+    if not text.startswith(_GIT):
+        raise UserError(f"{text}: expected one of {', '.join(_GIT)}")
+    url, _, path = text.removeprefix("git+").partition("#")
+    parts = urlsplit(url)
+    _no_secret(url)
+    # An '@' of the host's part, as in git+ssh://git@host/, names a user.
+    inner, at, rev = parts.path.partition("@")
+    if at and (not rev or rev.startswith("-") or ":" in rev):
+        raise UserError(f"{text}: found the revision {rev!r}, expected a branch, tag or commit")
+    if not inner.strip("/"):
+        raise UserError(f"{text}: found no repository in it, as in git+https://host/name@rev#path")
+    place = f"{parts.scheme}://{parts.netloc}{inner}"
+    return Ref("git", place, _file(text, path), rev or None)
+
+
+def _hub(text: str) -> Ref:
+    path = text.removeprefix("hf://").rstrip("/")
+    parts = path.split("/")
+    depth = 3 if parts[0] in _REPOSITORIES else 2
+    if len(parts) < depth:
+        raise UserError(f"{text}: expected hf://datasets/owner/name/recipe.yaml")
+    repository, at, rev = "/".join(parts[:depth]).partition("@")
+    rest = "/".join(parts[depth:])
+    if not at:
+        rest, at, rev = rest.rpartition("@") if "@" in rest else (rest, "", "")
+    if at and not rev:
+        raise UserError(f"{text}: a revision is missing after '@'")
+    return Ref("hub", repository, _file(text, rest), rev or None)
+
+
+def _file(text: str, path: str) -> str:
+    """The recipe's file in a repository; a folder stands for the `recipe.yaml` in it."""
+    inner = PurePosixPath(path)
+    if inner.is_absolute() or ".." in inner.parts or "\0" in path:
+        raise UserError(f"{text}: found the path {path!r}, expected one inside the repository")
+    is_file = inner.suffix.lower() in (".yaml", ".yml")
+    return str(inner if is_file else inner / "recipe.yaml")
+
+
+def _no_secret(url: str) -> None:
+    parts = urlsplit(url)
+    # A token can be the user's name too; in abfs://container@account it is no user.
+    named = parts.username is not None and parts.scheme in ("http", "https")
+    if named or parts.password is not None or parts.query:
+        raise UserError(
+            f"{parts.scheme}://...: a user, a password or a '?...' in a reference would be written "
+            "beside the dataset; leave it out, and let git, the hub's login or the object store's "
+            "own settings say who you are"
+        )

@@ -1,0 +1,65 @@
+"""A recipe's folder on the web or on an object store, by fsspec.
+
+Knows URLs; knows nothing of recipes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raygen.core.errors import UserError
+from raygen.recipe.remote.companions import MOST_BYTES, too_large
+
+
+class StoreFiles:
+    """The files of the folder at a URL, whatever file system of fsspec it names."""
+
+    def __init__(self, place: str) -> None:
+        """Raises UserError where fsspec doesn't know such URLs."""
+        import fsspec
+
+        self._place = place
+        self._web = place.startswith(("http://", "https://"))
+        try:
+            self._files: Any = fsspec.core.url_to_fs(place)[0]
+        except (ImportError, ValueError) as error:
+            raise UserError(f"{place}: {error}") from error
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, None where there is no such file. Raises UserError."""
+        where = f"{self._place}/{path}"
+        try:
+            content = self._content(where)
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except Exception as error:
+            raise self._unreachable(where, error) from error
+        if len(content) > MOST_BYTES:
+            raise too_large(where)
+        return content
+
+    def matching(self, pattern: str) -> list[str]:
+        """The paths of the files that a glob matches. The web has no listing: none there."""
+        if self._web:
+            return []
+        start = self._files._strip_protocol(self._place).rstrip("/") + "/"
+        try:
+            found = self._files.glob(start + pattern)
+        except Exception as error:
+            raise self._unreachable(f"{self._place}/{pattern}", error) from error
+        return sorted(name.removeprefix(start) for name in map(str, found))
+
+    def _content(self, where: str) -> bytes:
+        try:
+            with self._files.open(where, "rb") as file:
+                content: bytes = file.read(MOST_BYTES + 1)
+        except FileNotFoundError:
+            if not self._web:
+                raise
+            # On the web fsspec says so of a server that can't be reached too, but not here.
+            content = self._files.cat_file(where)
+        return content
+
+    def _unreachable(self, where: str, error: Exception) -> UserError:
+        said = str(error) or type(error).__name__
+        return UserError(f"{where} can't be fetched: {said}; check the address and the network", 1)

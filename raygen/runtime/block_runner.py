@@ -1,0 +1,133 @@
+"""BlockRunner: what an actor does for one ticket, from the rows to the block that is written.
+
+It takes a task from the coordinator, reads its rows and their recorded calls, has the worker run
+them, and writes what came out. A row that kills its process is found by running it alone. Knows
+nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from raygen.dataset.call_cache import Recorded, read_recorded
+from raygen.dataset.records import Block, DatasetError, RowResult
+from raygen.dataset.writer import write_block
+from raygen.engines.base import EngineSetupError
+from raygen.runtime.coordinator import Fatal
+from raygen.runtime.tasks import Job, Task
+from raygen.runtime.worker import SourceRow, Worker, crashed
+from raygen.sources import open_keyed
+from raygen.sources.keyed import KeyedSource
+
+_ATTEMPTS = 2
+"""How often a block may take its process down before its rows are run alone."""
+
+
+class Coordinator(Protocol):
+    """Who hands out tasks, as a process that runs them sees it."""
+
+    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[Task | None, int]]:
+        """The task that a ticket stands for, and how often it was begun, this time included."""
+        ...
+
+    def give_back(self, ticket: int) -> Awaitable[None]:
+        """The ticket's task has no answer: another ticket is to run it."""
+        ...
+
+    def begin(self, what: str) -> Awaitable[int]:
+        """How often `what` was begun, this time included."""
+        ...
+
+    def end(self, what: str) -> Awaitable[None]:
+        """`what` has come to its end."""
+        ...
+
+    def fail(self, fatal: Fatal) -> Awaitable[None]:
+        """Stop everything: this run can't go on."""
+        ...
+
+
+class BlockRunner:
+    """Runs the blocks of one process, many at once, over its worker."""
+
+    def __init__(self, job: Job, worker: Worker, coordinator: Coordinator) -> None:
+        self._job = job
+        self._worker = worker
+        self._coordinator = coordinator
+        self._one_at_a_time = asyncio.Lock()
+        self._taking = asyncio.Lock()
+        self._source: KeyedSource | None = None
+
+    async def run(self, ticket: int) -> bytes:
+        """Run the block that a ticket stands for: a pickled Block, or None where no row ended.
+
+        No bytes at all where there was no task for it. Nothing is ever raised: whoever calls would
+        end the run, or call again for ever.
+        """
+        try:
+            task, attempts = await self._coordinator.take(ticket, wait=False)
+            if task is None:
+                # Only one call at a time waits: a coordinator holds a limited number of calls.
+                async with self._taking:
+                    task, attempts = await self._coordinator.take(ticket, wait=True)
+            return pickle.dumps(await self._block(task, attempts)) if task is not None else b""
+        except asyncio.CancelledError:
+            await self._coordinator.give_back(ticket)
+        except DatasetError as error:
+            await self._coordinator.fail(Fatal(str(error)))
+        except Exception as error:  # the coordinator carries it to the driver
+            message = f"internal error in a worker: {type(error).__name__}: {error}"
+            logging.getLogger(__name__).exception(message)
+            await self._coordinator.fail(Fatal(message))
+        return b""
+
+    async def _block(self, task: Task, attempts: int) -> Block | None:
+        source = await self._keyed_source()
+        rows = await asyncio.to_thread(source.read, task.ordinals)
+        keys = [key for key, _ in rows]
+        recorded = await asyncio.to_thread(read_recorded, self._job.folder, task.files, keys)
+        if attempts <= _ATTEMPTS:
+            results = await self._worker.run(rows, recorded)
+        else:
+            results = [result for row in rows for result in await self._alone(row, recorded)]
+        if task.again:
+            results = [replace(result, retryable=False) for result in results]
+        if self._worker.fatal:
+            error = self._worker.fatal
+            await self._coordinator.fail(Fatal(str(error), isinstance(error, EngineSetupError)))
+        if not results:
+            return None
+        plan = self._job.plan
+        return await asyncio.to_thread(
+            write_block, self._job.folder, results, plan.hash, plan.columns
+        )
+
+    async def _keyed_source(self) -> KeyedSource:
+        """Open the source's keyed copy, once it is seen that this machine has the folder."""
+        if self._source is None:
+            if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
+                raise DatasetError(
+                    f"a worker on {os.uname().nodename} doesn't see the output folder "
+                    f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
+                )
+            self._source = open_keyed(self._job.folder, self._job.source)
+        return self._source
+
+    async def _alone(self, row: SourceRow, recorded: Mapping[str, Recorded]) -> list[RowResult]:
+        """Run a row of a block that was there when the process died, with no other such row.
+
+        A row that is there alone each time it dies is guilty.
+        """
+        async with self._one_at_a_time:
+            what = f"row {row[0]}"
+            if await self._coordinator.begin(what) > _ATTEMPTS:
+                return [crashed(row)]
+            results = await self._worker.run([row], recorded)
+            await self._coordinator.end(what)
+            return results

@@ -1,0 +1,109 @@
+"""A budget: how many tokens, dollars or hours a run may use before it stops cleanly.
+
+Knows prices and counts; knows nothing of who counts or how a run is stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from raygen.config.messages import did_you_mean
+from raygen.core.errors import UserError
+from raygen.core.formatting import money
+from raygen.dataset.records import Tokens
+from raygen.engines.args import OpenAIArgs, parse_args
+from raygen.engines.base import EngineSpec
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits that stop a run. `tokens` and `dollars` are of all runs of the dataset together,
+    `hours` of one run's wall clock."""
+
+    tokens: float | None = None
+    dollars: float | None = None
+    hours: float | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The budget as the command line has it."""
+        return [
+            word for name, limit in self._set() for word in ("--budget", f"{name}={limit:.15g}")
+        ]
+
+    def used_up(self, paid: Tokens, dollars: float, hours: float) -> str | None:
+        """Which limit is reached, in words; None while none is."""
+        used = {"tokens": tokens_of(paid), "dollars": dollars, "hours": hours}
+        for name, limit in self._set():
+            if used[name] >= limit:
+                return (
+                    f"the budget of {_amount(name, limit)} is used up ({_amount(name, used[name])})"
+                )
+        return None
+
+    def raised(self, paid: Tokens, dollars: float) -> Budget:
+        """A budget to go on with: where it is used up, twice what was used."""
+        used = {"tokens": tokens_of(paid), "dollars": dollars, "hours": 0.0}
+        limits = {n: 2 * used[n] if used[n] >= limit else limit for n, limit in self._set()}
+        return Budget(**limits)
+
+    def _set(self) -> list[tuple[str, float]]:
+        limits = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, limit) for name, limit in limits if limit is not None]
+
+
+def parse_budget(limits: Mapping[str, str]) -> Budget:
+    """A budget from `tokens=1e6`, `dollars=5`, `hours=2` as pairs. Raises UserError."""
+    known = [field.name for field in fields(Budget)]
+    parsed: dict[str, Any] = {}
+    for name, text in limits.items():
+        if name not in known:
+            raise UserError(f"--budget {name}={text}: no such budget{did_you_mean(name, known)}")
+        try:
+            parsed[name] = float(text)
+        except ValueError:
+            parsed[name] = math.nan
+        if not 0 < parsed[name] < math.inf:
+            raise UserError(f"--budget {name}={text}: found {text!r}, expected a number above 0")
+    return Budget(**parsed)
+
+
+def check_prices(budget: Budget, engines: Mapping[str, EngineSpec]) -> None:
+    """See that a budget in dollars can be counted. Raises UserError."""
+    unpriced = [name for name, spec in engines.items() if spec.price is None and not _local(spec)]
+    if budget.dollars is not None and unpriced:
+        raise UserError(
+            f"--budget dollars: no price is known for {', '.join(map(repr, unpriced))}; give "
+            "`price: {input: ..., output: ...}` in dollars per million tokens, in the recipe's "
+            f"engine or the profile, or --set 'engines.{unpriced[0]}.price={{input: 1, output: 2}}'"
+        )
+
+
+def dollars_of(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
+    """What the tokens cost at today's prices; an engine without a price costs nothing."""
+    total = 0.0
+    for name, (prompt, output) in paid.items():
+        price = engines[name].price if name in engines else None
+        if price is not None:
+            total += (prompt * price["input"] + output * price["output"]) / _MILLION
+    return total
+
+
+def tokens_of(paid: Tokens) -> int:
+    """Prompt and output tokens together."""
+    return sum(prompt + output for prompt, output in paid.values())
+
+
+def _local(spec: EngineSpec) -> bool:
+    return spec.backend != "openai" or parse_args(spec, OpenAIArgs).local
+
+
+def _amount(name: str, value: float) -> str:
+    if name == "dollars":
+        return money(value)
+    return f"{value:,.0f} tokens" if name == "tokens" else f"{value:.3g} hours"

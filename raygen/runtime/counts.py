@@ -1,0 +1,97 @@
+"""Counts: what has become of a dataset's rows, and what is shown of it while a run goes on.
+
+Knows nothing of where rows come from or of how they are shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from raygen.dataset.records import LedgerLine, add_tokens
+from raygen.dataset.status import DatasetStatus
+from raygen.runtime.run_state import NodeCount, RejectCount, Snapshot
+from raygen.runtime.worker import Live
+
+
+class Counts:
+    """The counts of a dataset while rows are added to it; always adds up to the source."""
+
+    def __init__(self, source: int, before: DatasetStatus | None) -> None:
+        self.source = source
+        self.statuses: Counter[str] = Counter()
+        self.rejects: Counter[tuple[str, str]] = Counter()
+        self.examples = 0
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.reused = 0
+        self.saved_tokens = 0
+        self.last_row_at: float | None = None
+        if before is not None:
+            self.recount(before)
+
+    def recount(self, now: DatasetStatus) -> None:
+        """Take over what the ledger says, after lines were taken out of it."""
+        self.statuses = Counter(kept=now.kept, dropped=now.dropped, failed=now.failed)
+        self.rejects = Counter({(node, reason): n for node, reason, n in now.rejects})
+        self.examples = now.examples
+
+    def add(self, lines: Sequence[LedgerLine]) -> None:
+        """Count rows that were committed just now."""
+        for line in lines:
+            self.statuses[line.status] += 1
+            self.examples += line.examples
+            self.prompt_tokens += line.prompt_tokens
+            self.output_tokens += line.output_tokens
+            self.reused += line.reused
+            self.saved_tokens += line.saved_tokens
+            self.rejects.update((reject.node, reject.reason) for reject in line.rejects)
+        if lines:
+            self.last_row_at = time.time()
+
+    @property
+    def pending(self) -> int:
+        """Source rows that have no ending yet."""
+        return self.source - sum(self.statuses.values())
+
+    @property
+    def top_rejects(self) -> tuple[RejectCount, ...]:
+        """How often each node dropped a row for each reason."""
+        return tuple(RejectCount(node, reason, n) for (node, reason), n in self.rejects.items())
+
+
+def snapshot(
+    phase: str, counts: Counts, lives: Sequence[Live], nodes: Sequence[str], seconds: float
+) -> Snapshot:
+    """What to show of a run now."""
+    totals = {name: [0, 0, 0, 0] for name in nodes}
+    paid = add_tokens(live.paid for live in lives)
+    for live in lives:
+        for name, figures in live.nodes.items():
+            totals[name] = [a + b for a, b in zip(totals[name], figures, strict=True)]
+    return Snapshot(
+        phase=phase,
+        nodes={name: NodeCount(*figures) for name, figures in totals.items()},
+        source=counts.source,
+        kept=counts.statuses["kept"],
+        dropped=counts.statuses["dropped"],
+        failed=counts.statuses["failed"],
+        pending=counts.pending,
+        running=sum(live.running for live in lives),
+        examples=counts.examples,
+        prompt_tokens=sum(prompt for prompt, _ in paid.values()),
+        output_tokens=sum(output for _, output in paid.values()),
+        reused=sum(live.reused for live in lives),
+        seconds=seconds,
+    )
+
+
+def phase_of(lives: Sequence[Live]) -> str:
+    """What the workers are doing, in a word or two."""
+    if not lives or all(live.phase == "starting" for live in lives):
+        return "starting engines"
+    repairing = next(
+        (live.phase for live in lives if live.phase not in ("starting", "running")), ""
+    )
+    return repairing or "generating"

@@ -1,0 +1,255 @@
+"""Generation: the driver's loop, from blocks that arrive to rows that are committed.
+
+It commits in groups, keeps the counts, feeds what may start, decides when to stop, and tells its
+observer when the first rows are there. Knows nothing of Ray, recipes, training or the display.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from raygen.dataset.commit import Committer
+from raygen.dataset.control_files import stop_reason
+from raygen.dataset.reader import Dataset
+from raygen.dataset.records import Block, Tokens, add_tokens
+from raygen.dataset.storage import Folder
+from raygen.engines.base import EngineSpec
+from raygen.runtime.budget import Budget, dollars_of, tokens_of
+from raygen.runtime.counts import Counts
+from raygen.runtime.endings import Cause, Ending, out_of_rows
+from raygen.runtime.scheduler import Work
+from raygen.runtime.tasks import Task
+from raygen.runtime.worker import Live
+
+_COMMIT_EVERY_S = 0.3
+_COMMIT_EVERY_REMOTE_S = 3.0
+_POLL_S = 0.5
+_LOOK_EVERY_S = 1.0
+
+
+class Run(Protocol):
+    """A generation in progress, however it is run."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def idle(self) -> bool: ...
+
+    @property
+    def room(self) -> int: ...
+
+    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None: ...
+
+    def close(self) -> None: ...
+
+    def poll(self, timeout_s: float) -> list[Block]: ...
+
+    def live(self) -> tuple[list[Live], Fault | None]: ...
+
+    def stop(self) -> None: ...
+
+
+class Fault(Protocol):
+    """Why a run can't go on."""
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def user_fault(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run stops by itself.
+
+    The engines have the prices for a budget in dollars; its hours count from `began`, a monotonic
+    time.
+    """
+
+    max_failed: float
+    rows: int | None = None
+    budget: Budget = field(default_factory=Budget)
+    engines: Mapping[str, EngineSpec] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+
+class Observer(Protocol):
+    """Who is told what happens in a generation, and says whether the user wants it to end."""
+
+    def first_rows_committed(self) -> None:
+        """The first rows of this generation are in the dataset. Called once, at that moment."""
+        ...
+
+    def progress(self, lives: Sequence[Live]) -> None:
+        """What the workers have done so far; called about once a second, to be shown."""
+        ...
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user asked to end the run."""
+        ...
+
+
+class Generation:
+    """The rows that are left, made in as many runs as they need: what arrives is committed, and
+    what may start is fed."""
+
+    def __init__(
+        self,
+        start: Callable[[int], Run],
+        work: Work,
+        committer: Committer,
+        folder: Folder,
+        counts: Counts,
+        limits: Limits,
+        observer: Observer,
+    ) -> None:
+        """`start` begins a run that takes about so many tasks."""
+        self._start = start
+        self._work = work
+        self._committer = committer
+        self._folder = folder
+        self._counts = counts
+        self._limits = limits
+        self._observer = observer
+        self._begin()
+
+    def to_end(self) -> Ending:
+        """Make rows until none is left or something ends it, and say what. Raises DatasetError."""
+        ending = self._to_end_of_run()
+        while self._unfinished and self._work.left:
+            self._begin()
+            ending = self._to_end_of_run()
+        if ending is None or (ending.outcome == "stopped" and self._counts.pending == 0):
+            return out_of_rows(self._work)
+        return ending
+
+    def _begin(self) -> None:
+        """Start a run; what its workers will have paid comes on top of what is paid now."""
+        self._run = self._start(self._work.tasks)
+        self._paid_before = self._committer.paid
+        self._open = True
+        self._unfinished = False  # set where the run took all the tasks that it could
+
+    def _to_end_of_run(self) -> Ending | None:
+        """Go on until the run is done; what ended it, None where it simply ran out of tasks."""
+        every = _COMMIT_EVERY_S if self._folder.local is not None else _COMMIT_EVERY_REMOTE_S
+        waiting: list[Block] = []
+        committed_at = looked_at = float("-inf")
+        ending: Ending | None = None
+        self._feed()
+        while not self._run.done:
+            waiting += self._run.poll(_POLL_S)
+            now = time.monotonic()
+            if (self._open and self._run.idle) or (waiting and now - committed_at >= every):
+                self._commit(waiting)
+                waiting, committed_at = [], now
+                if self._open:
+                    self._feed()
+            if now - looked_at < _LOOK_EVERY_S:
+                continue
+            looked_at = now
+            self._committer.heartbeat()
+            lives, fault = self._run.live()
+            self._observer.progress(lives)
+            if ending is None:
+                ending = self._ending(fault, self._observer.interrupted, lives)
+                if ending is not None:
+                    self._open = False
+                    self._run.stop()
+        self._open = False
+        self._commit(waiting + self._run.poll(0))
+        lives, fault = self._run.live()
+        return ending or self._ending(fault, False, lives) or self._lost()
+
+    def _commit(self, blocks: Sequence[Block]) -> None:
+        first = self._counts.last_row_at is None
+        lines = self._committer.commit(blocks)
+        self._counts.add(lines)
+        self._work.add(lines)
+        if first and lines:
+            self._observer.first_rows_committed()
+
+    def _feed(self) -> None:
+        """Hand out what may start; where nothing runs and nothing is left, that was all."""
+        if tasks := self._work.next(self._run.room) if self._run.room else []:
+            self._run.feed(tasks)
+        elif self._run.idle and not self._try_again():
+            self._unfinished = not self._run.room
+            self._open = False
+            self._run.close()
+
+    def _try_again(self) -> bool:
+        """Run the retryable rows once more; whether there were any.
+
+        They come first: whether they pass this time may decide whether the run goes on.
+        """
+        if not (self._open and self._work.retryable and self._run.room):
+            return False
+        keys = self._committer.requeue_failed(retryable=True)
+        dataset = Dataset(self._folder)
+        self._counts.recount(dataset.status())
+        files = dataset.transcript_files(self._committer.recorded)
+        tasks = self._work.again(keys, files, self._run.room)
+        self._run.feed(tasks, first=True)
+        return bool(tasks)
+
+    def _ending(
+        self, fault: Fault | None, interrupted: bool, lives: Sequence[Live]
+    ) -> Ending | None:
+        if fault is not None:
+            return Ending(Cause.FAULT, fault.message, fault.user_fault)
+        if interrupted:
+            return Ending(Cause.INTERRUPTED, "interrupted; what was in flight is committed")
+        if too_many_failed(self._counts, self._limits) and not self._try_again():
+            return Ending(Cause.TOO_MANY_FAILED, self._failed_words())
+        now = add_tokens([self._paid_before, *(live.paid for live in lives)])
+        paid = max(now, self._committer.paid, key=tokens_of)
+        ending = reached(self._counts, self._limits, paid)
+        if ending is not None:
+            return ending
+        wish = stop_reason(self._folder)
+        if wish is not None:
+            return Ending(Cause.STOP_REQUESTED, f"stopped on request: {wish}")
+        return None
+
+    def _lost(self) -> Ending | None:
+        """The ending of a run that is over though some of its tasks never came to their end."""
+        if self._run.idle:
+            return None
+        return Ending(
+            Cause.FAULT,
+            "Ray ended the run while rows were still under way; run the same command again, it "
+            "goes on with them",
+        )
+
+    def _failed_words(self) -> str:
+        return (
+            f"{self._counts.statuses['failed']} of {self._counts.source} rows failed, more than "
+            f"output.max_failed ({self._limits.max_failed:g}) allows; `raygen status` shows their "
+            "errors"
+        )
+
+
+def too_many_failed(counts: Counts, limits: Limits) -> bool:
+    """Whether more rows failed than may."""
+    return counts.statuses["failed"] > limits.max_failed * counts.source
+
+
+def reached(counts: Counts, limits: Limits, paid: Tokens) -> Ending | None:
+    """The ending of a run that has all it was to make, or has used up what it may."""
+    if limits.rows is not None and counts.examples >= limits.rows:
+        return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
+    hours = (time.monotonic() - limits.began) / 3600
+    used_up = limits.budget.used_up(paid, dollars_of(paid, limits.engines), hours)
+    if used_up is not None:
+        return Ending(
+            Cause.BUDGET_USED_UP,
+            f"{used_up}; what was in flight is committed, a higher one goes on",
+        )
+    return None

@@ -1,0 +1,80 @@
+"""Endings: what can end a run, and what that means for the summary and for the ledger.
+
+Knows nothing of how a run goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from raygen.dataset.commit import Reason
+from raygen.runtime.run_state import Outcome
+from raygen.runtime.scheduler import Work
+
+
+class Cause(Enum):
+    """What ended a run."""
+
+    OUT_OF_ROWS = "every row that could run has run"
+    ENOUGH_EXAMPLES = "output.rows is reached"
+    ENOUGH_OF_EACH_CLASS = "output.pairs is reached"
+    SHORT_OF_A_CLASS = "the source has too few rows for output.pairs"
+    BUDGET_USED_UP = "the budget is used up"
+    STOP_REQUESTED = "somebody asked the dataset to stop, as a trainer on a plateau does"
+    INTERRUPTED = "the user pressed Ctrl-C"
+    TOO_MANY_FAILED = "more rows failed than output.max_failed allows"
+    FAULT = "the run can't go on"
+
+
+_OUTCOMES: Mapping[Cause, Outcome] = {
+    Cause.OUT_OF_ROWS: "done",
+    Cause.ENOUGH_EXAMPLES: "done",
+    Cause.ENOUGH_OF_EACH_CLASS: "done",
+    Cause.SHORT_OF_A_CLASS: "stopped",
+    Cause.BUDGET_USED_UP: "stopped",
+    Cause.STOP_REQUESTED: "stopped",
+    Cause.INTERRUPTED: "interrupted",
+    Cause.TOO_MANY_FAILED: "too_many_failed",
+    Cause.FAULT: "failed",
+}
+
+_REASONS: Mapping[Outcome, Reason] = {
+    "done": "end",
+    "stopped": "stopped",
+    "interrupted": "stopped",
+    "too_many_failed": "failed",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a run ended; `message` says it to people, empty where every row has run.
+
+    `user_fault`: the recipe or the profile must change before it can go on.
+    """
+
+    cause: Cause
+    message: str = ""
+    user_fault: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """The ending as the summary names it."""
+        return _OUTCOMES[self.cause]
+
+    @property
+    def reason(self) -> Reason:
+        """The ending as the ledger records the end of the stream."""
+        return _REASONS[self.outcome]
+
+
+def out_of_rows(work: Work) -> Ending:
+    """The ending where nothing is left to run: all of it, or as much as was asked for."""
+    if work.shortage:
+        return Ending(Cause.SHORT_OF_A_CLASS, work.shortage)
+    if work.reached:
+        return Ending(Cause.ENOUGH_OF_EACH_CLASS, work.reached)
+    return Ending(Cause.OUT_OF_ROWS)

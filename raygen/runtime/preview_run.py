@@ -1,0 +1,155 @@
+"""Preview: a few source rows through the whole graph, in this process, step by step.
+
+Knows nothing of Ray or of datasets on disk; of what it makes only the figures are kept, for the
+next estimate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen.core.event_loop import in_own_loop
+from raygen.core.output_redirect import output_to
+from raygen.core.row import Reject, Row
+from raygen.dataset.records import RowResult
+from raygen.dataset.storage import Folder
+from raygen.engines.base import Engine
+from raygen.engines.devices import assign_gpus
+from raygen.engines.registry import start_engine
+from raygen.planning.binding import bind_plan
+from raygen.planning.history import of_rows, store_preview
+from raygen.planning.plan import Plan
+from raygen.planning.preparation import Prepared
+from raygen.recipe.recipe import Recipe
+from raygen.runtime.row_program import RowProgram, Step
+from raygen.sources import key_source
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A source row, as the task normalised it, its steps in the order of the plan, and its end."""
+
+    data: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    result: RowResult
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A few rows of a plan. `seconds` is their time on the wall clock, the engines' start aside."""
+
+    plan: Plan
+    rows: tuple[Previewed, ...]
+    seconds: float
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The rows for a program: what came in, every call, every step, what came out."""
+        return [_row_json(row) for row in self.rows]
+
+
+def preview(prepared: Prepared, n: int, started: Callable[[Path], None] | None = None) -> Preview:
+    """The first n rows, in this thread or beside a running event loop.
+
+    What local engines print goes to a file, which `started` is told; without it, where it goes
+    always. Raises SourceError, EngineError, and UserError for what an op needs and isn't here.
+    """
+    plan = bind_plan(prepared.plan)
+    keyed = first_rows(prepared.recipe, plan, n)
+    with _quiet(plan, started):
+        done = in_own_loop(run_rows(plan, keyed))
+    results = [row.result for row in done.rows]
+    store_preview(prepared.recipe.name, of_rows(plan, results, done.seconds))
+    return done
+
+
+def first_rows(recipe: Recipe, plan: Plan, n: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """The first n source rows with their keys. Raises SourceError."""
+    spec = recipe.source
+    if spec.sample is None:
+        spec = spec.model_copy(update={"limit": min(n, spec.limit or n)})
+    with tempfile.TemporaryDirectory(prefix="raygen-preview-") as folder:
+        source = key_source(spec, plan.task, recipe.source_base, Folder.at(folder))
+        return list(source.read(range(min(n, source.total))))
+
+
+async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Preview:
+    """Run the plan for keyed rows, all at once, on engines that are started and closed here.
+
+    Raises EngineError where an engine can't start or is lost.
+    """
+    engines: dict[str, Engine] = {}
+    steps: dict[str, list[Step]] = defaultdict(list)
+    try:
+        for spec, devices in assign_gpus(plan.engines.values()):
+            engines[spec.name] = await start_engine(spec, devices)
+        program = RowProgram(plan, engines, lambda step: steps[step.row.key].append(step))
+        begun = time.monotonic()
+        results = await asyncio.gather(*(program.run(key, data) for key, data in rows))
+        seconds = time.monotonic() - begun
+    finally:
+        for engine in engines.values():
+            await engine.close()
+    places = {node.name: index for index, node in enumerate(plan.nodes)}
+    done = [
+        Previewed(
+            data,
+            tuple(sorted(steps[key], key=lambda step: (places[step.node], step.row.lineage))),
+            result,
+        )
+        for (key, data), result in zip(rows, results, strict=True)
+    ]
+    return Preview(plan, tuple(done), seconds)
+
+
+def chat_of(prompt: str) -> list[dict[str, str]] | None:
+    """The turns of a chat prompt, None for a completion prompt."""
+    if not prompt.startswith('[{"role"'):
+        return None
+    try:
+        turns: list[dict[str, str]] = json.loads(prompt)
+    except ValueError:
+        return None
+    return turns
+
+
+@contextlib.contextmanager
+def _quiet(plan: Plan, started: Callable[[Path], None] | None) -> Iterator[None]:
+    if started is None or not any(spec.backend == "vllm" for spec in plan.engines.values()):
+        yield
+        return
+    with tempfile.NamedTemporaryFile(prefix="raygen-preview-", suffix=".log", delete=False) as file:
+        log = Path(file.name)
+    started(log)
+    with output_to(log):
+        yield
+
+
+def _row_json(row: Previewed) -> dict[str, Any]:
+    result = asdict(row.result)
+    for call in result["calls"]:
+        call["prompt"] = chat_of(call["prompt"]) or call["prompt"]
+        call["sampling"] = json.loads(call["sampling"])
+        call["completions"] = json.loads(call["completions"])
+    steps = [
+        {
+            "node": step.node,
+            "row": step.row.id,
+            "made": [one.data for one in step.outcomes if isinstance(one, Row)],
+            "rejects": [
+                {"outcome": index, "reason": one.reason, "detail": one.detail}
+                for index, one in enumerate(step.outcomes)
+                if isinstance(one, Reject)
+            ],
+        }
+        for step in row.steps
+    ]
+    return {"data": dict(row.data), **result, "steps": steps}

@@ -1,0 +1,267 @@
+"""RowProgram: the whole graph for one source row, as asyncio tasks.
+
+There is no barrier between steps: a row goes on to the next node the moment it is made; only a
+group op waits, for the other rows of the same source row. Knows nothing of Ray, files or other
+source rows. Errors that are an engine's own leave it; whatever else goes
+wrong fails this row and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.core.event_loop import cancelled_by_library
+from raygen.core.row import Lineage, Reject, Row, Status
+from raygen.dataset.call_cache import Answers, Recorded
+from raygen.dataset.records import Call, Rejected, RowResult
+from raygen.engines.base import (
+    Engine,
+    EngineDeadError,
+    EngineError,
+    RequestRefusedError,
+)
+from raygen.ops.base import Op
+from raygen.planning.plan import Node, Plan
+from raygen.planning.row_context import RowContext
+from raygen.recipe.graph import SOURCE
+
+_Order = tuple[int, Lineage]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has come of one source row so far."""
+
+    examples: list[tuple[_Order, Mapping[str, Any]]] = field(default_factory=list)
+    rejects: list[tuple[_Order, Rejected]] = field(default_factory=list)
+    calls: list[tuple[_Order, Call]] = field(default_factory=list)
+    entered: Counter[str] = field(default_factory=Counter)
+    emitted: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
+    answers: Answers = field(default_factory=lambda: Answers({}))
+    error: str | None = None
+    retryable: bool = False
+
+
+_RETRYABLE = frozenset({"bad_response"})
+"""Reasons of a refused request that say nothing of the row: another try may be answered."""
+
+
+_NO_OUTCOME = "no_outcome"
+"""Reason of a row for which an op returned an empty list."""
+
+_FINE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node on one row (a group op: on the rows of a source row), and all that came of it.
+
+    `row` is the one whose id the step's calls carry.
+    """
+
+    node: str
+    row: Row
+    rows_in: tuple[Row, ...]
+    outcomes: tuple[Row | Reject, ...]
+
+
+Watch = Callable[[Step], None]
+
+
+class NodeError(Exception):
+    """A node failed on a row in a way that is no reject; str() names the node and the cause.
+
+    `retryable`: the reason may pass, and the row is worth another try.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class _OutcomeError(Exception):
+    """An op returned something else than rows and rejects."""
+
+    def __init__(self, op: Op, returned: str) -> None:
+        super().__init__(
+            f"op {op.name!r} returned {returned}; expected a list of Row and Reject: "
+            "[row.child(ctx.node, k, {...})] or [Reject('reason')]"
+        )
+
+
+class RowProgram:
+    """Runs one plan, row by row, over engines that are shared by all rows and nodes."""
+
+    def __init__(
+        self, plan: Plan, engines: Mapping[str, Engine], watch: Watch | None = None
+    ) -> None:
+        """`watch` sees every step as it ends."""
+        self.plan = plan
+        self._watch = watch
+        self.engines = engines
+        self._place = {node.name: index for index, node in enumerate(plan.nodes)}
+        self._consumers: dict[str, list[Node]] = defaultdict(list)
+        for node in plan.nodes:
+            for source in node.inputs:
+                self._consumers[source].append(node)
+
+    async def run(
+        self, key: str, data: Mapping[str, Any], recorded: Recorded | None = None
+    ) -> RowResult:
+        """Run the graph for one source row; calls that are `recorded` are answered from there.
+
+        Returns kept (at least one example), dropped (rejects only) or failed (with the error, and
+        no examples). Raises EngineDeadError, EngineUnavailableError and EngineSetupError: they
+        speak of an engine and not of this row.
+        """
+        started = time.monotonic()
+        tally = _Tally(answers=Answers(recorded or {}))
+        source = Row(key, data)
+        try:
+            await self._feed(SOURCE, source, tally)
+            for node in self.plan.nodes:
+                if gathered := tally.gathered.pop(node.name, []):
+                    await self._step(node, source, _in_order(gathered), tally)
+        except (EngineError, NodeError, ExceptionGroup) as raised:
+            errors = leaves(raised)
+            engine_errors = [leaf for leaf in errors if isinstance(leaf, EngineError)]
+            if engine_errors:
+                raise most_severe(engine_errors) from raised
+            tally.error = str(errors[0])
+            tally.retryable = all(isinstance(leaf, NodeError) and leaf.retryable for leaf in errors)
+        return self._result(key, tally, time.monotonic() - started)
+
+    async def _feed(self, name: str, row: Row, tally: _Tally) -> None:
+        if name in self.plan.outputs:
+            columns = {column: row.data.get(column) for column in self.plan.columns}
+            order = (self.plan.outputs.index(name), row.lineage)
+            tally.examples.append((order, {"id": row.id, "node": name, **columns}))
+        for node in self._consumers[name]:
+            if node.op.group:
+                order = (node.inputs.index(name), row.lineage)
+                tally.gathered.setdefault(node.name, []).append((order, row))
+        await _together(
+            [
+                self._step(node, row, [row], tally)
+                for node in self._consumers[name]
+                if not node.op.group
+            ]
+        )
+
+    async def _step(self, node: Node, row: Row, rows_in: Sequence[Row], tally: _Tally) -> None:
+        """Run an op on a row, a group op on the rows that its inputs made of the source row."""
+        tally.entered[node.name] += len(rows_in)
+        place = (self._place[node.name], row.lineage)
+
+        def record(call: Call) -> None:
+            tally.calls.append((place, call))
+
+        context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
+        outcomes = await _outcomes(node, rows_in if node.op.group else row, context)
+        if self._watch is not None:
+            self._watch(Step(node.name, row, tuple(rows_in), tuple(outcomes)))
+        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+        rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
+        tally.emitted[node.name] += len(rows)
+        tally.dropped[node.name] += len(rejects)
+        for reject in rejects:
+            tally.rejects.append((place, Rejected(node.name, reject.reason, reject.detail)))
+        await _together([self._feed(node.name, child, tally) for child in rows])
+
+    def _result(self, key: str, tally: _Tally, seconds: float) -> RowResult:
+        error = tally.error
+        status: Status = "failed" if error else "kept" if tally.examples else "dropped"
+        return RowResult(
+            key=key,
+            status=status,
+            examples=() if error else tuple(_in_order(tally.examples)),
+            rejects=tuple(_in_order(tally.rejects)),
+            calls=tuple(_in_order(tally.calls)),
+            error=error,
+            seconds=seconds,
+            node_counts={
+                node.name: (
+                    tally.entered[node.name],
+                    tally.emitted[node.name],
+                    tally.dropped[node.name],
+                )
+                for node in self.plan.nodes
+            },
+            retryable=tally.retryable,
+        )
+
+
+async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext) -> list[Any]:
+    """Run a node's op; rows and rejects, at least one of them.
+
+    Raises NodeError where the op fails or returns anything else, and the errors that are an
+    engine's own.
+    """
+    run: Any = node.op.run
+    try:
+        return _checked(node.op, await run(given, node.run_params, context))
+    except RequestRefusedError as refusal:
+        if refusal.reason in _RETRYABLE:
+            raise NodeError(f"{node.name}: {refusal}", retryable=True) from refusal
+        return [Reject(refusal.reason, refusal.detail)]
+    except EngineError:
+        raise
+    except asyncio.CancelledError as error:
+        if not cancelled_by_library():
+            raise
+        message = f"{node.name}: the engine gave up the request before it answered"
+        raise NodeError(message, retryable=True) from error
+    except _OutcomeError as error:
+        raise NodeError(f"{node.name}: {error}") from error
+    except Exception as error:  # an op's bug or a bad row must never stop the other rows
+        message = f"{node.name}: {type(error).__name__}: {error}"
+        raise NodeError(message) from error
+
+
+def _checked(op: Op, returned: Any) -> list[Row | Reject]:
+    """What an op returned, as a list; nothing at all is a reject. Raises _OutcomeError."""
+    if isinstance(returned, str | Mapping) or not isinstance(returned, Iterable):
+        raise _OutcomeError(op, _type_name(returned))
+    outcomes: list[Any] = list(returned)
+    wrong = next((item for item in outcomes if not isinstance(item, Row | Reject)), _FINE)
+    if wrong is not _FINE:
+        raise _OutcomeError(op, f"{_type_name(returned)} with {_type_name(wrong)} in it")
+    return outcomes or [Reject(_NO_OUTCOME, f"op {op.name!r} returned neither a row nor a reject")]
+
+
+def _type_name(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Await all; the first error cancels the rest. One alone needs no task of its own."""
+    if len(work) == 1:
+        await work[0]
+    elif work:
+        async with asyncio.TaskGroup() as group:
+            for item in work:
+                group.create_task(item)
+
+
+def _in_order(items: Iterable[tuple[_Order, Any]]) -> list[Any]:
+    """By place in the graph and lineage, so that arrival order decides nothing."""
+    return [item for _, item in sorted(items, key=lambda pair: pair[0])]
+
+
+def leaves(error: Exception) -> list[Exception]:
+    """The exceptions at the leaves of a nested group; a plain error is its own leaf."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+
+
+def most_severe(errors: Sequence[EngineError]) -> EngineError:
+    """A dead engine explains whatever else went wrong beside it."""
+    return next((error for error in errors if isinstance(error, EngineDeadError)), errors[0])

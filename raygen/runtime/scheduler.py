@@ -1,0 +1,210 @@
+"""Work: which source rows run next, and which of them are worth another try.
+
+Knows ordinals, keys and what became of rows; knows nothing of Ray, engines or files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import ceil
+from typing import Protocol
+
+from raygen.core.row import Status
+from raygen.dataset.records import LedgerLine
+from raygen.runtime.tasks import Task, cut
+
+Files = Mapping[str, tuple[str, ...]]
+"""The transcript files with a row's recorded calls, newest first, by the row's key."""
+
+_STEPS = 16
+_MOST_TASKS = 4000
+
+
+class Work(Protocol):
+    """The rows that are left to a run."""
+
+    retryable: set[str]
+    """The keys of the rows that failed for a reason that may pass and weren't tried again."""
+
+    def next(self, room: int) -> list[Task]:
+        """What may start now, in at most `room` tasks; empty where it must wait, or all is said."""
+        ...
+
+    def add(self, lines: Iterable[LedgerLine]) -> None:
+        """Rows that were committed just now."""
+        ...
+
+    def again(self, keys: Collection[str], files: Files, room: int) -> list[Task]:
+        """Rows whose lines were taken out of the ledger, to run once more."""
+        ...
+
+    @property
+    def left(self) -> bool:
+        """Whether there is anything to run."""
+        ...
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it may come to, but for those that are tried again."""
+        ...
+
+    @property
+    def reached(self) -> str:
+        """What has been reached though rows are left, for people; empty where none are."""
+        ...
+
+    @property
+    def shortage(self) -> str:
+        """What couldn't be reached though no row is left, for people; empty where all was."""
+        ...
+
+
+class _Rows:
+    """What every kind of work knows of the source: keys, actors, recorded calls."""
+
+    def __init__(self, keys: Sequence[str], files: Files, actors: int) -> None:
+        self._keys = keys
+        self._files = files
+        self._actors = actors
+        self.retryable: set[str] = set()
+
+    def again(self, keys: Collection[str], files: Files, room: int) -> list[Task]:
+        """Rows whose lines were taken out of the ledger, to run once more."""
+        self.retryable -= set(keys)
+        ordinals = [ordinal for ordinal, key in enumerate(self._keys) if key in keys]
+        by_ordinal = {ordinal: files.get(self._keys[ordinal], ()) for ordinal in ordinals}
+        return cut(ordinals, self._actors, by_ordinal, most=room, again=True)
+
+    def _tasks(self, ordinals: Sequence[int], most: int) -> list[Task]:
+        files = {ordinal: self._files.get(self._keys[ordinal], ()) for ordinal in ordinals}
+        return cut(ordinals, self._actors, files, most=most)
+
+    def _note_retryable(self, lines: Iterable[LedgerLine]) -> None:
+        self.retryable |= {line.key for line in lines if line.retryable}
+
+
+class AllRows(_Rows):
+    """Every row that is pending, at once."""
+
+    reached = shortage = ""
+
+    def __init__(
+        self, keys: Sequence[str], done: Collection[str], files: Files, actors: int
+    ) -> None:
+        super().__init__(keys, files, actors)
+        self._pending = [ordinal for ordinal, key in enumerate(keys) if key not in done]
+
+    @property
+    def left(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self._pending or self.retryable)
+
+    @property
+    def tasks(self) -> int:
+        """As many as all of it makes."""
+        return len(cut(range(len(self._pending)), self._actors))
+
+    def next(self, room: int) -> list[Task]:
+        """All of it, the first time."""
+        pending, self._pending = self._pending, []
+        return self._tasks(pending, room)
+
+    def add(self, lines: Iterable[LedgerLine]) -> None:
+        """Note which rows are worth another try."""
+        self._note_retryable(lines)
+
+
+class ClassQuota(_Rows):
+    """Rows until so many of each class are kept, each class in the order of the source.
+
+    A row starts only when it is needed even if all that run are kept. So whatever the order in
+    which rows end, those that are kept are the first of their class that can be, and a killed run
+    goes on to the same set. A row that may be tried again keeps its place until it was.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[tuple[str, str]],
+        classes: Sequence[str],
+        quota: int,
+        files: Files,
+        actors: int,
+    ) -> None:
+        """`rows` are the keys and classes of all source rows, in order."""
+        super().__init__([key for key, _ in rows], files, actors)
+        self._class = dict(rows)
+        self._classes = tuple(classes)
+        self._quota = quota
+        self._pool: dict[str, deque[int]] = defaultdict(deque)
+        self._kept: Counter[str] = Counter()
+        self._running: set[str] = set()
+
+    def resume(self, done: Mapping[str, Status], retryable: Collection[str]) -> None:
+        """Take over what earlier runs did; `retryable` rows are among the done ones."""
+        for ordinal, key in enumerate(self._keys):
+            if key not in done:
+                self._pool[self._class[key]].append(ordinal)
+            elif done[key] == "kept":
+                self._kept[self._class[key]] += 1
+            elif key in retryable:
+                self._running.add(key)
+
+    @property
+    def tasks(self) -> int:
+        """One for each row, but no more than can well be held ready."""
+        return min(_MOST_TASKS, sum(map(len, self._pool.values())))
+
+    def next(self, room: int) -> list[Task]:
+        """The next rows of each class that still needs some."""
+        ready = self._ready()
+        # Not one by one: each task is a block of its own, unless nothing else runs.
+        if not self._enough(sum(ready.values())):
+            return []
+        ordinals = sorted(
+            self._pool[name].popleft() for name, count in ready.items() for _ in range(count)
+        )
+        self._running |= {self._keys[ordinal] for ordinal in ordinals}
+        return self._tasks(ordinals, room)
+
+    def add(self, lines: Iterable[LedgerLine]) -> None:
+        """Count what was kept, and free the places of what wasn't."""
+        for line in lines:
+            if not line.retryable:
+                self._running.discard(line.key)
+            if line.status == "kept" and line.key in self._class:
+                self._kept[self._class[line.key]] += 1
+            if line.retryable:
+                self.retryable.add(line.key)
+
+    @property
+    def left(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self.retryable or any(self._ready().values()))
+
+    @property
+    def reached(self) -> str:
+        """That every class has its rows."""
+        return f"output.pairs: {self._quota} rows of each class are kept"
+
+    @property
+    def shortage(self) -> str:
+        """The classes that have fewer than the quota."""
+        short = [name for name in self._classes if self._kept[name] < self._quota]
+        if not short:
+            return ""
+        have = ", ".join(f"{name}: {self._kept[name]}" for name in short)
+        return (
+            f"output.pairs asks for {self._quota} rows of each class and the source has no more: "
+            f"{have}; add rows to the source, or ask for fewer"
+        )
+
+    def _ready(self) -> dict[str, int]:
+        """How many more rows of each class are needed whatever comes of those that run."""
+        running = Counter(self._class[key] for key in self._running)
+        missing = {name: self._quota - self._kept[name] - running[name] for name in self._classes}
+        return {name: min(n, len(self._pool[name])) for name, n in missing.items() if n > 0}
+
+    def _enough(self, ready: int) -> bool:
+        running = len(self._running - self.retryable)
+        return ready > 0 and (running == 0 or ready >= ceil(running / _STEPS))

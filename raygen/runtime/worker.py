@@ -1,0 +1,293 @@
+"""Worker: holds the engines of one process and runs row programs over them.
+
+It admits rows by a semaphore, rebuilds a dead engine in place and bisects the rows that were in
+flight until the guilty one stands alone. Knows nothing of Ray or files; an engine that can't be
+used ends the work with `fatal` set, and the rows it leaves stay pending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygen.core.event_loop import cancelled_by_library
+from raygen.dataset.call_cache import Recorded
+from raygen.dataset.records import Rejected, RowResult, Tokens, add_tokens, paid_for
+from raygen.engines.base import (
+    Engine,
+    EngineDeadError,
+    EngineError,
+    EngineSetupError,
+    EngineSpec,
+    EngineUnavailableError,
+)
+from raygen.planning.plan import Plan
+from raygen.runtime.row_program import RowProgram
+
+Start = Callable[[EngineSpec], Awaitable[Engine]]
+
+SourceRow = tuple[str, Mapping[str, Any]]
+"""A row's key and its columns."""
+
+CRASH = "engine_crash"
+
+_RESTART_PAUSES = (5.0, 20.0)
+"""Seconds before each further try to start an engine that has died: the process that is gone may
+hold a device's memory for a while."""
+
+_Suspect = tuple[SourceRow, asyncio.Future[RowResult | None]]
+
+log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the run was asked to stop
+    """The run was stopped while a dead engine was waited for."""
+
+
+@dataclass(slots=True)
+class Live:
+    """What a worker has done so far, read by whoever watches it."""
+
+    phase: str = "starting"
+    running: int = 0
+    statuses: dict[str, int] = field(default_factory=lambda: {"kept": 0, "dropped": 0, "failed": 0})
+    nodes: dict[str, list[int]] = field(default_factory=dict)
+    examples: int = 0
+    paid: Tokens = field(default_factory=dict)
+    reused: int = 0
+    restarts: int = 0
+
+    def add(self, result: RowResult) -> None:
+        """Count one finished row; a node's counts are rows in, kept, dropped, and calls.
+
+        `paid` are the tokens of calls that an engine answered, `reused` counts the others.
+        """
+        self.statuses[result.status] += 1
+        self.examples += len(result.examples)
+        for name, (rows_in, kept, dropped) in result.node_counts.items():
+            counts = self.nodes.setdefault(name, [0, 0, 0, 0])
+            counts[0] += rows_in
+            counts[1] += kept
+            counts[2] += dropped
+        for call in result.calls:
+            self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
+            self.reused += call.reused
+        self.paid = add_tokens([self.paid, paid_for(result.calls)])
+
+
+class Worker:
+    """Runs blocks of source rows, many at once, over one set of engines."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        start: Start,
+        concurrency: int,
+        pauses: Sequence[float] = _RESTART_PAUSES,
+    ) -> None:
+        """`pauses` are the seconds before each further try to start an engine that has died."""
+        self.plan = plan
+        self._pauses = pauses
+        self.live = Live()
+        self.fatal: EngineError | None = None
+        self.stopped = False
+        self._start = start
+        self._slots = asyncio.Semaphore(concurrency)
+        self._engines: dict[str, Engine] = {}
+        self._program = RowProgram(plan, self._engines)
+        self._recorded: dict[str, Recorded] = {}
+        self._suspects: list[_Suspect] = []
+        self._recovery: asyncio.Task[None] | None = None
+        self._repair = asyncio.Lock()
+        self._open = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._open.set()
+        self._idle.set()
+
+    async def run(
+        self, rows: Sequence[SourceRow], recorded: Mapping[str, Recorded] | None = None
+    ) -> list[RowResult]:
+        """The results of the rows that finished; after a stop or a fatal error the rest is missing.
+
+        `recorded` are the rows' earlier calls by key. Raises no engine error: see `fatal`.
+        """
+        self._recorded.update(recorded or {})
+        try:
+            await self._ensure_engines()
+            results = await asyncio.gather(*(self._row(row) for row in rows))
+        except EngineError as error:
+            self._end(error)
+            return []
+        finally:
+            for key, _ in rows:
+                self._recorded.pop(key, None)
+        return [result for result in results if result is not None]
+
+    async def close(self) -> None:
+        """Free the engines."""
+        while self._engines:
+            _, engine = self._engines.popitem()
+            await engine.close()
+
+    async def _row(self, row: SourceRow) -> RowResult | None:
+        async with self._slots:
+            await self._open.wait()
+            if self.stopped or self.fatal:
+                return None
+            result: RowResult | None
+            try:
+                result = await self._attempt(row)
+            except EngineDeadError:
+                result = await self._after_death(row)
+            except (EngineUnavailableError, EngineSetupError) as error:
+                self._end(error)
+                return None
+            if result is not None:
+                self.live.add(result)
+            return result
+
+    async def _attempt(self, row: SourceRow) -> RowResult:
+        self.live.running += 1
+        self._idle.clear()
+        try:
+            return await self._program.run(*row, self._recorded.get(row[0]))
+        finally:
+            self.live.running -= 1
+            if self.live.running == 0:
+                self._idle.set()
+
+    async def _after_death(self, row: SourceRow) -> RowResult | None:
+        """The row's result once the engine is rebuilt and the guilty row among them is found."""
+        verdict: asyncio.Future[RowResult | None] = asyncio.get_running_loop().create_future()
+        self._suspects.append((row, verdict))
+        if len(self._suspects) == 1:
+            self._recovery = asyncio.create_task(self._recover())
+        return await verdict
+
+    async def _recover(self) -> None:
+        """Let no new row in, wait for those in flight to end, rebuild, and try the suspects."""
+        self._open.clear()
+        await self._idle.wait()
+        suspects, self._suspects = self._suspects, []
+        try:
+            async with self._repair:
+                await self._rebuild()
+                await self._bisect(suspects)
+        except _Stopped:
+            pass
+        except EngineError as error:
+            self._end(error)
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            for _, verdict in suspects:
+                if not verdict.done():
+                    verdict.set_exception(error)
+        finally:
+            for suspect in suspects:
+                _settle(suspect, None)
+            self._open.set()
+
+    async def _bisect(self, suspects: Sequence[_Suspect]) -> None:
+        """Run the suspects together; where the engine dies again, run each half by itself.
+
+        A row that is alone when the engine dies is guilty.
+        """
+        tries = (self._attempt(row) for row, _ in suspects)
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        died: list[_Suspect] = []
+        for suspect, outcome in zip(suspects, outcomes, strict=True):
+            if isinstance(outcome, RowResult):
+                _settle(suspect, outcome)
+            elif isinstance(outcome, EngineDeadError):
+                died.append(suspect)
+            else:
+                raise outcome
+        if not died:
+            return
+        await self._rebuild()
+        if len(suspects) == 1:
+            _settle(suspects[0], crashed(suspects[0][0]))
+            return
+        middle = (len(died) + 1) // 2
+        for half in (died[:middle], died[middle:]):
+            if half:
+                await self._bisect(half)
+
+    async def _rebuild(self) -> None:
+        """Start all engines anew. They ran before, so a start that fails is tried again."""
+        self.live.restarts += 1
+        self.live.phase = "restarting a dead engine"
+        await self.close()
+        for pause in self._pauses:
+            try:
+                return await self._ensure_engines_locked()
+            except EngineError as error:
+                log.warning("an engine that died doesn't start again yet: %s", error)
+            if self.stopped:
+                raise _Stopped
+            await asyncio.sleep(pause)
+        try:
+            await self._ensure_engines_locked()
+        except EngineError as error:
+            raise EngineUnavailableError(
+                f"the engine died, and {len(self._pauses) + 1} tries to start it again failed: "
+                f"{error}"
+            ) from error
+
+    async def _ensure_engines(self) -> None:
+        if self._engines or self.fatal:
+            return
+        async with self._repair:
+            if not self._engines and not self.fatal:
+                await self._ensure_engines_locked()
+
+    async def _ensure_engines_locked(self) -> None:
+        """Start all engines, and publish them together: a row may ask each of them."""
+        started: dict[str, Engine] = {}
+        try:
+            for name, spec in self.plan.engines.items():
+                started[name] = await self._start_one(spec)
+        except BaseException:
+            for engine in started.values():
+                await engine.close()
+            raise
+        self._engines.update(started)
+        self.live.phase = "running"
+
+    async def _start_one(self, spec: EngineSpec) -> Engine:
+        try:
+            return await self._start(spec)
+        except asyncio.CancelledError as error:
+            if not cancelled_by_library():
+                raise
+            raise EngineSetupError(
+                f"engine {spec.name!r}: its start was broken off by the library it runs on"
+            ) from error
+
+    def _end(self, error: EngineError) -> None:
+        if self.fatal is None:
+            self.fatal = error
+        self.stopped = True
+
+
+def _settle(suspect: _Suspect, result: RowResult | None) -> None:
+    """Hand a suspect's row its result, unless whoever waits for it was cancelled."""
+    if not suspect[1].done():
+        suspect[1].set_result(result)
+
+
+def crashed(row: SourceRow) -> RowResult:
+    """The failed result of a row that takes its engine, or its process, down with it."""
+    detail = "the engine died each time this row ran, at last with no other row beside it"
+    return RowResult(
+        key=row[0],
+        status="failed",
+        examples=(),
+        rejects=(Rejected("engine", CRASH, detail),),
+        calls=(),
+        error=f"{CRASH}: {detail}",
+        seconds=0.0,
+        node_counts={},
+    )

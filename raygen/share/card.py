@@ -1,0 +1,284 @@
+"""Write the card of a dataset: what it is, how it was made, its licences, how to make it again.
+
+Markdown behind the hub's YAML header, from facts alone. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+
+from raygen.core.formatting import count, plural
+from raygen.core.row import ColumnType
+from raygen.dataset.records import IDENTITY
+from raygen.inspection.facts import Facts
+from raygen.planning.sidecars import RECIPE
+from raygen.recipe.lock import STORED
+from raygen.views.graph import Box, flowchart
+
+CARD = "README.md"
+SIGNATURE = "- written by raygen "
+"""A line that every card has, and no other README."""
+
+_TASKS = {
+    "multiple_choice": "multiple-choice",
+    "classification": "text-classification",
+    "free_text": "question-answering",
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
+          (10_000_000, "1M<n<10M"))  # fmt: skip
+_TYPES: Mapping[ColumnType, str] = {
+    "string": "text",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+    "strings": "list of texts",
+    "json": "JSON, as text",
+}
+_IDENTITY = {
+    "id": "the example, equal in every run of the same recipe",
+    "key": "the source row that it comes from",
+    "plan": "the version of the recipe",
+    "node": "the step that made it",
+}
+_LICENSE = re.compile(r"[a-z0-9.+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class CardLinks:
+    """What a card says of the files around it.
+
+    `data` are the files of the examples, as the hub's header names them; without any, the header
+    names none. `load` are the arguments of `datasets.load_dataset`, as Python writes them; empty
+    where it can't read the files. `reference` is where others find the dataset. `has_source` says
+    whether the file that the recipe reads is there too.
+    """
+
+    data: Sequence[str]
+    load: str
+    reference: str | None = None
+    has_source: bool = False
+
+
+def dataset_card(facts: Facts, links: CardLinks) -> str:
+    """Write the card of a dataset as Markdown."""
+    parts = [
+        f"---\n{_header(facts, links)}---\n\n# {facts.recipe.recipe}",
+        facts.recipe.description.strip(),
+        _opening(facts),
+        _loading(links),
+        _columns(facts),
+        _making(facts),
+        _models(facts),
+        _licences(facts),
+        _limits(facts),
+        _again(facts, links),
+        _citing(facts, links),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def is_local(model: str) -> bool:
+    """Tell whether a model is a folder, which others don't have."""
+    return model.startswith(("/", ".", "~"))
+
+
+def public_name(model: str) -> str:
+    """Return a model's name; of a folder only the last part, so that no local path is shared."""
+    return model.rstrip("/").rpartition("/")[2] if is_local(model) else model
+
+
+def _header(facts: Facts, links: CardLinks) -> str:
+    head: dict[str, Any] = {"pretty_name": facts.recipe.recipe}
+    if licence := facts.recipe.license:
+        match = _LICENSE.fullmatch(licence.lower())
+        head |= {"license": match[0]} if match else {"license": "other", "license_name": licence}
+    examples = facts.status.examples
+    head["size_categories"] = [next((name for top, name in _SIZES if examples < top), "n>10M")]
+    head["task_categories"] = [_TASKS[facts.recipe.task]]
+    head["tags"] = ["raygen", "rationales", *(["synthetic"] if facts.recipe.engines else [])]
+    if links.data:
+        path = links.data[0] if len(links.data) == 1 else list(links.data)
+        files = [{"split": "train", "path": path}]
+        head["configs"] = [{"config_name": "default", "data_files": files}]
+    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+
+
+def _opening(facts: Facts) -> str:
+    status = facts.status
+    fate = (
+        f"{count(status.kept)} kept, {count(status.dropped)} dropped, {count(status.failed)} failed"
+    )
+    if status.pending:
+        fate += f", {count(status.pending)} not run yet"
+    models = dict.fromkeys(public_name(e.model) for e in facts.recipe.engines.values())
+    by = f", made by {_listed([f'`{model}`' for model in models])}" if models else ""
+    lines = f"{plural(status.examples, 'example')} from {plural(status.source, 'source row')}{by}."
+    text = f"{lines} Source rows: {fate}."
+    if facts.views:
+        views = [f"{count(n)} `{view}`" for view, n in facts.views.items()]
+        text += f" Views: {', '.join(views)}."
+    return text + f" Last change: {facts.at:%Y-%m-%d}."
+
+
+def _loading(links: CardLinks) -> str:
+    if not links.load:
+        return (
+            "## Load it\n\nIt has too many files to be listed here: `raygen export` writes it as "
+            "one, and `polars.read_delta` reads `examples/`."
+        )
+    code = f"from datasets import load_dataset\n\nexamples = load_dataset({links.load})"
+    return f"## Load it\n\n```python\n{code}\n```"
+
+
+def _columns(facts: Facts) -> str:
+    lines = ["## Columns", "", "| column | type | from |", "|---|---|---|"]
+    lines += [f"| `{name}` | text | {_IDENTITY[name]} |" for name in IDENTITY]
+    makers: dict[str, list[str]] = {}
+    for node in facts.plan["nodes"]:
+        for name in node["adds"]:
+            makers.setdefault(name, []).append(f"`{node['name']}`")
+    for name, kind in facts.plan["columns"].items():
+        if name not in IDENTITY:
+            lines.append(
+                f"| `{name}` | {_TYPES[kind]} | {', '.join(makers.get(name, ['source']))} |"
+            )
+    return "\n".join(lines)
+
+
+def _making(facts: Facts) -> str:
+    nodes, totals = facts.plan["nodes"], facts.status.nodes
+    boxes = []
+    table = ["| step | op | rows in | kept | dropped | why |", "|---|---|--:|--:|--:|---|"]
+    for node in nodes:
+        name = node["name"]
+        rows_in, kept, dropped = totals.get(name, (0, 0, 0))
+        op = node["op"] + (f" · {node['engine']}" if node["engine"] else "")
+        boxes.append(Box(name, (op, f"{count(rows_in)} in, {count(kept)} kept"), node["from"]))
+        why = [f"{reason}: {count(n)}" for reason, n in facts.rejects.get(name, {}).items()]
+        cells = (name, op, count(rows_in), count(kept), count(dropped), _cell(", ".join(why)))
+        table.append("| " + " | ".join(cells) + " |")
+    drawing = flowchart(boxes, facts.plan["outputs"])
+    return (
+        f"## How it was made\n\n```mermaid\n{drawing}```\n\n" + "\n".join(table) + "\n\n"
+        f"One source row may become several on the way. All of it, prompts too, is in `{RECIPE}`."
+    )
+
+
+def _models(facts: Facts) -> str:
+    if not facts.recipe.engines:
+        return "## Models\n\nNo model was asked."
+    lines = ["## Models", "", "| engine | model | revision | licence |", "|---|---|---|---|"]
+    for name, engine in facts.recipe.engines.items():
+        model = public_name(engine.model)
+        shown = f"`{model}`" + (" (a folder of its maker's)" if is_local(engine.model) else "")
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+            shown = f"[{model}](https://huggingface.co/{model})"
+        pinned = facts.commits.get(name) or engine.revision
+        revision = f"`{pinned}`" if pinned else "not pinned"
+        lines.append(f"| {name} | {shown} | {revision} | {_cell(engine.license or 'not noted')} |")
+    return "\n".join(lines)
+
+
+def _licences(facts: Facts) -> str:
+    recipe = facts.recipe
+    source = facts.missing or recipe.source.path
+    dataset = recipe.license or "not noted in the recipe"
+    rows = recipe.source.license or "not noted in the recipe"
+    lines = [
+        f"- this dataset: {dataset}",
+        f"- the source, `{source}`, whose rows are in it: {rows}",
+    ]
+    if not all((recipe.license, recipe.source.license, *_noted(facts))):
+        lines.append(
+            "- what isn't noted is not thereby free: look at the source's licence and at what the "
+            "terms of each model say of its outputs"
+        )
+    return "## Licences\n\n" + "\n".join(lines)
+
+
+def _noted(facts: Facts) -> list[str | None]:
+    return [engine.license for engine in facts.recipe.engines.values()]
+
+
+def _limits(facts: Facts) -> str:
+    status, recipe = facts.status, facts.recipe
+    lines = []
+    if recipe.engines:
+        lines.append(
+            "- texts of a model: what it made was kept or dropped by the steps above alone, and "
+            "nothing says that a person read it; it can be wrong, and biased as its models are"
+        )
+    lost = status.source - status.kept
+    if lost:
+        share = f"{100 * lost / status.source:.0f} %"
+        lines.append(
+            f"- {count(lost)} of {plural(status.source, 'source row')} ({share}) gave no example, "
+            "so what is left isn't a fair sample of the source"
+        )
+    if status.pending:
+        lines.append(f"- not finished: {plural(status.pending, 'source row')} not run yet")
+    if recipe.source.limit:
+        lines.append(f"- of the source only the first {plural(recipe.source.limit, 'row')}")
+    folders = [name for name, e in recipe.engines.items() if is_local(e.model)]
+    if folders:
+        lines.append(
+            f"- not to be made again elsewhere: {_listed(folders)} is a model of its maker's"
+        )
+    return "## Limits\n\n" + "\n".join(lines) if lines else ""
+
+
+def _again(facts: Facts, links: CardLinks) -> str:
+    recipe = f"{links.reference}/{RECIPE}" if links.reference else RECIPE
+    locked = " --locked" if facts.lock else ""
+    lines = ["## Make it again", "", "```", f"raygen apply {recipe}{locked} --out again", "```"]
+    if facts.missing and not links.has_source:
+        advice = (
+            f"The recipe reads `{facts.missing}`, which isn't part of this: put it there (seen "
+            f"from `{RECIPE}`), or name the file with `--set source.path=FILE`."
+        )
+        lines += ["", advice]
+    lines += ["", f"- content: `{facts.content}`", f"- plan: `{facts.status.plan}`"]
+    if facts.lock:
+        lines.append(f"- `{STORED}` pins models, prompts, source and packages")
+    lines.append(f"{SIGNATURE}{version('raygen')}")
+    return "\n".join(lines)
+
+
+def _citing(facts: Facts, links: CardLinks) -> str:
+    recipe = facts.recipe
+    fields = {
+        "title": recipe.recipe,
+        "author": " and ".join(recipe.authors),
+        "year": f"{facts.at:%Y}",
+        "howpublished": f"\\url{{{_address(links.reference)}}}" if links.reference else "",
+        "note": f"Dataset made with raygen, content {facts.content}",
+    }
+    lines = ",\n".join(f"  {name} = {{{_tex(value)}}}" for name, value in fields.items() if value)
+    key = re.sub(r"\W+", "-", recipe.recipe).strip("-").lower()
+    return f"## Cite it\n\n```bibtex\n@misc{{{key}-{facts.at:%Y},\n{lines}\n}}\n```"
+
+
+def _address(reference: str) -> str:
+    """Return the address for a browser."""
+    hub = "hf://datasets/"
+    if not reference.startswith(hub):
+        return reference
+    return "https://huggingface.co/datasets/" + reference.removeprefix(hub).partition("@")[0]
+
+
+def _tex(text: str) -> str:
+    return text if text.startswith("\\url") else re.sub(r"([&%$#_])", r"\\\1", text)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"

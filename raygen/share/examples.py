@@ -1,0 +1,98 @@
+"""Select the examples of a dataset for export: by view, and without repeats.
+
+Reads the folder that `apply` wrote or `pull` brought. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raygen.config.messages import did_you_mean
+from raygen.core.errors import UserError
+from raygen.core.near_duplicates import as_text, repeats
+from raygen.core.task import TASKS
+from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.records import IDENTITY, DatasetError
+from raygen.inspection.facts import VIEW
+from raygen.share.layout import MANIFEST, read_manifest, read_shards
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_RATIONALE = "rationale"
+_DISTINCTIVE = ("choices", "answer", "label", "refuted", VIEW)
+"""Columns that distinguish two questions with the same words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples in the order of their ids, and their plan."""
+
+    plan: Mapping[str, Any]
+    frame: pl.DataFrame
+
+    def of_views(self, views: Sequence[str]) -> Examples:
+        """Select the examples of some views. Raises UserError for a view that none has."""
+        existing = sorted(set(self.frame[VIEW])) if VIEW in self.frame.columns else []
+        for view in views:
+            if view not in existing:
+                raise UserError(
+                    f"--view {view}: no example has that view{did_you_mean(view, existing)}"
+                )
+        return replace(self, frame=self.frame.filter([v in views for v in self.frame[VIEW]]))
+
+    def alike(self) -> list[str]:
+        """Return the views whose examples ask the same; those that refute an option don't."""
+        if VIEW not in self.frame.columns:
+            return []
+        rows = self.frame.iter_rows(named=True)
+        return sorted({row[VIEW] for row in rows if row[VIEW] and not row.get("refuted")})
+
+    def without_repeats(self, near: float | None) -> Examples:
+        """Leave out examples that repeat an earlier one.
+
+        A repeat has the same question, answer and view, and the same rationale up to case and white
+        space; with `near`, a rationale that is at least that similar.
+        """
+        columns = self.plan["columns"]
+        stem = TASKS[self.plan["task"]].stem
+        compared = [name for name in (stem, *_DISTINCTIVE) if name in columns]
+        if _RATIONALE not in columns:
+            compared = [name for name in columns if name not in IDENTITY]
+        texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for index, row in enumerate(self.frame.iter_rows(named=True)):
+            question = " ".join(as_text([row[name] for name in compared]).casefold().split())
+            texts[question].append((index, as_text(row.get(_RATIONALE))))
+        kept = [
+            index
+            for group in texts.values()
+            for (index, _), earlier in zip(
+                group, repeats([text for _, text in group], near), strict=True
+            )
+            if earlier is None
+        ]
+        return replace(self, frame=self.frame[sorted(kept)])
+
+
+def read_examples(folder: str) -> Examples:
+    """Read all examples of the newest plan. Raises DatasetError."""
+    import polars as pl
+
+    path = Path(folder) / MANIFEST
+    if path.is_file():
+        manifest = read_manifest(path.read_text("utf-8"), str(path))
+        plan = json.loads((Path(folder) / PLAN).read_text("utf-8"))
+        return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
+    dataset = Dataset.open(folder)
+    found = dataset.plan(dataset.status().plan)
+    if found is None:
+        raise DatasetError(
+            f"{folder} has no row of its newest recipe yet; run `raygen apply` first", exit_code=2
+        )
+    frame = dataset.examples().filter(pl.col("plan") == found["hash"]).sort("id").collect()
+    return Examples(found, frame)

@@ -1,0 +1,119 @@
+"""Turn examples into the formats of other trainers: chat messages, and instructions.
+
+Pure functions on rows. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from raygen.core.errors import UserError
+from raygen.core.question import prompt_text
+from raygen.core.task import TASKS, letter
+
+Format = Literal["parquet", "jsonl", "hf", "chat", "alpaca"]
+FORMATS: Mapping[Format, str] = {
+    "parquet": ".parquet",
+    "jsonl": ".jsonl",
+    "hf": ".hf",
+    "chat": ".chat.jsonl",
+    "alpaca": ".alpaca.jsonl",
+}
+"""The suffix of a format's file, whose name is the recipe's unless the user names it."""
+
+REASONED = "Think step by step, then give the answer."
+ANSWERED = "Give the answer."
+REFUTED = "Say why the option named under Refute is wrong."
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An example as a question and its reply."""
+
+    instruction: str
+    prompt: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The wording of a task's examples. `labels` are the classes of a classification."""
+
+    task: str
+    labels: Sequence[str]
+
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> Wording:
+        """Make the wording of a plan. Raises UserError where its examples are no questions."""
+        wording = cls(plan["task"], tuple(plan["labels"]))
+        missing = [name for name in wording._needed() if name not in plan["columns"]]
+        if missing:
+            raise UserError(
+                f"the examples have no column {missing[0]!r}, which chat and alpaca need; they "
+                f"have {', '.join(plan['columns'])}. Export them as they are: --format jsonl"
+            )
+        return wording
+
+    def turn(self, row: Mapping[str, Any]) -> Turn:
+        """Word an example: the input as streamtrain's student reads it, the rationale, the answer.
+
+        The answer is the row's `label`, else its gold answer; a row that refutes an option and has
+        no label has the rationale alone. Raises UserError that names the row.
+        """
+        rationale = (row.get("rationale") or "").strip()
+        refuted = row.get("refuted") if row.get("label") is None else None
+        answer = None if refuted else self._answer(row)
+        announced = None if answer is None else f"So the answer is: {answer}"
+        reply = "\n".join(filter(None, [rationale, announced]))
+        if not reply:
+            raise UserError(f"example {row.get('id')} has neither a rationale nor an answer")
+        instruction = REFUTED if refuted else REASONED if rationale else ANSWERED
+        return Turn(instruction, self._prompt(row, refuted), reply)
+
+    def _needed(self) -> list[str]:
+        stem = TASKS[self.task].stem
+        return [stem, "choices"] if self.task == "multiple_choice" else [stem]
+
+    def _prompt(self, row: Mapping[str, Any], refuted: str | None) -> str:
+        if self.task == "multiple_choice":
+            return prompt_text(row["question"], row["choices"], refuted=refuted)
+        if self.task == "free_text":
+            return f"Question: {row['question'].strip()}\nAnswer:"
+        classes = f"Classes: {', '.join(self.labels)}\n" if self.labels else ""
+        refute = f"Refute: {refuted}\n" if refuted else ""
+        return f"Text: {row['text'].strip()}\n{classes}{refute}Answer:"
+
+    def _answer(self, row: Mapping[str, Any]) -> str | None:
+        gold = TASKS[self.task].answer or "answer"
+        label = row.get("label")
+        value = row.get(gold) if label is None else label
+        if value is None or self.task != "multiple_choice":
+            return None if value is None else str(value)
+        options = row["choices"]
+        if not isinstance(value, int) or not 0 <= value < len(options):
+            raise UserError(
+                f"example {row.get('id')}: its answer is {value!r}; expected an option's index, "
+                f"from 0 to {len(options) - 1}"
+            )
+        return f"({letter(value)}) {options[value]}"
+
+
+def as_chat(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+    """Make `messages` of a user and an assistant, as TRL, Axolotl and LLaMA-Factory read them."""
+    messages = [
+        {"role": "user", "content": turn.prompt},
+        {"role": "assistant", "content": turn.reply},
+    ]
+    return {"id": row["id"], "messages": messages}
+
+
+def as_alpaca(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+    """Make `instruction`, `input` and `output`, as Alpaca has them."""
+    return {
+        "id": row["id"],
+        "instruction": turn.instruction,
+        "input": turn.prompt,
+        "output": turn.reply,
+    }

@@ -1,0 +1,220 @@
+"""Lay a dataset out as files for others: Parquet shards, recipe, card, and a manifest of them.
+
+The layout is the Hugging Face hub's, so `datasets.load_dataset` reads it. Knows local folders;
+nothing of where they go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raygen.config.document import dump_text, parse_text
+from raygen.dataset.reader import PLAN, SHARED, Dataset, hash_of
+from raygen.dataset.records import DatasetError
+from raygen.dataset.schema import example_schema
+from raygen.inspection.facts import Facts, facts_of, portable
+from raygen.planning.sidecars import RECIPE
+from raygen.recipe.lock import STORED
+from raygen.share.card import CARD, CardLinks, dataset_card, is_local, public_name
+from raygen.share.origin import put_source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SHARE_VERSION = 2
+"""The version of the layout and of its manifest."""
+
+MANIFEST = SHARED
+DATA = "data"
+_SHARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of a shared dataset. `files` are hashes by path: all but the manifest's own and
+    the card's, which its owner may edit."""
+
+    version: int
+    recipe: str
+    plan: str
+    content: str
+    examples: int
+    files: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """Return the text of the manifest's file."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(text: str, where: str) -> Manifest:
+    """Parse the manifest of a shared dataset. Raises DatasetError."""
+    try:
+        data = json.loads(text)
+        version = data["version"]
+        if version == SHARE_VERSION:
+            return Manifest(**data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{where} is no list of a shared dataset ({error}); expected what `raygen push` wrote",
+            exit_code=2,
+        ) from error
+    raise DatasetError(
+        f"{where}: version {version!r}; this raygen reads version {SHARE_VERSION}", exit_code=2
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A dataset laid out in a local folder."""
+
+    folder: Path
+    manifest: Manifest
+    facts: Facts
+    has_source: bool
+
+    @property
+    def pattern(self) -> str:
+        """The glob of the shards, which those of another content don't match."""
+        return _pattern(self.manifest.content)
+
+    @property
+    def files(self) -> list[str]:
+        """All paths in the order of publishing: data, other files, the card that names the data,
+        the manifest."""
+        rest = sorted(self.manifest.files, key=lambda path: (not path.startswith(DATA), path))
+        return [*rest, CARD, MANIFEST]
+
+
+def lay_out(
+    dataset: Dataset, folder: Path, reference: str | None, load: str, source: Path | None = None
+) -> Share:
+    """Write a dataset's files into an empty folder. Raises DatasetError.
+
+    `reference` is where others will find it, if they can; `load` the arguments of `load_dataset`,
+    in which `{data}` stands for the shards; `source` the file that the recipe reads, if it is to be
+    shared too. Examples are in the order of their ids, so a dataset has one layout, however it was
+    made.
+    """
+    facts = facts_of(dataset)
+    pattern = _pattern(facts.content)
+    files = _write_shards(dataset, facts, folder)
+    if hash_of(_scan(folder, files, facts.content)) != facts.content:
+        raise DatasetError(
+            f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
+            "again"
+        )
+    texts = {RECIPE: shared_recipe(facts.frozen), PLAN: _shared_plan(facts.plan)}
+    if source is not None:
+        name = put_source(dataset, facts, source, folder)
+        files[name] = file_hash(folder / name)
+    if facts.lock is not None:
+        texts[STORED] = facts.lock.to_text()
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+        files[name] = file_hash(folder / name)
+    links = CardLinks([pattern], load.format(data=pattern), reference, source is not None)
+    (folder / CARD).write_text(dataset_card(facts, links), "utf-8")
+    manifest = Manifest(
+        version=SHARE_VERSION,
+        recipe=facts.recipe.recipe,
+        plan=facts.status.plan,
+        content=facts.content,
+        examples=facts.status.examples,
+        files=files,
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return Share(folder, manifest, facts, source is not None)
+
+
+def shared_recipe(frozen: str) -> str:
+    """Rewrite a frozen recipe for others.
+
+    It loses the student, whose held-out files they don't have, and the local paths of the source
+    and the output.
+    """
+    data = dict(parse_text(frozen, RECIPE).data)
+    data.pop("train", None)
+    data["output"] = {**data["output"], "path": "out"}
+    data["source"] = {**data["source"], "path": portable(data["source"]["path"])}
+    return dump_text(data)
+
+
+def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
+    """Read the examples of a shared dataset in a local folder."""
+    return _scan(folder, manifest.files, manifest.content)
+
+
+def check_files(folder: Path, manifest: Manifest, where: str) -> None:
+    """Check a local folder against its manifest. Raises DatasetError."""
+    for path, expected in manifest.files.items():
+        if file_hash(folder / path) != expected:
+            raise DatasetError(
+                f"{where}: {path} is not what {MANIFEST} says; either a push is under way, or was "
+                "cut short (push again), or the file was changed"
+            )
+    content = hash_of(read_shards(folder, manifest))
+    if content != manifest.content:
+        raise DatasetError(
+            f"{where}: its examples have the content {content}, and {MANIFEST} says "
+            f"{manifest.content}; push it again"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file's bytes by SHA-256. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _pattern(content: str) -> str:
+    return f"{DATA}/train-*-{content}.parquet"
+
+
+def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
+    import polars as pl
+
+    shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
+    return pl.scan_parquet(sorted(shards), glob=False)
+
+
+def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:
+    """Write the examples as Parquet files named by their content; return their hashes by path."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    examples = dataset.examples().filter(pl.col("plan") == facts.status.plan).sort("id").collect()
+    if not len(examples):
+        raise DatasetError("the dataset has no examples, so there is nothing to share", exit_code=2)
+    schema = example_schema(facts.plan["columns"])
+    shards = max(1, ceil(examples.estimated_size() / _SHARD_BYTES))
+    rows = ceil(len(examples) / shards)
+    shards = ceil(len(examples) / rows)
+    (folder / DATA).mkdir()
+    files = {}
+    for shard in range(shards):
+        name = f"{DATA}/train-{shard:05}-of-{shards:05}-{facts.content}.parquet"
+        table = examples.slice(shard * rows, rows).to_arrow().select(schema.names).cast(schema)
+        pq.write_table(table, folder / name, compression="zstd")
+        files[name] = file_hash(folder / name)
+    return files
+
+
+def _shared_plan(plan: Mapping[str, Any]) -> str:
+    """Return plan.json's text without the local paths of models."""
+    engines = {
+        name: {**engine, "model": public_name(engine["model"])}
+        for name, engine in plan["engines"].items()
+    }
+    return json.dumps({**plan, "engines": engines}, indent=2, ensure_ascii=False) + "\n"
+
+
+def local_engines(facts: Facts) -> list[str]:
+    """Return the engines whose models are folders of this machine."""
+    return [name for name, e in facts.recipe.engines.items() if is_local(e.model)]

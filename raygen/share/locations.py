@@ -1,0 +1,150 @@
+"""Read and write where datasets are shared: the Hugging Face hub, or a folder by path or URL.
+
+All files go through fsspec. Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen.core.errors import UserError
+from raygen.core.hub import Repository, network_error
+from raygen.dataset.records import DatasetError
+
+_HUB = "hf://"
+_DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?")
+_EXTRAS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The location of a shared dataset; `reference` is how users name it."""
+
+    reference: str
+    repository: Repository | None
+    filesystem: Any
+    root: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference, the default name of a pulled folder."""
+        if self.repository is not None:
+            return self.repository.name.rpartition("/")[2]
+        return self.root.rstrip("/").rpartition("/")[2]
+
+    @property
+    def shown(self) -> str | None:
+        """The reference for others, None for a folder of this machine."""
+        return None if self.is_local else self.reference
+
+    @property
+    def load(self) -> str:
+        """The arguments of `datasets.load_dataset` that read it; `{data}` stands for its shards."""
+        if self.repository is not None:
+            branch = self.repository.branch
+            revision = f', revision="{branch}"' if branch else ""
+            return f'"{self.repository.name}"{revision}, split="train"'
+        if self.is_local:
+            return f'"path/to/{self.name}", split="train"'
+        return f'"parquet", data_files="{self.reference}/{{data}}", split="train"'
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the location is a folder of this machine."""
+        return "://" not in self.reference
+
+    def path(self, name: str) -> str:
+        """Return a file's path in the filesystem."""
+        return f"{self.root}/{name}"
+
+    def read(self, name: str) -> str | None:
+        """Read the text of a file, None where there is none. Raises DatasetError."""
+        with location_errors("read", self.reference):
+            try:
+                return str(self.filesystem.cat_file(self.path(name)).decode("utf-8"))
+            except FileNotFoundError:
+                return None
+
+    def fetch(self, name: str, folder: Path) -> None:
+        """Download a file into a local folder. Raises DatasetError."""
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with location_errors("read", self.reference):
+            try:
+                self.filesystem.get_file(self.path(name), str(target))
+            except FileNotFoundError as error:
+                raise DatasetError(
+                    f"{self.reference} has no {name}, which its list names; push it again"
+                ) from error
+
+    def put(self, source: Path, name: str) -> None:
+        """Upload a file under another name, then rename it. Raises DatasetError."""
+        target = self.path(name)
+        draft = f"{target}.part"
+        with location_errors("write", self.reference):
+            self.filesystem.put_file(str(source), draft)
+            self.filesystem.mv(draft, target)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that isn't there is no error. Raises DatasetError."""
+        with location_errors("delete a file", self.reference):
+            if self.filesystem.exists(self.path(name)):
+                self.filesystem.rm_file(self.path(name))
+
+
+def locate(reference: str) -> Location:
+    """Parse `hf://datasets/OWNER/NAME[@REVISION]`, a path or an fsspec URL.
+
+    Raises UserError.
+    """
+    import fsspec
+
+    reference = reference.removeprefix("file://").rstrip("/")
+    repository = None
+    if reference.startswith(_HUB):
+        match = _DATASET.fullmatch(reference)
+        if match is None:
+            raise UserError(f"{reference}: expected hf://datasets/OWNER/NAME[@REVISION]")
+        repository = Repository(match["name"], "dataset", match["revision"])
+    elif "://" not in reference:
+        path = str(Path(reference).expanduser().absolute())
+        return Location(reference, None, fsspec.filesystem("file", auto_mkdir=True), path)
+    scheme = reference.partition("://")[0]
+    try:
+        filesystem, root = fsspec.core.url_to_fs(reference)
+    except ImportError as error:
+        package = _EXTRAS.get(scheme)
+        hint = f"; pip install {package}" if package else ""
+        raise UserError(f"{reference}: {error}{hint}") from error
+    except ValueError as error:
+        raise UserError(f"{reference}: {error}; expected a path, or a URL as s3://...") from error
+    filesystem.invalidate_cache()
+    return Location(reference, repository, filesystem, root.rstrip("/"))
+
+
+@contextmanager
+def location_errors(doing: str, where: str) -> Iterator[None]:
+    """Turn the exceptions of a filesystem into a DatasetError."""
+    try:
+        yield
+    except _client_errors() as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DatasetError(
+            f"can't {doing} {where}: {first}; check the name, the network and your credentials"
+        ) from error
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of the clients under fsspec."""
+    from aiohttp import ClientError
+
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        return (OSError, ClientError, network_error())
+    return (OSError, ClientError, network_error(), BotoCoreError)

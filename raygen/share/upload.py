@@ -1,0 +1,129 @@
+"""Upload a dataset, with its recipe and card, to where others find it.
+
+Knows the order in which files may become visible; nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.core.errors import UserError
+from raygen.dataset.reader import Dataset
+from raygen.share.layout import DATA, MANIFEST, Share, lay_out, local_engines, read_manifest
+from raygen.share.locations import Location, locate
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A dataset that was pushed. `address` is its page in a browser, None where it has none."""
+
+    location: Location
+    recipe: str
+    examples: int
+    files: int
+    content: str
+    public: bool
+    address: str | None
+    notes: tuple[str, ...]
+    load: str
+
+
+def push(
+    folder: str, reference: str, *, public: bool, tell: Tell, source: Path | None = None
+) -> Pushed:
+    """Upload a dataset to `reference`, with its source file if given. Raises UserError.
+
+    On the hub it is one commit. Elsewhere the data comes first, under new names, then the card that
+    names it, then the manifest, and then the former data is deleted: a reader meanwhile sees the
+    former dataset, or this one.
+    """
+    dataset = Dataset.open(folder)
+    location = locate(reference)
+    with tempfile.TemporaryDirectory(prefix="raygen-push-") as temporary:
+        tell("writing Parquet files")
+        share = lay_out(dataset, Path(temporary), location.shown, location.load, source)
+        tell(f"sending {len(share.files)} files to {reference}")
+        if location.repository is not None:
+            open_to_all, address = _to_hub(share, location, public)
+        else:
+            publish(share, location)
+            open_to_all, address = False, None
+    load = f'"{reference}", split="train"' if location.is_local else location.load
+    return Pushed(
+        location=location,
+        recipe=share.manifest.recipe,
+        examples=share.manifest.examples,
+        files=len(share.files),
+        content=share.manifest.content,
+        public=open_to_all,
+        address=address,
+        notes=tuple(_notes(share)),
+        load=load.format(data=share.pattern),
+    )
+
+
+def _to_hub(share: Share, location: Location, public: bool) -> tuple[bool, str]:
+    repository = location.repository
+    assert repository is not None  # noqa: S101 - the caller's branch
+    open_to_all = repository.make(private=not public)
+    if open_to_all and not public:
+        raise UserError(
+            f"{location.reference} is there already and everybody can read it; nothing was pushed. "
+            "If that is meant, push with --public"
+        )
+    message = f"{share.manifest.recipe}: {share.manifest.examples} examples"
+    return open_to_all, repository.upload(share.folder, message, replaced=f"{DATA}/*")
+
+
+def publish(share: Share, location: Location) -> None:
+    """Upload the files of a share to a folder that is empty or was pushed to. Raises UserError."""
+    former = location.read(MANIFEST)
+    before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
+    if before is not None and before.recipe != share.manifest.recipe:
+        raise UserError(
+            f"{location.reference} has the dataset of {before.recipe!r}, and this one is of "
+            f"{share.manifest.recipe!r}: nothing was pushed. Name another folder, or empty that one"
+        )
+    old = before.files if before is not None else {}
+    if former is None and _occupied(location, share):
+        raise UserError(
+            f"{location.reference} has other files in it already; name a folder that is new, empty "
+            "or was pushed to before"
+        )
+    for name in share.files:
+        location.put(share.folder / name, name)
+    for name in sorted(set(old) - set(share.files)):
+        location.delete(name)
+
+
+def _occupied(location: Location, share: Share) -> bool:
+    """Tell whether a location has files other than those of a push that was cut short."""
+    try:
+        names = location.filesystem.ls(location.root, detail=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return bool(location.filesystem.isfile(location.root))
+    pushed = {name.partition("/")[0] for name in share.files}
+    existing = {name.rstrip("/").rpartition("/")[2].removesuffix(".part") for name in names}
+    return bool(existing - pushed - {""})
+
+
+def _notes(share: Share) -> list[str]:
+    facts, notes = share.facts, []
+    if facts.missing and not share.has_source:
+        notes.append(
+            f"the recipe reads {facts.missing}, which isn't pushed: who applies it needs that "
+            "file; --source FILE puts it there"
+        )
+    if engines := local_engines(facts):
+        models = ", ".join(engines)
+        notes.append(f"a model that is a folder of this machine, others don't have: {models}")
+    if not facts.recipe.license:
+        notes.append("the recipe names no license; add `license:` to it, and apply again")
+    if facts.status.pending:
+        notes.append(f"the dataset isn't finished: {facts.status.pending} source rows are pending")
+    return notes

@@ -1,0 +1,187 @@
+"""A student's training as a subprocess: started, watched by its metrics file, started again when
+it is killed, and stopped.
+
+Meets streamtrain at its command line and its metrics file only; imports nothing of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from raygen.core.errors import UserError
+from raygen.trainer.metrics import MetricsTail, TrainerState
+
+__all__ = ["RESULT", "TrainJob", "Trainer", "TrainerState", "begun", "check", "finished"]
+
+_FIT = (sys.executable, "-m", "streamtrain.cli", "fit")
+_CHECK_TIMEOUT_S = 60
+RESULT = "result.json"
+"""How a run ended, in its folder."""
+
+_CHECKPOINTS = "checkpoints"
+
+_MOST_DEATHS = 3
+"""Deaths by a signal in a row, without a new checkpoint between them, that end the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """One `streamtrain fit --follow`.
+
+    `config` is a student file, or a recipe whose key `section` holds the student; paths in it are
+    relative to `base`. `out` is the folder of checkpoints and metrics. `most` workers may train
+    once the dataset has ended.
+    """
+
+    config: Path
+    data: str
+    out: Path
+    log: Path
+    section: str | None = None
+    base: Path | None = None
+    overrides: tuple[str, ...] = ()
+    most: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self) -> list[str]:
+        """The command line, for this Python."""
+        words = [*_FIT, *_config_words(self.config, self.section, self.base)]
+        words += ["--data", self.data, "--out", str(self.out), "--follow"]
+        for override in self.overrides:
+            words += ["--set", override]
+        words += ["--grow", str(self.most)] if self.most else []
+        return [*words, "--resume"] if begun(self.out) else words
+
+
+def finished(out: Path) -> bool:
+    """Whether a run has ended in a student's folder."""
+    return (out / RESULT).exists()
+
+
+def begun(out: Path) -> bool:
+    """Whether there is a run to go on with in a student's folder."""
+    return finished(out) or (out / _CHECKPOINTS).exists()
+
+
+class Trainer:
+    """A running trainer, in a process session of its own: Ctrl-C reaches only the driver.
+
+    One that is killed, as by a machine short of memory, goes on from its last checkpoint.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        self._job = job
+        self._asked = False
+        self._stopped = False
+        self._deaths = 0
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        self._start()
+
+    def poll(self) -> TrainerState:
+        """The state now, without waiting."""
+        code = self._process.poll()
+        state = self._metrics.read()
+        if code is None:
+            return state
+        if self._stopped:
+            return replace(state, phase="stopped", finished=True)
+        if code < 0 and not (state.error or self._asked) and self._may_return(state):
+            self._signal(signal.SIGKILL)  # what is left of its session holds devices
+            self._start()
+            return self._metrics.read()
+        if code or state.error:
+            return replace(
+                state, phase="failed", error=state.error or self._end(code), finished=True
+            )
+        return replace(state, phase="finished", finished=True)
+
+    def wait(self, timeout_s: float | None = None) -> TrainerState:
+        """The state once the training has ended, or after `timeout_s` seconds."""
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+            state = self.poll()
+            if state.finished or timeout_s is not None:
+                return state
+
+    def stop(self, grace_s: float = 15.0) -> TrainerState:
+        """Asks the process and its children to end, and kills them after `grace_s` seconds."""
+        self._asked = True
+        if self._process.poll() is None:
+            self._stopped = True
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._process.wait()
+        return self.poll()
+
+    def _start(self) -> None:
+        job = self._job
+        self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=begun(job.out))
+        with job.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                job.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **job.env},
+                start_new_session=True,
+            )
+
+    def _may_return(self, state: TrainerState) -> bool:
+        """Whether one that was killed is started again: not where it never gets any further."""
+        self._deaths = 1 if state.checkpoint else self._deaths + 1
+        return self._deaths < _MOST_DEATHS
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return  # it ended by itself in between
+
+    def _end(self, code: int) -> str:
+        lines = self._job.log.read_text("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+        return f"streamtrain {how}: {last} (all of it in {self._job.log})"
+
+
+def check(
+    config: Path, section: str | None, base: Path | None
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """The problems of a student that is to follow a dataset, each with its path in the section.
+
+    Raises UserError where streamtrain itself doesn't answer.
+    """
+    command = [*_FIT, *_config_words(config, section, base), "--check", "--follow", "--json"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_CHECK_TIMEOUT_S, check=False
+        )
+        problems = json.loads(done.stdout)["problems"]
+        return [(tuple(problem["path"]), str(problem["message"])) for problem in problems]
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{config}: `streamtrain fit --check` gave no answer", 1) from None
+    except (ValueError, KeyError, TypeError):
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        raise UserError(
+            f"{config}: `streamtrain fit --check` failed with exit code {done.returncode}: {said}",
+            1,
+        ) from None
+
+
+def _config_words(config: Path, section: str | None, base: Path | None) -> list[str]:
+    words = [str(config)]
+    words += ["--section", section] if section else []
+    words += ["--base", str(base)] if base else []
+    return words

@@ -1,0 +1,166 @@
+"""Training: the student that a recipe's `train:` asks for, as raygen starts it.
+
+Knows where its configuration and its folder are, and whether to go on with an earlier run;
+knows nothing of how streamtrain trains.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen.config.document import Problem, dump_text, load_document
+from raygen.dataset.storage import Folder
+from raygen.recipe.recipe import Recipe
+from raygen.trainer import process as trainer
+from raygen.trainer.metrics import Accuracy, TrainerState
+from raygen.trainer.process import Trainer, TrainJob
+
+_CURVES = "tensorboard"
+_STUDENT = "student"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The student of one dataset: a file of its own, or a section of the recipe."""
+
+    recipe: Recipe
+    file: Path | None
+    out: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether a run has ended here."""
+        return trainer.finished(self.out)
+
+    def start(self, data: str, logs: Path, address: str | None, most: int = 0) -> Trainer:
+        """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`.
+
+        Once the dataset has ended it may go on with up to `most` workers.
+        """
+        profile = self.recipe.profile
+        workers = profile.workers if profile else None
+        return Trainer(
+            TrainJob(
+                config=self.file or _written(self.recipe, logs),
+                data=data,
+                out=self.out,
+                log=logs / "trainer.log",
+                base=None if self.file else self.recipe.base,
+                overrides=(f"workers={workers}",) if workers else (),
+                most=most if most > self.workers() else None,
+                env={"RAY_ADDRESS": address} if address else {},
+            )
+        )
+
+    @property
+    def curves(self) -> Path | None:
+        """The folder that TensorBoard reads, if the run wrote one."""
+        folder = self.out / _CURVES
+        return folder if folder.is_dir() else None
+
+    def outcome(self) -> TrainerState:
+        """How the run that ended here ended."""
+        result = json.loads((self.out / trainer.RESULT).read_text("utf-8"))
+        return TrainerState(
+            phase="finished",
+            step=result["steps"],
+            before=_accuracy(result["before"]),
+            after=_accuracy(result["after"]),
+            checkpoint=result["checkpoint"],
+            finished=True,
+        )
+
+    def workers(self) -> int:
+        """How many train workers will run, for a local cluster's size."""
+        profile = self.recipe.profile
+        configured = _configured(self.recipe, self.file).get("workers")
+        from_profile = profile.workers if profile else None
+        return from_profile or (configured if isinstance(configured, int) else 1)
+
+
+def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem]:
+    """What streamtrain finds wrong with the student of a recipe, or of `--train`."""
+    file = _file(recipe, train)
+    if file is not None:
+        document = load_document(file)
+        return [document.problem(at, said) for at, said in trainer.check(file, None, None)]
+    if recipe.train is None:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        found = trainer.check(_written(recipe, Path(folder)), None, recipe.base)
+    return [recipe.document.problem(("train", *at), said) for at, said in found]
+
+
+def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
+    """The training that a recipe, or `--train`, asks for; None where neither does.
+
+    The student lies where its configuration says, or beside the tables, those of variants apart;
+    with the dataset `moved` by `--out` always beside the tables.
+    """
+    if train is None and recipe.train is None:
+        return None
+    file = _file(recipe, train)
+    output = _configured(recipe, file).get("output")
+    if isinstance(output, str) and not moved:
+        out = _named(recipe, train, file, output)
+    elif folder.local is not None:
+        out = folder.local / _of_variant(_STUDENT, recipe)
+    else:
+        out = Path("runs") / _of_variant(recipe.name, recipe)
+    return Training(recipe, file, out)
+
+
+def students_of(folder: Folder, training: Training | None) -> list[Path]:
+    """The folders of what training left on a dataset, of every variant."""
+    beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
+    outs = {*beside, *([training.out] if training else [])}
+    return sorted(out for out in outs if trainer.begun(out))
+
+
+def discard_students(folder: Folder, training: Training | None) -> None:
+    """Delete what training left on a dataset that is replaced, of every variant."""
+    for out in students_of(folder, training):
+        shutil.rmtree(out)
+
+
+def _of_variant(name: str, recipe: Recipe) -> str:
+    return f"{name}-{recipe.variant}" if recipe.variant else name
+
+
+def _file(recipe: Recipe, train: Path | None) -> Path | None:
+    if train is not None or not isinstance(recipe.train, str):
+        return train
+    return recipe.origins.folder(("train",)) / recipe.train
+
+
+def _named(recipe: Recipe, train: Path | None, file: Path | None, output: str) -> Path:
+    """The folder that a student's configuration names."""
+    if file is None:
+        return Path(recipe.folder_of(output, "train", "output"))
+    if train is None and recipe.origins.owner(("train",)) is not None:
+        return Path(recipe.folder_of(output, "train"))
+    return file.parent / output
+
+
+def _written(recipe: Recipe, folder: Path) -> Path:
+    path = folder / "student.yaml"
+    path.write_text(dump_text(recipe.train), "utf-8")
+    return path
+
+
+def _accuracy(found: Mapping[str, Any] | None) -> Accuracy | None:
+    if found is None:
+        return None
+    return Accuracy(found["correct"], found["total"], found["unparsed"])
+
+
+def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
+    """The student's configuration as written, not yet checked."""
+    data = load_document(file).data if file else recipe.train
+    return data if isinstance(data, Mapping) else {}

@@ -1,0 +1,211 @@
+"""A trained student on sets of questions: asked in every way wanted, judged, and kept on disk.
+
+Knows nothing of the command line or of how a student answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from streamtrain.analysis.contamination import refuse_seen
+from streamtrain.analysis.teacher_inference import told_by
+from streamtrain.config.data import View
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import Encoder, make_encoder
+from streamtrain.errors import InputError
+from streamtrain.evaluation.fidelity_view import fidelity_table
+from streamtrain.evaluation.metrics import Evaluation, judge
+from streamtrain.evaluation.predictions import How, asking, predict
+from streamtrain.evaluation.records import RATIONALES, evaluations_of, write_lines, write_record
+from streamtrain.evaluation.votes import EngineName, Samples, engine_for, predict_by_vote
+from streamtrain.heldout.prediction import Prediction
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.models.student import Student, device_here
+from streamtrain.rationales.write import Written, check_writes_rationales, write_rationales
+from streamtrain.tables import Table
+from streamtrain.training.outcome import find_student, read_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How every set is asked; `samples` lets a majority decide, `how` None is as trained.
+
+    `teacher` is a model whose answers the student's are held against; `rationales` keeps what the
+    student writes out beside its answers.
+    """
+
+    views: tuple[View, ...] = ("positive",)
+    how: How | None = None
+    samples: Samples | None = None
+    backend: EngineName | None = None
+    teacher: str | None = None
+    rationales: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One set asked in one way. `name` is the set's, with the way where it isn't the usual one."""
+
+    name: str
+    evaluation: Evaluation
+
+
+@dataclass(slots=True)
+class _Subject:
+    """A student in its folder, loaded once it is first asked without an engine."""
+
+    folder: Path
+    config: StudentConfig
+    loaded: list[Student] = field(default_factory=list)
+
+    def answers(self, questions: Sequence[Question], ways: Ways, view: View) -> list[Prediction]:
+        """Its answers to a set of questions."""
+        how = asking(self.config.data, ways.how, view)
+        if ways.samples is not None:
+            backend = ways.backend or engine_for(self.folder, self.config.kind)
+            return predict_by_vote(self.folder, questions, how, ways.samples, backend)
+        student, encoder = self._load()
+        return predict(student, encoder, questions, how)
+
+    def rationales(
+        self, questions: Sequence[Question], view: View, answers: Sequence[Prediction]
+    ) -> list[Written]:
+        """What it writes out for each of the questions that it gave these answers to."""
+        student, encoder = self._load()
+        how = asking(self.config.data, None, view)
+        return write_rationales(student, encoder, questions, how, answers)
+
+    def _load(self) -> tuple[Student, Encoder]:
+        if not self.loaded:
+            self.loaded.append(read_outcome(self.folder, device_here())[0])
+        return self.loaded[0], make_encoder(self.config, self.loaded[0].tokenizer)
+
+
+def assess(
+    checkpoint: Path,
+    files: Sequence[Path],
+    ways: Ways,
+    remark: Callable[[str], None] = lambda text: None,
+) -> Iterator[Assessment]:
+    """Each set asked of the student in each view, as its evaluation is done and written; `remark`
+    hears of what could not be checked.
+
+    Raises InputError for a set or a student that can't be read, and for a set that the student is
+    trained on or that chose its step, before any question is asked.
+    """
+    folder, config = find_student(checkpoint)
+    _check(config, files, ways)
+    labels = config.data.labels or ()
+    sets = [read_questions(file, labels) for file in files]
+    named = {str(file): questions for file, questions in zip(files, sets, strict=True)}
+    for unchecked in refuse_seen(folder, config, named):
+        remark(f"{unchecked}, so whether it has these questions was not checked")
+    if ways.teacher is not None:
+        sets = told_by(ways.teacher, config, sets)
+    subject = _Subject(folder, config)
+    for stem, questions in zip((file.stem for file in files), sets, strict=True):
+        for view in ways.views:
+            evaluation = judge(questions, subject.answers(questions, ways, view))
+            name = _name(stem, ways, view)
+            place = write_record(evaluations_of(folder), name, questions, evaluation)
+            if ways.rationales:
+                written = subject.rationales(questions, view, evaluation.predictions)
+                write_lines(place / RATIONALES, _lines(questions, written))
+            yield Assessment(name, evaluation)
+
+
+def _lines(questions: Sequence[Question], written: Sequence[Written]) -> Iterator[dict[str, Any]]:
+    for question, one in zip(questions, written, strict=True):
+        yield {
+            "key": question.key,
+            "question": question.question,
+            "choices": question.choices,
+            "answer": question.answer,
+            **asdict(one),
+        }
+
+
+def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
+    names = [file.stem for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"several sets are named {', '.join(twice)}; evaluations are kept by the file's name "
+            "without suffix, so rename one"
+        )
+    if ways.rationales:
+        check_writes_rationales(config)
+    if config.kind != "classifier" and ways.teacher:
+        raise InputError(
+            f"--teacher is asked for classes, and this student is a {config.kind}; record its "
+            "teacher's answers in the file instead (soft_labels or predicted)"
+        )
+    if config.kind == "classifier" and (ways.how or ways.samples):
+        raise InputError(
+            "a classifier writes nothing and has one way to answer; leave out --how and --samples"
+        )
+    if config.kind == "seq2seq" and ways.samples and ways.backend == "vllm":
+        raise InputError("vLLM runs no encoder; leave out --backend, or use transformers")
+    unnamed = [view for view in ways.views if view != "positive"]
+    missing = [view for view in unnamed if view not in (config.data.control or {})]
+    if missing:
+        raise InputError(
+            f"this student has no control token for {', '.join(missing)}; "
+            f"data.control names {', '.join(config.data.control or ()) or 'none'}"
+        )
+
+
+def tables(assessments: Sequence[Assessment]) -> list[Table]:
+    """The figures of every set, and beside a teacher where something is known of its answers."""
+    figures = {one.name: one.evaluation.to_json(predictions=False) for one in assessments}
+    beside = fidelity_table(figures)
+    return [summary(assessments), *([beside] if beside else [])]
+
+
+def summary(assessments: Sequence[Assessment]) -> Table:
+    """The accuracy on every set, beside what guessing would get."""
+    columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
+    pairs = any(one.evaluation.contrast for one in assessments)
+    more = ("original", "contrast", "both right") if pairs else ()
+    return Table((*columns, *more), tuple(_row(one, pairs) for one in assessments))
+
+
+def _row(one: Assessment, pairs: bool) -> tuple[str, ...]:
+    result, contrast = one.evaluation, one.evaluation.contrast
+    cells = (
+        one.name,
+        f"{result.accuracy:.1%}",
+        f"{result.low:.1%} to {result.high:.1%}",
+        f"{result.chance:.1%}",
+        f"{result.correct}/{result.total}",
+        str(result.unparsed),
+        "" if result.calibration is None else f"{result.calibration:.3f}",
+    )
+    if not pairs:
+        return cells
+    if contrast is None:
+        return (*cells, "", "", "")
+    shares = (contrast.original, contrast.counterfactual, contrast.both)
+    return (*cells, *(f"{share:.1%}" for share in shares))
+
+
+def _name(stem: str, ways: Ways, view: View) -> str:
+    parts = [stem]
+    if view != "positive":
+        parts.append(view)
+    if ways.samples is not None:
+        parts.append(f"vote{ways.samples.count}")
+    elif ways.how is not None:
+        parts.append(ways.how)
+    return ".".join(parts)
+
+
+def asked_as_usual(name: str) -> bool:
+    """Whether the name of an evaluation, which `_name` made, is that of its set alone."""
+    way = name.rpartition(".")[2] if "." in name else ""
+    other = {*get_args(View), *get_args(How)}
+    return way not in other and not re.fullmatch(r"vote\d+", way)

@@ -1,0 +1,173 @@
+"""Runs side by side: accuracy on every set that all were asked, and whether two really differ.
+
+Works on kept evaluations alone; knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import mean, stdev
+
+from streamtrain.errors import InputError
+from streamtrain.evaluation.fidelity_view import fidelity_columns
+from streamtrain.evaluation.records import Record, evaluations_of, read_records
+from streamtrain.evaluation.statistics import bootstrap, mcnemar
+from streamtrain.plots import Dot
+from streamtrain.tables import Table
+from streamtrain.training.outcome import find_student
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A student with its evaluations by the name of their set."""
+
+    label: str
+    student: str
+    records: Mapping[str, Record]
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """The runs in these folders. Runs of one student, as of several seeds, are told by folder.
+
+    Raises InputError where a folder holds no student, no evaluation, or another run's questions
+    under the same name.
+    """
+    found = [find_student(folder) for folder in folders]
+    names = [config.student for _, config in found]
+    runs = []
+    for folder, (place, config) in zip(folders, found, strict=True):
+        records = {record.name: record for record in read_records(evaluations_of(place))}
+        if not records:
+            raise InputError(
+                f"{folder} has no evaluations; run `streamtrain eval {folder} --data FILE` first"
+            )
+        alone = names.count(config.student) == 1
+        label = config.student if alone else f"{config.student} ({folder})"
+        runs.append(Run(label, config.student, records))
+    for name in _names(runs):
+        if len({run.records[name].keys for run in runs if name in run.records}) > 1:
+            raise InputError(
+                f"the runs were asked different questions under the name {name!r}; evaluate them "
+                "on the same file again"
+            )
+    return runs
+
+
+def accuracies(runs: Sequence[Run]) -> Table:
+    """A row for each run, one for the mean of each student that has several, and one for chance.
+
+    A set of pairs has a second column at the end, for the pairs of which both are right; a set
+    whose teacher's answers are known has columns for how faithful the runs are to it.
+    """
+    names = _names(runs)
+    paired = [name for name in names if any(_contrast(run.records.get(name)) for run in runs)]
+    figures = [{name: record.figures for name, record in run.records.items()} for run in runs]
+    beside = dict(fidelity_columns(figures))
+    blank = ("",) * (len(paired) + len(beside))
+    rows = [
+        (
+            run.label,
+            *(_accuracy(run.records.get(name)) for name in names),
+            *(_both_right(run.records.get(name)) for name in paired),
+            *(cells[number] for cells in beside.values()),
+        )
+        for number, run in enumerate(runs)
+    ]
+    for student in dict.fromkeys(run.student for run in runs):
+        same = [run for run in runs if run.student == student]
+        if len(same) > 1:
+            cells = (_mean([run.records[n] for run in same if n in run.records]) for n in names)
+            rows.append((f"{student}, mean of {len(same)}", *cells, *blank))
+    rows.append(("chance", *(_chance(runs, name) for name in names), *blank))
+    columns = ("student", *names, *(f"{name}, both right" for name in paired), *beside)
+    return Table(columns, tuple(rows))
+
+
+def differences(runs: Sequence[Run]) -> Table:
+    """Each two runs on each set that both were asked: what parts them, and how sure that is.
+
+    The difference is of accuracies, first less second, its interval a bootstrap over questions (of
+    pairs where they come in pairs); p is McNemar's, exact.
+    """
+    columns = ("set", "first", "second", "difference", "95 % interval", "p")
+    rows = tuple(
+        _difference(name, first, second)
+        for name in _names(runs)
+        for first, second in combinations([run for run in runs if name in run.records], 2)
+    )
+    return Table((*columns, "only first right", "only second right"), rows)
+
+
+def dots_of(runs: Sequence[Run]) -> tuple[list[Dot], list[tuple[str, float]]]:
+    """The accuracies with their intervals as dots, and what guessing gets on each set."""
+    found = [
+        Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
+        for run in runs
+        for name in run.records
+    ]
+    chances = [
+        (name, next(run.records[name].figures["chance"] for run in runs if name in run.records))
+        for name in _names(runs)
+    ]
+    return found, chances
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.records))
+
+
+def _accuracy(record: Record | None) -> str:
+    if record is None:
+        return ""
+    figures = record.figures
+    return f"{figures['accuracy']:.1%} [{figures['low']:.1%}, {figures['high']:.1%}]"
+
+
+def _contrast(record: Record | None) -> Mapping[str, float] | None:
+    contrast: Mapping[str, float] | None = record.figures["contrast"] if record else None
+    return contrast
+
+
+def _both_right(record: Record | None) -> str:
+    contrast = _contrast(record)
+    if contrast is None:
+        return ""
+    return f"{contrast['both']:.1%} [{contrast['both_low']:.1%}, {contrast['both_high']:.1%}]"
+
+
+def _mean(records: Sequence[Record]) -> str:
+    scores = [record.figures["accuracy"] for record in records]
+    if len(scores) < 2:
+        return ""
+    return f"{mean(scores):.1%} ± {stdev(scores):.1%}"
+
+
+def _chance(runs: Sequence[Run], name: str) -> str:
+    (chance, *_) = (run.records[name].figures["chance"] for run in runs if name in run.records)
+    return f"{chance:.1%}"
+
+
+def _difference(name: str, first: Run, second: Run) -> tuple[str, ...]:
+    one, other = first.records[name], second.records[name]
+    gaps: dict[object, list[float]] = {}
+    for number, (a, b) in enumerate(_pairs(one, other)):
+        group = one.answers[number]["group"]
+        gaps.setdefault(number if group is None else group, []).append(float(a) - float(b))
+    low, high = bootstrap(list(gaps.values()))
+    return (
+        name,
+        first.label,
+        second.label,
+        f"{mean(gap for cluster in gaps.values() for gap in cluster):+.1%}",
+        f"{low:+.1%} to {high:+.1%}",
+        f"{mcnemar(one.right, other.right):.3g}",
+        str(sum(a and not b for a, b in _pairs(one, other))),
+        str(sum(b and not a for a, b in _pairs(one, other))),
+    )
+
+
+def _pairs(one: Record, other: Record) -> Iterator[tuple[bool, bool]]:
+    return zip(one.right, other.right, strict=True)

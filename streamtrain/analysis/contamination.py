@@ -1,0 +1,76 @@
+"""What a finished student has seen, and must not be judged by: its dataset and its select set.
+
+Knows nothing of models or of how a question is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.dataset import each_example
+from streamtrain.data.row_filter import Wanted
+from streamtrain.errors import InputError
+from streamtrain.heldout.overlap import HeldOut, shared
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.run.spec import RESULT, read_result
+
+
+def refuse_seen(
+    student: Path, config: StudentConfig, sets: Mapping[str, Sequence[Question]]
+) -> list[str]:
+    """What could not be held against these sets, by the name of their files, in words.
+
+    Raises InputError where a question, or the other one of its pair, is in the dataset that the
+    student in this folder is trained on, or in the set that chose its step.
+    """
+    if not (student.parent / RESULT).exists():
+        return []
+    told = read_result(student.parent)
+    return [*_selected(told, config, sets), *_trained_on(told, config, sets)]
+
+
+def _selected(
+    told: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
+) -> Iterator[str]:
+    file = (told.get("selected") or {}).get("set")
+    if file is None:
+        return
+    if not Path(file).exists():
+        yield f"{file}, which chose the student's step, is no longer there"
+        return
+    chose = read_questions(Path(file), config.data.labels or ())
+    for name, questions in sets.items():
+        if common := shared(chose, questions):
+            raise InputError(
+                f"{name}: {len(common)} of its questions, or of their pairs, are in {file}, as "
+                f"{common[0].question[:80]!r}; what chose the student's step must not be reported"
+            )
+
+
+def _trained_on(
+    told: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
+) -> Iterator[str]:
+    plan = told.get("plan")
+    if plan is None:
+        return
+    wanted, held_out, count = Wanted(config), HeldOut(sets), 0
+    found: dict[str, list[str]] = {}
+    try:
+        for row in each_example(told["data"], plan):
+            count += 1
+            if (place := held_out.where(row)) and wanted.refusal(row) is None:
+                name, what = place
+                found.setdefault(name, []).append(f"example {row['id']}: {what}")
+    except InputError:
+        count = 0
+    if count == 0:
+        yield f"{told['data']} no longer has the examples that the student is trained on"
+    for name, examples in found.items():
+        raise InputError(
+            f"{name}: {len(examples)} of the examples that the student is trained on have its "
+            f"questions, or the other ones of their pairs, as {examples[0]}; a student must not be "
+            "judged by what it is trained on"
+        )

@@ -1,0 +1,161 @@
+"""The out-of-domain matrix: what students are trained on against what they are asked.
+
+Works on kept evaluations alone; knows nothing of models, or of how a table or picture looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from statistics import mean, stdev
+
+from streamtrain.analysis.assessment import asked_as_usual
+from streamtrain.analysis.compare import Run
+from streamtrain.data.dataset import dataset_facts
+from streamtrain.errors import InputError
+from streamtrain.plots import Heat
+from streamtrain.run.spec import RESULT, read_result
+from streamtrain.tables import Table
+from streamtrain.training.outcome import find_student
+
+_MEAN = "out of domain, mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a run is trained on: its dataset's name, and the sets that are of the same domain."""
+
+    name: str
+    own: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """The runs of one student on one dataset: their accuracies by set, one for each run."""
+
+    label: str
+    own: frozenset[str]
+    accuracies: Mapping[str, tuple[float, ...]]
+
+    def away(self) -> list[float]:
+        """The mean accuracies on the sets of other domains."""
+        return [mean(found) for name, found in self.accuracies.items() if name not in self.own]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of runs by columns of sets, each with what guessing gets there."""
+
+    rows: tuple[MatrixRow, ...]
+    chance: Mapping[str, float]
+
+    def table(self) -> Table:
+        """The accuracies; those on sets of a run's own domain have a star."""
+        rows = [
+            (row.label, *(_cell(row, name) for name in self.chance), _shown(row.away()))
+            for row in self.rows
+        ]
+        chances = (f"{chance:.1%}" for chance in self.chance.values())
+        rows.append(("chance", *chances, ""))
+        return Table(("trained on", *self.chance, _MEAN), tuple(rows))
+
+    def picture(self) -> Heat:
+        """The same as a coloured table; cells of a run's own domain have a frame."""
+        lines: list[list[float | None]] = [
+            [
+                *(mean(row.accuracies[n]) if n in row.accuracies else None for n in self.chance),
+                mean(row.away()) if row.away() else None,
+            ]
+            for row in self.rows
+        ]
+        lines.append([*self.chance.values(), None])
+        return Heat(
+            values=lines,
+            texts=[["" if cell is None else f"{cell:.1%}" for cell in line] for line in lines],
+            rows=[*(row.label for row in self.rows), "chance"],
+            columns=[*self.chance, "out of domain"],
+            title="Accuracy; a frame marks the set of the training's own domain",
+            row_axis="trained on",
+            column_axis="evaluated on",
+            scale="accuracy",
+            marked=frozenset(
+                (number, column)
+                for number, row in enumerate(self.rows)
+                for column, name in enumerate(self.chance)
+                if name in row.own and name in row.accuracies
+            ),
+            column_break=len(self.chance),
+            row_break=len(self.rows),
+        )
+
+
+def read_domain(folder: Path) -> Domain:
+    """A run's dataset by the name of its recipe (of its folder where it can't be read any more). Of
+    its own domain are the set that the run reported, and one that bears the dataset's name.
+
+    Raises InputError where there is no finished run.
+    """
+    found, config = find_student(folder)
+    result = found.parent / RESULT
+    if not result.exists():
+        raise InputError(
+            f"{folder} is no finished run: expected {RESULT} beside {found.name}/, which names the "
+            "dataset that it is trained on"
+        )
+    told = read_result(result.parent)
+    facts = dataset_facts(told["data"], told["plan"]) if told.get("plan") else None
+    name = facts.recipe if facts else PurePosixPath(told["data"]).name
+    report = config.evaluate.report
+    return Domain(name, frozenset({name, *([Path(report).stem] if report else [])}))
+
+
+def make_matrix(runs: Sequence[Run], domains: Sequence[Domain]) -> Matrix:
+    """The matrix of runs, each with its domain; a row is the mean over a student's seeds.
+
+    Raises InputError where no set can be of a run's own domain and none was reported.
+    """
+    names = [
+        name
+        for name in dict.fromkeys(name for run in runs for name in run.records)
+        if asked_as_usual(name)
+    ]
+    groups: dict[tuple[str, str], list[tuple[Run, Domain]]] = {}
+    for run, domain in zip(runs, domains, strict=True):
+        if len(domain.own) == 1 and not domain.own & set(names):
+            raise InputError(
+                f"{run.label} is trained on {domain.name}, but which set is of that domain can't "
+                f"be told: it reported none (evaluate.report), and none of {', '.join(names)} is "
+                "named like it"
+            )
+        groups.setdefault((domain.name, run.student), []).append((run, domain))
+    several = {dataset for dataset, _ in groups if sum(d == dataset for d, _ in groups) > 1}
+    rows = tuple(
+        MatrixRow(
+            f"{dataset} ({student})" if dataset in several else dataset,
+            frozenset[str]().union(*(domain.own for _, domain in members)),
+            {name: found for name in names if (found := _found([run for run, _ in members], name))},
+        )
+        for (dataset, student), members in groups.items()
+    )
+    return Matrix(rows, {name: _chance(runs, name) for name in names})
+
+
+def _found(runs: Sequence[Run], name: str) -> tuple[float, ...]:
+    return tuple(run.records[name].figures["accuracy"] for run in runs if name in run.records)
+
+
+def _chance(runs: Sequence[Run], name: str) -> float:
+    (chance, *_) = (run.records[name].figures["chance"] for run in runs if name in run.records)
+    return float(chance)
+
+
+def _cell(row: MatrixRow, name: str) -> str:
+    found = row.accuracies.get(name, ())
+    star = " *" if found and name in row.own else ""
+    spread = f" ± {stdev(found):.1%}" if len(found) > 1 else ""
+    return f"{_shown(found)}{spread}{star}"
+
+
+def _shown(values: Sequence[float]) -> str:
+    return f"{mean(values):.1%}" if values else ""

@@ -1,0 +1,50 @@
+"""A finished student as a folder to pass on: the adapter as it is, or merged into its model.
+
+Knows nothing of how the student was trained or how good it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from streamtrain.errors import InputError
+from streamtrain.evaluation.records import evaluations_of
+from streamtrain.models.student import save_final
+from streamtrain.run.spec import RESULT, STUDENT, read_result
+from streamtrain.training.outcome import CARD, describe_student, find_student, read_outcome
+
+
+def export(checkpoint: Path, target: Path, merge: bool) -> Path:
+    """Write the student of a run, with its model card, to the new folder `target`.
+
+    Raises InputError where there is no run, the target is used, or there is nothing to merge.
+    """
+    found, config = find_student(checkpoint)
+    if not (found.parent / RESULT).exists():
+        raise InputError(f"{checkpoint} is no finished run: expected {RESULT} beside {found.name}/")
+    if target.exists():
+        raise InputError(f"{target} is there already; give another folder with --out")
+    if merge and config.tune.method == "full":
+        raise InputError(f"{checkpoint} has no adapter to merge; leave out --merge")
+    draft = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    if merge:
+        student, _ = read_outcome(checkpoint, torch.device("cpu"))
+        merged = replace(student, model=student.model.merge_and_unload(), adapter=False)
+        save_final(merged, draft)
+        settings = config.model_dump(mode="json", exclude_unset=True)
+        (draft / STUDENT).write_text(
+            json.dumps({**settings, "tune": {"method": "full"}}, indent=1), encoding="utf-8"
+        )
+    else:
+        shutil.copytree(found, draft)
+    result = read_result(found.parent)
+    card = describe_student(evaluations_of(found), config, result, merge)
+    (draft / CARD).write_text(card, encoding="utf-8")
+    draft.rename(target)
+    return target

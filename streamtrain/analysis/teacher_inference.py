@@ -1,0 +1,66 @@
+"""A teacher model's answers to texts, to hold a student's beside them.
+
+Only texts and the probabilities of classes meet, so the two may read different tokens. Knows
+nothing of students' answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from streamtrain.config.data import Data
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import make_encoder
+from streamtrain.data.examples import class_text
+from streamtrain.errors import InputError
+from streamtrain.heldout.questions import Question
+from streamtrain.heldout.teacher_answers import likeliest
+from streamtrain.models.classifier import predict_classes
+from streamtrain.models.student import Source, Student, device_here, load_student
+from streamtrain.models.teacher import in_order_of
+from streamtrain.training.outcome import holds_student, read_outcome
+
+
+def told_by(
+    teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
+) -> list[list[Question]]:
+    """The questions of each set with the answers of a teacher: a folder (also one that `fit`
+    wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens,
+    and has the form of its own file if it was trained with one.
+
+    Raises InputError where there is no such classifier, or its classes are not the student's.
+    """
+    device = device_here()
+    model, data = _load(teacher, device)
+    order = in_order_of(model, config.data.labels or (), f"--teacher {teacher}")
+    model.model.eval()
+    encoder = make_encoder(config, model.tokenizer)
+    told = []
+    for questions in sets:
+        with torch.inference_mode():
+            found = predict_classes(
+                model, encoder, [class_text(data, one.question) for one in questions]
+            )
+        told.append(
+            [
+                replace(
+                    question,
+                    told=likeliest([(one.probabilities or ())[place] for place in order], teacher),
+                )
+                for question, one in zip(questions, found, strict=True)
+            ]
+        )
+    return told
+
+
+def _load(teacher: str, device: torch.device) -> tuple[Student, Data]:
+    if holds_student(Path(teacher).expanduser()):
+        student, config = read_outcome(Path(teacher).expanduser(), device)
+        if config.kind != "classifier":
+            raise InputError(f"--teacher {teacher}: it is a {config.kind}; expected a classifier")
+        return student, config.data
+    return load_student(Source(teacher, kind="classifier"), None, device), Data()

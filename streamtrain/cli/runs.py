@@ -1,0 +1,140 @@
+"""What the command line does with finished runs: `compare`, `lens`, `export`.
+
+Knows the options; the work is in the other modules, imported when it starts.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamtrain.tables import Form
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "latex"]),
+    default="text",
+    show_default=True,
+    help="csv and latex hold the first table alone.",
+)
+@click.option(
+    "--matrix",
+    "as_matrix",
+    is_flag=True,
+    help="Tell what each run is trained on against every set: in and out of its domain.",
+)
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw it, as .png or .svg.")
+def compare(runs: tuple[Path, ...], form: Form, as_matrix: bool, picture: Path | None) -> None:
+    """Show the accuracies of RUNS on every set, and between which of them they differ.
+
+    Works on what `fit` and `eval` kept in the folder evaluations/ of each run.
+    """
+    from streamtrain.analysis.compare import accuracies, differences, dots_of, read_runs
+    from streamtrain.analysis.matrix import make_matrix, read_domain
+    from streamtrain.plots import check_picture, dots, heatmap
+
+    if picture is not None:
+        check_picture(picture)
+    found = read_runs(runs)
+    if as_matrix:
+        matrix = make_matrix(found, [read_domain(run) for run in runs])
+        click.echo(matrix.table().show(form))
+        if picture is not None:
+            heatmap([matrix.picture()], picture)
+        return
+    click.echo(accuracies(found).show(form))
+    if form == "text" and len(found) > 1:
+        click.echo(f"\n{differences(found).show('text')}")
+    if picture is not None:
+        dots(*dots_of(found), "accuracy, with its 95 % interval", picture)
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Questions to ask.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.6,
+    show_default=True,
+    help="The probability of the label from which a layer counts as sure.",
+)
+@click.option("--tuned", is_flag=True, help="Read by a tuned lens, which is learned first.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Of learning the tuned lens.",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    help="Questions that the tuned lens learns from (default: the student's dataset); if they are "
+    "those of --data, half of them, and the other half is looked at.",
+)
+@click.option("--positions", is_flag=True, help="One question: every layer at every position.")
+@click.option(
+    "--question",
+    type=click.IntRange(1),
+    help="Which one of --data, counted from 1 (default: the first that all answer rightly).",
+)
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw it, as .png or .svg.")
+@click.option("--csv", "as_csv", is_flag=True, help="Each layer, as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
+    """Show after which layer the students of RUNS know the label.
+
+    Looks at the questions in --data that all of them answer rightly.
+    """
+    if (options["texts"] or _given("steps")) and not options["tuned"]:
+        raise click.UsageError("--steps and --texts belong to --tuned")
+    if options["as_csv"] and options["as_json"]:
+        raise click.UsageError("give --csv or --json")
+    from streamtrain.lens.tuning import Tuning
+    from streamtrain.lens.view import Looking, look
+    from streamtrain.plots import check_picture
+
+    if options["picture"] is not None:
+        check_picture(options["picture"])
+    tuning = Tuning(options["steps"], options["texts"]) if options["tuned"] else None
+    one = options["positions"] or options["question"] is not None
+    looking = Looking(data, options["threshold"], tuning, one, options["question"])
+    found = look(runs, looking)
+    if options["picture"] is not None:
+        found.draw(options["picture"])
+    if options["as_json"]:
+        click.echo(json.dumps(found.to_json()))
+    else:
+        click.echo(found.table().show("csv") if options["as_csv"] else found.text())
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@click.option("--merge", is_flag=True, help="Merge the adapter into its model.")
+@click.option("--push", "repository", metavar="OWNER/NAME", help="Upload it to the hub, too.")
+@click.option("--private", is_flag=True, help="A repository that --push makes is private.")
+def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
+    """Write the student of RUN to a folder of its own, with a model card."""
+    from streamtrain.analysis.hub_upload import check_pushable, push
+    from streamtrain.analysis.student_export import export
+    from streamtrain.training.outcome import find_student
+
+    if repository is not None and not merge:
+        check_pushable(find_student(run)[0])
+    click.echo(f"student: {export(run, out, merge)}")
+    if repository is not None:
+        click.echo(f"pushed:  {push(out, repository, private)}")

@@ -1,0 +1,104 @@
+"""The section `data` of student.yaml: how an example becomes input and target.
+
+Knows nothing of the rest of the file, or of examples.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from streamtrain.config.base import Positive, Section, Weight
+from streamtrain.config.target import MARKER, Placement, TargetForm, marker_form, written_form
+
+View = Literal[
+    "positive", "negative", "counterfactual_positive", "counterfactual_negative", "label_only"
+]
+LabelForm = Literal["letter", "text"]
+
+
+class Rationales(Section):
+    """How many rationales of a question an epoch sees, and what they weigh together."""
+
+    per_question: Literal["all", "one"] = "all"
+    """All in every epoch, or one, another each epoch (SCoTD, arXiv 2306.14050). The rationales of
+    a question are those of one source row, variant and view."""
+    weight: Literal["question", "example"] = "example"
+    """Whether the rationales of a question share the weight of one example."""
+    wrong: Literal["skip", "keep"] = "skip"
+    """Recorded rationales (with a column `predicted`) that led their teacher to another answer than
+    the row's, or to none that could be read."""
+
+
+class Data(Section):
+    """How an example becomes input and target."""
+
+    rationale: Placement = "after"
+    """Where it stands: after the label, before it, nowhere, or as a task of its own, told from the
+    label's by the prefix of the input (distilling step-by-step, arXiv 2305.02301)."""
+    label: LabelForm = "letter"
+    """What stands for the right option: its letter, or its text, which small students learn with
+    fewer examples."""
+    marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
+    """What stands before and after the label; one token where `tokens` names it."""
+    target: str | None = None
+    """The target's own form in place of markers, as "{{ rationale }} So the answer is ({{ label
+    }})."; what stands around the label is learned with it, and the order says where it is."""
+    input: Annotated[str, Field(min_length=1)] | None = None
+    """A sandboxed Jinja template of the input over question, choices, letters, control, task and
+    refuted (empty where a row has none), or over a classifier's text; absent: the usual form."""
+    chat: bool = False
+    """The input is one turn of a user, by the chat template of the student's tokenizer."""
+    labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
+    pairs: bool = False
+    """Keep an original and its counterfactual (the two rows of a `group`) in one minibatch."""
+    views: dict[View, Weight] | None = None
+    """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
+    error, and 0 leaves a view out; where absent, every view weighs 1."""
+    nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The nodes of the recipe whose examples are trained on; absent: all that the dataset has."""
+    control: dict[View, Annotated[str, Field(min_length=1)]] | None = None
+    """What an input begins with, by view, as `[Direct election]` for positive (EMNLP 2024 main
+    333); each is a token of its own, as if named under `tokens`. An evaluation asks as for the
+    view positive."""
+    tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
+    rationales: Rationales = Rationales()
+    max_input: Positive = 512
+    max_target: Positive = 256
+    pack: bool = False
+
+    @field_validator("target")
+    @classmethod
+    def _target_can_be_read(cls, target: str | None) -> str | None:
+        if target is not None:
+            written_form(target)
+        return target
+
+    @model_validator(mode="after")
+    def _target_is_alone(self) -> Data:
+        if self.target is None:
+            return self
+        if "marker" in self.model_fields_set:
+            raise ValueError("marker and target are two ways to announce a label; use one")
+        if "rationale" in self.model_fields_set and self.rationale != self.form.placement:
+            raise ValueError(
+                f"rationale is {self.rationale}, and target has it {self.form.placement}; "
+                "leave out rationale, or target"
+            )
+        return self
+
+    @property
+    def form(self) -> TargetForm:
+        """How a target is written, and its label read."""
+        lead = "" if self.chat else " "
+        if self.target is not None:
+            return written_form(self.target, lead)
+        return marker_form(self.rationale, self.marker, lead)
+
+    @property
+    def new_tokens(self) -> tuple[str, ...]:
+        """`tokens` and those of `control`."""
+        return (*self.tokens, *(self.control or {}).values())

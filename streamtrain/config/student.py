@@ -1,0 +1,286 @@
+"""student.yaml, version 1: what to train, on what, how, and how to judge it.
+
+Knows nothing of torch, Ray or files other than the document it is read from. A value that belongs
+to the format but that this version can't run is refused here, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from raygen.config.document import (
+    Document,
+    Problem,
+    ProblemsError,
+    load_document,
+    parse_model,
+    parse_text,
+)
+from streamtrain.config.base import Positive, Section, refuse_keys
+from streamtrain.config.data import Data
+from streamtrain.config.inputs import check_input
+from streamtrain.config.objective import Objective
+from streamtrain.config.optim import Optim
+
+Kind = Literal["causal", "seq2seq", "classifier"]
+LogName = Literal["tensorboard", "wandb", "mlflow"]
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
+
+
+class Tune(Section):
+    """Which parameters are trained: a low-rank adapter (peft) or all of them."""
+
+    method: Literal["lora", "full"] = "lora"
+    r: Positive = 16
+    alpha: Positive = 32
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    """Learn the weights' magnitudes beside their directions (peft's `use_dora`)."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(r) instead of alpha / r (peft's `use_rslora`)."""
+
+    @model_validator(mode="after")
+    def _adapter_keys_need_an_adapter(self) -> Tune:
+        extra = sorted(self.model_fields_set - {"method"})
+        if self.method == "full" and extra:
+            raise ValueError(f"method: full trains every parameter; remove {', '.join(extra)}")
+        return self
+
+
+class Stream(Section):
+    """How the growing dataset is read."""
+
+    starved: Literal["wait", "replay"] = "wait"
+    reuse: Positive | None = None
+    """With starved: replay, how often a row is used at most before the dataset has ended. Absent:
+    the epochs, or 4 where there are none."""
+    shuffle: Positive = 4096
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _reuse_is_replay(self) -> Stream:
+        if self.reuse is not None and self.starved != "replay":
+            raise ValueError("reuse caps what starved: replay does; found starved: wait")
+        return self
+
+
+class Evaluate(Section):
+    """Held-out questions. Paths are relative to the folder of the student's file."""
+
+    report: str | None = None
+    select: str | None = None
+    """Chooses the step whose weights are kept, by accuracy; shares no question with `report`."""
+    every: Positive | None = None
+    """Steps from one look at `select` to the next."""
+    patience: Positive | None = None
+    """Looks in a row without a gain above `threshold` after which the run ends."""
+    threshold: Annotated[float, Field(ge=0.0)] | None = None
+    samples: Positive = 1
+    """Above 1 the finished student answers `report` a second time, by the majority of so many
+    samples at temperature 0.7 (self-consistency)."""
+
+    @model_validator(mode="after")
+    def _selection_is_whole(self) -> Evaluate:
+        if self.select is None:
+            extra = sorted({"every", "patience", "threshold"} & self.model_fields_set)
+            if extra:
+                raise ValueError(f"{', '.join(extra)} need select, a file of held-out questions")
+        elif self.every is None:
+            raise ValueError("select needs every: the steps from one look at it to the next")
+        if self.threshold is not None and self.patience is None:
+            raise ValueError("threshold needs patience")
+        if self.samples > 1 and self.report is None:
+            raise ValueError("samples needs report, the questions to vote on")
+        return self
+
+
+class StudentConfig(Section):
+    """A student: one file, or the `train` section of a recipe."""
+
+    student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Literal[1]
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+    kind: Kind = "causal"
+    tune: Tune = Tune()
+    data: Data = Data()
+    objective: Objective = Objective()
+    optim: Optim = Optim()
+    stream: Stream = Stream()
+    evaluate: Evaluate = Evaluate()
+    workers: Positive = 1
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """How workers share a model: each has all of it, or each a part of every tensor (FSDP2)."""
+    attention: Attention | None = None
+    """The attention kernel; absent: what transformers chooses for the model, mostly sdpa."""
+    checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
+    """Seconds from one checkpoint to the next; 0 saves after every step."""
+    log: tuple[LogName, ...] = ("tensorboard",)
+    """Who draws the numbers of `metrics.jsonl`."""
+    output: str | None = None
+
+    @model_validator(mode="after")
+    def _targets_carry_loss(self) -> StudentConfig:
+        if self.data.form.placement == "none" and self.objective.weights.label == 0:
+            raise ValueError(
+                "data.rationale is none and objective.weights.label is 0, so nothing is learned"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_fits_the_kind(self) -> StudentConfig:
+        objective, data = self.objective, self.data
+        if self.kind == "classifier":
+            if objective.loss == "lm":
+                raise ValueError("objective.loss: lm is no loss of a classifier; use ce or kd")
+            if data.labels is None or len(set(data.labels)) != len(data.labels):
+                raise ValueError("a classifier needs data.labels: its classes, each once")
+            refuse_keys(data, _DATA_OF_TEXTS, "of data belong to kinds that write texts")
+            refuse_keys(objective, _OF_TEXTS, "of objective belong to loss: lm")
+        else:
+            if objective.loss == "ce" or objective.paired is not None:
+                raise ValueError(
+                    "objective.loss: ce, and paired, belong to kind: classifier; use lm, or kd"
+                )
+            if objective.loss == "kd":
+                self._imitates_recorded_tokens()
+            if self.kind == "seq2seq" and data.pack and self.attention == "flash_attention_2":
+                raise ValueError(
+                    "data.pack of kind: seq2seq needs a kernel that takes masks; found attention: "
+                    "flash_attention_2, expected sdpa or eager"
+                )
+            if "label_share" in objective.model_fields_set and data.rationale != "task":
+                raise ValueError("objective.label_share needs data.rationale: task")
+            if objective.counterfactual_share is not None and data.rationale == "task":
+                raise ValueError(
+                    "objective.counterfactual_share and data.rationale: task are two ways; use one"
+                )
+            if data.labels is not None:
+                raise ValueError("data.labels belongs to kind: classifier")
+        return self
+
+    def _imitates_recorded_tokens(self) -> None:
+        if self.kind != "causal":
+            raise ValueError(
+                f"objective.loss: kd needs kind: causal or classifier, not {self.kind}"
+            )
+        if self.data.form.placement == "none":
+            raise ValueError("objective.loss: kd learns the tokens of a rationale; data has none")
+        if self.objective.weights.rationale == 0:
+            raise ValueError("objective.loss: kd needs objective.weights.rationale above 0")
+        refuse_keys(self.objective, ("beta", "layers", "soft_labels"), "belong to kind: classifier")
+
+    @model_validator(mode="after")
+    def _input_tells_what_it_must(self) -> StudentConfig:
+        data = self.data
+        if data.input is not None:
+            tasks = data.form.placement == "task"
+            check_input(data.input, self.kind == "classifier", bool(data.control), tasks)
+        return self
+
+    @model_validator(mode="after")
+    def _votes_can_be_taken(self) -> StudentConfig:
+        if self.evaluate.samples > 1 and self.kind == "classifier":
+            raise ValueError("evaluate.samples: a vote needs a student that writes, no classifier")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_fill_batches(self) -> StudentConfig:
+        if self.objective.paired is not None and not self.data.pairs:
+            raise ValueError("objective.paired needs data.pairs: true")
+        if self.data.pairs and self.optim.batch % 2:
+            raise ValueError(f"data.pairs needs an even optim.batch; found {self.optim.batch}")
+        if self.data.pairs and self.data.rationales.per_question == "one":
+            raise ValueError("data.pairs takes all rows; set data.rationales.per_question: all")
+        return self
+
+    @model_validator(mode="after")
+    def _reuse_is_within_the_epochs(self) -> StudentConfig:
+        reuse, epochs = self.stream.reuse, self.epochs
+        if reuse is not None and epochs is not None and reuse > epochs:
+            raise ValueError(
+                f"stream.reuse is {reuse}, and the run passes over a row {epochs} times in all; "
+                "raise optim.epochs, or lower it"
+            )
+        return self
+
+    @property
+    def epochs(self) -> int | None:
+        """Passes over the source rows; None where `max_steps` sets the length."""
+        return self.optim.epochs or (None if self.optim.max_steps else 1)
+
+
+def read_document(path: Path, section: str | None = None) -> Document:
+    """The file's document, or its part under `section` (dotted). Raises ProblemsError."""
+    document = load_document(path)
+    if section is None:
+        return document
+    parts = section.split(".")
+    for depth, part in enumerate(parts):
+        at = document.section(parts[:depth]) if depth else document
+        if not isinstance(at.data, dict) or part not in at.data:
+            raise ProblemsError([at.problem((), f"section {section!r} is missing")])
+    return document.section(parts)
+
+
+def override(document: Document, settings: Iterable[str]) -> Document:
+    """A document with `KEY=VALUE` settings applied. Raises ProblemsError."""
+    for setting in settings:
+        document = _override(document, setting)
+    return document
+
+
+def parse_config(document: Document) -> StudentConfig:
+    """The student in a document. Raises ProblemsError with all problems at once."""
+    return parse_model(document, StudentConfig)
+
+
+def problem_path(document: Document, problem: Problem) -> list[str | int]:
+    """The keys that lead to what a problem is about, as far as its position tells them."""
+    here = [
+        path
+        for path, mark in document.marks.items()
+        if (mark.file, mark.line, mark.column) == (problem.file, problem.line, problem.column)
+    ]
+    named = [path for path in here if path and _names(problem.message, path[-1])]
+    ordered = sorted(named or here, key=lambda path: len(path), reverse=bool(named))
+    return list(ordered[0]) if ordered else []
+
+
+def _names(message: str, key: str | int) -> bool:
+    return message.startswith(f"{key}: ") or repr(key) in message
+
+
+def _override(document: Document, setting: str) -> Document:
+    """A document with one `dotted.key=value` replaced; the value is read as YAML."""
+    key, equals, text = setting.partition("=")
+    file = f"--set {setting}"
+    if not equals or not all(key.split(".")):
+        raise ProblemsError([Problem(file, 1, 1, "expected KEY=VALUE, as in optim.lr=1e-4")])
+    value = parse_text(text, file)
+    path = tuple(key.split("."))
+    data = _replaced(document.data, path, value.data)
+    marks = {p: m for p, m in document.marks.items() if p[: len(path)] != path}
+    # Keys that only the setting made stand where the setting stands.
+    for end in range(1, len(path) + 1):
+        marks.setdefault(path[:end], value.mark())
+    marks.update({(*path, *p): m for p, m in value.marks.items()})
+    return Document(document.file, data, marks)
+
+
+def _replaced(data: Any, path: tuple[str, ...], value: Any) -> Any:
+    if not path:
+        return value
+    inner = data if isinstance(data, dict) else {}
+    return {**inner, path[0]: _replaced(inner.get(path[0]), path[1:], value)}
+
+
+_OF_TEXTS = ("weights", "normalise", "label_share", "counterfactual_share")
+_DATA_OF_TEXTS = (
+    "rationale", "label", "marker", "target", "chat", "control", "rationales", "max_target", "pack"
+)  # fmt: skip

@@ -1,0 +1,153 @@
+"""How a multiple-choice row reads: the input, and the target as spans that the loss can weigh.
+
+The same texts serve training and evaluation. Knows nothing of tokens, models or files, and leaves
+to the target's form where a label stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_uppercase
+from typing import Any
+
+from raygen.core.question import prompt_text
+from streamtrain.config.data import Data, LabelForm
+from streamtrain.config.inputs import fill_input, reads
+from streamtrain.config.target import Span, SpanKind
+from streamtrain.data.top_k_targets import Told
+from streamtrain.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a student learns from one row; `weight` multiplies the loss of all its spans, and
+    `part` names the part of the loss that they belong to."""
+
+    prompt: str
+    target: tuple[Span, ...]
+    weight: float = 1.0
+    part: str = ""
+    told: Told | None = None
+    """What a teacher finds likely at the tokens of the rationale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an input asks: its view, its task where there are two, and the option that the rationale
+    is to speak against, if any."""
+
+    view: Any
+    task: SpanKind = "label"
+    refuted: str | None = None
+
+
+def input_text(data: Data, question: str, choices: Sequence[str], asked: Asked) -> str:
+    """The input, in the file's own form if it has one. Raises InputError where that fails."""
+    tokens: Mapping[Any, str] = data.control or {}
+    control = tokens.get(asked.view, "")
+    task = f"[{asked.task}]" if data.form.placement == "task" else ""
+    if data.input is None:
+        begin = " ".join(filter(None, [task, control]))
+        return prompt_text(question, choices, begin, asked.refuted)
+    values = {
+        "question": question.strip(),
+        "choices": list(choices),
+        "letters": list(ascii_uppercase[: len(choices)]),
+        "control": control,
+        "task": task,
+        "refuted": asked.refuted or "",
+    }
+    return fill_input(data.input, values)
+
+
+def class_text(data: Data, text: str) -> str:
+    """What a classifier reads of a text. Raises InputError where the file's own form fails."""
+    return text if data.input is None else fill_input(data.input, {"text": text})
+
+
+def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
+    """What stands for each option as a label: its letter, or its own text."""
+    return [
+        letter if form == "letter" else choice.strip()
+        for letter, choice in zip(ascii_uppercase, choices, strict=False)
+    ]
+
+
+def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
+    """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
+
+    A row that refutes one option and has no label has the rationale alone as its target. Where the
+    rationale is a task of its own, this is the task of the label. Raises InputError that names the
+    row where a column is missing or of the wrong kind.
+    """
+    choices = _choices(row)
+    if row.get("refuted") is not None and row.get("label") is None:
+        return _rationale_alone(row, data, weight)
+    prompt = _input(row, data, Asked(row.get("view")))
+    name = label_texts(choices, data.label)[_label(row, choices)]
+    why = None if data.form.placement in ("none", "task") else _text(row, "rationale")
+    return Example(prompt, data.form.spans(name, why), weight)
+
+
+def make_tasks(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> list[Example]:
+    """The tasks of a row, each a part of the loss: its label, and its rationale (distilling
+    step-by-step). Raises InputError as `make_example` does."""
+    why = replace(_rationale_alone(row, data, weight), part="rationale")
+    example = make_example(row, data, weight)
+    return [why] if example.target[0].kind == "rationale" else [replace(example, part="label"), why]
+
+
+def make_factual(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
+    """The example of a row in its part of the loss, factual or counterfactual; of a counterfactual
+    one only the label is learned (SCOTT). Raises InputError as `make_example` does."""
+    example = make_example(row, data, weight)
+    if not str(row.get("view")).startswith("counterfactual"):
+        return replace(example, part="factual")
+    spans = [
+        span if span.kind == "label" else replace(span, kind="given") for span in example.target
+    ]
+    return replace(example, target=tuple(spans), part="counterfactual")
+
+
+def _rationale_alone(row: Mapping[str, Any], data: Data, weight: float) -> Example:
+    refuted = row.get("refuted") if row.get("label") is None else None
+    prompt = _input(row, data, Asked(row.get("view"), "rationale", refuted))
+    return Example(prompt, (data.form.rationale_alone(_text(row, "rationale")),), weight)
+
+
+def _input(row: Mapping[str, Any], data: Data, asked: Asked) -> str:
+    if asked.refuted and data.input is not None and not reads(data.input, "refuted"):
+        raise InputError(
+            f"{_name(row)} refutes the option {asked.refuted!r}, which data.input doesn't show; "
+            "read {{ refuted }} there, or leave such rows out by data.views or data.nodes"
+        )
+    return input_text(data, _text(row, "question"), _choices(row), asked)
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{_name(row)}: {column} is {value!r}; expected a text")
+    return value
+
+
+def _choices(row: Mapping[str, Any]) -> list[str]:
+    value = row.get("choices")
+    if not isinstance(value, list) or not 2 <= len(value) <= len(ascii_uppercase):
+        raise InputError(f"{_name(row)}: choices is {value!r}; expected 2 to 26 options")
+    return [str(choice) for choice in value]
+
+
+def _label(row: Mapping[str, Any], choices: Sequence[str]) -> int:
+    column = "label" if row.get("label") is not None else "answer"
+    value = row.get(column)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(choices):
+        raise InputError(
+            f"{_name(row)}: {column} is {value!r}; expected an index from 0 to {len(choices) - 1}"
+        )
+    return value
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"example {row.get('id', '(without id)')} of the dataset"

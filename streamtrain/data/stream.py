@@ -1,0 +1,306 @@
+"""ShardStream: the rows of a growing dataset as global batches, in an order that can be repeated.
+
+Rows come in commit order, shuffled with a seed inside consecutive chunks whose size doubles from
+one batch up to `shuffle`, so that the first batch needs one batch of rows only. Once the stream
+has ended, further passes replay the rows, permuted. Where the next rows are depends on the cursor
+and the dataset alone, never on timing, ranks or processes.
+
+Knows nothing of torch, Ray, tokens or where the rows are kept.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from streamtrain.data.cursor import Cursor
+from streamtrain.data.decisions import Decision
+from streamtrain.data.epoch_units import SHARE, Unit, Units
+from streamtrain.data.rows import Rows, Table
+from streamtrain.errors import StreamLostError
+
+HEARTBEAT_LIMIT_S = 60.0
+"""A generator that is silent for longer than this is taken for dead."""
+
+Row = Mapping[str, Any]
+Item = TypeVar("Item")
+
+
+class Commit(Protocol):
+    """One version of the dataset. `removed` says that it took rows out again."""
+
+    @property
+    def removed(self) -> bool: ...
+
+
+class State(Protocol):
+    """Whether more rows will come. `beat` changes while the generator lives; None before any."""
+
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def plan_hash(self) -> str | None: ...
+    @property
+    def beat(self) -> str | None: ...
+
+
+class Feed(Protocol):
+    """A dataset as it grows; raygen.dataset.Follower is one."""
+
+    def poll(self) -> Sequence[Any]:
+        """The commits since the last call, oldest first."""
+        ...
+
+    def read(self, commit: Any) -> Any:
+        """The rows of a commit, always in the same order, as a Table."""
+        ...
+
+    def state(self) -> State:
+        """Whether the generator is done, and whether it lives."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the order of rows is made of; `batch` and `shuffle` count units.
+
+    `epochs` None: the caller decides when to stop.
+    """
+
+    batch: int
+    shuffle: int
+    seed: int
+    epochs: int | None
+    reuse: int = 1
+    """How often a unit is used at most while the stream hasn't ended; 1: new ones are waited for.
+    """
+    unit: Unit = "row"
+    """Of a question each pass takes one row, another one each time; a pair gives both rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalBatch:
+    """The next rows, for all ranks together, and where the stream stands after them."""
+
+    rows: tuple[dict[str, Any], ...]
+    cursor: Cursor
+    epoch: float
+    """Rows used so far over the rows known so far."""
+
+
+def rank_slice(items: Sequence[Item], rank: int, size: int, unit: int = 1) -> Sequence[Item]:
+    """The part of a global batch that one of `size` ranks takes; the parts lie end to end, and
+    every `unit` items stay together."""
+    units = len(items) // unit
+    return items[rank * units // size * unit : (rank + 1) * units // size * unit]
+
+
+class ShardStream:
+    """Draws global batches from a feed. Not shared between threads."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        order: Order,
+        cursor: Cursor | None = None,
+        refusal: Callable[[Row], str | None] = lambda row: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Rows for which `refusal` has a reason are no part of the stream, and are counted by it in
+        `left_out`; it may raise to refuse the run."""
+        self.order = order
+        self.cursor = cursor or Cursor()
+        self.ended = False
+        self._feed = feed
+        self._refusal = refusal
+        self.left_out = Counter[str]()
+        self._clock = clock
+        self._beat: str | None = None
+        self._heard = clock()
+        self._rows = Rows()
+        self._units = Units(order.unit, order.seed)
+        self._seen: Decision | None = None
+        self._drawn = False
+        self._permutations: dict[str, tuple[int, int, list[int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._units) if self._seen is None else self._seen.known
+
+    @contextmanager
+    def seen_at(self, decision: Decision) -> Iterator[None]:
+        """While it lasts, the stream is as it was when an earlier process took a step: no more rows
+        than it knew then, and an end only where it knew of it."""
+        ended = self.ended
+        self._seen, self.ended = decision, decision.ended
+        try:
+            yield
+        finally:
+            self._seen, self.ended = None, ended
+
+    def poll(self) -> bool:
+        """Read what was committed since the last call; True where that changed anything.
+
+        Raises StreamLostError where the dataset was replaced or its generator seems dead.
+        """
+        state = self._feed.state()
+        before = len(self), self.ended
+        commits = list(self._feed.poll())
+        self._check_plan(state.plan_hash)
+        for commit in commits[self._forget_replaced(commits) :]:
+            self._read(self._feed.read(commit), state.plan_hash)
+        # The state was read first, so an end in it means that every commit was seen.
+        self.ended = state.ended
+        silence = self._silence(state.beat)
+        if not self.ended and silence > HEARTBEAT_LIMIT_S:
+            raise StreamLostError(
+                f"the generator gave no sign of life for {silence:.0f} s and the dataset has no "
+                "end; run `raygen apply` again, then this command with --resume"
+            )
+        return before != (len(self), self.ended)
+
+    def _silence(self, beat: str | None) -> float:
+        """Seconds since the heartbeat changed, or was first seen: by our own clock alone, since the
+        generator's may be on another machine, and may be set."""
+        now = self._clock()
+        if beat is None or beat != self._beat:
+            self._beat, self._heard = beat, now
+        return now - self._heard
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream has ended and every epoch is done."""
+        return self.ended and self._fresh_left(self.cursor) == 0 and not self._replay_left()
+
+    def remaining(self) -> int | None:
+        """Units that are still to come, replays included; None while that is unknown."""
+        if not self.ended or self.order.epochs is None:
+            return None
+        return max(self._fresh_left(self.cursor), self._budget() - self.cursor.used, 0)
+
+    def next_batch(self) -> GlobalBatch | None:
+        """The next global batch, or None where it isn't there yet or the stream is finished.
+
+        Only the last batch of a finished stream may be smaller than `order.batch`.
+        """
+        cursor, picked = self.cursor, list[tuple[int, ...]]()
+        while len(picked) < self.order.batch:
+            cursor, unit = self._draw(cursor)
+            if unit is None:
+                break
+            picked.append(unit)
+        complete = len(picked) == self.order.batch
+        if not picked or not (complete or self.ended):
+            return None
+        self.cursor, self._drawn = cursor, True
+        rows = tuple(
+            {**self._rows[n], SHARE: self._units.share(n)} for unit in picked for n in unit
+        )
+        return GlobalBatch(rows, cursor, cursor.used / max(1, len(self)))
+
+    def _draw(self, at: Cursor) -> tuple[Cursor, tuple[int, ...] | None]:
+        """The next unit's rows, if it is there, and the cursor after it."""
+        if at.chunk_taken == at.chunk_size:
+            at = self._open_chunk(at)
+        if at.chunk_taken < at.chunk_size:
+            place = self._permuted("chunk", at.chunk, at.chunk_size, at.chunk_taken)
+            row = self._units.pick(at.chunk_start + place, 0)
+            return replace(at, chunk_taken=at.chunk_taken + 1), row
+        if not self._may_replay(at):
+            return at, None
+        if at.pass_taken == at.pass_size:
+            at = replace(
+                at, replay_pass=at.replay_pass + 1, pass_size=self._replayable(at), pass_taken=0
+            )
+        place = self._permuted("pass", at.replay_pass, at.pass_size, at.pass_taken)
+        row = self._units.pick(place, at.replay_pass + 1)
+        return replace(at, pass_taken=at.pass_taken + 1, replayed=at.replayed + 1), row
+
+    def _open_chunk(self, at: Cursor) -> Cursor:
+        """The next chunk, once all of its rows are there or no more will come; else no change."""
+        batch = self.order.batch
+        limit = max(batch, self.order.shuffle // batch * batch)
+        # Shifting by the chunk's number alone would overflow long before the limit matters.
+        size = min(batch << min(at.chunk + 1, 40), limit)
+        start = at.chunk_start + at.chunk_size
+        there = len(self) - start
+        if there <= 0 or (there < size and not self.ended):
+            return at
+        return replace(
+            at, chunk=at.chunk + 1, chunk_start=start, chunk_size=min(size, there), chunk_taken=0
+        )
+
+    def _may_replay(self, at: Cursor) -> bool:
+        if len(self) == 0:
+            return False
+        if self.ended:
+            return self.order.epochs is None or at.used < self._budget()
+        return at.replayed < at.fresh * (self.order.reuse - 1)
+
+    def _replayable(self, at: Cursor) -> int:
+        return len(self) if self.ended else at.fresh
+
+    def _replay_left(self) -> bool:
+        if self.order.epochs is None:
+            return len(self) > 0
+        return self.cursor.used < self._budget()
+
+    def _budget(self) -> int:
+        return (self.order.epochs or 0) * len(self)
+
+    def _fresh_left(self, at: Cursor) -> int:
+        return len(self) - at.fresh
+
+    def _permuted(self, kind: str, number: int, size: int, place: int) -> int:
+        known = self._permutations.get(kind)
+        if known is None or known[:2] != (number, size):
+            order = list(range(size))
+            random.Random(f"{self.order.seed}:{kind}:{number}").shuffle(order)
+            known = self._permutations[kind] = (number, size, order)
+        return known[2][place]
+
+    def _read(self, table: Table, plan: str | None) -> None:
+        """Takes the rows of the present plan; those of an older one are about to be removed."""
+        rows = table.to_pylist()
+        kept = []
+        for number, row in enumerate(rows):
+            if row.get("plan", plan) != plan:
+                continue
+            reason = self._refusal(row)
+            if reason is None:
+                kept.append(number)
+            else:
+                self.left_out[reason] += 1
+        if kept:
+            self._units.append(len(self._rows), [rows[number] for number in kept])
+            self._rows.append(table if len(kept) == len(rows) else table.take(kept))
+
+    def _forget_replaced(self, commits: Sequence[Commit]) -> int:
+        """Where the commits of the present plan begin; earlier rows are no part of the stream."""
+        removals = [place for place, commit in enumerate(commits) if commit.removed]
+        if not removals:
+            return 0
+        if self._drawn:
+            raise StreamLostError(
+                "the dataset was replaced while this student trained on it; "
+                "start a new run in another output folder"
+            )
+        self._rows = Rows()
+        self._units = Units(self.order.unit, self.order.seed)
+        self.left_out.clear()
+        return removals[-1]
+
+    def _check_plan(self, plan: str | None) -> None:
+        if plan is None:
+            return
+        if self.cursor.plan is None:
+            self.cursor = replace(self.cursor, plan=plan)
+        elif self.cursor.plan != plan:
+            raise StreamLostError(
+                f"the dataset's plan is {plan}, and this student trains on plan "
+                f"{self.cursor.plan}; start a new run in another output folder"
+            )

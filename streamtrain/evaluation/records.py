@@ -1,0 +1,120 @@
+"""An evaluation on disk: its figures, and the student's answer to every question.
+
+A run keeps one folder for each set of questions, and for each other way of asking them. Knows
+nothing of models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from streamtrain.errors import InputError
+from streamtrain.evaluation.metrics import Evaluation
+from streamtrain.heldout.questions import Question
+from streamtrain.run.spec import FINAL, RESULT
+
+EVALUATIONS = "evaluations"
+PREDICTIONS = "predictions.jsonl"
+FIGURES = "evaluation.json"
+RATIONALES = "rationales.jsonl"
+VERDICTS = "verdicts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One evaluation of one student: plain data as it was written."""
+
+    name: str
+    figures: dict[str, Any]
+    answers: tuple[dict[str, Any], ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What was asked, in its order."""
+        return tuple(answer["key"] for answer in self.answers)
+
+    @property
+    def right(self) -> list[bool]:
+        """Whether each question was answered rightly."""
+        return [answer["correct"] for answer in self.answers]
+
+
+def evaluations_of(student: Path) -> Path:
+    """Where the evaluations of a student are kept: beside the run's result, else in its folder."""
+    inside = student.name == FINAL and (student.parent / RESULT).exists()
+    return (student.parent if inside else student) / EVALUATIONS
+
+
+def write_record(
+    folder: Path, name: str, questions: Sequence[Question], evaluation: Evaluation
+) -> Path:
+    """Write the evaluation `name` under `folder`, in place of an earlier one; returns its folder.
+
+    Raises OSError.
+    """
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    # They may be those of an earlier state of the student.
+    (target / RATIONALES).unlink(missing_ok=True)
+    figures = {"set": name, **evaluation.to_json(predictions=False)}
+    write_lines(target / PREDICTIONS, _answers(questions, evaluation))
+    _replace(target / FIGURES, json.dumps(figures, indent=1) + "\n")
+    return target
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, in place of an earlier file. Raises OSError."""
+    _replace(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_verdicts(student: Path, name: str, verdicts: Mapping[str, Any]) -> Path:
+    """Write the verdicts on the rationales of an evaluation of a student, in place of earlier
+    ones; returns the file. Raises InputError where the student is no longer there, OSError."""
+    target = evaluations_of(student) / name
+    if not target.is_dir():
+        raise InputError(
+            f"there is no evaluation {target} any more, which the sheet was made of; put the run "
+            "back there, or correct `run` in the key"
+        )
+    _replace(target / VERDICTS, json.dumps(verdicts, indent=1) + "\n")
+    return target / VERDICTS
+
+
+def read_records(folder: Path) -> list[Record]:
+    """The evaluations under `folder`, by name. Raises InputError where one can't be read."""
+    records = []
+    for file in sorted(folder.glob(f"*/{FIGURES}")):
+        try:
+            figures = json.loads(file.read_text(encoding="utf-8"))
+            lines = (file.parent / PREDICTIONS).read_text(encoding="utf-8").splitlines()
+            answers = tuple(json.loads(line) for line in lines)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file.parent} can't be read: {error}; evaluate it again") from error
+        records.append(Record(file.parent.name, figures, answers))
+    return records
+
+
+def _answers(questions: Sequence[Question], evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    for question, prediction in zip(questions, evaluation.predictions, strict=True):
+        yield {
+            "key": question.key,
+            "question": question.question,
+            "choices": question.choices,
+            "answer": question.answer,
+            "group": question.group,
+            "variant": question.variant,
+            "correct": prediction.choice == question.answer,
+            "choice": None,
+            **prediction.to_json(),
+            **({"teacher": asdict(question.told)} if question.told else {}),
+        }
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

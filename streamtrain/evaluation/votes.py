@@ -1,0 +1,99 @@
+"""Self-consistency: a student's answer as the majority of several samples, through an engine.
+
+Knows engines by their protocol; nothing of how a student was trained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from raygen.engines.base import Engine, EngineSpec, Request, RequestRefusedError
+from raygen.engines.base import Sampling as EngineSampling
+from streamtrain.config.student import Kind
+from streamtrain.data.chat_template import user_turn
+from streamtrain.evaluation.predictions import Asking
+from streamtrain.evaluation.with_engine import ask_engine, installed
+from streamtrain.heldout.prediction import Prediction, vote
+from streamtrain.heldout.questions import Question
+
+_IN_FLIGHT = 128
+
+EngineName = Literal["vllm", "transformers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How many samples answer a question, and how they are drawn."""
+
+    count: int
+    temperature: float = 0.7
+    seed: int = 0
+
+
+def predict_by_vote(
+    student: Path,
+    questions: Sequence[Question],
+    how: Asking,
+    samples: Samples,
+    backend: EngineName,
+) -> list[Prediction]:
+    """The majority answer to each question of the student in a folder.
+
+    Raises InputError where no engine can run the student.
+    """
+
+    import torch
+
+    gpus = int(torch.cuda.is_available())
+    spec = EngineSpec("student", str(student), backend=backend, gpus=gpus)
+    return ask_engine(
+        spec,
+        lambda engine: vote_with(engine, questions, how, samples),
+        f"can't sample from {student}",
+    )
+
+
+async def vote_with(
+    engine: Engine, questions: Sequence[Question], how: Asking, samples: Samples
+) -> list[Prediction]:
+    """The majority answer to each question; a prompt that the engine refuses has no readable one.
+
+    Raises EngineError.
+    """
+    free = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def answer(number: int, question: Question) -> Prediction:
+        sampling = EngineSampling(
+            n=samples.count,
+            temperature=samples.temperature,
+            max_tokens=how.data.max_target,
+            seed=samples.seed + number,
+        )
+        prompt = how.prompt(question)
+        asked = user_turn(prompt) if how.data.chat else prompt
+        async with free:
+            try:
+                texts = await engine.generate(Request(asked, sampling))
+            except RequestRefusedError:
+                return Prediction(None, unread=samples.count)
+        return vote([how.parse(text.text, question) for text in texts], len(question.choices))
+
+    return await asyncio.gather(*(answer(*numbered) for numbered in enumerate(questions)))
+
+
+def engine_for(student: Path, kind: Kind) -> EngineName:
+    """vLLM where it is installed and can run the student, which an encoder and an adapter with new
+    tokens rule out; else transformers."""
+    if kind == "seq2seq":
+        return "transformers"
+    adapter = student / "adapter_config.json"
+    if adapter.is_file():
+        settings = json.loads(adapter.read_text(encoding="utf-8"))
+        if settings.get("trainable_token_indices"):
+            return "transformers"
+    return installed()

@@ -1,0 +1,57 @@
+"""Questions that must not meet: those trained on, those that select, and those that are reported.
+
+Knows nothing of files or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamtrain.errors import InputError
+from streamtrain.heldout.questions import Question, question_key
+
+
+class HeldOut:
+    """The questions of the held-out sets, by the key of the configuration that names each set."""
+
+    def __init__(self, sets: Mapping[str, Sequence[Question]]) -> None:
+        self._keys = {q.key: name for name, questions in sets.items() for q in questions}
+        self._groups = {
+            q.group: name
+            for name, questions in sets.items()
+            for q in questions
+            if q.group is not None
+        }
+
+    def where(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The set that has a row of the dataset, or the other one of its pair, and what of it."""
+        choices = row.get("choices") or ()
+        for column in ("question", "text", "original"):
+            text = row.get(column)
+            if isinstance(text, str):
+                found = self._keys.get(question_key(text, choices))
+                if found is not None:
+                    return found, f"its {column} {text[:80]!r}"
+        group = str(row.get("group"))
+        named = self._groups.get(group)
+        return None if named is None else (named, f"its group {group!r}")
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raises InputError where a row of the dataset, or the other one of its pair, is held
+        out."""
+        found = self.where(row)
+        if found is not None:
+            name, what = found
+            raise InputError(
+                f"example {row.get('id', '(without id)')} of the dataset is also in "
+                f"evaluate.{name}: {what}; a student must not be judged by what it is trained on, "
+                "so take it out of one of them"
+            )
+
+
+def shared(first: Sequence[Question], second: Sequence[Question]) -> list[Question]:
+    """The questions of `second` that, or whose pair, are in `first` too."""
+    keys = {question.key for question in first}
+    groups = {question.group for question in first} - {None}
+    return [q for q in second if q.key in keys or q.group in groups]

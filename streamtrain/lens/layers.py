@@ -1,0 +1,126 @@
+"""What each layer of a student has of what comes next: its state, read by the model's own last
+norm and head as if the later layers weren't there.
+
+Of a student with an encoder the decoder's layers are read. Knows nothing of questions or labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from streamtrain.errors import InputError
+from streamtrain.models.student import Student
+
+_LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
+"""What the norm before the head is called; a model that has none ends with a layer."""
+
+_CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a student has read and is to continue: `ids` of a text, or what its decoder has (without
+    the start) after the `given` ids of its encoder."""
+
+    ids: tuple[int, ...]
+    given: tuple[int, ...] = ()
+
+
+class Reader:
+    """Reads the layers of one student, which stands still from then on."""
+
+    def __init__(self, student: Student) -> None:
+        student.model.eval().requires_grad_(False)
+        self.student = student
+        self._base = student.model.get_base_model() if student.adapter else student.model
+        inner = self._base.base_model
+        inner = getattr(inner, "decoder", inner)
+        named = (*_LAST_NORMS, "project_out")
+        parts = (getattr(inner, name, None) for name in named)
+        self._tail: list[Any] = [part for part in parts if part is not None]
+        self._checked = False
+
+    def tokens(self, passage: Passage) -> list[int]:
+        """The token that stands at each place of a passage."""
+        return [*self._start(), *passage.ids]
+
+    def states(self, passage: Passage) -> torch.Tensor:
+        """The states (layers, places, width) after each layer; every place is followed by the next
+        one's token, the last by what comes then.
+
+        Raises InputError where the model ends in a way that isn't known.
+        """
+        last: list[torch.Tensor] = []
+        # What a model calls its last hidden state has been through the norm already.
+        hook = (
+            self._tail[0].register_forward_pre_hook(lambda _, args: last.append(args[0]))
+            if self._tail
+            else None
+        )
+        try:
+            with torch.no_grad():
+                output = self.student.model(
+                    **self._inputs(passage),
+                    **self._head(),
+                    output_hidden_states=True,
+                    use_cache=False,
+                )
+        finally:
+            if hook is not None:
+                hook.remove()
+        of_decoder = self.student.kind == "seq2seq"
+        hidden = output.decoder_hidden_states if of_decoder else output.hidden_states
+        # The first is the embedding.
+        end = last[-1] if last else hidden[-1]
+        states = torch.stack([state[0] for state in (*hidden[1:-1], end)])
+        if not self._checked:
+            self._check(states[-1], output.logits[0])
+            self._checked = True
+        return states
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (..., vocabulary) of what follows states (..., width) of any layer."""
+        for part in self._tail:
+            states = part(states)
+        config = self._base.config
+        if getattr(config, "scale_decoder_outputs", False):
+            states = states * config.d_model**-0.5
+        logits: torch.Tensor = self._base.get_output_embeddings()(states)
+        bias = getattr(self._base, "final_logits_bias", None)
+        if bias is not None:
+            logits = logits + bias[0]
+        logits = logits * (getattr(config, "logit_scale", None) or 1.0)
+        logits = logits / (getattr(config, "logits_scaling", None) or 1.0)
+        cap = getattr(config, "final_logit_softcapping", None)
+        return (logits if cap is None else torch.tanh(logits / cap) * cap).float()
+
+    def _start(self) -> Sequence[int]:
+        if self.student.kind != "seq2seq":
+            return ()
+        return (self._base.config.decoder_start_token_id,)
+
+    def _inputs(self, passage: Passage) -> dict[str, torch.Tensor]:
+        own = torch.tensor([self.tokens(passage)], device=self.student.device)
+        if self.student.kind != "seq2seq":
+            return {"input_ids": own}
+        given = torch.tensor([list(passage.given)], device=self.student.device)
+        return {"input_ids": given, "decoder_input_ids": own}
+
+    def _head(self) -> dict[str, int]:
+        """The model's own head reads every place once, to be held against; later it would read them
+        in vain."""
+        return {"logits_to_keep": 1} if self._checked and self.student.kind == "causal" else {}
+
+    def _check(self, last: torch.Tensor, own: torch.Tensor) -> None:
+        """The last layer, read like the others, must say what the model says."""
+        with torch.no_grad():
+            read = self.logits(last)
+        if not torch.allclose(read, own.float(), **_CLOSE):
+            raise InputError(
+                f"the lens is not available yet for {self._base.config.model_type} models: what "
+                "follows their last layer isn't a norm, a head and a known scale"
+            )

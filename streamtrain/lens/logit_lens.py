@@ -1,0 +1,158 @@
+"""The lens: how early in its layers a student knows the label.
+
+Every layer's state at the place before the label is read as if the later layers weren't there, by
+the logit lens or a tuned one. What counts is the first token of the gold label. Knows nothing of
+training a student.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from streamtrain.errors import InputError
+from streamtrain.heldout.questions import Question
+from streamtrain.lens.layers import Passage, Reader
+from streamtrain.lens.student import Subject, read_subject
+from streamtrain.lens.tuned import Translators
+from streamtrain.lens.tuning import Tuned, Tuning, tuned_lens
+from streamtrain.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A student's probability of the gold label after each of its layers, by question; `tuned` is
+    its tuned lens where they were read by one."""
+
+    label: str
+    of: Mapping[str, tuple[float, ...]]
+    tuned: Tuned | None = None
+
+    @property
+    def layers(self) -> int:
+        """How many layers the student has."""
+        return len(next(iter(self.of.values())))
+
+    def mean(self) -> list[float]:
+        """The mean over the questions, for each layer."""
+        return [float(value) for value in np.mean(list(self.of.values()), axis=0)]
+
+    def first_above(self, threshold: float) -> list[int | None]:
+        """For each question the first layer, counted from 1, that is surer; None where none is."""
+        return [
+            next((layer for layer, p in enumerate(curve, 1) if p > threshold), None)
+            for curve in self.of.values()
+        ]
+
+    def to_json(self, threshold: float) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "student": self.label,
+            "questions": {key: list(curve) for key, curve in self.of.items()},
+            "mean": self.mean(),
+            "first_above": self.first_above(threshold),
+            "tuned": self.tuned.to_json() if self.tuned else None,
+        }
+
+
+def read_curves(
+    folders: Sequence[Path], questions: Sequence[Question], tuning: Tuning | None = None
+) -> list[Curves]:
+    """The students' curves over the questions that all of them answer rightly.
+
+    Raises InputError where there is no such question, or a student that has no lens.
+    """
+    curves = []
+    for folder in folders:
+        subject = read_subject(folder)
+        tuned = tuned_lens(subject, questions, tuning) if tuning else None
+        curves.append(Curves(subject.label, _right(subject, questions, tuned), tuned))
+    return common(curves)
+
+
+def common(curves: Sequence[Curves]) -> list[Curves]:
+    """The curves over the questions that all have. Raises InputError where there is none."""
+    keys = [key for key in curves[0].of if all(key in each.of for each in curves)]
+    if not keys:
+        raise InputError(
+            "no question is answered rightly by all of these students, so there is nothing to "
+            "look at; give more questions or fewer students"
+        )
+    return [Curves(each.label, {key: each.of[key] for key in keys}, each.tuned) for each in curves]
+
+
+def label_curve(
+    reader: Reader, passage: Passage, token: int, translators: Translators | None = None
+) -> tuple[float, ...]:
+    """The probability of a token as the next one, after each layer."""
+    states = reader.states(passage)[:, -1:]
+    with torch.no_grad():
+        read = reader.logits(translators(states) if translators else states)
+    return tuple(float(p) for p in read[:, 0].softmax(dim=-1)[:, token])
+
+
+def summary(curves: Sequence[Curves], threshold: float) -> Table:
+    """When each student knows: quartiles of the first layer above the threshold."""
+    columns = ("student", "questions", "layers", "first quartile", "median", "third quartile")
+    return Table((*columns, "never"), tuple(_row(each, threshold) for each in curves))
+
+
+def by_layer(curves: Sequence[Curves]) -> Table:
+    """The mean probability of the label after each layer; a cell is empty past the last."""
+    return _layers([(each.label, each.mean()) for each in curves])
+
+
+def divergence_by_layer(curves: Sequence[Curves]) -> Table:
+    """How far each layer's reading is from the student's own one on held-out texts, by both
+    lenses, in nats."""
+    return _layers(
+        [
+            (f"{each.label}, {lens}", values)
+            for each in curves
+            if each.tuned is not None
+            for lens, values in (("logit", each.tuned.logit), ("tuned", each.tuned.tuned))
+        ]
+    )
+
+
+def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> Table:
+    rows = tuple(
+        (
+            str(layer + 1),
+            *(f"{values[layer]:.3f}" if layer < len(values) else "" for _, values in columns),
+        )
+        for layer in range(max(len(values) for _, values in columns))
+    )
+    return Table(("layer", *(name for name, _ in columns)), rows)
+
+
+def _right(
+    subject: Subject, questions: Sequence[Question], tuned: Tuned | None
+) -> dict[str, tuple[float, ...]]:
+    """The curves of the questions that a student answers rightly."""
+    right = {}
+    for question, answer in zip(questions, subject.answers(questions), strict=True):
+        if answer.choice == question.answer:
+            passage, options = subject.before_label(question, answer)
+            right[question.key] = label_curve(
+                subject.reader,
+                passage,
+                options[question.answer][0],
+                tuned.translators if tuned else None,
+            )
+    return right
+
+
+def _row(curves: Curves, threshold: float) -> tuple[str, ...]:
+    first = curves.first_above(threshold)
+    # A question that is never sure comes after all that are: it must not make a student look early.
+    numbers = [layer if layer is not None else curves.layers + 1 for layer in first]
+    quartiles = np.percentile(numbers, [25, 50, 75], method="higher")
+    cells = ("never" if q > curves.layers else f"{q:g}" for q in quartiles)
+    never = sum(layer is None for layer in first)
+    return (curves.label, str(len(first)), str(curves.layers), *cells, str(never))

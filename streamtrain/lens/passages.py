@@ -1,0 +1,113 @@
+"""The texts that a tuned lens learns from and is judged on, apart from the questions looked at.
+
+They are examples of the student's dataset, or of another file of questions. Knows nothing of layers
+or of learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from raygen.core.row import digest
+from streamtrain.data.dataset import dataset_examples
+from streamtrain.data.row_filter import Wanted
+from streamtrain.errors import InputError
+from streamtrain.heldout.overlap import HeldOut, shared
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.lens.layers import Passage
+from streamtrain.lens.student import Subject
+from streamtrain.losses.language_model import TextLesson
+from streamtrain.run.spec import RESULT, read_result
+
+_MOST = 500
+_HELD = 10
+"""So many passages at most, of which those of every tenth question are held out."""
+
+_Named = tuple[str, Passage]
+"""A passage and what names its question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Passages to learn from, and those of other questions to judge by."""
+
+    learned: tuple[Passage, ...]
+    held: tuple[Passage, ...]
+
+    @property
+    def hash(self) -> str:
+        """What tells them from others."""
+        sides = [[[list(p.given), list(p.ids)] for p in side] for side in (self.learned, self.held)]
+        return digest("lens texts", *sides)
+
+
+def lens_texts(subject: Subject, looked_at: Sequence[Question], file: Path | None) -> Texts:
+    """Passages of `file`'s questions, or of the dataset that the student is trained on, without the
+    questions that are looked at and the other ones of their pairs.
+
+    Raises InputError where fewer than two questions are left.
+    """
+    found = _of_file(subject, looked_at, file) if file else _of_dataset(subject, looked_at)
+    passages = list(islice(found, _MOST))
+    names = sorted({name for name, _ in passages})
+    if len(names) < 2:
+        raise InputError(
+            f"a tuned lens needs texts of two questions at least beside those of --data; "
+            f"{file or 'the dataset of the student'} has {len(names)}; give others with --texts"
+        )
+    held = set(names[::_HELD])
+    return Texts(
+        tuple(passage for name, passage in passages if name not in held),
+        tuple(passage for name, passage in passages if name in held),
+    )
+
+
+def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
+    """A file's questions in two parts, pairs together, that are the same whatever their order.
+
+    Raises InputError where one part would be empty.
+    """
+    names = sorted({digest(one.group or one.key) for one in questions})
+    first = set(names[::2])
+    parts = (
+        [one for one in questions if digest(one.group or one.key) in first],
+        [one for one in questions if digest(one.group or one.key) not in first],
+    )
+    if not all(parts):
+        raise InputError("one question can't both tune a lens and be looked at; give more of them")
+    return parts
+
+
+def _of_file(subject: Subject, looked_at: Sequence[Question], file: Path) -> Iterator[_Named]:
+    questions = read_questions(file)
+    seen = {one.key for one in shared(looked_at, questions)}
+    left = sorted((one for one in questions if one.key not in seen), key=lambda one: one.key)
+    left = left[:_MOST]
+    for question, answer in zip(left, subject.answers(left), strict=True):
+        passage, options = subject.before_label(question, answer)
+        whole = Passage((*passage.ids, *options[question.answer]), passage.given)
+        yield question.group or question.key, whole
+
+
+def _of_dataset(subject: Subject, looked_at: Sequence[Question]) -> Iterator[_Named]:
+    result = subject.folder.parent / RESULT
+    if not result.exists():
+        raise InputError(
+            f"{subject.folder} is no part of a run that names its dataset; give texts with --texts"
+        )
+    told = read_result(result.parent)
+    out = HeldOut({"data": looked_at})
+    wanted = Wanted(subject.config)
+    lesson = TextLesson(subject.student, subject.encoder, subject.config)
+    for row in dataset_examples(told["data"], told["plan"]):
+        if wanted.refusal(row) or out.where(row):
+            continue
+        # A source row's examples, its counterfactuals too, stay on one side.
+        name = str(row["key"])
+        for one in lesson.exercises(row, 1.0):
+            apart = subject.student.kind == "seq2seq"
+            # A decoder reads one token behind.
+            yield name, Passage(one.ids[:-1] if apart else one.ids, one.given)

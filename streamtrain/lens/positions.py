@@ -1,0 +1,140 @@
+"""The lens over one question: every layer at every place of what the student reads and writes.
+
+Knows nothing of pictures' files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamtrain.heldout.questions import Question
+from streamtrain.lens.student import read_subject
+from streamtrain.lens.tuning import Tuning, tuned_lens
+from streamtrain.plots import Heat
+from streamtrain.tables import Table
+
+SHOWN = 24
+"""A picture shows so many places, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One student on one question. `tokens` are what stands at each place; `top` and `label` have a
+    line for each layer: what it holds likeliest to come next, with its probability, and the
+    probability of the gold label's first token, `gold`."""
+
+    student: str
+    gold: str
+    right: bool
+    tokens: tuple[str, ...]
+    top: tuple[tuple[tuple[str, float], ...], ...]
+    label: tuple[tuple[float, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "student": self.student,
+            "gold": self.gold,
+            "right": self.right,
+            "tokens": list(self.tokens),
+            "top": [[{"token": t, "probability": p} for t, p in line] for line in self.top],
+            "label": [list(line) for line in self.label],
+        }
+
+
+def read_grid(
+    folder: Path, question: Question, looked_at: Sequence[Question], tuning: Tuning | None
+) -> Grid:
+    """A student's layers on a question, up to the place before its label; a tuned lens learns from
+    nothing that is `looked_at`.
+
+    Raises InputError where there is no student, or it has no lens.
+    """
+    subject = read_subject(folder)
+    translators = tuned_lens(subject, looked_at, tuning).translators if tuning else None
+    (answer,) = subject.answers([question])
+    passage, options = subject.before_label(question, answer)
+    reader, decode = subject.reader, subject.student.tokenizer.decode
+    gold = options[question.answer][0]
+    states = reader.states(passage)
+    top, label = [], []
+    # One layer at a time: all of them over a whole vocabulary would fill the memory.
+    with torch.no_grad():
+        for state in states if translators is None else translators(states):
+            read = reader.logits(state).softmax(dim=-1)
+            best = read.max(dim=-1)
+            names = [decode([token]) for token in best.indices.tolist()]
+            top.append(tuple(zip(names, best.values.tolist(), strict=True)))
+            label.append(tuple(read[:, gold].tolist()))
+    return Grid(
+        subject.label,
+        decode([gold]),
+        answer.choice == question.answer,
+        tuple(decode([token]) for token in reader.tokens(passage)),
+        tuple(top),
+        tuple(label),
+    )
+
+
+def cells(grids: Sequence[Grid]) -> Table:
+    """A row for each student, place and layer."""
+    columns = ("student", "place", "token", "layer", "top", "top probability", "label probability")
+    rows = tuple(
+        (
+            grid.student,
+            str(place + 1),
+            token,
+            str(layer + 1),
+            grid.top[layer][place][0],
+            f"{grid.top[layer][place][1]:.4f}",
+            f"{grid.label[layer][place]:.4f}",
+        )
+        for grid in grids
+        for place, token in enumerate(grid.tokens)
+        for layer in range(len(grid.top))
+    )
+    return Table(columns, rows)
+
+
+def at_the_end(grids: Sequence[Grid]) -> Table:
+    """A row for each layer: what each student holds likeliest before the label, and the label."""
+    columns = [part for grid in grids for part in (grid.student, f"gold label {grid.gold.strip()}")]
+    depth = max(len(grid.top) for grid in grids)
+    rows = tuple(
+        (str(layer + 1), *(cell for grid in grids for cell in _end(grid, layer)))
+        for layer in range(depth)
+    )
+    return Table(("layer", *columns), rows)
+
+
+def _end(grid: Grid, layer: int) -> tuple[str, str]:
+    if layer >= len(grid.top):
+        return "", ""
+    token, probability = grid.top[layer][-1]
+    return (
+        f"{json.dumps(token, ensure_ascii=False)} {probability:.3f}",
+        f"{grid.label[layer][-1]:.3f}",
+    )
+
+
+def picture_of(grid: Grid, lens: str) -> Heat:
+    """The last places of a grid, the last layer on top."""
+    begin = max(0, len(grid.tokens) - SHOWN)
+    layers = range(len(grid.top) - 1, -1, -1)
+    answer = "answered rightly" if grid.right else "answered wrongly"
+    return Heat(
+        values=[list(grid.label[layer][begin:]) for layer in layers],
+        texts=[[token for token, _ in grid.top[layer][begin:]] for layer in layers],
+        rows=[str(layer + 1) for layer in layers],
+        columns=list(grid.tokens[begin:]),
+        title=f"{grid.student}, {lens}, {answer}",
+        row_axis="layer",
+        column_axis="what the student has at each place; a cell tells what comes next",
+        scale=f"probability of {grid.gold.strip()!r}, the gold label",
+    )

@@ -1,0 +1,129 @@
+"""A student's tuned lens: learned once from its texts, kept beside it, and found again.
+
+Knows nothing of the questions that are looked at, but that they are none of the texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from raygen.core.row import digest
+from streamtrain.errors import InputError
+from streamtrain.evaluation.records import evaluations_of
+from streamtrain.heldout.questions import Question
+from streamtrain.lens.passages import lens_texts
+from streamtrain.lens.student import Subject
+from streamtrain.lens.tuned import Translators, divergences, tune
+
+LENS = "lens"
+FORMAT_VERSION = 2
+
+_WEIGHTS = "translators.safetensors"
+_FACTS = "lens.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a lens is tuned: in so many steps, on the questions of `texts`, absent the student's
+    dataset."""
+
+    steps: int
+    texts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A tuned lens in its folder. `logit` and `tuned` are, by layer, the divergence of both lenses
+    from the student's own reading, on `held` texts that it didn't learn from."""
+
+    translators: Translators
+    folder: Path
+    learned: int
+    held: int
+    logit: tuple[float, ...]
+    tuned: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the weights."""
+        return {
+            "folder": str(self.folder),
+            "learned": self.learned,
+            "held": self.held,
+            "logit": list(self.logit),
+            "tuned": list(self.tuned),
+        }
+
+
+def tuned_lens(subject: Subject, looked_at: Sequence[Question], tuning: Tuning) -> Tuned:
+    """The student's lens that is tuned so: the kept one, or a new one, which is kept.
+
+    Raises InputError where there are no texts, or the kept one can't be read.
+    """
+    texts = lens_texts(subject, looked_at, tuning.texts)
+    name = digest("lens", FORMAT_VERSION, tuning.steps, _fingerprint(subject), texts.hash)
+    folder = evaluations_of(subject.folder).parent / LENS / name[:16]
+    if (folder / _FACTS).exists():
+        return _read(folder, subject)
+    translators = tune(subject.reader, texts.learned, tuning.steps)
+    logit = divergences(subject.reader, texts.held, None)
+    better = divergences(subject.reader, texts.held, translators)
+    found = Tuned(
+        translators, folder, len(texts.learned), len(texts.held), tuple(logit), tuple(better)
+    )
+    _write(found, tuning, texts.hash)
+    return found
+
+
+def _fingerprint(subject: Subject) -> str:
+    """A hash of the student's weights as they lie in its folder, and of the model below them."""
+    found = hashlib.blake2b(digest_size=16)
+    for file in sorted(subject.folder.glob("*.safetensors")):
+        with file.open("rb") as data:
+            found.update(hashlib.file_digest(data, "blake2b").digest())
+    return digest(subject.config.model, subject.config.revision, found.hexdigest())
+
+
+def _write(lens: Tuned, tuning: Tuning, texts: str) -> None:
+    lens.folder.mkdir(parents=True, exist_ok=True)
+    parts = {"matrix": lens.translators.matrix, "bias": lens.translators.bias}
+    save_file(
+        {name: part.cpu().contiguous() for name, part in parts.items()}, lens.folder / _WEIGHTS
+    )
+    facts = {
+        "version": FORMAT_VERSION,
+        "steps": tuning.steps,
+        "texts": texts,
+        "learned": lens.learned,
+        "held": lens.held,
+        "logit": lens.logit,
+        "tuned": lens.tuned,
+    }
+    # Last, for where it is, the lens is whole.
+    draft = lens.folder / f".{_FACTS}.tmp"
+    draft.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    draft.replace(lens.folder / _FACTS)
+
+
+def _read(folder: Path, subject: Subject) -> Tuned:
+    device = str(subject.student.device)
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        parts = load_file(folder / _WEIGHTS, device=device)
+        return Tuned(
+            Translators(parts["matrix"], parts["bias"]),
+            folder,
+            facts["learned"],
+            facts["held"],
+            tuple(facts["logit"]),
+            tuple(facts["tuned"]),
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(f"{folder} can't be read: {error}; remove it to tune anew") from error

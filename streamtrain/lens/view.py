@@ -1,0 +1,153 @@
+"""What `streamtrain lens` looks at, and how it tells it: tables, JSON, a picture.
+
+Knows nothing of layers or lenses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamtrain.errors import InputError
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.lens.logit_lens import Curves, by_layer, divergence_by_layer, read_curves, summary
+from streamtrain.lens.passages import halves
+from streamtrain.lens.positions import Grid, at_the_end, cells, picture_of, read_grid
+from streamtrain.lens.tuning import Tuning
+from streamtrain.plots import Lines, curves, heatmap
+from streamtrain.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What is looked at; with `one` a single question at every place: that `number`, or the first
+    that all students answer rightly."""
+
+    data: Path
+    threshold: float
+    tuning: Tuning | None
+    one: bool = False
+    number: int | None = None
+
+    @property
+    def lens(self) -> str:
+        """Which lens it is."""
+        return "logit lens" if self.tuning is None else "tuned lens"
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What the students' curves over many questions tell."""
+
+    looking: Looking
+    curves: tuple[Curves, ...]
+
+    def table(self) -> Table:
+        """Each layer."""
+        return by_layer(self.curves)
+
+    def text(self) -> str:
+        """All for people."""
+        parts = [summary(self.curves, self.looking.threshold), by_layer(self.curves)]
+        shown = [part.show("text") for part in parts]
+        tuned = [(curve.label, curve.tuned) for curve in self.curves if curve.tuned]
+        if tuned:
+            shown.append(
+                "How far each layer is from what the student says itself (KL in nats, on held-out "
+                f"texts):\n\n{divergence_by_layer(self.curves).show('text')}"
+            )
+        shown += [
+            f"The tuned lens of {label} learned from {lens.learned} texts and was held against "
+            f"{lens.held} others, none of a question that is looked at; it is kept in {lens.folder}"
+            for label, lens in tuned
+        ]
+        return "\n\n".join(shown)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        threshold = self.looking.threshold
+        return {
+            "threshold": threshold,
+            "students": [curve.to_json(threshold) for curve in self.curves],
+        }
+
+    def draw(self, file: Path) -> None:
+        """The means by layer. Raises OSError."""
+        count = len(self.curves[0].of)
+        threshold = self.looking.threshold
+        curves(
+            Lines(
+                [(curve.label, curve.mean()) for curve in self.curves],
+                "layer",
+                "mean probability of the label",
+                f"{count} questions that all answer rightly, {self.looking.lens}",
+                (f"threshold {threshold:g}", threshold),
+            ),
+            file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the students' layers have at every place of one question."""
+
+    looking: Looking
+    question: Question
+    grids: tuple[Grid, ...]
+
+    def table(self) -> Table:
+        """Each layer at each place."""
+        return cells(self.grids)
+
+    def text(self) -> str:
+        """The place before the label, for people."""
+        return f"{self.question.question}\n\n{at_the_end(self.grids).show('text')}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "question": self.question.question,
+            "lens": self.looking.lens,
+            "students": [grid.to_json() for grid in self.grids],
+        }
+
+    def draw(self, file: Path) -> None:
+        """The last places, layer by layer. Raises OSError."""
+        heatmap([picture_of(grid, self.looking.lens) for grid in self.grids], file)
+
+
+def look(folders: Sequence[Path], looking: Looking) -> Layers | Places:
+    """The students of some runs under the lens.
+
+    Raises InputError where a student has no lens, or there is no such question.
+    """
+    every = read_questions(looking.data)
+    tuning = looking.tuning
+    own_texts = tuning is not None and tuning.texts is not None and _same(tuning.texts, looking)
+    questions = halves(every)[0] if own_texts else every
+    if not looking.one:
+        return Layers(looking, tuple(read_curves(folders, questions, tuning)))
+    if looking.number is not None:
+        question = _numbered(every, questions, looking.number)
+    else:
+        found = read_curves(folders, questions, tuning)
+        question = next(one for one in questions if one.key in found[0].of)
+    grids = (read_grid(folder, question, questions, tuning) for folder in folders)
+    return Places(looking, question, tuple(grids))
+
+
+def _same(texts: Path, looking: Looking) -> bool:
+    return texts.exists() and texts.samefile(looking.data)
+
+
+def _numbered(every: Sequence[Question], kept: Sequence[Question], number: int) -> Question:
+    if number > len(every):
+        raise InputError(f"--question {number}: --data has {len(every)} questions")
+    if every[number - 1] not in kept:
+        raise InputError(
+            f"--question {number} is in the half of --data that tunes the lens; take another one, "
+            "or other --texts"
+        )
+    return every[number - 1]

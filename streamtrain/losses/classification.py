@@ -1,0 +1,138 @@
+"""Learning to classify texts: from their labels, and from a teacher.
+
+Knows nothing of optimizers, ranks or streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import Encoder, by_length
+from streamtrain.data.examples import class_text
+from streamtrain.errors import InputError
+from streamtrain.losses.functional import class_losses, divergences, layer_distances, paired_losses
+from streamtrain.models.classifier import Classes, Texts, classify, pad_texts
+from streamtrain.models.student import Student
+from streamtrain.models.teacher import Teacher, compared, recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text's tokens and the index of its class; `soft` are a teacher's log-probabilities."""
+
+    ids: tuple[int, ...]
+    label: int
+    weight: float
+    cut: bool
+    soft: tuple[float, ...] = ()
+    part: str = ""
+    read = 0
+    predicted = 1
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the text has."""
+        return len(self.ids)
+
+    def scaled(self, factor: float) -> Labelled:
+        """The same with its weight multiplied."""
+        return replace(self, weight=self.weight * factor)
+
+
+CLASS_ALPHA = 20.0
+"""What the divergence from the teacher weighs if the file is silent (arXiv 2510.21631)."""
+
+
+class ClassLesson:
+    """The rows of a classification as labelled texts; pairs come one after the other."""
+
+    shares: Mapping[str, float] = {"": 1.0}
+
+    def __init__(
+        self,
+        student: Student,
+        encoder: Encoder,
+        config: StudentConfig,
+        teacher: Teacher | None,
+    ) -> None:
+        self._student = student
+        self._encoder = encoder
+        self._objective = config.objective
+        self._alpha = config.objective.divergence_weight(CLASS_ALPHA)
+        self._data = config.data
+        self._labels = config.data.labels or ()
+        self._teacher = teacher
+        self._layers = compared(student, teacher, config) if teacher and student.projections else ()
+
+    def exercises(self, row: Mapping[str, Any], weight: float) -> list[Labelled]:
+        """The text of a row. Raises InputError where it has none, or a class unheard of."""
+        text, label, objective = row.get("text"), row.get("label"), self._objective
+        name = f"example {row.get('id', '(without id)')} of the dataset"
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{name}: text is {text!r}; expected a text")
+        if label not in self._labels:
+            known = ", ".join(self._labels)
+            raise InputError(f"{name}: label is {label!r}; expected one of data.labels ({known})")
+        soft: Sequence[float] = ()
+        if objective.loss == "kd" and self._alpha > 0 and objective.soft_labels == "dataset":
+            assert objective.teacher is not None  # noqa: S101 - the objective's own rule
+            soft = recorded(row, self._labels, objective.teacher.name)
+        ids, cut = self._encoder.text(class_text(self._data, text))
+        return [Labelled(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))]
+
+    def losses(
+        self, exercises: Sequence[Labelled], places: int
+    ) -> list[Callable[[], torch.Tensor]]:
+        """The summed weighted loss of each micro-batch; the halves of a pair stay in one."""
+        size = 1 if self._objective.paired is None else 2
+        units = [exercises[at : at + size] for at in range(0, len(exercises), size)]
+        lengths = [size * max(one.tokens for one in unit) for unit in units]
+        return [
+            partial(self._loss, [one for number in group for one in units[number]])
+            for group in by_length(lengths, places)
+        ]
+
+    def _loss(self, batch: Sequence[Labelled]) -> torch.Tensor:
+        device = self._student.device
+        texts = pad_texts([one.ids for one in batch], self._student.pad, device)
+        labels = torch.tensor([one.label for one in batch], device=device)
+        weights = torch.tensor([one.weight for one in batch], device=device)
+        found = classify(self._student, texts, hidden=bool(self._layers))
+        losses = class_losses(found.logits, labels)
+        if self._objective.paired is None:
+            loss = (losses * weights).sum()
+        else:
+            pairs = paired_losses(losses[::2], losses[1::2], self._objective.paired)
+            loss = (pairs * (weights[::2] + weights[1::2])).sum()
+        if self._objective.loss == "kd":
+            loss = loss + (self._imitation(batch, texts, found) * weights).sum()
+        return loss
+
+    def _imitation(self, batch: Sequence[Labelled], texts: Texts, found: Classes) -> torch.Tensor:
+        """alpha KL + beta MSE of each text."""
+        objective, told = self._objective, Classes(found.logits)
+        if self._teacher is not None:
+            told = self._teacher.classify(texts, hidden=bool(self._layers))
+        soft = told.logits
+        if objective.soft_labels == "dataset" and self._alpha > 0:
+            soft = torch.tensor([one.soft for one in batch], device=texts.ids.device)
+        losses = torch.zeros(len(batch), device=texts.ids.device)
+        if self._alpha > 0:
+            losses = losses + self._alpha * divergences(found.logits, soft, objective.temperature)
+        if self._layers and self._student.projections is not None:
+            with self._student.precision():
+                mine = [
+                    project(found.hidden[own])
+                    for project, (own, _) in zip(
+                        self._student.projections, self._layers, strict=True
+                    )
+                ]
+            theirs = [told.hidden[layer] for _, layer in self._layers]
+            losses = losses + objective.beta * layer_distances(mine, theirs, texts.mask)
+        return losses

@@ -1,0 +1,127 @@
+"""Learning to write targets: the loss of a language model.
+
+Knows nothing of optimizers, ranks or streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+
+from raygen.engines.models.vocabulary import vocabulary_of
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import Batch, Encoded, Encoder, collate, split
+from streamtrain.data.examples import make_example, make_factual, make_tasks
+from streamtrain.data.top_k_targets import Told, read_told
+from streamtrain.errors import InputError
+from streamtrain.losses.functional import top_divergences, weighted_nll
+from streamtrain.models.new_tokens import check_writable
+from streamtrain.models.seq2seq import pack_targets, pad_targets, target_logits
+from streamtrain.models.student import Student
+
+TOKEN_ALPHA = 1.0
+"""What the divergence from a teacher's tokens weighs beside their own loss, if the file is silent.
+"""
+
+
+_PACKED = 2048
+"""Places of a packed row of inputs and its row of targets at most: T5 keeps a bias for each head
+and pair of places, which in rows as long as a GPU's micro-batch would fill its memory."""
+
+
+class TextLesson:
+    """The rows of a dataset as inputs and targets of a student that writes."""
+
+    def __init__(self, student: Student, encoder: Encoder, config: StudentConfig) -> None:
+        """Raises InputError for a target that the student can't learn to write."""
+        if student.adapter:
+            form = config.data.form
+            around = (form.opening, form.end, form.why_opening, form.why_end)
+            check_writable(student.model, student.tokenizer, around)
+        self._student = student
+        self._encoder = encoder
+        self._data = config.data
+        self._objective = config.objective
+        own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
+        self._shares = {"": 1.0}
+        if self._data.form.placement == "task":
+            self._shares = {"label": own, "rationale": 1 - own}
+        elif counterfactual is not None:
+            self._shares = {"factual": 1 - counterfactual, "counterfactual": counterfactual}
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """What each part of the loss weighs."""
+        return self._shares
+
+    def exercises(self, row: Mapping[str, Any], weight: float) -> list[Encoded]:
+        """The tokens of a row's examples. Raises InputError for a row that is none."""
+        if "rationale" in self._shares:
+            examples = make_tasks(row, self._data, weight)
+        elif "factual" in self._shares:
+            examples = [make_factual(row, self._data, weight)]
+        else:
+            examples = [make_example(row, self._data, weight)]
+        if self._objective.loss == "kd":
+            told = self._told(row)
+            examples = [replace(example, told=told) for example in examples]
+        return [self._encoder.example(example) for example in examples]
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        return vocabulary_of(self._student.tokenizer)
+
+    def _told(self, row: Mapping[str, Any]) -> Told:
+        assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule
+        told = read_told(row, self._objective.teacher.name)
+        if told.vocabulary != self._vocabulary:
+            raise InputError(
+                f"{told.row}: its token probabilities are of another vocabulary than the student "
+                "reads; take a student of the teacher's family, or loss: lm, which needs none"
+            )
+        return told
+
+    def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
+        """The summed weighted loss of each micro-batch."""
+        if self._data.pack and self._student.kind == "seq2seq":
+            places = min(places, _PACKED)
+        groups = split(exercises, places, self._data.pack)
+        return [partial(self._group_loss, group) for group in groups]
+
+    def _group_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
+        if self._student.kind == "seq2seq":
+            return self._target_loss(group)
+        batch = collate(group, self._student.pad, self._student.flash)
+        return self._loss(batch.to(self._student.device))
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Computed only where a target is to be predicted."""
+        places = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
+        weights, targets = batch.weights[:, places + 1], batch.ids[:, places + 1]
+        chosen = weights > 0
+        logits = self._student.logits(batch, places)[chosen]
+        loss = weighted_nll(logits, targets[chosen], weights[chosen])
+        if batch.soft is None:
+            return loss
+        numbers = batch.soft.numbers[:, places + 1][chosen]
+        told = numbers >= 0
+        ids, logprobs = batch.soft.ids[numbers[told]], batch.soft.logprobs[numbers[told]]
+        far = top_divergences(logits[told], ids, logprobs, self._objective.temperature)
+        alpha = self._objective.divergence_weight(TOKEN_ALPHA)
+        return loss + alpha * (far * weights[chosen][told]).sum()
+
+    def _target_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
+        """The same where the target is a decoder's alone."""
+        sequences = [sequence for row in group for sequence in row]
+        tensors = pack_targets if len(group) < len(sequences) else pad_targets
+        batch = tensors(
+            self._student, [one.given for one in sequences], [one.ids for one in sequences]
+        )
+        weights = torch.tensor([weight for one in sequences for weight in one.weights])
+        chosen = batch.wanted >= 0
+        logits = target_logits(self._student, batch)[chosen]
+        return weighted_nll(logits, batch.wanted[chosen], weights.to(self._student.device))

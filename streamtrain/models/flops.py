@@ -1,0 +1,109 @@
+"""How much a step computes, and what share of the devices' peak that is.
+
+Model FLOPs by the usual rule (arXiv 2001.08361): 2 a parameter and token forward, 2 backward for
+the activations, and 2 for the gradient of each trained weight. The head counts at the tokens that
+it predicts alone, since nothing is computed with it at the others. Attention's own scores and what
+gradient checkpointing computes again are not counted. Knows nothing of steps or of how they went.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+
+from streamtrain.models.student import HEADS, Student
+
+_PEAKS = (
+    (r"\bB200\b", 2250e12),
+    (r"\bH200\b(?! NVL)", 989e12),
+    (r"\bH100\b.*\bPCIe\b", 756e12),
+    (r"\bH100\b(?! NVL)", 989e12),
+    (r"\bA100\b", 312e12),
+    (r"\bL40S\b", 362e12),
+    (r"\bL4\b", 121e12),
+    (r"\bA10\b", 125e12),
+)
+"""Dense bfloat16 FLOP/s by the device's name, as NVIDIA's data sheets state them."""
+
+
+_ACROSS = re.compile(r"\.(EncDecAttention|encoder_attn)\.(k|v|k_proj|v_proj)\.")
+"""The weights of a decoder (of T5, of BART) that what the encoder made goes through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """FLOPs of a training step: for each `token` of a sequence or target, for each token that an
+    encoder `read`s, and for each prediction that the `head` makes."""
+
+    token: float
+    read: float = 0.0
+    head: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run's tokens take, and the peak FLOP/s of each of its devices where it is known."""
+
+    costs: Costs
+    peak: float | None
+    devices: int
+
+    def flops(self, tokens: int, read: int, predicted: int) -> float:
+        """Count the FLOPs of so many tokens, `read` of them by an encoder, and of the predictions
+        that the head makes."""
+        costs = self.costs
+        return costs.token * (tokens - read) + costs.read * read + costs.head * predicted
+
+    def of(self, tokens: int, read: int, predicted: int, seconds: float) -> dict[str, float | None]:
+        """FLOP/s over all devices, and their share of the peak; counts as in `flops`."""
+        flops = self.flops(tokens, read, predicted) / seconds
+        share = None if self.peak is None else flops / (self.peak * self.devices)
+        return {"flops_per_second": flops, "utilisation": share}
+
+
+def costs_of(student: Student) -> Costs:
+    """What the tokens of a student take. An embedding that is only looked up takes nothing."""
+    model = student.model
+    head_weights = _head_ids(student)
+    embeddings = [one for one in model.modules() if isinstance(one, torch.nn.Embedding)]
+    looked_up = set().union(*map(_ids, embeddings)) - head_weights
+    reading = _ids(model.get_encoder()) - head_weights if student.kind == "seq2seq" else set()
+    token = read = head = 0.0
+    for name, parameter in model.named_parameters():
+        if id(parameter) in looked_up:
+            continue
+        flops = (6.0 if parameter.requires_grad else 4.0) * parameter.numel()
+        if id(parameter) in head_weights:
+            head += flops
+        elif id(parameter) in reading or _ACROSS.search(name):
+            read += flops
+        else:
+            token += flops
+    return Costs(token, read, head)
+
+
+def _head_ids(student: Student) -> set[int]:
+    """The weights that make logits of hidden states: over the vocabulary, or over the classes."""
+    if student.kind != "classifier":
+        head = student.model.get_output_embeddings()
+        return set() if head is None else _ids(head)
+    modules = student.model.named_modules()
+    return set().union(*(_ids(m) for name, m in modules if name.rpartition(".")[2] in HEADS))
+
+
+def _ids(module: torch.nn.Module) -> set[int]:
+    return {id(parameter) for parameter in module.parameters()}
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """The peak FLOP/s of a device; None where it isn't known, as of every CPU."""
+    if device.type != "cuda":
+        return None
+    return peak_of(torch.cuda.get_device_name(device))
+
+
+def peak_of(name: str) -> float | None:
+    """The peak FLOP/s of a device by its name; None for one that isn't listed."""
+    return next((peak for pattern, peak in _PEAKS if re.search(pattern, name)), None)

@@ -1,0 +1,296 @@
+"""The student: a model of one kind and its tokenizer, with all parameters or a LoRA trained.
+
+Knows nothing of data, losses or schedules. `all-linear` adapts every linear layer but the head; a
+classifier's head, and what else its base model lacks, is trained and saved whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raygen.engines.base import EngineSetupError
+from raygen.engines.models.bundled import model_path
+from raygen.engines.models.resolution import check_adapter, why_not_loaded
+from streamtrain.config.student import Attention, Kind, StudentConfig, Tune
+from streamtrain.data.batches import Batch
+from streamtrain.errors import InputError
+from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash, masked
+from streamtrain.models.new_tokens import add_tokens, trained_rows
+
+PACKABLE: dict[Kind, tuple[str, ...]] = {
+    "causal": ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2"),
+    "seq2seq": ("bart", "t5"),
+}
+"""Model types for which packed and unpacked gradients were found to be equal."""
+
+_AUTO: dict[Kind, str] = {
+    "causal": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "classifier": "AutoModelForSequenceClassification",
+}
+_TASKS: dict[Kind, str] = {
+    "causal": "CAUSAL_LM",
+    "seq2seq": "SEQ_2_SEQ_LM",
+    "classifier": "SEQ_CLS",
+}
+HEADS = ("classifier", "score")
+"""What the models of transformers call the head of a classifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which model: a hub id, a folder or `bundled:NAME`.
+
+    `labels` are a classifier's classes; empty, they are those that it has. `attention` is the
+    kernel; None is what transformers chooses.
+    """
+
+    model: str
+    revision: str | None = None
+    kind: Kind = "causal"
+    labels: tuple[str, ...] = ()
+    attention: Attention | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A loaded model; `adapter` says that only a LoRA on it is trained and saved.
+
+    `projections` bring its hidden states to a teacher's size; trained with it, never saved as a
+    part of it. A `sharded` one is spread over the ranks: every rank takes part in each of its
+    forward passes, and no rank has it whole.
+    """
+
+    model: Any
+    tokenizer: Any
+    adapter: bool
+    device: torch.device
+    kind: Kind = "causal"
+    projections: torch.nn.ModuleList | None = None
+    sharded: bool = False
+
+    @property
+    def pad(self) -> int:
+        """The id that fills up short rows; masked everywhere, so any will do."""
+        return int(self.tokenizer.pad_token_id)
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether matrices are multiplied in bfloat16: where the device has it."""
+        return self.device.type == "cuda" and bool(torch.cuda.is_bf16_supported())
+
+    @property
+    def flash(self) -> bool:
+        """Whether its attention kernel knows the borders in a packed row without a mask."""
+        return is_flash(self.model.config)
+
+    def trainable(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """The parameters that training changes, by name, in a stable order."""
+        own = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        if self.projections is None:
+            return own
+        return own + [(f"projections.{n}", p) for n, p in self.projections.named_parameters()]
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """While it lasts, matrices are multiplied in bfloat16 where the device has it.
+
+        A sharded student has its weights gathered in bfloat16, so nothing is left to do.
+        """
+        cast: contextlib.AbstractContextManager[Any] = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.bfloat16 and not self.sharded
+        )
+        return cast
+
+    def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
+        """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
+        mask = additive(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
+        borders = flash_borders(batch.lengths, self.device) if batch.lengths else {}
+        with self.precision(), masked(self.model, mask):
+            output = self.model(
+                input_ids=batch.ids,
+                attention_mask=None if borders else mask,
+                position_ids=batch.positions,
+                logits_to_keep=places,
+                use_cache=False,
+                **borders,
+            )
+        logits: torch.Tensor = output.logits
+        return logits
+
+
+def device_here() -> torch.device:
+    """Where a student that trains nowhere is asked: the first GPU, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def source_of(config: StudentConfig) -> Source:
+    """The model that a student begins with."""
+    return Source(config.model, config.revision, config.kind, config.data.labels or ())
+
+
+def load_student(
+    source: Source,
+    tune: Tune | None,
+    device: torch.device,
+    tokens: Sequence[str] = (),
+) -> Student:
+    """The model of a source; without `tune` as it is, to evaluate.
+
+    `tokens` become tokens of their own where they aren't yet. Raises InputError where there is no
+    such model.
+    """
+    model, tokenizer, fresh = _load(source)
+    _check(model, tokenizer, source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.pad_token_id is None and source.kind == "classifier":
+        model.config.pad_token_id = tokenizer.pad_token_id
+    added = add_tokens(model, tokenizer, tokens)
+    adapter = tune is not None and tune.method == "lora"
+    if tune is not None and adapter:
+        model = _with_lora(model, tune, source.kind, added, _whole(model, fresh))
+    return Student(model.to(device), tokenizer, adapter, device, source.kind)
+
+
+def load_adapter(
+    source: Source,
+    folder: Path,
+    device: torch.device,
+    tokens: Sequence[str] = (),
+) -> Student:
+    """The model of a source with the adapter that `save_final` wrote to `folder`.
+
+    Raises InputError for one that can't be had, or that carries code.
+    """
+    from peft import PeftModel
+
+    try:
+        check_adapter(folder)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
+    base = load_student(source, None, device, tokens)
+    model = PeftModel.from_pretrained(base.model, str(folder))
+    return replace(base, model=model.to(device), adapter=True)
+
+
+def check_packable(student: Student) -> None:
+    """Raises InputError where packing is not known to be right for the student's architecture."""
+    family, known = student.model.config.model_type, PACKABLE.get(student.kind, ())
+    if family not in known:
+        raise InputError(
+            f"data.pack: packing is not available yet for {family} models of kind {student.kind} "
+            f"(known: {', '.join(known)}); set pack: false"
+        )
+
+
+def save_final(student: Student, folder: Path) -> None:
+    """Write a model folder that `from_pretrained` loads; an adapter refers to its base model."""
+    # New tokens are in the adapter; asking for the whole embedding too would ask the hub.
+    more = {"save_embedding_layers": False} if student.adapter else {}
+    student.model.save_pretrained(folder, **more)
+    student.tokenizer.save_pretrained(folder)
+
+
+def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
+    """The modules that the base model has no trained weights for, and its head as one."""
+    owners = {name.rpartition(".")[0] for name in fresh}
+    heads = {name for name, _ in model.named_children() if name in HEADS}
+    return sorted(heads | {name for name in owners if name.split(".")[0] not in heads})
+
+
+def _with_lora(
+    model: Any, tune: Tune, kind: Kind, added: Sequence[int], whole: Sequence[str]
+) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets = tune.targets if isinstance(tune.targets, str) else list(tune.targets)
+    config = LoraConfig(
+        r=tune.r,
+        lora_alpha=tune.alpha,
+        lora_dropout=tune.dropout,
+        target_modules=targets,
+        use_dora=tune.dora,
+        use_rslora=tune.rslora,
+        trainable_token_indices=trained_rows(model, added) if added else None,
+        modules_to_save=list(whole) or None,
+        exclude_modules=rf"({'|'.join(map(re.escape, whole))})(\..*)?" if whole else None,
+        task_type=_TASKS[kind],
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise InputError(f"tune.targets: {error}") from error
+
+
+def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
+    """Model, tokenizer, and the names of the weights that the source doesn't have."""
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    # Pickled weights and a repository's own Python would run whatever their author wrote.
+    safe = {"revision": source.revision, "trust_remote_code": False}
+    settings: dict[str, Any] = {
+        "dtype": torch.float32,
+        "output_loading_info": True,
+        "use_safetensors": True,
+    }
+    if source.labels:
+        settings["id2label"] = dict(enumerate(source.labels))
+        settings["label2id"] = {label: n for n, label in enumerate(source.labels)}
+    try:
+        folder = model_path(source.model)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
+        auto = getattr(transformers, _AUTO[source.kind])
+        if source.attention is not None:
+            settings["attn_implementation"] = source.attention
+            model_config = transformers.AutoConfig.from_pretrained(folder, **safe)
+            check_attention(auto, model_config, source.attention)
+        model, found = auto.from_pretrained(folder, **safe, **settings)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise InputError(
+            f"can't load the {source.kind} model {source.model!r}: {why_not_loaded(error)}; "
+            "expected a folder, a hub id that can be reached (gated ones with your token), or "
+            "bundled:NAME"
+        ) from error
+    return model, tokenizer, found["missing_keys"] if source.kind == "classifier" else ()
+
+
+def _check(model: Any, tokenizer: Any, source: Source) -> None:
+    if source.kind == "classifier":
+        return
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer of {source.model!r} has no end-of-sequence token")
+    _write_greedily(model, tokenizer)
+    if (
+        source.kind == "causal"
+        and "logits_to_keep" not in inspect.signature(model.forward).parameters
+    ):
+        raise InputError(
+            f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
+            f"known: {', '.join(PACKABLE['causal'])}"
+        )
+
+
+def _write_greedily(model: Any, tokenizer: Any) -> None:
+    """Takes away what published models ask for when they write: beams, penalties for repeating
+    the question's own words, forced tokens, lengths."""
+    from transformers import GenerationConfig
+
+    named = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        eos_token_id=sorted(ends),
+        pad_token_id=tokenizer.pad_token_id,
+    )

@@ -1,0 +1,156 @@
+"""A model in place of people: it says which of two rationales of a sheet is better.
+
+Asked in both orders, so that its liking for a place decides nothing. Knows engines by their
+protocol; nothing of which side is whose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from raygen.engines.base import (
+    Completion,
+    Engine,
+    EngineSpec,
+    Message,
+    Request,
+    RequestRefusedError,
+    Sampling,
+)
+from streamtrain.evaluation.with_engine import ask_engine, installed
+from streamtrain.rationales.annotations import Ballot, Verdict
+from streamtrain.rationales.sheet import Item
+
+_IN_FLIGHT = 64
+_LONGEST = 256
+
+JudgeBackend = Literal["vllm", "transformers", "openai"]
+Place = Literal["1", "2", "tie"]
+
+_AGREED: Mapping[tuple[Place, Place], Verdict] = {
+    ("1", "2"): "left",
+    ("2", "1"): "right",
+    ("tie", "tie"): "tie",
+}
+"""What both orders agree on: as the sheet shows them, and swapped."""
+_VERDICT = re.compile(r"[\s*_#>]*verdict[\s*_]*:[\s*_]*(1|2|tie)[\s*_.]*", re.IGNORECASE)
+_PROMPT = """\
+You are a strict and fair judge. Two rationales explain the answer to a question. Which is better: \
+right in what it says, and leading to the right answer? Their order and length mean nothing.
+
+Question: {question}
+Options: {options}
+Right answer: {gold}
+
+Rationale 1: {first}
+
+Rationale 2: {second}
+
+Write one sentence of reason. Then write a last line that is exactly one of these:
+Verdict: 1
+Verdict: 2
+Verdict: tie"""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeModel:
+    """A model and what runs it; `url` is an OpenAI-compatible endpoint's."""
+
+    model: str
+    backend: JudgeBackend | None = None
+    url: str | None = None
+
+    @property
+    def spec(self) -> EngineSpec:
+        """The engine of the model: an endpoint where one is named, else vLLM where installed."""
+        import torch
+
+        backend = self.backend or ("openai" if self.url else installed())
+        gpus = int(torch.cuda.is_available()) if backend != "openai" else 0
+        args = {"base_url": self.url} if self.url else {}
+        return EngineSpec("judge", self.model, backend=backend, gpus=gpus, args=args)
+
+
+def judge_sheet(judge: JudgeModel, items: Sequence[Item]) -> Ballot:
+    """The model's verdict on every item. Raises InputError where the model can't be run."""
+
+    return ask_engine(
+        judge.spec,
+        lambda engine: judge_with(engine, judge.model, items),
+        f"can't ask the judge {judge.model}",
+    )
+
+
+async def judge_with(engine: Engine, name: str, items: Sequence[Item]) -> Ballot:
+    """An engine's verdict on every item. Raises EngineError."""
+    free = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def ask(item: Item, first: str, second: str) -> tuple[Place | None, str]:
+        text = _PROMPT.format(
+            question=item.question,
+            options=item.options,
+            gold=item.gold,
+            first=first,
+            second=second,
+        )
+        request = Request((Message("user", text),), Sampling(temperature=0, max_tokens=_LONGEST))
+        async with free:
+            try:
+                (answer,) = await engine.generate(request)
+            except RequestRefusedError as error:
+                return None, str(error)
+        return read_verdict(answer), answer.text
+
+    both = await asyncio.gather(
+        *(ask(item, item.left, item.right) for item in items),
+        *(ask(item, item.right, item.left) for item in items),
+    )
+    return _ballot(name, items, both[: len(items)], both[len(items) :])
+
+
+def _ballot(
+    name: str,
+    items: Sequence[Item],
+    as_shown: Sequence[tuple[Place | None, str]],
+    swapped: Sequence[tuple[Place | None, str]],
+) -> Ballot:
+    verdicts: dict[str, Verdict] = {}
+    missing: list[str] = []
+    places: list[tuple[Place, Place]] = []
+    for item, (one, _), (other, _) in zip(items, as_shown, swapped, strict=True):
+        if one is None or other is None:
+            missing.append(f"item {item.item} (an answer can't be read)")
+        else:
+            places.append((one, other))
+            verdicts[item.item] = _AGREED.get((one, other), "tie")
+    return Ballot(
+        name,
+        verdicts,
+        missing=tuple(missing),
+        first=places.count(("1", "1")),
+        second=places.count(("2", "2")),
+        swayed=sum(pair not in _AGREED for pair in places),
+        answers={
+            item.item: (one[1], other[1])
+            for item, one, other in zip(items, as_shown, swapped, strict=True)
+        },
+    )
+
+
+def read_verdict(answer: Completion) -> Place | None:
+    """The one verdict that an answer gives on a line of its own; None where it gives none, or
+    several. What was cut off may have been another word, so the last line of a cut answer doesn't
+    count."""
+    lines = answer.text.strip().splitlines()
+    if answer.finish_reason == "length":
+        lines = lines[:-1]
+    found: set[Place] = set()
+    for line in lines:
+        if match := _VERDICT.fullmatch(line):
+            said = match.group(1).lower()
+            found.add("1" if said == "1" else "2" if said == "2" else "tie")
+    return found.pop() if len(found) == 1 else None

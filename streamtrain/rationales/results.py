@@ -1,0 +1,254 @@
+"""The verdicts of a blind sheet, un-blinded: how often the student's rationale is the better one,
+how sure that is, and whether the raters agree.
+
+Knows nothing of how a verdict came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from statistics import mean
+from typing import Any, Literal
+
+from streamtrain.evaluation.statistics import clusters, cohen_kappa, share_interval, sign_test
+from streamtrain.rationales.annotations import Ballot
+from streamtrain.rationales.sheet import Item, Key
+from streamtrain.tables import Table
+
+Outcome = Literal["win", "tie", "loss"]
+"""The student's."""
+
+_SHOWN = 20
+
+_OUTCOMES: tuple[Outcome, ...] = ("win", "tie", "loss")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often an outcome came, with the 95 % interval of its share: Wilson's, or a bootstrap
+    over pairs where questions come in pairs."""
+
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The student's outcomes over `items`; `p` is the sign test's, over those that are no tie."""
+
+    items: int
+    win: Rate
+    tie: Rate
+    loss: Rate
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rater:
+    """One rater's verdicts; `tally` is None where none could be read.
+
+    `first` and `second` count what place alone may have decided, with the p-value that they are as
+    frequent; see Ballot.
+    """
+
+    name: str
+    tally: Tally | None
+    missing: tuple[str, ...]
+    first: int
+    second: int
+    p_of_place: float
+    swayed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How two or more raters agree, as the mean over each two: the share of the items that both
+    judged on which they say the same, and Cohen's kappa, None where no two have one."""
+
+    pairs: int
+    same: float
+    kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """All verdicts on a sheet. `together` is there for several raters: of each item the outcome
+    that more of them are for, a tie where as many are for either."""
+
+    key: Key
+    raters: tuple[Rater, ...]
+    together: Tally | None
+    agreement: Agreement | None
+    outcomes: Mapping[str, Mapping[str, Outcome]]
+    """By rater and item."""
+    ballots: tuple[Ballot, ...]
+
+    def figures(self) -> dict[str, Any]:
+        """Plain data without the single items."""
+        return {
+            "student": self.key.student,
+            "set": self.key.set,
+            "teacher_column": self.key.column,
+            "items": len(self.key.items),
+            "raters": [asdict(rater) for rater in self.raters],
+            "together": asdict(self.together) if self.together else None,
+            "agreement": asdict(self.agreement) if self.agreement else None,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with every item's texts, outcomes, comments and a judge's answers."""
+        return {**self.figures(), "verdicts": [self._item(item) for item in self.key.items]}
+
+    def _item(self, item: Item) -> dict[str, Any]:
+        own, theirs = item.left, item.right
+        if item.student == "right":
+            own, theirs = theirs, own
+        return {
+            "item": item.item,
+            "question": item.question,
+            "choices": item.choices,
+            "answer": item.answer,
+            "student": own,
+            "teacher": theirs,
+            "student_side": item.student,
+            "outcomes": {
+                name: of[item.item] for name, of in self.outcomes.items() if item.item in of
+            },
+            "comments": {
+                one.rater: one.comments[item.item]
+                for one in self.ballots
+                if item.item in one.comments
+            },
+            "answers": {
+                one.rater: one.answers[item.item]
+                for one in self.ballots
+                if item.item in one.answers
+            },
+        }
+
+
+def count_verdicts(key: Key, ballots: Sequence[Ballot]) -> Verdicts:
+    """The figures of all ballots. At least one ballot, on items of the key alone."""
+    outcomes = {one.rater: _outcomes(key, one) for one in ballots}
+    raters = tuple(
+        Rater(
+            one.rater,
+            _tally(key, outcomes[one.rater]),
+            one.missing,
+            one.first,
+            one.second,
+            sign_test(one.first, one.second),
+            one.swayed,
+        )
+        for one in ballots
+    )
+    several = len(ballots) > 1
+    return Verdicts(
+        key,
+        raters,
+        _tally(key, _together(key, list(outcomes.values()))) if several else None,
+        _agreement(list(outcomes.values())) if several else None,
+        outcomes,
+        tuple(ballots),
+    )
+
+
+def table(verdicts: Verdicts) -> Table:
+    """The student's outcomes by rater, and of all of them together."""
+    columns = ("rater", "items", "win", "tie", "loss", "p", "first : second place", "p of place")
+    judges = any(rater.swayed is not None for rater in verdicts.raters)
+    rows = [
+        (
+            rater.name,
+            *_cells(rater.tally),
+            f"{rater.first} : {rater.second}",
+            f"{rater.p_of_place:.3g}",
+            *(["" if rater.swayed is None else str(rater.swayed)] if judges else []),
+        )
+        for rater in verdicts.raters
+    ]
+    if verdicts.together is not None:
+        rows.append(("together", *_cells(verdicts.together), *[""] * (3 if judges else 2)))
+    return Table((*columns, *(["order-swayed ties"] if judges else [])), tuple(rows))
+
+
+def remarks(verdicts: Verdicts) -> list[str]:
+    """What else is to be said: agreement, and which verdicts are missing."""
+    lines = []
+    if found := verdicts.agreement:
+        kappa = "undefined" if found.kappa is None else f"{found.kappa:.2f}"
+        lines.append(
+            f"raters agree on {found.same:.1%} of the items, Cohen's kappa {kappa} "
+            f"(mean over each two raters: {found.pairs})"
+        )
+    for rater, ballot in zip(verdicts.raters, verdicts.ballots, strict=True):
+        if rater.missing:
+            more = len(rater.missing) - _SHOWN
+            shown = [*rater.missing[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            lines.append(
+                f"{rater.name}: no verdict for {len(rater.missing)} of {len(verdicts.key.items)} "
+                f"items: {', '.join(shown)}"
+            )
+        if rater.tally is None and ballot.answers:
+            said = next(iter(ballot.answers.values()))[0]
+            lines.append(
+                f"{rater.name}: no answer could be read, the first is {said[:80]!r}; expected a "
+                "line `Verdict: 1`, `Verdict: 2` or `Verdict: tie`; take a stronger judge"
+            )
+    return lines
+
+
+def _outcomes(key: Key, ballot: Ballot) -> dict[str, Outcome]:
+    sides = {item.item: item.student for item in key.items}
+    return {
+        item: "tie" if said == "tie" else "win" if said == sides[item] else "loss"
+        for item, said in ballot.verdicts.items()
+    }
+
+
+def _together(key: Key, raters: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
+    found: dict[str, Outcome] = {}
+    for item in key.items:
+        said = [of[item.item] for of in raters if item.item in of]
+        if said:
+            lead = said.count("win") - said.count("loss")
+            found[item.item] = "win" if lead > 0 else "loss" if lead < 0 else "tie"
+    return found
+
+
+def _tally(key: Key, outcomes: Mapping[str, Outcome]) -> Tally | None:
+    items = [item for item in key.items if item.item in outcomes]
+    if not items:
+        return None
+    said = [outcomes[item.item] for item in items]
+    win, tie, loss = (_rate(items, [one == outcome for one in said]) for outcome in _OUTCOMES)
+    return Tally(len(items), win, tie, loss, sign_test(win.count, loss.count))
+
+
+def _rate(items: Sequence[Item], hits: Sequence[bool]) -> Rate:
+    low, high = share_interval(clusters([float(h) for h in hits], [one.group for one in items]))
+    return Rate(sum(hits), sum(hits) / len(hits), low, high)
+
+
+def _agreement(raters: Sequence[Mapping[str, Outcome]]) -> Agreement | None:
+    same: list[float] = []
+    kappas: list[float] = []
+    for one, other in combinations(raters, 2):
+        pairs = [(one[item], other[item]) for item in one if item in other]
+        if pairs:
+            same.append(mean(float(a == b) for a, b in pairs))
+            kappa = cohen_kappa(pairs)
+            kappas += [] if kappa is None else [kappa]
+    return Agreement(len(same), mean(same), mean(kappas) if kappas else None) if same else None
+
+
+def _cells(tally: Tally | None) -> tuple[str, ...]:
+    if tally is None:
+        return ("0", "", "", "", "")
+    rates = (tally.win, tally.tie, tally.loss)
+    shown = (f"{one.share:.1%} [{one.low:.1%}, {one.high:.1%}]" for one in rates)
+    return (str(tally.items), *shown, f"{tally.p:.3g}")

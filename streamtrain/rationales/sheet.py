@@ -1,0 +1,217 @@
+"""A blind sheet: a student's and its teacher's rationales side by side, for people to judge.
+
+Which side is whose stands in a key of its own, and nowhere on the sheet. Knows nothing of models
+or verdicts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+from raygen.core.row import digest
+from raygen.core.task import letter
+from streamtrain.errors import InputError
+from streamtrain.evaluation.records import RATIONALES, evaluations_of
+from streamtrain.heldout.questions import Question, read_rows
+from streamtrain.training.outcome import find_student
+
+KEY_VERSION = 1
+SHEET, PAGE, KEY = "sheet.csv", "sheet.html", "key.json"
+NOTHING = "(nothing)"
+
+Side = Literal["left", "right"]
+
+_COLUMNS = ("item", "question", "options", "answer", "left", "right", "verdict", "comment")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet would take for the beginning of a formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Two rationales of one question; `student` is the side of the student's."""
+
+    item: str
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    left: str
+    right: str
+    student: Side
+    group: str | None
+
+    @property
+    def options(self) -> str:
+        """The options by their letters."""
+        return "  ".join(f"({letter(n)}) {choice}" for n, choice in enumerate(self.choices))
+
+    @property
+    def gold(self) -> str:
+        """The right option by its letter."""
+        return f"({letter(self.answer)}) {self.choices[self.answer]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What un-blinds a sheet: its items, and whose rationales they are. `run` is the student's
+    folder, `set` the name of its evaluation, `column` where the teacher's rationales are from."""
+
+    student: str
+    run: str
+    set: str
+    column: str
+    seed: int
+    items: tuple[Item, ...]
+
+
+def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> Key:
+    """The items of a sheet: at most so many questions of a file, drawn by the seed, with the
+    rationales that an evaluation of the student kept; the student is as often left as right.
+
+    Raises InputError where the student's rationales are not kept, or the file has none.
+    """
+    folder, config = find_student(checkpoint)
+    own = _rationales(evaluations_of(folder) / data.stem / RATIONALES, checkpoint, data)
+    rows = read_rows(data, config.data.labels or ())
+    found: dict[str, tuple[Question, str]] = {}
+    for question, row in rows:
+        if theirs := _text(row.get(column)):
+            found.setdefault(question.key, (question, theirs))
+    if not found:
+        columns = ", ".join(sorted({name for _, row in rows for name in row}))
+        raise InputError(
+            f"{data}: no row has a rationale in the column {column!r}; found {columns}; name the "
+            "teacher's with --teacher-column"
+        )
+    unknown = [question for question, _ in found.values() if question.key not in own]
+    if unknown:
+        raise InputError(
+            f"{data}: the student wrote no rationale for {len(unknown)} of its questions, as "
+            f"{unknown[0].question[:80]!r}; {_again(checkpoint, data)} again"
+        )
+    chance = Random(seed)
+    drawn = chance.sample(sorted(found), min(count, len(found)))
+    sides: list[Side] = [("left", "right")[number % 2] for number in range(len(drawn))]
+    chance.shuffle(sides)
+    items = [
+        _item(*found[key], _text(own[key]), side, seed)
+        for key, side in zip(drawn, sides, strict=True)
+    ]
+    return Key(config.student, str(folder.absolute()), data.stem, column, seed, tuple(items))
+
+
+def write_sheet(key: Key, folder: Path) -> None:
+    """Write the sheet as CSV and as a page to fill in, and the key. Raises InputError where there
+    is one already, OSError."""
+    used = [name for name in (SHEET, PAGE, KEY) if (folder / name).exists()]
+    if used:
+        raise InputError(
+            f"{folder} has a sheet already ({', '.join(used)}); give another folder with --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Spreadsheets know UTF-8 by this mark alone.
+    (folder / SHEET).write_text(sheet_csv(key.items), encoding="utf-8-sig", newline="")
+    (folder / PAGE).write_text(sheet_page(key.items), encoding="utf-8")
+    whole = {"version": KEY_VERSION, **asdict(key)}
+    (folder / KEY).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def read_key(path: Path) -> Key:
+    """The key that `write_sheet` wrote. Raises InputError where it isn't one."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["version"] != KEY_VERSION:
+            raise InputError(
+                f"{path} is a key of version {data['version']}; expected {KEY_VERSION}; make the "
+                "sheet again"
+            )
+        items = [Item(**{**one, "choices": tuple(one["choices"])}) for one in data["items"]]
+        names = ("student", "run", "set", "column", "seed")
+        return Key(**{name: data[name] for name in names}, items=tuple(items))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} can't be read as a key: {error!r}; expected the {KEY} that `streamtrain "
+            "sheet` wrote beside the sheet"
+        ) from error
+
+
+def sheet_csv(items: Sequence[Item]) -> str:
+    """The sheet as CSV, in which no text is a formula."""
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(_COLUMNS)
+    for one in items:
+        cells = (one.item, one.question, one.options, one.gold, one.left, one.right, "", "")
+        lines.writerow([_inert(cell) for cell in cells])
+    return text.getvalue()
+
+
+def sheet_page(items: Sequence[Item]) -> str:
+    """The sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
+    shown = [
+        {
+            "item": one.item,
+            "question": one.question,
+            "options": one.options,
+            "answer": one.gold,
+            "left": one.left,
+            "right": one.right,
+        }
+        for one in items
+    ]
+    page = files("streamtrain.rationales").joinpath(PAGE).read_text(encoding="utf-8")
+    # So that no text ends the element that it stands in.
+    return page.replace("ITEMS", json.dumps(shown).replace("<", "\\u003c"), 1)
+
+
+def _rationales(path: Path, checkpoint: Path, data: Path) -> dict[str, str]:
+    """The student's rationales by their questions' keys."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {line["key"]: line["rationale"] for line in lines}
+    except FileNotFoundError:
+        raise InputError(
+            f"{checkpoint} has no rationales for {data.name} yet; {_again(checkpoint, data)} first"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} can't be read: {error!r}; {_again(checkpoint, data)} again"
+        ) from error
+
+
+def _again(checkpoint: Path, data: Path) -> str:
+    return f"run `streamtrain eval {checkpoint} --data {data} --rationales`"
+
+
+def _item(question: Question, theirs: str, own: str, side: Side, seed: int) -> Item:
+    own = own or NOTHING
+    left, right = (own, theirs) if side == "left" else (theirs, own)
+    # Of what the sheet shows alone, so that an id tells no side, and of another sheet is another;
+    # letters first, so that no spreadsheet reads a number.
+    name = f"q{digest('item', seed, question.key, left, right)[:10]}"
+    return Item(
+        name,
+        _text(question.question),
+        question.choices,
+        question.answer,
+        left,
+        right,
+        side,
+        question.group,
+    )
+
+
+def _text(value: Any) -> str:
+    """A text on one line: line breaks would tell the sides apart, and disturb spreadsheets."""
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def _inert(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -1,0 +1,66 @@
+"""What a student writes out for a question: its rationale, and the option that it names with it.
+
+Knows nothing of teachers, or of how good a rationale is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import Encoder
+from streamtrain.data.examples import Asked, input_text, label_texts
+from streamtrain.errors import InputError
+from streamtrain.evaluation.predictions import Asking, at_rest, write_texts
+from streamtrain.heldout.prediction import Prediction
+from streamtrain.heldout.questions import Question
+from streamtrain.models.student import Student
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole text of a student, its rationale, and the option of its label; None where it names
+    none that can be read."""
+
+    text: str
+    rationale: str
+    choice: int | None
+
+
+def check_writes_rationales(config: StudentConfig) -> None:
+    """Raises InputError for a student that writes no rationales."""
+    if config.kind == "classifier":
+        raise InputError("a classifier writes nothing, so it has no rationales")
+    if config.data.form.placement == "none":
+        raise InputError(
+            "this student is trained on labels alone (data.rationale: none), so it has no "
+            "rationales; ask one that is trained on them"
+        )
+
+
+def write_rationales(
+    student: Student,
+    encoder: Encoder,
+    questions: Sequence[Question],
+    how: Asking,
+    answers: Sequence[Prediction],
+) -> list[Written]:
+    """What the student writes for each question, greedily and to its end.
+
+    Where the rationale is a task of its own it comes without a label: then the choice is that of
+    the `answers`.
+    """
+    alone = how.data.form.placement == "task"
+    asked = Asked(how.view, "rationale" if alone else "label")
+    prompts = [input_text(how.data, one.question, one.choices, asked) for one in questions]
+    with at_rest(student):
+        texts = write_texts(student, encoder, prompts)
+    return [
+        Written(
+            text,
+            how.data.form.rationale_of(text, label_texts(one.choices, how.data.label)),
+            answer.choice if alone else how.parse(text, one),
+        )
+        for text, one, answer in zip(texts, questions, answers, strict=True)
+    ]

@@ -1,0 +1,180 @@
+"""One run of `streamtrain fit`: the student, its data, where results go, and checks before it.
+
+Knows nothing of torch or Ray, so that a bad input is found in a moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygen.config.document import Document, Problem, ProblemsError
+from raygen.engines.models.bundled import bundled_problem
+from streamtrain.config.student import StudentConfig
+from streamtrain.errors import InputError
+from streamtrain.heldout.overlap import shared
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.run.loggers import missing
+
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+DECISIONS = "decisions.jsonl"
+CHECKPOINTS = "checkpoints"
+BEST = "best"
+VALIDATING = "validating"
+FINAL = "final"
+STUDENT = "student.json"
+STOP = "stop"
+GROW = "grow"
+OWNER = "owner"
+RAY = "ray"
+"""Names in the output folder. STUDENT lies in FINAL; STOP is there while a run is asked to stop,
+and GROW, with a number, while it is to go on with so many workers; OWNER names the run that may
+write, because the workers of a killed one live on for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
+
+    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None
+    where none is asked. Once a followed dataset has ended, up to `most` workers may go on.
+    """
+
+    config: StudentConfig
+    model: str
+    data: str
+    out: Path
+    report: Path | None
+    follow: bool = False
+    resume: bool = False
+    select: Path | None = None
+    teacher: str | None = None
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The options of the command line that shape a run."""
+
+    data: str
+    out: Path | None = None
+    follow: bool = False
+    resume: bool = False
+    most: int = 0
+
+
+def make_job(document: Document, config: StudentConfig, base: Path, options: JobOptions) -> Job:
+    """The run of a checked student. Raises ProblemsError with every file that is wrong."""
+    problems = find_problems(document, config, base, options.follow)
+    if problems:
+        raise ProblemsError(problems)
+    asked = config.evaluate
+    report, select = (
+        (base / path).absolute() if path else None for path in (asked.report, asked.select)
+    )
+    return Job(
+        config,
+        _model(config.model, base),
+        options.data if "://" in options.data else str(Path(options.data).absolute()),
+        _output(config, base, options),
+        report,
+        options.follow,
+        options.resume,
+        select,
+        _teacher(config, base),
+        options.most,
+    )
+
+
+def refuse_used_output(job: Job) -> None:
+    """Raises InputError where the output already holds a run and `--resume` is not given."""
+    used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
+    if used and not job.resume:
+        raise InputError(
+            f"{job.out} already holds a run ({', '.join(used)}); "
+            "continue it with --resume, or give another folder with --out"
+        )
+
+
+def read_result(out: Path) -> dict[str, Any]:
+    """What a finished run wrote."""
+    result: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    return result
+
+
+def _output(config: StudentConfig, base: Path, options: JobOptions) -> Path:
+    if options.out is not None:
+        return options.out.absolute()
+    if config.output is not None:
+        return (base / config.output).absolute()
+    if "://" in options.data:
+        raise InputError(f"{options.data} is not a local folder; give the student's with --out")
+    return (Path(options.data) / "student").absolute()
+
+
+def _model(name: str, base: Path) -> str:
+    if name.startswith((".", "/", "~")):
+        return str((base / Path(name).expanduser()).absolute())
+    return name
+
+
+def _teacher(config: StudentConfig, base: Path) -> str | None:
+    """The teacher that has to be loaded, if any."""
+    teacher = config.objective.teacher
+    return _model(teacher.model, base) if teacher and config.objective.asks_teacher else None
+
+
+def find_problems(
+    document: Document, config: StudentConfig, base: Path, follow: bool
+) -> list[Problem]:
+    """What is wrong with the files that a student names, and with its length when following."""
+    return list(_problems(document, config, base, follow))
+
+
+def _problems(
+    document: Document, config: StudentConfig, base: Path, follow: bool
+) -> Iterator[Problem]:
+    yield from _set_problems(document, config, base)
+    yield from (document.problem(("log",), text) for text in missing(config.log))
+    places = {
+        ("model",): _model(config.model, base),
+        ("objective", "teacher"): _teacher(config, base),
+    }
+    for place, model in places.items():
+        if model and model.startswith("/") and not Path(model).is_dir():
+            yield document.problem(place, f"{place[-1]}: {model} is no folder")
+        if model and (missed := bundled_problem(model)):
+            yield document.problem(place, f"{place[-1]}: {missed}")
+    if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
+        yield document.problem(
+            ("optim", "schedule"),
+            f"schedule: {config.optim.schedule} needs a known length, and a dataset that is still "
+            "growing has none; set max_steps, use wsd, or leave out --follow",
+        )
+
+
+def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iterator[Problem]:
+    """Held-out sets that can't be read, or that have questions in common."""
+    sets: dict[str, list[Question]] = {}
+    for name, path in (("report", config.evaluate.report), ("select", config.evaluate.select)):
+        if path is not None:
+            try:
+                sets[name] = read_questions(base / path, config.data.labels or ())
+            except InputError as error:
+                yield document.problem(("evaluate", name), str(error))
+    if len(sets) < 2:
+        return
+    common = shared(sets["report"], sets["select"])
+    if common:
+        first = common[0]
+        paired = first.key not in {question.key for question in sets["report"]}
+        of_pair = f" of the group {first.group!r}" if paired else ""
+        yield document.problem(
+            ("evaluate", "select"),
+            f"select: {len(common)} of its questions, or of their pairs, are in report too, as "
+            f"{first.question[:80]!r}{of_pair}; what selects a step must not be reported",
+        )

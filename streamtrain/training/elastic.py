@@ -1,0 +1,83 @@
+"""Growth: whether a run should go on with more workers, on GPUs that others have given back.
+
+A restart from a checkpoint costs time, so it is worth it only where much is left. Knows the run's
+events and its dataset; knows nothing of Ray or of who had the GPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamtrain.data.dataset import DatasetFeed
+from streamtrain.errors import StreamtrainError
+from streamtrain.run.spec import GROW, Job
+
+_LOOK_EVERY_S = 2.0
+
+_WORTH = 2.0
+"""A restart must save this many times what it costs."""
+
+
+class Growth:
+    """Watches the events of a run that may go on with up to `most` workers."""
+
+    def __init__(self, most: int) -> None:
+        self._workers = 0
+        self._most = most
+        self._started: float | None = None
+        self._cost_s: float | None = None
+        self._left_s: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether more workers may be worth it, if there are GPUs for them."""
+        return self._most > self._workers and bool(self._left_s)
+
+    def begin(self, workers: int, now: float) -> None:
+        """The run, or what goes on of it, is started now with so many workers."""
+        self._workers = workers
+        self._started, self._cost_s, self._left_s = now, None, None
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Take in an event."""
+        if event["event"] == "loaded" and self._started is not None:
+            self._cost_s = event["time"] - self._started
+        elif event["event"] == "step" and event["total_steps"] and event["tokens_per_second"]:
+            step_s = event["tokens"] / event["tokens_per_second"]
+            self._left_s = step_s * (event["total_steps"] - event["step"])
+
+    def workers(self, free: int) -> int | None:
+        """With how many workers to go on, where `free` GPUs are free; None for as it is."""
+        more = min(self._workers + free, self._most)
+        if more <= self._workers or not self._left_s or self._cost_s is None:
+            return None
+        saved_s = self._left_s * (1 - self._workers / more)
+        return more if saved_s > _WORTH * self._cost_s else None
+
+
+class Grower:
+    """Asks a run to go on with more workers once its dataset has ended and GPUs are `free`."""
+
+    def __init__(self, job: Job, growth: Growth, free: Callable[[], int]) -> None:
+        self._job, self._growth, self._free = job, growth, free
+        self._feed = DatasetFeed(job.data, follow=True)
+        self._next_look = 0.0
+        self._ended = False
+
+    def look(self) -> None:
+        """Ask, if it is time to; cheap to call often."""
+        now, ask = time.monotonic(), self._job.out / GROW
+        if not self._growth.open or now < self._next_look or ask.exists():
+            return
+        self._next_look = now + _LOOK_EVERY_S
+        # What can't be read here can't be read by the run itself, which will say so.
+        with contextlib.suppress(StreamtrainError):
+            self._ended = self._ended or self._feed.state().ended
+            if self._ended:
+                # One stays for the evaluations beside the loop.
+                free = self._free() - (self._job.select is not None)
+                if workers := self._growth.workers(free):
+                    ask.write_text(str(workers), encoding="utf-8")

@@ -1,0 +1,133 @@
+"""What a run does with its held-out questions: reports, and selects its best step.
+
+The set that selects a step is never the one that is reported. With a validator the select set is
+asked beside the loop, and what comes of it is taken in, step by step, once it is there. Knows
+nothing of the stream, of ranks or of Ray.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from streamtrain.config.student import Evaluate
+from streamtrain.data.batches import Encoder
+from streamtrain.evaluation.metrics import Evaluation
+from streamtrain.evaluation.predictions import evaluate
+from streamtrain.evaluation.records import EVALUATIONS, write_record
+from streamtrain.heldout.overlap import HeldOut
+from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.models.student import Student
+from streamtrain.run.spec import BEST, VALIDATING, Job
+from streamtrain.training import checkpoint
+from streamtrain.training.checkpoint import Progress
+from streamtrain.training.validation import Validator
+
+
+def due_at(settings: Evaluate, step: int) -> bool:
+    """Whether a step is one that the select set is asked after."""
+    return settings.every is not None and step % settings.every == 0
+
+
+class Judge:
+    """The held-out sets of one run; `event` takes what happened. Only one rank has one."""
+
+    def __init__(
+        self,
+        job: Job,
+        student: Student,
+        encoder: Encoder,
+        event: Callable[..., None],
+        validator: Validator | None = None,
+    ) -> None:
+        """Raises InputError where a set can't be read."""
+        self._validator = validator
+        self._figures: dict[int, Mapping[str, Any]] = {}
+        self._job, self._student, self._encoder, self._event = job, student, encoder, event
+        labels = job.config.data.labels or ()
+        sets = {"report": job.report, "select": job.select}
+        self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
+        self.held_out = HeldOut(self._sets)
+
+    def report(self, when: Literal["before", "after"], at: Progress) -> Evaluation | None:
+        """The accuracy on the report set; None without one. Afterwards every answer is kept."""
+        if self._job.report is None:
+            return None
+        result = self._ask(self._sets["report"])
+        self._event("eval", when=when, step=at.step, **result.to_json(predictions=False))
+        if when == "after":
+            folder = self._job.out / EVALUATIONS
+            write_record(folder, self._job.report.stem, self._sets["report"], result)
+        return result
+
+    def select(self, at: Progress) -> None:
+        """Have the select set asked after this step, and keep the step if it is the best so far."""
+        at.selected_at = at.step
+        if self._validator is None:
+            result = self._ask(self._sets["select"])
+            if self._take_in(at, at.step, result.to_json(predictions=False)):
+                checkpoint.save_weights(self._job.out / BEST, self._student)
+        else:
+            checkpoint.save_weights(self._weights(at.step), self._student)
+            at.validating.append(at.step)
+            self._validator.start(at.step, self._weights(at.step))
+
+    def settle(self, at: Progress, wait: bool = False) -> bool:
+        """Take in, in the order of the steps, what the validator has told; whether there was any.
+
+        Raises StreamtrainError where an evaluation failed.
+        """
+        if self._validator is None:
+            return False
+        self._figures.update(self._validator.finished(wait))
+        before = len(at.validating)
+        while at.validating and at.validating[0] in self._figures:
+            step = at.validating.pop(0)
+            if self._take_in(at, step, self._figures.pop(step)):
+                checkpoint.copy_weights(self._weights(step), self._job.out / BEST)
+        return len(at.validating) < before
+
+    def resume(self, at: Progress) -> None:
+        """Begin anew with the evaluations that a killed run was still waiting for."""
+        for step in at.validating:
+            if self._validator is not None:
+                self._validator.start(step, self._weights(step))
+
+    def sweep(self, at: Progress) -> None:
+        """Remove the weights that no evaluation waits for, once a checkpoint knows of it."""
+        waiting = {self._weights(step) for step in at.validating}
+        for weights in (self._job.out / VALIDATING).glob("step-*"):
+            if weights not in waiting:
+                shutil.rmtree(weights)
+
+    def _take_in(self, at: Progress, step: int, figures: Mapping[str, Any]) -> bool:
+        threshold = self._job.config.evaluate.threshold or 0.0
+        best = at.selection.see(figures["accuracy"], step, threshold)
+        self._event("select", step=step, best=best, waited=at.selection.waited, **figures)
+        return best
+
+    def _weights(self, step: int) -> Path:
+        return self._job.out / VALIDATING / f"step-{step:08d}"
+
+    def plateau(self, at: Progress) -> bool:
+        """Whether the patience is used up."""
+        patience = self._job.config.evaluate.patience
+        return patience is not None and at.selection.waited >= patience
+
+    def finish(self, at: Progress) -> None:
+        """See to it that the last step, too, was asked after, and wait for all figures."""
+        if self._job.select is not None and at.selected_at != at.step:
+            self.select(at)
+        self.settle(at, wait=True)
+
+    def take_best(self, at: Progress) -> None:
+        """Put the best step's weights in place."""
+        if self._job.select is None:
+            return
+        checkpoint.load_weights(self._job.out / BEST, self._student)
+        self._event("selected", step=at.selection.step, accuracy=at.selection.best)
+
+    def _ask(self, questions: list[Question]) -> Evaluation:
+        return evaluate(self._student, self._encoder, questions, self._job.config.data)

@@ -1,0 +1,328 @@
+"""A run on Ray Train: joins a cluster or starts one, runs the loop on every worker, watches it.
+
+The only Ray in this package. A run name is never used twice, because Ray would silently continue
+it; resuming is the business of the run's own checkpoints. Knows nothing of how training works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+import ray.train
+import ray.train.torch
+
+from streamtrain.errors import InputError, StreamtrainError
+from streamtrain.run.events import EventTail, append_event
+from streamtrain.run.spec import CHECKPOINTS, GROW, METRICS, OWNER, RAY, STOP, Job, read_result
+from streamtrain.run.stop_requests import StoppedError, stop_by_signal, stopping
+from streamtrain.training.checkpoint import latest
+from streamtrain.training.elastic import Grower, Growth
+
+_WATCH_S = 0.2
+_GIVEN_BACK_S = 30.0
+"""How long the GPUs of workers that have ended may take to be free again."""
+
+_TRIES = 3
+"""Deaths of workers in a row, without a new checkpoint between them, that end a run."""
+
+_PACKAGES = ("raygen", "streamtrain")
+
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+"""Threads that spin while they wait steal the cores of the engine beside them: on 2 shared cores a
+step took ten times as long with spinning."""
+
+
+def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Run a job to its end and return its result; `show` gets every event as it happens.
+
+    SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Raises StoppedError
+    then, InputError for what the user can mend, StreamtrainError for what else ended it.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    owner = uuid.uuid4().hex[:12]
+    (job.out / OWNER).write_text(owner, encoding="utf-8")
+    for name in (STOP, GROW):
+        (job.out / name).unlink(missing_ok=True)
+    if not job.resume:
+        (job.out / METRICS).unlink(missing_ok=True)
+    events = EventTail(job.out / METRICS)
+    # Ray takes the signals for itself when it starts, so they are taken back after that.
+    with _cluster(job, address), stop_by_signal(job.out / STOP):
+        failure = _fit(job, owner, events, show)
+    errors = [event for event in events.seen if event["event"] == "error"]
+    if failure is not None:
+        raise _error(job, failure, errors) from failure
+    if events.seen and events.seen[-1].get("reason") == "stopped":
+        step = events.seen[-1]["step"]
+        raise StoppedError(f"stopped at step {step}; go on with --resume ({job.out})")
+    return read_result(job.out)
+
+
+def _fit(
+    job: Job, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
+) -> BaseException | None:
+    """Run Ray Train beside the main thread, which keeps the signals; what ended it, or None."""
+    failures: list[BaseException] = []
+    growth = Growth(_most_workers(job))
+    grower = Grower(job, growth, _free_gpus)
+
+    def fit() -> None:
+        try:
+            _until_done(job, owner, growth)
+        except BaseException as error:  # noqa: BLE001 - it would be lost with its thread
+            failures.append(error)
+
+    thread = threading.Thread(target=fit, name="ray-train", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_WATCH_S)
+        for event in events.read():
+            growth.see(event)
+            show(event)
+        grower.look()
+    return failures[0] if failures else None
+
+
+def _error(job: Job, failure: BaseException, errors: Sequence[dict[str, Any]]) -> StreamtrainError:
+    """The error to end a failed run with: the one that a worker recorded as an event, or the
+    failure itself, which is recorded then."""
+    if errors and isinstance(failure, ray.train.TrainingFailedError):
+        kind = InputError if errors[-1].get("user") else StreamtrainError
+        return kind(errors[-1]["message"])
+    error = (
+        failure if isinstance(failure, StreamtrainError) else StreamtrainError(_message(failure))
+    )
+    user = isinstance(error, InputError)
+    append_event(job.out / METRICS, "error", message=str(error), user=user)
+    return error
+
+
+def _until_done(job: Job, owner: str, growth: Growth) -> None:
+    """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
+
+    It goes on from there too where the run is asked to grow, always on the kind of device that it
+    began on: where GPUs were lost, it waits for others.
+
+    Raises TrainingFailedError for what else ends a run, and where workers die again and again
+    without getting any further; InputError for more workers than GPUs.
+    """
+    attempt, in_vain = 0, 0
+    use_gpu = on_gpus(job.config.workers, _gpus())
+    while True:
+        saved = latest(job.out / CHECKPOINTS)
+        try:
+            growth.begin(job.config.workers, time.time())
+            reason = _trainer(job, owner, attempt, use_gpu).fit().return_value
+            if reason != "stopped" or (job.out / STOP).exists():
+                return
+            job = _grown(job)
+        except ray.train.TrainingFailedError as error:
+            reached = latest(job.out / CHECKPOINTS)
+            in_vain = 0 if reached != saved else in_vain + 1
+            dead = _dead(error)
+            if not dead or in_vain == _TRIES:
+                raise
+            _record_restart(job, dead, reached is not None, use_gpu)
+        attempt += 1
+        job = replace(job, resume=True)
+
+
+def _grown(job: Job) -> Job:
+    """The job with the workers that it was asked to grow to, or as many as have a GPU by now."""
+    asked = int((job.out / GROW).read_text(encoding="utf-8"))
+    (job.out / GROW).unlink()
+    until = time.monotonic() + _GIVEN_BACK_S
+    while _free_gpus() < asked and time.monotonic() < until:
+        time.sleep(_WATCH_S)
+    workers = max(job.config.workers, min(asked, _free_gpus()))
+    append_event(job.out / METRICS, "grow", workers=workers)
+    return replace(job, config=job.config.model_copy(update={"workers": workers}))
+
+
+def _record_restart(job: Job, dead: Sequence[int], checkpoint: bool, use_gpu: bool) -> None:
+    """Write the event of a restart; it says how many GPUs must come back before it can begin."""
+    missing = max(0, job.config.workers - int(_gpus())) if use_gpu else 0
+    append_event(
+        job.out / METRICS, "restart", workers=dead, checkpoint=checkpoint, missing_gpus=missing
+    )
+
+
+def _trainer(job: Job, owner: str, attempt: int, use_gpu: bool) -> ray.train.torch.TorchTrainer:
+    return ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"job": job, "owner": owner},
+        scaling_config=ray.train.ScalingConfig(num_workers=job.config.workers, use_gpu=use_gpu),
+        run_config=ray.train.RunConfig(
+            name=f"{job.config.student}-{owner}-{attempt}",
+            storage_path=str(job.out / RAY),
+            worker_runtime_env={"env_vars": _ENVIRONMENT},
+            # Ray's own restart would run the same job again, which doesn't know that it resumes.
+            failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
+        ),
+    )
+
+
+def _dead(error: ray.train.TrainingFailedError) -> list[int]:
+    """The ranks whose processes or nodes were lost, rather than raised an error."""
+    if isinstance(error, ray.train.PreemptionError):
+        return list(error.preemption_info.preempted_ranks)
+    failures = getattr(error, "worker_failures", {})
+    # A process that is gone fails the check of its health.
+    causes = {rank: getattr(f, "health_check_failure", f) for rank, f in failures.items()}
+    return sorted(r for r, c in causes.items() if isinstance(c, ray.exceptions.RayActorError))
+
+
+def _work(config: dict[str, Any]) -> str:
+    """The loop on one worker; why it ended."""
+    import torch
+
+    from streamtrain.data.dataset import DatasetFeed
+    from streamtrain.training.communicator import Alone, ProcessGroup
+    from streamtrain.training.loop import train
+
+    job: Job = config["job"]
+    context = ray.train.get_context()
+    device = ray.train.torch.get_device()
+    # Ray gives a worker as many threads as it has logical CPUs, which is one.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
+    world = Alone() if context.get_world_size() == 1 else ProcessGroup(device)
+    try:
+        return train(
+            job,
+            world,
+            lambda: DatasetFeed(job.data, job.follow),
+            lambda: stopping(job, config["owner"]),
+            device,
+            _RayValidator(job) if job.select is not None else None,
+        )
+    except StreamtrainError as error:
+        user = isinstance(error, InputError)
+        append_event(job.out / METRICS, "error", message=str(error), user=user)
+        raise
+
+
+class _RayValidator:
+    """Evaluations as tasks of the cluster: on a GPU that is free, else on a CPU.
+
+    A CPU is not reserved, so that none waits for one that never comes. Tasks of our own, because
+    Ray Train's validation gives one that failed as empty figures, and its GPU is fixed beforehand.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._running: dict[Any, int] = {}
+
+    def start(self, step: int, weights: Path) -> None:
+        gpus = int(ray.available_resources().get("GPU", 0) >= 1)
+        task = ray.remote(num_cpus=0, num_gpus=gpus, max_retries=3)(_validate)
+        self._running[task.remote(self._job, weights)] = step
+
+    def finished(self, wait: bool) -> dict[int, Any]:
+        if not self._running:
+            return {}
+        waiting = list(self._running)
+        done, _ = ray.wait(
+            waiting, num_returns=len(waiting), timeout=None if wait else 0, fetch_local=False
+        )
+        found = {}
+        for task in done:
+            step = self._running.pop(task)
+            try:
+                found[step] = ray.get(task)
+            except ray.exceptions.RayError as error:
+                raise StreamtrainError(
+                    f"the select set could not be asked after step {step}: {_message(error)}"
+                ) from error
+        return found
+
+
+def _validate(job: Job, weights: Path) -> dict[str, Any]:
+    import torch
+
+    from streamtrain.training.validation import validate
+
+    device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
+    return validate(job, weights, device)
+
+
+def _gpus() -> float:
+    """The GPUs that the cluster has or may grow by; Ray Train waits for those in use."""
+    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return float(max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0)))
+
+
+def on_gpus(workers: int, gpus: float) -> bool:
+    """Whether workers train on GPUs, one each: in a cluster that has GPUs at all.
+
+    Raises InputError where it has some, but fewer than workers.
+    """
+    if 0 < gpus < workers:
+        raise InputError(
+            f"workers is {workers}, and the cluster has {gpus:.0f} GPUs; each worker needs one: "
+            f"set workers: {int(gpus)} or less, or hide this machine's GPUs with "
+            "CUDA_VISIBLE_DEVICES= to train on its CPUs"
+        )
+    return gpus >= workers
+
+
+def _free_gpus() -> int:
+    return int(ray.available_resources().get("GPU", 0))
+
+
+def _most_workers(job: Job) -> int:
+    """With how many workers the run may go on; each needs something of every batch."""
+    parts = job.config.optim.batch // (2 if job.config.data.pairs else 1)
+    return min(job.most, parts) if job.follow and _gpus() >= job.config.workers else 0
+
+
+@contextlib.contextmanager
+def _cluster(job: Job, address: str | None) -> Iterator[None]:
+    """Joins the cluster at `address`, or starts a local one just large enough.
+
+    The nodes of a cluster may lack the packages, so they travel along.
+    """
+    _log_to(job.out / RAY / "ray.log")
+    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    try:
+        if address:
+            packages = [str(Path(__file__).parents[2] / name) for name in _PACKAGES]
+            ray.init(address=address, runtime_env={"py_modules": packages}, **settings)
+        else:
+            cpus = job.config.workers
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"can't join the Ray cluster at {address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in ("ray", "ray.train"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def _message(error: BaseException) -> str:
+    """Name an exception and what it says, without a traceback; Ray's own end with that line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, ray.train.TrainingFailedError | ray.exceptions.RayError):
+        return f"training failed: {lines[-1] if lines else type(error).__name__}"
+    return f"training failed: {': '.join([type(error).__name__, *lines[:1]])}"

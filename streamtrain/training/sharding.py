@@ -1,0 +1,128 @@
+"""A student spread over the ranks: each keeps a part of every tensor and gathers a layer while it
+is computed (FSDP2).
+
+Its gradients are summed over the ranks as they come, never averaged: losses are divided by the
+weights of the global batch. Knows nothing of losses, data or files. With several GPUs it was not
+run; with several processes on a CPU it is tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from streamtrain.models.repeated_blocks import blocks
+from streamtrain.models.student import Student
+
+
+def shard(student: Student) -> Student:
+    """The student with its parameters, and those of its projections, spread over all ranks.
+
+    Every rank has the same whole student before; it may lie on the CPU, from where it moves to the
+    student's device block by block.
+    """
+    device = student.device
+    mesh = torch.distributed.init_device_mesh(device.type, (torch.distributed.get_world_size(),))
+    policy = MixedPrecisionPolicy()
+    if student.bfloat16:
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    parts = [*blocks(student.model), student.model, *(student.projections or ())]
+    for part in parts:
+        _add_up(fully_shard(part, mesh=mesh, mp_policy=policy))
+    return replace(student, sharded=True)
+
+
+def _add_up(module: FSDPModule) -> None:
+    module.set_gradient_divide_factor(1.0)
+    # A factor alone makes it NCCL's own operation, which gloo doesn't have.
+    module.set_force_sum_reduction_for_comms(True)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor. Where it is sharded, every rank calls this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """This rank's part of a whole tensor that every rank has, as `like` is spread."""
+    if not isinstance(like, DTensor):
+        return tensor
+    placed = tensor.to(like.device)
+    return distribute_tensor(placed, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimizer's state with whole tensors on the CPU, the same for any number of ranks."""
+    state = optimizer.state_dict()
+    moments = {
+        number: {name: _on_cpu(value) for name, value in of.items()}
+        for number, of in state["state"].items()
+    }
+    return {**state, "state": moments}
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Put a state of `whole_state` back, each tensor spread as its parameter is."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = {
+        number: {
+            name: part_of(value, parameters[number]) if value.shape else value
+            for name, value in of.items()
+        }
+        for number, of in state["state"].items()
+    }
+    optimizer.load_state_dict({**state, "state": moments})
+
+
+def _on_cpu(value: Any) -> Any:
+    return whole(value).cpu() if isinstance(value, torch.Tensor) else value
+
+
+def fill_absent(parameters: Sequence[torch.nn.Parameter]) -> None:
+    """Give every parameter without a gradient one of zero."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+def total_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    """The norm of all gradients together, sharded ones included."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return whole(torch.nn.utils.get_total_norm(gradients))
+
+
+def twin(student: Student) -> Student:
+    """A copy of a student that isn't sharded yet."""
+    return replace(student, model=copy.deepcopy(student.model))
+
+
+@contextlib.contextmanager
+def in_one_piece(student: Student, copied: Student | None) -> Iterator[None]:
+    """While it lasts, one rank's twin of a sharded student has its weights, and lies on its device.
+
+    Every rank enters it, the others without a twin. Nothing happens where nothing is sharded.
+    """
+    if not student.sharded:
+        yield
+        return
+    own = dict(copied.trainable()) if copied is not None else {}
+    with torch.no_grad():
+        for name, parameter in student.trainable():
+            value = whole(parameter.detach())
+            if name in own:
+                own[name].copy_(value)
+    if copied is None:
+        yield
+        return
+    copied.model.to(copied.device)
+    try:
+        yield
+    finally:
+        copied.model.to("cpu")

@@ -1,0 +1,113 @@
+"""A fetched recipe on the command line: shown and asked once, named by its pin afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import raygen
+from raygen.apply.request import ApplyRequest
+from raygen.cli.main import main
+from raygen.core.errors import UserError
+from raygen.planning.preparation import Reference
+from raygen.recipe.remote.fetch import fetch
+from tests.support.references import RECIPE, commit, write_recipe
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_recipe(tmp_path / "repository")
+    commit(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], env={"COLUMNS": "200"})
+
+
+def test_a_recipe_is_shown_and_asked_before_its_first_run_only(repository: Path) -> None:
+    reference = f"git+file://{repository}"
+    pin = fetch(reference).pin
+    refused = run("preview", reference, "-n", 1)
+    assert refused.exit_code == 2
+    assert "has never run here. Run it? Nobody can answer here; --yes stands for" in refused.stderr
+    for shown in (
+        f"from  {reference}", f"pin   {pin}", "prompt: {file: p.j2}", "reads   data/q.jsonl",
+        "runs    engine teacher: scripted by fake", "runs    ops sample_rationales",
+        f"writes  {Path.cwd()}/out/shared",
+    ):  # fmt: skip
+        assert shown in refused.stderr
+    agreed = run("preview", reference, "-n", 1, "--yes")
+    assert (agreed.exit_code, "prompt: {file: p.j2}" in agreed.stderr) == (0, True)
+    again = run("preview", reference, "-n", 1)
+    assert (again.exit_code, again.stderr.splitlines()[0].split(": ")[0]) == (0, reference)
+    assert "prompt: {file: p.j2}" not in again.stderr
+    (repository / "recipe.yaml").write_text(RECIPE.replace("default: 2", "default: 3"))
+    commit(repository)
+    assert run("preview", reference, "-n", 1).exit_code == 2, "another commit is another recipe"
+
+
+def test_looking_at_a_fetched_recipe_asks_nothing(repository: Path) -> None:
+    reference = f"git+file://{repository}"
+    valid = run("validate", reference)
+    assert valid.exit_code == 0
+    assert re.fullmatch(r"/\S+/recipe.yaml: valid, 1 node\n", valid.stdout)
+    assert run("graph", reference).exit_code == 0
+    planned = run("plan", reference, "--json")
+    assert (planned.exit_code, json.loads(planned.stdout)["recipe"]) == (0, "shared")
+
+
+def test_what_a_local_recipe_extends_is_asked_about_too(repository: Path) -> None:
+    Path("mine.yaml").write_text(f"extends: git+file://{repository}\nrecipe: mine\n")
+    refused = run("preview", "mine.yaml", "-n", 1)
+    assert refused.exit_code == 2
+    assert "prompt: {file: p.j2}" in refused.stderr
+    assert "recipe: mine" not in refused.stderr, "the user's own needs no showing"
+    assert run("preview", "mine.yaml", "-n", 1, "--yes").exit_code == 0
+    assert run("preview", "mine.yaml", "-n", 1).exit_code == 0
+    (repository / "mine.yaml").write_text("recipe: x\n")
+    Path("plain.yaml").write_text(RECIPE)
+    assert "never run here" not in run("preview", "plain.yaml").stderr
+
+
+def test_signs_that_turn_a_text_round_are_shown(repository: Path) -> None:
+    text = RECIPE.replace("recipe: shared", 'recipe: "sha\u202ered" # \u200b')
+    (repository / "recipe.yaml").write_text(text)
+    commit(repository)
+    shown = run("preview", f"git+file://{repository}", "-n", 1).stderr
+    assert r'recipe: "sha\u202ered" # \u200b' in shown
+
+
+def test_python_asks_by_an_error_and_takes_yes(repository: Path) -> None:
+    recipe = raygen.load(f"git+file://{repository}", n=1)
+    assert recipe.validate()
+    with pytest.raises(UserError, match="has never run here"):
+        recipe.preview(1)
+    assert len(recipe.preview(1, yes=True).rows) == 1
+    assert len(recipe.preview(1).rows) == 1
+
+
+def test_a_run_is_named_by_the_pin_that_it_had(repository: Path) -> None:
+    found = fetch(f"git+file://{repository}@main")
+    request = ApplyRequest(Reference(found.file, {"n": "3"}, fetched=found), out="x")
+    pinned = f"git+file://{repository}@{found.pin}#recipe.yaml"
+    assert request.words == [pinned, "--set", "n=3", "--out", "x"]
+
+
+def test_a_fetched_recipe_is_compared_with_what_builds_on_it(repository: Path) -> None:
+    reference = f"git+file://{repository}"
+    Path("mine.yaml").write_text(
+        f"extends: {reference}\nrecipe: mine\n"
+        "params: {n: {default: 5}}\noutput: {path: out}\n"
+    )
+    done = run("diff", reference, "mine.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [one["key"] for one in found["sections"]["params"]] == ["params.n.default"]

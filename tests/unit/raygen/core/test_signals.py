@@ -1,0 +1,20 @@
+"""The first signal asks, the second ends."""
+
+import os
+import signal
+
+import pytest
+
+from raygen.core.signals import interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_ends(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interrupts() as asked:
+        assert not asked.asked
+        os.kill(os.getpid(), number)
+        assert asked.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before

@@ -1,0 +1,21 @@
+"""The interval of a share, against Wilson's formula by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygen.core.stats import wilson
+
+
+def test_the_interval_is_wilsons() -> None:
+    assert wilson(12, 48) == pytest.approx((0.1492, 0.3878), abs=1e-4)
+    assert wilson(0, 10)[0] == pytest.approx(0.0, abs=1e-12)
+    assert wilson(10, 10)[1] == pytest.approx(1.0, abs=1e-12)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_it_holds_the_share(total: int, data: st.DataObject) -> None:
+    correct = data.draw(st.integers(0, total))
+    low, high = wilson(correct, total)
+    assert 0 <= low <= correct / total <= high <= 1

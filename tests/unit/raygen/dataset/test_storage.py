@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from raygen.dataset.control_files import last_beat
+from raygen.dataset.follow import Follower
+from raygen.dataset.reader import Dataset
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder, storage_errors
+from raygen.sources.files import read_source
+from tests.support.dataset_records import block, committer, contents
+
+
+@pytest.fixture(params=["local", "object store"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """The same place as a path, and by a URI through the object-store client."""
+    if request.param == "local":
+        return Folder.at(tmp_path)
+    return Folder(f"file://{tmp_path}")
+
+
+def test_files_go_in_and_out(folder: Folder) -> None:
+    assert not folder.exists("control/stop")
+    assert folder.files("control") == []
+    folder.write_text("control/stop", "plateau é")
+    folder.write_text("control/stop", "end")
+    assert folder.exists("control/stop")
+    assert folder.exists("control")
+    assert not folder.exists("contro")
+    assert folder.read_text("control/stop") == "end"
+    assert folder.files("control") == ["control/stop"]
+    folder.delete("control/stop")
+    folder.delete("control/stop")
+    with pytest.raises(FileNotFoundError):
+        folder.read_text("control/stop")
+
+
+def test_a_dataset_lives_there(folder: Folder) -> None:
+    run = committer(folder, source=4)
+    run.commit([block(folder, ["a", "b"])])
+    orphan = block(folder, ["b"])
+    assert orphan.examples is not None
+    run = committer(folder, "run-2", source=4)
+    assert not folder.exists(f"examples/{orphan.examples.path}")
+    run.commit([block(folder, ["b", "c"])])
+    run.finish("end")
+    assert contents(folder) == (["a", "b", "c"], ["a", "a", "b", "b", "c", "c"], ["a", "b", "c"])
+    follower = Follower(folder)
+    assert [commit.rows for commit in follower.poll()] == [4, 2]
+    assert follower.state().ended
+    assert Dataset.open(folder).status().pending == 1
+    assert last_beat(folder) is not None
+
+
+@pytest.mark.parametrize("name", ["my work", "Müller", "100%", "a#b", "x&y+z=1"])
+def test_a_dataset_lives_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    folder = Folder.at(tmp_path / name)
+    run = committer(folder, source=2)
+    run.commit([block(folder, ["a"])])
+    run.commit([block(folder, ["b"])])
+    assert contents(folder) == (["a", "b"], ["a", "a", "b", "b"], ["a", "b"])
+    dataset = Dataset.open(folder)
+    assert dataset.status().pending == 0
+    assert dataset.ledger(2).collect().height == 1
+    (source,) = read_source(name, tmp_path)
+    assert len(source.rows) == 4
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a]", "a|b", "a^b", "a\\b", "a%20b", "what?"])
+def test_a_name_that_delta_tables_cant_have_is_told(tmp_path: Path, name: str) -> None:
+    assert Folder.at(tmp_path / name).unfit
+    assert not Folder.at(tmp_path / "my work 100%").unfit
+    assert not Folder.at(f"s3://bucket/{name}").unfit
+
+
+def test_a_place_that_no_store_knows_is_told() -> None:
+    with pytest.raises(DatasetError, match="can't look for a dataset in git\\+file://"):
+        Dataset.open("git+file:///somewhere")
+
+
+def test_a_folder_travels(folder: Folder) -> None:
+    assert pickle.loads(pickle.dumps(folder)) == folder  # noqa: S301
+
+
+def test_paths_become_absolute_and_uris_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Folder.at("out").uri == str(tmp_path / "out")
+    assert Folder.at(f"file://{tmp_path}").local == tmp_path
+    remote = Folder.at("s3://bucket/out/", {"AWS_REGION": "eu-west-1"})
+    assert remote.join("rows") == "s3://bucket/out/rows"
+    assert remote.local is None
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        folder.write_text("taken", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_storage_faults_say_what_where_and_what_to_do() -> None:
+    with pytest.raises(DatasetError, match=r"can't commit in s3://b: \[Errno 28\].*free space"):
+        with storage_errors("commit", "s3://b"):
+            raise OSError(28, "No space left on device")
+
+
+def test_no_dataset_is_a_clear_error(folder: Folder) -> None:
+    with pytest.raises(DatasetError, match=r"no dataset in .*raygen apply"):
+        Dataset.open(folder)
+    assert Dataset(folder).plans() == frozenset()

@@ -1,0 +1,273 @@
+"""The OpenAI wire format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygen.engines.base import (
+    EngineError,
+    EngineSetupError,
+    EngineUnavailableError,
+    Message,
+    Request,
+    RequestRefusedError,
+    Sampling,
+    Score,
+)
+from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
+from raygen.engines.openai.wire import (
+    Dialect,
+    DialectError,
+    Trouble,
+    derived_seed,
+    refusal,
+    request_body,
+)
+
+STRICT = {
+    "type": "object",
+    "properties": {"a": {"type": "string"}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+
+
+def test_a_plain_prompt_with_everything() -> None:
+    sampling = Sampling(n=3, temperature=0.7, top_p=0.9, max_tokens=5, stop=("\n",), seed=4)
+    assert request_body("m", Request("hi", sampling), Dialect()) == {
+        "model": "m",
+        "prompt": "hi",
+        "n": 3,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_tokens": 5,
+        "stop": ["\n"],
+        "seed": 4,
+        "logprobs": 1,
+    }
+
+
+def test_a_chat_with_a_schema() -> None:
+    request = Request((Message("user", "hi"),), Sampling(max_tokens=5), STRICT)
+    body = request_body("m", request, Dialect("max_completion_tokens"))
+    assert body["messages"] == [{"role": "user", "content": "hi"}]
+    assert body["max_completion_tokens"] == 5
+    assert body["response_format"]["json_schema"] == {
+        "name": "answer",
+        "schema": STRICT,
+        "strict": True,
+    }
+    assert body["logprobs"] is True
+    assert "seed" not in body
+    assert "max_tokens" not in body
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (STRICT, True),
+        ({**STRICT, "additionalProperties": True}, False),
+        ({**STRICT, "required": []}, False),
+        ({"type": "array", "items": {"type": "object"}}, False),
+        ({"type": "array", "items": STRICT}, True),
+    ],
+)
+def test_strict_only_where_the_schema_allows_it(schema: dict[str, Any], strict: bool) -> None:
+    body = request_body("m", Request("hi", schema=schema), Dialect())
+    assert body["response_format"]["json_schema"]["strict"] is strict
+
+
+def test_what_an_endpoint_does_not_take_is_left_out() -> None:
+    request = Request("hi", schema=STRICT)
+    weaker = request_body("m", request, Dialect(logprobs=False, format="json_object"))
+    assert weaker["response_format"] == {"type": "json_object"}
+    assert "logprobs" not in weaker
+    assert "response_format" not in request_body("m", request, Dialect(format="text"))
+
+
+def test_choices_come_in_the_order_of_their_index() -> None:
+    reply = {
+        "choices": [
+            {"index": 1, "text": "second", "finish_reason": "length"},
+            {"index": 0, "text": "first one", "finish_reason": None},
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5},
+    }
+    first, second = parse_completions(reply)
+    assert (first.text, first.finish_reason, first.prompt_tokens) == ("first one", "stop", 7)
+    assert (second.text, second.finish_reason, second.prompt_tokens) == ("second", "length", 7)
+    assert first.output_tokens + second.output_tokens == 5
+
+
+@given(texts=st.lists(st.text(max_size=30), min_size=1, max_size=8), total=st.integers(0, 10_000))
+def test_no_token_is_lost_in_the_split(texts: list[str], total: int) -> None:
+    choices = [{"index": index, "text": text} for index, text in enumerate(texts)]
+    reply = {"choices": choices, "usage": {"completion_tokens": total}}
+    answers = parse_completions(reply)
+    assert sum(answer.output_tokens for answer in answers) == total
+    assert min(answer.output_tokens for answer in answers) >= 0
+    assert [answer.text for answer in answers] == texts
+
+
+def test_a_refusal_says_so() -> None:
+    (answer,) = parse_completions(
+        {"choices": [{"message": {"content": None, "refusal": "I can't"}, "finish_reason": "stop"}]}
+    )
+    assert (answer.text, answer.finish_reason) == ("I can't", "refusal")
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thinking"),
+    [
+        ({"content": "(B)", "reasoning_content": "\nhm\n"}, "(B)", "hm"),
+        ({"content": None, "reasoning": "hm"}, "", "hm"),
+        ({"content": "(B)", "reasoning_content": None}, "(B)", None),
+        ({"content": "<think>hm</think>(B)"}, "<think>hm</think>(B)", None),
+    ],
+)
+def test_what_a_server_tells_of_its_thoughts(
+    message: dict[str, Any], text: str, thinking: str | None
+) -> None:
+    (answer,) = parse_completions({"choices": [{"message": message}]})
+    assert (answer.text, answer.thinking) == (text, thinking)
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"content": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]}, -1.5),
+        ({"tokens": ["a", "b"], "token_logprobs": [-0.5, -0.25]}, -0.75),
+        ({"tokens": ["a", "b"], "token_logprobs": [None, -0.25]}, None),
+        ({"content": []}, None),
+        ({"content": None}, None),
+        (None, None),
+        ("no", None),
+    ],
+)
+def test_the_likelihood_of_an_answer_where_the_server_tells_it(
+    logprobs: Any, expected: float | None
+) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "ab", "logprobs": logprobs}]})
+    assert answer.logprob == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "output"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}, 9),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 107}, 102),
+        ({"prompt_tokens": 5, "completion_tokens": 2}, 2),
+        ({}, 0),
+    ],
+)
+def test_thoughts_are_paid_for_wherever_they_are_counted(
+    usage: dict[str, int], output: int
+) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "a"}], "usage": usage})
+    assert answer.output_tokens == output
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("MAX_TOKENS", "length"), ("eos", "stop"), (None, "stop"), ("content_filter",) * 2],
+)
+def test_other_words_for_why_an_answer_ends(said: str | None, meant: str) -> None:
+    (answer,) = parse_completions({"choices": [{"text": "a", "finish_reason": said}]})
+    assert answer.finish_reason == meant
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        [],
+        {},
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"text": 5}]},
+        {"choices": [{"message": None}]},
+        {"choices": "x"},
+        {"choices": [{"text": "x"}], "usage": {"prompt_tokens": "many"}},
+    ],
+)
+def test_garbage_is_a_bad_reply(reply: Any) -> None:
+    with pytest.raises(BadReplyError):
+        parse_completions(reply)
+
+
+def test_scores_sum_the_tokens_behind_the_prompt() -> None:
+    logprobs = {
+        "tokens": ["Is", " it", "?", " Y", "es", "!!"],
+        "token_logprobs": [None, -1.0, -2.0, -0.5, -0.25, -9.0],
+        "text_offset": [0, 2, 5, 6, 8, 10],
+    }
+    reply = {"choices": [{"index": 0, "logprobs": logprobs}]}
+    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2, 5)]
+    del logprobs["text_offset"]
+    assert parse_scores(reply, "Is it?", [" Yes"]) == [Score(-0.75, 2, 5)]
+
+
+def test_a_token_across_the_end_of_the_prompt_counts() -> None:
+    logprobs = {"tokens": ["a", " b", "c"], "token_logprobs": [None, -1.0, -2.0]}
+    assert parse_scores({"choices": [{"logprobs": logprobs}]}, "a ", ["bc"]) == [Score(-3.0, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "choices", [[], [{"logprobs": None}], [{"text": "x"}], [{"logprobs": {"token_logprobs": []}}]]
+)
+def test_a_reply_without_echo_gives_no_scores(choices: list[Any]) -> None:
+    with pytest.raises(BadReplyError):
+        parse_scores({"choices": choices}, "q", ["a"])
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "error", "message"),
+    [
+        (400, '{"error": {"code": "context_length_exceeded", "message": "x"}}', None, "too_long"),
+        (400, '{"message": "maximum context length is 2048 tokens"}', None, "prompt_too_long"),
+        (413, "", None, "prompt_too_long"),
+        (400, '{"error": {"code": "content_filter", "message": "no"}}', None, "refused: .*no"),
+        (422, '{"detail": "temperature"}', None, "bad_request: .*temperature"),
+        (401, "Incorrect key sk-1", EngineSetupError, "the key is missing, wrong"),
+        (404, '{"error": {"message": "no model m"}}', EngineSetupError, "no model m; correct"),
+        (302, "", EngineSetupError, "answered 302"),
+        (
+            429,
+            '{"error": {"code": "insufficient_quota", "message": "pay"}}',
+            EngineUnavailableError,
+            "add credit",
+        ),
+        (400, '{"error": "use max_completion_tokens"}', DialectError, "max_completion_tokens"),
+        (400, '{"error": "Only one completion choice is allowed"}', DialectError, "Only one"),
+        (400, '{"error": "Logprobs is not enabled for m"}', DialectError, "Logprobs"),
+        (403, '{"error": "You may not request logprobs"}', DialectError, "logprobs"),
+        (400, '{"error": "response_format is not supported"}', DialectError, "response_format"),
+        (422, '{"detail": "json_schema: unknown type"}', DialectError, "json_schema"),
+    ],
+)
+def test_what_a_status_means(
+    status: int, text: str, error: type[EngineError] | None, message: str
+) -> None:
+    with pytest.raises(error or RequestRefusedError, match=message) as raised:
+        refusal(status, text, None, "engine 'e' at http://h/v1")
+    assert "sk-1" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, "busy"), (503, "busy"), (500, "broken"), (502, "broken")]
+)
+def test_what_is_tried_again(status: int, kind: str) -> None:
+    trouble = refusal(status, "oops", 2.5, "e")
+    assert isinstance(trouble, Trouble)
+    assert (trouble.kind, trouble.retry_after) == (kind, 2.5)
+
+
+def test_derived_seeds_differ_and_the_first_is_the_seed() -> None:
+    seeds = [derived_seed(9, index) for index in range(50)]
+    assert seeds[0] == 9
+    assert len(set(seeds)) == 50
+    assert derived_seed(None, 3) is None

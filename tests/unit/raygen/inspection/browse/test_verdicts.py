@@ -1,0 +1,174 @@
+"""Samples for people, their verdicts on disk, and the figures that follow from them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from raygen.core.errors import UserError
+from raygen.core.stats import wilson
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder
+from raygen.inspection.browse.filter_precision import Figure, Precision, precision
+from raygen.inspection.browse.item import Ref
+from raygen.inspection.browse.sample import draw_sample, stratum
+from raygen.inspection.browse.verdicts import (
+    Verdict,
+    Word,
+    check_rater,
+    read_verdicts,
+    write_verdicts,
+)
+from raygen.views.precision import precision_view
+from tests.support.screens import printed
+
+KEPT = [Ref(f"kept-{i}", f"row-{i}", "last") for i in range(50)]
+LONG = [Ref(f"long-{i}", f"row-{i}", "short", "long") for i in range(3)]
+WRONG = [Ref(f"wrong-{i}", f"row-{i}", "right", "wrong") for i in range(40)]
+TIED = [Ref(f"tied-{i}", f"row-{i}", "right", "tie") for i in range(40)]
+REFS = [*KEPT, *LONG, *WRONG, *TIED]
+NODES = ["short", "right", "last"]
+
+
+def said(word: Word, *refs: Ref, plan: str = "plan") -> list[Verdict]:
+    return [Verdict.on(ref, plan, word, "") for ref in refs]
+
+
+def of(found: Precision, rater: str, node: str | None, reason: str | None = None) -> Figure:
+    figures = next(rated.figures for rated in found.raters if rated.rater == rater)
+    return next(one for one in figures if (one.node, one.reason) == (node, reason))
+
+
+def test_kept_rows_and_each_nodes_rejects_get_the_same_number_of_places() -> None:
+    drawn = draw_sample(REFS, 50, 0)
+    assert Counter(map(stratum, drawn)) == {"short": 3, "right": 23, None: 24}
+    assert len({ref.id for ref in drawn}) == 50
+    assert len(draw_sample(REFS, 1000, 0)) == len(REFS)
+
+
+def test_a_sample_is_its_seeds_whatever_the_order_of_the_rows() -> None:
+    drawn = draw_sample(REFS, 20, 7)
+    assert draw_sample(list(reversed(REFS)), 20, 7) == drawn
+    assert draw_sample(REFS, 20, 8) != drawn
+    assert set(drawn) < set(draw_sample(REFS, 30, 7))
+
+
+def test_the_order_tells_nothing_of_what_became_of_a_row() -> None:
+    kept = [ref.kept for ref in draw_sample(REFS, 40, 0)]
+    assert kept != sorted(kept)
+    assert kept != sorted(kept, reverse=True)
+
+
+def test_rows_that_cant_be_judged_are_passed_over() -> None:
+    drawn = draw_sample(REFS, 6, 0, lambda ref: ref.kept or ref.id.endswith("1"))
+    assert Counter(map(stratum, drawn)) == {None: 3, "right": 2, "short": 1}
+    assert all(ref.kept or ref.id.endswith("1") for ref in drawn)
+
+
+def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    given = Verdict.on(WRONG[0], "plan", "fix", "snow isn't sand")
+    write_verdicts(folder, "ann", {given.item: given})
+    write_verdicts(folder, "bob", {})
+    assert read_verdicts(folder) == {"ann": [given], "bob": []}
+    assert sorted(path.name for path in (tmp_path / "verdicts").iterdir()) == [
+        "ann.json",
+        "bob.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"version": 2, "rater": "ann", "verdicts": []}', "is of version 2"),
+        ('{"version": 1, "rater": "ann", "verdicts": [{"item": "x"}]}', "can't be read"),
+        ('{"version": 1}', "can't be read: 'verdicts'"),
+        ("{", "can't be read"),
+    ],
+)
+def test_a_file_that_is_none_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+    folder = Folder.at(tmp_path)
+    folder.write_text("verdicts/ann.json", text)
+    with pytest.raises(DatasetError, match=said):
+        read_verdicts(folder)
+
+
+def test_a_word_that_is_no_verdict_is_an_error(tmp_path: Path) -> None:
+    folder = Folder.at(tmp_path)
+    given = said("keep", KEPT[0])[0]
+    write_verdicts(folder, "ann", {given.item: given})
+    path = tmp_path / "verdicts" / "ann.json"
+    path.write_text(path.read_text().replace('"keep"', '"kep"'))
+    with pytest.raises(DatasetError, match="verdict 'kep'"):
+        read_verdicts(folder)
+
+
+@pytest.mark.parametrize("name", ["", "../ann", "a b", ".ann"])
+def test_a_rater_is_named_as_a_file_can_be(name: str) -> None:
+    with pytest.raises(UserError, match="--rater"):
+        check_rater(name)
+
+
+def test_precision_is_the_share_that_people_agree_with() -> None:
+    given = [
+        *said("keep", *KEPT[:8]),
+        *said("fix", KEPT[8]),
+        *said("drop", *WRONG[:6]),
+        *said("keep", *WRONG[6:8], TIED[0]),
+    ]
+    found = precision("plan", NODES, REFS, {"ann": given})
+    kept = of(found, "ann", None)
+    assert (kept.total, kept.judged, kept.keep, kept.fix, kept.drop) == (50, 9, 8, 1, 0)
+    assert kept.share == 8 / 9
+    assert (kept.low, kept.high) == wilson(8, 9)
+    node, wrong = of(found, "ann", "right"), of(found, "ann", "right", "wrong")
+    assert (node.total, node.judged, node.share) == (80, 9, 6 / 9)
+    assert (wrong.total, wrong.judged, wrong.share) == (40, 8, 6 / 8)
+    unjudged = of(found, "ann", "short")
+    assert (unjudged.total, unjudged.judged, unjudged.share) == (3, 0, None)
+    assert [(one.node, one.reason) for one in found.raters[0].figures] == [
+        (None, None),
+        ("short", None),
+        ("right", None),
+        ("right", "tie"),
+        ("right", "wrong"),
+    ]
+    assert json.loads(json.dumps(found.to_json()))["raters"][0]["rater"] == "ann"
+
+
+def test_several_raters_are_counted_by_majority() -> None:
+    found = precision(
+        "plan",
+        NODES,
+        REFS,
+        {
+            "ann": said("drop", *WRONG[:4]),
+            "bob": [*said("drop", *WRONG[:2]), *said("keep", WRONG[2])],
+            "eve": [*said("drop", WRONG[0]), *said("fix", WRONG[1])],
+        },
+    )
+    assert [rated.rater for rated in found.raters] == ["ann", "bob", "eve", "together"]
+    together = of(found, "together", "right")
+    assert (together.drop, together.keep, together.judged) == (3, 0, 3)
+    assert (found.shared, found.agreed, found.disputed) == (3, 1, 1)
+
+
+def test_verdicts_on_another_plans_rows_dont_count() -> None:
+    given = [*said("drop", WRONG[0]), *said("keep", WRONG[1], plan="older")]
+    found = precision("plan", NODES, REFS, {"ann": given})
+    assert of(found, "ann", "right").judged == 1
+    assert found.stale == 1
+    assert "1 verdict on rows of other versions of the recipe" in printed(precision_view(found))
+
+
+def test_the_report_reads_at_a_glance() -> None:
+    given = [*said("keep", *KEPT[:9]), *said("drop", KEPT[9], *WRONG[:3])]
+    shown = printed(precision_view(precision("plan", NODES, REFS, {"ann": given})))
+    assert "ann: 13 items judged" in shown
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "kept 50 10 9 0 1 90 % 60 to 98 %" in lines
+    assert "dropped by right 80 3 0 0 3 100 % 44 to 100 %" in lines
+    assert "dropped by short 3 0 0 0 0" in lines

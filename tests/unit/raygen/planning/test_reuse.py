@@ -1,0 +1,60 @@
+"""What an edit leaves to be reused, said before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raygen.planning.reuse import Reuse, compare
+
+NODES = [("a", ["source"]), ("b", ["a"]), ("c", ["b", "source"]), ("d", ["a"])]
+
+
+def plan(**changes: Any) -> dict[str, Any]:
+    nodes = [
+        {"name": name, "from": inputs, "identity": changes.get(name, name)}
+        for name, inputs in NODES
+        if changes.get(name) != "gone"
+    ]
+    return {"task": changes.get("task", "t"), "labels": changes.get("labels", []), "nodes": nodes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, "abcd"),
+        ({"b": "edited"}, "ad"),
+        ({"a": "edited"}, ""),
+        ({"c": "edited"}, "abd"),
+        ({"labels": ["x", "y"]}, ""),
+        ({"task": "other"}, ""),
+    ],
+)
+def test_what_an_edit_leaves_the_same(changes: dict[str, Any], same: str) -> None:
+    found = compare(plan(), plan(**changes))
+    assert {name for name, change in found.items() if change == "same"} == set(same)
+
+
+def test_an_edit_is_told_from_what_follows_it() -> None:
+    assert compare(plan(d="gone"), plan(b="edited")) == {
+        "a": "same",
+        "b": "changed",
+        "c": "after a change",
+        "d": "new",
+    }
+
+
+def test_other_inputs_are_a_change() -> None:
+    new = plan()
+    new["nodes"][3]["from"] = ["b"]
+    assert compare(plan(), new)["d"] == "changed"
+
+
+def test_the_words_count_what_comes_back() -> None:
+    reuse = Reuse({"a": "same", "b": "changed"}, {"a": 128, "b": 60, "gone": 4})
+    assert (reuse.recorded, reuse.reusable) == (192, 128)
+    assert reuse.words().startswith("128 of 192 recorded calls")
+    assert "b" in reuse.words()
+    assert "can be reused" in Reuse({}, {}).words()
+    assert "3 calls are recorded" in Reuse({}, {"a": 3}).words()

@@ -1,0 +1,162 @@
+"""`extends` on local files: chains, positions, where relative paths start, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raygen.config.document import ProblemsError, parse_text
+from raygen.planning.preparation import Reference, prepare
+from raygen.recipe.recipe import Recipe, load_recipe
+
+BASE = """\
+recipe: base
+version: 1
+params: {n: {type: int, default: 2, min: 1}, rows: {type: str, default: q.jsonl}}
+source: {path: "${rows}"}
+task: free_text
+engines:
+  teacher: {model: ./student/final, backend: fake}
+graph:
+  written: {op: generate, from: source, engine: teacher, into: x, n: "${n}", prompt: {file: p.j2}}
+  noted: {op: map, from: written, set: {note: question}}
+output: {from: noted, path: out}
+train: {student: s, version: 1, model: m/m, evaluate: {report: held.jsonl}}
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(BASE)
+    (folder / "p.j2").write_text("Ask: {{ question }}")
+    (folder / "q.jsonl").write_text(json.dumps({"question": "Why?"}) + "\n")
+    (folder / "held.jsonl").write_text("{}\n")
+    return folder
+
+
+def child(base: Path, text: str, name: str = "mine.yaml", extends: str = "../base") -> Path:
+    path = base.parent / "mine" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"extends: {extends}\n{text}")
+    return path
+
+
+def problems_of(path: Path, overrides: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ProblemsError) as caught:
+        prepare(Reference(path, overrides or {}))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def prompt(recipe: Recipe) -> str:
+    return str(recipe.document.data["graph"]["written"]["prompt"])
+
+
+def test_paths_start_in_the_folder_of_the_file_that_says_them(base: Path) -> None:
+    path = child(base, "recipe: mine\ngraph: {written: {n: 5}}\n")
+    found = prepare(Reference(path))
+    assert (found.recipe.name, found.recipe.path) == ("mine", path)
+    assert found.recipe.source_base.resolve() == base
+    assert found.recipe.engines["teacher"].model == str(base / "student" / "final")
+    assert found.output == str(base / "out")
+    assert found.recipe.train == {
+        "student": "s", "version": 1, "model": "m/m",
+        "evaluate": {"report": str(base / "held.jsonl")},
+    }  # fmt: skip
+    assert prompt(found.recipe) == "Ask: {{ question }}"
+    own = child(base, "source: {path: r.jsonl}\noutput: {path: out}\n")
+    (own.parent / "r.jsonl").write_text(json.dumps({"question": "Who?"}) + "\n")
+    found = prepare(Reference(own))
+    assert found.recipe.source_base == own.parent
+    assert found.output == str(own.parent / "out")
+
+
+def test_a_param_that_is_a_path_starts_where_its_value_is_said(base: Path) -> None:
+    path = child(base, "params: {rows: {default: r.jsonl}}\n")
+    assert load_recipe(path).source_base == path.parent
+    assert load_recipe(child(base, "params: {n: {default: 3}}\n")).source_base == base
+
+
+def test_a_prompt_is_a_file_beside_whoever_says_so(base: Path) -> None:
+    path = child(base, "graph: {written: {prompt: {file: p.j2}}}\n")
+    (path.parent / "p.j2").write_text("Mine: {{ question }}")
+    assert prompt(load_recipe(path)) == "Mine: {{ question }}"
+    (path.parent / "p.j2").unlink()
+    assert problems_of(path) == [f"{path}:2:19: no file 'p.j2' in the recipe's folder"]
+
+
+def test_a_frozen_recipe_loads_by_itself(base: Path) -> None:
+    recipe = load_recipe(
+        child(base, "graph: {written: {n: 5}, noted: null}\noutput: {from: written}\n")
+    )
+    frozen = base.parent / "frozen.yaml"
+    frozen.write_text(recipe.frozen())
+    again = load_recipe(frozen)
+    assert "extends" not in parse_text(frozen.read_text(), "f").data
+    assert list(again.graph) == ["written"]
+    assert again.graph["written"].model_extra == recipe.graph["written"].model_extra
+
+
+def test_problems_stand_in_the_file_that_says_the_value(base: Path) -> None:
+    text = BASE.replace("op: map, from: written", "op: map, from: writen")
+    (base / "recipe.yaml").write_text(text)
+    path = child(base, "graph:\n  written: {temprature: 1}\n")
+    below = base / "recipe.yaml"
+    assert problems_of(path) == [
+        f"{below}:10:20: there is no node 'writen'; did you mean 'written'?",
+        f"{path}:3:13: unknown key 'temprature'; did you mean 'temperature'?",
+    ]
+    assert (
+        problems_of(path, {"n": "0"})[0] == "--set n=0:1:1: param 'n': found 0, expected at least 1"
+    )
+
+
+def test_variants_and_overrides_come_after_all_that_is_extended(base: Path) -> None:
+    path = child(base, "variants: {more: {n: 9}}\n")
+    assert load_recipe(path, variant="more").params["n"] == 9
+    assert load_recipe(path, {"n": "4"}, variant="more").params["n"] == 4
+    assert [one.variant for one in Reference(path, variant="all").each()] == ["more"]
+    above = child(base, "", "above.yaml", "mine.yaml")
+    assert [one.variant for one in Reference(above, variant="all").each()] == ["more"]
+    assert problems_of(path, {"extends": "x"})[0].startswith("--set extends=x:1:1: unknown key")
+
+
+def test_chains_are_followed_and_circles_refused(base: Path) -> None:
+    middle = child(
+        base, "params: {n: {default: 7}}\ngraph: {noted: null}\noutput: {from: written}\n"
+    )
+    top = child(base, "recipe: top\n", "top.yaml", "mine.yaml")
+    recipe = load_recipe(top)
+    assert (recipe.name, recipe.params["n"], list(recipe.graph)) == ("top", 7, ["written"])
+    middle.write_text("extends: top.yaml\n")
+    (problem,) = problems_of(top)
+    assert problem.startswith(f"{middle}:1:1: extends: {top} -> {middle} -> {top} goes round")
+    top.write_text("extends: top.yaml\n")
+    assert "goes round in a circle" in problems_of(top)[0]
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("nothing", "no such recipe; expected a YAML file, or a folder with one"),
+        ("[x]", "extends: found a list of 1, expected a path or a reference"),
+        ("nowhere://x/recipe.yaml", "Protocol not known: nowhere"),
+        ("git+ftp://x/y", "expected one of git+https://"),
+    ],
+)
+def test_what_cannot_be_extended_is_a_problem_of_its_place(
+    base: Path, extends: str, message: str
+) -> None:
+    path = child(base, "recipe: mine\n", extends=extends)
+    (problem,) = problems_of(path)
+    assert problem.startswith(f"{path}:1:1: extends: ")
+    assert message in problem
+
+
+def test_every_file_of_a_chain_is_of_a_version_that_can_be_read(base: Path) -> None:
+    (base / "recipe.yaml").write_text(BASE.replace("version: 1\nparams", "version: 2\nparams"))
+    (problem,) = problems_of(child(base, "version: 1\n"))
+    assert problem == f"{base / 'recipe.yaml'}:2:1: recipe version 2: this raygen reads version 1"

@@ -1,0 +1,45 @@
+"""The counters of a worker, on a fake that keeps what it is told."""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+
+from raygen.runtime.prometheus import Counters
+from raygen.runtime.worker import Live
+
+
+class FakeCounter:
+    """A fake of a monitoring system's counter."""
+
+    def __init__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> None:
+        self.name, self.tag_keys = name, tag_keys
+        self.values: Counts[tuple[str, ...]] = Counts()
+        MADE[name] = self
+
+    def inc(self, value: float, tags: dict[str, str]) -> None:
+        assert value > 0
+        assert tuple(tags) == self.tag_keys
+        self.values[tuple(tags.values())] += int(value)
+
+
+MADE: dict[str, FakeCounter] = {}
+
+
+def test_counters_follow_what_the_worker_says() -> None:
+    counters = Counters(FakeCounter, "quickstart")
+    live = Live()
+    counters.update(live)
+    assert not any(counter.values for counter in MADE.values())
+    live.statuses["kept"], live.examples, live.paid = 3, 9, {"teacher": (100, 40)}
+    counters.update(live)
+    live.statuses["kept"], live.statuses["failed"], live.reused = 5, 1, 2
+    counters.update(live)
+    counters.update(live)
+    assert MADE["raygen_rows"].values == {("quickstart", "kept"): 5, ("quickstart", "failed"): 1}
+    assert MADE["raygen_tokens"].values == {
+        ("quickstart", "teacher", "prompt"): 100,
+        ("quickstart", "teacher", "output"): 40,
+    }
+    assert MADE["raygen_examples"].values == {("quickstart",): 9}
+    assert MADE["raygen_reused_calls"].values == {("quickstart",): 2}
+    assert not MADE["raygen_engine_restarts"].values

@@ -1,0 +1,321 @@
+"""push and pull: to a folder, an object store and the hub; `datasets` reads what was pushed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner
+
+from raygen.cli.main import main
+from raygen.core.errors import UserError
+from raygen.dataset.reader import Dataset
+from raygen.dataset.records import DatasetError
+from raygen.dataset.storage import Folder
+from raygen.planning.preparation import Reference, prepare
+from raygen.share.download import pull
+from raygen.share.layout import lay_out
+from raygen.share.locations import locate
+from raygen.share.upload import Pushed, publish, push
+from tests.support.hub_stub import Hub, running_hub
+from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
+
+SHARD = "data/train-00000-of-00001-{}.parquet"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return write_dataset(tmp_path_factory.mktemp("made"), keys=range(ROWS))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Another recipe's, with fewer rows."""
+    recipe = RECIPE.replace("n: 2", "n: 3")
+    return write_dataset(tmp_path_factory.mktemp("other"), recipe=recipe, keys=[0])
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket of a local server that speaks S3."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "any")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("shelf")
+        yield "s3://shelf"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+def pushed(folder: Folder, reference: str) -> Pushed:
+    return push(folder.uri, reference, public=False, tell=lambda _: None)
+
+
+def content(folder: Folder) -> str:
+    dataset = Dataset.open(folder)
+    return dataset.content_hash(dataset.status().plan)
+
+
+def load(*path: str, home: Path, **options: Any) -> Any:
+    import datasets
+
+    return datasets.load_dataset(*path, split="train", cache_dir=str(home / "cache"), **options)
+
+
+def test_a_folder_has_it_in_the_hubs_layout(dataset: Folder, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf" / "small"
+    done = pushed(dataset, str(shelf))
+    files = {p.relative_to(shelf).as_posix() for p in shelf.rglob("*") if p.is_file()}
+    shard = SHARD.format(content(dataset))
+    assert files == {"README.md", "plan.json", "raygen.json", "recipe.yaml", shard}
+    assert (done.examples, done.content) == (9, content(dataset))
+    read = load(str(shelf), home=tmp_path)
+    assert read.num_rows == 9
+    assert read[0]["choices"] == ["fire", "snow", "tea"]
+    assert read["id"] == sorted(read["id"])
+    assert str(tmp_path) not in (shelf / "README.md").read_text()
+
+
+def test_it_comes_back_whole_and_its_recipe_applies(dataset: Folder, tmp_path: Path) -> None:
+    pushed(dataset, str(tmp_path / "small"))
+    done = pull(str(tmp_path / "small"), tmp_path / "back")
+    assert (done.manifest.content, done.missing) == (content(dataset), "q.jsonl")
+    (tmp_path / "back" / "q.jsonl").write_bytes(Path(dataset.uri, "../q.jsonl").read_bytes())
+    prepared = prepare(Reference(tmp_path / "back"))
+    assert prepared.plan.hash == done.manifest.plan
+    assert prepared.recipe.train is None  # its held-out questions are not there
+    assert prepared.output == str(tmp_path / "back" / "out")
+
+
+def test_with_its_source_it_is_all_that_the_recipe_needs(dataset: Folder, tmp_path: Path) -> None:
+    shelf, source = str(tmp_path / "small"), Path(dataset.uri).parent / "q.jsonl"
+    done = push(dataset.uri, shelf, public=False, tell=lambda _: None, source=source)
+    assert done.notes == ()
+    assert "which isn't part of this" not in Path(shelf, "README.md").read_text()
+    back = pull(shelf, tmp_path / "back")
+    assert back.missing is None
+    assert prepare(Reference(back.folder)).plan.hash == back.manifest.plan
+    with source.open() as rows:
+        (tmp_path / "q.jsonl").write_text(next(rows))
+    with pytest.raises(UserError, match="3 of the dataset's 4 rows come from no row of it"):
+        push(dataset.uri, shelf, public=False, tell=lambda _: None, source=tmp_path / "q.jsonl")
+    with pytest.raises(UserError, match=r"can't stand for q\.jsonl"):
+        push(dataset.uri, shelf, public=False, tell=lambda _: None, source=Path(shelf, "plan.json"))
+
+
+def test_pushed_again_the_former_data_is_gone(
+    dataset: Folder, other: Folder, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "small"
+    pushed(dataset, str(shelf))
+    (shelf / "README.md").write_text("as its owner likes it\n")
+    pull(str(shelf), tmp_path / "back")  # a card may be edited
+    pushed(other, str(shelf))
+    shard = SHARD.format(content(other))
+    assert [path.name for path in (shelf / "data").iterdir()] == [Path(shard).name]
+    assert load(str(shelf), home=tmp_path).num_rows == 3
+
+
+class Cut:
+    """A stand-in for a filesystem whose connection breaks after so many files."""
+
+    def __init__(self, filesystem: Any, files: int) -> None:
+        self._filesystem, self._left = filesystem, files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._filesystem, name)
+
+    def put_file(self, source: str, target: str) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("the line went dead")
+        self._filesystem.put_file(source, target)
+
+
+@pytest.mark.parametrize("files", range(5))
+def test_a_push_that_was_cut_short_is_never_half_read(
+    dataset: Folder, other: Folder, tmp_path: Path, files: int
+) -> None:
+    shelf = str(tmp_path / "small")
+    pushed(dataset, shelf)
+    (tmp_path / "draft").mkdir()
+    share = lay_out(Dataset.open(other), tmp_path / "draft", None, '"small"')
+    place = locate(shelf)
+    with pytest.raises(DatasetError, match="the line went dead"):
+        publish(share, replace(place, filesystem=Cut(place.filesystem, files)))
+    assert load(shelf, home=tmp_path).num_rows == (3 if files == 4 else 9)
+    if files > 1:
+        with pytest.raises(DatasetError, match=r"is not what raygen\.json says; either a push is"):
+            pull(shelf, tmp_path / "back")
+        assert not (tmp_path / "back").exists()
+        assert not (tmp_path / ".back.part").exists()
+    pushed(other, shelf)
+    assert pull(shelf, tmp_path / "back").manifest.examples == 3
+
+
+def test_a_folder_of_others_is_left_alone(dataset: Folder, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="has other files in it already"):
+        pushed(dataset, str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_dataset_of_another_recipe_is_left_alone(dataset: Folder, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    push(dataset.uri, str(shelf), public=False, tell=lambda _: None)
+    manifest = (shelf / "raygen.json").read_text()
+    renamed = RECIPE.replace("recipe: ", "recipe: other-", 1)
+    other = write_dataset(tmp_path / "other", recipe=renamed)
+    with pytest.raises(UserError, match=r"this one is of 'other-.*nothing was pushed"):
+        push(other.uri, str(shelf), public=False, tell=lambda _: None)
+    assert (shelf / "raygen.json").read_text() == manifest
+
+
+def test_what_is_no_shared_dataset_is_not_pulled(dataset: Folder, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"it has no raygen\.json"):
+        pull(str(tmp_path), tmp_path / "back")
+    shelf = tmp_path / "small"
+    pushed(dataset, str(shelf))
+    with pytest.raises(UserError, match="is there already; nothing was changed"):
+        pull(str(shelf), shelf)
+    listed = json.loads((shelf / "raygen.json").read_text())
+    listed["files"]["../../elsewhere"] = "0"
+    (shelf / "raygen.json").write_text(json.dumps(listed))
+    with pytest.raises(DatasetError, match="outside of it"):
+        pull(str(shelf), tmp_path / "back")
+    (shelf / "raygen.json").write_text('{"version": 9}')
+    with pytest.raises(DatasetError, match="version 9; this raygen reads version 2"):
+        pull(str(shelf), tmp_path / "back")
+
+
+def test_a_reference_that_is_none(dataset: Folder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected hf://datasets/OWNER/NAME"):
+        pushed(dataset, "hf://small")
+    with pytest.raises(UserError, match="Protocol not known: ftpx"):
+        pushed(dataset, "ftpx://small")
+
+
+def test_any_filesystem_will_do(dataset: Folder, tmp_path: Path) -> None:
+    place = f"memory://{uuid4().hex}/small"
+    pushed(dataset, place)
+    assert pull(place, tmp_path / "back").manifest.content == content(dataset)
+
+
+def test_an_object_store(
+    dataset: Folder, other: Folder, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pushed(other, f"{s3}/sets/small")
+    done = pushed(dataset, f"{s3}/sets/small/")
+    pattern = f"{s3}/sets/small/data/train-*-{done.content}.parquet"
+    assert done.load == f'"parquet", data_files="{pattern}", split="train"'
+    assert load("parquet", data_files=pattern, home=tmp_path).num_rows == 9
+    assert pull(f"{s3}/sets/small", None).folder == Path("small")
+    assert load(str(tmp_path / "small"), home=tmp_path).num_rows == 9
+    names = [name.rpartition("/")[2] for name in locate(s3).filesystem.find("shelf")]
+    assert sorted(names)[:1] == ["README.md"]
+    assert len(names) == 5
+    with pytest.raises(DatasetError, match="can't write s3://no-such-bucket/x"):
+        pushed(dataset, "s3://no-such-bucket/x")
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running_hub() as hub:
+        yield hub
+
+
+def command(hub: Hub, home: Path, *words: str, **options: str) -> tuple[int, str]:
+    code = f"from raygen.cli import main; main({list(words)!r})"
+    done = hub.python(code, home, **options)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_hub_gets_one_commit_and_gives_it_back(
+    dataset: Folder, other: Folder, hub: Hub, tmp_path: Path
+) -> None:
+    place = "hf://datasets/me/small"
+    code, said = command(hub, tmp_path, "push", other.uri, place)
+    assert code == 0, said
+    assert "3 examples of small questions in hf://datasets/me/small, private" in said
+    code, said = command(hub, tmp_path, "push", dataset.uri, place)
+    assert code == 0, said
+    repository = hub.repositories["me/small"]
+    shard = SHARD.format(content(dataset))
+    assert set(repository.files) == {"README.md", "plan.json", "raygen.json", "recipe.yaml", shard}
+    assert (repository.private, repository.commits) == (True, 2)
+    assert hub.asked[0]["type"] == "dataset"
+    read = "import datasets; print(len(datasets.load_dataset('me/small', split='train')), 'rows')"
+    done = hub.python(read, tmp_path)
+    assert "9 rows" in done.stdout, done.stderr
+    code, said = command(hub, tmp_path, "pull", place, str(tmp_path / "back"))
+    assert code == 0, said
+    assert f"checked: its content is {content(dataset)}" in said
+
+
+def test_what_everybody_can_read_is_only_pushed_to_with_public(
+    dataset: Folder, hub: Hub, tmp_path: Path
+) -> None:
+    words = ("push", dataset.uri, "hf://datasets/me/open")
+    assert ", for everybody" in command(hub, tmp_path, *words, "--public")[1]
+    code, said = command(hub, tmp_path, *words)
+    assert code == 2
+    assert "everybody can read it; nothing was pushed" in said
+    assert hub.repositories["me/open"].commits == 1
+
+
+def test_a_token_that_is_refused(dataset: Folder, hub: Hub, tmp_path: Path) -> None:
+    words = ("push", dataset.uri, "hf://datasets/me/small")
+    code, said = command(hub, tmp_path, *words, token="hf_bad")
+    assert code == 1
+    assert "Error: can't push to me/small: " in said
+    assert "hf auth login" in said
+    assert "hf_bad" not in said
+    assert "Traceback" not in said
+
+
+def test_a_hub_that_is_out_of_reach(dataset: Folder, hub: Hub, tmp_path: Path) -> None:
+    away = replace(hub, address="http://127.0.0.1:9")
+    place = "hf://datasets/me/small"
+    code, said = command(away, tmp_path, "push", dataset.uri, place)
+    assert (code, "Error: can't push to me/small: " in said) == (1, True)
+    code, said = command(away, tmp_path, "pull", place, str(tmp_path / "back"))
+    assert (code, f"Error: can't read {place}: " in said) == (1, True)
+    code, said = command(hub, tmp_path, "pull", place, str(tmp_path / "back"))
+    assert (code, "hf auth login" in said) == (2, True)
+
+
+def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path)
+    folder.write_text("recipe.lock.yaml", lock())
+    pushed(folder, str(tmp_path / "shelf"))
+    back = pull(str(tmp_path / "shelf"), tmp_path / "back").folder
+    assert (back / "recipe.lock.yaml").read_text() == lock()
+    assert "recipe.yaml --locked --out again" in (back / "README.md").read_text()
+
+
+def test_the_commands_say_what_comes_next(dataset: Folder, tmp_path: Path) -> None:
+    shelf, back = str(tmp_path / "small"), str(tmp_path / "back")
+    said = CliRunner().invoke(main, ["push", dataset.uri, shelf]).output
+    assert f"9 examples of small questions in {shelf}\n" in said
+    assert "Note: the recipe reads q.jsonl, which isn't pushed" in said
+    assert f'datasets.load_dataset("{shelf}", split="train")' in said
+    said = CliRunner().invoke(main, ["pull", shelf, back]).output
+    assert "put q.jsonl beside it" in said
+    assert f"raygen apply {back}/recipe.yaml" in said
+    answer = CliRunner().invoke(main, ["pull", shelf, f"{back}2", "--json"]).output
+    assert json.loads(answer)["examples"] == 9

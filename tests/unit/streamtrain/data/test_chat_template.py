@@ -1,0 +1,161 @@
+"""Students that are asked by the turns of a chat: the same tokens wherever they are asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from raygen.engines.base import Completion, Message, Request
+from raygen.engines.models.prompt_tokens import Tokens
+from streamtrain.cli.main import main
+from streamtrain.config.data import Data
+from streamtrain.config.student import StudentConfig
+from streamtrain.config.target import MARKER
+from streamtrain.data.batches import Encoder, make_encoder
+from streamtrain.data.examples import make_example
+from streamtrain.errors import InputError
+from streamtrain.evaluation.predictions import asking, evaluate, label_branch
+from streamtrain.evaluation.votes import Samples, vote_with
+from streamtrain.heldout.questions import Question
+from streamtrain.models.student import load_student, source_of
+from streamtrain.run.spec import Job
+from streamtrain.training.checkpoint import Progress
+from streamtrain.training.communicator import Alone
+from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.step import Learner
+
+CPU = torch.device("cpu")
+ROW: dict[str, Any] = {
+    "id": "e1",
+    "question": "What cuts paper?",
+    "choices": ["milk", "scissors"],
+    "answer": 1,
+    "rationale": "So.",
+}
+QUESTION = Question(ROW["question"], tuple(ROW["choices"]), 1)
+INPUT = "Question: What cuts paper?\nOptions:\n(A) milk\n(B) scissors\nAnswer:"
+
+
+def config(model: Path, **data: Any) -> StudentConfig:
+    return StudentConfig.model_validate(
+        {
+            "student": "tiny",
+            "version": 1,
+            "model": str(model),
+            "tune": {"method": "full"},
+            "data": {"chat": True, "max_target": 32, **data},
+            "optim": {"lr": 3e-3, "clip": None},
+        }
+    )
+
+
+def encoder_of(settings: StudentConfig) -> tuple[Encoder, Any]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(settings.model)
+    return make_encoder(settings, tokenizer), tokenizer
+
+
+class Listener:
+    """A fake engine that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.heard: list[Request] = []
+
+    async def generate(self, request: Request) -> list[Completion]:
+        self.heard.append(request)
+        return [Completion(f"{MARKER} B {MARKER}")] * request.sampling.n
+
+
+async def test_training_evaluation_and_votes_ask_with_the_same_ids(tiny_model: Path) -> None:
+    settings = config(tiny_model)
+    encoder, tokenizer = encoder_of(settings)
+    how = asking(settings.data)
+    trained = encoder.example(make_example(ROW, settings.data))
+    given, begun, _ = label_branch(encoder, QUESTION, None, how)
+    asked = [*given, *begun]
+    listener = Listener()
+    await vote_with(listener, [QUESTION], how, Samples(2))  # type: ignore[arg-type]
+    (request,) = listener.heard
+    sent = Tokens("e", "m", tokenizer, None).prompt(request.prompt)
+
+    expected = f"<|user|>{INPUT}\n<|assistant|>"
+    assert request.prompt == (Message("user", INPUT),)
+    assert tokenizer.decode(sent) == expected
+    assert trained.weights[: len(sent)] == (0.0,) * len(sent)
+    assert list(trained.ids[: len(sent)]) == sent == encoder.prompt(INPUT)[0]
+    assert asked[: len(sent)] == sent
+    assert list(trained.ids[: len(asked)]) == asked
+    # Nothing parts the answer from the turn.
+    assert tokenizer.decode(trained.ids) == f"{expected}{MARKER} B {MARKER} So.</s>"
+
+
+def test_a_beginning_of_text_is_never_doubled(tiny_model: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    settings = config(tiny_model)
+    _, tokenizer = encoder_of(settings)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
+    assert tokenizer("x")["input_ids"][0] == 0
+    ids, _ = make_encoder(settings, tokenizer).prompt("x")
+    assert ids.count(0) == 1
+
+
+@pytest.mark.parametrize("placement", ["after", "before", "none"])
+def test_a_target_of_a_turn_begins_without_a_space(placement: str) -> None:
+    data = Data.model_validate({"chat": True, "rationale": placement})
+    text = "".join(span.text for span in make_example(ROW, data).target)
+    assert (
+        text
+        == {
+            "after": f"{MARKER} B {MARKER} So.",
+            "before": f"So. {MARKER} B {MARKER}",
+            "none": f"{MARKER} B {MARKER}",
+        }[placement]
+    )
+    assert data.form.parse(text, ("A", "B")) == 1
+
+
+def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -> None:
+    settings = config(tiny_model)
+    _, tokenizer = encoder_of(settings)
+    tokenizer.chat_template = None
+    with pytest.raises(InputError, match=r"data.chat: .*no chat template; set chat: false"):
+        make_encoder(settings, tokenizer)
+
+
+def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
+    settings = config(tiny_model)
+    _, tokenizer = encoder_of(settings)
+    tokenizer.chat_template = "{{ raise_exception('no users here') }}"
+    with pytest.raises(InputError, match=r"data.chat: .*no users here"):
+        make_encoder(settings, tokenizer)
+
+
+def test_a_finished_run_is_asked_as_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
+    settings = config(tiny_model, rationale="before", marker="####")
+    torch.manual_seed(0)
+    student = load_student(source_of(settings), settings.tune, CPU)
+    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    for number in range(60):
+        learner.step([ROW], number, 1.0)
+    assert evaluate(student, learner.encoder, [QUESTION], settings.data).correct == 1
+
+    out = tmp_path / "run"
+    out.mkdir()
+    write_outcome(Job(settings, str(tiny_model), "d", out, None), student, Progress({}), None)
+    assert read_outcome(out, CPU)[1].data == settings.data
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps(ROW) + "\n")
+    for words in ((), ("--samples", "2", "--backend", "transformers")):
+        done = CliRunner().invoke(main, ["eval", str(out), "--data", str(held), "--json", *words])
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["correct"] == 1

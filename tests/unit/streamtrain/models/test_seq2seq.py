@@ -1,0 +1,255 @@
+"""Students with an encoder and a decoder: T5 and BART learn, answer, save and load."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streamtrain.config.data import Data
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import make_encoder
+from streamtrain.data.examples import make_example
+from streamtrain.evaluation.predictions import asking, evaluate, predict
+from streamtrain.heldout.questions import Question
+from streamtrain.losses.language_model import TextLesson
+from streamtrain.models.seq2seq import branch_scores, pack_targets, pad_targets, target_logits
+from streamtrain.models.student import Student, check_packable, load_student, source_of
+from streamtrain.run.spec import Job
+from streamtrain.training.checkpoint import Progress
+from streamtrain.training.communicator import Alone
+from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.step import Learner
+
+CPU = torch.device("cpu")
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def family(kind: str, folder: Path, tiny_model: Path) -> Path:
+    """A folder with a random model of one of the families, and the tiny tokenizer."""
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    sizes: dict[str, Any] = {"vocab_size": 400, "d_model": 32}
+    if kind == "t5":
+        sizes |= {"d_ff": 64, "d_kv": 16, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}
+        sizes |= {"decoder_start_token_id": 2, "feed_forward_proj": "gated-gelu"}
+    else:
+        for side in ("encoder", "decoder"):
+            sizes |= {f"{side}_layers": 2, f"{side}_attention_heads": 2, f"{side}_ffn_dim": 64}
+        sizes |= {"decoder_start_token_id": 1, "forced_eos_token_id": 1, "dropout": 0.0}
+        sizes["init_std"] = 0.1
+    torch.manual_seed(0)
+    path = folder / kind
+    model = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(kind, **sizes, **ids))
+    model.save_pretrained(path)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(path)
+    return path
+
+
+def config(model: Path, **more: Any) -> StudentConfig:
+    given: dict[str, Any] = {
+        "student": "tiny",
+        "version": 1,
+        "model": str(model),
+        "kind": "seq2seq",
+        "tune": {"method": "full"},
+        "optim": {"lr": 3e-3, "clip": None},
+        **more,
+    }
+    return StudentConfig.model_validate(given)
+
+
+def learner(settings: StudentConfig) -> Learner:
+    torch.manual_seed(0)
+    source = replace(source_of(settings), attention=settings.attention)
+    student = load_student(source, settings.tune, CPU)
+    return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(number),
+            "question": f"Which number is {number}? " * (1 + number % 3),
+            "choices": ["none", str(number), "all"],
+            "answer": number % 3,
+            "view": "positive",
+            "rationale": f"It says {number} " * (1 + number % 4),
+        }
+        for number in range(count)
+    ]
+
+
+def gradients(student: Student) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for _, p in student.trainable() if p.grad is not None])
+
+
+class FakeOptimizer(torch.optim.SGD):
+    """A fake optimizer that keeps the gradients for the test to look at."""
+
+    kept: torch.Tensor
+
+    def step(self, closure: Any = None) -> None:
+        parameters = self.param_groups[0]["params"]
+        self.kept = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_step_has_the_loss_and_gradient_of_the_definition(
+    tiny_model: Path,
+    tmp_path: Path,
+    kind: str,
+    attention: str,
+    pack: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One example at a time, the decoder reading what it wrote before, every token by itself."""
+    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 400})
+    more = {"objective": {"weights": {"rationale": 0.3, "label": 2.0}}, "data": {"pack": pack}}
+    weights = more["objective"]["weights"]
+    made = learner(config(family(kind, tmp_path, tiny_model), attention=attention, **more))
+    check_packable(made.student)
+    student, total, weighed = made.student, torch.zeros(()), 0.0
+    start = student.model.config.decoder_start_token_id
+    for row in rows(5):
+        example = make_example(row, Data())
+        given = torch.tensor([student.tokenizer(example.prompt)["input_ids"]])
+        before = [start]
+        spans = [
+            (span.kind, student.tokenizer(span.text, add_special_tokens=False)["input_ids"])
+            for span in example.target
+        ]
+        spans[-1][1].append(student.tokenizer.eos_token_id)
+        for span, ids in spans:
+            for token in ids:
+                logits = student.model(
+                    input_ids=given, decoder_input_ids=torch.tensor([before])
+                ).logits[0, -1]
+                total = total - weights[span] * torch.log_softmax(logits, dim=-1)[token]
+                weighed += weights[span]
+                before.append(token)
+    expected = total / weighed
+    expected.backward()
+    reference = gradients(student)
+    student.model.zero_grad(set_to_none=True)
+    made.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
+    assert made.step(rows(5), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
+    torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_logits_equal_unpacked_ones(
+    tiny_model: Path, tmp_path: Path, kind: str, attention: str
+) -> None:
+    model = family(kind, tmp_path, tiny_model)
+    student = learner(config(model, attention=attention)).student
+    student.model.eval()
+    inputs = [list(range(3, 3 + n)) for n in (9, 4, 13)]
+    targets = [list(range(40, 40 + n)) for n in (5, 11, 2)]
+    with torch.no_grad():
+        found = target_logits(student, pack_targets(student, inputs, targets))[0]
+        alone = [
+            target_logits(student, pad_targets(student, [one], [target]))[0]
+            for one, target in zip(inputs, targets, strict=True)
+        ]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-4, atol=1e-5)
+    # What was told of the borders is forgotten with the forward pass.
+    with torch.no_grad():
+        again = target_logits(student, pad_targets(student, inputs[:1], targets[:1]))[0]
+    torch.testing.assert_close(again, alone[0])
+
+
+def test_packed_rows_are_short_on_large_devices(tiny_model: Path, tmp_path: Path) -> None:
+    settings = config(family("t5", tmp_path, tiny_model), data={"pack": True})
+    made = learner(settings)
+    lesson = TextLesson(made.student, made.encoder, settings)
+    exercises = [one for row in rows(60) for one in lesson.exercises(row, 1.0)]
+    sizes = [
+        sum(one.tokens for row in loss.args[0] for one in row)
+        for loss in lesson.losses(exercises, 8192)
+        if isinstance(loss, partial)
+    ]
+    assert sum(sizes) == sum(one.tokens for one in exercises) > 2048
+    assert max(sizes) <= 2048
+
+
+def test_positions_of_a_packed_row_may_be_more_than_a_model_has(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """The places of BART are learned, up to a number of them; each sequence starts anew."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    path = family("bart", tmp_path, tiny_model)
+    model = AutoModelForSeq2SeqLM.from_pretrained(
+        path, max_position_embeddings=16, ignore_mismatched_sizes=True
+    )
+    model.save_pretrained(path)
+    student = learner(config(path)).student
+    inputs, targets = [list(range(3, 15))] * 3, [list(range(40, 50))] * 3
+    with torch.no_grad():
+        found = target_logits(student, pack_targets(student, inputs, targets))[0]
+        alone = target_logits(student, pad_targets(student, inputs, targets))
+    torch.testing.assert_close(found, alone.flatten(0, 1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_options_are_scored_by_the_decoder(tiny_model: Path, tmp_path: Path, kind: str) -> None:
+    """In one batch or one token at a time: the same log-probabilities."""
+    student = learner(config(family(kind, tmp_path, tiny_model))).student
+    student.model.eval()
+    branches = [([5, 6, 7], [8, 9], [[10], [11, 12, 13]]), ([14] * 6, [15], [[16, 17], [18]])]
+    with torch.inference_mode():
+        for branch, found in zip(branches, branch_scores(student, branches), strict=True):
+            given, begun, options = branch
+            for option, score in zip(options, found, strict=True):
+                expected, before = 0.0, [student.model.config.decoder_start_token_id, *begun]
+                for token in option:
+                    logits = student.model(
+                        input_ids=torch.tensor([given]), decoder_input_ids=torch.tensor([before])
+                    ).logits[0, -1]
+                    expected += float(torch.log_softmax(logits, dim=-1)[token])
+                    before.append(token)
+                assert score == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize(("method", "rationale"), [("full", "before"), ("lora", "after")])
+def test_it_learns_answers_and_is_the_same_after_saving(
+    tiny_model: Path, tmp_path: Path, kind: str, method: str, rationale: str
+) -> None:
+    model = family(kind, tmp_path, tiny_model)
+    lr = 1e-2 if method == "lora" else 3e-3
+    settings = config(
+        model,
+        tune={"method": method},
+        data={"rationale": rationale, "max_target": 40},
+        optim={"lr": lr},
+    )
+    made = learner(settings)
+    batch = [{**row, "rationale": "So."} for row in rows(2)]
+    losses = [made.step(batch, number, 1.0).loss for number in range(80)]
+    assert losses[-1] < (losses[0] / 2 if method == "full" else losses[0] - 0.3)
+    questions = [Question(r["question"].strip(), tuple(r["choices"]), r["answer"]) for r in batch]
+    if method == "full":
+        found = evaluate(made.student, made.encoder, questions, settings.data)
+        assert (found.correct, found.unparsed) == (2, 0)
+
+    job = Job(settings, str(model), "data", tmp_path / "out", None)
+    folder = write_outcome(job, made.student, Progress({}), None)
+    loaded, again = read_outcome(folder, CPU)
+    how = asking(again.data, "scored")
+    was = predict(made.student, made.encoder, questions, how)
+    now = predict(loaded, make_encoder(again, loaded.tokenizer), questions, how)
+    for one, other in zip(was, now, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+        assert one.text == other.text

@@ -1,0 +1,129 @@
+"""What students that learned one row write out whole, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from streamtrain.cli.main import main
+from streamtrain.config.student import StudentConfig
+from streamtrain.config.target import MARKER
+from streamtrain.data.batches import make_encoder
+from streamtrain.evaluation.predictions import asking, predict
+from streamtrain.heldout.questions import Question
+from streamtrain.models.student import load_student, source_of
+from streamtrain.rationales.write import write_rationales
+from streamtrain.run.spec import Job
+from streamtrain.training.checkpoint import Progress
+from streamtrain.training.communicator import Alone
+from streamtrain.training.outcome import write_outcome
+from streamtrain.training.step import Learner
+from tests.unit.streamtrain.analysis.test_compare import make_run
+from tests.unit.streamtrain.models.test_seq2seq import family
+
+ROW = {
+    "id": "1",
+    "view": "positive",
+    "question": "Where is milk cold?",
+    "choices": ["oven", "fridge"],
+    "answer": 1,
+    "rationale": "It is cold in the fridge.",
+}
+QUESTION = Question(str(ROW["question"]), ("oven", "fridge"), 1)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def taught(model: Path, steps: int = 60, **more: Any) -> Learner:
+    """A student that learned the row by heart."""
+    settings = StudentConfig.model_validate(
+        {
+            "student": "tiny",
+            "version": 1,
+            "model": str(model),
+            "tune": {"method": "full"},
+            "optim": {"lr": 3e-3, "clip": None},
+            **more,
+        }
+    )
+    torch.manual_seed(0)
+    student = load_student(source_of(settings), settings.tune, torch.device("cpu"))
+    made = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    for number in range(steps):
+        made.step([ROW], number, 1.0)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+@pytest.mark.parametrize("placement", ["after", "before", "task"])
+def test_a_student_writes_to_its_own_end(
+    tiny_model: Path, tmp_path: Path, kind: str, placement: str
+) -> None:
+    model = family("t5", tmp_path, tiny_model) if kind == "seq2seq" else tiny_model
+    data = {"rationale": placement, "max_target": 64}
+    made = taught(model, kind=kind, data=data, steps=150 if kind == "seq2seq" else 60)
+    how = asking(StudentConfig.model_validate({**_minimal(), "data": data}).data)
+    answers = predict(made.student, made.encoder, [QUESTION], how)
+    (found,) = write_rationales(made.student, made.encoder, [QUESTION], how, answers)
+    assert found.rationale == ROW["rationale"]
+    assert found.choice == 1
+    assert found.text.count(MARKER) == (0 if placement == "task" else 2)
+
+
+def _minimal() -> dict[str, Any]:
+    return {"student": "t", "version": 1, "model": "m"}
+
+
+def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: Path) -> None:
+    made = taught(tiny_model, data={"max_target": 64})
+    out = tmp_path / "run"
+    out.mkdir()
+    settings = StudentConfig.model_validate(
+        {**_minimal(), "tune": {"method": "full"}, "data": {"max_target": 64}}
+    )
+    write_outcome(Job(settings, str(tiny_model), "d", out, None), made.student, Progress({}), None)
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps(ROW) + "\n")
+    done = CliRunner().invoke(main, ["eval", str(out), "--data", str(held), "--rationales"])
+    assert done.exit_code == 0, done.output
+    kept = out / "evaluations" / "held" / "rationales.jsonl"
+    assert json.loads(kept.read_text()) == {
+        "key": QUESTION.key,
+        "question": ROW["question"],
+        "choices": ROW["choices"],
+        "answer": 1,
+        "text": f" {MARKER} B {MARKER} {ROW['rationale']}",
+        "rationale": ROW["rationale"],
+        "choice": 1,
+    }
+    # Another evaluation may be of another state of the student.
+    CliRunner().invoke(main, ["eval", str(out), "--data", str(held)])
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": {"rationale": "none"}}, "trained on labels alone"),
+        (
+            {"kind": "classifier", "data": {"labels": ["a", "b"]}, "objective": {"loss": "ce"}},
+            "a classifier writes nothing",
+        ),
+    ],
+)
+def test_a_student_without_rationales_says_so(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    run = make_run(tmp_path, "one", "a", [True])
+    (run / "final" / "student.json").write_text(json.dumps({**_minimal(), **settings}))
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps(ROW) + "\n")
+    done = CliRunner().invoke(main, ["eval", str(run), "--data", str(held), "--rationales"])
+    assert done.exit_code == 2
+    assert message in done.stderr

@@ -1,0 +1,246 @@
+"""FSDP2 on two real CPU processes: as one rank trains, and as two do that share nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streamtrain.config.student import StudentConfig
+from streamtrain.data.batches import make_encoder
+from streamtrain.data.stream import Cursor
+from streamtrain.models.student import Source, load_student, save_final, source_of
+from streamtrain.models.teacher import load_teacher
+from streamtrain.training import checkpoint
+from streamtrain.training.checkpoint import Progress
+from streamtrain.training.communicator import Alone, ProcessGroup, World
+from streamtrain.training.sharding import in_one_piece
+from streamtrain.training.step import Learner
+from tests.unit.streamtrain.models.test_seq2seq import family
+from tests.unit.streamtrain.training.test_learning import rows
+
+CPU = torch.device("cpu")
+LABELS = ["none", "some", "all"]
+CASES: dict[str, dict[str, Any]] = {
+    "full": {"tune": {"method": "full"}},
+    "lora": {"tune": {"method": "lora"}},
+    "tokens": {"tune": {"method": "lora"}, "data": {"tokens": ["<why>"]}},
+    "classes": {
+        "kind": "classifier",
+        "tune": {"method": "lora"},
+        "data": {"labels": LABELS},
+        "objective": {"loss": "ce"},
+    },
+    "layers": {
+        "kind": "classifier",
+        "tune": {"method": "full"},
+        "data": {"labels": LABELS},
+        "objective": {
+            "loss": "kd",
+            "alpha": 1,
+            "beta": 3,
+            "layers": [[1, 2], [2, 2]],
+            "soft_labels": "teacher",
+            "teacher": {"model": "t"},
+        },
+    },
+    "seq2seq": {"kind": "seq2seq", "tune": {"method": "full"}},
+    "packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "lora"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "gradient_checkpointing": True},
+    },
+    "recomputed": {
+        "tune": {"method": "lora"},
+        "optim": {"lr": 1e-2, "gradient_checkpointing": True},
+    },
+}
+
+SLOW: dict[str, dict[str, Any]] = {
+    "compiled": {"tune": {"method": "lora"}, "optim": {"lr": 1e-2, "compile": True}},
+    "compiled, packed": {
+        "kind": "seq2seq",
+        "tune": {"method": "full"},
+        "data": {"pack": True},
+        "optim": {"lr": 1e-2, "compile": True},
+    },
+}
+
+Models = dict[str, str]
+"""A folder by kind of student, and that of a teacher."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What three steps gave, the next step's loss after a checkpoint, and how many graphs were
+    compiled."""
+
+    losses: list[float]
+    next_loss: float
+    weights: dict[str, torch.Tensor]
+    graphs: int
+
+
+def settings_of(case: str) -> dict[str, Any]:
+    return {**CASES, **SLOW}[case]
+
+
+def batch(case: str) -> list[dict[str, Any]]:
+    """Five rows: three passes on one rank and two on the other."""
+    found = rows(5)
+    if settings_of(case).get("kind") == "classifier":
+        return [
+            {
+                "id": row["id"],
+                "text": row["question"],
+                "label": LABELS[number % 3],
+                "view": "positive",
+            }
+            for number, row in enumerate(found)
+        ]
+    return found
+
+
+def learner_of(models: Models, case: str, parallel: str, world: World) -> Learner:
+    given = settings_of(case)
+    model = models[given.get("kind", "causal")]
+    data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
+    config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **given})
+    torch.manual_seed(0)
+    student = load_student(source_of(config), config.tune, CPU, config.data.new_tokens)
+    teacher = None
+    if config.objective.beta > 0:
+        source = Source(models["teacher"], kind="classifier")
+        teacher = load_teacher(source, LABELS, student.tokenizer, CPU)
+    return Learner(student, make_encoder(config, student.tokenizer), config, world, teacher)
+
+
+def trained(models: Models, case: str, parallel: str, world: World, folder: Path) -> Trained:
+    torch._dynamo.utils.counters.clear()
+    learner = learner_of(models, case, parallel, world)
+    copied = learner_of(models, case, "ddp", Alone()).student if learner.student.sharded else None
+    copied = copied if world.rank == 0 else None
+    losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
+    progress = Progress({}, Cursor(), 3)
+    checkpoint.save(folder, learner.student, learner.optimizer, progress, world.rank == 0)
+    with in_one_piece(learner.student, copied):
+        whole = (copied or learner.student).trainable()
+        weights = {name: value.detach().clone() for name, value in whole}
+    next_loss = learner.step(batch(case), 3, 1.0).loss
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    return Trained(losses, next_loss, weights, graphs)
+
+
+def resumed(models: Models, case: str, parallel: str, world: World, folder: Path) -> float:
+    learner = learner_of(models, case, parallel, world)
+    found = checkpoint.latest(folder)
+    assert found is not None
+    checkpoint.load_weights(found, learner.student, learner.optimizer)
+    return learner.step(batch(case), 3, 1.0).loss
+
+
+def work(rank: int, models: Models, folder: str, cases: Sequence[str]) -> None:
+    """One of the two processes: the cases, sharded and not, and one rank's checkpoint resumed."""
+    import streamtrain.training.step
+
+    streamtrain.training.step._PLACES = {"cpu": 100}
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    world, found = ProcessGroup(CPU), {}
+    for case in cases:
+        at = Path(folder) / case
+        for parallel in ("fsdp", "ddp"):
+            found[case, parallel] = trained(
+                models, case, parallel, world, at / f"{parallel}-{rank}"
+            )
+        found[case, "resumed"] = resumed(models, case, "fsdp", world, at / "alone")
+    if rank == 0:
+        torch.save(found, f"{folder}/found")
+    torch.distributed.destroy_process_group()
+
+
+def made(tiny_model: Path, folder: Path) -> Models:
+    """A tiny model of each kind."""
+    tiny, teacher = str(tiny_model), folder / "teacher"
+    torch.manual_seed(1)
+    source = Source(tiny, kind="classifier", labels=tuple(LABELS))
+    save_final(load_student(source, None, CPU), teacher)
+    seq2seq = str(family("t5", folder, tiny_model))
+    return {"causal": tiny, "classifier": tiny, "seq2seq": seq2seq, "teacher": str(teacher)}
+
+
+def outcomes_of(tiny_model: Path, folder: Path, cases: Sequence[str]) -> dict[Any, Any]:
+    """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
+    models = made(tiny_model, folder)
+    alone = {
+        (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
+        for case in cases
+    }
+    torch.multiprocessing.spawn(work, (models, str(folder), cases), nprocs=2)
+    both = torch.load(folder / "found", weights_only=False)
+    return {**alone, **both, "folder": folder, "models": models}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(CASES))
+
+
+@pytest.fixture(scope="module")
+def slow_outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(SLOW))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
+def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
+    check_learned(outcomes, case, parallel)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", SLOW)
+@pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
+def test_two_ranks_learn_compiled_what_one_does(
+    slow_outcomes: dict[Any, Any], case: str, parallel: str
+) -> None:
+    check_learned(slow_outcomes, case, parallel)
+
+
+def check_learned(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
+    alone, both = outcomes[case, "alone"], outcomes[case, parallel]
+    assert bool(both.graphs) is (case in SLOW)
+    assert both.losses == pytest.approx(alone.losses, rel=1e-4)
+    assert alone.losses[0] != pytest.approx(alone.losses[2], rel=1e-3)
+    assert both.weights.keys() == alone.weights.keys()
+    for name, value in alone.weights.items():
+        torch.testing.assert_close(both.weights[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_checkpoint_goes_on_at_another_number_of_ranks(
+    outcomes: dict[Any, Any], case: str
+) -> None:
+    check_resumed(outcomes, case)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", SLOW)
+def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
+    slow_outcomes: dict[Any, Any], case: str
+) -> None:
+    check_resumed(slow_outcomes, case)
+
+
+def check_resumed(outcomes: dict[Any, Any], case: str) -> None:
+    folder = outcomes["folder"] / case / "fsdp-0"
+    loss = resumed(outcomes["models"], case, "ddp", Alone(), folder)
+    assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)
+    assert outcomes[case, "resumed"] == pytest.approx(outcomes[case, "alone"].next_loss, rel=1e-4)
