@@ -19,8 +19,8 @@ import aiohttp
 import applied
 from endpoint import running
 
-from raygen.engines.base import EngineSpec, Request, Sampling
-from raygen.engines.openai.engine import OpenAIEngine
+from raygen.engines import EngineSpec, Request, Sampling
+from raygen.engines.openai import OpenAIEngine
 
 Call = Callable[[str], Awaitable[str]]
 

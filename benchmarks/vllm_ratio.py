@@ -17,8 +17,7 @@ from typing import Any
 
 import applied
 
-from raygen.engines.base import EngineSpec, Request, Sampling
-from raygen.engines.registry import start_engine
+from raygen.engines import EngineSpec, Request, Sampling, start_engine
 
 PROMPT = "Question: {question}\nLet us think about it step by step.\nAnswer:"
 ARGS = {"max_model_len": 512, "max_num_seqs": 128}

@@ -18,26 +18,24 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from raygen.apply.consent import see
-from raygen.apply.request import ApplyRequest
-from raygen.cli.terminal import TerminalUI
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.problem import Problem, ProblemsError
-from raygen.dataset.reader import Dataset
-from raygen.dataset.status import DatasetStatus
-from raygen.planning.estimate import Estimate
-from raygen.planning.plan import Plan
-from raygen.planning.plan_report import Outlook, outlook
-from raygen.planning.preparation import Prepared, Reference, prepare
-from raygen.recipe.remote.fetch import find_recipe
-from raygen.runtime.budget import Budget
-from raygen.runtime.preview_run import Preview, Previewed, preview
-from raygen.trainer.student import training_problems
-from raygen.views import graph_view, plan_view, preview_view, status_view
-from raygen.views.html import html_of
-from raygen.views.summary import RunSummary, render
-from raygen.views.tables import plain_table
+from raygen.apply import ApplyRequest, see
+from raygen.cli import TerminalUI
+from raygen.core import Problem, ProblemsError, UserError, plural
+from raygen.dataset import Dataset, DatasetStatus
+from raygen.planning import Estimate, Outlook, Plan, Prepared, Reference, outlook, prepare
+from raygen.recipe.remote import find_recipe
+from raygen.runtime import Budget, Preview, Previewed, preview
+from raygen.trainer import training_problems
+from raygen.views import (
+    RunSummary,
+    graph_view,
+    html_of,
+    plain_table,
+    plan_view,
+    preview_view,
+    render,
+    status_view,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -142,7 +140,7 @@ class LoadedRecipe(Shown):
         cluster), `retry` (failed rows once more) and `budget`, as in `{"tokens": 1e6}`. Raises
         UserError and ProblemsError; how a run ended is in the answer.
         """
-        from raygen.apply.run import apply
+        from raygen.apply import apply
 
         budget = Budget(**more.pop("budget", {}))
         student = Path(train) if train is not None else None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raygen.core.errors import UserError
-from raygen.recipe.recipe import Recipe
+from raygen.core import UserError
+from raygen.recipe import Recipe
 from raygen.recipe.remote import cache
 
 QUESTION = "This recipe was fetched and has never run here. Run it?"

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raygen.dataset.log import last_record, newest_version
-from raygen.dataset.records import ROWS
-from raygen.dataset.storage import Folder, storage_errors
-from raygen.share.own_card import discard_card
-from raygen.trainer.student import Training, discard_students
+from raygen.dataset import ROWS, Folder, last_record, newest_version, storage_errors
+from raygen.share import discard_card
+from raygen.trainer import Training, discard_students
 
 MARK = "control/replacing"
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from raygen.core.signals import Interrupts
-from raygen.planning.preparation import Reference
-from raygen.runtime.budget import Budget
-from raygen.runtime.run_state import Snapshot
-from raygen.trainer.metrics import TrainerState
+from raygen.core import Interrupts
+from raygen.planning import Reference
+from raygen.runtime import Budget, Snapshot
+from raygen.trainer import TrainerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,21 @@ from raygen.apply.consent import see
 from raygen.apply.replacing import replaced_words
 from raygen.apply.request import ApplyRequest, ApplyUI, Watch
 from raygen.apply.session import Session
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.signals import interrupts
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder
-from raygen.planning.binding import bind_plan, continue_plan
-from raygen.planning.lock_check import held_lock, source_rows
-from raygen.planning.preparation import Prepared, prepare
-from raygen.planning.reuse import find_reuse
-from raygen.runtime.budget import check_prices
-from raygen.runtime.run_state import Snapshot
-from raygen.share.own_card import write_card
-from raygen.trainer.student import Training, students_of, training_of, training_problems
-from raygen.views.summary import RunSummary
+from raygen.core import UserError, interrupts, plural
+from raygen.dataset import Dataset, DatasetError, Folder
+from raygen.planning import (
+    Prepared,
+    bind_plan,
+    continue_plan,
+    find_reuse,
+    held_lock,
+    prepare,
+    source_rows,
+)
+from raygen.runtime import Snapshot, check_prices
+from raygen.share import write_card
+from raygen.trainer import Training, students_of, training_of, training_problems
+from raygen.views import RunSummary
 
 __all__ = ["ApplyRequest", "ApplyUI", "apply"]
 

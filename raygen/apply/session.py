@@ -19,29 +19,39 @@ from typing import Any, Protocol
 
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.apply.request import ApplyRequest, Watch
-from raygen.core.output_redirect import output_to
-from raygen.dataset.commit import Committer
-from raygen.dataset.control_files import delete_probe, write_probe
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder
-from raygen.planning.history import conditions_of
-from raygen.planning.plan_report import planned
-from raygen.planning.preparation import Prepared
-from raygen.planning.resources import Cluster, placement_of
-from raygen.planning.sidecars import drop_lock, write_beside
-from raygen.runtime.budget import dollars_of
-from raygen.runtime.counts import Counts, phase_of, snapshot
-from raygen.runtime.driver import Generation, Limits, Run, reached
-from raygen.runtime.endings import Cause, Ending, out_of_rows
-from raygen.runtime.scheduler import AllRows, ClassQuota, Work
-from raygen.runtime.tasks import Job, secrets_of
-from raygen.runtime.worker import Live
+from raygen.core import output_to
+from raygen.dataset import Committer, Dataset, DatasetError, Folder, delete_probe, write_probe
+from raygen.planning import (
+    Cluster,
+    Prepared,
+    conditions_of,
+    drop_lock,
+    placement_of,
+    planned,
+    write_beside,
+)
+from raygen.runtime import (
+    AllRows,
+    Cause,
+    ClassQuota,
+    Counts,
+    Ending,
+    Generation,
+    Job,
+    Limits,
+    Live,
+    Run,
+    Work,
+    dollars_of,
+    out_of_rows,
+    phase_of,
+    reached,
+    secrets_of,
+    snapshot,
+)
 from raygen.sources import KeyedSource
-from raygen.trainer.metrics import TrainerState
-from raygen.trainer.process import Trainer
-from raygen.trainer.student import Training
-from raygen.views.summary import RunSummary
+from raygen.trainer import Trainer, TrainerState, Training
+from raygen.views import RunSummary
 
 _TRAINER_POLL_S = 0.25
 _STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"

@@ -13,7 +13,7 @@ from rich.console import Console
 from raygen.cli.options import as_json as json_option
 from raygen.cli.options import print_json, trust
 from raygen.cli.terminal import Command, debug_option
-from raygen.ops.registry import all_ops
+from raygen.ops import all_ops
 
 
 @click.command(cls=Command)
@@ -25,8 +25,7 @@ from raygen.ops.registry import all_ops
 @debug_option
 def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -> None:
     """Compare two recipes, two datasets, or a recipe with the one that a dataset was made by."""
-    from raygen.inspection.diff import compare
-    from raygen.inspection.diff.recipes import RecipeDiff
+    from raygen.inspection.diff import RecipeDiff, compare
     from raygen.views import dataset_diff_view, recipe_diff_view
 
     found = compare(a, b, all_ops(trusted))

@@ -16,16 +16,12 @@ import click
 
 from raygen.cli.options import FILE, pairs
 from raygen.cli.terminal import Command, debug_option, programs
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
-from raygen.core.problem import ProblemsError
-from raygen.core.row import ColumnType
-from raygen.core.task import TASKS, TaskName
-from raygen.engines.base import Backend
-from raygen.engines.models.bundled import bundled_problem
-from raygen.planning.preparation import Reference, prepare
-from raygen.scaffold.op_package import write_package
-from raygen.scaffold.recipe import (
+from raygen.config import did_you_mean
+from raygen.core import TASKS, ColumnType, ProblemsError, TaskName, UserError
+from raygen.engines import Backend
+from raygen.engines.models import bundled_problem
+from raygen.planning import Reference, prepare
+from raygen.scaffold import (
     BUNDLED,
     METHODS,
     Starter,
@@ -36,6 +32,7 @@ from raygen.scaffold.recipe import (
     methods_for,
     path_from,
     suggest,
+    write_package,
 )
 
 _ENGINES = {

@@ -21,10 +21,9 @@ from raygen.cli.terminal import Command, debug_option
 @debug_option
 def lock(as_json: bool, **options: Any) -> None:
     """Write down which models, rows, prompts and packages a recipe means now, for --locked."""
-    from raygen.core.problem import ProblemsError
-    from raygen.planning.lock_check import lock_path, make_lock, source_rows, write_lock
-    from raygen.planning.preparation import prepare_each
-    from raygen.recipe.lock import differences, read_lock
+    from raygen.core import ProblemsError
+    from raygen.planning import lock_path, make_lock, prepare_each, source_rows, write_lock
+    from raygen.recipe import differences, read_lock
     from raygen.views import lock_view
 
     answers = []

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen.apply.consent import see
+from raygen.apply import see
 from raygen.cli import recipes as commands
 from raygen.cli import share as commands_share
 from raygen.cli.diff import diff
@@ -24,7 +24,7 @@ from raygen.cli.options import as_json as json_option
 from raygen.cli.report import report
 from raygen.cli.show import show
 from raygen.cli.terminal import Command, TerminalUI, debug_option, programs
-from raygen.planning.preparation import check_apart, prepare_each
+from raygen.planning import check_apart, prepare_each
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,10 +71,10 @@ for _command in (
 @debug_option
 def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     """Generate what is left of a recipe's dataset and, with `train:`, train its student."""
-    from raygen.apply.run import ApplyRequest
-    from raygen.apply.run import apply as run
-    from raygen.runtime.budget import parse_budget
-    from raygen.views.summary import RunSummary, render, to_json
+    from raygen.apply import ApplyRequest
+    from raygen.apply import apply as run
+    from raygen.runtime import parse_budget
+    from raygen.views import RunSummary, render, to_json
 
     how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
     how["retry"] = options.pop("retry") is not None
@@ -108,7 +108,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
 @debug_option
 def status(folder: str, as_json: bool) -> None:
     """Show what has become of every source row of a dataset."""
-    from raygen.dataset.reader import Dataset
+    from raygen.dataset import Dataset
     from raygen.views import status_view
 
     found = Dataset.open(folder).status()

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import click
 
-from raygen.planning.preparation import Prepared, Reference, prepare
-from raygen.recipe.recipe import Recipe
-from raygen.recipe.remote.fetch import find_recipe
+from raygen.planning import Prepared, Reference, prepare
+from raygen.recipe import Recipe
+from raygen.recipe.remote import find_recipe
 
 FILE = click.Path(path_type=Path)
 

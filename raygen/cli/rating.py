@@ -12,10 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.cli.pager import Screen, look
-from raygen.core.task import Task
-from raygen.inspection.browse.catalogue import Items
-from raygen.inspection.browse.verdicts import Verdict, Word
-from raygen.views.item import blind_view
+from raygen.core import Task
+from raygen.inspection.browse import Items, Verdict, Word
+from raygen.views import blind_view
 
 _KEYS = "k keep   f fix   d drop   n note   u undo   q quit"
 _WORDS: Mapping[str, Word] = {"k": "keep", "f": "fix", "d": "drop"}

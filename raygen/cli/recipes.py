@@ -12,17 +12,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen.apply.consent import see
+from raygen.apply import see
 from raygen.cli.options import FILE, named, prepared, print_json, reference, trust, yes
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, TerminalUI, debug_option, debugging, explain
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.problem import ProblemsError
-from raygen.ops.registry import all_ops
-from raygen.planning.preparation import Prepared, prepare_each
-from raygen.trainer.student import training_problems
+from raygen.config import did_you_mean
+from raygen.core import ProblemsError, UserError, plural
+from raygen.ops import all_ops
+from raygen.planning import Prepared, prepare_each
+from raygen.trainer import training_problems
 
 
 @click.command(cls=Command)
@@ -60,7 +58,7 @@ def validate(as_json: bool, **options: Any) -> None:
 @debug_option
 def plan(as_json: bool, **options: Any) -> None:
     """Show what a recipe would run, what that would cost, and what would come of it."""
-    from raygen.planning.plan_report import outlook
+    from raygen.planning import outlook
     from raygen.views import plan_view
 
     found = outlook(prepared(**options))
@@ -79,7 +77,7 @@ def plan(as_json: bool, **options: Any) -> None:
 @debug_option
 def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> None:
     """Run the first rows in this process and show prompts, completions and what became of them."""
-    from raygen.runtime.preview_run import preview as run
+    from raygen.runtime import preview as run
     from raygen.views import preview_view
 
     with TerminalUI(yes) as ui:
@@ -104,7 +102,7 @@ def graph(out: Path | None, **options: Any) -> None:
         Console().print(graph_view(plan))
         return
     if out.suffix == ".svg":
-        from raygen.views.graph_svg import svg
+        from raygen.views import svg
 
         drawing = svg(plan)
     elif out.suffix in (".mmd", ".mermaid"):

@@ -11,8 +11,8 @@ import click
 
 from raygen.cli.options import FILE
 from raygen.cli.terminal import Command, debug_option
-from raygen.core.errors import UserError
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.core import UserError
+from raygen.dataset import Folder, storage_errors
 
 REPORT = "report.html"
 

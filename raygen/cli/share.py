@@ -14,9 +14,8 @@ import click
 from raygen.cli.options import FILE, print_json
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, debug_option, programs
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.share.formats import FORMATS, Format
+from raygen.core import UserError, plural
+from raygen.share import FORMATS, Format
 
 
 @click.command(cls=Command)
@@ -24,8 +23,8 @@ from raygen.share.formats import FORMATS, Format
 @debug_option
 def card(folder: str) -> None:
     """Write a dataset's card anew: README.md in its folder, which apply writes too."""
-    from raygen.dataset.storage import Folder
-    from raygen.share.own_card import write_card
+    from raygen.dataset import Folder
+    from raygen.share import write_card
 
     click.echo(write_card(Folder.at(folder)))
 
@@ -46,7 +45,7 @@ def push(
 
     REF is hf://datasets/OWNER/NAME, a folder, or a URL such as s3://BUCKET/NAME.
     """
-    from raygen.share.upload import push as run
+    from raygen.share import push as run
 
     def tell(text: str) -> None:
         click.echo(text, err=True)
@@ -85,7 +84,7 @@ def push(
 @debug_option
 def pull(reference: str, folder: Path | None, as_json: bool) -> None:
     """Bring a dataset that was pushed into a new folder, and check that it is whole."""
-    from raygen.share.download import pull as run
+    from raygen.share import pull as run
 
     done = run(reference, folder)
     manifest = done.manifest
@@ -136,8 +135,8 @@ def export(
 
     DIR is what `apply` wrote, or `pull` brought.
     """
-    from raygen.share.examples import read_examples
-    from raygen.share.export_files import export as run
+    from raygen.share import export as run
+    from raygen.share import read_examples
 
     near = repeated["near"]
     if near is not None and not repeated["deduplicate"]:

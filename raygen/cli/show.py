@@ -19,15 +19,18 @@ from raygen.cli.options import print_json, trust
 from raygen.cli.pager import Terminal, at_terminal, page
 from raygen.cli.rating import rate
 from raygen.cli.terminal import Command, debug_option
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.task import Task
-from raygen.inspection.browse.catalogue import Catalogue, ItemFilter, Items
-from raygen.inspection.browse.filter_precision import precision
-from raygen.inspection.browse.sample import draw_sample
-from raygen.inspection.browse.verdicts import check_rater, read_verdicts, write_verdicts
-from raygen.views.item import item_view
-from raygen.views.precision import precision_view
+from raygen.core import Task, UserError, plural
+from raygen.inspection.browse import (
+    Catalogue,
+    ItemFilter,
+    Items,
+    check_rater,
+    draw_sample,
+    precision,
+    read_verdicts,
+    write_verdicts,
+)
+from raygen.views import item_view, precision_view
 
 
 @click.command(cls=Command)

@@ -16,14 +16,12 @@ from typing import Any, Self, TextIO
 import click
 from rich.console import Console
 
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.problem import ProblemsError
-from raygen.engines.base import EngineError, EngineSetupError
-from raygen.ops.registry import OpError
-from raygen.runtime.run_state import Snapshot
-from raygen.trainer.metrics import TrainerState
-from raygen.views.progress import make_progress
+from raygen.core import ProblemsError, UserError, plural
+from raygen.engines import EngineError, EngineSetupError
+from raygen.ops import OpError
+from raygen.runtime import Snapshot
+from raygen.trainer import TrainerState
+from raygen.views import make_progress
 
 _DEBUG = "raygen.debug"
 

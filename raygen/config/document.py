@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from raygen.config.messages import did_you_mean, found, known_keys, nearest, reason
 from raygen.config.yaml_text import MAX_CHARACTERS, dump_text, read_text
-from raygen.core.problem import Mark, Place, Problem, ProblemsError, problem_after
+from raygen.core import Mark, Place, Problem, ProblemsError, problem_after
 
 __all__ = [
     "Document",

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import yaml
 
 from raygen.config.messages import found
-from raygen.core.problem import Mark, Place, Problem, ProblemsError, problem_after
+from raygen.core import Mark, Place, Problem, ProblemsError, problem_after
 
 _MAX_DEPTH = 60
 _MAX_NODES = 100_000

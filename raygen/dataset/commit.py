@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType
 from raygen.dataset.control_files import Heartbeat, clear_stop
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.log import last_record

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from raygen.core.row import Status
-from raygen.core.task import named_option
+from raygen.core import Status, named_option
 from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.dataset.scan import scan_table

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core.errors import UserError
-from raygen.core.row import Status
+from raygen.core import Status, UserError
 
 FORMAT_VERSION = 3
 """The version of the three tables and of their commit metadata; 3 says `retryable` in the ledger

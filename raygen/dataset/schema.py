@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType
 from raygen.dataset.records import IDENTITY, Call, LedgerLine
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType
 from raygen.dataset.records import (
     EXAMPLES,
     TRANSCRIPTS,

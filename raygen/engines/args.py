@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from raygen.config.messages import nearest, reason
+from raygen.config import nearest, reason
 from raygen.engines.base import EngineSetupError, EngineSpec
 
 

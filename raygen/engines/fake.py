@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from raygen.core.row import digest
+from raygen.core import digest
 from raygen.engines.args import FakeArgs, FakeError, FakeReply, FakeRule, FakeText, parse_args
 from raygen.engines.base import (
     Completion,

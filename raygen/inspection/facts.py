@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raygen.config.document import parse_model
-from raygen.dataset.log import last_record, newest_version
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import ROWS, DatasetError
-from raygen.dataset.status import DatasetStatus
-from raygen.dataset.storage import storage_errors
-from raygen.planning.sidecars import stored_recipe
-from raygen.recipe.lock import Lock, stored_lock
-from raygen.recipe.schema import RecipeSections
+from raygen.config import parse_model
+from raygen.dataset import (
+    ROWS,
+    Dataset,
+    DatasetError,
+    DatasetStatus,
+    last_record,
+    newest_version,
+    storage_errors,
+)
+from raygen.planning import stored_recipe
+from raygen.recipe import Lock, RecipeSections, stored_lock
 
 VIEW = "view"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core.task import OPTION_COLUMNS, Task, letter
+from raygen.core import OPTION_COLUMNS, Task, letter
 
 MASK = "[MASK]"
 _WIDTH = 12

@@ -14,9 +14,8 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task
-from raygen.engines.base import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
+from raygen.core import ColumnType, Reject, Row, Task
+from raygen.engines import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 
 
 class OpParams(BaseModel):

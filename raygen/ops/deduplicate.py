@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core.near_duplicates import as_text, repeats
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
+from raygen.core import Reject, Row, Task, as_text, repeats
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 

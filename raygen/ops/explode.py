@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task
+from raygen.core import ColumnType, Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.map import cast
 

@@ -11,11 +11,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import names_option
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Ability, Completion
+from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.alignment import fills_of, same_words, with_end_of
 from raygen.ops.common.options import OPTIONS_EXPECTED, need_options, shown

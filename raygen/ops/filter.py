@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import as_template, evaluate
+from raygen.core import Reject, Row, Task, as_template, evaluate
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 

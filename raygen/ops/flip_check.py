@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import fields
+from raygen.core import Reject, Row, Task, fields
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
 

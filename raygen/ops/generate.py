@@ -8,10 +8,8 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import Field, field_validator, model_validator
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Completion, Message, Prompt
+from raygen.core import Reject, Row, Task, render
+from raygen.engines import Completion, Message, Prompt
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.common.reject_reasons import fault_of
 from raygen.ops.common.sampling import SamplingParams

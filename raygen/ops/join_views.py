@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from raygen.core.row import Reject, Row, digest
-from raygen.core.task import Task
+from raygen.core import Reject, Row, Task, digest
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 _COUNTERFACTUAL = "counterfactual_"

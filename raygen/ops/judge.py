@@ -10,10 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task, letter
-from raygen.core.template import render
-from raygen.engines.base import Completion
+from raygen.core import ColumnType, Reject, Row, Task, letter, render
+from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.prompt_files import default_prompt
 from raygen.ops.common.reject_reasons import fault_of

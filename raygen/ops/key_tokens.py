@@ -8,10 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Ability
+from raygen.core import ColumnType, Reject, Row, Task, render
+from raygen.engines import Ability
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
 from raygen.ops.common.options import need_options, shown
 from raygen.ops.common.prompt_files import default_prompt

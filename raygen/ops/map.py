@@ -8,9 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import as_template, evaluate
+from raygen.core import ColumnType, Reject, Row, Task, as_template, evaluate
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 

@@ -9,10 +9,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Completion
+from raygen.core import Reject, Row, Task, render
+from raygen.engines import Completion
 from raygen.ops.base import Binding, Columns, Context, Op
 from raygen.ops.common.noun_phrases import MISSING, installed_pipeline, noun_phrases, versioned
 from raygen.ops.common.prompt_files import default_prompt

@@ -9,10 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Ability, Completion
+from raygen.core import Reject, Row, Task, render
+from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.common.edits import character_distance, edited, same_text, token_distance
 from raygen.ops.common.options import shown

@@ -9,11 +9,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import names_option, read_answer
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Completion
+from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.options import (
     OPTIONS_EXPECTED,

@@ -8,10 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.engines.models.bundled import bundled_problem
-from raygen.engines.models.tokenizer import Tokenizer, load_tokenizer
+from raygen.core import Reject, Row, Task
+from raygen.engines.models import Tokenizer, bundled_problem, load_tokenizer
 from raygen.ops.base import Binding, Columns, Context, Op, OpParams
 from raygen.ops.common.tokens import joined, masked, texts_of, tokens_of, words_of
 

@@ -8,11 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.core import ColumnType, Reject, Row, Task, repeats
 from raygen.core.answers import names_option
-from raygen.core.near_duplicates import repeats
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import Task
-from raygen.engines.base import Completion
+from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.completions import (
     Said,

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import read_answer
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.core.template import render
-from raygen.engines.base import Completion
+from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.options import need_options, shown
 from raygen.ops.common.prediction import HIDDEN

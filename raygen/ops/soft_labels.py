@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
+from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
 

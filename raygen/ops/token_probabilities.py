@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
+from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.rationale_prompt import ReasoningParams
 

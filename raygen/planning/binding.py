@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from raygen.core.errors import UserError
-from raygen.dataset.reader import Dataset
-from raygen.engines.base import EngineError
+from raygen.core import UserError
+from raygen.dataset import Dataset
+from raygen.engines import EngineError
 from raygen.planning.plan import Node, Plan
 
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raygen.config.document import Document, Place, Problem
-from raygen.config.messages import nearest
-from raygen.core.row import ColumnType
-from raygen.core.task import Task
-from raygen.core.template import TemplateError, fields
-from raygen.dataset.records import IDENTITY
-from raygen.ops.base import Columns
-from raygen.recipe.graph import SOURCE, Graph, Resolved
+from raygen.config import Document, nearest
+from raygen.core import ColumnType, Place, Problem, Task, TemplateError, fields
+from raygen.dataset import IDENTITY
+from raygen.ops import Columns
+from raygen.recipe import SOURCE, Graph, Resolved
 
 Types = Mapping[str, ColumnType]
 

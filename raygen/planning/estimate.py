@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from raygen.core.formatting import count, plural
-from raygen.engines.base import EngineSpec
+from raygen.core import count, plural
+from raygen.engines import EngineSpec
 from raygen.planning.history import Measured, NodeMeasure, best_for, conditions_of, identities
 from raygen.planning.plan import Node, Plan
 from raygen.planning.prompt_tokens import Probed
-from raygen.recipe.graph import SOURCE
+from raygen.recipe import SOURCE
 
 NodeBasis = Literal["run", "preview", "changed", "assumed"]
 """`changed`: the share that passed under other settings, the rest assumed."""

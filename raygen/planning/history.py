@@ -14,12 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from raygen.core.formatting import plural
-from raygen.core.row import digest
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import RowResult
-from raygen.dataset.storage import Folder
-from raygen.engines.models.bundled import cache_folder
+from raygen.core import digest, plural
+from raygen.dataset import Dataset, Folder, RowResult
+from raygen.engines.models import cache_folder
 from raygen.planning.plan import Plan
 
 Basis = Literal["run", "preview"]

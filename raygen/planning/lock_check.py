@@ -12,17 +12,13 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
-from raygen.core.errors import UserError
-from raygen.core.formatting import plural
-from raygen.core.row import digest
-from raygen.dataset.reader import PLAN, Dataset
-from raygen.dataset.records import ROWS
-from raygen.dataset.storage import Folder
-from raygen.engines.base import EngineSpec
-from raygen.engines.models.fingerprint import Pinned, pin
+from raygen.core import UserError, digest, plural
+from raygen.dataset import PLAN, ROWS, Dataset, Folder
+from raygen.engines import EngineSpec
+from raygen.engines.models import Pinned, pin
 from raygen.planning.plan import Node, Plan
 from raygen.planning.preparation import Prepared, Reference
-from raygen.recipe.lock import (
+from raygen.recipe import (
     LOCK_VERSION,
     Difference,
     Given,
@@ -34,8 +30,7 @@ from raygen.recipe.lock import (
     differences,
     read_lock,
 )
-from raygen.recipe.remote.companions import LOCK_ENDING
-from raygen.recipe.remote.inside import left
+from raygen.recipe.remote import LOCK_ENDING, left
 from raygen.sources import TakenRows, take_rows
 
 _ALWAYS = ("jinja2", "raygen", "rapidfuzz")

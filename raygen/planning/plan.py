@@ -9,15 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.config.document import ProblemsError
-from raygen.core.row import ColumnType, digest
-from raygen.core.task import Task
-from raygen.engines.base import Ability, EngineSpec
-from raygen.ops.base import Binding, Columns, Cost, Op, OpParams
-from raygen.ops.registry import all_ops
+from raygen.core import ColumnType, ProblemsError, Task, digest
+from raygen.engines import Ability, EngineSpec
+from raygen.ops import Binding, Columns, Cost, Op, OpParams, all_ops
 from raygen.planning.columns import Flow, check_flow
-from raygen.recipe.graph import Graph, Resolved, resolve_graph
-from raygen.recipe.recipe import Recipe
+from raygen.recipe import Graph, Recipe, Resolved, resolve_graph
 
 PLAN_VERSION = 1
 

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raygen.core.problem import Problem
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder
+from raygen.core import Problem
+from raygen.dataset import Dataset, DatasetError, Folder
 from raygen.planning.estimate import Estimate, estimate
 from raygen.planning.history import last_preview, of_dataset
 from raygen.planning.plan import Plan
@@ -21,9 +19,9 @@ from raygen.planning.preparation import Prepared
 from raygen.planning.prompt_tokens import probe
 from raygen.planning.resources import Placement, placement_of
 from raygen.planning.reuse import Reuse, find_reuse
-from raygen.recipe.recipe import Recipe
+from raygen.recipe import Recipe
 from raygen.sources import KeyedSource, key_source
-from raygen.trainer.student import training_of
+from raygen.trainer import training_of
 
 _SAMPLE = 24
 """Rows whose prompts are counted."""

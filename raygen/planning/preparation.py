@@ -10,20 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.config.document import Problem, ProblemsError
-from raygen.config.overrides import ALL_VARIANTS, variant_names
-from raygen.core.errors import UserError
-from raygen.engines.models.student_folder import attribution_problem
-from raygen.engines.registry import abilities, check_engine
-from raygen.ops.registry import all_ops
+from raygen.config import ALL_VARIANTS, variant_names
+from raygen.core import Problem, ProblemsError, UserError
+from raygen.engines import abilities, check_engine
+from raygen.engines.models import attribution_problem
+from raygen.ops import all_ops
 from raygen.planning.plan import Plan, make_plan
 from raygen.planning.resources import hints
-from raygen.recipe.extends import load_extended
-from raygen.recipe.lock import Lock
-from raygen.recipe.profile import load_profile
-from raygen.recipe.recipe import Recipe, load_recipe
-from raygen.recipe.remote.fetch import recipe_in
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe import Lock, Recipe, load_extended, load_profile, load_recipe
+from raygen.recipe.remote import Fetched, recipe_in
 from raygen.sources import SourceError, scan_columns
 
 

@@ -11,17 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from raygen.core.event_loop import in_own_loop
-from raygen.core.row import ColumnType, Row
-from raygen.core.task import Task
-from raygen.dataset.call_cache import Answers
-from raygen.dataset.records import Call
-from raygen.engines.base import EngineSetupError, EngineSpec
-from raygen.engines.models.tokenizer import load_tokenizer
-from raygen.engines.stand_in import StandInEngine
+from raygen.core import ColumnType, Row, Task, in_own_loop
+from raygen.dataset import Answers, Call
+from raygen.engines import EngineSetupError, EngineSpec, StandInEngine
+from raygen.engines.models import load_tokenizer
 from raygen.planning.plan import Node, Plan
 from raygen.planning.row_context import RowContext
-from raygen.recipe.graph import SOURCE
+from raygen.recipe import SOURCE
 
 _TURNS = 50
 """How often other tasks may run before an op that asks nothing more is taken to wait."""

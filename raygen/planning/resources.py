@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from raygen.core.formatting import count, plural
-from raygen.core.problem import Problem
-from raygen.engines.base import Backend
+from raygen.core import Problem, count, plural
+from raygen.engines import Backend
 from raygen.planning.plan import Plan
-from raygen.recipe.profile import ALL_ENGINES
-from raygen.recipe.recipe import Recipe
+from raygen.recipe import ALL_ENGINES, Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core.formatting import count, plural
-from raygen.dataset.reader import Dataset
-from raygen.dataset.storage import Folder
+from raygen.core import count, plural
+from raygen.dataset import Dataset, Folder
 from raygen.planning.plan import Plan
-from raygen.recipe.graph import SOURCE
+from raygen.recipe import SOURCE
 
 Change = Literal["same", "after a change", "changed", "new"]
 """What an edit did to a node: `same` is what comes back whole."""

@@ -14,11 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raygen.core.row import Row, derive_seed, digest
-from raygen.core.task import Task
-from raygen.dataset.call_cache import Answers
-from raygen.dataset.records import Call
-from raygen.engines.base import (
+from raygen.core import Row, Task, derive_seed, digest
+from raygen.dataset import Answers, Call
+from raygen.engines import (
     Attributor,
     Classifier,
     Completion,
@@ -34,9 +32,9 @@ from raygen.engines.base import (
     TopReader,
     TopTokens,
     model_name,
+    split_thinking,
 )
-from raygen.engines.reasoning import split_thinking
-from raygen.ops.base import Context
+from raygen.ops import Context
 from raygen.planning.plan import Node, Plan
 
 

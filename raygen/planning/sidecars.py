@@ -9,13 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.config.document import Document, parse_text
-from raygen.core.problem import ProblemsError
-from raygen.dataset.reader import PLAN, Dataset
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.config import Document, parse_text
+from raygen.core import ProblemsError
+from raygen.dataset import PLAN, Dataset, Folder, storage_errors
 from raygen.planning.preparation import Prepared
-from raygen.recipe import params
-from raygen.recipe.lock import STORED, stored_lock
+from raygen.recipe import STORED, params, stored_lock
 
 RECIPE = "recipe.yaml"
 

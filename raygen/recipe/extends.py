@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raygen.config.document import Document, ProblemsError, load_document
-from raygen.config.messages import found
-from raygen.core.errors import UserError
+from raygen.config import Document, found, load_document
+from raygen.core import ProblemsError, UserError
 from raygen.recipe.merge import merged
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.fetched import Fetched

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raygen.config.document import Document, Place, Problem, ProblemsError, load_document, nearest
+from raygen.config import Document, load_document, nearest
+from raygen.core import Place, Problem, ProblemsError
 from raygen.recipe.params import escaped
 
 

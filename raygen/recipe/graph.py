@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raygen.config.document import Document, Place, Problem, ProblemsError, parse_model
-from raygen.config.messages import did_you_mean
-from raygen.ops.base import Op, OpParams
+from raygen.config import Document, did_you_mean, parse_model
+from raygen.core import Place, Problem, ProblemsError
+from raygen.ops import Op, OpParams
 from raygen.recipe.schema import NodeSection, Output
 
 SOURCE = "source"

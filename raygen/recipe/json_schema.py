@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raygen.ops.base import Op
-from raygen.ops.registry import built_in
+from raygen.ops import Op, built_in
 from raygen.recipe.profile import ProfileSections
 from raygen.recipe.schema import NodeSection, RecipeSections
 

@@ -12,18 +12,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from raygen.config.document import (
-    Document,
-    ProblemsError,
-    dump_text,
-    load_document,
-    parse_model,
-    parse_text,
-)
-from raygen.config.messages import found as worded
-from raygen.core.row import digest
-from raygen.dataset.storage import Folder, storage_errors
-from raygen.engines.base import model_name
+from raygen.config import Document, dump_text, load_document, parse_model, parse_text
+from raygen.config import found as worded
+from raygen.core import ProblemsError, digest
+from raygen.dataset import Folder, storage_errors
+from raygen.engines import model_name
 from raygen.recipe.schema import Section
 
 LOCK_VERSION = 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from raygen.config.document import Document, Mark, Place, Problem
-from raygen.config.messages import did_you_mean
+from raygen.config import Document, did_you_mean
+from raygen.core import Mark, Place, Problem
 
 _REMOVED = object()
 _NAMED = {"params": "param", "engines": "engine", "graph": "node", "variants": "variant"}

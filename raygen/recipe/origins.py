@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.config.document import Document, Mark, Place
+from raygen.config import Document
+from raygen.core import Mark, Place
 from raygen.recipe.params import sole
 from raygen.recipe.remote.fetched import Fetched
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from raygen.config.document import Document, Mark, Place, Problem, ProblemsError, parse_model
-from raygen.config.messages import did_you_mean
+from raygen.config import Document, did_you_mean, parse_model
+from raygen.core import Mark, Place, Problem, ProblemsError
 from raygen.recipe.schema import Param, Scalar
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from raygen.config.document import Document, Mark, Place, Problem, load_document, parse_model
-from raygen.config.messages import did_you_mean
-from raygen.engines.base import Backend
+from raygen.config import Document, did_you_mean, load_document, parse_model
+from raygen.core import Mark, Place, Problem
+from raygen.engines import Backend
 from raygen.recipe.schema import Price, Section
 
 ALL_ENGINES = "*"

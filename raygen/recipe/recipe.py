@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.config.document import (
+from raygen.config import (
+    ALL_VARIANTS,
     Document,
-    Mark,
-    Problem,
-    ProblemsError,
+    apply_variant,
     dump_text,
+    override,
     parse_model,
+    variant_names,
 )
-from raygen.config.overrides import ALL_VARIANTS, apply_variant, override, variant_names
-from raygen.core.task import Task, task_of
-from raygen.engines.base import EngineSpec
-from raygen.ops.base import Op
-from raygen.ops.registry import all_ops
+from raygen.core import Mark, Problem, ProblemsError, Task, task_of
+from raygen.engines import EngineSpec
+from raygen.ops import Op, all_ops
 from raygen.recipe import params as params_
 from raygen.recipe.extends import load_extended
 from raygen.recipe.files import attach, rebased

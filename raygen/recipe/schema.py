@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from raygen.config.messages import found
-from raygen.core.task import TaskName
-from raygen.engines.base import Backend
+from raygen.config import found
+from raygen.core import TaskName
+from raygen.engines import Backend
 
 RECIPE_VERSION = 1
 

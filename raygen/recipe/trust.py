@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raygen.config.document import Document, Place, Problem, ProblemsError, load_document
-from raygen.engines.args import OpenAIArgs
+from raygen.config import Document, load_document
+from raygen.core import Place, Problem, ProblemsError
+from raygen.engines import OpenAIArgs
 from raygen.recipe.origins import Origins
 from raygen.recipe.remote.fetched import Fetched
 from raygen.recipe.remote.hosts import private_host

@@ -15,15 +15,12 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from raygen.dataset.call_cache import Recorded, read_recorded
-from raygen.dataset.records import Block, DatasetError, RowResult
-from raygen.dataset.writer import write_block
-from raygen.engines.base import EngineSetupError
+from raygen.dataset import Block, DatasetError, Recorded, RowResult, read_recorded, write_block
+from raygen.engines import EngineSetupError
 from raygen.runtime.coordinator import Fatal
 from raygen.runtime.tasks import Job, Task
 from raygen.runtime.worker import SourceRow, Worker, crashed
-from raygen.sources import open_keyed
-from raygen.sources.keyed import KeyedSource
+from raygen.sources import KeyedSource, open_keyed
 
 _ATTEMPTS = 2
 """How often a block may take its process down before its rows are run alone."""

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
-from raygen.core.formatting import money
-from raygen.dataset.records import Tokens
-from raygen.engines.args import OpenAIArgs, parse_args
-from raygen.engines.base import EngineSpec
+from raygen.config import did_you_mean
+from raygen.core import UserError, money
+from raygen.dataset import Tokens
+from raygen.engines import EngineSpec, OpenAIArgs, parse_args
 
 _MILLION = 1_000_000
 

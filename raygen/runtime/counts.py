@@ -9,8 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from raygen.dataset.records import LedgerLine, add_tokens
-from raygen.dataset.status import DatasetStatus
+from raygen.dataset import DatasetStatus, LedgerLine, add_tokens
 from raygen.runtime.run_state import NodeCount, RejectCount, Snapshot
 from raygen.runtime.worker import Live
 

@@ -11,12 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from raygen.dataset.commit import Committer
-from raygen.dataset.control_files import stop_reason
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import Block, Tokens, add_tokens
-from raygen.dataset.storage import Folder
-from raygen.engines.base import EngineSpec
+from raygen.dataset import Block, Committer, Dataset, Folder, Tokens, add_tokens, stop_reason
+from raygen.engines import EngineSpec
 from raygen.runtime.budget import Budget, dollars_of, tokens_of
 from raygen.runtime.counts import Counts
 from raygen.runtime.endings import Cause, Ending, out_of_rows

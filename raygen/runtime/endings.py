@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from raygen.dataset.commit import Reason
+from raygen.dataset import Reason
 from raygen.runtime.run_state import Outcome
 from raygen.runtime.scheduler import Work
 

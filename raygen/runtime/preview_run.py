@@ -17,19 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core.event_loop import in_own_loop
-from raygen.core.output_redirect import output_to
-from raygen.core.row import Reject, Row
-from raygen.dataset.records import RowResult
-from raygen.dataset.storage import Folder
-from raygen.engines.base import Engine
-from raygen.engines.devices import assign_gpus
-from raygen.engines.registry import start_engine
-from raygen.planning.binding import bind_plan
-from raygen.planning.history import of_rows, store_preview
-from raygen.planning.plan import Plan
-from raygen.planning.preparation import Prepared
-from raygen.recipe.recipe import Recipe
+from raygen.core import Reject, Row, in_own_loop, output_to
+from raygen.dataset import Folder, RowResult
+from raygen.engines import Engine, assign_gpus, start_engine
+from raygen.planning import Plan, Prepared, bind_plan, of_rows, store_preview
+from raygen.recipe import Recipe
 from raygen.runtime.row_program import RowProgram, Step
 from raygen.sources import key_source
 

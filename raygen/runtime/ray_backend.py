@@ -30,12 +30,10 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygen.core.errors import UserError
-from raygen.core.output_redirect import log_to, send_to
-from raygen.dataset.records import Block
-from raygen.engines.base import EngineSpec
-from raygen.engines.registry import start_engine
-from raygen.planning.resources import Cluster
+from raygen.core import UserError, log_to, send_to
+from raygen.dataset import Block
+from raygen.engines import EngineSpec, start_engine
+from raygen.planning import Cluster
 from raygen.runtime.block_runner import BlockRunner
 from raygen.runtime.coordinator import Control, Fatal
 from raygen.runtime.prometheus import Counters

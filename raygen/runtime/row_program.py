@@ -15,20 +15,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core.event_loop import cancelled_by_library
-from raygen.core.row import Lineage, Reject, Row, Status
-from raygen.dataset.call_cache import Answers, Recorded
-from raygen.dataset.records import Call, Rejected, RowResult
-from raygen.engines.base import (
-    Engine,
-    EngineDeadError,
-    EngineError,
-    RequestRefusedError,
-)
-from raygen.ops.base import Op
-from raygen.planning.plan import Node, Plan
-from raygen.planning.row_context import RowContext
-from raygen.recipe.graph import SOURCE
+from raygen.core import Lineage, Reject, Row, Status, cancelled_by_library
+from raygen.dataset import Answers, Call, Recorded, Rejected, RowResult
+from raygen.engines import Engine, EngineDeadError, EngineError, RequestRefusedError
+from raygen.ops import Op
+from raygen.planning import Node, Plan, RowContext
+from raygen.recipe import SOURCE
 
 _Order = tuple[int, Lineage]
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Protocol
 
-from raygen.core.row import Status
-from raygen.dataset.records import LedgerLine
+from raygen.core import Status
+from raygen.dataset import LedgerLine
 from raygen.runtime.tasks import Task, cut
 
 Files = Mapping[str, tuple[str, ...]]

@@ -13,8 +13,8 @@ from math import ceil
 
 from huggingface_hub import get_token
 
-from raygen.dataset.storage import Folder
-from raygen.planning.plan import Plan
+from raygen.dataset import Folder
+from raygen.planning import Plan
 
 _BLOCK_ROWS = 64
 _BLOCKS_PER_ACTOR = 16

@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core.event_loop import cancelled_by_library
-from raygen.dataset.call_cache import Recorded
-from raygen.dataset.records import Rejected, RowResult, Tokens, add_tokens, paid_for
-from raygen.engines.base import (
+from raygen.core import cancelled_by_library
+from raygen.dataset import Recorded, Rejected, RowResult, Tokens, add_tokens, paid_for
+from raygen.engines import (
     Engine,
     EngineDeadError,
     EngineError,
@@ -24,7 +23,7 @@ from raygen.engines.base import (
     EngineSpec,
     EngineUnavailableError,
 )
-from raygen.planning.plan import Plan
+from raygen.planning import Plan
 from raygen.runtime.row_program import RowProgram
 
 Start = Callable[[EngineSpec], Awaitable[Engine]]

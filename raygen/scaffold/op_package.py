@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from raygen.core.errors import UserError
-from raygen.ops.registry import all_ops
+from raygen.core import UserError
+from raygen.ops import all_ops
 from raygen.scaffold.recipe import template
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -15,13 +15,11 @@ from typing import Any, Literal, get_args
 import jinja2
 import yaml
 
-from raygen.config.messages import nearest
-from raygen.core.row import ColumnType
-from raygen.core.task import TASKS, TaskName
-from raygen.engines.base import Backend
-from raygen.recipe.schema import SourceSpec
-from raygen.sources import SourceError, scan_columns
-from raygen.sources.files import read_source
+from raygen.config import nearest
+from raygen.core import TASKS, ColumnType, TaskName
+from raygen.engines import Backend
+from raygen.recipe import SourceSpec
+from raygen.sources import SourceError, read_source, scan_columns
 
 Method = Literal["rationales", "counterfactual", "cod", "generate"]
 

@@ -1,1 +1,9 @@
-"""A dataset for others: its card, its files on the hub or elsewhere, and other formats."""
+"""Datasets for others: the card, push and pull, exports to other formats.
+
+Others use `push`, `pull`, `export` and `write_card`. It moves finished datasets, and knows nothing
+of running a plan.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

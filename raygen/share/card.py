@@ -13,13 +13,12 @@ from typing import Any
 
 import yaml
 
-from raygen.core.formatting import count, plural
-from raygen.core.row import ColumnType
-from raygen.dataset.records import IDENTITY
-from raygen.inspection.facts import Facts
-from raygen.planning.sidecars import RECIPE
-from raygen.recipe.lock import STORED
-from raygen.views.graph import Box, flowchart
+from raygen.core import ColumnType, count, plural
+from raygen.dataset import IDENTITY
+from raygen.inspection import Facts
+from raygen.planning import RECIPE
+from raygen.recipe import STORED
+from raygen.views import Box, flowchart
 
 CARD = "README.md"
 SIGNATURE = "- written by raygen "

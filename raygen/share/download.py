@@ -9,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.config.document import parse_text
-from raygen.core.errors import UserError
-from raygen.dataset.records import DatasetError
-from raygen.planning.sidecars import RECIPE
+from raygen.config import parse_text
+from raygen.core import UserError
+from raygen.dataset import DatasetError
+from raygen.planning import RECIPE
 from raygen.share.card import CARD
 from raygen.share.layout import MANIFEST, Manifest, check_files, read_manifest
 from raygen.share.locations import locate

@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
-from raygen.core.near_duplicates import as_text, repeats
-from raygen.core.task import TASKS
-from raygen.dataset.reader import PLAN, Dataset
-from raygen.dataset.records import IDENTITY, DatasetError
-from raygen.inspection.facts import VIEW
+from raygen.config import did_you_mean
+from raygen.core import TASKS, UserError, as_text, repeats
+from raygen.dataset import IDENTITY, PLAN, Dataset, DatasetError
+from raygen.inspection import VIEW
 from raygen.share.layout import MANIFEST, read_manifest, read_shards
 
 if TYPE_CHECKING:

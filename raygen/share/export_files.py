@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygen.core.errors import UserError
-from raygen.dataset.schema import example_schema
+from raygen.core import UserError
+from raygen.dataset import example_schema
 from raygen.share.examples import Examples
 from raygen.share.formats import FORMATS, Format, Wording, as_alpaca, as_chat
 

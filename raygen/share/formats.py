@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core.errors import UserError
-from raygen.core.question import prompt_text
-from raygen.core.task import TASKS, letter
+from raygen.core import TASKS, UserError, letter, prompt_text
 
 Format = Literal["parquet", "jsonl", "hf", "chat", "alpaca"]
 FORMATS: Mapping[Format, str] = {

@@ -15,13 +15,11 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygen.config.document import dump_text, parse_text
-from raygen.dataset.reader import PLAN, SHARED, Dataset, hash_of
-from raygen.dataset.records import DatasetError
-from raygen.dataset.schema import example_schema
-from raygen.inspection.facts import Facts, facts_of, portable
-from raygen.planning.sidecars import RECIPE
-from raygen.recipe.lock import STORED
+from raygen.config import dump_text, parse_text
+from raygen.dataset import PLAN, SHARED, Dataset, DatasetError, example_schema, hash_of
+from raygen.inspection import Facts, facts_of, portable
+from raygen.planning import RECIPE
+from raygen.recipe import STORED
 from raygen.share.card import CARD, CardLinks, dataset_card, is_local, public_name
 from raygen.share.origin import put_source
 

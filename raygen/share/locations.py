@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core.errors import UserError
-from raygen.core.hub import Repository, network_error
-from raygen.dataset.records import DatasetError
+from raygen.core import Repository, UserError, network_error
+from raygen.dataset import DatasetError
 
 _HUB = "hf://"
 _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?")

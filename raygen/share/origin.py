@@ -9,12 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from raygen.core.errors import UserError
-from raygen.core.formatting import count, plural
-from raygen.core.task import task_of
-from raygen.dataset.reader import Dataset
-from raygen.dataset.storage import Folder
-from raygen.inspection.facts import Facts
+from raygen.core import UserError, count, plural, task_of
+from raygen.dataset import Dataset, Folder
+from raygen.inspection import Facts
 from raygen.sources import key_source
 
 

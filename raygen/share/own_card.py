@@ -5,10 +5,8 @@ Knows nothing of what a card says.
 
 from __future__ import annotations
 
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder, storage_errors
-from raygen.inspection.facts import facts_of
+from raygen.dataset import Dataset, DatasetError, Folder, storage_errors
+from raygen.inspection import facts_of
 from raygen.share.card import CARD, SIGNATURE, CardLinks, dataset_card
 
 _MOST_FILES = 500

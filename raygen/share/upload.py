@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.core.errors import UserError
-from raygen.dataset.reader import Dataset
+from raygen.core import UserError
+from raygen.dataset import Dataset
 from raygen.share.layout import DATA, MANIFEST, Share, lay_out, local_engines, read_manifest
 from raygen.share.locations import Location, locate
 

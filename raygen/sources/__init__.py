@@ -1,21 +1,9 @@
-"""Reading and keying source rows."""
+"""Read source rows and give each its key: files, globs, the hub, Delta tables.
 
-from raygen.sources.keyed import (
-    KeyedSource,
-    TakenRows,
-    key_source,
-    open_keyed,
-    scan_columns,
-    take_rows,
-)
-from raygen.sources.rows import SourceError
+Others use `scan_columns` to look at a source, `take_rows` to map and key it, and `KeyedSource` to
+read rows by number. It knows tasks, and nothing of graphs or engines.
+"""
 
-__all__ = [
-    "KeyedSource",
-    "SourceError",
-    "TakenRows",
-    "key_source",
-    "open_keyed",
-    "scan_columns",
-    "take_rows",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType
 from raygen.sources.rows import SourceError, SourceFile
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (

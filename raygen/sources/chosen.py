@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raygen.config.messages import did_you_mean
-from raygen.core.near_duplicates import as_text, repeats
-from raygen.core.row import digest
+from raygen.config import did_you_mean
+from raygen.core import as_text, digest, repeats
 from raygen.sources.rows import SourceError
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from raygen.core.row import ColumnType
-from raygen.dataset.records import EXAMPLES, DatasetError
-from raygen.dataset.scan import scan_table
-from raygen.dataset.storage import Folder
+from raygen.core import ColumnType
+from raygen.dataset import EXAMPLES, DatasetError, Folder, scan_table
 from raygen.sources.rows import SourceError, SourceFile
 
 _LOG = "_delta_log"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from raygen.config.messages import nearest
+from raygen.config import nearest
 from raygen.sources.delta import read_delta, table_of
 from raygen.sources.rows import SourceError, SourceFile
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from raygen.core.row import ColumnType, digest, row_key
-from raygen.core.task import Task
-from raygen.dataset.records import IDENTITY
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.core import ColumnType, Task, digest, row_key
+from raygen.dataset import IDENTITY, Folder, storage_errors
 from raygen.sources.chosen import (
     DeduplicateSpec,
     SampleSpec,
@@ -242,7 +240,7 @@ def _encode(rows: Sequence[SourceRow], types: Mapping[str, ColumnType], path: st
     """The keyed copy: `key` and the columns, nested values as JSON text marked in the field."""
     import pyarrow as pa
 
-    from raygen.dataset.schema import ARROW_TYPES
+    from raygen.dataset import ARROW_TYPES
 
     fields = [pa.field("key", pa.string())]
     arrays = [pa.array([row.key for row in rows], pa.string())]

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core.errors import UserError
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType, UserError
 
 _SHOWN = 5
 

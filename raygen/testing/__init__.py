@@ -1,6 +1,8 @@
-"""For tests of ops, one's own too: a fake model to run them on, and what every op must keep to."""
+"""Test an op: a fake model to run it on, and the contract that every op keeps.
 
-from raygen.testing.context import FakeContext, Script, reasons, run_op
-from raygen.testing.contract import ContractError, check_op
+Others use `check_op`, `run_op` and `FakeContext` in their own tests. It needs no Ray and no model.
+"""
 
-__all__ = ["ContractError", "FakeContext", "Script", "check_op", "reasons", "run_op"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from raygen.core.row import Reject, Row, derive_seed
-from raygen.core.task import TASKS, Task
-from raygen.engines.base import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
-from raygen.ops.base import Context, Op
+from raygen.core import TASKS, Reject, Row, Task, derive_seed
+from raygen.engines import Completion, Prompt, Sampling, Score, TokenScore, TopTokens
+from raygen.ops import Context, Op
 
 _Answers = TypeVar("_Answers")
 

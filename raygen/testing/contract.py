@@ -13,13 +13,10 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from raygen.core.event_loop import in_own_loop
-from raygen.core.row import ColumnType, Reject, Row
-from raygen.core.task import TASKS, Task
-from raygen.core.template import fields
-from raygen.engines.base import Completion
-from raygen.ops.base import Columns, Op, OpParams
-from raygen.ops.common.sampling import SamplingParams
+from raygen.core import TASKS, ColumnType, Reject, Row, Task, fields, in_own_loop
+from raygen.engines import Completion
+from raygen.ops import Columns, Op, OpParams
+from raygen.ops.common import SamplingParams
 from raygen.testing.context import FakeContext, Script
 from raygen.testing.values import changed, holds
 

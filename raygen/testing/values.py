@@ -9,8 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.core.row import ColumnType
-from raygen.core.task import Task
+from raygen.core import ColumnType, Task
 
 _HELD: Mapping[ColumnType, tuple[type, ...]] = {
     "string": (str,),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raygen.core.stats import wilson
+from raygen.core import wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 from raygen.trainer.metrics import MetricsTail, TrainerState
 
 __all__ = ["RESULT", "TrainJob", "Trainer", "TrainerState", "begun", "check", "finished"]

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.config.document import Problem, dump_text, load_document
-from raygen.dataset.storage import Folder
-from raygen.recipe.recipe import Recipe
+from raygen.config import dump_text, load_document
+from raygen.core import Problem
+from raygen.dataset import Folder
+from raygen.recipe import Recipe
 from raygen.trainer import process as trainer
 from raygen.trainer.metrics import Accuracy, TrainerState
 from raygen.trainer.process import Trainer, TrainJob

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core.formatting import plural
-from raygen.inspection.diff.change import Change
-from raygen.inspection.marks import changed_words
+from raygen.core import plural
+from raygen.inspection import changed_words
+from raygen.inspection.diff import Change
 
 _SHORT = 60
 _LONG = 700

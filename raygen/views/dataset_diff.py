@@ -13,11 +13,18 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import count, plural
-from raygen.inspection.diff.datasets import DatasetDiff, NodeCounts
-from raygen.inspection.diff.distributions import Shares, Spread, SpreadPair
-from raygen.inspection.diff.rows import ExamplePair, RowDiff, RowsDiff
-from raygen.inspection.marks import bar
+from raygen.core import count, plural
+from raygen.inspection import bar
+from raygen.inspection.diff import (
+    DatasetDiff,
+    ExamplePair,
+    NodeCounts,
+    RowDiff,
+    RowsDiff,
+    Shares,
+    Spread,
+    SpreadPair,
+)
 from raygen.views.changes import change_text, cut
 from raygen.views.recipe_diff import recipe_changes, sides_table
 from raygen.views.tables import facts_table, plain_table

@@ -13,8 +13,8 @@ from rich.console import Group, RenderableType
 from rich.syntax import Syntax
 from rich.text import Text
 
-from raygen.recipe.recipe import Recipe
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe import Recipe
+from raygen.recipe.remote import Fetched
 from raygen.views.tables import facts_table
 
 

@@ -13,8 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from raygen.planning.plan import Node, Plan
-from raygen.recipe.graph import SOURCE
+from raygen.planning import Node, Plan
+from raygen.recipe import SOURCE
 
 DATASET = "dataset"
 

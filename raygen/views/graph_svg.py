@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from raygen.core.errors import UserError
-from raygen.planning.plan import Plan
-from raygen.recipe.graph import SOURCE
+from raygen.core import UserError
+from raygen.planning import Plan
+from raygen.recipe import SOURCE
 from raygen.views.graph import DATASET, edges, engines_of
 
 _GAP_X, _GAP_Y, _MARGIN = 28.0, 46.0, 16.0

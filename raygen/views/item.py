@@ -12,9 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import plural
-from raygen.core.task import Task
-from raygen.inspection.browse.item import Item, Ref
+from raygen.core import Task, plural
+from raygen.inspection.browse import Item, Ref
 from raygen.views.prompts import shorten
 from raygen.views.row import row_table
 

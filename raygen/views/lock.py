@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.core.formatting import plural
-from raygen.recipe.lock import Difference, Lock, LockedEngine
+from raygen.core import plural
+from raygen.recipe import Difference, Lock, LockedEngine
 from raygen.views.tables import facts_table
 
 

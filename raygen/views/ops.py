@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.core.task import TASKS
-from raygen.ops.base import Columns, Op, OpParams
+from raygen.core import TASKS
+from raygen.ops import Columns, Op, OpParams
 from raygen.views.tables import facts_table, plain_table
 
 _LABELS = ("one", "two")

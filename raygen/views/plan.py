@@ -8,11 +8,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.core.formatting import count, duration, money, plural
-from raygen.engines.base import model_name
-from raygen.planning.estimate import Estimate
-from raygen.planning.plan_report import Outlook
-from raygen.planning.resources import Placement
+from raygen.core import count, duration, money, plural
+from raygen.engines import model_name
+from raygen.planning import Estimate, Outlook, Placement
 from raygen.views.tables import facts_table, plain_table
 
 _PACES = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.core.formatting import count, plural
-from raygen.inspection.browse.filter_precision import Figure, Precision
+from raygen.core import count, plural
+from raygen.inspection.browse import Figure, Precision
 from raygen.views.tables import plain_table
 
 

@@ -17,13 +17,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import count, plural
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.dataset.records import Call
-from raygen.inspection.marks import marked
-from raygen.runtime.preview_run import Preview, Previewed
-from raygen.runtime.row_program import Step
+from raygen.core import Reject, Row, Task, count, plural
+from raygen.dataset import Call
+from raygen.inspection import marked
+from raygen.runtime import Preview, Previewed, Step
 from raygen.views.prompts import Prompts, shorten
 from raygen.views.row import row_table
 from raygen.views.tables import facts_table, plain_table

@@ -19,9 +19,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import count, duration, percent
-from raygen.runtime.run_state import NodeCount, Snapshot
-from raygen.trainer.metrics import TrainerState
+from raygen.core import count, duration, percent
+from raygen.runtime import NodeCount, Snapshot
+from raygen.trainer import TrainerState
 
 _WINDOW_S = 60.0
 _LINE_EVERY_S = 5.0

@@ -8,9 +8,9 @@ from __future__ import annotations
 import textwrap
 from itertools import takewhile
 
-from raygen.core.formatting import count
-from raygen.dataset.records import Call
-from raygen.runtime.preview_run import chat_of
+from raygen.core import count
+from raygen.dataset import Call
+from raygen.runtime import chat_of
 
 _SHOWN = 600
 _SAME = 120

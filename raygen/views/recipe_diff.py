@@ -12,8 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raygen.inspection.diff.change import Change
-from raygen.inspection.diff.recipes import NodeDiff, RecipeDiff
+from raygen.inspection.diff import Change, NodeDiff, RecipeDiff
 from raygen.views.changes import change_text, diff_text
 from raygen.views.tables import facts_table
 

@@ -11,8 +11,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.task import Task
-from raygen.inspection.marks import marked, option
+from raygen.core import Task
+from raygen.inspection import marked, option
 from raygen.views.prompts import shorten
 from raygen.views.tables import facts_table
 

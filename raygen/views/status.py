@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import count, duration, plural
-from raygen.dataset.status import DatasetStatus
+from raygen.core import count, duration, plural
+from raygen.dataset import DatasetStatus
 from raygen.views.tables import facts_table, plain_table
 
 _TOP = 5

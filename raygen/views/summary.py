@@ -16,9 +16,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core.formatting import count, duration, money, percent, plural
-from raygen.runtime.run_state import Outcome, RejectCount
-from raygen.trainer.metrics import Accuracy, TrainerState
+from raygen.core import count, duration, money, percent, plural
+from raygen.runtime import Outcome, RejectCount
+from raygen.trainer import Accuracy, TrainerState
 
 _TOP_REJECTS = 5
 _HEADINGS = {

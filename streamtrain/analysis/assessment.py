@@ -13,21 +13,30 @@ from typing import Any, get_args
 
 from streamtrain.analysis.contamination import refuse_seen
 from streamtrain.analysis.teacher_inference import told_by
-from streamtrain.config.data import View
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder, make_encoder
+from streamtrain.config import StudentConfig, View
+from streamtrain.data import Encoder, make_encoder
 from streamtrain.errors import InputError
-from streamtrain.evaluation.fidelity_view import fidelity_table
-from streamtrain.evaluation.metrics import Evaluation, judge
-from streamtrain.evaluation.predictions import How, asking, predict
-from streamtrain.evaluation.records import RATIONALES, evaluations_of, write_lines, write_record
-from streamtrain.evaluation.votes import EngineName, Samples, engine_for, predict_by_vote
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question, read_questions
-from streamtrain.models.student import Student, device_here
-from streamtrain.rationales.write import Written, check_writes_rationales, write_rationales
+from streamtrain.evaluation import (
+    RATIONALES,
+    EngineName,
+    Evaluation,
+    How,
+    Samples,
+    asking,
+    engine_for,
+    evaluations_of,
+    fidelity_table,
+    judge,
+    predict,
+    predict_by_vote,
+    write_lines,
+    write_record,
+)
+from streamtrain.heldout import Prediction, Question, read_questions
+from streamtrain.models import Student, device_here
+from streamtrain.rationales import Written, check_writes_rationales, write_rationales
 from streamtrain.tables import Table
-from streamtrain.training.outcome import find_student, read_outcome
+from streamtrain.training import find_student, read_outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,17 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from streamtrain.errors import InputError
-from streamtrain.evaluation.fidelity_view import fidelity_columns
-from streamtrain.evaluation.records import Record, evaluations_of, read_records
-from streamtrain.evaluation.statistics import bootstrap, mcnemar
+from streamtrain.evaluation import (
+    Record,
+    bootstrap,
+    evaluations_of,
+    fidelity_columns,
+    mcnemar,
+    read_records,
+)
 from streamtrain.plots import Dot
 from streamtrain.tables import Table
-from streamtrain.training.outcome import find_student
+from streamtrain.training import find_student
 
 
 @dataclass(frozen=True, slots=True)

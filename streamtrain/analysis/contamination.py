@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.dataset import each_example
-from streamtrain.data.row_filter import Wanted
+from streamtrain.config import StudentConfig
+from streamtrain.data import Wanted, each_example
 from streamtrain.errors import InputError
-from streamtrain.heldout.overlap import HeldOut, shared
-from streamtrain.heldout.questions import Question, read_questions
-from streamtrain.run.spec import RESULT, read_result
+from streamtrain.heldout import HeldOut, Question, read_questions, shared
+from streamtrain.run import RESULT, read_result
 
 
 def refuse_seen(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from raygen.core.hub import HubError, Repository
+from raygen.core import HubError, Repository
 from streamtrain.errors import InputError
 
 

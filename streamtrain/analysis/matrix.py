@@ -12,12 +12,12 @@ from statistics import mean, stdev
 
 from streamtrain.analysis.assessment import asked_as_usual
 from streamtrain.analysis.compare import Run
-from streamtrain.data.dataset import dataset_facts
+from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
 from streamtrain.plots import Heat
-from streamtrain.run.spec import RESULT, read_result
+from streamtrain.run import RESULT, read_result
 from streamtrain.tables import Table
-from streamtrain.training.outcome import find_student
+from streamtrain.training import find_student
 
 _MEAN = "out of domain, mean"
 

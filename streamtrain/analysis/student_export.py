@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from streamtrain.errors import InputError
-from streamtrain.evaluation.records import evaluations_of
-from streamtrain.models.student import save_final
-from streamtrain.run.spec import RESULT, STUDENT, read_result
-from streamtrain.training.outcome import CARD, describe_student, find_student, read_outcome
+from streamtrain.evaluation import evaluations_of
+from streamtrain.models import save_final
+from streamtrain.run import RESULT, STUDENT, read_result
+from streamtrain.training import CARD, describe_student, find_student, read_outcome
 
 
 def export(checkpoint: Path, target: Path, merge: bool) -> Path:

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import torch
 
-from streamtrain.config.data import Data
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
-from streamtrain.data.examples import class_text
+from streamtrain.config import Data, StudentConfig
+from streamtrain.data import class_text, make_encoder
 from streamtrain.errors import InputError
-from streamtrain.heldout.questions import Question
-from streamtrain.heldout.teacher_answers import likeliest
-from streamtrain.models.classifier import predict_classes
-from streamtrain.models.student import Source, Student, device_here, load_student
-from streamtrain.models.teacher import in_order_of
-from streamtrain.training.outcome import holds_student, read_outcome
+from streamtrain.heldout import Question, likeliest
+from streamtrain.models import (
+    Source,
+    Student,
+    device_here,
+    in_order_of,
+    load_student,
+    predict_classes,
+)
+from streamtrain.training import holds_student, read_outcome
 
 
 def told_by(

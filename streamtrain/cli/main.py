@@ -13,22 +13,23 @@ from typing import Any, get_args
 
 import click
 
-from raygen.config.document import Document, Problem, ProblemsError
+from raygen.config import Document
+from raygen.core import Problem, ProblemsError
 from streamtrain.cli.runs import compare, export, lens
 from streamtrain.cli.verdicts import sheet, verdicts
-from streamtrain.config.data import View
-from streamtrain.config.student import override, parse_config, problem_path, read_document
+from streamtrain.config import View, override, parse_config, problem_path, read_document
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.run.events import describe
-from streamtrain.run.seeds import seeded_jobs, spread
-from streamtrain.run.spec import (
+from streamtrain.run import (
     RESULT,
     Job,
     JobOptions,
+    describe,
     find_problems,
     make_job,
     read_result,
     refuse_used_output,
+    seeded_jobs,
+    spread,
 )
 
 
@@ -149,8 +150,8 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; expected held-out questions")
-    from streamtrain.analysis.assessment import Ways, assess, tables
-    from streamtrain.evaluation.votes import Samples
+    from streamtrain.analysis import Ways, assess, tables
+    from streamtrain.evaluation import Samples
 
     samples = Samples(options["samples"], options["temperature"]) if options["samples"] else None
     ways = Ways(
@@ -175,15 +176,15 @@ for command in (compare, lens, export, sheet, verdicts):
 
 
 def _run(job: Job, options: dict[str, Any]) -> dict[str, Any]:
-    from streamtrain.training.ray_backend import run
+    from streamtrain.training import run
 
     quiet = options["as_json"]
     result = run(job, options["address"], (lambda event: None) if quiet else _show)
     samples = job.config.evaluate.samples
     if samples > 1 and job.report is not None:
         # Only now: an engine takes the memory that training has given back.
-        from streamtrain.analysis.assessment import Ways, assess, summary
-        from streamtrain.evaluation.votes import Samples
+        from streamtrain.analysis import Ways, assess, summary
+        from streamtrain.evaluation import Samples
 
         done = list(assess(job.out, [job.report], Ways(samples=Samples(samples))))
         if not quiet:

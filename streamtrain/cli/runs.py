@@ -36,8 +36,14 @@ def compare(runs: tuple[Path, ...], form: Form, as_matrix: bool, picture: Path |
 
     Works on what `fit` and `eval` kept in the folder evaluations/ of each run.
     """
-    from streamtrain.analysis.compare import accuracies, differences, dots_of, read_runs
-    from streamtrain.analysis.matrix import make_matrix, read_domain
+    from streamtrain.analysis import (
+        accuracies,
+        differences,
+        dots_of,
+        make_matrix,
+        read_domain,
+        read_runs,
+    )
     from streamtrain.plots import check_picture, dots, heatmap
 
     if picture is not None:
@@ -98,8 +104,7 @@ def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
         raise click.UsageError("--steps and --texts belong to --tuned")
     if options["as_csv"] and options["as_json"]:
         raise click.UsageError("give --csv or --json")
-    from streamtrain.lens.tuning import Tuning
-    from streamtrain.lens.view import Looking, look
+    from streamtrain.lens import Looking, Tuning, look
     from streamtrain.plots import check_picture
 
     if options["picture"] is not None:
@@ -129,9 +134,8 @@ def _given(option: str) -> bool:
 @click.option("--private", is_flag=True, help="A repository that --push makes is private.")
 def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
     """Write the student of RUN to a folder of its own, with a model card."""
-    from streamtrain.analysis.hub_upload import check_pushable, push
-    from streamtrain.analysis.student_export import export
-    from streamtrain.training.outcome import find_student
+    from streamtrain.analysis import check_pushable, export, push
+    from streamtrain.training import find_student
 
     if repository is not None and not merge:
         check_pushable(find_student(run)[0])

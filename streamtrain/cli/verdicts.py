@@ -33,7 +33,7 @@ def sheet(run: Path, data: Path, teacher_column: str, out: Path, count: int, see
 
     Give people the page or the CSV, and keep the key: it alone knows which side is whose.
     """
-    from streamtrain.rationales.sheet import KEY, PAGE, SHEET, make_key, write_sheet
+    from streamtrain.rationales import KEY, PAGE, SHEET, make_key, write_sheet
 
     key = make_key(run, data, teacher_column, count, seed)
     write_sheet(key, out)
@@ -65,15 +65,13 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
         raise click.UsageError("--backend and --url are the judge's; name it with --judge")
     if options["url"] and options["backend"] not in (None, "openai"):
         raise click.UsageError("--url is for the backend openai")
-    from streamtrain.evaluation.records import write_verdicts
-    from streamtrain.rationales.annotations import read_ballots
-    from streamtrain.rationales.results import count_verdicts, remarks, table
-    from streamtrain.rationales.sheet import read_key
+    from streamtrain.evaluation import write_verdicts
+    from streamtrain.rationales import count_verdicts, read_ballots, read_key, remarks, table
 
     found = read_key(key)
     ballots = read_ballots(sheets, [item.item for item in found.items])
     if options["judge"]:
-        from streamtrain.rationales.judge_model import JudgeModel, judge_sheet
+        from streamtrain.rationales import JudgeModel, judge_sheet
 
         if options["judge"] in [one.rater for one in ballots]:
             raise InputError(f"a sheet is named {options['judge']} as the judge is; rename it")

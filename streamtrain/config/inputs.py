@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.core.template import TemplateError, fields, render
+from raygen.core import TemplateError, fields, render
 from streamtrain.errors import InputError
 
 _OF_QUESTIONS = ("question", "choices", "letters", "control", "task", "refuted")

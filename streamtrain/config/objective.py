@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.engines.base import model_name
+from raygen.engines import model_name
 from streamtrain.config.base import Positive, Rate, Section, Weight, refuse_keys
 
 

@@ -12,14 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.config.document import (
-    Document,
-    Problem,
-    ProblemsError,
-    load_document,
-    parse_model,
-    parse_text,
-)
+from raygen.config import Document, load_document, parse_model, parse_text
+from raygen.core import Problem, ProblemsError
 from streamtrain.config.base import Positive, Section, refuse_keys
 from streamtrain.config.data import Data
 from streamtrain.config.inputs import check_input

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from streamtrain.config.student import StudentConfig
+from streamtrain.config import StudentConfig
 from streamtrain.data.chat_template import turn_ids
 from streamtrain.data.examples import Example
 from streamtrain.data.soft_targets import Soft, soft_of

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from raygen.engines.base import EngineSetupError, Message, RequestRefusedError
-from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines import EngineSetupError, Message, RequestRefusedError
+from raygen.engines.models import Tokens
 from streamtrain.errors import InputError
 
 

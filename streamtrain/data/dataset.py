@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raygen.dataset.control_files import request_stop
-from raygen.dataset.follow import Commit, Follower, StreamState
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder, storage_errors
-from raygen.engines.base import model_name
+from raygen.dataset import (
+    Commit,
+    Dataset,
+    DatasetError,
+    Folder,
+    Follower,
+    StreamState,
+    request_stop,
+    storage_errors,
+)
+from raygen.engines import model_name
 from streamtrain.errors import InputError, StreamLostError
 
 _BATCH = 4096

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any
 
-from raygen.core.question import prompt_text
-from streamtrain.config.data import Data, LabelForm
-from streamtrain.config.inputs import fill_input, reads
-from streamtrain.config.target import Span, SpanKind
+from raygen.core import prompt_text
+from streamtrain.config import Data, LabelForm, Span, SpanKind, fill_input, reads
 from streamtrain.data.top_k_targets import Told
 from streamtrain.errors import InputError
 

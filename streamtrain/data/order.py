@@ -5,7 +5,7 @@ Knows nothing of datasets or training.
 
 from __future__ import annotations
 
-from streamtrain.config.student import StudentConfig
+from streamtrain.config import StudentConfig
 from streamtrain.data.epoch_units import PAIR, Unit
 from streamtrain.data.stream import Order
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.core.task import TASKS
-from streamtrain.config.student import StudentConfig
+from raygen.core import TASKS
+from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 
 

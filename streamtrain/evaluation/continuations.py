@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from streamtrain.data.batches import Batch, block_mask
-from streamtrain.models.student import Student
+from streamtrain.data import Batch, block_mask
+from streamtrain.models import Student
 
 Tree = tuple[Sequence[int], Sequence[Sequence[int]]]
 """The ids of a prompt, and of each option that may follow it."""

@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from streamtrain.evaluation.statistics import bootstrap, clusters, share_interval
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question
+from streamtrain.heldout import Prediction, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from raygen.core.stats import wilson
+from raygen.core import wilson
 from streamtrain.evaluation.fidelity import Fidelity, fidelity
 from streamtrain.evaluation.statistics import calibration_error, clusters, share_interval
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question
+from streamtrain.heldout import Prediction, Question
 
 
 @dataclass(frozen=True, slots=True)

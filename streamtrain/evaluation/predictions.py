@@ -15,17 +15,20 @@ from typing import Literal
 
 import torch
 
-from streamtrain.config.data import Data, View
-from streamtrain.data.batches import Encoder, by_length
-from streamtrain.data.examples import Asked, class_text, input_text, label_texts
+from streamtrain.config import Data, View
+from streamtrain.data import Asked, Encoder, by_length, class_text, input_text, label_texts
 from streamtrain.errors import InputError
 from streamtrain.evaluation.continuations import Until, greedy, tree_scores, tree_size
 from streamtrain.evaluation.metrics import Evaluation, judge
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question
-from streamtrain.models.classifier import predict_classes
-from streamtrain.models.seq2seq import Branch, branch_scores, branch_size, greedy_targets
-from streamtrain.models.student import Student
+from streamtrain.heldout import Prediction, Question
+from streamtrain.models import (
+    Branch,
+    Student,
+    branch_scores,
+    branch_size,
+    greedy_targets,
+    predict_classes,
+)
 
 _PLACES_PER_FORWARD = 2048
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import Evaluation
-from streamtrain.heldout.questions import Question
-from streamtrain.run.spec import FINAL, RESULT
+from streamtrain.heldout import Question
+from streamtrain.run import FINAL, RESULT
 
 EVALUATIONS = "evaluations"
 PREDICTIONS = "predictions.jsonl"

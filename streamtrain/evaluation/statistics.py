@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raygen.core.stats import wilson
+from raygen.core import wilson
 
 DRAWS = 10_000
 _BINS = 10

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from raygen.engines.base import Engine, EngineSpec, Request, RequestRefusedError
-from raygen.engines.base import Sampling as EngineSampling
-from streamtrain.config.student import Kind
-from streamtrain.data.chat_template import user_turn
+from raygen.engines import Engine, EngineSpec, Request, RequestRefusedError
+from raygen.engines import Sampling as EngineSampling
+from streamtrain.config import Kind
+from streamtrain.data import user_turn
 from streamtrain.evaluation.predictions import Asking
 from streamtrain.evaluation.with_engine import ask_engine, installed
-from streamtrain.heldout.prediction import Prediction, vote
-from streamtrain.heldout.questions import Question
+from streamtrain.heldout import Prediction, Question, vote
 
 _IN_FLIGHT = 128
 

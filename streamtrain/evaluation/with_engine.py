@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Literal, TypeVar
 
-from raygen.engines.base import Engine, EngineError, EngineSpec
-from raygen.engines.registry import start_engine
+from raygen.engines import Engine, EngineError, EngineSpec, start_engine
 from streamtrain.errors import InputError
 
 Answer = TypeVar("Answer")

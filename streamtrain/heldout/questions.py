@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from raygen.core.row import digest
-from raygen.core.task import TASKS, Task
+from raygen.core import TASKS, Task, digest
 from streamtrain.errors import InputError
 from streamtrain.heldout.teacher_answers import Told, recorded_answer
 

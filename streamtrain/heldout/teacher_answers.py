@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.core.task import Task
+from raygen.core import Task
 
 _ROUNDING = 0.01
 """How far from 1 the probabilities of rounded log-probabilities may add up to."""

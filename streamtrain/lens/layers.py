@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from streamtrain.errors import InputError
-from streamtrain.models.student import Student
+from streamtrain.models import Student
 
 _LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 """What the norm before the head is called; a model that has none ends with a layer."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from streamtrain.errors import InputError
-from streamtrain.heldout.questions import Question
+from streamtrain.heldout import Question
 from streamtrain.lens.layers import Passage, Reader
 from streamtrain.lens.student import Subject, read_subject
 from streamtrain.lens.tuned import Translators

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from raygen.core.row import digest
-from streamtrain.data.dataset import dataset_examples
-from streamtrain.data.row_filter import Wanted
+from raygen.core import digest
+from streamtrain.data import Wanted, dataset_examples
 from streamtrain.errors import InputError
-from streamtrain.heldout.overlap import HeldOut, shared
-from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.heldout import HeldOut, Question, read_questions, shared
 from streamtrain.lens.layers import Passage
 from streamtrain.lens.student import Subject
-from streamtrain.losses.language_model import TextLesson
-from streamtrain.run.spec import RESULT, read_result
+from streamtrain.losses import TextLesson
+from streamtrain.run import RESULT, read_result
 
 _MOST = 500
 _HELD = 10

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from streamtrain.heldout.questions import Question
+from streamtrain.heldout import Question
 from streamtrain.lens.student import read_subject
 from streamtrain.lens.tuning import Tuning, tuned_lens
 from streamtrain.plots import Heat

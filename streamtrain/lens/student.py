@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder, make_encoder
+from streamtrain.config import StudentConfig
+from streamtrain.data import Encoder, make_encoder
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import Asking, asking, label_branch, predict
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question
+from streamtrain.evaluation import Asking, asking, label_branch, predict
+from streamtrain.heldout import Prediction, Question
 from streamtrain.lens.layers import Passage, Reader
-from streamtrain.models.student import Student, device_here
-from streamtrain.training.outcome import find_student, read_outcome
+from streamtrain.models import Student, device_here
+from streamtrain.training import find_student, read_outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from raygen.core.row import digest
+from raygen.core import digest
 from streamtrain.errors import InputError
-from streamtrain.evaluation.records import evaluations_of
-from streamtrain.heldout.questions import Question
+from streamtrain.evaluation import evaluations_of
+from streamtrain.heldout import Question
 from streamtrain.lens.passages import lens_texts
 from streamtrain.lens.student import Subject
 from streamtrain.lens.tuned import Translators, divergences, tune

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamtrain.errors import InputError
-from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.heldout import Question, read_questions
 from streamtrain.lens.logit_lens import Curves, by_layer, divergence_by_layer, read_curves, summary
 from streamtrain.lens.passages import halves
 from streamtrain.lens.positions import Grid, at_the_end, cells, picture_of, read_grid

@@ -12,14 +12,20 @@ from typing import Any
 
 import torch
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder, by_length
-from streamtrain.data.examples import class_text
+from streamtrain.config import StudentConfig
+from streamtrain.data import Encoder, by_length, class_text
 from streamtrain.errors import InputError
 from streamtrain.losses.functional import class_losses, divergences, layer_distances, paired_losses
-from streamtrain.models.classifier import Classes, Texts, classify, pad_texts
-from streamtrain.models.student import Student
-from streamtrain.models.teacher import Teacher, compared, recorded
+from streamtrain.models import (
+    Classes,
+    Student,
+    Teacher,
+    Texts,
+    classify,
+    compared,
+    pad_texts,
+    recorded,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,23 @@ from typing import Any
 
 import torch
 
-from raygen.engines.models.vocabulary import vocabulary_of
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Batch, Encoded, Encoder, collate, split
-from streamtrain.data.examples import make_example, make_factual, make_tasks
-from streamtrain.data.top_k_targets import Told, read_told
+from raygen.engines.models import vocabulary_of
+from streamtrain.config import StudentConfig
+from streamtrain.data import (
+    Batch,
+    Encoded,
+    Encoder,
+    Told,
+    collate,
+    make_example,
+    make_factual,
+    make_tasks,
+    read_told,
+    split,
+)
 from streamtrain.errors import InputError
 from streamtrain.losses.functional import top_divergences, weighted_nll
-from streamtrain.models.new_tokens import check_writable
-from streamtrain.models.seq2seq import pack_targets, pad_targets, target_logits
-from streamtrain.models.student import Student
+from streamtrain.models import Student, check_writable, pack_targets, pad_targets, target_logits
 
 TOKEN_ALPHA = 1.0
 """What the divergence from a teacher's tokens weighs beside their own loss, if the file is silent.

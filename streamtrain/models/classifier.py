@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from streamtrain.data.batches import Encoder, by_length
-from streamtrain.heldout.prediction import Prediction
+from streamtrain.data import Encoder, by_length
+from streamtrain.heldout import Prediction
 from streamtrain.models.student import Student
 
 _PLACES_PER_FORWARD = 2048

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raygen.engines.transformers.new_tokens import make_room
+from raygen.engines.transformers import make_room
 from streamtrain.errors import InputError
 
 

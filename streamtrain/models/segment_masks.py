@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from streamtrain.data.batches import block_mask
+from streamtrain.data import block_mask
 from streamtrain.models.attention import additive
 
 

@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 
-from raygen.engines.base import EngineSetupError
-from raygen.engines.models.bundled import model_path
-from raygen.engines.models.resolution import check_adapter, why_not_loaded
-from streamtrain.config.student import Attention, Kind, StudentConfig, Tune
-from streamtrain.data.batches import Batch
+from raygen.engines import EngineSetupError
+from raygen.engines.models import check_adapter, model_path, why_not_loaded
+from streamtrain.config import Attention, Kind, StudentConfig, Tune
+from streamtrain.data import Batch
 from streamtrain.errors import InputError
 from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash, masked
 from streamtrain.models.new_tokens import add_tokens, trained_rows

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from streamtrain.config.student import StudentConfig
+from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 from streamtrain.models.classifier import Classes, Texts, classify
 from streamtrain.models.student import Source, Student, load_student
-from streamtrain.run.spec import Job
+from streamtrain.run import Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from raygen.engines.base import (
+from raygen.engines import (
     Completion,
     Engine,
     EngineSpec,
@@ -21,7 +21,7 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
 )
-from streamtrain.evaluation.with_engine import ask_engine, installed
+from streamtrain.evaluation import ask_engine, installed
 from streamtrain.rationales.annotations import Ballot, Verdict
 from streamtrain.rationales.sheet import Item
 

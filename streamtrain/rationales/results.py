@@ -12,7 +12,7 @@ from itertools import combinations
 from statistics import mean
 from typing import Any, Literal
 
-from streamtrain.evaluation.statistics import clusters, cohen_kappa, share_interval, sign_test
+from streamtrain.evaluation import clusters, cohen_kappa, share_interval, sign_test
 from streamtrain.rationales.annotations import Ballot
 from streamtrain.rationales.sheet import Item, Key
 from streamtrain.tables import Table

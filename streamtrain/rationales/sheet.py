@@ -16,12 +16,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from raygen.core.row import digest
-from raygen.core.task import letter
+from raygen.core import digest, letter
 from streamtrain.errors import InputError
-from streamtrain.evaluation.records import RATIONALES, evaluations_of
-from streamtrain.heldout.questions import Question, read_rows
-from streamtrain.training.outcome import find_student
+from streamtrain.evaluation import RATIONALES, evaluations_of
+from streamtrain.heldout import Question, read_rows
+from streamtrain.training import find_student
 
 KEY_VERSION = 1
 SHEET, PAGE, KEY = "sheet.csv", "sheet.html", "key.json"

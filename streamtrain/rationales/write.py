@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder
-from streamtrain.data.examples import Asked, input_text, label_texts
+from streamtrain.config import StudentConfig
+from streamtrain.data import Asked, Encoder, input_text, label_texts
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import Asking, at_rest, write_texts
-from streamtrain.heldout.prediction import Prediction
-from streamtrain.heldout.questions import Question
-from streamtrain.models.student import Student
+from streamtrain.evaluation import Asking, at_rest, write_texts
+from streamtrain.heldout import Prediction, Question
+from streamtrain.models import Student
 
 
 @dataclass(frozen=True, slots=True)

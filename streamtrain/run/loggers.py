@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from streamtrain.config.student import LogName, StudentConfig
+from streamtrain.config import LogName, StudentConfig
 from streamtrain.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamtrain.config.student import StudentConfig
+from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.config.document import Document, Problem, ProblemsError
-from raygen.engines.models.bundled import bundled_problem
-from streamtrain.config.student import StudentConfig
+from raygen.config import Document
+from raygen.core import Problem, ProblemsError
+from raygen.engines.models import bundled_problem
+from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.heldout.overlap import shared
-from streamtrain.heldout.questions import Question, read_questions
+from streamtrain.heldout import Question, read_questions, shared
 from streamtrain.run.loggers import missing
 
 RESULT = "result.json"

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from streamtrain.config.student import Kind, StudentConfig
-from streamtrain.data.dataset import DatasetFacts
-from streamtrain.evaluation.records import Record
+from streamtrain.config import Kind, StudentConfig
+from streamtrain.data import DatasetFacts
+from streamtrain.evaluation import Record
 
 _AUTO: Mapping[Kind, str] = {
     "causal": "ForCausalLM",

@@ -17,10 +17,9 @@ from typing import Any
 
 import torch
 
-from streamtrain.data.cursor import Cursor
+from streamtrain.data import Cursor
 from streamtrain.errors import InputError
-from streamtrain.models.flops import Load
-from streamtrain.models.student import Student
+from streamtrain.models import Load, Student
 from streamtrain.training.selection import Selection
 from streamtrain.training.sharding import load_state, part_of, whole, whole_state
 from streamtrain.training.step import Step

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from streamtrain.data.dataset import DatasetFeed
+from streamtrain.data import DatasetFeed
 from streamtrain.errors import StreamtrainError
-from streamtrain.run.spec import GROW, Job
+from streamtrain.run import GROW, Job
 
 _LOOK_EVERY_S = 2.0
 

@@ -15,22 +15,39 @@ from typing import Any, Literal
 
 import torch
 
-from raygen.core.row import digest
-from streamtrain.data.batches import make_encoder
-from streamtrain.data.dataset import ask_to_stop
-from streamtrain.data.decisions import Decision, Decisions
-from streamtrain.data.order import make_order
-from streamtrain.data.read_ahead import ReadAhead
-from streamtrain.data.row_filter import Wanted
-from streamtrain.data.stream import Feed, GlobalBatch, ShardStream
+from raygen.core import digest
+from streamtrain.data import (
+    Decision,
+    Decisions,
+    Feed,
+    GlobalBatch,
+    ReadAhead,
+    ShardStream,
+    Wanted,
+    ask_to_stop,
+    make_encoder,
+    make_order,
+)
 from streamtrain.errors import InputError, StreamLostError
-from streamtrain.models.flops import Load, costs_of, peak_flops
-from streamtrain.models.student import check_packable, load_student, source_of
-from streamtrain.models.teacher import teacher_of
-from streamtrain.run.events import Metrics
-from streamtrain.run.loggers import open_loggers
-from streamtrain.run.resume import check_same, order_settings
-from streamtrain.run.spec import CHECKPOINTS, DECISIONS, METRICS, Job
+from streamtrain.models import (
+    Load,
+    check_packable,
+    costs_of,
+    load_student,
+    peak_flops,
+    source_of,
+    teacher_of,
+)
+from streamtrain.run import (
+    CHECKPOINTS,
+    DECISIONS,
+    METRICS,
+    Job,
+    Metrics,
+    check_same,
+    open_loggers,
+    order_settings,
+)
 from streamtrain.training import checkpoint
 from streamtrain.training.checkpoint import Progress
 from streamtrain.training.communicator import World

@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from streamtrain.config.student import Evaluate
-from streamtrain.data.batches import Encoder
-from streamtrain.evaluation.metrics import Evaluation
-from streamtrain.evaluation.predictions import evaluate
-from streamtrain.evaluation.records import EVALUATIONS, write_record
-from streamtrain.heldout.overlap import HeldOut
-from streamtrain.heldout.questions import Question, read_questions
-from streamtrain.models.student import Student
-from streamtrain.run.spec import BEST, VALIDATING, Job
+from streamtrain.config import Evaluate
+from streamtrain.data import Encoder
+from streamtrain.evaluation import EVALUATIONS, Evaluation, evaluate, write_record
+from streamtrain.heldout import HeldOut, Question, read_questions
+from streamtrain.models import Student
+from streamtrain.run import BEST, VALIDATING, Job
 from streamtrain.training import checkpoint
 from streamtrain.training.checkpoint import Progress
 from streamtrain.training.validation import Validator

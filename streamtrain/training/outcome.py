@@ -14,13 +14,12 @@ from typing import Any
 
 import torch
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.dataset import dataset_facts
+from streamtrain.config import StudentConfig
+from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
-from streamtrain.evaluation.metrics import Evaluation
-from streamtrain.evaluation.records import EVALUATIONS, read_records
-from streamtrain.models.student import Student, load_adapter, load_student, save_final, source_of
-from streamtrain.run.spec import FINAL, RESULT, STUDENT, Job
+from streamtrain.evaluation import EVALUATIONS, Evaluation, read_records
+from streamtrain.models import Student, load_adapter, load_student, save_final, source_of
+from streamtrain.run import FINAL, RESULT, STUDENT, Job
 from streamtrain.training.card import model_card
 from streamtrain.training.checkpoint import Progress
 

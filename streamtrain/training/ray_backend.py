@@ -23,9 +23,21 @@ import ray.train
 import ray.train.torch
 
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.run.events import EventTail, append_event
-from streamtrain.run.spec import CHECKPOINTS, GROW, METRICS, OWNER, RAY, STOP, Job, read_result
-from streamtrain.run.stop_requests import StoppedError, stop_by_signal, stopping
+from streamtrain.run import (
+    CHECKPOINTS,
+    GROW,
+    METRICS,
+    OWNER,
+    RAY,
+    STOP,
+    EventTail,
+    Job,
+    StoppedError,
+    append_event,
+    read_result,
+    stop_by_signal,
+    stopping,
+)
 from streamtrain.training.checkpoint import latest
 from streamtrain.training.elastic import Grower, Growth
 
@@ -187,7 +199,7 @@ def _work(config: dict[str, Any]) -> str:
     """The loop on one worker; why it ended."""
     import torch
 
-    from streamtrain.data.dataset import DatasetFeed
+    from streamtrain.data import DatasetFeed
     from streamtrain.training.communicator import Alone, ProcessGroup
     from streamtrain.training.loop import train
 

@@ -18,8 +18,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from streamtrain.models.repeated_blocks import blocks
-from streamtrain.models.student import Student
+from streamtrain.models import Student, blocks
 
 
 def shard(student: Student) -> Student:

@@ -14,17 +14,11 @@ from typing import Any
 
 import torch
 
-from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder
-from streamtrain.data.epoch_units import PAIR, SHARE
-from streamtrain.data.stream import rank_slice
+from streamtrain.config import StudentConfig
+from streamtrain.data import PAIR, SHARE, Encoder, rank_slice
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.losses.base import Lesson
-from streamtrain.losses.classification import ClassLesson
-from streamtrain.losses.language_model import TextLesson
-from streamtrain.models.repeated_blocks import blocks
-from streamtrain.models.student import Student
-from streamtrain.models.teacher import Teacher, with_projections
+from streamtrain.losses import ClassLesson, Lesson, TextLesson
+from streamtrain.models import Student, Teacher, blocks, with_projections
 from streamtrain.training.communicator import World
 from streamtrain.training.sharding import fill_absent, shard, total_norm
 

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import torch
 
-from streamtrain.data.batches import make_encoder
+from streamtrain.data import make_encoder
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import evaluate
-from streamtrain.heldout.questions import read_questions
-from streamtrain.models.student import load_student, source_of
-from streamtrain.run.spec import Job
+from streamtrain.evaluation import evaluate
+from streamtrain.heldout import read_questions
+from streamtrain.models import load_student, source_of
+from streamtrain.run import Job
 from streamtrain.training import checkpoint
 
 

@@ -186,7 +186,7 @@ def test_imports_point_down() -> None:
     assert upward == []
 
 
-def packages_use_each_other_by_their_surfaces() -> None:
+def test_packages_use_each_other_by_their_surfaces() -> None:
     """From another top package a module takes names that the package's stub lists, no others."""
     around = [
         f"{name_of(path)} takes {alias.name} from {node.module}"
@@ -215,7 +215,7 @@ def test_a_surface_never_hides_a_module_of_its_package() -> None:
     assert hidden == []
 
 
-def every_package_says_what_it_is_for() -> None:
+def test_every_package_says_what_it_is_for() -> None:
     short = [
         name_of(path)
         for path in modules()

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 
 from pydantic import Field
-from raygen.core.row import Reject, Row
-from raygen.core.task import Task
-from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.core import Reject, Row, Task
+from raygen.ops import Columns, Context, Op, OpParams
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SMALL_WORDS = """

@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from raygen.core.row import Reject, Row
-from raygen.core.task import TASKS
-from raygen.ops.registry import all_ops
+from raygen.core import TASKS, Reject, Row
+from raygen.ops import all_ops
 from raygen.testing import check_op
 
 from raygen_drop_vacuous import OP

@@ -1,13 +1,9 @@
-"""Reading a model's answer. Knows nothing of engines or ops."""
+"""Read a model's answer: the option, number or phrase that a text settles on.
 
-from raygen.core.answers.choice import Answer, names_option, read_answer
-from raygen.core.answers.free import FreeAnswer, answer_key, read_free_answer
+Others use `read_answer` for questions with options, `read_free_answer` without, and `answer_key`
+to compare. It knows nothing of engines or ops.
+"""
 
-__all__ = [
-    "Answer",
-    "FreeAnswer",
-    "answer_key",
-    "names_option",
-    "read_answer",
-    "read_free_answer",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from raygen.config.messages import did_you_mean
+from raygen.config import did_you_mean
 from raygen.engines.base import EngineSetupError
 
 PREFIX = "bundled:"

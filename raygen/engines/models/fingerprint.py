@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.core.row import digest
+from raygen.core import digest
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.bundled import bundled_place, bundled_problem
 from raygen.engines.models.hub import hub_commit

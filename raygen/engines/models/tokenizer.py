@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from raygen.core.row import digest
+from raygen.core import digest
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.bundled import model_path
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raygen.core.row import digest
+from raygen.core import digest
 
 
 def vocabulary_of(tokenizer: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core.row import digest
+from raygen.core import digest
 from raygen.engines.base import (
     EngineSetupError,
     EngineUnavailableError,

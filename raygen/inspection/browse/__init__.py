@@ -1,4 +1,9 @@
-"""Looking at a dataset's rows: what was kept, what was dropped and why, and what people say of it.
+"""Look at a dataset's rows: what was kept, what was dropped and why, what people judged.
 
-Reads datasets and writes verdicts beside them. Knows nothing of terminals.
+Others use a catalogue of items, seeded samples, and verdicts with the precision of filters. It
+writes verdict files and nothing else; it knows nothing of terminals.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
+from raygen.config import did_you_mean
+from raygen.core import UserError
 from raygen.inspection.browse.examples import VIEW, find_examples, read_examples
 from raygen.inspection.browse.item import Item, Ref
 from raygen.inspection.browse.opened import Opened
 from raygen.inspection.browse.rejects import Rejects
-from raygen.ops.registry import all_ops
+from raygen.ops import all_ops
 
 _CHUNK = 32
 

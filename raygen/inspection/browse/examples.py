@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raygen.config.messages import did_you_mean
-from raygen.core.errors import UserError
-from raygen.dataset.records import IDENTITY, DatasetError
+from raygen.config import did_you_mean
+from raygen.core import UserError
+from raygen.dataset import IDENTITY, DatasetError
 from raygen.inspection.browse.item import Item, Ref
 from raygen.inspection.browse.opened import Opened
 

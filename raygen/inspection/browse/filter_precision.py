@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from raygen.core.stats import wilson
+from raygen.core import wilson
 from raygen.inspection.browse.item import Ref
 from raygen.inspection.browse.verdicts import Verdict, Word
 

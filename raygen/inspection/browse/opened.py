@@ -9,12 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raygen.core.row import ColumnType
-from raygen.core.task import Task, task_of
-from raygen.dataset.log import last_record, newest_version
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import ROWS, DatasetError
-from raygen.dataset.storage import storage_errors
+from raygen.core import ColumnType, Task, task_of
+from raygen.dataset import ROWS, Dataset, DatasetError, last_record, newest_version, storage_errors
 from raygen.sources import KeyedSource, open_keyed
 
 if TYPE_CHECKING:

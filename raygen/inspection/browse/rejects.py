@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from raygen.core.event_loop import in_own_loop
-from raygen.core.row import digest
-from raygen.dataset.call_cache import read_recorded
-from raygen.dataset.records import Call, Rejected
+from raygen.core import digest, in_own_loop
+from raygen.dataset import Call, Rejected, read_recorded
 from raygen.inspection.browse.item import Item, Ref
 from raygen.inspection.browse.opened import Opened
 from raygen.inspection.browse.replay import Dropped, replay, texts
 from raygen.inspection.browse.written import UnknownPlanError, written_plan
-from raygen.ops.base import Op
-from raygen.planning.plan import Plan
+from raygen.ops import Op
+from raygen.planning import Plan
 
 _ROWS_HELD = 256
 

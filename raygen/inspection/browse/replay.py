@@ -11,13 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from raygen.core.row import Reject
-from raygen.dataset.call_cache import Recorded
-from raygen.dataset.records import Call, Rejected
-from raygen.engines.base import Engine, EngineSetupError
-from raygen.engines.stand_in import StandInEngine
-from raygen.planning.plan import Plan
-from raygen.runtime.row_program import RowProgram, Step
+from raygen.core import Reject
+from raygen.dataset import Call, Recorded, Rejected
+from raygen.engines import Engine, EngineSetupError, StandInEngine
+from raygen.planning import Plan
+from raygen.runtime import RowProgram, Step
 
 
 @dataclass(frozen=True, slots=True)

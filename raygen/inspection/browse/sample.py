@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from raygen.core.row import digest
+from raygen.core import digest
 from raygen.inspection.browse.item import Ref
 
 

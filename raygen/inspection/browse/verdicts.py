@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from raygen.core.errors import UserError
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.core import UserError
+from raygen.dataset import DatasetError, Folder, storage_errors
 from raygen.inspection.browse.item import Ref
 
 VERDICTS_VERSION = 1

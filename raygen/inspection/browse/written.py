@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from raygen.core.task import task_of
-from raygen.engines.base import EngineError, EngineSpec
-from raygen.ops.base import Binding, Op, OpParams
-from raygen.planning.plan import PLAN_VERSION, Node, Plan
+from raygen.core import task_of
+from raygen.engines import EngineError, EngineSpec
+from raygen.ops import Binding, Op, OpParams
+from raygen.planning import PLAN_VERSION, Node, Plan
 
 
 class UnknownPlanError(Exception):

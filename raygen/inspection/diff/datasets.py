@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.core.row import ColumnType
-from raygen.core.task import TASKS, named_option
-from raygen.dataset.reader import Dataset
-from raygen.dataset.status import DatasetStatus
+from raygen.core import TASKS, ColumnType, named_option
+from raygen.dataset import Dataset, DatasetStatus
 from raygen.inspection.diff.described import describe_stored
 from raygen.inspection.diff.distributions import (
     Shares,
@@ -24,8 +22,8 @@ from raygen.inspection.diff.distributions import (
 )
 from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
 from raygen.inspection.diff.rows import RowsDiff, Side, compare_rows
-from raygen.ops.base import Op
-from raygen.recipe.lock import Difference, differences, stored_lock
+from raygen.ops import Op
+from raygen.recipe import Difference, differences, stored_lock
 
 _COUNTS = (
     "source", "kept", "dropped", "failed", "pending", "examples", "calls", "prompt_tokens",

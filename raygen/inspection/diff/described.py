@@ -9,18 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.config.document import ProblemsError
-from raygen.core.task import Task, task_of
-from raygen.dataset.records import DatasetError
-from raygen.dataset.storage import Folder
-from raygen.engines.base import model_name
+from raygen.core import ProblemsError, Task, task_of
+from raygen.dataset import DatasetError, Folder
+from raygen.engines import model_name
 from raygen.inspection.diff.change import flat
-from raygen.ops.base import Op
-from raygen.planning.plan import make_plan
-from raygen.planning.sidecars import RECIPE, stored_recipe
-from raygen.recipe.graph import resolve_graph
-from raygen.recipe.recipe import Recipe, load_recipe
-from raygen.recipe.remote.fetch import find_recipe, recipe_in
+from raygen.ops import Op
+from raygen.planning import RECIPE, make_plan, stored_recipe
+from raygen.recipe import Recipe, load_recipe, resolve_graph
+from raygen.recipe.remote import find_recipe, recipe_in
 from raygen.sources import SourceError, scan_columns
 
 

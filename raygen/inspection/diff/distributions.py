@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from raygen.core.row import ColumnType
+from raygen.core import ColumnType
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import IDENTITY
+from raygen.dataset import IDENTITY, Dataset
 from raygen.inspection.diff.change import Change
 
 if TYPE_CHECKING:

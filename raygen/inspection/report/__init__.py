@@ -1,8 +1,8 @@
 """One HTML file that shows a dataset and what was trained on it, offline.
 
-Reads what is on disk: a dataset's tables, a student's files. Knows nothing of running things.
+Others use `render_report`. It reads a dataset's tables and a student's files, and runs nothing.
 """
 
-from raygen.inspection.report.page import render_report
+import lazy_loader
 
-__all__ = ["render_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,7 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core.formatting import count
-from raygen.core.task import Task, letter
+from raygen.core import Task, count, letter
 from raygen.inspection.marks import marked
 from raygen.inspection.report.examples import Shown
 from raygen.inspection.report.figure import seen

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from raygen.core.formatting import count, duration, percent, plural
+from raygen.core import count, duration, percent, plural
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.facts import Facts
 from raygen.inspection.report.figure import Figure, Section, Table

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from raygen.dataset.log import last_record, newest_version
-from raygen.dataset.records import ROWS
+from raygen.dataset import ROWS, last_record, newest_version
 from raygen.inspection.report.facts import Facts
 from raygen.sources import open_keyed
 

@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raygen.core.task import Task, task_of
-from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError
-from raygen.dataset.status import DatasetStatus
-from raygen.dataset.storage import storage_errors
+from raygen.core import Task, task_of
+from raygen.dataset import Dataset, DatasetError, DatasetStatus, storage_errors
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core.formatting import count, plural
-from raygen.dataset.status import DatasetStatus
-from raygen.recipe.graph import SOURCE
+from raygen.core import count, plural
+from raygen.dataset import DatasetStatus
+from raygen.recipe import SOURCE
 
 DATASET = "dataset"
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from raygen.core.formatting import count, duration, percent, plural
+from raygen.core import count, duration, percent, plural
 from raygen.inspection.report.cards import FIELD, Card, card_of
 from raygen.inspection.report.effort import effort_section, plan_section, rows_section
 from raygen.inspection.report.examples import MOST, Sample, sample

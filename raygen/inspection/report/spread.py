@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from raygen.core.formatting import count, percent
+from raygen.core import count, percent
 from raygen.inspection.report.bins import HEAD, histogram, told
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.facts import Facts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 
 METRICS, RESULT = "metrics.jsonl", "result.json"
 _SEEDS = "seed-*"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from raygen.core.formatting import count, duration, percent
+from raygen.core import count, duration, percent
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.figure import Figure, Section, Table
 from raygen.inspection.report.students import Asked, Run

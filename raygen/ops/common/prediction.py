@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.core import Task, fields, letter, literal_ending, render
 from raygen.core.answers import read_answer
-from raygen.core.task import Task, letter
-from raygen.core.template import fields, literal_ending, render
-from raygen.engines.base import Ability, Completion, EngineSetupError
+from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
 from raygen.ops.common.options import need_options
 from raygen.ops.common.prompt_files import default_prompt

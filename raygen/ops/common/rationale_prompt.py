@@ -10,9 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from raygen.core.row import Row
-from raygen.core.task import Task
-from raygen.core.template import render
+from raygen.core import Row, Task, render
 from raygen.ops.common.completions import gold_of, words_of
 from raygen.ops.common.demonstrations import Demonstration, read_demonstrations
 from raygen.ops.common.options import need_options, shown

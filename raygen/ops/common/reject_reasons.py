@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from raygen.core.row import Reject
-from raygen.engines.base import Completion
+from raygen.core import Reject
+from raygen.engines import Completion
 
 _REFUSAL = re.compile(
     r"\A\W*(?:i['’]?m sorry,? (?:but )?|i apologi[sz]e,? (?:but )?|unfortunately,? "

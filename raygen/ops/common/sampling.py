@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raygen.core.row import ColumnType
-from raygen.engines.base import Completion, Message, Prompt, Sampling
+from raygen.core import ColumnType
+from raygen.engines import Completion, Message, Prompt, Sampling
 from raygen.ops.base import Cost, OpParams
 
 

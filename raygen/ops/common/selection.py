@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core.near_duplicates import pieces, similarity
+from raygen.core import pieces, similarity
 from raygen.ops.base import OpParams
 
 _COMPARED = 64

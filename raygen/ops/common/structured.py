@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from raygen.core.row import Reject
+from raygen.core import Reject
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygen.engines.models.tokenizer import Tokenizer
+from raygen.engines.models import Tokenizer
 
 
 def words_of(text: str) -> list[str]:

@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from raygen.core.errors import UserError
-from raygen.core.row import digest
-from raygen.engines.models.bundled import cache_folder
+from raygen.core import UserError, digest
+from raygen.engines.models import cache_folder
 from raygen.recipe.remote.fetched import Fetched
 
 CACHE_VERSION = 1

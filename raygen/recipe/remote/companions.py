@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from raygen.config.document import ProblemsError, parse_text
-from raygen.core.errors import UserError
+from raygen.config import parse_text
+from raygen.core import ProblemsError, UserError
 
 LOCK_ENDING = ".lock.yaml"
 """Of the name of a recipe's lock, behind the recipe's own and its variant's."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 from raygen.recipe.remote import cache
 from raygen.recipe.remote.companions import gather
 from raygen.recipe.remote.fetched import Fetched

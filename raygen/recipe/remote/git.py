@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TIMEOUT_S = 600

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raygen.core.errors import UserError
-from raygen.core.hub import network_error
+from raygen.core import UserError, network_error
 from raygen.recipe.remote.companions import MOST_BYTES, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}

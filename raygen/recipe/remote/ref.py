@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PIN = re.compile(r"@sha256:([0-9a-f]{64})$")

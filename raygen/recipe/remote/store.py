@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raygen.core.errors import UserError
+from raygen.core import UserError
 from raygen.recipe.remote.companions import MOST_BYTES, too_large
 
 

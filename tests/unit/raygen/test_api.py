@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import raygen
+from raygen import apply as apply_module
 from raygen.api import Applied, LoadedRecipe
-from raygen.apply import run as apply_module
 from raygen.apply.request import ApplyRequest, ApplyUI
 from raygen.core.errors import UserError
 from raygen.core.problem import ProblemsError

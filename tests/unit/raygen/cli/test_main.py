@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from raygen.apply import run as apply_module
+from raygen import apply as apply_module
 from raygen.apply.run import ApplyRequest, ApplyUI
 from raygen.cli.main import main
 from raygen.runtime.run_state import Outcome, Snapshot

@@ -1,0 +1,2 @@
+from .main import main as main
+from .terminal import TerminalUI as TerminalUI

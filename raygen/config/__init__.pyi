@@ -1,0 +1,13 @@
+from .document import Document as Document
+from .document import load_document as load_document
+from .document import parse_model as parse_model
+from .document import parse_text as parse_text
+from .messages import did_you_mean as did_you_mean
+from .messages import found as found
+from .messages import nearest as nearest
+from .messages import reason as reason
+from .overrides import ALL_VARIANTS as ALL_VARIANTS
+from .overrides import apply_variant as apply_variant
+from .overrides import override as override
+from .overrides import variant_names as variant_names
+from .yaml_text import dump_text as dump_text

@@ -1,0 +1,12 @@
+from .bundled import bundled_problem as bundled_problem
+from .bundled import cache_folder as cache_folder
+from .bundled import model_path as model_path
+from .fingerprint import Pinned as Pinned
+from .fingerprint import pin as pin
+from .prompt_tokens import Tokens as Tokens
+from .resolution import check_adapter as check_adapter
+from .resolution import why_not_loaded as why_not_loaded
+from .student_folder import attribution_problem as attribution_problem
+from .tokenizer import Tokenizer as Tokenizer
+from .tokenizer import load_tokenizer as load_tokenizer
+from .vocabulary import vocabulary_of as vocabulary_of

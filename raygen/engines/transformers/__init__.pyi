@@ -1,0 +1,1 @@
+from .new_tokens import make_room as make_room

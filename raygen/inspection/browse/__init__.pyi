@@ -1,0 +1,14 @@
+from .catalogue import Catalogue as Catalogue
+from .catalogue import ItemFilter as ItemFilter
+from .catalogue import Items as Items
+from .filter_precision import Figure as Figure
+from .filter_precision import Precision as Precision
+from .filter_precision import precision as precision
+from .item import Item as Item
+from .item import Ref as Ref
+from .sample import draw_sample as draw_sample
+from .verdicts import Verdict as Verdict
+from .verdicts import Word as Word
+from .verdicts import check_rater as check_rater
+from .verdicts import read_verdicts as read_verdicts
+from .verdicts import write_verdicts as write_verdicts

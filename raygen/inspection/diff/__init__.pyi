@@ -1,0 +1,12 @@
+from .change import Change as Change
+from .comparison import compare as compare
+from .datasets import DatasetDiff as DatasetDiff
+from .datasets import NodeCounts as NodeCounts
+from .distributions import Shares as Shares
+from .distributions import Spread as Spread
+from .distributions import SpreadPair as SpreadPair
+from .recipes import NodeDiff as NodeDiff
+from .recipes import RecipeDiff as RecipeDiff
+from .rows import ExamplePair as ExamplePair
+from .rows import RowDiff as RowDiff
+from .rows import RowsDiff as RowsDiff

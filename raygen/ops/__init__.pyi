@@ -1,0 +1,9 @@
+from .base import Binding as Binding
+from .base import Columns as Columns
+from .base import Context as Context
+from .base import Cost as Cost
+from .base import Op as Op
+from .base import OpParams as OpParams
+from .registry import OpError as OpError
+from .registry import all_ops as all_ops
+from .registry import built_in as built_in

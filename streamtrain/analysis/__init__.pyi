@@ -1,0 +1,13 @@
+from .assessment import Ways as Ways
+from .assessment import assess as assess
+from .assessment import summary as summary
+from .assessment import tables as tables
+from .compare import accuracies as accuracies
+from .compare import differences as differences
+from .compare import dots_of as dots_of
+from .compare import read_runs as read_runs
+from .hub_upload import check_pushable as check_pushable
+from .hub_upload import push as push
+from .matrix import make_matrix as make_matrix
+from .matrix import read_domain as read_domain
+from .student_export import export as export

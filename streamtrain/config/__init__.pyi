@@ -1,0 +1,17 @@
+from .data import Data as Data
+from .data import LabelForm as LabelForm
+from .data import View as View
+from .inputs import fill_input as fill_input
+from .inputs import reads as reads
+from .student import Attention as Attention
+from .student import Evaluate as Evaluate
+from .student import Kind as Kind
+from .student import LogName as LogName
+from .student import StudentConfig as StudentConfig
+from .student import Tune as Tune
+from .student import override as override
+from .student import parse_config as parse_config
+from .student import problem_path as problem_path
+from .student import read_document as read_document
+from .target import Span as Span
+from .target import SpanKind as SpanKind

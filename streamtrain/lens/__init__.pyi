@@ -1,0 +1,3 @@
+from .tuning import Tuning as Tuning
+from .view import Looking as Looking
+from .view import look as look
