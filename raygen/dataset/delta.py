@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
-from raygen.dataset.connection import again
+from raygen.dataset.connection import retry_idempotent
 from raygen.dataset.log import MARK, RECORD, read_entry
 from raygen.dataset.records import DataFile, FencedError
 from raygen.dataset.storage import Folder, storage_errors
@@ -37,7 +37,7 @@ class GuardedTable:
         self.uri = folder.join(name)
         self._options = dict(folder.storage_options)
         with storage_errors("create the table", self.uri):
-            again(lambda: self._create(schema))
+            retry_idempotent(lambda: self._create(schema))
         self.reopen()
 
     def reopen(self) -> None:
@@ -85,7 +85,7 @@ class GuardedTable:
         """Commit files as group `number`; with `replace` all older files go out in the same commit.
 
         Raises FencedError when anyone else has committed since this handle looked, DatasetError
-        when the storage refuses. After either the handle must not commit again.
+        when the storage refuses. After either the handle must not commit retry_idempotent.
         """
         now = int(time.time() * 1000)
         actions = [_add(file, now) for file in files]
@@ -138,7 +138,7 @@ class GuardedTable:
                     raise
 
         with storage_errors("commit", self.uri):
-            again(attempt)
+            retry_idempotent(attempt)
             self._table.update_incremental()
         if self.version != before + 1 or (unsure and self._mark(before + 1) != mark):
             raise self._fenced(before + 1)
@@ -151,7 +151,7 @@ class GuardedTable:
         return FencedError(
             f"another run writes to {self.uri}: its version is {self.version}, expected "
             f"{expected}; this run stops so that no row is written twice. Let the other run "
-            "finish, or stop it and apply again"
+            "finish, or stop it and apply retry_idempotent"
         )
 
 

@@ -17,24 +17,24 @@ def scan_table(folder: Folder, table: str = "", version: int | None = None) -> p
     import polars as pl
 
     uri = folder.join(table) if table else folder.uri
-    if folder.local is not None:
-        return pl.scan_delta(_local_table(uri, version))
-    return pl.scan_delta(uri, version=version, storage_options=dict(folder.storage_options) or None)
+    options = None if folder.local is not None else dict(folder.storage_options) or None
+    return pl.scan_delta(_table(uri, version, options), storage_options=options)
 
 
-def _local_table(path: str, version: int | None) -> DeltaTable:
-    """The table with its files as paths.
+def _table(uri: str, version: int | None, options: dict[str, str] | None) -> DeltaTable:
+    """Open the table so that it names its files as their store does.
 
     deltalake names them as in a URL, where a space is `%20`, and polars opens what it is told.
     """
     from deltalake import DeltaTable
 
-    class LocalTable(DeltaTable):  # type: ignore[misc]
-        """A table that names its files as the disk does."""
+    class NamedTable(DeltaTable):  # type: ignore[misc]
+        """A table whose files have their own names."""
 
         def file_uris(self, *args: object, **kwargs: object) -> list[str]:
-            root = urlsplit(self.table_uri).path
-            uris = super().file_uris(*args, **kwargs)
-            return [f"{path}/{uri.removeprefix(root)}" for uri in uris]
+            url = urlsplit(self.table_uri)
+            root = (url.path if url.scheme == "file" else self.table_uri).rstrip("/") + "/"
+            names = (name.removeprefix(root) for name in super().file_uris(*args, **kwargs))
+            return [f"{uri}/{name}" for name in names]
 
-    return LocalTable(path, version=version)
+    return NamedTable(uri, version=version, storage_options=options)

@@ -1,7 +1,8 @@
 """The output folder, on local disk or object storage, and single files in it.
 
-Knows paths and bytes; knows nothing of tables, commits or recipes. Object storage is reached by
-the client that deltalake itself uses, so one set of `storage_options` serves tables and files.
+Local files go through the operating system; objects through `obstore`, the Rust client that
+deltalake has inside, so one set of `storage_options` and one environment serve tables and files.
+Knows paths and bytes; knows nothing of tables, commits or recipes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,31 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from raygen.dataset.connection import again, told
+from raygen.dataset.connection import message_of, retry_idempotent
 from raygen.dataset.records import DatasetError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_CLIENT_OPTIONS = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "connect_timeout",
+    "default_content_type",
+    "http1_only",
+    "http2_only",
+    "pool_idle_timeout",
+    "pool_max_idle_per_host",
+    "proxy_url",
+    "timeout",
+    "user_agent",
+)
+"""`storage_options` of the HTTP client, which obstore takes apart from those of the store."""
+
+_TABLE_OPTIONS = ("unsafe_rename", "locking_provider", "dynamo", "concurrency_limit")
+"""Parts of the names of `storage_options` that speak of tables, and that no store knows."""
 
 _UNFIT = re.compile(r"[][|^\\?]|%[0-9A-Fa-f]{2}")
 """deltalake 1.6 panics at some of these, and takes the others for parts of a URL."""
@@ -33,7 +55,7 @@ def storage_errors(doing: str, where: str) -> Iterator[None]:
         yield
     except (OSError, DeltaError) as error:
         raise DatasetError(
-            f"can't {doing} in {where}: {told(error)}; check that the place exists, can be "
+            f"can't {doing} in {where}: {message_of(error)}; check that the place exists, can be "
             "written and has free space, then run the same command again: it goes on from here"
         ) from error
 
@@ -77,7 +99,8 @@ class Folder:
         """A file's content. Raises FileNotFoundError, or OSError from the storage."""
         if self.local is not None:
             return (self.local / path).read_bytes()
-        return again(lambda: self._download(path))
+        with _client_errors():
+            return self._store().get(path).bytes().to_bytes()
 
     def read_text(self, path: str) -> str:
         """A file's content as UTF-8 text. Raises as read_bytes does."""
@@ -86,18 +109,23 @@ class Folder:
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file whole or not at all. Raises OSError."""
         if self.local is None:
-            again(lambda: self._upload(path, data))
+            with _client_errors():
+                self._store().put(path, data)
             return
-        target = self.local / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        with _draft(self.local / path, data) as draft:
+            draft.replace(self.local / path)
+
+    def create_bytes(self, path: str, data: bytes) -> None:
+        """Write a file whole, unless one is there. Raises FileExistsError, OSError.
+
+        Of several writers one wins. An OSError whose connection broke leaves open who has won.
+        """
+        if self.local is None:
+            with _client_errors():
+                self._store().put(path, data, mode="create")
+            return
+        with _draft(self.local / path, data) as draft:
+            os.link(draft, self.local / path)
 
     def write_text(self, path: str, text: str) -> None:
         """Write a UTF-8 text file whole or not at all. Raises OSError."""
@@ -107,9 +135,12 @@ class Folder:
         """Whether a file, or a folder with something in it, is there."""
         if self.local is not None:
             return (self.local / path).exists()
-        if again(lambda: self._store().get_file_info([path]))[0].type == _file_type():
+        with _client_errors():
+            try:
+                self._store().head(path)
+            except FileNotFoundError:
+                return any(batch for batch in self._store().list(path, chunk_size=1))
             return True
-        return bool(again(lambda: self._store().get_file_info_selector(path, True, True)))
 
     def delete(self, path: str) -> None:
         """Delete a file; one that isn't there is no error."""
@@ -117,14 +148,15 @@ class Folder:
             if self.local is not None:
                 (self.local / path).unlink()
             else:
-                again(lambda: self._store().delete_file(path))
+                retry_idempotent(lambda: self._delete(path))
 
     def files(self, path: str) -> list[str]:
         """The paths of the files directly in a sub folder, sorted; none where it doesn't exist."""
         if self.local is not None:
             return sorted(_local_files(self.local, path))
-        found = again(lambda: self._store().get_file_info_selector(path, True, False))
-        return sorted(info.path for info in found if info.type == _file_type())
+        with _client_errors():
+            listed = self._store().list_with_delimiter(path)
+        return sorted(info["path"] for info in listed["objects"])
 
     def read_parquet(self, path: str, columns: Sequence[str] | None = None) -> Any:
         """A Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
@@ -137,39 +169,65 @@ class Folder:
                 return pq.read_table(file, columns=columns)
         return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
 
-    def _download(self, path: str) -> bytes:
-        with _stream(self._store().open_input_file(path)) as stream:
-            return bytes(stream.read(None))
+    def _delete(self, path: str) -> None:
+        with _client_errors():
+            self._store().delete(path)
 
-    def _upload(self, path: str, data: bytes) -> None:
-        with _stream(self._store().open_output_stream(path, None)) as stream:
-            stream.write(data)
-
-    def _store(self) -> Any:
+    def _store(self) -> ObjectStore:
         return _open_store(self.uri, tuple(sorted(self.storage_options.items())))
 
 
 @lru_cache(maxsize=16)
-def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> Any:
-    # The public DeltaStorageHandler wraps the streams in a way that refuses to write bytes
-    # (deltalake 1.6 with pyarrow 26), so this takes the handler that it wraps.
-    from deltalake._internal import DeltaFileSystemHandler
+def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
+    from obstore.store import LocalStore, from_url
 
-    return DeltaFileSystemHandler(uri, dict(options))
+    if uri.startswith("file://"):
+        return LocalStore(uri.removeprefix("file://"), mkdir=True)
+    store: dict[str, str] = {}
+    client: dict[str, str] = {}
+    for key, value in options:
+        name = key.lower()
+        bare = name.removeprefix("aws_").removeprefix("azure_").removeprefix("google_")
+        if bare in _CLIENT_OPTIONS:
+            client[bare] = value
+        elif not any(part in name for part in _TABLE_OPTIONS):
+            store[name] = value
+    # What may be named depends on the store, and is checked by it.
+    opened: Any = from_url
+    return cast("ObjectStore", opened(uri, config=store, client_options=client))
 
 
 @contextmanager
-def _stream(stream: Any) -> Iterator[Any]:
+def _client_errors() -> Iterator[None]:
+    """Turn what obstore raises into OSError, in the words that are for people."""
+    from obstore.exceptions import AlreadyExistsError, BaseError
+
     try:
-        yield stream
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(_short(error)) from error
+    except AlreadyExistsError as error:
+        raise FileExistsError(_short(error)) from error
+    except BaseError as error:
+        raise OSError(_short(error)) from error
+
+
+def _short(error: Exception) -> str:
+    """What a fault of obstore says, without the client's own state, which has retries in it."""
+    return str(error).partition("\n\nDebug source:")[0]
+
+
+@contextmanager
+def _draft(target: Path, data: bytes) -> Iterator[Path]:
+    """A file beside `target` with its content to be, gone at the end of the block."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        draft.write_bytes(data)
+        yield draft
     finally:
-        stream.close()
-
-
-def _file_type() -> Any:
-    from pyarrow.fs import FileType
-
-    return FileType.File
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def _local_files(root: Path, path: str) -> Iterator[str]:

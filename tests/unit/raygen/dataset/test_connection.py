@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raygen.dataset.connection import again, broke, told
+from raygen.dataset.connection import connection_broke, message_of, retry_idempotent
 
 CUT = """Generic S3 error
           \x1b[31m↳\x1b[0m Error performing PUT http://store/x in 2.2ms - HTTP error
@@ -14,19 +14,19 @@ TRIED = "Error performing GET http://store/x in 180s, after 10 retries - HTTP er
 
 
 def test_a_connection_that_broke_is_told_from_a_refusal_and_from_a_store_that_is_away() -> None:
-    assert broke(OSError(CUT))
-    assert not broke(OSError(TRIED))
-    assert not broke(OSError("Server returned 403 Forbidden: Access Denied"))
-    assert not broke(FileNotFoundError(2, "No such file or directory"))
+    assert connection_broke(OSError(CUT))
+    assert not connection_broke(OSError(TRIED))
+    assert not connection_broke(OSError("Server returned 403 Forbidden: Access Denied"))
+    assert not connection_broke(FileNotFoundError(2, "No such file or directory"))
 
 
 def test_a_tree_of_causes_becomes_one_line() -> None:
-    assert told(OSError(CUT)) == (
+    assert message_of(OSError(CUT)) == (
         "Generic S3 error: Error performing PUT http://store/x in 2.2ms - HTTP error: "
         "error sending request: Connection reset"
     )
-    assert told(OSError()) == "OSError"
-    assert len(told(OSError("x" * 5000))) == 400
+    assert message_of(OSError()) == "OSError"
+    assert len(message_of(OSError("x" * 5000))) == 400
 
 
 @pytest.mark.parametrize(("faults", "passes"), [(3, True), (5, True), (6, False)])
@@ -44,8 +44,8 @@ def test_it_is_tried_six_times_at_most(
         return "done"
 
     if passes:
-        assert again(action) == "done"
+        assert retry_idempotent(action) == "done"
     else:
         with pytest.raises(OSError, match="Connection reset"):
-            again(action)
+            retry_idempotent(action)
     assert tries == min(faults + 1, 6)

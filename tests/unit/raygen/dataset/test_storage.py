@@ -3,12 +3,15 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from raygen.dataset.control_files import last_beat
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError
+from raygen.dataset.scan import scan_table
 from raygen.dataset.storage import Folder, storage_errors
 from raygen.sources.files import read_source
 from tests.support.dataset_records import block, committer, contents
@@ -67,6 +70,16 @@ def test_a_dataset_lives_in_a_folder_of_any_name(tmp_path: Path, name: str) -> N
     assert dataset.ledger(2).collect().height == 1
     (source,) = read_source(name, tmp_path)
     assert len(source.rows) == 4
+
+
+def test_a_table_of_any_writer_is_scanned_whatever_its_partitions_are_called(
+    tmp_path: Path,
+) -> None:
+    values = ["a b", "x/y", "ü%"]
+    table = pa.table({"c": values, "v": [1, 2, 3]})
+    write_deltalake(str(tmp_path / "a b"), table, partition_by=["c"])
+    scanned = scan_table(Folder.at(tmp_path / "a b")).sort("v").collect()
+    assert scanned["c"].to_list() == values
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a]", "a|b", "a^b", "a\\b", "a%20b", "what?"])
