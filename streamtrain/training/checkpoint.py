@@ -1,14 +1,29 @@
 """A run on disk: the trained weights, optimizer and progress, saved so that a kill loses no more
 than the steps since the last one.
 
-A checkpoint is a folder that is written under a temporary name and renamed, then named by the file
-`latest`. Knows nothing of the training loop.
+    checkpoints/
+      latest                    the name of a checkpoint
+      step-00000040/            never changed once it has this name
+        shard-00001-*.safetensors     rank 0's part of every tensor
+        shard-00002-*.safetensors     rank 1's, where the student is sharded
+        progress.json           version, progress, and the size of each shard's file
+      .step-00000060.tmp/       being written, or left by a kill
+
+Each rank writes its own shards (torch.distributed.checkpoint, as safetensors, so that nothing is
+unpickled), and any number of ranks reads its own parts of them. Rank 0 then writes progress.json,
+the last file of a checkpoint, and gives the folder its name; `latest` is written after that, and
+old checkpoints are removed last. What `latest` names is never removed and never written again: a
+step that is saved twice gets a second name. Whatever instant a kill or a power failure hits, the
+checkpoint before or the new one is whole, and `latest` finds it.
+
+Format 1, of version 0.1.0, had whole tensors in one file; it is still read. Knows nothing of the
+training loop.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,16 +35,20 @@ import torch
 from streamtrain.data import Cursor
 from streamtrain.errors import InputError
 from streamtrain.models import Load, Student
+from streamtrain.training import durable
 from streamtrain.training.selection import Selection
-from streamtrain.training.sharding import load_state, part_of, whole, whole_state
+from streamtrain.training.shards import OPTIMIZER, WEIGHTS, read_shards, read_whole, write_shards
 from streamtrain.training.step import Step
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Checkpoints of version 1 are read too."""
+
 KEPT = 2
 
-_WEIGHTS = "trained.safetensors"
-_OPTIMIZER = "optimizer.pt"
+_LATEST = "latest"
 _PROGRESS = "progress.json"
+_NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
+"""A checkpoint's name: its step, and how often that step had been saved before."""
 
 
 @dataclass(slots=True)
@@ -86,62 +105,48 @@ def save(
 ) -> Path:
     """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
 
-    Every rank of a sharded student calls it, because its tensors are gathered, and one `writes`.
-    Raises OSError; the earlier checkpoints stay usable.
+    Every rank of a sharded student calls it with the same folder, since each writes its own part of
+    the tensors; one rank `writes` the rest. Raises OSError; the earlier checkpoints stay usable.
     """
-    from safetensors.torch import save_file
-
-    weights, state = _weights(student), whole_state(optimizer)
-    target = folder / f"step-{at.step:08d}"
+    target = _free_name(folder, at.step)
+    if not writes and not student.sharded:
+        return target
+    # By the step alone, since a rank may see old names in a network's file system.
+    draft = folder / f".step-{at.step:08d}.tmp"
+    if writes:
+        for left in folder.glob(".step-*"):
+            shutil.rmtree(left)
+    write_shards(draft, student, optimizer)
     if not writes:
         return target
-    temporary = folder / f".{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(weights, temporary / _WEIGHTS)
-    torch.save(state, temporary / _OPTIMIZER)
-    (temporary / _PROGRESS).write_text(json.dumps(_to_json(at), indent=1), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    _write_latest(folder, target.name)
-    for old in sorted(folder.glob("step-*"))[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    sizes = {path.name: path.stat().st_size for path in draft.glob("*.safetensors")}
+    durable.write_text(draft / _PROGRESS, json.dumps(_to_json(at, sizes), indent=1))
+    durable.publish(draft, target)
+    durable.write_text(folder / _LATEST, target.name + "\n")
+    for old in [path for path in _by_age(folder) if path != target][: 1 - KEPT]:
+        durable.remove_folder(old)
     return target
 
 
-def save_weights(folder: Path, student: Student) -> None:
-    """Write the trained weights alone, in place of those that were there. Raises OSError."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{_WEIGHTS}.tmp"
-    save_file(_weights(student), draft)
-    draft.replace(folder / _WEIGHTS)
-
-
-def copy_weights(source: Path, target: Path) -> None:
-    """Put weights that `save_weights` wrote in place of those of another folder. Raises OSError."""
-    target.mkdir(parents=True, exist_ok=True)
-    draft = target / f".{_WEIGHTS}.tmp"
-    shutil.copyfile(source / _WEIGHTS, draft)
-    draft.replace(target / _WEIGHTS)
-
-
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder`, None where there is none."""
-    pointer = folder / "latest"
-    if not pointer.exists():
-        return None
-    return folder / pointer.read_text(encoding="utf-8").strip()
+    """The checkpoint in `folder` that the file `latest` names, or where that one isn't whole the
+    newest that is; None where there is none."""
+    pointer = folder / _LATEST
+    named = [folder / pointer.read_text(encoding="utf-8").strip()] if pointer.exists() else []
+    newest_first = reversed(_by_age(folder))
+    return next((path for path in [*named, *newest_first] if _is_whole(path)), None)
 
 
 def load_progress(checkpoint: Path) -> Progress:
     """The progress of a checkpoint. Raises InputError where this version can't read it."""
     data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
-    if data.pop("version", None) != FORMAT_VERSION:
+    version = data.pop("version", None)
+    if version not in (1, FORMAT_VERSION):
         raise InputError(
-            f"{checkpoint} was written by another version of streamtrain; start a new run"
+            f"{checkpoint} has the format {version}, of another version of streamtrain; this one "
+            f"reads 1 and {FORMAT_VERSION}; start a new run, or go on with the version that began"
         )
+    data.pop("sizes", None)
     selection = Selection(**data.pop("selection", {}))
     return Progress(**{**data, "cursor": Cursor.from_json(data["cursor"]), "selection": selection})
 
@@ -149,46 +154,57 @@ def load_progress(checkpoint: Path) -> Progress:
 def load_weights(
     checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Put a checkpoint's weights, and its optimizer's state, back in place.
+    """Put a checkpoint's weights, and its optimizer's state, back in place; or weights alone that
+    `save_weights` wrote.
 
-    Raises InputError where the student is another one than the checkpoint's.
+    The optimizer keeps its own settings. Raises InputError where the student is another one than
+    the checkpoint's, StreamtrainError where it can't be read.
     """
-    from safetensors.torch import load_file
-
-    weights = load_file(checkpoint / _WEIGHTS)
-    parameters = dict(student.trainable())
-    if student.projections is None:
-        # They served training alone; a student that only answers has none.
-        weights = {n: w for n, w in weights.items() if not n.startswith("projections.")}
-    if weights.keys() != parameters.keys():
-        raise InputError(f"{checkpoint} belongs to another student; start a new run")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(part_of(weights[name], parameter))
-    if optimizer is not None:
-        state = torch.load(checkpoint / _OPTIMIZER, map_location="cpu", weights_only=True)
-        load_state(optimizer, state)
+    if (checkpoint / WEIGHTS).exists():
+        read_whole(checkpoint, student, optimizer)
+    else:
+        read_shards(checkpoint, student, optimizer)
 
 
-def _weights(student: Student) -> dict[str, torch.Tensor]:
-    return {name: whole(p.detach()).cpu().contiguous() for name, p in student.trainable()}
+def _free_name(folder: Path, step: int) -> Path:
+    """The path of a new checkpoint of this step, later in age than those of the same step."""
+    taken = [again for at, again in map(_age, _by_age(folder)) if at == step]
+    suffix = f".{max(taken) + 1}" if taken else ""
+    return folder / f"step-{step:08d}{suffix}"
 
 
-def _write_latest(folder: Path, name: str) -> None:
-    temporary = folder / ".latest.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(name + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / "latest")
+def _by_age(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
+    return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), key=_age)
 
 
-def _to_json(at: Progress) -> dict[str, Any]:
+def _age(checkpoint: Path) -> tuple[int, int]:
+    """The step of a checkpoint, and how often that step had been saved before."""
+    found = _NAME.fullmatch(checkpoint.name)
+    return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether all files of a checkpoint are there; of version 1 sizes aren't known."""
+    try:
+        data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if data.get("version") == 1:
+        return all((checkpoint / name).exists() for name in (WEIGHTS, OPTIMIZER))
+    return all(_has_size(checkpoint / name, size) for name, size in data.get("sizes", {}).items())
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_size == size
+
+
+def _to_json(at: Progress, sizes: Mapping[str, int]) -> dict[str, Any]:
     data = {name: getattr(at, name) for name in Progress.__dataclass_fields__}
-    selection = asdict(at.selection)
     return {
         "version": FORMAT_VERSION,
         **data,
         "cursor": at.cursor.to_json(),
-        "selection": selection,
+        "selection": asdict(at.selection),
+        "sizes": dict(sizes),
     }

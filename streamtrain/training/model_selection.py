@@ -20,6 +20,7 @@ from streamtrain.models import Student
 from streamtrain.run import BEST, VALIDATING, Job
 from streamtrain.training import checkpoint
 from streamtrain.training.checkpoint import Progress
+from streamtrain.training.shards import copy_weights, save_weights
 from streamtrain.training.validation import Validator
 
 
@@ -65,9 +66,9 @@ class Judge:
         if self._validator is None:
             result = self._ask(self._sets["select"])
             if self._take_in(at, at.step, result.to_json(predictions=False)):
-                checkpoint.save_weights(self._job.out / BEST, self._student)
+                save_weights(self._job.out / BEST, self._student)
         else:
-            checkpoint.save_weights(self._weights(at.step), self._student)
+            save_weights(self._weights(at.step), self._student)
             at.validating.append(at.step)
             self._validator.start(at.step, self._weights(at.step))
 
@@ -83,7 +84,7 @@ class Judge:
         while at.validating and at.validating[0] in self._figures:
             step = at.validating.pop(0)
             if self._take_in(at, step, self._figures.pop(step)):
-                checkpoint.copy_weights(self._weights(step), self._job.out / BEST)
+                copy_weights(self._weights(step), self._job.out / BEST)
         return len(at.validating) < before
 
     def resume(self, at: Progress) -> None:

@@ -12,7 +12,6 @@ import contextlib
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -57,31 +56,20 @@ def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return distribute_tensor(placed, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimizer's state with whole tensors on the CPU, the same for any number of ranks."""
-    state = optimizer.state_dict()
-    moments = {
-        number: {name: _on_cpu(value) for name, value in of.items()}
-        for number, of in state["state"].items()
-    }
-    return {**state, "state": moments}
-
-
-def load_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Put a state of `whole_state` back, each tensor spread as its parameter is."""
+def load_state(
+    optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, torch.Tensor]]
+) -> None:
+    """Give an optimizer what it kept of each parameter by its number, as whole tensors: each is
+    spread as its parameter is. The optimizer's own settings stay."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments = {
         number: {
             name: part_of(value, parameters[number]) if value.shape else value
             for name, value in of.items()
         }
-        for number, of in state["state"].items()
+        for number, of in state.items()
     }
-    optimizer.load_state_dict({**state, "state": moments})
-
-
-def _on_cpu(value: Any) -> Any:
-    return whole(value).cpu() if isinstance(value, torch.Tensor) else value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
 def fill_absent(parameters: Sequence[torch.nn.Parameter]) -> None:

@@ -122,7 +122,7 @@ def test_a_run_grows_once_its_dataset_has_ended_and_takes_the_same_batches(
 
 def wait_for(run: subprocess.Popen[str], out: Path, name: str, count: int = 1) -> None:
     """Wait until the run has recorded so many events of a name."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + 2 * WAIT_S
     while len(events(out, name)) < count:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline, events(out)[-3:]

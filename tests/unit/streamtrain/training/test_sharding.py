@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from streamtrain.config.student import StudentConfig
 from streamtrain.data.batches import make_encoder
@@ -128,12 +130,26 @@ def trained(models: Models, case: str, parallel: str, world: World, folder: Path
     losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
     progress = Progress({}, Cursor(), 3)
     checkpoint.save(folder, learner.student, learner.optimizer, progress, world.rank == 0)
+    if isinstance(world, Alone):
+        save_format_1(folder.parent / "format 1", learner)
     with in_one_piece(learner.student, copied):
         whole = (copied or learner.student).trainable()
         weights = {name: value.detach().clone() for name, value in whole}
     next_loss = learner.step(batch(case), 3, 1.0).loss
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     return Trained(losses, next_loss, weights, graphs)
+
+
+def save_format_1(folder: Path, learner: Learner) -> None:
+    """Write a checkpoint as version 0.1.0 did, which gathered whole tensors on one rank."""
+    target = folder / "step-00000003"
+    target.mkdir(parents=True)
+    student, optimizer = learner.student, learner.optimizer
+    weights = {name: p.detach().contiguous() for name, p in student.trainable()}
+    save_file(weights, target / "trained.safetensors")
+    torch.save(optimizer.state_dict(), target / "optimizer.pt")
+    (target / "progress.json").write_text(json.dumps({"version": 1}))
+    (folder / "latest").write_text("step-00000003\n")
 
 
 def resumed(models: Models, case: str, parallel: str, world: World, folder: Path) -> float:
@@ -156,10 +172,10 @@ def work(rank: int, models: Models, folder: str, cases: Sequence[str]) -> None:
     for case in cases:
         at = Path(folder) / case
         for parallel in ("fsdp", "ddp"):
-            found[case, parallel] = trained(
-                models, case, parallel, world, at / f"{parallel}-{rank}"
-            )
+            # Sharded, both write into one folder; else rank 0 alone writes.
+            found[case, parallel] = trained(models, case, parallel, world, at / parallel)
         found[case, "resumed"] = resumed(models, case, "fsdp", world, at / "alone")
+        found[case, "format 1"] = resumed(models, case, "fsdp", world, at / "format 1")
     if rank == 0:
         torch.save(found, f"{folder}/found")
     torch.distributed.destroy_process_group()
@@ -240,7 +256,11 @@ def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
 
 
 def check_resumed(outcomes: dict[Any, Any], case: str) -> None:
-    folder = outcomes["folder"] / case / "fsdp-0"
+    folder = outcomes["folder"] / case / "fsdp"
+    (saved,) = folder.glob("step-*")
+    assert len(list(saved.glob("shard-*"))) == 2, "each rank writes its own"
     loss = resumed(outcomes["models"], case, "ddp", Alone(), folder)
     assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)
-    assert outcomes[case, "resumed"] == pytest.approx(outcomes[case, "alone"].next_loss, rel=1e-4)
+    alone = outcomes[case, "alone"].next_loss
+    assert outcomes[case, "resumed"] == pytest.approx(alone, rel=1e-4)
+    assert outcomes[case, "format 1"] == pytest.approx(alone, rel=1e-4)
