@@ -60,6 +60,8 @@ class BlockRunner:
         self._one_at_a_time = asyncio.Lock()
         self._taking = asyncio.Lock()
         self._source: KeyedSource | None = None
+        self._held = 0
+        self._room = asyncio.Condition()
 
     async def run(self, ticket: int) -> bytes:
         """Run the block that a ticket stands for: a pickled Block, or None where no row ended.
@@ -68,12 +70,18 @@ class BlockRunner:
         end the run, or call again for ever.
         """
         try:
-            task, attempts = await self._coordinator.take(ticket, wait=False)
+            task, attempts = await self._take_when_there_is_room(ticket)
             if task is None:
                 # Only one call at a time waits: a coordinator holds a limited number of calls.
                 async with self._taking:
                     task, attempts = await self._coordinator.take(ticket, wait=True)
-            return pickle.dumps(await self._block(task, attempts)) if task is not None else b""
+                    self._held += len(task.ordinals) if task else 0
+            if task is None:
+                return b""
+            try:
+                return pickle.dumps(await self._block(task, attempts))
+            finally:
+                await self._release(len(task.ordinals))
         except asyncio.CancelledError:
             await self._coordinator.give_back(ticket)
         except DatasetError as error:
@@ -83,6 +91,22 @@ class BlockRunner:
             logging.getLogger(__name__).exception(message)
             await self._coordinator.fail(Fatal(message))
         return b""
+
+    async def _take_when_there_is_room(self, ticket: int) -> tuple[Task | None, int]:
+        """Take a task that is there, once this process holds few enough rows for another one.
+
+        Of all processes the first that is up would else take a source that others could share.
+        """
+        async with self._room:
+            await self._room.wait_for(lambda: self._held < self._job.rows_held)
+            task, attempts = await self._coordinator.take(ticket, wait=False)
+            self._held += len(task.ordinals) if task else 0
+        return task, attempts
+
+    async def _release(self, rows: int) -> None:
+        async with self._room:
+            self._held -= rows
+            self._room.notify_all()
 
     async def _block(self, task: Task, attempts: int) -> Block | None:
         source = await self._keyed_source()

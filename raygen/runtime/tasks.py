@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import ceil
 
 from huggingface_hub import get_token
@@ -18,6 +19,9 @@ from raygen.planning import Plan
 
 _BLOCK_ROWS = 64
 _BLOCKS_PER_ACTOR = 16
+_LARGEST_BLOCK = 512
+_BLOCKS_A_SIZE = 4
+"""Blocks of an actor before they double, up to the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,13 @@ class Job:
 
     @property
     def blocks_in_flight(self) -> int:
-        """Blocks an actor holds: the rows that run, and twice as many that wait."""
-        return max(2 * _BLOCKS_PER_ACTOR, ceil(3 * self.concurrency / _BLOCK_ROWS))
+        """Blocks an actor may hold, where they are small: what `rows_held` comes to."""
+        return max(2 * _BLOCKS_PER_ACTOR, ceil(self.rows_held / _BLOCK_ROWS))
+
+    @property
+    def rows_held(self) -> int:
+        """Rows with which an actor takes no other block: what runs, and twice as many that wait."""
+        return 3 * self.concurrency
 
 
 def secrets_of(plan: Plan) -> dict[str, str]:
@@ -95,14 +104,39 @@ def cut(
     `most` blocks at most.
     """
     files = files or {}
-    size = min(_BLOCK_ROWS, max(1, ceil(len(ordinals) / (actors * _BLOCKS_PER_ACTOR))))
-    size = max(size, ceil(len(ordinals) / most)) if most else size
+    sizes = list(_block_sizes(len(ordinals), actors))
+    if most and len(sizes) > most:
+        size = ceil(len(ordinals) / most)
+        sizes = [size] * ceil(len(ordinals) / size)
     by_file: dict[tuple[str, ...], list[int]] = {}
     for ordinal in ordinals:
         by_file.setdefault(files.get(ordinal, ())[:1], []).append(ordinal)
     ordered = [ordinal for group in by_file.values() for ordinal in group]
-    blocks = [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+    ends = list(accumulate(sizes))
+    blocks = [tuple(ordered[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
     return [Task(block, _files_of(block, files), again) for block in blocks]
+
+
+def _block_sizes(rows: int, actors: int) -> Iterator[int]:
+    """Yield the sizes of the blocks that so many rows are cut into.
+
+    A block is one file each of examples and transcripts, so a large source needs large blocks; but
+    a row comes out only when its block ends. So the sizes rise, and fall again:
+
+        64 64 64 64 | 128 x 4 | 256 x 4 | 512 512 ... 512 | 481 451 ... 64 64 64   (one actor)
+        rows come out early               files are few      no actor is long alone at the end
+
+    Of up to 1,024 rows for each actor all blocks have the same size, up to 64.
+    """
+    least = min(_BLOCK_ROWS, max(1, ceil(rows / (actors * _BLOCKS_PER_ACTOR))))
+    made = 0
+    while rows:
+        grown = min(_LARGEST_BLOCK, least << min(made // (_BLOCKS_A_SIZE * actors), 10))
+        share = ceil(rows / (actors * _BLOCKS_PER_ACTOR))
+        size = min(rows, max(least, min(grown, share)))
+        yield size
+        rows -= size
+        made += 1
 
 
 def _files_of(block: Sequence[int], files: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:

@@ -88,6 +88,21 @@ async def test_a_ticket_gives_the_block_of_its_task(tmp_path: Path) -> None:
     assert await actor.runner.run(1) == b"", "there was no task for it"
 
 
+async def test_a_process_takes_no_block_while_it_holds_enough_rows(tmp_path: Path) -> None:
+    """Else the first that is up would take all of a large source, in blocks that are large."""
+    actor = Actor(tmp_path, concurrency=1)
+    first, second, third = Task((0, 1)), Task((2, 0)), Task((1,))
+    await actor.control.feed([first, second, third], first=False)
+    running = [asyncio.create_task(actor.runner.run(ticket)) for ticket in range(3)]
+    engine = await actor.engine()
+    left, _ = await actor.control.take(99, wait=False)
+    assert left == third, "with two blocks of two rows it holds more than three"
+    await actor.control.give_back(99)
+    engine.allowed.set()
+    blocks = [block_of(payload) for payload in await asyncio.gather(*running)]
+    assert sorted(len(block.lines) for block in blocks) == [1, 2, 2]
+
+
 async def test_the_task_of_a_cancelled_ticket_is_run_by_another_one(tmp_path: Path) -> None:
     actor = Actor(tmp_path)
     await actor.control.feed([Task((0, 1))], first=False)

@@ -19,11 +19,33 @@ ASK = node("ask", "generate", prompt="{{ question }}", into="text")
 def test_blocks_hold_every_row_once_in_order(ordinals: list[int], actors: int) -> None:
     tasks = cut(ordinals, actors)
     assert [ordinal for task in tasks for ordinal in task.ordinals] == ordinals
-    assert all(1 <= len(task.ordinals) <= 64 for task in tasks)
+    assert all(1 <= len(task.ordinals) <= 64 for task in tasks), "as of so few rows"
 
 
 def test_few_rows_are_still_several_blocks_so_that_they_come_out_early() -> None:
     assert len(cut(range(64), 1)) == 16
+
+
+@pytest.mark.parametrize(
+    ("rows", "actors", "most"),
+    [(1_000, 1, 16), (10_000, 1, 70), (100_000, 1, 260), (10**6, 8, 2600)],
+)
+def test_blocks_grow_with_the_source_so_that_files_stay_few(
+    rows: int, actors: int, most: int
+) -> None:
+    sizes = [len(task.ordinals) for task in cut(range(rows), actors)]
+    assert sum(sizes) == rows
+    assert len(sizes) <= most
+    assert max(sizes) <= 512
+
+
+def test_the_first_and_the_last_blocks_of_a_large_source_are_small() -> None:
+    """The first so that rows come out early, the last so that no actor is long alone."""
+    sizes = [len(task.ordinals) for task in cut(range(100_000), 2)]
+    assert set(sizes[:8]) == {64}
+    assert sizes[8:16] == [128] * 8
+    assert all(size <= 64 for size in sizes[-16:])
+    assert sizes.count(512) > 100
 
 
 def test_rows_that_share_a_transcript_stand_together() -> None:
@@ -60,7 +82,8 @@ def test_there_are_no_more_blocks_than_asked_for(rows: int, most: int) -> None:
 def test_an_actor_holds_the_rows_that_run_and_twice_as_many_that_wait() -> None:
     of = plan([ASK], ("ask",), fake_spec("x"))
     job = Job(of, Folder.at("out"), "source/x", "probe", (1, 1), 512, 2, "logs")
-    assert job.blocks_in_flight * 64 >= 3 * 512
+    assert job.rows_held == 3 * 512
+    assert job.blocks_in_flight * 64 >= job.rows_held
     assert replace(job, concurrency=1).blocks_in_flight >= len(cut(range(20), 1))
 
 
