@@ -102,9 +102,9 @@ def graph(out: Path | None, **options: Any) -> None:
         Console().print(graph_view(plan))
         return
     if out.suffix == ".svg":
-        from raygen.views import svg
+        from raygen.views import graph_svg
 
-        drawing = svg(plan)
+        drawing = graph_svg(plan)
     elif out.suffix in (".mmd", ".mermaid"):
         drawing = mermaid(plan)
     else:

@@ -2,6 +2,9 @@ from .facts import VIEW as VIEW
 from .facts import Facts as Facts
 from .facts import facts_of as facts_of
 from .facts import portable as portable
+from .graph_layout import Vertex as Vertex
+from .graph_layout import make_layers as make_layers
+from .graph_layout import place as place
 from .marks import bar as bar
 from .marks import changed_words as changed_words
 from .marks import marked as marked

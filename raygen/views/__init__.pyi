@@ -4,7 +4,7 @@ from .graph import Box as Box
 from .graph import flowchart as flowchart
 from .graph import graph_view as graph_view
 from .graph import mermaid as mermaid
-from .graph_svg import svg as svg
+from .graph_svg import graph_svg as graph_svg
 from .html import html_of as html_of
 from .item import blind_view as blind_view
 from .item import item_view as item_view

@@ -1,6 +1,6 @@
-"""Rows as cards: fields of marked pieces, for a template that escapes them.
+"""Turn rows into cards: fields of marked pieces, for a template that escapes them.
 
-Knows nothing of HTML, or of how rows were chosen.
+Knows nothing of HTML, or of how rows were sampled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST = 26
 _TAGS = {"black on yellow": "mark", "red": "del", "green": "ins", "cyan": "bar", "dim": "dim"}
 _WRAPPED = {"del": ("[-", "-]"), "ins": ("{+", "+}")}
 _HEAD = ("view", "variant", "original", "sample")
-"""Columns that stand in a card's head, or in the marks of its text."""
+"""Columns that a card's head shows, or the marks of its text."""
 
 _ANSWERS = {
     "answer": "right answer",
@@ -33,9 +33,9 @@ _ANSWERS = {
     "predicted": "predicted",
     "label": "label",
 }
-"""Columns that hold an option's index, and what is said of that option."""
-_TELLING = ("right answer", "predicted")
-"""What is worth saying of the right answer."""
+"""Columns that hold an option's index, and the note on that option."""
+_NOTES_OF_ANSWER = ("right answer", "predicted")
+"""The notes that are worth showing on the right answer."""
 
 Piece = tuple[str, str]
 """The kind of a mark, or none, and its text."""
@@ -62,21 +62,21 @@ class Card:
     key: str
     title: tuple[Piece, ...]
     options: tuple[tuple[str, str, str], ...]
-    """Letter, text, and what is to be said of it: gold, predicted."""
+    """Letter, text, and a note such as `right answer, predicted`."""
     fields: tuple[Field, ...]
 
 
 def card_of(shown: Shown, task: Task) -> Card:
-    """The card of a row."""
+    """Make the card of a row."""
     data = {name: _short(value) for name, value in shown.data.items()}
     stem = data.get(task.stem)
     options = tuple(_options(data, task))
-    told = (*_HEAD, task.stem, "choices", "key", *(_ANSWERS if options else ()))
+    shown_elsewhere = (*_HEAD, task.stem, "choices", "key", *(_ANSWERS if options else ()))
     fields = [Field("why", (("", _cut(shown.detail)),), True)] if shown.detail else []
     fields += [
         Field(seen(name), _value(name, value, data, task), _long(value))
         for name, value in data.items()
-        if name not in told and value not in (None, "")
+        if name not in shown_elsewhere and value not in (None, "")
     ]
     fields.sort(key=lambda field: (field.name != "why", field.name != "rationale", not field.long))
     wrote = f"{seen(shown.node)} wrote for this source row"
@@ -100,27 +100,27 @@ def _options(data: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str, st
     if task.name != "multiple_choice" or not isinstance(choices, list):
         return
     for index, choice in enumerate(choices):
-        words = [word for name, word in _ANSWERS.items() if data.get(name) == index]
-        if _ANSWERS["answer"] in words:
-            words = [word for word in words if word in _TELLING]
-        yield letter(index), str(choice), ", ".join(words)
+        notes = [note for name, note in _ANSWERS.items() if data.get(name) == index]
+        if _ANSWERS["answer"] in notes:
+            notes = [note for note in notes if note in _NOTES_OF_ANSWER]
+        yield letter(index), str(choice), ", ".join(notes)
 
 
 def _value(name: str, value: Any, row: Mapping[str, Any], task: Task) -> tuple[Piece, ...]:
-    # The spans stand in the text that was masked, which a counterfactual has beside its own.
+    # Spans are positions in the text that was masked, which a counterfactual keeps as `original`.
     before = {**row, task.stem: row.get("original") or row.get(task.stem)}
     try:
         shown = marked(name, value, row, task, before)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        # A column that bears the name of an op's own and holds something else.
+        # A column with the name of an op's column that holds something else.
         shown = Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return tuple(pieces(shown))
 
 
 def pieces(text: Text) -> Iterator[Piece]:
-    """A text in pieces, each with its mark; the signs that stand for colours are taken off."""
-    places = sorted({0, len(text), *(min(p, len(text)) for s in text.spans for p in s[:2])})
-    for start, end in pairwise(places):
+    """Split a text into pieces with one mark each; signs that repeat the mark are removed."""
+    borders = sorted({0, len(text), *(min(p, len(text)) for s in text.spans for p in s[:2])})
+    for start, end in pairwise(borders):
         styles = [str(span.style) for span in text.spans if span.start <= start < span.end]
         tag = next((_TAGS[style] for style in reversed(styles) if style in _TAGS), "")
         piece = text.plain[start:end]
@@ -131,13 +131,13 @@ def pieces(text: Text) -> Iterator[Piece]:
 
 
 def _short(value: Any) -> Any:
-    """A value no longer than is shown, however deep."""
+    """Cut a value to what is shown, however deep."""
     if isinstance(value, str):
         return _cut(value)
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return [_cut(one) for one in value[:_MOST]]
-    whole = json.dumps(value, ensure_ascii=False, default=str)
-    return value if len(whole) <= 2 * FIELD else _cut(whole)
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+        return [_cut(text) for text in value[:_MOST]]
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= 2 * FIELD else _cut(text)
 
 
 def _cut(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Charts as SVG text: specifications that lie beside this, filled with values and drawn by Vega.
+"""Draw charts as SVG text: Vega-Lite specifications in `charts/`, filled with values.
 
 Their colours are variables of the page, so that one picture serves light and dark. Nothing is
 fetched. The only user of vl_convert. Knows nothing of what the values mean.
@@ -12,9 +12,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from markupsafe import escape
+
 Values = Sequence[Mapping[str, Any]]
 _SHORT = 16
-"""Letters of a group's name of which two fit beside each other."""
+"""Letters of a group's name, up to which two fit in a line of the legend."""
 
 Kind = Literal["histogram", "bars", "dumbbell", "lines", "intervals", "heat"]
 
@@ -24,19 +26,24 @@ _PALETTE = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "va
 def chart(
     kind: Kind,
     values: Values,
-    words: str,
+    description: str,
     titles: Mapping[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
+    *,
+    x: Mapping[str, Any] | None = None,
 ) -> str:
-    """A chart of values; `words` say what it shows to those who can't see it.
+    """Draw a chart of values; `description` says what it shows to those who can't see it.
 
     `titles` are those of the axes, by channel. Values of several groups have a legend; `colours`
-    are theirs where they mean something, as prompt and output do.
+    are theirs where they mean something, as prompt and output do. `x` is
+    added to the encoding of the x axis.
     """
     import vl_convert
 
     spec = _specification(f"{kind}.vl.json")
-    spec |= {"data": {"values": list(values)}, "description": words}
+    spec |= {"data": {"values": list(values)}, "description": description}
+    if x:
+        spec["encoding"]["x"] |= x
     for channel, title in (titles or {}).items():
         spec["encoding"][channel]["title"] = title
     groups = list(dict.fromkeys(str(value["group"]) for value in values if "group" in value))
@@ -54,32 +61,13 @@ def chart(
     svg: str = vl_convert.vegalite_to_svg(
         spec, config=_specification("config.json"), allowed_base_urls=[]
     )
-    return _named(svg, words)
-
-
-def flow_chart(drawing: Mapping[str, Values], size: tuple[float, float], words: str) -> str:
-    """The flow of rows, of which `drawing` has the ribbons, blocks and texts in their places."""
-    import vl_convert
-
-    spec = _specification("flow.vg.json")
-    spec |= {"width": size[0], "height": size[1], "description": words}
-    for data in spec["data"]:
-        data["values"] = list(drawing[data["name"]])
-    spec["config"] = {"text": {"font": _specification("config.json")["font"]}}
-    svg: str = vl_convert.vega_to_svg(spec, allowed_base_urls=[])
-    return _named(svg, words)
-
-
-def _named(svg: str, words: str) -> str:
-    """The picture with its name, which Vega gives to canvases alone."""
-    from markupsafe import escape
-
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)
+    # Vega names canvases alone.
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
 
 
 def _specification(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_text(name))
-    return found
+    spec: dict[str, Any] = json.loads(_text(name))
+    return spec
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a run cost by node, and its plan against what came of it.
+"""Make the sections on rows, on tokens and time by node, and on plan against actual.
 
 Knows nothing of pages.
 """
@@ -12,21 +12,16 @@ from raygen.core import count, duration, percent, plural
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.facts import Facts
 from raygen.inspection.report.figure import Figure, Section, Table
-from raygen.inspection.report.flow import lay_out
+from raygen.inspection.report.flow import flow_chart
 
 _WIDE, _NARROW = 860.0, 330.0
 _BOTH = {"planned": "var(--c3)", "actual": "var(--c1)"}
 
 
 def rows_section(facts: Facts) -> Section:
-    """The graph with its rows, and the reasons of those that it dropped."""
-    from raygen.inspection.report.charts import flow_chart
-
-    words = "The graph with the rows that flow through it; the table has the same figures"
-    pictures = tuple(
-        flow_chart(*lay_out(facts.plan, facts.status, width), words) for width in (_WIDE, _NARROW)
-    )
+    """Draw the graph with its rows, and list why rows were dropped or failed."""
     status = facts.status
+    pictures = tuple(flow_chart(facts.plan, status, width) for width in (_WIDE, _NARROW))
     ops = {node["name"]: node["op"] for node in facts.plan["nodes"]}
     rows = tuple(
         (name, op, *map(count, status.nodes.get(name, (0, 0, 0)))) for name, op in ops.items()
@@ -49,17 +44,17 @@ def rows_section(facts: Facts) -> Section:
 
 
 def effort_section(facts: Facts) -> Section | None:
-    """Tokens and time by node; None where no engine was asked."""
+    """Show tokens and time by node; None where there was no call."""
     if not facts.uses:
         return None
     tokens, times = [], []
     for use in facts.uses:
-        name = use.node if _alone(facts, use.node) else f"{use.node} · {use.engine}"
-        for place, (kind, number) in enumerate(
+        name = use.node if _has_one_engine(facts, use.node) else f"{use.node} · {use.engine}"
+        for order, (kind, number) in enumerate(
             (("prompt", use.prompt_tokens), ("output", use.output_tokens))
         ):
-            tokens.append({"name": name, "amount": number, "group": kind, "place": place})
-        times.append({"name": name, "amount": use.seconds, "group": "seconds", "place": 0})
+            tokens.append({"name": name, "amount": number, "group": kind, "order": order})
+        times.append({"name": name, "amount": use.seconds, "group": "seconds", "order": 0})
     rows = tuple(
         (use.node, use.engine, count(use.calls), count(use.reused), count(use.prompt_tokens),
          count(use.output_tokens), f"{use.seconds / use.calls:.2f} s", f"{use.slowest:.2f} s")
@@ -80,7 +75,7 @@ def effort_section(facts: Facts) -> Section | None:
 
 
 def plan_section(facts: Facts) -> Section | None:
-    """The estimate from before the first row beside what came; None where there was none."""
+    """Compare the estimate from before the first row with the result; None where there is none."""
     status, planned = facts.status, facts.status.planned
     if planned is None:
         return None
@@ -93,20 +88,20 @@ def plan_section(facts: Facts) -> Section | None:
         if name in nodes
     ]
     if both:
-        figures.insert(0, _beside("Rows that each node kept", "rows", both))
-    made: dict[str, int] = {}
+        figures.insert(0, _comparison("Rows that each node kept", "rows", both))
+    tokens: dict[str, int] = {}
     for use in facts.uses:
-        made[use.node] = made.get(use.node, 0) + use.output_tokens
-    spent = [(n, nodes[n]["output_tokens"], made[n]) for n in nodes if n in made]
+        tokens[use.node] = tokens.get(use.node, 0) + use.output_tokens
+    spent = [(n, nodes[n]["output_tokens"], tokens[n]) for n in nodes if n in tokens]
     if spent:
-        figures.insert(1, _beside("Output tokens of each node", "output tokens", spent))
+        figures.insert(1, _comparison("Output tokens of each node", "output tokens", spent))
     note = f"Planned for all {plural(planned['rows'], 'row')} before the first one ran."
     if status.pending:
         note += f" {plural(status.pending, 'row')} of them did not run yet."
     return Section("plan", "Plan against actual", figures, note)
 
 
-def _beside(title: str, unit: str, both: list[tuple[str, float, int]]) -> Figure:
+def _comparison(title: str, unit: str, both: list[tuple[str, float, int]]) -> Figure:
     values = [{"name": name, "planned": plan, "actual": real} for name, plan, real in both]
     rows = tuple((n, count(plan), count(real), _ratio(real, plan)) for n, plan, real in both)
     picture = chart("dumbbell", values, f"{title}: planned and actual", {}, _BOTH)
@@ -116,11 +111,9 @@ def _beside(title: str, unit: str, both: list[tuple[str, float, int]]) -> Figure
 
 def _totals(facts: Facts, planned: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     status = facts.status
-    for words, name in (("examples", "examples"), ("calls", "calls"),
-                        ("prompt tokens", "prompt_tokens"),
-                        ("output tokens", "output_tokens")):  # fmt: skip
+    for name in ("examples", "calls", "prompt_tokens", "output_tokens"):
         real, plan = getattr(status, name), planned[name]
-        yield words, count(plan), count(real), _ratio(real, plan)
+        yield name.replace("_", " "), count(plan), count(real), _ratio(real, plan)
     if status.wall is not None:
         seconds = planned["seconds"]
         guess = "not known" if seconds is None else duration(seconds)
@@ -131,5 +124,5 @@ def _ratio(real: float, plan: float) -> str:
     return f"{real / plan:.2f}" if plan else ""
 
 
-def _alone(facts: Facts, node: str) -> bool:
+def _has_one_engine(facts: Facts, node: str) -> bool:
     return sum(use.node == node for use in facts.uses) == 1

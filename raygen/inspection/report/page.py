@@ -1,7 +1,7 @@
-"""The page: sections and cards in a template that escapes what data and models say.
+"""Render the page: sections and cards, filters, and a content security policy.
 
-The only trusted markup is what Vega drew, and this package's own style and script, which a content
-security policy names by their hashes: nothing else runs, and nothing is loaded from anywhere.
+The policy names this package's style and script by their hashes: nothing else runs, and nothing is
+loaded from anywhere.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from raygen.core import count, duration, percent, plural
 from raygen.inspection.report.cards import FIELD, Card, card_of
 from raygen.inspection.report.effort import effort_section, plan_section, rows_section
 from raygen.inspection.report.examples import MOST, Sample, sample
 from raygen.inspection.report.facts import Facts, read_facts
-from raygen.inspection.report.figure import seen
-from raygen.inspection.report.spread import spread
-from raygen.inspection.report.students import beside, read_runs
+from raygen.inspection.report.spread import spread_section
+from raygen.inspection.report.students import read_runs, runs_of_dataset
 from raygen.inspection.report.taught import accuracy_section, training_section
+from raygen.inspection.report.template import render
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
@@ -34,51 +31,51 @@ _FILTERS = ("status", "node", "view", "variant", "reason")
 
 
 def render_report(folder: str, students: Sequence[Path] = ()) -> str:
-    """The page of the dataset in a folder, with the students that lie in its `student/`, or these.
+    """Render the report of a dataset with the students in its `student/`, or these.
 
     Raises DatasetError where there is no dataset, UserError where a student can't be read.
     """
     facts = read_facts(folder)
-    runs = read_runs(students or beside(facts.dataset.folder.local))
+    runs = read_runs(students or runs_of_dataset(facts.dataset.folder.local))
     chosen = sample(facts)
     cards = [card_of(row, facts.task) for row in chosen.rows]
     sections = (
-        rows_section(facts), spread(facts), effort_section(facts), plan_section(facts),
+        rows_section(facts), spread_section(facts), effort_section(facts), plan_section(facts),
         training_section(runs), accuracy_section(runs),
     )  # fmt: skip
-    style, script = _own("page.css"), _own("page.js")
-    policy = _POLICY.format(style=_hash(style), script=_hash(script))
-    environment = Environment(
-        loader=PackageLoader("raygen.inspection.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    style, script = _resource("page.css"), _resource("page.js")
+    return render(
+        "page.html.j2",
+        policy=_POLICY.format(style=_hash(style), script=_hash(script)),
+        style=style,
+        script=script,
+        name=facts.plan["recipe"],
+        facts=_headlines(facts),
+        tiles=_tiles(facts),
+        sections=[section for section in sections if section is not None],
+        cards=cards,
+        choices=_choices(cards),
+        sampled=_sampled(chosen),
     )
-    environment.filters["seen"] = lambda text: seen(str(text))
-    environment.filters["trusted"] = Markup
-    page = environment.get_template("page.html.j2").render(
-        policy=policy, style=style, script=script, name=facts.plan["recipe"],
-        facts=_words(facts), tiles=_tiles(facts), sections=[s for s in sections if s is not None],
-        cards=cards, choices=_choices(cards), sampled=_sampled(chosen),
-    )  # fmt: skip
-    return str(page)
 
 
-def _words(facts: Facts) -> list[tuple[str, str]]:
-    """What the dataset is, in a line each."""
+def _headlines(facts: Facts) -> list[tuple[str, str]]:
+    """Name the task, engines, last run and plan."""
     plan, status = facts.plan, facts.status
     engines = [
         f"{name}: {engine['model']}" + (f" at {engine['revision']}" if engine["revision"] else "")
         for name, engine in plan["engines"].items()
     ]
-    words = [("task", plan["task"]), *(("engine", engine) for engine in engines)]
-    words.append(("last run", status.ended or "running, or killed"))
-    return [*words, ("plan", status.plan)]
+    return [
+        ("task", plan["task"]),
+        *(("engine", engine) for engine in engines),
+        ("last run", status.ended or "running, or killed"),
+        ("plan", status.plan),
+    ]
 
 
 def _tiles(facts: Facts) -> list[tuple[str, str, str, str]]:
-    """The figures that come first: class, number, what it counts, and a word more."""
+    """Return the tiles on top of the page: class, number, what it counts, a detail."""
     status = facts.status
     source = status.source or 1
     tiles = [
@@ -98,27 +95,27 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str, str]]:
 
 
 def _choices(cards: Sequence[Card]) -> dict[str, list[str]]:
-    """What each filter chooses from, where there is a choice."""
-    found = {name: {getattr(card, name) for card in cards} for name in _FILTERS}
-    return {name: sorted(values - {""}) for name, values in found.items() if len(values) > 1}
+    """Return the options of each filter, where there is a choice."""
+    options = {name: {getattr(card, name) for card in cards} for name in _FILTERS}
+    return {name: sorted(values - {""}) for name, values in options.items() if len(values) > 1}
 
 
 def _sampled(chosen: Sample) -> str:
     kept = sum(row.status == "kept" for row in chosen.rows)
     others = len(chosen.rows) - kept
-    words = f"{count(kept)} of {plural(chosen.examples, 'example')}"
+    note = f"{count(kept)} of {plural(chosen.examples, 'example')}"
     if chosen.rejects:
-        words += f" and {count(others)} of {plural(chosen.rejects, 'row')} that were dropped"
+        note += f" and {count(others)} of {plural(chosen.rejects, 'row')} that were dropped"
     if kept < chosen.examples or others < chosen.rejects:
-        words += (
+        note += (
             f": at most {MOST} of each are in this file, spread evenly over nodes, views and "
             "reasons"
         )
-    words += f". Texts are cut after {count(FIELD)} characters."
-    return f"{words} One that was dropped shows its source row." if chosen.rejects else words
+    note += f". Texts are cut after {count(FIELD)} characters."
+    return f"{note} One that was dropped shows its source row." if chosen.rejects else note
 
 
-def _own(name: str) -> str:
+def _resource(name: str) -> str:
     return files("raygen.inspection.report").joinpath(name).read_text("utf-8")
 
 

@@ -1,17 +1,17 @@
-"""How a dataset's examples are spread: lengths, how much they differ, agreement, shares.
+"""Make the section on distributions: lengths of texts, diversity, scores, shares.
 
 Over at most ROWS examples. Knows nothing of pages.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
 
 from raygen.core import count, percent
-from raygen.inspection.report.bins import HEAD, histogram, told
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.facts import Facts
 from raygen.inspection.report.figure import Figure, Section, Table, seen
@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS = 20_000
-"""Examples that are looked at; of more, those with the lowest ids, which are hashes."""
+"""The most examples that are read; of more, those with the lowest ids, which are hashes."""
 
 _TEXTS = 3
 _NAMES = 2
-"""Words of what is a name rather than a text."""
+"""Up to so many words are a name rather than a text."""
 _NUMBERS = 4
 _SHARES = 4
+_VALUES = 12
+_BINS = 20
+_GROUPS = 5
+_OTHERS = "others"
+_HEAD = ("n", "least", "median", "mean", "most")
+
+Numbers = Mapping[str, Sequence[float]]
+"""Numbers by group."""
 
 
-def spread(facts: Facts) -> Section | None:
-    """The distributions, None where there is no example."""
+def spread_section(facts: Facts) -> Section | None:
+    """Draw the distributions; None where there is no example."""
     import polars as pl
 
     if not facts.status.examples:
@@ -45,23 +53,24 @@ def spread(facts: Facts) -> Section | None:
     figures += _difference(frame, texts)
     for name in _numbers(facts):
         figures += _number(frame, name)
-    figures += [_share(name, dict(found)) for name, found in facts.status.reports.items()][:_SHARES]
-    whole = facts.status.examples
-    part = f"Over {count(len(frame))} of {count(whole)} examples, taken at random."
-    return Section("spread", "Distributions", figures, part if len(frame) < whole else "")
+    reports = list(facts.status.reports.items())[:_SHARES]
+    figures += [_shares(name, values) for name, values in reports]
+    total = facts.status.examples
+    note = f"Over {count(len(frame))} of {count(total)} examples, taken at random."
+    return Section("spread", "Distributions", figures, note if len(frame) < total else "")
 
 
 def _texts(facts: Facts) -> list[str]:
-    """The columns with texts that were written for the dataset, the rationale first."""
-    made = [name for node in facts.plan["nodes"] for name in node["adds"]]
+    """Choose the columns with texts that the graph added, the rationale first."""
+    added = [name for node in facts.plan["nodes"] for name in node["adds"]]
     columns: Mapping[str, str] = facts.plan["columns"]
-    dull = {"view", "variant", "original", facts.task.stem}
-    found = [n for n in dict.fromkeys(["rationale", *made]) if columns.get(n) == "string"]
-    return [*(n for n in found if n not in dull), facts.task.stem][:_TEXTS]
+    others = {"view", "variant", "original", facts.task.stem}
+    texts = [n for n in dict.fromkeys(["rationale", *added]) if columns.get(n) == "string"]
+    return [*(name for name in texts if name not in others), facts.task.stem][:_TEXTS]
 
 
 def _numbers(facts: Facts) -> list[str]:
-    """Shares and scores; the log-probabilities of texts tell their lengths once more."""
+    """Choose shares and scores; log-probabilities of texts only repeat their lengths."""
     kinds: Mapping[str, str] = facts.plan["columns"]
     columns = [n for n, kind in kinds.items() if kind == "number" and "logprob" not in n]
     columns.sort(key=lambda name: name != "agreement")
@@ -74,48 +83,40 @@ def _lengths(frame: pl.DataFrame, name: str, by: str) -> Iterator[Figure]:
         if text:
             groups[seen(group)].append(len(text.split()))
     if max((max(numbers) for numbers in groups.values()), default=0) > _NAMES:
-        words = f"Examples by the number of words of their {name}"
-        picture = chart(
-            "histogram", histogram(groups, whole=True).values(), words,
-            {"x": "words", "y": "examples"},
-        )  # fmt: skip
-        yield Figure(f"Length of {name}", (picture,), Table((by, *HEAD), told(groups)))
+        description = f"Examples by the number of words of their {name}"
+        picture = histogram(groups, description, {"x": "words", "y": "examples"}, whole=True)
+        yield Figure(f"Length of {name}", (picture,), _table(groups, by))
 
 
 def _difference(frame: pl.DataFrame, texts: Sequence[str]) -> Iterator[Figure]:
-    """How many examples a source row gave, and how much their texts differ."""
+    """Draw how many examples a source row gave, and how much their texts differ."""
     of_row: dict[str, list[str]] = defaultdict(list)
     for key, text in frame.select("key", texts[0]).iter_rows():
         of_row[key].append(text or "")
-    numbers = {"source rows": [float(len(found)) for found in of_row.values()]}
-    picture = chart(
-        "histogram", histogram(numbers, whole=True).values(),
-        "Kept source rows by how many examples they gave",
-        {"x": "examples", "y": "source rows"},
-    )  # fmt: skip
-    yield Figure("Examples of one source row", (picture,), Table(("", *HEAD), told(numbers)))
-    shares = {"source rows": [s for found in of_row.values() if (s := distinct(found)) is not None]}
+    numbers = {"source rows": [float(len(rows)) for rows in of_row.values()]}
+    description = "Kept source rows by how many examples they gave"
+    axes = {"x": "examples", "y": "source rows"}
+    picture = histogram(numbers, description, axes, whole=True)
+    yield Figure("Examples of one source row", (picture,), _table(numbers))
+    shares = {"source rows": [s for rows in of_row.values() if (s := distinct(rows)) is not None]}
     if not shares["source rows"]:
         return
-    picture = chart(
-        "histogram", histogram(shares, top=1.0).values(),
-        f"Source rows by how many word pairs of their {texts[0]} texts differ",
-        {"x": "share of word pairs that differ", "y": "source rows"},
-    )  # fmt: skip
+    description = f"Source rows by how many word pairs of their {texts[0]} texts differ"
+    axes = {"x": "share of word pairs that differ", "y": "source rows"}
+    picture = histogram(shares, description, axes)
     note = (
         f"Of all pairs of neighbouring words in the {texts[0]} texts of one source row, the share "
         "that is not a repeat: 1 where no two texts say anything alike."
     )
-    table = Table(("", *HEAD), told(shares, 2))
-    yield Figure("Diversity within a source row", (picture,), table, note)
+    yield Figure("Diversity within a source row", (picture,), _table(shares, digits=2), note)
 
 
 def distinct(texts: Sequence[str]) -> float | None:
-    """The share of word pairs that are no repeat; None where fewer than two texts have some."""
-    found = [list(pairwise(text.casefold().split())) for text in texts]
-    if sum(map(bool, found)) < 2:
+    """Compute the share of distinct word pairs; None where fewer than two texts have some."""
+    by_text = [list(pairwise(text.casefold().split())) for text in texts]
+    if sum(map(bool, by_text)) < 2:
         return None
-    every = [pair for pairs in found for pair in pairs]
+    every = [pair for pairs in by_text for pair in pairs]
     return len(set(every)) / len(every)
 
 
@@ -126,21 +127,58 @@ def _number(frame: pl.DataFrame, name: str) -> Iterator[Figure]:
             groups[seen(group)].append(number)
     if not groups:
         return
-    top = 1.0 if max(max(numbers) for numbers in groups.values()) <= 1 else None
-    picture = chart(
-        "histogram", histogram(groups, top=top).values(), f"Examples by {name}",
-        {"x": name, "y": "examples"},
-    )  # fmt: skip
-    yield Figure(name.capitalize(), (picture,), Table(("", *HEAD), told(groups, 2)))
+    picture = histogram(groups, f"Examples by {name}", {"x": name, "y": "examples"})
+    yield Figure(name.capitalize(), (picture,), _table(groups, digits=2))
 
 
-def _share(name: str, found: Mapping[str, int]) -> Figure:
-    """The examples by the values of a column that an op reports."""
-    total = sum(found.values())
+def _shares(name: str, counts: Mapping[str, int]) -> Figure:
+    """Draw the examples by the values of a column that an op reports."""
+    total = sum(counts.values())
     values = [
-        {"name": seen(value), "amount": n, "group": "examples", "place": 0}
-        for value, n in list(found.items())[:12]
+        {"name": seen(value), "amount": n, "group": "examples", "order": 0}
+        for value, n in list(counts.items())[:_VALUES]
     ]
-    rows = tuple((seen(value), count(n), percent(n / total)) for value, n in found.items())
+    rows = tuple((seen(value), count(n), percent(n / total)) for value, n in counts.items())
     picture = chart("bars", values, f"Examples by {name}", {"x": "examples"})
     return Figure(f"Examples by {name}", (picture,), Table((name, "examples", "share"), rows))
+
+
+def histogram(
+    groups: Numbers, description: str, titles: Mapping[str, str], *, whole: bool = False
+) -> str:
+    """Draw numbers from 0 on in bins that Vega makes; the smallest groups are put together.
+
+    `whole` numbers get whole bins, few of them one each.
+    """
+    largest = max(max(numbers) for numbers in groups.values())
+    x: dict[str, Any] = {"bin": {"maxbins": _BINS, "extent": [0, max(largest, 1)]}}
+    if whole and largest < _BINS:
+        # A whole number stands in the middle of its bin.
+        x["bin"] = {"step": 1, "extent": [-0.5, max(largest, 1) + 0.5], "nice": False}
+        x["axis"] = {"grid": False, "values": list(range(int(largest) + 1))}
+    elif largest <= 1:
+        x["axis"] = {"grid": False, "values": [0, 0.2, 0.4, 0.6, 0.8, 1]}
+    values = [
+        {"number": number, "count": n, "group": group, "order": order}
+        for order, (group, numbers) in enumerate(_largest_groups(groups).items())
+        for number, n in Counter(numbers).items()
+    ]
+    return chart("histogram", values, description, titles, x=x)
+
+
+def _largest_groups(groups: Numbers) -> Numbers:
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    if len(ordered) <= _GROUPS:
+        return dict(ordered)
+    rest = [number for _, numbers in ordered[_GROUPS - 1 :] for number in numbers]
+    return {**dict(ordered[: _GROUPS - 1]), _OTHERS: rest}
+
+
+def _table(groups: Numbers, by: str = "", digits: int = 1) -> Table:
+    """Summarise each group's numbers."""
+    rows = tuple(
+        (name, count(len(numbers)), *(f"{f(numbers):.{digits}f}" for f in (min, median, mean, max)))
+        for name, numbers in groups.items()
+        if numbers
+    )
+    return Table((by, *_HEAD), rows)

@@ -1,6 +1,6 @@
-"""What trained students left on disk: their course, their result, their evaluations, pictures.
+"""Read what training runs left on disk: metrics, result, evaluations, pictures.
 
-Reads files that streamtrain writes, as plain data. Knows nothing of pages.
+Reads the files of streamtrain as plain data. Knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _HEAVY = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One evaluation: the right answers among `total`, with the 95 % interval."""
+class Evaluation:
+    """An evaluation: the right answers among `total`, with the 95 % interval of the accuracy."""
 
     name: str
     accuracy: float
@@ -36,35 +36,38 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training run. `steps` and `selects` are events by step, the newest of each; `own` are
-    the evaluations of the domain that it is trained on; `pictures` are data URLs by file name."""
+    """A training run.
+
+    `steps` and `selects` are events by step, the newest of each; `in_domain` are the names of the
+    evaluations on the set that the run itself reports; `pictures` are data URLs by file name.
+    """
 
     label: str
     steps: tuple[Mapping[str, Any], ...]
     selects: tuple[Mapping[str, Any], ...]
-    asked: tuple[Asked, ...]
-    own: frozenset[str]
+    evaluations: tuple[Evaluation, ...]
+    in_domain: frozenset[str]
     result: Mapping[str, Any]
     pictures: Mapping[str, str]
 
     @property
-    def before(self) -> Asked | None:
-        """Its accuracy before training."""
-        return _asked("before training", self.result.get("before"))
+    def before(self) -> Evaluation | None:
+        """The evaluation before training."""
+        return _evaluation("before training", self.result.get("before"))
 
 
-def beside(folder: Path | None) -> list[Path]:
-    """The runs that a dataset in this folder has in `student/`: none, one, or several seeds."""
+def runs_of_dataset(folder: Path | None) -> list[Path]:
+    """Find the runs in a dataset's `student/`: none, one, or several seeds."""
     student = folder / "student" if folder else None
     return _runs(student) if student and student.is_dir() else []
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """The runs in these folders; one of several seeds counts as several.
+    """Read the runs in these folders; one of several seeds counts as several.
 
-    Raises UserError where there is none, or a file of one can't be read.
+    Raises UserError where there is none, or a file of a run can't be read.
     """
-    found = []
+    paths = []
     for folder in folders:
         runs = _runs(folder)
         if not runs:
@@ -72,42 +75,42 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
                 f"--student {folder}: no {METRICS} or {RESULT} there; expected a folder that "
                 "`streamtrain fit` or `raygen apply` wrote"
             )
-        found += runs
-    names = [_name(folder) for folder in found]
+        paths += runs
+    names = [_name(path) for path in paths]
     return [
-        _read(folder, name if names.count(name) == 1 else str(folder))
-        for folder, name in zip(found, names, strict=True)
+        _read(path, name if names.count(name) == 1 else str(path))
+        for path, name in zip(paths, names, strict=True)
     ]
 
 
 def _runs(folder: Path) -> list[Path]:
-    places = [folder, *sorted(folder.glob(_SEEDS))]
-    return [one for one in places if any((one / name).is_file() for name in (METRICS, RESULT))]
+    folders = [folder, *sorted(folder.glob(_SEEDS))]
+    return [run for run in folders if any((run / name).is_file() for name in (METRICS, RESULT))]
 
 
 def _name(folder: Path) -> str:
-    whole = folder.resolve()
-    seed = whole.match(_SEEDS)
-    return f"{whole.parent.name}/{whole.name}" if seed else whole.name
+    path = folder.resolve()
+    is_seed = path.match(_SEEDS)
+    return f"{path.parent.name}/{path.name}" if is_seed else path.name
 
 
 def _read(folder: Path, label: str) -> Run:
     events = list(_events(folder / METRICS))
     result = _json(folder / RESULT)
-    asked = [
-        one
+    evaluations = [
+        evaluation
         for file in sorted(folder.glob("evaluations/*/evaluation.json"))
-        if (one := _asked(file.parent.name, _json(file), file)) is not None
+        if (evaluation := _evaluation(file.parent.name, _json(file), file)) is not None
     ]
-    if not asked and (after := _asked("report set", result.get("after"))):
-        asked = [after]
+    if not evaluations and (after := _evaluation("report set", result.get("after"))):
+        evaluations = [after]
     settings = _json(folder / "final" / "student.json")
     report = (settings.get("evaluate") or {}).get("report")
     return Run(
         label,
         tuple({e["step"]: e for e in events if e["event"] == "step"}.values()),
         tuple({e["step"]: e for e in events if e["event"] == "select"}.values()),
-        tuple(asked),
+        tuple(evaluations),
         frozenset([Path(report).stem] if report else ["report set"]),
         result,
         dict(_lenses(folder)),
@@ -115,11 +118,11 @@ def _read(folder: Path, label: str) -> Run:
 
 
 def _events(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a course that may still grow."""
+    """Yield the events of a file that may still grow: its last line may not be complete."""
     if not path.exists():
         return
-    whole, _, _ = _text(path).rpartition("\n")
-    for number, line in enumerate(whole.splitlines(), 1):
+    complete, _, _ = _text(path).rpartition("\n")
+    for number, line in enumerate(complete.splitlines(), 1):
         try:
             event = json.loads(line)
             if event["event"] in ("step", "select"):
@@ -129,20 +132,20 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{path}:{number}: no event of a training run ({error!r})", 1) from None
 
 
-def _asked(name: str, figures: Any, file: Path | None = None) -> Asked | None:
+def _evaluation(name: str, figures: Any, file: Path | None = None) -> Evaluation | None:
     if not figures:
         return None
     names = ("accuracy", "low", "high", "chance", "correct", "total")
     try:
-        accuracy, low, high, chance, correct, total = (float(figures[one]) for one in names)
+        accuracy, low, high, chance, correct, total = (float(figures[key]) for key in names)
         unparsed = int(figures.get("unparsed", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file or RESULT}: no figures of an evaluation ({error!r})", 1) from None
-    return Asked(name, accuracy, low, high, chance, int(correct), int(total), unparsed)
+    return Evaluation(name, accuracy, low, high, chance, int(correct), int(total), unparsed)
 
 
 def _lenses(folder: Path) -> Iterator[tuple[str, str]]:
-    """The pictures that `streamtrain lens --picture` was told to put into the run's folder."""
+    """Yield the pictures that `streamtrain lens --picture` wrote into the run's folder."""
     for file in sorted(folder.glob("*lens*")):
         kind = _PICTURES.get(file.suffix.lower())
         if kind and file.is_file() and file.stat().st_size <= _HEAVY:
@@ -154,12 +157,12 @@ def _json(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(_text(path))
+        data = json.loads(_text(path))
     except ValueError as error:
         raise UserError(f"{path} is no JSON: {error}", 1) from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: found {type(found).__name__}, expected an object", 1)
-    return found
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: found {type(data).__name__}, expected an object", 1)
+    return data
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""Students on the page: their curves, accuracies with intervals, the matrix out of domain.
+"""Make the sections on students: curves, accuracies with intervals, the matrix out of domain.
 
-Knows nothing of where the figures lie.
+Knows nothing of the files that the figures come from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from raygen.core import count, duration, percent
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.figure import Figure, Section, Table
-from raygen.inspection.report.students import Asked, Run
+from raygen.inspection.report.students import Evaluation, Run
 
 _POINTS = 150
 _CURVES = {
@@ -23,11 +23,11 @@ _CURVES = {
     "lag": "Rows that wait for training",
 }
 _OTHER_WAY = re.compile(r"\.(written|scored|positive|negative|vote\d+)$")
-"""Ends the name of an evaluation that asked in another way than the student is trained."""
+"""The end of the name of an evaluation that prompts otherwise than the student is trained."""
 
 
 def training_section(runs: Sequence[Run]) -> Section | None:
-    """The course of some runs, None where they have none."""
+    """Make the section on the course of training; None where no run has events."""
     figures = [f for name, title in _CURVES.items() for f in _curve(runs, name, title)]
     figures += _selection(runs)
     if not figures:
@@ -39,34 +39,36 @@ def training_section(runs: Sequence[Run]) -> Section | None:
 
 
 def accuracy_section(runs: Sequence[Run]) -> Section | None:
-    """How good the students are; None where nobody asked them."""
-    found = [(run, one) for run in runs for one in (run.before, *run.asked) if one is not None]
+    """Make the section on how good the students are; None where there is no evaluation."""
+    evaluations = [
+        (run, e) for run in runs for e in (run.before, *run.evaluations) if e is not None
+    ]
     lenses = [
         Figure(f"Lens: {name} of {run.label}", (), wide=True, image=url)
         for run in runs
         for name, url in run.pictures.items()
     ]
-    if not found:
+    if not evaluations:
         return Section("accuracy", "Under the lens", lenses) if lenses else None
     several = len(runs) > 1
     values = [
-        {"name": f"{one.name} · {run.label}" if several else one.name, "amount": one.accuracy,
-         "low": one.low, "high": one.high, "chance": one.chance, "group": run.label}
-        for run, one in found
+        {"name": f"{e.name} · {run.label}" if several else e.name, "amount": e.accuracy,
+         "low": e.low, "high": e.high, "chance": e.chance, "group": run.label}
+        for run, e in evaluations
     ]  # fmt: skip
     picture = chart("intervals", values, "Accuracies with their 95 % intervals", {"x": "accuracy"})
     head = ("run", "set", "accuracy", "95 % interval", "chance", "right", "not read")
-    table = Table(head, tuple((run.label, *_line(one)) for run, one in found), words=2)
+    table = Table(head, tuple((run.label, *_line(e)) for run, e in evaluations), words=2)
     note = "Dot: accuracy. Line: its 95 % interval. Tick: what guessing gets."
     figures = [Figure("Accuracy", (picture,), table, note), *_matrix(runs), *lenses]
     return Section("accuracy", "How good the students are", figures)
 
 
-def _line(one: Asked) -> tuple[str, ...]:
-    between = f"{percent(one.low)} to {percent(one.high)}"
-    right = f"{count(one.correct)} of {count(one.total)}"
-    return (one.name, percent(one.accuracy), between, percent(one.chance), right,
-            count(one.unparsed))  # fmt: skip
+def _line(result: Evaluation) -> tuple[str, ...]:
+    interval = f"{percent(result.low)} to {percent(result.high)}"
+    right = f"{count(result.correct)} of {count(result.total)}"
+    return (result.name, percent(result.accuracy), interval, percent(result.chance), right,
+            count(result.unparsed))  # fmt: skip
 
 
 def _course(run: Run) -> tuple[str, ...]:
@@ -92,9 +94,9 @@ def _curve(runs: Sequence[Run], name: str, title: str) -> Iterator[Figure]:
 
 def _selection(runs: Sequence[Run]) -> Iterator[Figure]:
     values = [
-        {"step": one["step"], "amount": one["accuracy"], "group": run.label}
+        {"step": event["step"], "amount": event["accuracy"], "group": run.label}
         for run in runs
-        for one in run.selects
+        for event in run.selects
     ]
     if values:
         picture = chart("lines", values, "Accuracy on the select set by step")
@@ -105,15 +107,17 @@ def _selection(runs: Sequence[Run]) -> Iterator[Figure]:
 
 def _numbers(steps: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
     return [
-        (one["step"], float(one[name])) for one in steps if isinstance(one.get(name), int | float)
+        (step["step"], float(step[name]))
+        for step in steps
+        if isinstance(step.get(name), int | float)
     ]
 
 
 def _thinned(run: Run, name: str) -> list[dict[str, Any]]:
-    """A run's numbers, where there are many as means of neighbours."""
-    found = _numbers(run.steps, name)
-    size = -(-len(found) // _POINTS) or 1
-    parts = [found[at : at + size] for at in range(0, len(found), size)]
+    """Return the points of a run's curve, where there are many as means of neighbours."""
+    numbers = _numbers(run.steps, name)
+    size = -(-len(numbers) // _POINTS) or 1
+    parts = [numbers[start : start + size] for start in range(0, len(numbers), size)]
     return [
         {"step": part[-1][0], "amount": mean(n for _, n in part), "group": run.label}
         for part in parts
@@ -122,33 +126,33 @@ def _thinned(run: Run, name: str) -> list[dict[str, Any]]:
 
 def _ends(run: Run, name: str) -> tuple[str, ...]:
     numbers = [number for _, number in _numbers(run.steps, name)]
-    told = (numbers[0], min(numbers), max(numbers), numbers[-1])
-    return run.label, *(f"{number:.4g}" for number in told)
+    summary = (numbers[0], min(numbers), max(numbers), numbers[-1])
+    return run.label, *(f"{number:.4g}" for number in summary)
 
 
 def _matrix(runs: Sequence[Run]) -> Iterator[Figure]:
-    """Runs by sets, where there are several sets that were asked as usual."""
+    """Draw runs by sets, where there are several sets that were evaluated as trained."""
     by_run = {
-        run.label: {one.name: one for one in run.asked if not _OTHER_WAY.search(one.name)}
+        run.label: {e.name: e for e in run.evaluations if not _OTHER_WAY.search(e.name)}
         for run in runs
     }
-    sets = list(dict.fromkeys(name for found in by_run.values() for name in found))
+    sets = list(dict.fromkeys(name for by_set in by_run.values() for name in by_set))
     if len(sets) < 2:
         return
     values = [
         {"name": run.label, "column": name, "amount": by_run[run.label][name].accuracy,
-         "own": name in run.own}
+         "own": name in run.in_domain}
         for run in runs
         for name in sets
         if name in by_run[run.label]
     ]  # fmt: skip
-    chances = {name: found[name].chance for found in by_run.values() for name in found}
+    chances = {name: by_set[name].chance for by_set in by_run.values() for name in by_set}
     values += [
         {"name": "chance", "column": name, "amount": chances[name], "own": False} for name in sets
     ]
     rows = [
-        (label, *(percent(found[name].accuracy) if name in found else "" for name in sets))
-        for label, found in by_run.items()
+        (label, *(percent(by_set[name].accuracy) if name in by_set else "" for name in sets))
+        for label, by_set in by_run.items()
     ]
     rows.append(("chance", *(percent(chances[name]) for name in sets)))
     picture = chart("heat", values, "Accuracy of each run on each set", {})

@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -18,12 +19,11 @@ from raygen.core.task import TASKS
 from raygen.dataset.commit import Committer
 from raygen.dataset.storage import Folder
 from raygen.inspection.report import render_report
-from raygen.inspection.report.bins import histogram
 from raygen.inspection.report.cards import card_of
 from raygen.inspection.report.examples import MOST, Shown, sample
 from raygen.inspection.report.facts import read_facts
-from raygen.inspection.report.flow import lay_out
-from raygen.inspection.report.spread import distinct
+from raygen.inspection.report.flow import flow_chart
+from raygen.inspection.report.spread import distinct, histogram
 from raygen.inspection.report.students import read_runs
 from tests.support.report_datasets import COLUMNS, made_plan, row, write_dataset
 
@@ -176,27 +176,42 @@ def test_the_sample_is_spread_over_views_and_reasons(tmp_path: Path) -> None:
 
 def test_ribbons_end_where_the_blocks_of_their_rows_are(tmp_path: Path) -> None:
     facts = read_facts(write_dataset(tmp_path / "data", [row("a?"), row("b?"), row("c?")]))
-    drawing, (width, height) = lay_out(facts.plan, facts.status, 330)
-    blocks = {block["words"].split(":")[0]: block for block in drawing["blocks"]}
-    assert set(blocks) == {"source", "think", "right", "3 dropped", "dataset"}
-    assert "wrong_answer 3" in blocks["3 dropped"]["words"]
-    ends = {p["ribbon"]: p for p in drawing["ribbons"]}
-    last = ends["right to dropped:right"]
-    assert last["x"] == pytest.approx(blocks["3 dropped"]["x"], abs=0.2)
-    assert last["y"] == blocks["3 dropped"]["y"]
-    for text in drawing["texts"]:
-        assert 0 < text["x"] < width
-        assert 0 < text["y"] < height
+    drawing = ElementTree.fromstring(flow_chart(facts.plan, facts.status, 330))  # noqa: S314 - our own picture
+    width, height = float(drawing.attrib["width"]), float(drawing.attrib["height"])
+    titles = {text.text for text in drawing.iterfind("text[@class='title']")}
+    assert titles == {"source", "think", "right", "3 dropped", "dataset"}
+    assert "wrong_answer 3" in {text.text for text in drawing.iterfind("text")}
+    for text in drawing.iterfind("text"):
+        assert 0 < float(text.attrib["x"]) < width
+        assert 0 < float(text.attrib["y"]) < height
+    *_, block = drawing.iterfind("rect[@class='dropped']")
+    left, top, right = (float(block.attrib[name]) for name in ("x", "y", "width"))
+    (ribbon,) = drawing.iterfind("path[@class='dropped']")
+    end = re.search(r" ([\d.]+),([\d.]+) H([\d.]+) ", ribbon.attrib["d"])
+    assert end is not None
+    assert [float(n) for n in end.groups()] == pytest.approx([left, top, left + right], abs=0.2)
+
+
+def bins(svg: str) -> dict[str, int]:
+    """How many numbers the picture says are in each bin."""
+    return {where: int(n) for where, n in re.findall(r'"n: ([^;]+); rows: (\d+); group', svg)}
 
 
 def test_whole_numbers_stand_in_the_middle_of_their_bins() -> None:
-    found = histogram({"a": [1, 1, 3]}, whole=True)
-    assert [(v["from"], v["to"], v["amount"]) for v in found.values()] == [
-        (-0.5, 0.5, 0), (0.5, 1.5, 2), (1.5, 2.5, 0), (2.5, 3.5, 1)
-    ]  # fmt: skip
-    shares = histogram({"a": [0.0, 1.0]}, top=1.0)
-    assert (shares.edges[0], shares.edges[-1]) == (0.0, 1.0)
-    assert sum(v["amount"] for v in shares.values()) == 2
+    axes = {"x": "n", "y": "rows"}
+    few = histogram({"a": [1, 1, 3]}, "few", axes, whole=True)
+    assert bins(few) == {"0.5 – 1.5": 2, "2.5 – 3.5": 1}
+    many = histogram({"a": [0, 1, 99, 100, 100]}, "many", axes, whole=True)
+    assert sum(bins(many).values()) == 5
+    shares = histogram({"a": [0.0, 0.5, 1.0, 1.0]}, "shares", axes)
+    assert bins(shares) == {"0 – 0.05": 1, "0.5 – 0.55": 1, "0.95 – 1": 2}
+
+
+def test_small_groups_are_put_together() -> None:
+    groups = {name: [1.0] * size for size, name in enumerate("abcdefg", 1)}
+    picture = histogram(groups, "groups", {"x": "n", "y": "rows"})
+    assert set(re.findall(r"; group: (\w+);", picture)) == {"g", "f", "e", "d", "others"}
+    assert '"n: 0.95 – 1; rows: 6; group: others' in picture
 
 
 def test_diversity_is_the_share_of_word_pairs_that_repeat_nothing() -> None:

@@ -1,0 +1,33 @@
+"""Render the templates of the page, which escape everything that data and models say.
+
+The only trusted markup is what Vega and these templates drew. Knows nothing of what is shown.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from raygen.inspection.report.figure import seen
+
+
+def render(template: str, **values: Any) -> str:
+    """Render a template of this package."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("raygen.inspection.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seen"] = lambda text: seen(str(text))
+    environment.filters["trusted"] = Markup
+    return environment
