@@ -111,7 +111,7 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
     if catalogue.unknown:
         raise UserError(f"nobody can judge what was dropped: {catalogue.unknown}")
     opened = catalogue.opened
-    folder = opened.dataset.folder
+    folder = opened.folder
     given = read_verdicts(folder).get(rater, [])
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
     drawn = draw_sample(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].exact)
@@ -130,9 +130,9 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
 
 def _report(catalogue: Catalogue, as_json: bool) -> None:
     opened = catalogue.opened
-    folder = opened.dataset.folder
+    folder = opened.folder
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
-    nodes = [node["name"] for node in opened.written["nodes"]]
+    nodes = [node["name"] for node in opened.plan["nodes"]]
     found = precision(opened.plan_hash, nodes, refs, read_verdicts(folder))
     if as_json:
         print_json(found.to_json())
@@ -155,4 +155,4 @@ def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:
     if wanted.find is not None or wanted.view is not None:
         return f"no {noun} matches"
     other = "" if wanted.rejected else "; --rejected shows what was dropped"
-    return f"{catalogue.opened.dataset.folder.uri} has no {noun}s{other}"
+    return f"{catalogue.opened.folder.uri} has no {noun}s{other}"

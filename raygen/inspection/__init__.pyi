@@ -1,6 +1,6 @@
 from .facts import VIEW as VIEW
-from .facts import Facts as Facts
-from .facts import facts_of as facts_of
+from .facts import CardFacts as CardFacts
+from .facts import card_facts as card_facts
 from .facts import portable as portable
 from .graph_layout import Vertex as Vertex
 from .graph_layout import make_layers as make_layers
@@ -9,3 +9,5 @@ from .marks import bar as bar
 from .marks import changed_words as changed_words
 from .marks import marked as marked
 from .marks import option as option
+from .opened import OpenedDataset as OpenedDataset
+from .opened import open_dataset as open_dataset

@@ -1,4 +1,4 @@
-"""What a dataset says of itself: its recipe, plan, counts and content, for its card.
+"""Collect what a dataset's card says: its recipe, plan, counts, content and lock.
 
 Knows nothing of how a card reads or where it stands.
 """
@@ -14,13 +14,13 @@ from typing import Any
 from raygen.config import parse_model
 from raygen.dataset import (
     ROWS,
-    Dataset,
     DatasetError,
     DatasetStatus,
     last_record,
     newest_version,
     storage_errors,
 )
+from raygen.inspection.opened import OpenedDataset
 from raygen.planning import stored_recipe
 from raygen.recipe import Lock, RecipeSections, stored_lock
 
@@ -28,34 +28,45 @@ VIEW = "view"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """A dataset in numbers and names. `frozen` is the recipe's text, `recipe` the same with its
-    params filled in; `plan` is what plan.json says; `files` are those that hold the examples."""
+class CardFacts:
+    """A dataset in numbers and names.
 
+    `frozen` is the recipe's text, `recipe` the same with its params filled in; `files` are those
+    that hold the examples; `committed_at` is when the last rows were committed.
+    """
+
+    dataset: OpenedDataset
     frozen: str
     recipe: RecipeSections
-    plan: Mapping[str, Any]
-    status: DatasetStatus
     content: str
     views: Mapping[str, int]
     files: tuple[str, ...]
     lock: Lock | None
-    at: datetime
-    """When its last rows were committed."""
+    committed_at: datetime
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """The plan as plan.json has it."""
+        return self.dataset.plan
+
+    @property
+    def status(self) -> DatasetStatus:
+        """The counts of the source rows."""
+        return self.dataset.status
 
     @property
     def rejects(self) -> Mapping[str, Mapping[str, int]]:
         """How many rows each node dropped, by reason."""
-        found: dict[str, dict[str, int]] = defaultdict(dict)
+        by_node: dict[str, dict[str, int]] = defaultdict(dict)
         for node, reason, count in self.status.rejects:
-            found[node][reason] = count
-        return found
+            by_node[node][reason] = count
+        return by_node
 
     @property
     def commits(self) -> Mapping[str, str]:
         """The commits of the engines' models that the lock pins."""
         engines = self.lock.engines if self.lock else {}
-        return {name: one.commit for name, one in engines.items() if one.commit}
+        return {name: engine.commit for name, engine in engines.items() if engine.commit}
 
     @property
     def missing(self) -> str | None:
@@ -65,18 +76,19 @@ class Facts:
 
 
 def portable(path: str) -> str:
-    """A source's path as others may see it: of one outside the recipe's folder its name alone."""
+    """Return a source's path for others: its name alone if it is outside the recipe's folder."""
     outside = path.startswith(("/", "~")) or ".." in path.split("/")
     return path.rpartition("/")[2] if outside else path
 
 
-def facts_of(dataset: Dataset) -> Facts:
-    """What a dataset's card is written from. Raises DatasetError where there is no row yet, and
-    ProblemsError where its recipe or its lock can't be read as such."""
-    status = dataset.status()
-    folder = dataset.folder
-    plan = dataset.plan(status.plan)
-    if plan is None or not status.finished:
+def card_facts(dataset: OpenedDataset) -> CardFacts:
+    """Collect the facts of a dataset's card.
+
+    Raises DatasetError where there is no row yet, and ProblemsError where its recipe or its lock
+    can't be parsed.
+    """
+    folder, status = dataset.folder, dataset.status
+    if not status.finished:
         raise DatasetError(
             f"{folder.uri} has no finished row of its newest recipe yet; run `raygen apply` first",
             exit_code=2,
@@ -85,14 +97,14 @@ def facts_of(dataset: Dataset) -> Facts:
     with storage_errors("read the lock", folder.uri):
         lock = stored_lock(folder)
     entry = last_record(folder, newest_version(folder, ROWS), "rows")
-    return Facts(
+    tables, plan_hash = dataset.tables, dataset.plan_hash
+    return CardFacts(
+        dataset=dataset,
         frozen=frozen,
         recipe=parse_model(document, RecipeSections),
-        plan=plan,
-        status=status,
-        content=dataset.content_hash(status.plan),
-        views=dataset.counts(status.plan, VIEW) if VIEW in plan["columns"] else {},
-        files=dataset.example_files(),
+        content=tables.content_hash(plan_hash),
+        views=tables.counts(plan_hash, VIEW) if VIEW in dataset.columns else {},
+        files=tables.example_files(),
         lock=lock,
-        at=datetime.fromtimestamp(entry.at if entry else 0, UTC),
+        committed_at=datetime.fromtimestamp(entry.at if entry else 0, UTC),
     )

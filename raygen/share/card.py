@@ -15,7 +15,7 @@ import yaml
 
 from raygen.core import ColumnType, count, plural
 from raygen.dataset import IDENTITY
-from raygen.inspection import Facts
+from raygen.inspection import CardFacts
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
 from raygen.views import Box, flowchart
@@ -64,7 +64,7 @@ class CardLinks:
     has_source: bool = False
 
 
-def dataset_card(facts: Facts, links: CardLinks) -> str:
+def dataset_card(facts: CardFacts, links: CardLinks) -> str:
     """Write the card of a dataset as Markdown."""
     parts = [
         f"---\n{_header(facts, links)}---\n\n# {facts.recipe.recipe}",
@@ -92,7 +92,7 @@ def public_name(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2] if is_local(model) else model
 
 
-def _header(facts: Facts, links: CardLinks) -> str:
+def _header(facts: CardFacts, links: CardLinks) -> str:
     head: dict[str, Any] = {"pretty_name": facts.recipe.recipe}
     if licence := facts.recipe.license:
         match = _LICENSE.fullmatch(licence.lower())
@@ -108,7 +108,7 @@ def _header(facts: Facts, links: CardLinks) -> str:
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
 
 
-def _opening(facts: Facts) -> str:
+def _opening(facts: CardFacts) -> str:
     status = facts.status
     fate = (
         f"{count(status.kept)} kept, {count(status.dropped)} dropped, {count(status.failed)} failed"
@@ -122,7 +122,7 @@ def _opening(facts: Facts) -> str:
     if facts.views:
         views = [f"{count(n)} `{view}`" for view, n in facts.views.items()]
         text += f" Views: {', '.join(views)}."
-    return text + f" Last change: {facts.at:%Y-%m-%d}."
+    return text + f" Last change: {facts.committed_at:%Y-%m-%d}."
 
 
 def _loading(links: CardLinks) -> str:
@@ -135,7 +135,7 @@ def _loading(links: CardLinks) -> str:
     return f"## Load it\n\n```python\n{code}\n```"
 
 
-def _columns(facts: Facts) -> str:
+def _columns(facts: CardFacts) -> str:
     lines = ["## Columns", "", "| column | type | from |", "|---|---|---|"]
     lines += [f"| `{name}` | text | {_IDENTITY[name]} |" for name in IDENTITY]
     makers: dict[str, list[str]] = {}
@@ -150,7 +150,7 @@ def _columns(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _making(facts: Facts) -> str:
+def _making(facts: CardFacts) -> str:
     nodes, totals = facts.plan["nodes"], facts.status.nodes
     boxes = []
     table = ["| step | op | rows in | kept | dropped | why |", "|---|---|--:|--:|--:|---|"]
@@ -169,7 +169,7 @@ def _making(facts: Facts) -> str:
     )
 
 
-def _models(facts: Facts) -> str:
+def _models(facts: CardFacts) -> str:
     if not facts.recipe.engines:
         return "## Models\n\nNo model was asked."
     lines = ["## Models", "", "| engine | model | revision | licence |", "|---|---|---|---|"]
@@ -184,7 +184,7 @@ def _models(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _licences(facts: Facts) -> str:
+def _licences(facts: CardFacts) -> str:
     recipe = facts.recipe
     source = facts.missing or recipe.source.path
     dataset = recipe.license or "not noted in the recipe"
@@ -201,11 +201,11 @@ def _licences(facts: Facts) -> str:
     return "## Licences\n\n" + "\n".join(lines)
 
 
-def _noted(facts: Facts) -> list[str | None]:
+def _noted(facts: CardFacts) -> list[str | None]:
     return [engine.license for engine in facts.recipe.engines.values()]
 
 
-def _limits(facts: Facts) -> str:
+def _limits(facts: CardFacts) -> str:
     status, recipe = facts.status, facts.recipe
     lines = []
     if recipe.engines:
@@ -232,7 +232,7 @@ def _limits(facts: Facts) -> str:
     return "## Limits\n\n" + "\n".join(lines) if lines else ""
 
 
-def _again(facts: Facts, links: CardLinks) -> str:
+def _again(facts: CardFacts, links: CardLinks) -> str:
     recipe = f"{links.reference}/{RECIPE}" if links.reference else RECIPE
     locked = " --locked" if facts.lock else ""
     lines = ["## Make it again", "", "```", f"raygen apply {recipe}{locked} --out again", "```"]
@@ -249,18 +249,18 @@ def _again(facts: Facts, links: CardLinks) -> str:
     return "\n".join(lines)
 
 
-def _citing(facts: Facts, links: CardLinks) -> str:
+def _citing(facts: CardFacts, links: CardLinks) -> str:
     recipe = facts.recipe
     fields = {
         "title": recipe.recipe,
         "author": " and ".join(recipe.authors),
-        "year": f"{facts.at:%Y}",
+        "year": f"{facts.committed_at:%Y}",
         "howpublished": f"\\url{{{_address(links.reference)}}}" if links.reference else "",
         "note": f"Dataset made with raygen, content {facts.content}",
     }
     lines = ",\n".join(f"  {name} = {{{_tex(value)}}}" for name, value in fields.items() if value)
     key = re.sub(r"\W+", "-", recipe.recipe).strip("-").lower()
-    return f"## Cite it\n\n```bibtex\n@misc{{{key}-{facts.at:%Y},\n{lines}\n}}\n```"
+    return f"## Cite it\n\n```bibtex\n@misc{{{key}-{facts.committed_at:%Y},\n{lines}\n}}\n```"
 
 
 def _address(reference: str) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.config import did_you_mean
 from raygen.core import TASKS, UserError, as_text, repeats
-from raygen.dataset import IDENTITY, PLAN, Dataset, DatasetError
-from raygen.inspection import VIEW
+from raygen.dataset import IDENTITY, PLAN
+from raygen.inspection import VIEW, open_dataset
 from raygen.share.layout import MANIFEST, read_manifest, read_shards
 
 if TYPE_CHECKING:
@@ -78,18 +78,10 @@ class Examples:
 
 def read_examples(folder: str) -> Examples:
     """Read all examples of the newest plan. Raises DatasetError."""
-    import polars as pl
-
     path = Path(folder) / MANIFEST
     if path.is_file():
         manifest = read_manifest(path.read_text("utf-8"), str(path))
         plan = json.loads((Path(folder) / PLAN).read_text("utf-8"))
         return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
-    dataset = Dataset.open(folder)
-    found = dataset.plan(dataset.status().plan)
-    if found is None:
-        raise DatasetError(
-            f"{folder} has no row of its newest recipe yet; run `raygen apply` first", exit_code=2
-        )
-    frame = dataset.examples().filter(pl.col("plan") == found["hash"]).sort("id").collect()
-    return Examples(found, frame)
+    dataset = open_dataset(folder)
+    return Examples(dataset.plan, dataset.collect(dataset.examples().sort("id")))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -16,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygen.config import dump_text, parse_text
-from raygen.dataset import PLAN, SHARED, Dataset, DatasetError, example_schema, hash_of
-from raygen.inspection import Facts, facts_of, portable
+from raygen.core import UserError, count, plural
+from raygen.dataset import PLAN, SHARED, DatasetError, Folder, example_schema, hash_of
+from raygen.inspection import CardFacts, OpenedDataset, card_facts, portable
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
 from raygen.share.card import CARD, CardLinks, dataset_card, is_local, public_name
-from raygen.share.origin import put_source
+from raygen.sources import key_source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +77,7 @@ class Share:
 
     folder: Path
     manifest: Manifest
-    facts: Facts
+    facts: CardFacts
     has_source: bool
 
     @property
@@ -91,7 +94,11 @@ class Share:
 
 
 def lay_out(
-    dataset: Dataset, folder: Path, reference: str | None, load: str, source: Path | None = None
+    dataset: OpenedDataset,
+    folder: Path,
+    reference: str | None,
+    load: str,
+    source: Path | None = None,
 ) -> Share:
     """Write a dataset's files into an empty folder. Raises DatasetError.
 
@@ -100,9 +107,9 @@ def lay_out(
     shared too. Examples are in the order of their ids, so a dataset has one layout, however it was
     made.
     """
-    facts = facts_of(dataset)
+    facts = card_facts(dataset)
     pattern = _pattern(facts.content)
-    files = _write_shards(dataset, facts, folder)
+    files = _write_shards(facts, folder)
     if hash_of(_scan(folder, files, facts.content)) != facts.content:
         raise DatasetError(
             f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
@@ -110,7 +117,7 @@ def lay_out(
         )
     texts = {RECIPE: shared_recipe(facts.frozen), PLAN: _shared_plan(facts.plan)}
     if source is not None:
-        name = put_source(dataset, facts, source, folder)
+        name = _copy_source(facts, source, folder)
         files[name] = file_hash(folder / name)
     if facts.lock is not None:
         texts[STORED] = facts.lock.to_text()
@@ -182,12 +189,11 @@ def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
     return pl.scan_parquet(sorted(shards), glob=False)
 
 
-def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str]:
+def _write_shards(facts: CardFacts, folder: Path) -> dict[str, str]:
     """Write the examples as Parquet files named by their content; return their hashes by path."""
-    import polars as pl
     import pyarrow.parquet as pq
 
-    examples = dataset.examples().filter(pl.col("plan") == facts.status.plan).sort("id").collect()
+    examples = facts.dataset.collect(facts.dataset.examples().sort("id"))
     if not len(examples):
         raise DatasetError("the dataset has no examples, so there is nothing to share", exit_code=2)
     schema = example_schema(facts.plan["columns"])
@@ -204,6 +210,36 @@ def _write_shards(dataset: Dataset, facts: Facts, folder: Path) -> dict[str, str
     return files
 
 
+def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
+    """Copy a dataset's source to where its recipe, in `folder`, will look for it; return that path.
+
+    Raises UserError where the file isn't what the dataset was made of.
+    """
+    name = facts.missing
+    if name is None:
+        raise UserError(f"--source: everybody can read {facts.recipe.source.path}; leave it out")
+    if not source.is_file() or any(sign in name for sign in "*?["):
+        raise UserError(f"--source {source}: expected one file, in place of {name}")
+    target = folder / name
+    if target.exists() or target.suffix != source.suffix:
+        raise UserError(f"--source {source}: it can't stand for {name}; expected that file")
+    keys = facts.dataset.tables.done(facts.status.plan).keys()
+    if strange := keys - _keys(facts, source):
+        raise UserError(
+            f"--source {source}: {count(len(strange))} of the dataset's {plural(len(keys), 'row')} "
+            "come from no row of it; give the file that the recipe read"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return name
+
+
+def _keys(facts: CardFacts, source: Path) -> set[str]:
+    spec = facts.recipe.source.model_copy(update={"path": str(source.resolve())})
+    with tempfile.TemporaryDirectory() as folder:
+        return set(key_source(spec, facts.dataset.task, source.parent, Folder.at(folder)).keys)
+
+
 def _shared_plan(plan: Mapping[str, Any]) -> str:
     """Return plan.json's text without the local paths of models."""
     engines = {
@@ -213,6 +249,6 @@ def _shared_plan(plan: Mapping[str, Any]) -> str:
     return json.dumps({**plan, "engines": engines}, indent=2, ensure_ascii=False) + "\n"
 
 
-def local_engines(facts: Facts) -> list[str]:
+def local_engines(facts: CardFacts) -> list[str]:
     """Return the engines whose models are folders of this machine."""
     return [name for name, e in facts.recipe.engines.items() if is_local(e.model)]

@@ -5,8 +5,8 @@ Knows nothing of what a card says.
 
 from __future__ import annotations
 
-from raygen.dataset import Dataset, DatasetError, Folder, storage_errors
-from raygen.inspection import facts_of
+from raygen.dataset import DatasetError, Folder, storage_errors
+from raygen.inspection import card_facts, open_dataset
 from raygen.share.card import CARD, SIGNATURE, CardLinks, dataset_card
 
 _MOST_FILES = 500
@@ -17,7 +17,7 @@ def write_card(folder: Folder) -> str:
 
     The header names each file of the examples, since files of replaced rows lie beside them.
     """
-    facts = facts_of(Dataset.open(folder))
+    facts = card_facts(open_dataset(folder))
     if folder.exists(CARD) and not _is_ours(folder):
         raise DatasetError(
             f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raygen.core import UserError
-from raygen.dataset import Dataset
+from raygen.inspection import open_dataset
 from raygen.share.layout import DATA, MANIFEST, Share, lay_out, local_engines, read_manifest
 from raygen.share.locations import Location, locate
 
@@ -42,7 +42,7 @@ def push(
     names it, then the manifest, and then the former data is deleted: a reader meanwhile sees the
     former dataset, or this one.
     """
-    dataset = Dataset.open(folder)
+    dataset = open_dataset(folder)
     location = locate(reference)
     with tempfile.TemporaryDirectory(prefix="raygen-push-") as temporary:
         tell("writing Parquet files")

@@ -13,8 +13,8 @@ from raygen.config import did_you_mean
 from raygen.core import UserError
 from raygen.inspection.browse.examples import VIEW, find_examples, read_examples
 from raygen.inspection.browse.item import Item, Ref
-from raygen.inspection.browse.opened import Opened
 from raygen.inspection.browse.rejects import Rejects
+from raygen.inspection.opened import open_dataset
 from raygen.ops import all_ops
 
 _CHUNK = 32
@@ -36,7 +36,7 @@ class Catalogue:
 
     def __init__(self, folder: str, trusted: Iterable[Path] = ()) -> None:
         """Open the dataset in a folder. Raises DatasetError and OpError."""
-        self.opened = Opened.at(folder)
+        self.opened = open_dataset(folder)
         self._rejects = Rejects(self.opened, all_ops(trusted))
 
     @property

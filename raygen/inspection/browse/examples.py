@@ -5,15 +5,14 @@ Knows nothing of rejects.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from raygen.config import did_you_mean
 from raygen.core import UserError
-from raygen.dataset import IDENTITY, DatasetError
+from raygen.dataset import DatasetError
 from raygen.inspection.browse.item import Item, Ref
-from raygen.inspection.browse.opened import Opened
+from raygen.inspection.opened import OpenedDataset
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,14 +20,16 @@ if TYPE_CHECKING:
 VIEW = "view"
 
 
-def find_examples(opened: Opened, view: str | None = None, text: str | None = None) -> list[Ref]:
+def find_examples(
+    opened: OpenedDataset, view: str | None = None, text: str | None = None
+) -> list[Ref]:
     """Find the examples of a view and with a text, in the order of the source.
 
     Raises UserError for a view that no example has, and DatasetError.
     """
     import polars as pl
 
-    frame = _frame(opened)
+    frame = opened.examples()
     if view is not None:
         if VIEW not in opened.columns:
             raise UserError(f"--view {view}: the examples of this dataset have no column {VIEW!r}")
@@ -43,46 +44,33 @@ def find_examples(opened: Opened, view: str | None = None, text: str | None = No
                 for cell in _texts(opened)
             )
         )
-    outputs = {name: index for index, name in enumerate(opened.written["outputs"])}
+    outputs = {name: index for index, name in enumerate(opened.plan["outputs"])}
     rows = opened.collect(frame.select("id", "key", "node")).iter_rows()
     refs = [Ref(*row) for row in rows]
-    return sorted(refs, key=lambda ref: (*opened.order(ref.key), outputs[ref.node], ref.id))
+    order = opened.source.order
+    return sorted(refs, key=lambda ref: (*order(ref.key), outputs[ref.node], ref.id))
 
 
-def read_examples(opened: Opened, refs: Sequence[Ref]) -> list[Item]:
+def read_examples(opened: OpenedDataset, refs: Sequence[Ref]) -> list[Item]:
     """Read examples with the plan's columns, JSON columns parsed. Raises DatasetError."""
     import polars as pl
 
-    frame = _frame(opened).filter(pl.col("id").is_in([ref.id for ref in refs]))
+    frame = opened.examples().filter(pl.col("id").is_in([ref.id for ref in refs]))
     rows = {row["id"]: row for row in opened.collect(frame).iter_rows(named=True)}
     if gone := [ref.id for ref in refs if ref.id not in rows]:
         raise DatasetError(
             f"the example {gone[0]} is gone: a run has replaced the rows of "
-            f"{opened.dataset.folder.uri} meanwhile; run the same command again"
+            f"{opened.folder.uri} meanwhile; run the same command again"
         )
-    return [Item(ref, _data(opened, rows[ref.id]), opened.source_row(ref.key)) for ref in refs]
+    sources = opened.source.read({ref.key for ref in refs})
+    return [Item(ref, opened.decode(rows[ref.id]), sources.get(ref.key, {})) for ref in refs]
 
 
-def _frame(opened: Opened) -> pl.LazyFrame:
-    import polars as pl
-
-    return opened.dataset.examples().filter(pl.col("plan") == opened.plan_hash)
-
-
-def _texts(opened: Opened) -> list[pl.Expr]:
+def _texts(opened: OpenedDataset) -> list[pl.Expr]:
     """Select the columns that have a text to look into."""
     import polars as pl
 
-    columns = {name: kind for name, kind in opened.columns.items() if name not in IDENTITY}
-    texts = [pl.col(name) for name, kind in columns.items() if kind in ("string", "json")]
-    lists = [pl.col(name).list.join("\n") for name, kind in columns.items() if kind == "strings"]
+    columns = opened.columns.items()
+    texts = [pl.col(name) for name, kind in columns if kind in ("string", "json")]
+    lists = [pl.col(name).list.join("\n") for name, kind in columns if kind == "strings"]
     return texts + lists
-
-
-def _data(opened: Opened, row: Mapping[str, Any]) -> dict[str, Any]:
-    data = {}
-    for name, kind in opened.columns.items():
-        if name not in IDENTITY:
-            value = row[name]
-            data[name] = json.loads(value) if kind == "json" and value is not None else value
-    return data

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from raygen.core import digest, in_own_loop
 from raygen.dataset import Call, Rejected, read_recorded
 from raygen.inspection.browse.item import Item, Ref
-from raygen.inspection.browse.opened import Opened
 from raygen.inspection.browse.replay import Dropped, replay, texts
 from raygen.inspection.browse.written import UnknownPlanError, written_plan
+from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.planning import Plan
 
@@ -23,15 +24,12 @@ _ROWS_HELD = 256
 class Rejects:
     """Every reject of the newest plan."""
 
-    def __init__(self, opened: Opened, ops: Mapping[str, Op]) -> None:
+    def __init__(self, opened: OpenedDataset, ops: Mapping[str, Op]) -> None:
         """Read the ledger. Raises DatasetError."""
-        import polars as pl
-
         self._opened = opened
         self._transcripts: dict[str, str | None] = {}
         self._rejects: dict[str, tuple[Rejected, ...]] = {}
-        lines = opened.dataset.ledger().filter(pl.col("plan") == opened.plan_hash)
-        frame = opened.collect(lines.select("key", "transcript", "rejects"))
+        frame = opened.collect(opened.ledger().select("key", "transcript", "rejects"))
         for key, transcript, rejects in frame.iter_rows():
             self._transcripts[key] = transcript
             self._rejects[key] = tuple(Rejected(**reject) for reject in rejects)
@@ -39,7 +37,7 @@ class Rejects:
         """Why no row can be replayed; empty where they can."""
         self._plan: Plan | None = None
         try:
-            self._plan = written_plan(opened.written, ops)
+            self._plan = written_plan(opened.plan, ops)
         except UnknownPlanError as error:
             self.unknown = str(error)
         self._replayed = lru_cache(_ROWS_HELD)(self._replay)
@@ -49,13 +47,13 @@ class Rejects:
         plan = self._opened.plan_hash
         return [
             Ref(digest("reject", plan, key, index), key, r.node, r.reason, r.detail, index)
-            for key in sorted(self._rejects, key=self._opened.order)
+            for key in sorted(self._rejects, key=self._opened.source.order)
             for index, r in enumerate(self._rejects[key])
         ]
 
     def read(self, ref: Ref) -> Item:
         """Read a reject with its columns. Raises DatasetError."""
-        source = self._opened.source_row(ref.key)
+        source = self._source_row(ref.key)
         replayed = self._replayed(ref.key)
         if replayed is None:
             calls = (call for call in self._calls(ref.key) if call.node == ref.node)
@@ -64,7 +62,7 @@ class Rejects:
         return Item(ref, dropped.data, source, dropped.completions)
 
     def _replay(self, key: str) -> list[Dropped] | None:
-        source = self._opened.source_row(key)
+        source = self._source_row(key)
         if self._plan is None or not source:
             return None
         recorded: dict[str, list[Call]] = {}
@@ -72,9 +70,12 @@ class Rejects:
             recorded.setdefault(call.id, []).append(call)
         return in_own_loop(replay(self._plan, key, source, recorded, self._rejects[key]))
 
+    def _source_row(self, key: str) -> Mapping[str, Any]:
+        return self._opened.source.read([key]).get(key, {})
+
     def _calls(self, key: str) -> list[Call]:
         """Read the recorded calls of a row."""
         file = self._transcripts[key]
-        folder = self._opened.dataset.folder
+        folder = self._opened.folder
         by_id = read_recorded(folder, [file] if file else [], [key]).get(key, {})
         return [call for calls in by_id.values() for call in calls]

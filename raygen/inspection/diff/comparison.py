@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from raygen.dataset import ROWS, Dataset, Folder, newest_version
+from raygen.dataset import ROWS, Folder, newest_version
 from raygen.inspection.diff.datasets import DatasetDiff, compare_datasets
 from raygen.inspection.diff.described import RecipeDescription, describe_recipe, describe_stored
 from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
+from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.ops import Op
 
 _RECIPES = ("git+", "hf://", "http://", "https://")
@@ -26,16 +27,18 @@ def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
     return compare_recipes(*described, stored=left is not right)
 
 
-def _dataset(reference: str) -> Dataset | None:
+def _dataset(reference: str) -> OpenedDataset | None:
     if reference.startswith(_RECIPES):
         return None
     folder = Folder.at(reference)
     if folder.local is not None and not folder.local.is_dir():
         return None
-    return Dataset(folder) if newest_version(folder, ROWS) >= 0 else None
+    return open_dataset(folder) if newest_version(folder, ROWS) >= 0 else None
 
 
-def _described(reference: str, dataset: Dataset | None, ops: Mapping[str, Op]) -> RecipeDescription:
+def _described(
+    reference: str, dataset: OpenedDataset | None, ops: Mapping[str, Op]
+) -> RecipeDescription:
     if dataset is None:
         return describe_recipe(reference, ops)
-    return describe_stored(dataset.folder, dataset.plan(dataset.status().plan), ops)
+    return describe_stored(dataset, ops)

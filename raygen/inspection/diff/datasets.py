@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.core import TASKS, ColumnType, named_option
-from raygen.dataset import Dataset, DatasetStatus
+from raygen.core import ColumnType, named_option
+from raygen.dataset import DatasetStatus
 from raygen.inspection.diff.described import describe_stored
 from raygen.inspection.diff.distributions import (
     Shares,
@@ -21,7 +21,8 @@ from raygen.inspection.diff.distributions import (
     spread_pair,
 )
 from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
-from raygen.inspection.diff.rows import RowsDiff, Side, compare_rows
+from raygen.inspection.diff.rows import RowsDiff, compare_rows
+from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.recipe import Difference, differences, stored_lock
 
@@ -76,30 +77,20 @@ class DatasetDiff:
         }  # fmt: skip
 
 
-def compare_datasets(a: Dataset, b: Dataset, ops: Mapping[str, Op]) -> DatasetDiff:
+def compare_datasets(a: OpenedDataset, b: OpenedDataset, ops: Mapping[str, Op]) -> DatasetDiff:
     """Compare the rows of each dataset's newest plan. Raises DatasetError and ProblemsError."""
-    datasets = (a, b)
-    left, right = a.status(), b.status()
-    plan_a, plan_b = a.plan(left.plan), b.plan(right.plan)
-    described = [
-        describe_stored(dataset.folder, plan, ops)
-        for dataset, plan in zip(datasets, (plan_a, plan_b), strict=True)
-    ]
-    assert plan_a is not None  # noqa: S101 - describe_stored has looked
-    assert plan_b is not None  # noqa: S101
-    locks = [stored_lock(dataset.folder) for dataset in datasets]
-    sides = (Side(a, left.plan), Side(b, right.plan))
-    stem = TASKS[plan_a["task"]].stem
-    columns = list(_columns(plan_a, plan_b))
+    left, right = a.status, b.status
+    locks = (stored_lock(a.folder), stored_lock(b.folder))
+    columns = list(_columns(a, b))
     shares = [
         values
         for name, kind in columns
         if kind in ("string", "integer", "boolean")
-        if (values := _shares(sides, name, (plan_a, plan_b))) is not None
+        if (values := _shares((a, b), name)) is not None
     ]
     shared = {values.column for values in shares}
     return DatasetDiff(
-        recipe=compare_recipes(*described, stored=True),
+        recipe=compare_recipes(describe_stored(a, ops), describe_stored(b, ops), stored=True),
         lock=tuple(differences(locks[0], locks[1])) if locks[0] and locks[1] else None,
         counts={name: (getattr(left, name), getattr(right, name)) for name in _COUNTS},
         nodes={
@@ -108,38 +99,35 @@ def compare_datasets(a: Dataset, b: Dataset, ops: Mapping[str, Op]) -> DatasetDi
         },
         rejects=_rejects(left, right),
         shares=tuple(shares),
-        spreads=tuple(_spreads(sides, [(n, kind) for n, kind in columns if n not in shared])),
-        rows=compare_rows(*sides, stem, _SAMPLES),
+        spreads=tuple(_spreads((a, b), [(n, kind) for n, kind in columns if n not in shared])),
+        rows=compare_rows(a, b, a.task.stem, _SAMPLES),
     )
 
 
-def _columns(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, ColumnType]]:
+def _columns(a: OpenedDataset, b: OpenedDataset) -> Iterator[tuple[str, ColumnType]]:
     """Yield the columns that both sides' graphs add, and the answer, with their types."""
     yield "node", "string"
-    answer = TASKS[a["task"]].answer
-    added = {name for plan in (a, b) for node in plan["nodes"] for name in node["adds"]}
-    for name, kind in a["columns"].items():
-        compared = name != _NUMBER and (name in added or name == answer)
-        if compared and b["columns"].get(name) == kind:
+    added = {name for side in (a, b) for node in side.plan["nodes"] for name in node["adds"]}
+    for name, kind in a.columns.items():
+        compared = name != _NUMBER and (name in added or name == a.task.answer)
+        if compared and b.columns.get(name) == kind:
             yield name, kind
 
 
-def _shares(
-    sides: tuple[Side, Side], column: str, plans: tuple[Mapping[str, Any], Mapping[str, Any]]
-) -> Shares | None:
+def _shares(sides: tuple[OpenedDataset, OpenedDataset], column: str) -> Shares | None:
     """Count a column's values, options by their letters; None where it has too many values."""
     by_side = []
-    for side, plan in zip(sides, plans, strict=True):
+    for side in sides:
         values = counts(side.examples(), column)
         if values is None:
             return None
-        labels = plan.get("labels") or ()
+        labels = side.plan.get("labels") or ()
         by_side.append({named_option(column, value, labels): n for value, n in values.items()})
     return make_shares(column, *by_side)
 
 
 def _spreads(
-    sides: tuple[Side, Side], columns: Sequence[tuple[str, ColumnType]]
+    sides: tuple[OpenedDataset, OpenedDataset], columns: Sequence[tuple[str, ColumnType]]
 ) -> Iterator[SpreadPair]:
     """Yield the spreads of the columns that have numbers on some side."""
     for name, kind in columns:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.core import ProblemsError, Task, task_of
-from raygen.dataset import DatasetError, Folder
+from raygen.core import ProblemsError, Task
+from raygen.dataset import DatasetError
 from raygen.engines import model_name
 from raygen.inspection.diff.change import flat
+from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.planning import RECIPE, make_plan, stored_recipe
 from raygen.recipe import Recipe, load_recipe, resolve_graph
@@ -69,23 +70,21 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
     return RecipeDescription(reference, _sections(recipe), nodes, plan, note)
 
 
-def describe_stored(
-    folder: Folder, plan: Mapping[str, Any] | None, ops: Mapping[str, Op]
-) -> RecipeDescription:
-    """Describe the recipe and the `plan` in a dataset. Raises DatasetError and ProblemsError."""
-    if plan is None or not folder.exists(RECIPE):
+def describe_stored(dataset: OpenedDataset, ops: Mapping[str, Op]) -> RecipeDescription:
+    """Describe the recipe and the plan in a dataset. Raises DatasetError and ProblemsError."""
+    folder, plan = dataset.folder, dataset.plan
+    if not folder.exists(RECIPE):
         raise DatasetError(
             f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
         )
     _, filled = stored_recipe(folder)
-    task = task_of(plan["task"], plan.get("labels"))
     models = {name: model_name(e["model"], e["revision"]) for name, e in plan["engines"].items()}
     nodes = {}
     for node in plan["nodes"]:
         head = _head(node["op"], node["op_version"], node["engine"], models)
         op = ops.get(node["op"])
         same = op is not None and op.version == node["op_version"]
-        templates = _templates(op, node["params"], task) if op and same else None
+        templates = _templates(op, node["params"], dataset.task) if op and same else None
         nodes[node["name"]] = _node(tuple(node["from"]), head, node["params"], templates)
     sections = {k: v for k, v in filled.data.items() if k not in ("graph", "version")}
     return RecipeDescription(folder.uri, sections, nodes, plan["hash"])

@@ -9,40 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from raygen.dataset import IDENTITY, Dataset
 from raygen.inspection.diff.change import Change
-
-if TYPE_CHECKING:
-    import polars as pl
+from raygen.inspection.opened import OpenedDataset
 
 Example = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A dataset, and the hash of the plan whose rows are compared."""
-
-    dataset: Dataset
-    plan: str
-
-    def ledger(self) -> pl.LazyFrame:
-        """The ledger's lines of the plan."""
-        import polars as pl
-
-        return self.dataset.ledger().filter(pl.col("plan") == self.plan)
-
-    def examples(self) -> pl.LazyFrame:
-        """The examples of the plan."""
-        import polars as pl
-
-        return self.dataset.examples().filter(pl.col("plan") == self.plan)
-
-    def columns(self) -> list[str]:
-        """The examples' own columns."""
-        names = self.examples().collect_schema().names()
-        return [name for name in names if name not in IDENTITY]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +87,7 @@ class RowsDiff:
         }
 
 
-def compare_rows(a: Side, b: Side, stem: str, samples: int) -> RowsDiff:
+def compare_rows(a: OpenedDataset, b: OpenedDataset, stem: str, samples: int) -> RowsDiff:
     """Compare by key; `stem` is the task's text column, `samples` how many rows to show.
 
     Raises DatasetError.
@@ -123,7 +95,7 @@ def compare_rows(a: Side, b: Side, stem: str, samples: int) -> RowsDiff:
     ends_a, ends_b = _ends(a), _ends(b)
     both = ends_a.keys() & ends_b.keys()
     statuses = Counter((ends_a[key], ends_b[key]) for key in both)
-    mine, theirs = a.columns(), b.columns()
+    mine, theirs = list(a.columns), list(b.columns)
     shared = [name for name in mine if name in theirs]
     contents_a, contents_b = _contents(a, shared), _contents(b, shared)
     kept = contents_a.keys() & contents_b.keys()
@@ -146,11 +118,11 @@ def compare_rows(a: Side, b: Side, stem: str, samples: int) -> RowsDiff:
     )
 
 
-def _ends(side: Side) -> dict[str, str]:
+def _ends(side: OpenedDataset) -> dict[str, str]:
     return dict(side.ledger().select("key", "status").collect().iter_rows())
 
 
-def _contents(side: Side, columns: Sequence[str]) -> dict[str, list[int]]:
+def _contents(side: OpenedDataset, columns: Sequence[str]) -> dict[str, list[int]]:
     """Hash each example in these columns, by key, in an order that is the same for both."""
     import polars as pl
 
@@ -161,7 +133,10 @@ def _contents(side: Side, columns: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _samples(
-    sides: tuple[Side, Side], keys: Sequence[str], columns: Sequence[str], stem: str
+    sides: tuple[OpenedDataset, OpenedDataset],
+    keys: Sequence[str],
+    columns: Sequence[str],
+    stem: str,
 ) -> list[RowDiff]:
     examples = [_examples(side, keys) for side in sides]
     lines = [_lines(side, keys) for side in sides]
@@ -175,7 +150,7 @@ def _samples(
     return diffs
 
 
-def _examples(side: Side, keys: Collection[str]) -> dict[str, list[Example]]:
+def _examples(side: OpenedDataset, keys: Collection[str]) -> dict[str, list[Example]]:
     import polars as pl
 
     frame = side.examples().filter(pl.col("key").is_in(list(keys))).sort("key", "id").collect()
@@ -185,7 +160,7 @@ def _examples(side: Side, keys: Collection[str]) -> dict[str, list[Example]]:
     return by_key
 
 
-def _lines(side: Side, keys: Collection[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _lines(side: OpenedDataset, keys: Collection[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Read how each row ended, and why parts of it were dropped, most frequent reason first."""
     import polars as pl
 

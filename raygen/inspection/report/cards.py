@@ -80,8 +80,8 @@ def card_of(shown: Shown, task: Task) -> Card:
     ]
     fields.sort(key=lambda field: (field.name != "why", field.name != "rationale", not field.long))
     wrote = f"{seen(shown.node)} wrote for this source row"
-    fields += [Field(wrote, (("", _cut(text.strip())),), True) for text in shown.said[:1]]
-    fields += [Field("and", (("", _cut(text.strip())),), True) for text in shown.said[1:]]
+    fields += [Field(wrote, (("", _cut(text.strip())),), True) for text in shown.completions[:1]]
+    fields += [Field("and", (("", _cut(text.strip())),), True) for text in shown.completions[1:]]
     return Card(
         shown.status,
         seen(shown.node),

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raygen.core import count, duration, percent, plural
+from raygen.inspection.opened import OpenedDataset
 from raygen.inspection.report.charts import chart
-from raygen.inspection.report.facts import Facts
 from raygen.inspection.report.figure import Figure, Section, Table
 from raygen.inspection.report.flow import flow_chart
 
@@ -18,11 +18,11 @@ _WIDE, _NARROW = 860.0, 330.0
 _BOTH = {"planned": "var(--c3)", "actual": "var(--c1)"}
 
 
-def rows_section(facts: Facts) -> Section:
+def rows_section(dataset: OpenedDataset) -> Section:
     """Draw the graph with its rows, and list why rows were dropped or failed."""
-    status = facts.status
-    pictures = tuple(flow_chart(facts.plan, status, width) for width in (_WIDE, _NARROW))
-    ops = {node["name"]: node["op"] for node in facts.plan["nodes"]}
+    status = dataset.status
+    pictures = tuple(flow_chart(dataset.plan, status, width) for width in (_WIDE, _NARROW))
+    ops = {node["name"]: node["op"] for node in dataset.plan["nodes"]}
     rows = tuple(
         (name, op, *map(count, status.nodes.get(name, (0, 0, 0)))) for name, op in ops.items()
     )
@@ -43,13 +43,13 @@ def rows_section(facts: Facts) -> Section:
     return Section("rows", "What became of the rows", figures)
 
 
-def effort_section(facts: Facts) -> Section | None:
+def effort_section(dataset: OpenedDataset) -> Section | None:
     """Show tokens and time by node; None where there was no call."""
-    if not facts.uses:
+    if not dataset.calls:
         return None
     tokens, times = [], []
-    for use in facts.uses:
-        name = use.node if _has_one_engine(facts, use.node) else f"{use.node} · {use.engine}"
+    for use in dataset.calls:
+        name = use.node if _has_one_engine(dataset, use.node) else f"{use.node} · {use.engine}"
         for order, (kind, number) in enumerate(
             (("prompt", use.prompt_tokens), ("output", use.output_tokens))
         ):
@@ -58,7 +58,7 @@ def effort_section(facts: Facts) -> Section | None:
     rows = tuple(
         (use.node, use.engine, count(use.calls), count(use.reused), count(use.prompt_tokens),
          count(use.output_tokens), f"{use.seconds / use.calls:.2f} s", f"{use.slowest:.2f} s")
-        for use in facts.uses
+        for use in dataset.calls
     )  # fmt: skip
     head = ("node", "engine", "calls", "reused", "prompt tokens", "output tokens", "mean call",
             "slowest call")  # fmt: skip
@@ -74,12 +74,12 @@ def effort_section(facts: Facts) -> Section | None:
     return Section("effort", "Tokens and time", figures)
 
 
-def plan_section(facts: Facts) -> Section | None:
+def plan_section(dataset: OpenedDataset) -> Section | None:
     """Compare the estimate from before the first row with the result; None where there is none."""
-    status, planned = facts.status, facts.status.planned
+    status, planned = dataset.status, dataset.status.planned
     if planned is None:
         return None
-    table = Table(("", "planned", "actual", "ratio"), tuple(_totals(facts, planned)))
+    table = Table(("", "planned", "actual", "ratio"), tuple(_totals(dataset, planned)))
     figures = [Figure("In all", (), table)]
     nodes = planned["nodes"]
     both = [
@@ -90,7 +90,7 @@ def plan_section(facts: Facts) -> Section | None:
     if both:
         figures.insert(0, _comparison("Rows that each node kept", "rows", both))
     tokens: dict[str, int] = {}
-    for use in facts.uses:
+    for use in dataset.calls:
         tokens[use.node] = tokens.get(use.node, 0) + use.output_tokens
     spent = [(n, nodes[n]["output_tokens"], tokens[n]) for n in nodes if n in tokens]
     if spent:
@@ -109,8 +109,8 @@ def _comparison(title: str, unit: str, both: list[tuple[str, float, int]]) -> Fi
     return Figure(title, (picture,), Table(head, rows))
 
 
-def _totals(facts: Facts, planned: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    status = facts.status
+def _totals(dataset: OpenedDataset, planned: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    status = dataset.status
     for name in ("examples", "calls", "prompt_tokens", "output_tokens"):
         real, plan = getattr(status, name), planned[name]
         yield name.replace("_", " "), count(plan), count(real), _ratio(real, plan)
@@ -124,5 +124,5 @@ def _ratio(real: float, plan: float) -> str:
     return f"{real / plan:.2f}" if plan else ""
 
 
-def _has_one_engine(facts: Facts, node: str) -> bool:
-    return sum(use.node == node for use in facts.uses) == 1
+def _has_one_engine(dataset: OpenedDataset, node: str) -> bool:
+    return sum(use.node == node for use in dataset.calls) == 1

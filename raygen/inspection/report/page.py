@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from raygen.core import count, duration, percent, plural
+from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.inspection.report.cards import FIELD, Card, card_of
 from raygen.inspection.report.effort import effort_section, plan_section, rows_section
 from raygen.inspection.report.examples import MOST, Sample, sample
-from raygen.inspection.report.facts import Facts, read_facts
 from raygen.inspection.report.spread import spread_section
 from raygen.inspection.report.students import read_runs, runs_of_dataset
 from raygen.inspection.report.taught import accuracy_section, training_section
@@ -35,23 +35,27 @@ def render_report(folder: str, students: Sequence[Path] = ()) -> str:
 
     Raises DatasetError where there is no dataset, UserError where a student can't be read.
     """
-    facts = read_facts(folder)
-    runs = read_runs(students or runs_of_dataset(facts.dataset.folder.local))
-    chosen = sample(facts)
-    cards = [card_of(row, facts.task) for row in chosen.rows]
+    dataset = open_dataset(folder)
+    runs = read_runs(students or runs_of_dataset(dataset.folder.local))
+    chosen = sample(dataset)
+    cards = [card_of(row, dataset.task) for row in chosen.rows]
     sections = (
-        rows_section(facts), spread_section(facts), effort_section(facts), plan_section(facts),
-        training_section(runs), accuracy_section(runs),
-    )  # fmt: skip
+        rows_section(dataset),
+        spread_section(dataset),
+        effort_section(dataset),
+        plan_section(dataset),
+        training_section(runs),
+        accuracy_section(runs),
+    )
     style, script = _resource("page.css"), _resource("page.js")
     return render(
         "page.html.j2",
         policy=_POLICY.format(style=_hash(style), script=_hash(script)),
         style=style,
         script=script,
-        name=facts.plan["recipe"],
-        facts=_headlines(facts),
-        tiles=_tiles(facts),
+        name=dataset.plan["recipe"],
+        facts=_headlines(dataset),
+        tiles=_tiles(dataset),
         sections=[section for section in sections if section is not None],
         cards=cards,
         choices=_choices(cards),
@@ -59,9 +63,9 @@ def render_report(folder: str, students: Sequence[Path] = ()) -> str:
     )
 
 
-def _headlines(facts: Facts) -> list[tuple[str, str]]:
+def _headlines(dataset: OpenedDataset) -> list[tuple[str, str]]:
     """Name the task, engines, last run and plan."""
-    plan, status = facts.plan, facts.status
+    plan, status = dataset.plan, dataset.status
     engines = [
         f"{name}: {engine['model']}" + (f" at {engine['revision']}" if engine["revision"] else "")
         for name, engine in plan["engines"].items()
@@ -74,9 +78,9 @@ def _headlines(facts: Facts) -> list[tuple[str, str]]:
     ]
 
 
-def _tiles(facts: Facts) -> list[tuple[str, str, str, str]]:
+def _tiles(dataset: OpenedDataset) -> list[tuple[str, str, str, str]]:
     """Return the tiles on top of the page: class, number, what it counts, a detail."""
-    status = facts.status
+    status = dataset.status
     source = status.source or 1
     tiles = [
         ("", count(status.source), "source rows", ""),

@@ -12,8 +12,8 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from raygen.core import count, percent
+from raygen.inspection.opened import OpenedDataset
 from raygen.inspection.report.charts import chart
-from raygen.inspection.report.facts import Facts
 from raygen.inspection.report.figure import Figure, Section, Table, seen
 
 if TYPE_CHECKING:
@@ -37,41 +37,41 @@ Numbers = Mapping[str, Sequence[float]]
 """Numbers by group."""
 
 
-def spread_section(facts: Facts) -> Section | None:
+def spread_section(dataset: OpenedDataset) -> Section | None:
     """Draw the distributions; None where there is no example."""
     import polars as pl
 
-    if not facts.status.examples:
+    if not dataset.status.examples:
         return None
-    columns = [name for name in facts.plan["columns"] if name not in ("choices",)]
+    columns = [name for name in dataset.plan["columns"] if name not in ("choices",)]
     names = list(dict.fromkeys(["id", "key", "node", *columns]))
-    frame = facts.collect(facts.examples().select(names).sort("id").head(ROWS))
-    by = "view" if facts.plan["columns"].get("view") == "string" else "node"
+    frame = dataset.collect(dataset.examples().select(names).sort("id").head(ROWS))
+    by = "view" if dataset.plan["columns"].get("view") == "string" else "node"
     frame = frame.with_columns(pl.col(by).fill_null("(none)").alias("_group"))
-    texts = _texts(facts)
+    texts = _texts(dataset)
     figures = [figure for name in texts for figure in _lengths(frame, name, by)]
     figures += _difference(frame, texts)
-    for name in _numbers(facts):
+    for name in _numbers(dataset):
         figures += _number(frame, name)
-    reports = list(facts.status.reports.items())[:_SHARES]
+    reports = list(dataset.status.reports.items())[:_SHARES]
     figures += [_shares(name, values) for name, values in reports]
-    total = facts.status.examples
+    total = dataset.status.examples
     note = f"Over {count(len(frame))} of {count(total)} examples, taken at random."
     return Section("spread", "Distributions", figures, note if len(frame) < total else "")
 
 
-def _texts(facts: Facts) -> list[str]:
+def _texts(dataset: OpenedDataset) -> list[str]:
     """Choose the columns with texts that the graph added, the rationale first."""
-    added = [name for node in facts.plan["nodes"] for name in node["adds"]]
-    columns: Mapping[str, str] = facts.plan["columns"]
-    others = {"view", "variant", "original", facts.task.stem}
+    added = [name for node in dataset.plan["nodes"] for name in node["adds"]]
+    columns: Mapping[str, str] = dataset.plan["columns"]
+    others = {"view", "variant", "original", dataset.task.stem}
     texts = [n for n in dict.fromkeys(["rationale", *added]) if columns.get(n) == "string"]
-    return [*(name for name in texts if name not in others), facts.task.stem][:_TEXTS]
+    return [*(name for name in texts if name not in others), dataset.task.stem][:_TEXTS]
 
 
-def _numbers(facts: Facts) -> list[str]:
+def _numbers(dataset: OpenedDataset) -> list[str]:
     """Choose shares and scores; log-probabilities of texts only repeat their lengths."""
-    kinds: Mapping[str, str] = facts.plan["columns"]
+    kinds: Mapping[str, str] = dataset.plan["columns"]
     columns = [n for n, kind in kinds.items() if kind == "number" and "logprob" not in n]
     columns.sort(key=lambda name: name != "agreement")
     return columns[:_NUMBERS]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
-from raygen.inspection.facts import facts_of
+from raygen.inspection.facts import card_facts
+from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import Reference, prepare
 from raygen.share.card import CardLinks, dataset_card
 from raygen.share.own_card import discard_card, write_card
@@ -19,7 +19,9 @@ from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
 
 def card_of(base: Path, recipe: str = RECIPE, reference: str | None = None) -> str:
     folder = write_dataset(base, recipe=recipe, keys=range(ROWS))
-    return dataset_card(facts_of(Dataset.open(folder)), CardLinks(["x.parquet"], '"x"', reference))
+    return dataset_card(
+        card_facts(open_dataset(folder)), CardLinks(["x.parquet"], '"x"', reference)
+    )
 
 
 def test_the_header_is_what_the_hub_reads(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_datasets_reads_the_folder_without_the_rows_that_were_replaced(tmp_path:
 def test_the_lock_says_which_commit_of_a_model_it_was(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path)
     folder.write_text("recipe.lock.yaml", lock("0123abcd"))
-    text = dataset_card(facts_of(Dataset.open(folder)), CardLinks([], ""))
+    text = dataset_card(card_facts(open_dataset(folder)), CardLinks([], ""))
     assert "| `0123abcd` | Apache-2.0 |" in text
     assert "raygen apply recipe.yaml --locked --out again" in text
     assert "`recipe.lock.yaml` pins" in text

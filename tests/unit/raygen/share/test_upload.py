@@ -17,6 +17,7 @@ from raygen.core.errors import UserError
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
+from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import Reference, prepare
 from raygen.share.download import pull
 from raygen.share.layout import lay_out
@@ -153,7 +154,7 @@ def test_a_push_that_was_cut_short_is_never_half_read(
     shelf = str(tmp_path / "small")
     pushed(dataset, shelf)
     (tmp_path / "draft").mkdir()
-    share = lay_out(Dataset.open(other), tmp_path / "draft", None, '"small"')
+    share = lay_out(open_dataset(other), tmp_path / "draft", None, '"small"')
     place = locate(shelf)
     with pytest.raises(DatasetError, match="the line went dead"):
         publish(share, replace(place, filesystem=Cut(place.filesystem, files)))

@@ -153,5 +153,5 @@ def test_items_are_read_around_the_one_that_is_looked_at(tmp_path: Path) -> None
 
 def test_a_folder_without_a_plan_is_refused(quiz: Path, tmp_path: Path) -> None:
     copy = rewritten(quiz, tmp_path, lambda plan: plan.update(hash="other"))
-    with pytest.raises(UserError, match=r"no rows with their plan\.json"):
+    with pytest.raises(UserError, match=r"no plan\.json of its newest rows"):
         Catalogue(str(copy))

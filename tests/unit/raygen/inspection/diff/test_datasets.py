@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
 from raygen.dataset.commit import Committer
+from raygen.dataset.reader import Dataset
 from raygen.dataset.records import Rejected, RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.inspection.diff.described import describe_recipe, describe_stored
 from raygen.inspection.diff.distributions import BINS, spread_pair
+from raygen.inspection.opened import OpenedDataset
 from raygen.ops.registry import built_in
 from raygen.planning.lock_check import make_lock, source_rows
 from raygen.planning.preparation import Reference, prepare
@@ -204,6 +206,6 @@ def test_a_dataset_of_a_classification_has_its_prompts_beside_its_recipe(tmp_pat
     prepared = prepare(Reference(path))
     folder = Folder.at(tmp_path / "out")
     write_beside(folder, prepared, {})
-    stored = describe_stored(folder, prepared.plan.to_json(), built_in())
+    stored = describe_stored(OpenedDataset(Dataset(folder), prepared.plan.to_json()), built_in())
     assert stored.nodes == describe_recipe(str(path), built_in()).nodes
     assert stored.nodes["soft"].templates

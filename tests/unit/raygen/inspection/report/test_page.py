@@ -18,10 +18,10 @@ from raygen.core.errors import UserError
 from raygen.core.task import TASKS
 from raygen.dataset.commit import Committer
 from raygen.dataset.storage import Folder
+from raygen.inspection.opened import open_dataset
 from raygen.inspection.report import render_report
 from raygen.inspection.report.cards import card_of
 from raygen.inspection.report.examples import MOST, Shown, sample
-from raygen.inspection.report.facts import read_facts
 from raygen.inspection.report.flow import flow_chart
 from raygen.inspection.report.spread import distinct, histogram
 from raygen.inspection.report.students import read_runs
@@ -164,18 +164,18 @@ def test_the_right_answer_and_the_predicted_one_stand_at_the_options() -> None:
 def test_the_sample_is_spread_over_views_and_reasons(tmp_path: Path) -> None:
     sources = [row(f"Question {n}?") for n in range(MOST + 40)]
     views = [{"rationale": "a", "view": "positive"}, {"rationale": "b", "view": "negative"}]
-    found = sample(read_facts(write_dataset(tmp_path / "data", sources, views)))
+    found = sample(open_dataset(write_dataset(tmp_path / "data", sources, views)))
     kept = [one for one in found.rows if one.status == "kept"]
     assert (len(kept), found.examples) == (MOST, 2 * (MOST + 39))
     assert sum(one.view == "negative" for one in kept) == MOST // 2
     dropped = [one for one in found.rows if one.status == "dropped"]
     assert (len(dropped), found.rejects) == (MOST, MOST + 40)
     assert dropped[0].data["choices"] == ["in a pond", "in the sky"]
-    assert dropped[0].said == ()  # the reject is of another node than the call
+    assert dropped[0].completions == ()  # the reject is of another node than the call
 
 
 def test_ribbons_end_where_the_blocks_of_their_rows_are(tmp_path: Path) -> None:
-    facts = read_facts(write_dataset(tmp_path / "data", [row("a?"), row("b?"), row("c?")]))
+    facts = open_dataset(write_dataset(tmp_path / "data", [row("a?"), row("b?"), row("c?")]))
     drawing = ElementTree.fromstring(flow_chart(facts.plan, facts.status, 330))  # noqa: S314 - our own picture
     width, height = float(drawing.attrib["width"]), float(drawing.attrib["height"])
     titles = {text.text for text in drawing.iterfind("text[@class='title']")}

@@ -1,0 +1,165 @@
+"""Open a dataset to look at it: its newest plan, its counts, its source rows, its calls by node.
+
+The reader behind `show`, `diff`, `report`, `card`, `push` and `export`. Knows nothing of what they
+make of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from raygen.core import ColumnType, Task, task_of
+from raygen.dataset import (
+    ROWS,
+    Dataset,
+    DatasetError,
+    DatasetStatus,
+    Folder,
+    last_record,
+    newest_version,
+    storage_errors,
+)
+from raygen.sources import KeyedSource, open_keyed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCalls:
+    """The recorded calls of a node to an engine. `seconds` are summed over the calls."""
+
+    node: str
+    engine: str
+    calls: int
+    reused: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    slowest: float
+
+
+class SourceRows:
+    """The source rows of a dataset by their keys; none where its keyed copy is gone."""
+
+    def __init__(self, source: KeyedSource | None) -> None:
+        self._source = source
+        self._ordinals = {key: i for i, key in enumerate(source.keys)} if source else {}
+
+    def order(self, key: str) -> tuple[int, str]:
+        """Return a sort key for the order of the source; rows no longer in it come last."""
+        return self._ordinals.get(key, len(self._ordinals)), key
+
+    def read(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Read the rows with these keys that are in the source. Raises DatasetError."""
+        ordinals = sorted(self._ordinals[key] for key in keys if key in self._ordinals)
+        return dict(self._source.read(ordinals)) if self._source else {}
+
+
+@dataclass(frozen=True)  # without slots: what is costly to read is read once
+class OpenedDataset:
+    """A dataset, and the plan of its newest rows as plan.json has it."""
+
+    tables: Dataset
+    plan: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Folder:
+        """The dataset's folder."""
+        return self.tables.folder
+
+    @property
+    def plan_hash(self) -> str:
+        """The plan's hash."""
+        return str(self.plan["hash"])
+
+    @property
+    def task(self) -> Task:
+        """The task, with the labels of the recipe."""
+        return task_of(self.plan["task"], self.plan.get("labels"))
+
+    @property
+    def columns(self) -> Mapping[str, ColumnType]:
+        """The types of the examples' columns."""
+        columns: Mapping[str, ColumnType] = self.plan["columns"]
+        return columns
+
+    def decode(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the plan's columns of an example, JSON parsed."""
+        return {
+            name: json.loads(row[name]) if kind == "json" and row[name] is not None else row[name]
+            for name, kind in self.columns.items()
+            if name in row
+        }
+
+    def ledger(self) -> pl.LazyFrame:
+        """Scan the ledger's lines of the plan."""
+        return self._of_plan(self.tables.ledger())
+
+    def examples(self) -> pl.LazyFrame:
+        """Scan the examples of the plan."""
+        return self._of_plan(self.tables.examples())
+
+    def transcripts(self) -> pl.LazyFrame:
+        """Scan the calls of the plan."""
+        return self._of_plan(self.tables.transcripts())
+
+    def collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        """Read a frame. Raises DatasetError."""
+        with storage_errors("read the table", self.folder.uri):
+            return frame.collect()
+
+    @cached_property
+    def status(self) -> DatasetStatus:
+        """The counts when they were first asked for. Raises DatasetError."""
+        return self.tables.status()
+
+    @cached_property
+    def source(self) -> SourceRows:
+        """The source rows. Raises DatasetError."""
+        entry = last_record(self.folder, newest_version(self.folder, ROWS))
+        name = entry.record["meta"].get("source_file") if entry and entry.record else None
+        if name is None or not self.folder.exists(name):
+            return SourceRows(None)
+        return SourceRows(open_keyed(self.folder, name))
+
+    @cached_property
+    def calls(self) -> tuple[NodeCalls, ...]:
+        """The recorded calls by node and engine. Raises DatasetError."""
+        import polars as pl
+
+        sums = (
+            self.transcripts()
+            .group_by("node", "engine")
+            .agg(
+                pl.len(),
+                pl.col("reused", "prompt_tokens", "output_tokens", "seconds").sum(),
+                pl.col("seconds").max().alias("slowest"),
+            )
+        )
+        return tuple(
+            NodeCalls(*row) for row in self.collect(sums.sort("node", "engine")).iter_rows()
+        )
+
+    def _of_plan(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        import polars as pl
+
+        return frame.filter(pl.col("plan") == self.plan_hash)
+
+
+def open_dataset(folder: Folder | str) -> OpenedDataset:
+    """Open the dataset in a folder. Raises DatasetError where there is none, or no plan."""
+    dataset = Dataset.open(folder)
+    entry = last_record(dataset.folder, newest_version(dataset.folder, ROWS))
+    plan = dataset.plan(entry.record["plan"]) if entry and entry.record else None
+    if plan is None:
+        raise DatasetError(
+            f"{dataset.folder.uri} has no plan.json of its newest rows; `raygen apply` writes it "
+            "with the first rows that finish",
+            exit_code=2,
+        )
+    return OpenedDataset(dataset, plan)
