@@ -4,7 +4,7 @@ from .facts import card_facts as card_facts
 from .facts import portable as portable
 from .graph_layout import Vertex as Vertex
 from .graph_layout import make_layers as make_layers
-from .graph_layout import place as place
+from .graph_layout import place_vertices as place_vertices
 from .marks import bar as bar
 from .marks import changed_words as changed_words
 from .marks import marked as marked

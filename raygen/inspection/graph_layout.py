@@ -49,7 +49,9 @@ def make_layers(inputs: Mapping[str, Sequence[str]]) -> list[list[Vertex]]:
     return layers
 
 
-def place(layers: Sequence[list[Vertex]], slot: Callable[[Vertex], float], width: float) -> None:
+def place_vertices(
+    layers: Sequence[list[Vertex]], slot: Callable[[Vertex], float], width: float
+) -> None:
     """Order each layer by where its inputs stand, and spread it evenly over `width`.
 
     `slot` is the width that a vertex needs. Vertices with the same inputs keep their order.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raygen.inspection import Vertex, make_layers, place
+from raygen.inspection import Vertex, make_layers, place_vertices
 from raygen.planning import Plan
 from raygen.recipe import SOURCE
 from raygen.views.graph import DATASET, engines_of
@@ -50,7 +50,7 @@ def graph_svg(plan: Plan) -> str:
     slot = max(box.width for box in boxes.values()) + _GAP_X
     tall = max(box.height for box in boxes.values())
     width = slot * max(map(len, layers)) - _GAP_X + 2 * _MARGIN
-    place(layers, lambda vertex: slot, width)
+    place_vertices(layers, lambda vertex: slot, width)
     vertices = [vertex for layer in layers for vertex in layer]
 
     def top(vertex: Vertex) -> float:

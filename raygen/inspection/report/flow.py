@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from raygen.core import count, plural
 from raygen.dataset import DatasetStatus
-from raygen.inspection.graph_layout import Vertex, make_layers, place
+from raygen.inspection.graph_layout import Vertex, make_layers, place_vertices
 from raygen.inspection.report.template import render
 from raygen.recipe import SOURCE
 
@@ -66,7 +66,7 @@ def flow_chart(plan: Mapping[str, Any], status: DatasetStatus, width: float) -> 
 
     while any(sum(map(slot, layer)) > width for layer in layers):
         scale *= 0.93
-    place(layers, slot, width)
+    place_vertices(layers, slot, width)
     below = max(len(blocks[v.name].lines) * (blocks[v.name].kind == "dropped") for v in layers[-1])
     return render(
         "flow.svg.j2",

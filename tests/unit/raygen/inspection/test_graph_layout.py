@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.inspection.graph_layout import Vertex, make_layers, place
+from raygen.inspection.graph_layout import Vertex, make_layers, place_vertices
 
 
 def names(layers: list[list[Vertex]]) -> list[list[str]]:
@@ -46,7 +46,7 @@ def test_nothing_overlaps_and_every_edge_leads_one_layer_down(
 ) -> None:
     layers = make_layers(graph)
     sizes = {v.name: data.draw(st.floats(1, 50)) for layer in layers for v in layer}
-    place(layers, lambda vertex: sizes[vertex.name], 1000)
+    place_vertices(layers, lambda vertex: sizes[vertex.name], 1000)
     assert sorted(v.name for layer in layers for v in layer if v.bend_of is None) == sorted(graph)
     for number, layer in enumerate(layers):
         for vertex in layer:
