@@ -18,7 +18,7 @@ import torch
 from streamtrain.config import Data, View
 from streamtrain.data import Asked, Encoder, by_length, class_text, input_text, label_texts
 from streamtrain.errors import InputError
-from streamtrain.evaluation.continuations import Until, greedy, tree_scores, tree_size
+from streamtrain.evaluation.continuations import Until, tree_scores, tree_size, write_greedily
 from streamtrain.evaluation.metrics import Evaluation, judge
 from streamtrain.heldout import Prediction, Question
 from streamtrain.models import (
@@ -26,7 +26,6 @@ from streamtrain.models import (
     Student,
     branch_scores,
     branch_size,
-    greedy_targets,
     predict_classes,
 )
 
@@ -128,9 +127,8 @@ def write_texts(
     for group in by_length(
         [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
     ):
-        write = greedy_targets if student.kind == "seq2seq" else greedy
         given = [prompts[number] for number in group]
-        written = write(student, given, encoder.max_target, until)
+        written = write_greedily(student, given, encoder.max_target, until)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
     return texts

@@ -7,8 +7,7 @@ reaches its kernels is tested with plain ones in their place.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -60,18 +59,3 @@ def additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A boolean mask as what is added to scores: the one form that eager and sdpa both take."""
     added = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
     return added.masked_fill(~mask, torch.finfo(dtype).min)
-
-
-@contextlib.contextmanager
-def masked(model: Any, mask: torch.Tensor) -> Iterator[None]:
-    """While it lasts, the model takes this mask: flash attention gives way to sdpa where options
-    stand side by side behind one prompt, which lengths alone can't say."""
-    used = model.config._attn_implementation
-    if mask.dim() != 4 or not is_flash(model.config):
-        yield
-        return
-    model.config._attn_implementation = "sdpa"
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = used

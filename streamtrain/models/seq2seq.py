@@ -7,7 +7,7 @@ losses.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,32 +108,6 @@ def branch_scores(student: Student, branches: Sequence[Branch]) -> list[list[flo
 def branch_size(given: Sequence[int], begun: Sequence[int], options: Sequence[Any]) -> int:
     """About how many places a branch takes."""
     return sum(len(given) + len(begun) + len(option) for option in options)
-
-
-def greedy_targets(
-    student: Student,
-    inputs: Sequence[Sequence[int]],
-    longest: int,
-    until: Callable[[str], bool] | None = None,
-) -> list[str]:
-    """The most likely target of each input, to its own end, `longest` tokens, or `until` it has all
-    that is wanted."""
-
-    def done(so_far: torch.Tensor, _: Any, **__: Any) -> torch.Tensor:
-        texts = student.tokenizer.batch_decode(so_far)
-        found = [until is not None and until(text) for text in texts]
-        return torch.tensor(found, device=so_far.device)
-
-    ids, mask = pad_inputs(student, inputs)
-    output = student.model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=longest,
-        do_sample=False,
-        stopping_criteria=[done] if until else [],
-    )
-    texts: list[str] = student.tokenizer.batch_decode(output, skip_special_tokens=True)
-    return texts
 
 
 def _filled(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:

@@ -21,7 +21,7 @@ from raygen.engines.models import check_adapter, model_path, why_not_loaded
 from streamtrain.config import Attention, Kind, StudentConfig, Tune
 from streamtrain.data import Batch
 from streamtrain.errors import InputError
-from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash, masked
+from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash
 from streamtrain.models.new_tokens import add_tokens, trained_rows
 
 PACKABLE: dict[Kind, tuple[str, ...]] = {
@@ -77,6 +77,11 @@ class Student:
     sharded: bool = False
 
     @property
+    def plain_model(self) -> Any:
+        """The model without peft's wrapper; the adapter in its layers stays."""
+        return self.model.get_base_model() if self.adapter else self.model
+
+    @property
     def pad(self) -> int:
         """The id that fills up short rows; masked everywhere, so any will do."""
         return int(self.tokenizer.pad_token_id)
@@ -112,7 +117,7 @@ class Student:
         """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
         mask = additive(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
         borders = flash_borders(batch.lengths, self.device) if batch.lengths else {}
-        with self.precision(), masked(self.model, mask):
+        with self.precision():
             output = self.model(
                 input_ids=batch.ids,
                 attention_mask=None if borders else mask,

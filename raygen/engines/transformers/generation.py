@@ -7,7 +7,7 @@ beside it (up to the rounding of a batched matrix product). Knows nothing of tas
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ from raygen.engines.transformers.prefill import Reading
 
 _CONTEXT = 5
 """Tokens of the prompt that an answer is decoded after: some tokenizers eat a leading space."""
+
+Until = Callable[[Sequence[int]], bool]
+"""Whether an answer with these tokens has all that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class _Draft:
     ask: Ask
     draws: random.Random
     limit: int
+    until: Until | None
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
     text: str = ""
@@ -63,7 +67,17 @@ class Writer:
 
     def write(self, asks: Sequence[Ask]) -> list[Completion | Exception]:
         """One completion for each, in order; a prompt that several share is read once."""
-        drafts = [self._draft(ask) for ask in asks]
+        return [_outcome(draft) for draft in self._written(asks, None)]
+
+    def write_tokens(self, asks: Sequence[Ask], until: Until | None = None) -> list[list[int]]:
+        """The tokens of each answer, with the one that ends it; texts that `stop` one stay in it.
+
+        An answer ends early where `until` says so, which gets its tokens so far.
+        """
+        return [draft.tokens for draft in self._written(asks, until)]
+
+    def _written(self, asks: Sequence[Ask], until: Until | None) -> list[_Draft]:
+        drafts = [self._draft(ask, until) for ask in asks]
         prompts = list(dict.fromkeys(ask.prompt for ask in asks))
         places = {prompt: at for at, prompt in enumerate(prompts)}
         with torch.inference_mode():
@@ -81,16 +95,16 @@ class Writer:
                     reading.select(left)
                     going = [going[at] for at in left]
                 reading.extend([draft.tokens[-1:] for draft in going])
-        return [_outcome(draft) for draft in drafts]
+        return drafts
 
-    def _draft(self, ask: Ask) -> _Draft:
+    def _draft(self, ask: Ask, until: Until | None) -> _Draft:
         sampling = ask.sampling
         limit = sampling.max_tokens
         if self._max_len is not None:
             before = 0 if self._apart else len(ask.prompt)
             limit = min(limit, self._max_len - before)
         seed = None if sampling.seed is None else f"{sampling.seed} {ask.index}"
-        return _Draft(ask, random.Random(seed), limit)
+        return _Draft(ask, random.Random(seed), limit, until)
 
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
         """Add the next token to each draft, and end those that are done."""
@@ -109,6 +123,9 @@ class Writer:
         """Set why a draft is done, where it is."""
         if token in self._ends:
             draft.text = self._decode(draft, draft.tokens[:-1])
+            draft.finish = "stop"
+            return
+        if draft.until is not None and draft.until(draft.tokens):
             draft.finish = "stop"
             return
         done = len(draft.tokens) >= draft.limit

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from raygen.engines.base import Completion, EngineSpec, Prompt, Request, Sampling
 from raygen.engines.registry import start_engine
 from streamtrain.cli.main import main
+from streamtrain.evaluation.continuations import write_greedily
 from streamtrain.evaluation.predictions import asking
 from streamtrain.evaluation.votes import Samples, engine_for, vote_with
 from streamtrain.heldout.questions import Question
-from streamtrain.models.seq2seq import greedy_targets
 from streamtrain.models.student import save_final
 from streamtrain.run.spec import Job
 from streamtrain.training.checkpoint import Progress
@@ -98,7 +98,7 @@ def test_an_adapter_writes_through_the_engine_what_its_student_writes(
     prompts = ["Where is it?", "Which of them is the right one, and why?"]
     made.student.model.eval()
     ids = [made.encoder.prompt(prompt)[0] for prompt in prompts]
-    expected = greedy_targets(made.student, ids, 20)
+    expected = write_greedily(made.student, ids, 20)
 
     async def ask() -> list[str]:
         spec = EngineSpec("s", str(tmp_path / "final"), backend="transformers")

@@ -49,7 +49,7 @@ def family(kind: str, folder: Path, tiny_model: Path) -> Path:
         sizes |= {
             "num_layers": 2,
             "attention_types": [[["global", "local"], 1]],
-            "window_size": 256,
+            "window_size": 4,
         }
         sizes |= {"num_heads": 2}
         del sizes["num_hidden_layers"], sizes["num_attention_heads"]
