@@ -69,6 +69,8 @@ class Data(Section):
     max_input: Positive = 512
     max_target: Positive = 256
     pack: bool = False
+    """Several sequences in one row of a causal student, none of which sees another. An encoder and
+    a decoder take sequences of similar length side by side instead."""
 
     @field_validator("target")
     @classmethod

@@ -143,11 +143,6 @@ class StudentConfig(Section):
                 )
             if objective.loss == "kd":
                 self._imitates_recorded_tokens()
-            if self.kind == "seq2seq" and data.pack and self.attention == "flash_attention_2":
-                raise ValueError(
-                    "data.pack of kind: seq2seq needs a kernel that takes masks; found attention: "
-                    "flash_attention_2, expected sdpa or eager"
-                )
             if "label_share" in objective.model_fields_set and data.rationale != "task":
                 raise ValueError("objective.label_share needs data.rationale: task")
             if objective.counterfactual_share is not None and data.rationale == "task":

@@ -28,16 +28,11 @@ from streamtrain.data import (
 )
 from streamtrain.errors import InputError
 from streamtrain.losses.functional import top_divergences, weighted_nll
-from streamtrain.models import Student, check_writable, pack_targets, pad_targets, target_logits
+from streamtrain.models import Student, check_writable, pad_targets, target_logits
 
 TOKEN_ALPHA = 1.0
 """What the divergence from a teacher's tokens weighs beside their own loss, if the file is silent.
 """
-
-
-_PACKED = 2048
-"""Places of a packed row of inputs and its row of targets at most: T5 keeps a bias for each head
-and pair of places, which in rows as long as a GPU's micro-batch would fill its memory."""
 
 
 class TextLesson:
@@ -93,10 +88,13 @@ class TextLesson:
         return told
 
     def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
-        """The summed weighted loss of each micro-batch."""
-        if self._data.pack and self._student.kind == "seq2seq":
-            places = min(places, _PACKED)
-        groups = split(exercises, places, self._data.pack)
+        """The summed weighted loss of each micro-batch of about `places` token positions.
+
+        An encoder and a decoder take sequences of similar length side by side, `pack` or not: their
+        attention across can't be told the borders in a row without patching the model.
+        """
+        pack = self._data.pack and self._student.kind == "causal"
+        groups = split(exercises, places, pack)
         return [partial(self._group_loss, group) for group in groups]
 
     def _group_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
@@ -124,8 +122,7 @@ class TextLesson:
     def _target_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
         """The same where the target is a decoder's alone."""
         sequences = [sequence for row in group for sequence in row]
-        tensors = pack_targets if len(group) < len(sequences) else pad_targets
-        batch = tensors(
+        batch = pad_targets(
             self._student, [one.given for one in sequences], [one.ids for one in sequences]
         )
         weights = torch.tensor([weight for one in sequences for weight in one.weights])

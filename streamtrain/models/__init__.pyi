@@ -11,7 +11,6 @@ from .repeated_blocks import blocks as blocks
 from .seq2seq import Branch as Branch
 from .seq2seq import branch_scores as branch_scores
 from .seq2seq import branch_size as branch_size
-from .seq2seq import pack_targets as pack_targets
 from .seq2seq import pad_targets as pad_targets
 from .seq2seq import target_logits as target_logits
 from .student import Source as Source

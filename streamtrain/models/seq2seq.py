@@ -6,7 +6,6 @@ losses.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from streamtrain.models.segment_masks import Borders, within
 from streamtrain.models.student import Student
 
 Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
@@ -23,17 +21,13 @@ Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Padded targets (R, T) of R inputs: what the decoder reads, one place behind, and what it is
-    to predict; -100 where there is nothing to predict.
-
-    Where all inputs stand in one row, and all targets in another, `borders` are between them.
-    """
+    """Padded targets (R, T) of R inputs: what the decoder reads, one position behind, and what it
+    is to predict; -100 where there is nothing to predict."""
 
     inputs: torch.Tensor
     mask: torch.Tensor
     before: torch.Tensor
     wanted: torch.Tensor
-    borders: Borders | None = None
 
 
 def pad_targets(
@@ -47,19 +41,6 @@ def pad_targets(
         mask,
         _filled(_behind(student, wanted), student.pad).to(student.device),
         _filled(wanted, -100).to(student.device),
-    )
-
-
-def pack_targets(
-    student: Student, inputs: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> Targets:
-    """Inputs in one row and targets in one row, on the student's device; nothing is padded."""
-    borders = Borders(tuple(map(len, inputs)), tuple(map(len, targets)))
-    wanted = [torch.tensor(target) for target in targets]
-    ids = torch.cat([torch.tensor(one) for one in inputs])[None].to(student.device)
-    before = torch.cat(_behind(student, wanted))[None].to(student.device)
-    return Targets(
-        ids, torch.ones_like(ids), before, torch.cat(wanted)[None].to(student.device), borders
     )
 
 
@@ -78,14 +59,13 @@ def pad_inputs(
 
 
 def target_logits(student: Student, batch: Targets) -> torch.Tensor:
-    """Logits (R, T, vocabulary) of every place of the targets."""
-    masks: contextlib.AbstractContextManager[dict[str, torch.Tensor]]
-    masks = contextlib.nullcontext({"attention_mask": batch.mask})
-    if batch.borders is not None:
-        masks = within(student.model, batch.borders, student.device)
-    with student.precision(), masks as given:
+    """Logits (R, T, vocabulary) of every position of the targets."""
+    with student.precision():
         output = student.model(
-            input_ids=batch.inputs, decoder_input_ids=batch.before, use_cache=False, **given
+            input_ids=batch.inputs,
+            attention_mask=batch.mask,
+            decoder_input_ids=batch.before,
+            use_cache=False,
         )
     logits: torch.Tensor = output.logits
     return logits

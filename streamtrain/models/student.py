@@ -24,11 +24,8 @@ from streamtrain.errors import InputError
 from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash
 from streamtrain.models.new_tokens import add_tokens, trained_rows
 
-PACKABLE: dict[Kind, tuple[str, ...]] = {
-    "causal": ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2"),
-    "seq2seq": ("bart", "t5"),
-}
-"""Model types for which packed and unpacked gradients were found to be equal."""
+PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
+"""Types of causal models for which packed and unpacked gradients were found to be equal."""
 
 _AUTO: dict[Kind, str] = {
     "causal": "AutoModelForCausalLM",
@@ -186,12 +183,15 @@ def load_adapter(
 
 
 def check_packable(student: Student) -> None:
-    """Raises InputError where packing is not known to be right for the student's architecture."""
-    family, known = student.model.config.model_type, PACKABLE.get(student.kind, ())
-    if family not in known:
+    """Raises InputError where packing is not known to be right for the student's architecture.
+
+    A student with an encoder is batched by length whatever `pack` says.
+    """
+    family = student.model.config.model_type
+    if student.kind == "causal" and family not in PACKABLE:
         raise InputError(
-            f"data.pack: packing is not available yet for {family} models of kind {student.kind} "
-            f"(known: {', '.join(known)}); set pack: false"
+            f"data.pack: packing is not available yet for {family} models "
+            f"(known: {', '.join(PACKABLE)}); set pack: false"
         )
 
 
@@ -282,7 +282,7 @@ def _check(model: Any, tokenizer: Any, source: Source) -> None:
     ):
         raise InputError(
             f"{source.model!r} is a {model.config.model_type} model, which is not available yet; "
-            f"known: {', '.join(PACKABLE['causal'])}"
+            f"known: {', '.join(PACKABLE)}"
         )
 
 

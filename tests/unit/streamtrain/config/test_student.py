@@ -59,10 +59,6 @@ def test_max_steps_replaces_epochs(tmp_path: Path) -> None:
         ("data: {views: {positiv: 1}}", "did you mean 'positive'"),
         ("workers: 0", "at least 1"),
         ("kind: classifier", "needs data.labels"),
-        (
-            "kind: seq2seq\ndata: {pack: true}\nattention: flash_attention_2",
-            "expected sdpa or eager",
-        ),
         ("evaluate: {samples: 30}", "samples needs report"),
         (
             "kind: classifier\ndata: {labels: [a, b]}\nevaluate: {report: a.jsonl, samples: 3}",
