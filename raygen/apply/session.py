@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.apply.request import ApplyRequest, Watch
-from raygen.core import output_to
+from raygen.core import joining_words, output_to
 from raygen.dataset import Committer, Dataset, DatasetError, Folder, delete_probe, write_probe
 from raygen.planning import (
     Cluster,
@@ -197,14 +197,14 @@ class Session:
         return list(map(str, values)), list(map(str, names))
 
     def _generate(self, work: Work, stack: ExitStack) -> Ending:
-        self._show("starting Ray")
-        runtime = self._runtime()
         profile = self.recipe.profile
         address = (
             self.request.address
             or (profile.address if profile else None)
             or os.environ.get("RAY_ADDRESS")
         )
+        self._show(joining_words(address))
+        runtime = self._runtime()
         cpus = self.placement.high + self.placement.trainers + 1
         stack.enter_context(output_to(self.logs / "driver.log"))
         self.cluster = stack.enter_context(

@@ -3,7 +3,13 @@
 Parses, calls, prints and sets the exit code; the work is elsewhere.
 """
 
+# ruff: noqa: E402 - libraries ask where the home is as they are imported
+
 from __future__ import annotations
+
+from raygen.core import use_writable_home
+
+use_writable_home()
 
 from dataclasses import replace
 from functools import partial

@@ -6,6 +6,7 @@ from .formatting import duration as duration
 from .formatting import money as money
 from .formatting import percent as percent
 from .formatting import plural as plural
+from .home import use_writable_home as use_writable_home
 from .hub import HubError as HubError
 from .hub import Repository as Repository
 from .hub import network_error as network_error
@@ -22,6 +23,9 @@ from .problem import Problem as Problem
 from .problem import ProblemsError as ProblemsError
 from .problem import problem_after as problem_after
 from .question import prompt_text as prompt_text
+from .ray_address import joining_words as joining_words
+from .ray_cluster import joined_cluster as joined_cluster
+from .ray_cluster import last_line as last_line
 from .row import ColumnType as ColumnType
 from .row import Lineage as Lineage
 from .row import Reject as Reject
@@ -46,3 +50,4 @@ from .template import evaluate as evaluate
 from .template import fields as fields
 from .template import literal_ending as literal_ending
 from .template import render as render
+from .temporary import socket_folder as socket_folder

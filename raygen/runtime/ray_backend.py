@@ -30,7 +30,7 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygen.core import UserError, log_to, send_to
+from raygen.core import joined_cluster, last_line, send_to
 from raygen.dataset import Block
 from raygen.engines import EngineSpec, start_engine
 from raygen.planning import Cluster
@@ -40,7 +40,6 @@ from raygen.runtime.prometheus import Counters
 from raygen.runtime.tasks import Job, Task
 from raygen.runtime.worker import Live, Worker
 
-_PACKAGES = ("raygen", "streamtrain")
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeError)
@@ -78,6 +77,8 @@ class _RowActor:
     def __init__(self, job: Job, control: Any) -> None:
         # Read when the engine's libraries load; Ray has set it to the actor's one CPU.
         os.environ["OMP_NUM_THREADS"] = str(job.threads)
+        # Python puts the current folder before the libraries in processes that an engine starts.
+        os.environ["PYTHONSAFEPATH"] = "1"
         os.environ.update(job.secrets)
         self._job = job
         self._control = control
@@ -118,32 +119,17 @@ def cluster(
 ) -> Iterator[Cluster]:
     """Join the Ray cluster at `address`, or start a local one with `cpus` logical CPUs.
 
-    A local cluster ends with the context. Code that the nodes may lack travels along: the packages
-    themselves to a cluster, trusted files always.
+    A local cluster ends with the context. Trusted files travel to the nodes, which lack them.
+    Raises UserError where there is no cluster to be had.
     """
-    logs.mkdir(parents=True, exist_ok=True)
-    log_to(logs / "ray.log", ("ray", "ray.data", "ray.train"))
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.memory_usage_poll_interval_s = None
     modules = [str(path.resolve()) for path in trusted]
-    if address:
-        modules += [str(Path(__file__).parents[2] / name) for name in _PACKAGES]
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    if modules:
-        settings["runtime_env"] = {"py_modules": modules}
-    try:
-        if address:
-            joined = ray.init(address=address, **settings)
-        else:
-            joined = ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
-    except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
-        what = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        raise UserError(f"can't reach or start {what}: {_last_line(error)}", 1) from error
-    try:
+    with joined_cluster(
+        address, cpus, logs / "ray.log", loggers=("ray", "ray.data", "ray.train"), modules=modules
+    ) as joined:
         yield _found(joined)
-    finally:
-        ray.shutdown()
 
 
 def _found(joined: Any) -> Cluster:
@@ -240,7 +226,7 @@ class RayRun:
                 if self._last is not None and self._ended >= self._last:
                     return
         except _ENDS as error:
-            self._error = Fatal(f"Ray ended the run: {_last_line(error)}")
+            self._error = Fatal(f"Ray ended the run: {last_line(error)}")
 
 
 def start_run(job: Job, tickets: int) -> RayRun:
@@ -268,8 +254,3 @@ def _dataset(job: Job, tickets: int, control: Any) -> Any:
         num_cpus=1,
         num_gpus=job.gpus or None,
     )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

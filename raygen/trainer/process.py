@@ -21,7 +21,9 @@ from raygen.trainer.metrics import MetricsTail, TrainerState
 
 __all__ = ["RESULT", "TrainJob", "Trainer", "TrainerState", "begun", "check", "finished"]
 
-_FIT = (sys.executable, "-m", "streamtrain.cli", "fit")
+_FIT = (sys.executable, "-P", "-m", "streamtrain.cli", "fit")
+"""Without -P a file in the current folder that is named like a library would take its place."""
+
 _CHECK_TIMEOUT_S = 60
 RESULT = "result.json"
 """How a run ended, in its folder."""

@@ -4,7 +4,13 @@ Knows the options and how errors are shown; the work is in the other modules, im
 starts, so that `--check` answers without torch or Ray.
 """
 
+# ruff: noqa: E402 - libraries ask where the home is as they are imported
+
 from __future__ import annotations
+
+from raygen.core import use_writable_home
+
+use_writable_home()
 
 import json
 import sys

@@ -7,7 +7,6 @@ it; resuming is the business of the run's own checkpoints. Knows nothing of how 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -22,6 +21,7 @@ import ray.exceptions
 import ray.train
 import ray.train.torch
 
+from raygen.core import UserError, joined_cluster
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.run import (
     CHECKPOINTS,
@@ -47,8 +47,6 @@ _GIVEN_BACK_S = 30.0
 
 _TRIES = 3
 """Deaths of workers in a row, without a new checkpoint between them, that end a run."""
-
-_PACKAGES = ("raygen", "streamtrain")
 
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that spin while they wait steal the cores of the engine beside them: on 2 shared cores a
@@ -300,36 +298,16 @@ def _most_workers(job: Job) -> int:
 
 @contextlib.contextmanager
 def _cluster(job: Job, address: str | None) -> Iterator[None]:
-    """Joins the cluster at `address`, or starts a local one just large enough.
-
-    The nodes of a cluster may lack the packages, so they travel along.
-    """
-    _log_to(job.out / RAY / "ray.log")
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    try:
-        if address:
-            packages = [str(Path(__file__).parents[2] / name) for name in _PACKAGES]
-            ray.init(address=address, runtime_env={"py_modules": packages}, **settings)
-        else:
-            cpus = job.config.workers
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **settings)
-    except (ConnectionError, ValueError) as error:
-        raise InputError(f"can't join the Ray cluster at {address}: {error}") from error
-    try:
+    """Joins the cluster at `address`, or starts a local one just large enough."""
+    log = job.out / RAY / "ray.log"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(
+                joined_cluster(address, job.config.workers, log, loggers=("ray", "ray.train"))
+            )
+        except UserError as error:
+            raise InputError(str(error)) from error
         yield
-    finally:
-        ray.shutdown()
-
-
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    for name in ("ray", "ray.train"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
 
 
 def _message(error: BaseException) -> str:

@@ -12,7 +12,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("raygen", "streamtrain")
 
 HOMES = {
-    "ray": {"raygen/runtime/ray_backend.py", "streamtrain/training/ray_backend.py"},
+    "ray": {
+        "raygen/core/ray_cluster.py",
+        "raygen/runtime/ray_backend.py",
+        "streamtrain/training/ray_backend.py",
+    },
     "vllm": {"raygen/engines/vllm/engine.py"},
     "matplotlib": {"streamtrain/plots.py"},
     "vl_convert": {"raygen/inspection/report/charts.py"},

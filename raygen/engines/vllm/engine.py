@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, Self
+from uuid import uuid4
 
+from raygen.core import socket_folder
 from raygen.engines.base import (
     Completion,
     EngineDeadError,
@@ -78,7 +81,7 @@ class VLLMEngine:
             lora = lora_arguments(found.adapter)
         except EngineSetupError as error:
             raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
-        _set_environment(_ENV)
+        _set_environment({**_ENV, **_socket_environment()})
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -257,6 +260,13 @@ class VLLMEngine:
         return EngineDeadError(
             f"engine {self._name!r}: vLLM's process for {self._model} died; its log says why"
         )
+
+
+def _socket_environment() -> dict[str, str]:
+    """Where vLLM's processes may meet, if the folder for temporary files has too long a name."""
+    own = tempfile.gettempdir()
+    folder = socket_folder(own, ("",), str(uuid4()))
+    return {} if folder in (None, own) else {"VLLM_RPC_BASE_PATH": str(folder)}
 
 
 def _set_environment(values: dict[str, str]) -> None:

@@ -57,8 +57,8 @@ def test_command_names_everything(tmp_path: Path) -> None:
     assert "--resume" not in named.command()
     (tmp_path / "student" / "checkpoints").mkdir(parents=True)
     words = named.command()
-    assert words[:4] == [sys.executable, "-m", "streamtrain.cli", "fit"]
-    assert words[4:] == [
+    assert words[:5] == [sys.executable, "-P", "-m", "streamtrain.cli", "fit"]
+    assert words[5:] == [
         str(tmp_path / "student.yaml"), "--section", "train", "--base", str(tmp_path),
         "--data", "out/data", "--out", str(tmp_path / "student"), "--follow",
         "--set", "workers=2", "--grow", "6", "--resume",

@@ -1,0 +1,186 @@
+"""Joining a Ray cluster, or starting one on this machine: for both packages, in one place.
+
+It sees to what keeps Ray from starting or hangs it: an address where nothing answers, a home that
+can't be written to, a folder for temporary files whose name is too long for a socket, the user's
+own files named like a library, and a machine too busy for the first try. Knows nothing of what the
+cluster is used for. Ray is imported when it is joined.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raygen.core.errors import UserError
+from raygen.core.home import home_folder, use_writable_home
+from raygen.core.output_redirect import log_to
+from raygen.core.ray_address import check_address, cluster_name
+from raygen.core.temporary import can_write, private_folder, room_for_folder, socket_folder
+
+_Value = TypeVar("_Value")
+
+PACKAGES = ("raygen", "streamtrain")
+
+LOCAL = "local"
+"""The address that starts a cluster on this machine, whatever RAY_ADDRESS says."""
+
+_SOCKET = "session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
+"""The longest path of a socket in Ray's folder."""
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def joined_cluster(
+    address: str | None,
+    cpus: int,
+    log_file: Path,
+    *,
+    loggers: Sequence[str],
+    modules: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Join the Ray cluster at `address`, or start one here with `cpus` logical CPUs.
+
+    What Ray logs goes to `log_file`. `modules` travel to the nodes, to those of a cluster the two
+    packages too. A cluster that was started ends with the context. Yields what `ray.init` returns;
+    raises UserError where there is no cluster to be had.
+    """
+    import ray
+
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_to(log_file, loggers)
+    use_writable_home()
+    address = None if address == LOCAL else address
+    settings: dict[str, Any] = {
+        "log_to_driver": False,
+        "configure_logging": False,
+        "job_config": _job_config(),
+    }
+    travelling = list(modules)
+    if address:
+        travelling += [str(Path(__file__).parents[2] / name) for name in PACKAGES]
+        settings["address"] = _checked(address)
+    else:
+        use_own_token()
+        here = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": temp_folder()}
+        settings |= {"address": LOCAL, **here}
+    if travelling:
+        settings["runtime_env"] = {"py_modules": travelling}
+    try:
+        yield start_twice(
+            lambda: ray.init(**settings), ray.shutdown, cluster_name(address), log_file
+        )
+    finally:
+        ray.shutdown()
+
+
+def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Where a local cluster may keep its files and sockets; None where Ray's own choice will do.
+
+    Raises UserError where no folder fits.
+    """
+    own = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
+    folder = socket_folder(own, ("ray", f"ray-{os.getuid()}"), _SOCKET)
+    if folder is None:
+        most = room_for_folder(f"ray/{_SOCKET}")
+        raise UserError(
+            f"Ray finds no folder for its files: found {own!r}; expected one that can be written "
+            f"to, with at most {most} characters, since sockets lie in it; set RAY_TMPDIR to such "
+            "a folder",
+            1,
+        )
+    return None if Path(folder) == Path(own) / "ray" else folder
+
+
+def use_own_token(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Make the token of a local cluster where Ray couldn't: it writes it to ~/.ray.
+
+    It stays for the life of the process, since Ray reads it once.
+    """
+    given = environ.get("RAY_AUTH_TOKEN") or environ.get("RAY_AUTH_TOKEN_PATH")
+    if given or environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        return
+    home = home_folder(environ)
+    if home and (os.access(home / ".ray/auth_token", os.R_OK) or can_write(home / ".ray")):
+        return
+    handle, path = tempfile.mkstemp(prefix="ray-token-", dir=private_folder())
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_hex(32))
+    atexit.register(Path(path).unlink, missing_ok=True)
+    environ["RAY_AUTH_TOKEN_PATH"] = path
+
+
+def start_twice(
+    start: Callable[[], _Value], clean_up: Callable[[], None], what: str, log_file: Path
+) -> _Value:
+    """Start or join Ray; once more where it fails, as it does on a machine that is too busy.
+
+    Raises UserError.
+    """
+    try:
+        return start()
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as for a node that is late
+        log.warning("can't reach or start %s, trying once more: %s", what, last_line(error))
+    clean_up()
+    try:
+        return start()
+    except Exception as error:
+        raise UserError(
+            f"can't reach or start {what}: {last_line(error)}; where this machine is busy or short "
+            f"of memory, try again when it is not; Ray's log is {log_file}",
+            1,
+        ) from error
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of what an error says, which names the cause where Ray raises it."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _checked(address: str) -> str:
+    """The address as HOST:PORT, where a cluster answers."""
+    from ray._private import services
+
+    if address == "auto":
+        try:
+            address = services.canonicalize_bootstrap_address(address) or address
+        except (ConnectionError, ValueError) as error:
+            raise UserError(f"can't find the Ray cluster auto: {last_line(error)}", 1) from error
+    check_address(address)
+    return address
+
+
+def _job_config() -> Any:
+    """A job whose workers import libraries before files of the user's that are named like them.
+
+    Ray puts the current folder and the script's before everything else.
+    """
+    from ray.job_config import JobConfig
+
+    config = JobConfig()
+    config._py_driver_sys_path = _OwnFolder()
+    return config
+
+
+class _OwnFolder(list[str]):
+    """The folders that a worker searches first: none but the packages' own, where it must be.
+
+    A worker wouldn't find packages that were imported from the folder where the command was given.
+    """
+
+    def __init__(self) -> None:
+        own = Path(__file__).resolve().parents[2]
+        first = Path(sys.path[0] if sys.path else "").resolve()
+        super().__init__([str(own)] if own == first else [])
+
+    def extend(self, folders: object) -> None:
+        """Leave out what Ray would add."""
