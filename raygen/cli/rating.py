@@ -1,4 +1,4 @@
-"""Rating: items one by one at a terminal, and a person's verdict on each.
+"""Ask a person at a terminal for a verdict on items, one by one.
 
 Blind: nothing on the screen says what became of an item. Every verdict is saved as it is given.
 """
@@ -8,60 +8,94 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from rich.console import Group, RenderableType
+import click
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from raygen.cli.pager import Screen, look
 from raygen.core import Task
 from raygen.inspection.browse import Items, Verdict, Word
 from raygen.views import blind_view
 
 _KEYS = "k keep   f fix   d drop   n note   u undo   q quit"
 _WORDS: Mapping[str, Word] = {"k": "keep", "f": "fix", "d": "drop"}
+_QUIT = ("q", "\x1b", "\x03", "\x04")
 
 
-class Asking(Screen, Protocol):
-    """A screen that a line can be typed at, too."""
+class Screen(Protocol):
+    """A terminal with a person at it."""
+
+    def show(self, view: RenderableType) -> None:
+        """Show this and nothing else."""
+        ...
+
+    def key(self) -> str:
+        """Wait for the next key."""
+        ...
 
     def ask(self, question: str) -> str:
-        """A line of the user's; empty where there is nothing to say."""
+        """Read a line; empty where there is nothing to say."""
         ...
+
+
+class Terminal:
+    """The terminal that this process runs in."""
+
+    def show(self, view: RenderableType) -> None:
+        """Clear the screen and print; what is too long for it scrolls up."""
+        click.clear()
+        Console().print(view, end="")
+
+    def key(self) -> str:
+        """Wait for a key; an interrupt is `q`."""
+        try:
+            return click.getchar()
+        except (KeyboardInterrupt, EOFError):
+            return "q"
+
+    def ask(self, question: str) -> str:
+        """Read a line; an interrupt is an empty one."""
+        try:
+            return str(click.prompt(question, default="", show_default=False, prompt_suffix=""))
+        except click.Abort:
+            return ""
 
 
 def rate(
     items: Items,
     plan: str,
-    given: Sequence[Verdict],
+    verdicts: Sequence[Verdict],
     save: Callable[[Mapping[str, Verdict]], None],
-    screen: Asking,
+    screen: Screen,
     show: tuple[Task, bool],
 ) -> int:
-    """Ask for a verdict on each item that has none; how many are left when the user quits.
+    """Ask for a verdict on each item that has none; return how many are left when the user quits.
 
-    `save` takes all verdicts by item, those `given` before among them. `show` is the task, and
+    `save` takes all verdicts by item, the former `verdicts` among them. `show` is the task, and
     whether long texts are shown in full.
     """
-    verdicts = {one.item: one for one in given}
-    todo = [at for at, ref in enumerate(items.refs) if ref.id not in verdicts]
+    by_item = {verdict.item: verdict for verdict in verdicts}
+    todo = [number for number, ref in enumerate(items.refs) if ref.id not in by_item]
     note, done = "", 0
     while done < len(todo):
         item = items[todo[done]]
-        foot = f"{len(items) - len(todo) + done + 1} of {len(items)}   {_KEYS}"
-        key = look(_screen(blind_view(item, *show), note), foot, screen)
-        if key == "q":
+        position = f"{len(items) - len(todo) + done + 1} of {len(items)}"
+        screen.show(_page(blind_view(item, *show), note, f"{position}   {_KEYS}"))
+        key = screen.key()
+        if key in _QUIT:
             break
         if key == "n":
             note = screen.ask("note: ")
         elif key == "u" and done:
             done -= 1
-            note = verdicts.pop(items.refs[todo[done]].id).note
-            save(verdicts)
+            note = by_item.pop(items.refs[todo[done]].id).note
+            save(by_item)
         elif word := _WORDS.get(key):
-            verdicts[item.ref.id] = Verdict.on(item.ref, plan, word, note)
-            save(verdicts)
+            by_item[item.ref.id] = Verdict.on(item.ref, plan, word, note)
+            save(by_item)
             note, done = "", done + 1
     return len(todo) - done
 
 
-def _screen(thing: RenderableType, note: str) -> RenderableType:
-    return Group(thing, Text(), Text(f"note: {note}", style="cyan")) if note else thing
+def _page(view: RenderableType, note: str, foot: str) -> RenderableType:
+    lines = [Text(), Text(f"note: {note}", style="cyan")] if note else []
+    return Group(view, *lines, Text(), Text(foot, style="reverse"))

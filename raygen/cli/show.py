@@ -5,6 +5,8 @@ Parses, calls, prints and asks; the work is elsewhere.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,7 @@ from rich.text import Text
 
 from raygen.cli.options import as_json as json_option
 from raygen.cli.options import print_json, trust
-from raygen.cli.pager import Terminal, at_terminal, page
-from raygen.cli.rating import rate
+from raygen.cli.rating import Terminal, rate
 from raygen.cli.terminal import Command, debug_option
 from raygen.core import Task, UserError, plural
 from raygen.inspection.browse import (
@@ -68,7 +69,7 @@ def show(
 ) -> None:
     """Look at a dataset's examples, or with --rejected at what was dropped, one by one.
 
-    At a terminal one a screen, with keys; otherwise one after the other. With --sample a person
+    At a terminal in a pager (PAGER, or less); otherwise one after the other. With --sample a person
     says of each row whether to keep, fix or drop it, without being told what became of it; the
     answers are kept in the dataset's folder, and say how right each filter is.
     """
@@ -100,10 +101,11 @@ def _show(
     if wanted.rejected and catalogue.unknown:
         click.echo(f"which rows were dropped isn't known: {catalogue.unknown}", err=True)
     task = catalogue.opened.task
-    if at_terminal():
-        page(len(items), lambda number: item_view(items[number], task, full), Terminal())
+    if _at_terminal():
+        click.echo_via_pager(_pages(items, task, full))
     else:
-        _print(items, task, full)
+        for page in _pages(items, task, full):
+            click.echo(page, nl=False)
 
 
 def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> None:
@@ -118,7 +120,7 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
     save = partial(write_verdicts, folder, rater)
     if {ref.id for ref in drawn} <= {one.item for one in given}:
         return
-    if not at_terminal():
+    if not _at_terminal():
         raise UserError("--sample asks a person, and nobody sits at a terminal here")
     left = rate(
         catalogue.items(drawn), opened.plan_hash, given, save, Terminal(), (opened.task, full)
@@ -142,12 +144,19 @@ def _report(catalogue: Catalogue, as_json: bool) -> None:
         Console().print(precision_view(found))
 
 
-def _print(items: Items, task: Task, full: bool) -> None:
+def _pages(items: Items, task: Task, full: bool) -> Iterator[str]:
+    """Render each item under its number; they are read as they are looked at."""
     console = Console()
     for number in range(len(items)):
         title = f"{number + 1} of {len(items)}"
-        console.print(Rule(Text(title), align="left", style="dim"))
-        console.print(item_view(items[number], task, full))
+        with console.capture() as page:
+            console.print(Rule(Text(title), align="left", style="dim"))
+            console.print(item_view(items[number], task, full))
+        yield page.get()
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:

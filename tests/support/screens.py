@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, RenderableType
-from rich.text import Text
 
 
 class FakeScreen:
-    """A screen of a size; when its keys are used up, `q` is pressed. `notes` are what is typed."""
+    """When its keys are used up, `q` is pressed. `notes` are what is typed."""
 
-    def __init__(
-        self, keys: Iterable[str], size: tuple[int, int] = (80, 24), notes: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, keys: Iterable[str], notes: Sequence[str] = ()) -> None:
         self._keys = iter(keys)
         self._notes = iter(notes)
-        self._size = size
         self.shown: list[str] = []
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
-
-    def show(self, lines: str) -> None:
-        self.shown.append(Text.from_ansi(lines).plain)
+    def show(self, view: RenderableType) -> None:
+        self.shown.append(printed(view).removesuffix("\n"))
 
     def key(self) -> str:
         return next(self._keys, "q")

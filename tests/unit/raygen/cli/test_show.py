@@ -28,11 +28,13 @@ def show(*words: object) -> Result:
     return CliRunner().invoke(main, ["show", *map(str, words)], env={"COLUMNS": "80"})
 
 
-def at_terminal(words: list[str], *turns: tuple[str, str]) -> str:
+def at_terminal(words: list[str], *turns: tuple[str, str], pager: str = "cat") -> str:
     """All that a command shows; of each turn, keys are pressed once its text is there."""
     terminal, inside = pty.openpty()
     command = [sys.executable, "-m", "raygen.cli", *words]
-    process = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside)
+    process = subprocess.Popen(
+        command, stdin=inside, stdout=inside, stderr=inside, env={**os.environ, "PAGER": pager}
+    )
     os.close(inside)
     shown, keys = "", ""
     for text, then in turns:
@@ -103,10 +105,16 @@ def test_nothing_to_show_is_said(quiz: Path, words: list[str], said: str) -> Non
     assert said in result.stderr
 
 
-def test_keys_at_a_terminal(quiz: Path) -> None:
-    shown = at_terminal(["show", str(quiz)], ("1 of 11", "n"), ("2 of 11", "G"), ("11 of 11", "q"))
-    assert "What falls #2?" in shown
-    assert "What falls #3?" not in shown
+def test_at_a_terminal_a_pager_gets_all_of_them(quiz: Path, tmp_path: Path) -> None:
+    paged = tmp_path / "paged"
+    at_terminal(["show", str(quiz)], pager=f"tee {paged}")
+    text = click.unstyle(paged.read_text("utf-8"))
+    assert [f"{n} of 11 ──" in text for n in range(1, 12)] == [True] * 11
+    assert text.index("What falls #2?") < text.index("What falls #3?")
+
+
+def test_a_pager_that_is_left_early_is_no_error(quiz: Path) -> None:
+    assert "1 of 11" in at_terminal(["show", str(quiz)], pager="head -n 1")
 
 
 def test_a_person_is_asked_and_the_answers_are_counted(tmp_path: Path) -> None:
