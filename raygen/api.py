@@ -1,12 +1,11 @@
 """raygen from Python: a recipe that is validated, planned, previewed and applied.
 
-The same as the commands do; what comes back has attributes, reads as text in a terminal and as
-tables in a notebook. Knows nothing of how any of it is done.
+The same as the commands do; what comes back has attributes, and shows itself as text in a terminal
+and as HTML in a notebook. Knows nothing of how any of it is done.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from abc import ABC, abstractmethod
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.apply import ApplyRequest, see
@@ -29,18 +28,17 @@ from raygen.trainer import training_problems
 from raygen.views import (
     RunSummary,
     graph_view,
-    html_of,
     plain_table,
     plan_view,
     preview_view,
     render,
     status_view,
+    to_html,
+    to_text,
 )
 
 if TYPE_CHECKING:
     import polars as pl
-
-_WIDTH = 100
 
 
 class Shown(ABC):
@@ -51,13 +49,10 @@ class Shown(ABC):
         """What a terminal shows of it, for `rich.print`."""
 
     def __repr__(self) -> str:
-        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
-        console.print(self.view())
-        assert isinstance(console.file, io.StringIO)  # noqa: S101 - rich types it as any file
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+        return to_text(self.view())
 
     def _repr_html_(self) -> str:
-        return html_of(self.view())
+        return to_html(self.view())
 
 
 def load(

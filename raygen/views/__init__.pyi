@@ -5,7 +5,8 @@ from .graph import flowchart as flowchart
 from .graph import graph_view as graph_view
 from .graph import mermaid as mermaid
 from .graph_svg import graph_svg as graph_svg
-from .html import html_of as html_of
+from .html import to_html as to_html
+from .html import to_text as to_text
 from .item import blind_view as blind_view
 from .item import item_view as item_view
 from .lock import lock_view as lock_view
