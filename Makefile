@@ -21,7 +21,7 @@ test: unit
 	$(REAL) -m "not slow"
 
 test-long: $(VENV)/.model $(VENV)/.dev
-	$(UNIT)
+	$(UNIT) --hypothesis-profile long
 	$(REAL)
 
 fuzz: $(VENV)/.dev

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# `make test` runs a sample of generated cases, `make test-long` Hypothesis' own number of them
+# (`--hypothesis-profile long`). Neither has a deadline: a busy machine is no fault.
+settings.register_profile("sample", max_examples=25, deadline=None)
+settings.register_profile("long", deadline=None)
+settings.load_profile("sample")
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}"

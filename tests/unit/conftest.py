@@ -1,4 +1,4 @@
-"""Unit tests start no Ray: a test that needs one belongs in `tests/integration`."""
+"""Unit tests start no Ray, so that they stay quick and may run in parallel."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True)
 def no_ray() -> Iterator[None]:
-    """Make `import ray` an error, so that `make unit` stays quick and may run in parallel."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "ray", None)
-        yield
+    """Fail a test that has started Ray: it belongs in `tests/integration`."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+        pytest.fail("a unit test must not start Ray; move it to tests/integration")

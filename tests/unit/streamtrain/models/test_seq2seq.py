@@ -113,14 +113,14 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One example at a time, the decoder reading what it wrote before, every token by itself."""
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 400})
+    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 200})
     more = {"objective": {"weights": {"rationale": 0.3, "label": 2.0}}, "data": {"pack": pack}}
     weights = more["objective"]["weights"]
     made = learner(config(family(kind, tmp_path, tiny_model), attention=attention, **more))
     check_packable(made.student)
     student, total, weighed = made.student, torch.zeros(()), 0.0
     start = student.model.config.decoder_start_token_id
-    for row in rows(5):
+    for row in rows(3):
         example = make_example(row, Data())
         given = torch.tensor([student.tokenizer(example.prompt)["input_ids"]])
         before = [start]
@@ -142,7 +142,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     reference = gradients(student)
     student.model.zero_grad(set_to_none=True)
     made.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
-    assert made.step(rows(5), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
+    assert made.step(rows(3), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
     torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-5)
 
 
@@ -210,7 +210,7 @@ def test_it_learns_answers_and_is_the_same_after_saving(
     )
     made = learner(settings)
     batch = [{**row, "rationale": "So."} for row in rows(2)]
-    losses = [made.step(batch, number, 1.0).loss for number in range(80)]
+    losses = [made.step(batch, number, 1.0).loss for number in range(50)]
     assert losses[-1] < (losses[0] / 2 if method == "full" else losses[0] - 0.3)
     questions = [Question(r["question"].strip(), tuple(r["choices"]), r["answer"]) for r in batch]
     if method == "full":

@@ -40,7 +40,7 @@ QUESTION = Question(str(ROW["question"]), ("oven", "fridge"), 1)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def taught(model: Path, steps: int = 60, **more: Any) -> Learner:
+def taught(model: Path, steps: int = 40, **more: Any) -> Learner:
     """A student that learned the row by heart."""
     settings = StudentConfig.model_validate(
         {
@@ -67,7 +67,7 @@ def test_a_student_writes_to_its_own_end(
 ) -> None:
     model = family("t5", tmp_path, tiny_model) if kind == "seq2seq" else tiny_model
     data = {"rationale": placement, "max_target": 64}
-    made = taught(model, kind=kind, data=data, steps=150 if kind == "seq2seq" else 60)
+    made = taught(model, kind=kind, data=data, steps=70 if kind == "seq2seq" else 40)
     how = asking(StudentConfig.model_validate({**_minimal(), "data": data}).data)
     answers = predict(made.student, made.encoder, [QUESTION], how)
     (found,) = write_rationales(made.student, made.encoder, [QUESTION], how, answers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from streamtrain.training.sharding import in_one_piece
 from streamtrain.training.step import Learner
 from tests.unit.streamtrain.models.test_seq2seq import family
 from tests.unit.streamtrain.training.test_learning import rows
+
+pytestmark = pytest.mark.timeout(600)
 
 CPU = torch.device("cpu")
 LABELS = ["none", "some", "all"]
@@ -62,6 +65,9 @@ CASES: dict[str, dict[str, Any]] = {
         "optim": {"lr": 1e-2, "gradient_checkpointing": True},
     },
 }
+
+QUICK = ("full", "tokens", "layers", "packed")
+"""Each kind of student, whole and by an adapter; the others run in `make test-long`."""
 
 SLOW: dict[str, dict[str, Any]] = {
     "compiled": {"tune": {"method": "lora"}, "optim": {"lr": 1e-2, "compile": True}},
@@ -191,8 +197,12 @@ def made(tiny_model: Path, folder: Path) -> Models:
     return {"causal": tiny, "classifier": tiny, "seq2seq": seq2seq, "teacher": str(teacher)}
 
 
+Outcomes = Callable[[str], dict[Any, Any]]
+"""What one rank and two ranks gave, by case; `folder` has their checkpoints."""
+
+
 def outcomes_of(tiny_model: Path, folder: Path, cases: Sequence[str]) -> dict[Any, Any]:
-    """What one rank and two ranks gave, by case; `folder` has their checkpoints."""
+    """Train the cases on one rank and on two."""
     models = made(tiny_model, folder)
     alone = {
         (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
@@ -204,33 +214,32 @@ def outcomes_of(tiny_model: Path, folder: Path, cases: Sequence[str]) -> dict[An
 
 
 @pytest.fixture(scope="module")
-def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
-    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(CASES))
+def outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """Those of the case's group: the ranks of a group are started once."""
+    groups = (QUICK, tuple(case for case in CASES if case not in QUICK), tuple(SLOW))
+
+    @cache
+    def of_group(cases: tuple[str, ...]) -> dict[Any, Any]:
+        return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), cases)
+
+    return lambda case: of_group(next(cases for cases in groups if case in cases))
 
 
-@pytest.fixture(scope="module")
-def slow_outcomes(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
-    return outcomes_of(tiny_model, tmp_path_factory.mktemp("ranks"), list(SLOW))
+ALL = [
+    *QUICK,
+    *(
+        pytest.param(case, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])
+        for case in (*CASES, *SLOW)
+        if case not in QUICK
+    ),
+]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL)
 @pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
-def test_two_ranks_learn_what_one_does(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
-    check_learned(outcomes, case, parallel)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("case", SLOW)
-@pytest.mark.parametrize("parallel", ["fsdp", "ddp"])
-def test_two_ranks_learn_compiled_what_one_does(
-    slow_outcomes: dict[Any, Any], case: str, parallel: str
-) -> None:
-    check_learned(slow_outcomes, case, parallel)
-
-
-def check_learned(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
-    alone, both = outcomes[case, "alone"], outcomes[case, parallel]
+def test_two_ranks_learn_what_one_does(outcomes: Outcomes, case: str, parallel: str) -> None:
+    found = outcomes(case)
+    alone, both = found[case, "alone"], found[case, parallel]
     assert bool(both.graphs) is (case in SLOW)
     assert both.losses == pytest.approx(alone.losses, rel=1e-4)
     assert alone.losses[0] != pytest.approx(alone.losses[2], rel=1e-3)
@@ -239,28 +248,14 @@ def check_learned(outcomes: dict[Any, Any], case: str, parallel: str) -> None:
         torch.testing.assert_close(both.weights[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_checkpoint_goes_on_at_another_number_of_ranks(
-    outcomes: dict[Any, Any], case: str
-) -> None:
-    check_resumed(outcomes, case)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("case", SLOW)
-def test_a_compiled_checkpoint_goes_on_at_another_number_of_ranks(
-    slow_outcomes: dict[Any, Any], case: str
-) -> None:
-    check_resumed(slow_outcomes, case)
-
-
-def check_resumed(outcomes: dict[Any, Any], case: str) -> None:
-    folder = outcomes["folder"] / case / "fsdp"
+@pytest.mark.parametrize("case", ALL)
+def test_a_checkpoint_goes_on_at_another_number_of_ranks(outcomes: Outcomes, case: str) -> None:
+    found = outcomes(case)
+    folder = found["folder"] / case / "fsdp"
     (saved,) = folder.glob("step-*")
     assert len(list(saved.glob("shard-*"))) == 2, "each rank writes its own"
-    loss = resumed(outcomes["models"], case, "ddp", Alone(), folder)
-    assert loss == pytest.approx(outcomes[case, "fsdp"].next_loss, rel=1e-4)
-    alone = outcomes[case, "alone"].next_loss
-    assert outcomes[case, "resumed"] == pytest.approx(alone, rel=1e-4)
-    assert outcomes[case, "format 1"] == pytest.approx(alone, rel=1e-4)
+    loss = resumed(found["models"], case, "ddp", Alone(), folder)
+    assert loss == pytest.approx(found[case, "fsdp"].next_loss, rel=1e-4)
+    alone = found[case, "alone"].next_loss
+    assert found[case, "resumed"] == pytest.approx(alone, rel=1e-4)
+    assert found[case, "format 1"] == pytest.approx(alone, rel=1e-4)
