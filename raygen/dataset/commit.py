@@ -8,6 +8,7 @@ blocks are made or of Ray.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
@@ -37,6 +38,8 @@ from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_tab
 from raygen.dataset.storage import Folder
 from raygen.dataset.sweep import files_of, sweep
 from raygen.dataset.writer import write_table
+
+log = logging.getLogger(__name__)
 
 Reason = Literal["end", "stopped", "failed"]
 
@@ -140,11 +143,20 @@ class Committer:
         return keys
 
     def finish(self, reason: Reason) -> None:
-        """Record the end of the stream; no commit can follow. Raises as commit does."""
+        """Record the end of the stream, and merge small files; no commit can follow.
+
+        Raises as commit does where the end can't be recorded. A merge that fails leaves the files
+        as they are, and only the log says so.
+        """
         self._check_open()
         self._state = "closed"
         record = self._record("finish", reason=reason)
         self._ledger.commit(self._ledger.version + 1, [], schema=LEDGER, record=record)
+        for table in (self._ledger, self._examples, self._transcripts):
+            try:
+                table.compact()
+            except DatasetError as error:
+                log.warning("the small files of %s stay as they are: %s", table.uri, error)
 
     def heartbeat(self) -> None:
         """Show readers that the driver lives; cheap to call often. Raises DatasetError."""

@@ -17,14 +17,24 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from raygen.dataset.connection import retry_idempotent
-from raygen.dataset.log import MARK, RECORD, read_entry
+from raygen.dataset.log import MARK, RECORD, read_entries
 from raygen.dataset.records import DataFile, FencedError
 from raygen.dataset.storage import Folder, storage_errors
 
 APP = "raygen"
 """The app id of every commit: deltalake refuses a commit of it on a handle that is behind."""
 
-_CONFIGURATION = {"delta.enableExpiredLogCleanup": "false"}
+_RETENTION = "delta.deletedFileRetentionDuration"
+_CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    # Files that were merged or replaced are still read: by followers, and for recorded calls.
+    _RETENTION: "interval 36500 days",
+}
+
+_SMALL_BYTES = 8 * 2**20
+_MANY_FILES = 32
+_MERGED_BYTES = 64 * 2**20
+_ATTEMPTS = 10
 
 
 class GuardedTable:
@@ -109,12 +119,47 @@ class GuardedTable:
             record,
         )
 
+    def compact(self) -> None:
+        """Merge small files into few, by Delta's own optimize; no row changes.
+
+        The small files stay on disk, where followers and older versions find them, so a table whose
+        files a vacuum may remove is left alone, and so is one with few of them. Raises as `commit`
+        does.
+        """
+        kept = self._table.metadata().configuration.get(_RETENTION) == _CONFIGURATION[_RETENTION]
+        sizes = pa.table(self._table.get_add_actions()).column("size_bytes").to_pylist()
+        if not kept or sum(size < _SMALL_BYTES for size in sizes) < _MANY_FILES:
+            return
+        self._guarded(
+            lambda properties: self._table.optimize.compact(
+                target_size=_MERGED_BYTES, max_concurrent_tasks=1, commit_properties=properties
+            ),
+            max(self.applied, 0),
+            None,
+        )
+
     def _guarded(
         self,
         write: Callable[[CommitProperties], object],
         number: int,
         record: Mapping[str, Any] | None,
     ) -> None:
+        """Commit right after the version that this handle has seen, merges of files aside.
+
+        A driver that has finished may still merge files when the next one commits already.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._committed(write, number, record):
+                return
+        raise self._fenced(self.version + 1)
+
+    def _committed(
+        self,
+        write: Callable[[CommitProperties], object],
+        number: int,
+        record: Mapping[str, Any] | None,
+    ) -> bool:
+        """Try to commit; False where another one's merge came in between."""
         before, mark = self.version, uuid.uuid4().hex
         metadata = {MARK: mark, **({RECORD: json.dumps(record)} if record else {})}
         properties = CommitProperties(
@@ -140,12 +185,13 @@ class GuardedTable:
         with storage_errors("commit", self.uri):
             retry_idempotent(attempt)
             self._table.update_incremental()
-        if self.version != before + 1 or (unsure and self._mark(before + 1) != mark):
+        if self.version == before + 1 and not unsure:
+            return True
+        entries = list(read_entries(self.folder, self.name, before + 1))
+        others = [entry for entry in entries if entry.mark != mark]
+        if not all(entry.only_merges for entry in others):
             raise self._fenced(before + 1)
-
-    def _mark(self, version: int) -> str | None:
-        entry = read_entry(self.folder, self.name, version)
-        return entry.mark if entry else None
+        return len(others) < len(entries)
 
     def _fenced(self, expected: int) -> FencedError:
         return FencedError(

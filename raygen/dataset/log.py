@@ -29,6 +29,9 @@ _MAX_WINDOW = 32
 class LogEntry:
     """One version of a table: the files it added, sorted by path, those it took out, our record.
 
+    `merged` are files that it put in place of smaller ones with the same rows (Delta's `dataChange`
+    is false): nothing that a reader of rows needs to know of, so neither is among the others.
+
     `at` is when it was committed, in seconds since 1970; `mark` is its writer's, None in a commit
     of an older raygen.
     """
@@ -39,6 +42,12 @@ class LogEntry:
     record: Mapping[str, Any] | None
     at: float
     mark: str | None
+    merged: tuple[str, ...] = ()
+
+    @property
+    def only_merges(self) -> bool:
+        """Whether its rows are those of the version before, in other files."""
+        return bool(self.merged) and not (self.added or self.removed)
 
 
 def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
@@ -96,18 +105,22 @@ def last_record(folder: Folder, version: int, kind: str | None = None) -> LogEnt
 def _parse(version: int, text: str) -> LogEntry:
     added: list[DataFile] = []
     removed: list[str] = []
+    merged: list[str] = []
     record = mark = None
     at = 0.0
     for line in text.splitlines():
         action = json.loads(line)
-        if add := action.get("add"):
+        if (add := action.get("add")) and not add.get("dataChange", True):
+            merged.append(unquote(add["path"]))
+        elif add:
             rows = json.loads(add["stats"])["numRecords"]
             added.append(DataFile(unquote(add["path"]), add["size"], rows))
         elif remove := action.get("remove"):
-            removed.append(unquote(remove["path"]))
+            if remove.get("dataChange", True):
+                removed.append(unquote(remove["path"]))
         elif info := action.get("commitInfo"):
             record = json.loads(info[RECORD]) if RECORD in info else None
             at = info["timestamp"] / 1000
             mark = info.get(MARK)
     added.sort(key=lambda file: file.path)
-    return LogEntry(version, tuple(added), tuple(removed), record, at, mark)
+    return LogEntry(version, tuple(added), tuple(removed), record, at, mark, tuple(merged))

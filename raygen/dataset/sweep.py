@@ -37,7 +37,8 @@ def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
             if not found - active:
                 continue
             for entry in read_entries(folder, table.name, 0):
-                found.difference_update(f"{table.name}/{file.path}" for file in entry.added)
+                named = [*(file.path for file in entry.added), *entry.merged]
+                found.difference_update(f"{table.name}/{path}" for path in named)
             for path in found:
                 folder.delete(path)
             deleted += len(found)
