@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 WALL = {"time.time", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
 TOLD = {
     "raygen/dataset/delta.py": "Delta wants a time of modification for each file; nobody reads it",
-    "raygen/runtime/driver.py": "by how much the first step of training came before the last row",
+    "raygen/runtime/counts.py": "by how much the first step of training came before the last row",
     "streamtrain/training/loop.py": "the same, for the trainer's result",
     "streamtrain/run/loggers.py": "the time that MLflow shows beside a point",
     "streamtrain/run/events.py": "the time of an event in the trainer's log",
