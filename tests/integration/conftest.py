@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+import pytest_asyncio
 import yaml
 
-from raygen.engines.base import EngineSpec
+from raygen.engines.base import Engine, EngineSpec
+from raygen.engines.registry import start_engine
 from tests.integration.bundled import RealEngine
 
 ANSWERS = [
@@ -163,6 +165,26 @@ class Project:
         return pl.read_delta(str(self.out / "rows")).sort("key")
 
 
+UNDISTURBED_ROWS = 160
+
+
+@pytest.fixture(scope="session")
+def undisturbed_examples(
+    tmp_path_factory: pytest.TempPathFactory, ray_address: str
+) -> pl.DataFrame:
+    """The examples of `UNDISTURBED_ROWS` rows, made by a run that nothing disturbs."""
+    project = Project(tmp_path_factory.mktemp("undisturbed"), ray_address)
+    project.write(UNDISTURBED_ROWS)
+    project.apply()
+    return project.examples()
+
+
+def of_first(examples: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """The examples that come from the first rows of a project's source."""
+    number = pl.col("question").str.extract(r"(\d+)").cast(pl.Int64)
+    return examples.filter(number < rows)
+
+
 @pytest.fixture
 def project(tmp_path: Path, ray_address: str) -> Project:
     """An empty project on the session's Ray cluster."""
@@ -188,3 +210,16 @@ def bundled_teacher() -> Iterator[RealEngine]:
     engine = RealEngine(EngineSpec("teacher", "bundled:smollm2-135m-instruct", args=args))
     yield engine
     engine.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm_engine(tiny_adapter: Path) -> AsyncIterator[Engine]:
+    """The tiny model with its adapter on vLLM, which takes half a minute to start."""
+    before = dict(os.environ)
+    # Few tokens at a time, so that prompts have to wait for each other.
+    args = {"max_num_seqs": 16, "max_model_len": 256, "max_num_batched_tokens": 256}
+    started = await start_engine(EngineSpec("tiny", str(tiny_adapter), args=args))
+    yield started
+    await started.close()
+    os.environ.clear()
+    os.environ.update(before)

@@ -64,6 +64,7 @@ def test_a_recipe_becomes_a_dataset_and_again_only_what_is_left(project: Project
     assert not list((project.out / "control").glob("probe-*"))
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_nothing_and_repeats_nothing(
     project: Project, tmp_path: Path
 ) -> None:
@@ -95,7 +96,9 @@ def test_a_killed_driver_loses_nothing_and_repeats_nothing(
     assert {path.name for path in (project.out / "examples").glob("*.parquet")} == named
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_commits_what_is_in_flight_and_leaves_the_rest_pending(
     project: Project, number: signal.Signals
 ) -> None:
@@ -161,7 +164,8 @@ def test_a_dead_endpoint_leaves_every_row_pending(project: Project) -> None:
     assert (status["pending"], status["failed"]) == (10, 0)
 
 
-def test_a_changed_recipe_replaces_and_fresh_starts_over_after_asking(project: Project) -> None:
+@pytest.mark.slow
+def test_other_arguments_of_an_engine_are_no_reason_to_run_again(project: Project) -> None:
     project.write(10)
     first = project.apply()
     project.write(10, engines={"teacher": {**fake("Yes. So the answer is: (a)")}})
@@ -169,6 +173,10 @@ def test_a_changed_recipe_replaces_and_fresh_starts_over_after_asking(project: P
     assert same["plan"] == first["plan"], "an engine's args are conditions, not identity"
     assert same["tokens"]["output"] == 0
 
+
+def test_a_changed_recipe_replaces_and_fresh_starts_over_after_asking(project: Project) -> None:
+    project.write(10)
+    first = project.apply()
     path = project.folder / "recipe.yaml"
     path.write_text(path.read_text().replace("n: 4", "n: 2"))
     asked = _without_yes(project)

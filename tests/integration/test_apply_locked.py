@@ -62,6 +62,7 @@ def test_the_same_lock_gives_the_same_rows_and_is_carried(project: Project, tmp_
     assert (other.out / "recipe.lock.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_dataset_that_goes_on_without_its_lock_no_longer_carries_it(project: Project) -> None:
     project.write(12)
     lock(project)

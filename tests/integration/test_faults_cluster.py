@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 import pytest
 
-from tests.integration.conftest import Project, fake
+from tests.integration.conftest import Project, fake, of_first
 from tests.integration.test_faults_driver import SAME, nothing_is_left_over
 
-ROWS, LATENCY_S = 240, 0.3
-SLOW = pytest.mark.slow
+ROWS, LATENCY_S = 160, 0.3
 
 
 @pytest.fixture
@@ -94,11 +94,8 @@ def goes_on(process: subprocess.Popen[str], project: Project, undisturbed: Any) 
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> Any:
-    project = Project(tmp_path_factory.mktemp("undisturbed"), ray_address)
-    project.write(ROWS)
-    project.apply()
-    return project.examples().select(SAME)
+def undisturbed(undisturbed_examples: pl.DataFrame) -> pl.DataFrame:
+    return of_first(undisturbed_examples, ROWS).select(SAME)
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -117,7 +114,8 @@ def test_an_engines_process_is_killed_and_its_rows_run_again(
     goes_on(process, project, undisturbed)
 
 
-@pytest.mark.parametrize("which", ["Ray Data's", pytest.param("the control", marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["Ray Data's", "the control"])
 def test_a_process_that_holds_no_engine_is_killed(
     project: Project, undisturbed: Any, which: str, record_property: Callable[[str, object], None]
 ) -> None:

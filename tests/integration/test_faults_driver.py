@@ -20,11 +20,11 @@ from deltalake import DeltaTable
 from raygen.dataset.log import newest_version
 from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder
-from tests.integration.conftest import Project, fake, kill
+from tests.integration.conftest import Project, fake, kill, of_first
 
 ROWS, CONCURRENCY, LATENCY_S = 160, 8, 0.25
 INSTANTS = 50
-SAMPLE = 5
+SAMPLE = 2
 SAME = ["id", "key", "view", "rationale", "predicted", "label"]
 
 
@@ -50,10 +50,8 @@ def nothing_is_left_over(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> pl.DataFrame:
-    project = Project(tmp_path_factory.mktemp("undisturbed"), ray_address)
-    project.apply(*slow(project, latency=0.0))
-    return project.examples().select(SAME)
+def undisturbed(undisturbed_examples: pl.DataFrame) -> pl.DataFrame:
+    return of_first(undisturbed_examples, ROWS).select(SAME)
 
 
 @pytest.mark.parametrize(

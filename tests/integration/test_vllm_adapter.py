@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from raygen.engines.base import Engine, EngineSetupError, EngineSpec, Request, Sampling
 from raygen.engines.registry import start_engine
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 CANDIDATES = [" (B).", " scissors", " the air", " because it is so"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def adapted(tiny_adapter: Path) -> AsyncIterator[Engine]:
-    before = dict(os.environ)
-    args = {"max_num_seqs": 16, "max_model_len": 256}
-    started = await start_engine(EngineSpec("tiny", str(tiny_adapter), args=args))
-    yield started
-    await started.close()
-    os.environ.clear()
-    os.environ.update(before)
-
-
 async def test_the_adapter_speaks_as_it_does_in_transformers(
-    adapted: Engine, tiny_adapter: Path, tiny_model: Path
+    vllm_engine: Engine, tiny_adapter: Path, tiny_model: Path
 ) -> None:
-    scores = await adapted.score("The answer is", CANDIDATES)
+    scores = await vllm_engine.score("The answer is", CANDIDATES)
     reference = await start_engine(
         EngineSpec("reference", str(tiny_adapter), backend="transformers")
     )
@@ -39,7 +25,7 @@ async def test_the_adapter_speaks_as_it_does_in_transformers(
     expected = await reference.score("The answer is", CANDIDATES)
     without = await plain.score("The answer is", CANDIDATES)
     request = Request("Why is the sky", Sampling(max_tokens=12, temperature=0.0))
-    (said,), (wanted,) = await adapted.generate(request), await reference.generate(request)
+    (said,), (wanted,) = await vllm_engine.generate(request), await reference.generate(request)
     assert (said.text, said.output_tokens) == (wanted.text, wanted.output_tokens)
     assert said.logprob == pytest.approx(wanted.logprob, abs=1e-2)
     await reference.close()

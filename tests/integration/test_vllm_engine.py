@@ -1,16 +1,13 @@
-"""The vllm engine on a tiny model: one engine for the whole file, as it takes long to start."""
+"""The vllm engine on a tiny model with an adapter; a plain one answers in `test_apply_vllm.py`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from raygen.engines.base import (
     Engine,
@@ -27,7 +24,7 @@ from raygen.engines.registry import start_engine
 from raygen.engines.vllm.engine import VLLMEngine
 from tests.support.engine_faults import outcome
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCHEMA = {
     "type": "object",
     "properties": {"ok": {"type": "boolean"}, "size": {"enum": ["big", "small"]}},
@@ -36,16 +33,9 @@ SCHEMA = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tiny_model: Path) -> AsyncIterator[Engine]:
-    before = dict(os.environ)
-    # Few tokens at a time, so that prompts have to wait for each other.
-    args = {"max_num_seqs": 16, "max_model_len": 256, "max_num_batched_tokens": 256}
-    started = await start_engine(EngineSpec("tiny", str(tiny_model), args=args))
-    yield started
-    await started.close()
-    os.environ.clear()
-    os.environ.update(before)
+@pytest.fixture
+def engine(vllm_engine: Engine) -> Engine:
+    return vllm_engine
 
 
 async def test_n_completions_of_one_request(engine: Engine) -> None:
@@ -93,11 +83,11 @@ async def test_a_schema_holds_the_answer(engine: Engine) -> None:
     assert all(isinstance(f["ok"], bool) and f["size"] in ("big", "small") for f in found)
 
 
-async def test_scores_are_the_models_log_probabilities(engine: Engine, tiny_model: Path) -> None:
+async def test_scores_are_the_models_log_probabilities(engine: Engine, tiny_adapter: Path) -> None:
     prompt, candidates = "The answer is", [" (B).", " scissors", " the air"]
     scores = await engine.score(prompt, candidates)
     assert [s.logprob for s in scores] == pytest.approx(
-        reference(tiny_model, prompt, candidates), abs=1e-3
+        reference(tiny_adapter, prompt, candidates), abs=1e-3
     )
 
 
@@ -118,8 +108,8 @@ def reference(model_folder: Path, prompt: str, candidates: list[str]) -> list[fl
     return sums
 
 
-async def test_the_transformers_engine_says_the_same(engine: Engine, tiny_model: Path) -> None:
-    other = await start_engine(EngineSpec("other", str(tiny_model), backend="transformers"))
+async def test_the_transformers_engine_says_the_same(engine: Engine, tiny_adapter: Path) -> None:
+    other = await start_engine(EngineSpec("other", str(tiny_adapter), backend="transformers"))
     prompts = ["Where would you keep", "Why?", "The answer is one of them, because"]
     for prompt in prompts:
         request = Request(prompt, Sampling(max_tokens=24, temperature=0.0, stop=("zz",)))
