@@ -23,8 +23,8 @@ from raygen.share.own_card import write_card
 from raygen.sources import key_source
 from raygen.trainer.student import students_of
 from raygen.views.summary import RunSummary
+from tests.support.local_run import LocalRuntime
 from tests.support.small_datasets import QUIZ, questions, write_recipe
-from tests.unit.local_run import LocalRuntime
 from tests.unit.raygen.apply.test_session import Shown
 from tests.unit.raygen.runtime.test_driver import result
 
