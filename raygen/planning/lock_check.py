@@ -30,7 +30,7 @@ from raygen.recipe import (
     differences,
     read_lock,
 )
-from raygen.recipe.remote import LOCK_ENDING, left
+from raygen.recipe.remote import LOCK_ENDING, escape_reason
 from raygen.sources import TakenRows, take_rows
 
 _ALWAYS = ("jinja2", "raygen", "rapidfuzz")
@@ -191,7 +191,7 @@ def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
     if lock is not None or fetched is None:
         return path, lock
     published = _beside(reference.file, reference)
-    if why := left(fetched, published.parent, published.name):
+    if why := escape_reason(fetched, published.parent, published.name):
         raise UserError(f"{fetched.reference}: {why}")
     lock = read_lock(published)
     return (published if lock else path), lock

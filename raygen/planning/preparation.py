@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.config import ALL_VARIANTS, variant_names
+from raygen.config import ALL_VARIANTS
 from raygen.core import Problem, ProblemsError, UserError
 from raygen.engines import abilities, check_engine
 from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
 from raygen.planning.plan import Plan, make_plan
 from raygen.planning.resources import hints
-from raygen.recipe import Lock, Recipe, load_extended, load_profile, load_recipe
+from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, recipe_in
 from raygen.sources import SourceError, scan_columns
 
@@ -51,7 +51,7 @@ class Reference:
         """
         if self.variant != ALL_VARIANTS:
             return [self]
-        names = variant_names(load_extended(self.file, self.fetched).document)
+        names = variants_of(self.file, self.fetched)
         if not names:
             raise UserError(f"{self.file}: the recipe has no variants")
         return [replace(self, variant=name) for name in names]
@@ -86,7 +86,7 @@ class Prepared:
     @property
     def output(self) -> str:
         """The output folder that the recipe names."""
-        return self.recipe.folder_of(self.recipe.output.path, "output", "path")
+        return self.recipe.output_folder
 
     @property
     def hints(self) -> list[Problem]:

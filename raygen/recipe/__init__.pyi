@@ -1,9 +1,10 @@
 from . import params as params
-from .extends import load_extended as load_extended
 from .graph import SOURCE as SOURCE
 from .graph import Graph as Graph
 from .graph import Resolved as Resolved
 from .graph import resolve_graph as resolve_graph
+from .load import load_recipe as load_recipe
+from .load import variants_of as variants_of
 from .lock import LOCK_VERSION as LOCK_VERSION
 from .lock import STORED as STORED
 from .lock import Difference as Difference
@@ -19,6 +20,5 @@ from .lock import stored_lock as stored_lock
 from .profile import ALL_ENGINES as ALL_ENGINES
 from .profile import load_profile as load_profile
 from .recipe import Recipe as Recipe
-from .recipe import load_recipe as load_recipe
 from .schema import RecipeSections as RecipeSections
 from .schema import SourceSpec as SourceSpec

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from raygen.config import Document, found, load_document
 from raygen.core import ProblemsError, UserError
 from raygen.recipe.merge import merged
+from raygen.recipe.remote.boundary import escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.fetched import Fetched
-from raygen.recipe.remote.inside import left
-from raygen.recipe.remote.ref import stranger_may_name
 from raygen.recipe.schema import RECIPE_VERSION
 
 EXTENDS = "extends"
@@ -25,57 +23,68 @@ _LONGEST = 20
 """Recipes in a chain: nobody writes so many, and a server could make up ever new ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """A recipe over all that it extends, and the files that it was read from."""
+def upgraded(document: Document) -> Document:
+    """A recipe in the words of this version; so far there is one. Raises ProblemsError."""
+    data = document.data
+    if not isinstance(data, dict):
+        message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
+        raise ProblemsError([document.problem((), message)])
+    version = data.get("version", RECIPE_VERSION)
+    if version != RECIPE_VERSION or isinstance(version, bool):
+        message = f"recipe version {found(version)}: this raygen reads version {RECIPE_VERSION}"
+        raise ProblemsError([document.problem(("version",), message)])
+    return document
 
-    document: Document
-    files: Mapping[str, Fetched | None] = field(default_factory=dict)
-    """By the name that marks have: what each was fetched with, None for the user's own."""
 
+def extended(
+    document: Document, path: Path, fetched: Fetched | None = None
+) -> tuple[Document, dict[str, Fetched | None]]:
+    """Put a recipe over those that it extends; `fetched` is what its file at `path` came with.
 
-def load_extended(path: Path, fetched: Fetched | None = None) -> Extended:
-    """The recipe in a file over those that it extends; `fetched` where the file was.
-
-    Raises ProblemsError.
+    Returns also the files that it was read from: by the name that marks have, what each was fetched
+    with, None for the user's own. Raises ProblemsError.
     """
-    files: dict[str, Fetched | None] = {}
-    return Extended(_load(path, fetched, files), files)
+    files = {str(path): fetched}
+    chain = [document]
+    while EXTENDS in chain[-1].data:
+        path, fetched = _below(chain[-1], path, fetched, files)
+        chain.append(upgraded(load_document(path)))
+        files[str(path)] = fetched
+    document = chain.pop()
+    for above in reversed(chain):
+        own = {key: value for key, value in above.data.items() if key != EXTENDS}
+        document, problems = merged(document, Document(above.file, own, above.marks))
+        if problems:
+            raise ProblemsError(problems)
+    return document, files
 
 
-def _load(path: Path, fetched: Fetched | None, files: dict[str, Fetched | None]) -> Document:
-    document = load_document(path)
-    _check(document)
-    files[str(path)] = fetched
-    if EXTENDS not in document.data:
-        return document
+def _below(
+    document: Document, path: Path, fetched: Fetched | None, files: Mapping[str, Fetched | None]
+) -> tuple[Path, Fetched | None]:
+    """The file that a recipe extends, and what it was fetched with. Raises ProblemsError."""
     reference = document.data[EXTENDS]
     try:
         if not isinstance(reference, str):
             raise UserError(f"found {found(reference)}, expected a path or a reference")
-        below_path, below_fetched = _find(reference, path, fetched)
-        _check_chain(below_path, files)
-    except UserError as error:
+        below, owner = _find(reference, path, fetched)
+        _check_chain(below, files)
+    except (UserError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         raise ProblemsError([document.problem((EXTENDS,), f"extends: {error}")]) from error
-    below = _load(below_path, below_fetched, files)
-    own = {key: value for key, value in document.data.items() if key != EXTENDS}
-    both, problems = merged(below, Document(document.file, own, document.marks))
-    if problems:
-        raise ProblemsError(problems)
-    return both
+    return below, owner
 
 
 def _find(reference: str, said_in: Path, fetched: Fetched | None) -> tuple[Path, Fetched | None]:
     """The file that is extended. Raises UserError."""
     if is_remote(reference):
-        if fetched is not None and (why := stranger_may_name(reference)):
+        if fetched is not None and (why := url_refusal(fetched, reference)):
             raise UserError(why)
-        one = fetch(reference)
-        return one.file, one
-    if fetched is not None and (why := left(fetched, said_in.parent, reference)):
+        below = fetch(reference)
+        return below.file, below
+    if fetched is not None and (why := escape_reason(fetched, said_in.parent, reference)):
         raise UserError(why)
     file = recipe_in(_tidy(said_in.parent / Path(reference).expanduser()))
-    if fetched is not None and (why := left(fetched, file.parent, file.name)):
+    if fetched is not None and (why := escape_reason(fetched, file.parent, file.name)):
         raise UserError(why)
     return file, fetched
 
@@ -93,15 +102,3 @@ def _check_chain(path: Path, files: Mapping[str, Fetched | None]) -> None:
         raise UserError(f"{names} goes round in a circle; remove one of these `extends`")
     if len(chain) >= _LONGEST:
         raise UserError(f"more than {_LONGEST} recipes extend each other")
-
-
-def _check(document: Document) -> None:
-    """See that it is a recipe of a version that can be read. Raises ProblemsError."""
-    data = document.data
-    if not isinstance(data, dict):
-        message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
-        raise ProblemsError([document.problem((), message)])
-    version = data.get("version", RECIPE_VERSION)
-    if version != RECIPE_VERSION or isinstance(version, bool):
-        message = f"recipe version {found(version)}: this raygen reads version {RECIPE_VERSION}"
-        raise ProblemsError([document.problem(("version",), message)])

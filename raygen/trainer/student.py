@@ -137,15 +137,15 @@ def _of_variant(name: str, recipe: Recipe) -> str:
 def _file(recipe: Recipe, train: Path | None) -> Path | None:
     if train is not None or not isinstance(recipe.train, str):
         return train
-    return recipe.origins.folder(("train",)) / recipe.train
+    return Path(recipe.paths["train",])
 
 
 def _named(recipe: Recipe, train: Path | None, file: Path | None, output: str) -> Path:
     """The folder that a student's configuration names."""
     if file is None:
-        return Path(recipe.folder_of(output, "train", "output"))
-    if train is None and recipe.origins.owner(("train",)) is not None:
-        return Path(recipe.folder_of(output, "train"))
+        return Path(recipe.resolver.landing(("train", "output"), output))
+    if train is None and recipe.resolver.origins.owner(("train",)) is not None:
+        return Path(recipe.resolver.landing(("train",), output))
     return file.parent / output
 
 

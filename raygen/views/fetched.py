@@ -28,7 +28,7 @@ def fetched_view(
 def _parts(
     recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
 ) -> Iterator[RenderableType]:
-    for file, fetched in recipe.origins.files.items():
+    for file, fetched in recipe.files.items():
         if fetched is None or fetched not in unseen:
             continue
         facts = facts_table()
@@ -53,7 +53,7 @@ def _parts(
         train = recipe.train
         student = train if isinstance(train, str) else str(train.get("model"))
         facts.add_row("trains", Text(student))
-    facts.add_row("writes", Text(recipe.folder_of(recipe.output.path, "output", "path")))
+    facts.add_row("writes", Text(recipe.output_folder))
     yield facts
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from raygen.core import UserError
 from raygen.recipe.remote import cache
+from raygen.recipe.remote.boundary import escape_reason
 from raygen.recipe.remote.companions import gather
 from raygen.recipe.remote.fetched import Fetched
 from raygen.recipe.remote.git import fetch_git, is_commit
-from raygen.recipe.remote.inside import left
 from raygen.recipe.remote.ref import Ref, is_remote, parse_ref
 
 __all__ = ["fetch", "find_recipe", "is_remote", "recipe_in"]
@@ -49,7 +49,7 @@ def fetch(text: str) -> Fetched:
         place, (root, pin) = ref.place, _of_store(ref)
     file = root / ref.path
     fetched = Fetched(text, ref.at(pin), pin, root, file)
-    if (why := left(fetched, root, ref.path)) is not None:
+    if (why := escape_reason(fetched, root, ref.path)) is not None:
         raise UserError(f"{text}: {why}")
     if not file.is_file():
         raise UserError(f"{text}: {place} has no file {ref.path!r}; correct the path of the recipe")

@@ -19,9 +19,6 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PIN = re.compile(r"@sha256:([0-9a-f]{64})$")
 _GIT = ("git+https://", "git+http://", "git+ssh://", "git+file://")
 _REPOSITORIES = ("datasets", "spaces")
-_STRANGER = ("hf://", "https://", "http://", "s3://", "gs://", "gcs://", "az://", "abfs://",
-             "abfss://", "git+https://", "git+ssh://")  # fmt: skip
-"""Where a fetched recipe may read from: what needs a network, so nothing on this machine."""
 
 Kind = Literal["git", "hub", "url"]
 
@@ -69,14 +66,6 @@ def parse_ref(text: str) -> Ref:
     if not urlsplit(place).netloc:
         raise UserError(f"{text}: found no file in it, expected scheme://host/path/recipe.yaml")
     return Ref("url", place, name, f"sha256:{pin[1]}" if pin else None)
-
-
-def stranger_may_name(text: str) -> str | None:
-    """Why a fetched recipe may not read from this URL; None where it may."""
-    if text.startswith(_STRANGER) and "::" not in text:
-        return None
-    known = ", ".join(_STRANGER)
-    return f"{text!r}: a fetched recipe reads its own files and {known} only"
 
 
 def _git(text: str) -> Ref:

@@ -5,7 +5,7 @@ import pytest
 from raygen.config.document import ProblemsError
 from raygen.core.row import ColumnType
 from raygen.planning.plan import make_plan
-from raygen.recipe.recipe import load_recipe
+from raygen.recipe.load import load_recipe
 from tests.support.toy_ops import OPS
 
 SOURCE: dict[str, ColumnType] = {

@@ -16,8 +16,8 @@ from raygen.core.task import Task
 from raygen.ops.base import Columns, Op
 from raygen.ops.registry import all_ops
 from raygen.planning.plan import PLAN_VERSION, Plan, make_plan
+from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
-from raygen.recipe.recipe import load_recipe
 from tests.support.toy_ops import ASK, KEEP, OPS, AskParams, ask_columns
 
 SOURCE: dict[str, ColumnType] = {

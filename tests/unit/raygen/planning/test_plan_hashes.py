@@ -18,8 +18,9 @@ from raygen.config.document import load_document
 from raygen.core.row import ColumnType
 from raygen.ops import mask_topic_words
 from raygen.planning.plan import make_plan
+from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
-from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parents[4]
 PLANS = ROOT / "tests" / "data" / "plans-0.1.0"

@@ -12,8 +12,8 @@ from raygen.dataset.storage import Folder
 from raygen.planning.lock_check import make_lock, source_rows
 from raygen.planning.preparation import Prepared, Reference, prepare
 from raygen.planning.sidecars import drop_lock, write_beside
+from raygen.recipe.load import load_recipe
 from raygen.recipe.lock import STORED, stored_lock
-from raygen.recipe.recipe import load_recipe
 from tests.support.dataset_records import block, committer
 
 RECIPE = """\

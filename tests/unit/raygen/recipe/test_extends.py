@@ -9,7 +9,8 @@ import pytest
 
 from raygen.config.document import ProblemsError, parse_text
 from raygen.planning.preparation import Reference, prepare
-from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.load import load_recipe
+from raygen.recipe.recipe import Recipe
 
 BASE = """\
 recipe: base
@@ -145,12 +146,16 @@ def test_chains_are_followed_and_circles_refused(base: Path) -> None:
         ("[x]", "extends: found a list of 1, expected a path or a reference"),
         ("nowhere://x/recipe.yaml", "Protocol not known: nowhere"),
         ("git+ftp://x/y", "expected one of git+https://"),
+        ("x" * 300, "File name too long"),
+        ('"a\\0b"', "null byte"),
+        ("loop", "loop"),
     ],
 )
 def test_what_cannot_be_extended_is_a_problem_of_its_place(
     base: Path, extends: str, message: str
 ) -> None:
     path = child(base, "recipe: mine\n", extends=extends)
+    (path.parent / "loop").symlink_to("loop")
     (problem,) = problems_of(path)
     assert problem.startswith(f"{path}:1:1: extends: ")
     assert message in problem

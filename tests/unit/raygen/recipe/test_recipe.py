@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raygen.config.document import ProblemsError, dump_text, parse_text
+from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
-from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.recipe import Recipe
 
 RECIPE = """\
 recipe: test

@@ -10,11 +10,11 @@ import pytest
 from raygen.config.document import ProblemsError
 from raygen.core.errors import UserError
 from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
-from raygen.recipe.recipe import load_recipe
+from raygen.recipe.remote.boundary import private_host
 from raygen.recipe.remote.fetch import fetch
 from raygen.recipe.remote.fetched import Fetched
-from raygen.recipe.remote.hosts import private_host
 from tests.support.references import QUESTION, RECIPE, commit, write_recipe
 
 STUDENT = "student: s\nversion: 1\nmodel: o/m\n"
@@ -235,7 +235,8 @@ def test_no_student_that_reaches_out(
 @pytest.mark.parametrize(
     "reference",
     ["{tmp}/other.yaml", "../../other.yaml", "~/other.yaml", "link.yaml", "linked",
-     "git+file://{tmp}/other", "memory://x/recipe.yaml", "file://{tmp}/other.yaml"],
+     "git+file://{tmp}/other", "memory://x/recipe.yaml", "file://{tmp}/other.yaml",
+     "http://127.0.0.1:9/recipe.yaml", "git+https://localhost/other"],
 )  # fmt: skip
 def test_no_recipe_of_this_machine_is_extended(
     repository: Path, tmp_path: Path, reference: str

@@ -21,7 +21,8 @@ from raygen.ops.base import Context
 from raygen.planning.history import last_preview
 from raygen.planning.plan import Plan, make_plan
 from raygen.planning.preparation import Reference, prepare
-from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.load import load_recipe
+from raygen.recipe.recipe import Recipe
 from raygen.runtime import preview_run as module
 from raygen.runtime.preview_run import Preview, first_rows, preview, run_rows
 from raygen.sources import scan_columns

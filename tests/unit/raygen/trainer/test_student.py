@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from raygen.dataset.storage import Folder
-from raygen.recipe.recipe import Recipe, load_recipe
+from raygen.recipe.load import load_recipe
+from raygen.recipe.recipe import Recipe
 from raygen.trainer.process import begun
 from raygen.trainer.student import discard_students, training_of, training_problems
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from raygen.recipe.remote.boundary import escape_reason
 from raygen.recipe.remote.fetched import Fetched
-from raygen.recipe.remote.inside import left
 
 PARTS = st.sampled_from(["..", ".", "a", "b", "up", "out", "here", "x", "", "~", "a b"])
 PATHS = st.lists(PARTS, max_size=8).map("/".join) | st.text(max_size=20)
@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_path_that_is_let_through_leads_out(root: Path, text: str) -> None:
     fetched = Fetched("r", "r@1", "1", root, root / "a" / "recipe.yaml")
     folder = root / "a"
-    if left(fetched, folder, text) is None:
+    if escape_reason(fetched, folder, text) is None:
         real = os.path.realpath(folder / text)
         assert Path(real).is_relative_to(root)
         assert not text.startswith(("/", "~", "file:"))
@@ -44,4 +44,4 @@ def test_no_path_that_is_let_through_leads_out(root: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["x.jsonl", "b/x", "../x", "up/x", "b/../x", ".", "a b"])
 def test_what_is_inside_is_let_through(root: Path, text: str) -> None:
-    assert left(Fetched("r", "r@1", "1", root, root / "r.yaml"), root / "a", text) is None
+    assert escape_reason(Fetched("r", "r@1", "1", root, root / "r.yaml"), root / "a", text) is None

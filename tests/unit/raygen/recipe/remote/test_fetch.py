@@ -15,7 +15,7 @@ import pytest
 from raygen.config.document import ProblemsError
 from raygen.core.errors import UserError
 from raygen.planning.preparation import Reference, prepare
-from raygen.recipe.recipe import load_recipe
+from raygen.recipe.load import load_recipe
 from raygen.recipe.remote import companions, store
 from raygen.recipe.remote.fetch import fetch, find_recipe
 from raygen.recipe.remote.ref import Ref, parse_ref
@@ -213,8 +213,8 @@ def test_a_recipe_of_the_hub_is_fetched_at_its_commit(tmp_path: Path) -> None:
     }
     program = (
         "import sys\n"
-        "from raygen.errors import UserError\n"
-        "from raygen.references.fetch import fetch\n"
+        "from raygen.core.errors import UserError\n"
+        "from raygen.recipe.remote.fetch import fetch\n"
         "for text in sys.argv[1:]:\n"
         "    try:\n"
         "        print(fetch(text).pinned)\n"

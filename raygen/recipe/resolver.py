@@ -1,0 +1,200 @@
+"""Where the paths of a recipe point: one resolver, asked once for each path.
+
+What the user's own recipe, profile or command line says points anywhere, from the folder of the
+file that says it. What was fetched is a stranger's: it reads what was fetched with it and what
+anyone can fetch, and writes under the user's current folder. Knows nothing of where in a recipe
+paths stand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raygen.config import nearest
+from raygen.core import Place
+from raygen.recipe.origins import Origins
+from raygen.recipe.remote.boundary import escape_reason, url_refusal
+from raygen.recipe.remote.fetched import Fetched
+
+_PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/)?\.\.(?:/|$)).*")
+"""A text that can be nothing but a path or a URL."""
+
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::|[A-Za-z][A-Za-z0-9+.-]*://)")
+_BESIDE = ("./", "../")
+_OUTPUT = "a fetched recipe writes under your current folder only"
+_MODELS = "a fetched recipe takes its own files ('./...') and what is on the hub"
+
+
+class PathError(ValueError):
+    """A path that may not be followed, or leads nowhere; str() says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Where the paths of one recipe point. Each method raises PathError where one may not."""
+
+    origins: Origins
+
+    def name(self, place: Place, text: str) -> str:
+        """The recipe's name, which a folder may get."""
+        if self.origins.owner(place) is not None and ("/" in text or text.startswith(".")):
+            raise PathError(f"{text!r} is a path; the name of a fetched recipe has no '/' in it")
+        return text
+
+    def rows(self, place: Place, text: str) -> str:
+        """The folder where the path of the source rows starts."""
+        owner, folder = self._origin(place)
+        if owner is not None:
+            _check(_rows_refusal(owner, folder, text))
+        return str(folder)
+
+    def output(self, place: Place, text: str) -> str:
+        """The folder, absolute or a URL, that is written."""
+        owner, folder = self._origin(place)
+        if owner is not None and (why := output_refusal(owner, folder, text)) is not None:
+            advice = f"--set {'.'.join(map(str, place))}=FOLDER"
+            raise PathError(f"{why}; name another place yourself: {advice}")
+        return self.landing(place, text)
+
+    def landing(self, place: Place, text: str) -> str:
+        """The folder that an output path said at `place` names; a stranger's is a part of ours."""
+        owner, folder = self._origin(place)
+        if "://" in text:
+            return text
+        if owner is None:
+            return str((folder / text).resolve())
+        return str(Path.cwd() / Path(os.path.normpath(f"/{text}")).relative_to("/"))
+
+    def model(self, place: Place, text: str) -> str:
+        """A model as an engine loads it: a folder in full, or its name."""
+        owner, folder = self._origin(place)
+        if owner is not None:
+            _check(text_refusal(owner, folder, text, is_model=True))
+        return str((folder / text).resolve()) if text.startswith(_BESIDE) else text
+
+    def argument(self, place: Place, text: str) -> str:
+        """An argument of a backend, which may be a path from the current folder."""
+        owner, _ = self._origin(place)
+        if owner is not None:
+            _check(_name_refusal(owner, text, is_model=place[-1] == "model"))
+        return text
+
+    def student(self, place: Place, text: str) -> str:
+        """A text of the student in the recipe, which may be a path."""
+        owner, folder = self._origin(place)
+        if owner is not None:
+            _check(text_refusal(owner, folder, text, is_model=place[-1] == "model"))
+        return self.in_full(place, text)
+
+    def in_full(self, place: Place, text: str) -> str:
+        """The text, unless it is a file said in another folder than the recipe's: its full path."""
+        folder = self.origins.folder(place)
+        if not text or "\0" in text or folder == self.origins.path.parent:
+            return text
+        return str((folder / text).absolute()) if (folder / text).exists() else text
+
+    def attachment(self, place: Place, text: str) -> str:
+        """A file whose text stands in the recipe: beside the param's value, or what uses it."""
+        *others, last = self.origins.folders(place)
+        folder = next((one for one in others if (one / text).is_file()), last)
+        try:
+            return str(_inside(folder, text))
+        except OSError as error:
+            raise PathError(str(error)) from error
+
+    def _origin(self, place: Place) -> tuple[Fetched | None, Path]:
+        """What the text at a place was fetched with, and where its paths start."""
+        return self.origins.owner(place), self.origins.folder(place)
+
+
+def output_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
+    """Say why an output path can't be one under the current folder; None where it can."""
+    inner = Path(os.path.normpath(f"/{text}")).parts[1:] if "\0" not in text else ()
+    if (
+        not (_URL.match(text) or text.startswith("~") or Path(text).is_absolute())
+        # The current folder itself, or what is hidden in it, is none.
+        and inner
+        and not any(part.startswith(".") for part in inner)
+        and Path(os.path.normpath(folder / text)).is_relative_to(owner.root)
+    ):
+        return None
+    return f"{text!r}: {_OUTPUT}"
+
+
+def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> str | None:
+    """Say why a text that is a path, if it is one, may not be read from `folder`."""
+    is_name = is_model and not text.startswith(_BESIDE)
+    if is_name and (why := _name_refusal(owner, text, is_model=True)) is not None:
+        return why
+    if _is_url(text):
+        return url_refusal(owner, text)
+    if _PATH.fullmatch(text) or os.path.lexists(folder / text):
+        return escape_reason(owner, folder, text)
+    return None
+
+
+def _name_refusal(owner: Fetched, text: str, *, is_model: bool) -> str | None:
+    """Say why a text may not be given to what would take it for a path from the current folder."""
+    if _is_url(text):
+        return url_refusal(owner, text)
+    if _PATH.fullmatch(text):
+        return f"{text!r} is a path of this machine; {_MODELS}"
+    if (is_model or "/" in text) and os.path.lexists(text):
+        return f"{text!r} would be yours, in the current folder; {_MODELS}"
+    return None
+
+
+def _rows_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
+    if "::" in text or _is_url(text):
+        return url_refusal(owner, text)
+    if (why := escape_reason(owner, folder, text)) is not None:
+        return why
+    if (folder / text).is_dir():
+        # It would be a table, whose log may name files anywhere.
+        return f"{text!r} is a folder; of a fetched recipe expected a file or a glob"
+    for path in _matches(folder, text) if any(sign in text for sign in "*?[") else ():
+        if (why := escape_reason(owner, folder, path)) is not None:
+            return why
+    return None
+
+
+def _matches(folder: Path, pattern: str) -> Iterator[str]:
+    from fsspec.implementations.local import LocalFileSystem
+
+    for path in LocalFileSystem().glob(str(folder / pattern)):
+        yield os.path.relpath(path, folder)
+
+
+def _inside(base: Path, name: str) -> Path:
+    """The path of a file in the folder `base`, or below. Raises PathError and OSError."""
+    if "\0" in name:
+        raise PathError(f"file {name!r} is not a path")
+    path = base / name
+    try:
+        inside = path.resolve().is_relative_to(base.resolve())
+    except RuntimeError:  # what resolve() raises on a loop, in Python up to 3.12
+        raise PathError(f"file {name!r} is a link to itself") from None
+    if not inside:
+        raise PathError(f"file {name!r} is outside the recipe's folder")
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise PathError(f"{name!r} is a folder, expected a file")
+    folder = path.parent
+    siblings = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+    guess = nearest(path.name, siblings)
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    raise PathError(f"no file {name!r} in the recipe's folder{hint}")
+
+
+def _is_url(text: str) -> bool:
+    return _URL.match(text) is not None and not text.lower().startswith(("file:", "local:"))
+
+
+def _check(refusal: str | None) -> None:
+    if refusal is not None:
+        raise PathError(refusal)
