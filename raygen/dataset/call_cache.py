@@ -1,4 +1,4 @@
-"""Recorded answers: the calls of earlier transcripts, by what the engine saw.
+"""Answer calls from earlier transcripts, by what the engine saw.
 
 Knows files and calls; knows nothing of engines, plans or what an answer means.
 """
@@ -22,14 +22,14 @@ _FILES_HELD = 8
 
 
 class Answers:
-    """Hands out one row's recorded calls, each once: two equal calls had two answers."""
+    """Hand out one row's recorded calls, each once: two equal calls had two answers."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
         self._taken: dict[str, int] = {}
 
     def take(self, call_id: str) -> Call | None:
-        """The next recorded call of this id, None where there is none left."""
+        """Take the next recorded call of this id, None where there is none left."""
         calls = self._recorded.get(call_id, ())
         at = self._taken.get(call_id, 0)
         if at >= len(calls):
@@ -41,7 +41,7 @@ class Answers:
 def read_recorded(
     folder: Folder, files: Sequence[str], keys: Collection[str]
 ) -> dict[str, Recorded]:
-    """The calls of these rows in some transcript files, given newest first.
+    """Read the recorded calls of some rows from transcript files, given newest first.
 
     A file that is gone has none. Raises DatasetError when one can't be read.
     """

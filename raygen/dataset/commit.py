@@ -1,9 +1,24 @@
-"""The driver's half of a commit: groups of blocks into three tables, as a write-ahead log.
+"""Commit groups of blocks into three tables, with the ledger as their write-ahead log.
 
-The ledger is the log: it is committed first and names the group's other files in its commit
-metadata; examples and transcripts follow under the group's number, which is the ledger version.
-So at most one group is ever half done, and a start finds and completes it. Knows nothing of how
-blocks are made or of Ray.
+Delta commits one table atomically; a group spans three. So the ledger's commit decides: it holds
+the group's ledger lines and, in its metadata, names the group's files of the other two tables,
+which workers have written already. Whatever happens after it, those two can be brought up to it.
+
+    workers    write e7.parquet, t7.parquet, which belong to nothing yet
+                    |
+    driver     1. rows/         version 7: + r7.parquet,  wal = {examples: [e7], transcripts: [t7]}
+               2. examples/     + e7.parquet,  transaction ("raygen", 7)
+               3. transcripts/  + t7.parquet,  transaction ("raygen", 7)
+
+    killed     before 1.  nothing of the group is there: its rows are pending, its files are swept
+               before 2.  the next start finds 7 in the ledger, and 6 as the others' last
+               before 3.  transaction, and does what is missing: no group is half done twice
+
+A start is a commit to the ledger as well: it is the fence. Every commit must be the version after
+the one that its handle has seen, so an older driver's next commit is refused and it stops, instead
+of looking again and writing on. In order, a start lists the data files, fences, rolls the last
+group forward, and deletes listed files that no version names: none can be a newer driver's, since
+that one's workers write only after its own start. Knows nothing of how blocks are made, or of Ray.
 """
 
 from __future__ import annotations
@@ -73,7 +88,7 @@ class Committer:
 
     @property
     def paid(self) -> Tokens:
-        """What all runs together paid for the dataset; a fresh start begins anew."""
+        """Tokens that all runs together paid for; a fresh start begins anew."""
         return {} if self._replace and self._fresh else self._paid
 
     def start(self, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -104,7 +119,7 @@ class Committer:
         self._heartbeat.beat()
 
     def describe(self, **facts: Any) -> None:
-        """More for the metadata of the commits to come, as JSON."""
+        """Add facts to the metadata of the commits to come; they must be JSON."""
         self._meta = {**self._meta, **facts}
 
     def commit(self, blocks: Sequence[Block]) -> tuple[LedgerLine, ...]:
@@ -273,7 +288,7 @@ class Committer:
         table.commit(number, files, schema=schema, replace=record["replace"])
 
     def _unseen(self, block: Block) -> Block | None:
-        """The block without the rows that are committed, None where nothing is left of it."""
+        """Leave out of a block the rows that are committed; None where nothing is left of it."""
         if block.plan != self._plan:
             raise ValueError(f"a block of plan {block.plan} in a run of plan {self._plan}")
         lines = {line.key: line for line in block.lines if line.key not in self._keys}
@@ -291,7 +306,7 @@ class Committer:
     def _only(
         self, table: str, file: DataFile | None, keys: Mapping[str, LedgerLine]
     ) -> DataFile | None:
-        """A copy of a block's file with the rows of some keys; the file itself is swept later."""
+        """Write a copy of a block's file with the rows of some keys; the file is swept later."""
         if file is None:
             return None
         data = self._folder.read_parquet(f"{table}/{file.path}")

@@ -1,4 +1,4 @@
-"""Connections to an object store that break, and the requests that are then sent once more.
+"""Send requests to an object store once more when their connection broke.
 
 The client in deltalake and obstore repeats by itself what a store answers with 5xx, and reads and
 overwrites whose connection breaks. Of a commit and a deletion it can't know whether the store has

@@ -15,7 +15,7 @@ STOP = "control/stop"
 
 
 class Heartbeat:
-    """Writes `control/heartbeat`, at most every second on local disk and 15 s elsewhere."""
+    """Write `control/heartbeat`, at most every second on local disk and every 15 s elsewhere."""
 
     def __init__(self, folder: Folder, run_id: str) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class Heartbeat:
 
 
 def last_beat(folder: Folder) -> str | None:
-    """The driver's last heartbeat, another one each time; None before the first.
+    """Read the heartbeat file, whose content changes with every beat; None before the first.
 
     Raises DatasetError.
     """
@@ -54,7 +54,7 @@ def request_stop(folder: Folder, reason: str) -> None:
 
 
 def stop_reason(folder: Folder) -> str | None:
-    """Why someone asked the driver to stop, None where nobody did. Raises DatasetError."""
+    """Read why someone asked the driver to stop, None where nobody did. Raises DatasetError."""
     with storage_errors("read the stop file", folder.join(STOP)):
         try:
             return folder.read_text(STOP)
@@ -69,7 +69,7 @@ def clear_stop(folder: Folder) -> None:
 
 
 def write_probe(folder: Folder, run_id: str) -> str:
-    """A file by which workers see that they have the driver's folder. Raises DatasetError."""
+    """Write a file by which workers see that they have the driver's folder. Raises DatasetError."""
     probe = f"control/probe-{run_id}"
     with storage_errors("write the probe", folder.join(probe)):
         folder.write_text(probe, run_id)
@@ -77,6 +77,6 @@ def write_probe(folder: Folder, run_id: str) -> str:
 
 
 def delete_probe(folder: Folder, probe: str) -> None:
-    """Take the probe of a run that has ended away. Raises DatasetError."""
+    """Delete the probe of a run that has ended. Raises DatasetError."""
     with storage_errors("delete the probe", folder.join(probe)):
         folder.delete(probe)

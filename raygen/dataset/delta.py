@@ -51,7 +51,7 @@ class GuardedTable:
         self.reopen()
 
     def reopen(self) -> None:
-        """Look at the newest version, whoever wrote it. Raises DatasetError."""
+        """Open the newest version, whoever wrote it. Raises DatasetError."""
         with storage_errors("open the table", self.uri):
             self._table = DeltaTable(self.uri, storage_options=self._options)
 
@@ -80,7 +80,7 @@ class GuardedTable:
         return -1 if number is None else int(number)
 
     def active(self) -> frozenset[str]:
-        """The paths of the files that are in the table now."""
+        """List the paths of the files that are in the table now."""
         return frozenset(pa.table(self._table.get_add_actions()).column("path").to_pylist())
 
     def commit(

@@ -1,4 +1,20 @@
-"""A dataset as a stream: the commits of `examples/` in order, and whether more will come.
+"""Follow a dataset while it grows: the commits of `examples/` in order, and whether more will come.
+
+A follower reads the table's log, one JSON file for each version, and never a snapshot: a snapshot
+says what the table holds, the log in which order it came.
+
+    examples/_delta_log/   0      1          2          3         4         5
+                           made   + a b      + c        a b c     - d       + e f
+                                                        -> d
+    handed out                    [a, b]     [c]        (merged)  removed   [e, f]
+
+The order of rows is by version, within a version by path, within a file as it was written. None of
+these ever changes, so two readers, or one that was killed, see the same rows in the same order
+however late they look, which is what a cursor in a checkpoint counts on. A version that only merges
+files (3) moves rows and changes none: it is empty here, and its small files stay on disk to be
+read. A version that takes rows out (4) is the first commit of another plan: who was handed older
+rows must be told, who was not begins there. Whether more will come stands in the ledger, whose
+record is read first: an end in it means that all commits are there to be polled.
 
 Knows nothing of batches, shuffling or training.
 """
@@ -47,7 +63,7 @@ class StreamState:
 
 
 class Follower:
-    """Hands out the commits of a dataset one after the other, also before it exists.
+    """Hand out the commits of a dataset one after the other, also before it exists.
 
     A follower that starts from the beginning skips what was replaced before it looked.
     """
@@ -64,7 +80,7 @@ class Follower:
         return self._version
 
     def poll(self) -> list[Commit]:
-        """The commits since the last poll, in order; empty where there are none.
+        """Return the commits since the last poll, in order; empty where there are none.
 
         Versions that neither add nor take out rows are left out. After `state().ended`, one more
         poll gives the rest. Raises DatasetError.
@@ -79,7 +95,7 @@ class Follower:
         return commits
 
     def read(self, commit: Commit, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a commit, in path order and in-file order. Raises DatasetError."""
+        """Read the rows of a commit, in path order and in-file order. Raises DatasetError."""
         with storage_errors("read the examples", self._folder.join(EXAMPLES)):
             tables = [
                 self._folder.read_parquet(f"{EXAMPLES}/{file.path}", columns)
@@ -88,7 +104,7 @@ class Follower:
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def state(self) -> StreamState:
-        """Where the newest run stands now. Raises DatasetError."""
+        """Read where the newest run stands now. Raises DatasetError."""
         newest = self._newest_entry()
         record = newest.record if newest else None
         if record is None:
@@ -111,7 +127,7 @@ def _commit(entry: LogEntry) -> Commit:
 
 
 def _since_replacement(commits: list[Commit]) -> list[Commit]:
-    """What is left for a reader that has seen nothing: no rows that a later commit took out."""
+    """Drop the commits whose rows a later one took out, for a reader that was handed none."""
     first = max((i for i, commit in enumerate(commits) if commit.removed), default=0)
     left = [Commit(c.version, c.rows, c.files, removed=False) for c in commits[first:]]
     return [commit for commit in left if commit.files]

@@ -1,4 +1,4 @@
-"""The commit log of one table, read entry by entry straight from `_delta_log/`.
+"""Read the commit log of one table, entry by entry, straight from `_delta_log/`.
 
 Every version is one JSON file, never cleaned up (`delta.enableExpiredLogCleanup=false`), so a
 reader needs neither a checkpoint nor a table handle. Knows nothing of what a record means.
@@ -51,7 +51,7 @@ class LogEntry:
 
 
 def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
-    """One version of a table's log, None where it isn't written yet. Raises DatasetError."""
+    """Read one version of a table's log, None where it isn't written yet. Raises DatasetError."""
     path = f"{table}/_delta_log/{version:020d}.json"
     with storage_errors("read the commit log", folder.join(path)):
         try:
@@ -62,7 +62,7 @@ def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
 
 
 def read_entries(folder: Folder, table: str, first: int) -> Iterator[LogEntry]:
-    """The versions from `first` up to the newest, in order. Raises DatasetError."""
+    """Read the versions from `first` up to the newest, in order. Raises DatasetError."""
     if folder.local is not None:
         while entry := read_entry(folder, table, first):
             yield entry
@@ -82,7 +82,7 @@ def read_entries(folder: Folder, table: str, first: int) -> Iterator[LogEntry]:
 
 
 def newest_version(folder: Folder, table: str) -> int:
-    """The newest version of a table, -1 where it doesn't exist. Raises DatasetError."""
+    """Return the newest version of a table, -1 where there is none. Raises DatasetError."""
     from deltalake import DeltaTable
 
     uri = folder.join(table)
@@ -94,7 +94,7 @@ def newest_version(folder: Folder, table: str) -> int:
 
 
 def last_record(folder: Folder, version: int, kind: str | None = None) -> LogEntry | None:
-    """The newest ledger entry up to `version` that has a record (of a kind), None without one."""
+    """Find the newest ledger entry up to `version` with a record (of a kind); None without one."""
     for number in range(version, -1, -1):
         entry = read_entry(folder, "rows", number)
         if entry and entry.record and kind in (None, entry.record["kind"]):

@@ -1,4 +1,4 @@
-"""A dataset as a reader sees it: lazy tables, the keys that are done, the status.
+"""Read a dataset: lazy tables, the keys that are done, the status.
 
 Works at any instant, also while a driver commits. Knows nothing of writing.
 """
@@ -39,7 +39,7 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Folder | str) -> Dataset:
-        """The dataset in a folder. Raises DatasetError where there is none."""
+        """Open the dataset in a folder. Raises DatasetError where there is none."""
         dataset = cls(folder if isinstance(folder, Folder) else Folder.at(folder))
         with storage_errors("look for a dataset", dataset.folder.uri):
             there = newest_version(dataset.folder, ROWS) >= 0
@@ -60,30 +60,30 @@ class Dataset:
         return dataset
 
     def ledger(self, version: int | None = None) -> pl.LazyFrame:
-        """One line per finished source row. Raises DatasetError."""
+        """Scan the ledger: one line per finished source row. Raises DatasetError."""
         return upgrade_ledger(self._scan(ROWS, version))
 
     def ledger_lines(self, version: int) -> pa.Table:
-        """All lines of one version of the ledger, as it is written today. Raises DatasetError."""
+        """Read one version of the ledger, in today's schema. Raises DatasetError."""
         lines: pa.Table = self._collect(self.ledger(version)).to_arrow()
         return lines.cast(LEDGER)
 
     def examples(self, version: int | None = None) -> pl.LazyFrame:
-        """The examples, in no particular order. Raises DatasetError."""
+        """Scan the examples, in no particular order. Raises DatasetError."""
         return self._scan(EXAMPLES, version)
 
     def transcripts(self, version: int | None = None) -> pl.LazyFrame:
-        """Every engine call. Raises DatasetError."""
+        """Scan every engine call. Raises DatasetError."""
         return self._scan(TRANSCRIPTS, version)
 
     def plans(self) -> frozenset[str]:
-        """The hashes of the plans whose rows are in the ledger: one, or none yet."""
+        """List the hashes of the plans whose rows are in the ledger: one, or none yet."""
         if newest_version(self.folder, ROWS) < 0:
             return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
 
     def locks(self) -> frozenset[str | None]:
-        """The digests of the locks that the rows in the ledger were made under; None for none."""
+        """List the digests of the locks that the ledger's rows were made under; None for none."""
         found: set[str | None] = set()
         for entry in read_entries(self.folder, ROWS, 0):
             record = entry.record
@@ -93,7 +93,7 @@ class Dataset:
         return frozenset(found)
 
     def extent(self) -> tuple[int, int]:
-        """How many rows the ledger has, and how many examples they gave."""
+        """Count the rows of the ledger, and the examples that they gave."""
         import polars as pl
 
         sums = self._collect(self.ledger().select(pl.len(), pl.col("examples").sum()))
@@ -101,14 +101,14 @@ class Dataset:
         return int(rows), int(examples)
 
     def done(self, plan_hash: str) -> dict[str, Status]:
-        """The finished rows of a plan: key -> status."""
+        """List the finished rows of a plan: key -> status."""
         import polars as pl
 
         lines = self.ledger().filter(pl.col("plan") == plan_hash).select("key", "status")
         return dict(self._collect(lines).iter_rows())
 
     def failed(self, plan_hash: str, *, retryable: bool) -> frozenset[str]:
-        """The keys of a plan's failed rows; with `retryable` of those worth another try."""
+        """List the keys of a plan's failed rows; with `retryable` of those worth another try."""
         import polars as pl
 
         lines = self.ledger().filter((pl.col("plan") == plan_hash) & (pl.col("status") == "failed"))
@@ -142,7 +142,7 @@ class Dataset:
         return [(key, file) for key, file in pairs if file is not None]
 
     def status(self) -> DatasetStatus:
-        """Counts of the newest plan's rows, all of one instant. Raises DatasetError."""
+        """Count the newest plan's rows, all of one instant. Raises DatasetError."""
         import polars as pl
 
         version = newest_version(self.folder, ROWS)
@@ -165,14 +165,14 @@ class Dataset:
         return replace(status, reports=self._reports(plan), planned=planned, wall=wall)
 
     def plan(self, plan_hash: str) -> Mapping[str, Any] | None:
-        """What plan.json says, if it is of this plan. Raises DatasetError."""
+        """Read plan.json; None if it is of another plan. Raises DatasetError."""
         with storage_errors("read the plan", self.folder.uri):
             text = self.folder.read_text(PLAN) if self.folder.exists(PLAN) else "{}"
         plan: Mapping[str, Any] = json.loads(text)
         return plan if plan.get("hash") == plan_hash else None
 
     def calls(self, plan_hash: str) -> list[tuple[str, str, int, int, int]]:
-        """Node, engine, calls, prompt tokens and output tokens of a plan. Raises DatasetError."""
+        """Sum calls, prompt and output tokens of a plan by node and engine. Raises DatasetError."""
         import polars as pl
 
         frame = self.transcripts().filter(pl.col("plan") == plan_hash)
@@ -182,7 +182,7 @@ class Dataset:
         return list(self._collect(sums.sort("node", "engine")).iter_rows())
 
     def counts(self, plan_hash: str, column: str) -> dict[Any, int]:
-        """A plan's examples by the values of a column, in their order. Raises DatasetError."""
+        """Count a plan's examples by a column's values, in their order. Raises DatasetError."""
         import polars as pl
 
         frame = self.examples().filter(pl.col("plan") == plan_hash)
@@ -191,14 +191,15 @@ class Dataset:
         )
 
     def example_files(self) -> tuple[str, ...]:
-        """The files that hold the examples now, by their paths in the folder. Raises DatasetError.
+        """List the files that hold the examples now, by their paths in the folder.
 
-        Others may lie beside them: those of replaced rows, and of rows not yet committed.
+        Others may lie beside them: of replaced rows, of rows not yet committed, and the small ones
+        that were merged. Raises DatasetError.
         """
         return tuple(sorted(f"{EXAMPLES}/{path}" for path in self._files(EXAMPLES)))
 
     def content_hash(self, plan_hash: str) -> str:
-        """A hash of what a plan's examples hold, whatever their order and files."""
+        """Hash what a plan's examples hold, whatever their order and files."""
         import polars as pl
 
         examples = self.examples().filter(pl.col("plan") == plan_hash)
@@ -206,11 +207,11 @@ class Dataset:
             return hash_of(examples)
 
     def wall_seconds(self, plan_hash: str) -> float:
-        """How long the runs of a plan took, each from its start to its last rows."""
+        """Sum the seconds that the runs of a plan took, each from its start to its last rows."""
         return sum(seconds for seconds, _ in self.runs(plan_hash))
 
     def runs(self, plan_hash: str) -> list[tuple[float, Mapping[str, Any]]]:
-        """How long each run of a plan took that wrote rows, and what its driver said of it.
+        """List how long each run of a plan that wrote rows took, and what its driver said of it.
 
         A clock that is set back in between costs the time from one commit to the next.
         """
@@ -228,7 +229,7 @@ class Dataset:
         return list(found.values())
 
     def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-        """The examples of a plan by the values of each column that its ops report."""
+        """Count the examples of a plan by the values of each column that its ops report."""
         names = [
             name
             for name in dict.fromkeys(n for node in plan["nodes"] for n in node.get("reports", ()))
@@ -263,7 +264,7 @@ class Dataset:
 
 
 def hash_of(examples: pl.LazyFrame) -> str:
-    """A hash of what examples hold, whatever their order and files. Raises OSError.
+    """Hash what examples hold, whatever their order and files. Raises OSError.
 
     They go by in batches; of each only a short hash stays in memory.
     """

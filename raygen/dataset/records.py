@@ -146,14 +146,14 @@ class Block:
 
 
 def paid_for(calls: Iterable[Call]) -> Tokens:
-    """The tokens of the calls that were not reused."""
+    """Sum the tokens of the calls that were not reused."""
     return add_tokens(
         {call.engine: (call.prompt_tokens, call.output_tokens)} for call in calls if not call.reused
     )
 
 
 def add_tokens(parts: Iterable[Tokens]) -> Tokens:
-    """The sum by engine."""
+    """Sum tokens by engine."""
     total: dict[str, tuple[int, int]] = {}
     for part in parts:
         for engine, (prompt, output) in part.items():

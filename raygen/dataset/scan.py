@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scan_table(folder: Folder, table: str = "", version: int | None = None) -> pl.LazyFrame:
-    """The rows of a table in the folder, or of the folder itself. Raises DeltaError, OSError."""
+    """Scan a table in the folder, or the folder itself. Raises DeltaError, OSError."""
     import polars as pl
 
     uri = folder.join(table) if table else folder.uri

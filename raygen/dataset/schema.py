@@ -84,7 +84,7 @@ _CALL_FIELDS = tuple(field.name for field in fields(Call))
 
 
 def example_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
-    """The schema of `examples/` for a plan with these columns."""
+    """Return the schema of `examples/` for a plan with these columns."""
     identity = [(name, pa.string()) for name in IDENTITY]
     own = [(name, ARROW_TYPES[kind]) for name, kind in columns.items() if name not in IDENTITY]
     return pa.schema([*identity, *own])
@@ -93,7 +93,7 @@ def example_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
 def example_table(
     examples: Iterable[tuple[str, Mapping[str, Any]]], plan: str, columns: Mapping[str, ColumnType]
 ) -> pa.Table:
-    """(key, example) pairs as a table.
+    """Put (key, example) pairs into a table.
 
     Raises pa.ArrowException, TypeError or ValueError for a value that its column can't hold.
     """
@@ -111,7 +111,7 @@ def example_table(
 
 
 def transcript_table(calls: Iterable[tuple[str, Call]], plan: str) -> pa.Table:
-    """(key, call) pairs as a table."""
+    """Put (key, call) pairs into a table."""
     records = [
         {"key": key, "plan": plan, **{name: getattr(call, name) for name in _CALL_FIELDS}}
         for key, call in calls
@@ -120,7 +120,7 @@ def transcript_table(calls: Iterable[tuple[str, Call]], plan: str) -> pa.Table:
 
 
 def ledger_table(lines: Iterable[LedgerLine], plan: str, run: str) -> pa.Table:
-    """The ledger lines of one commit as a table."""
+    """Put the ledger lines of one commit into a table."""
     records = [{"plan": plan, "run": run, **asdict(line)} for line in lines]
     return pa.Table.from_pylist(records, schema=LEDGER)
 
@@ -131,7 +131,7 @@ def upgrade_ledger(lines: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _check(name: str, kind: ColumnType, value: Any) -> None:
-    """Arrow would cut 1.5 to 1, take True for 1 and a text for a list, without a word."""
+    """Refuse what Arrow would change without a word: 1.5 to 1, True to 1, a text to a list."""
     if kind == "integer":
         fits = not isinstance(value, bool) and (not isinstance(value, float) or value.is_integer())
     elif kind == "number":

@@ -1,4 +1,4 @@
-"""What became of the source rows, counted: nothing is lost.
+"""Count what became of the source rows: nothing is lost.
 
 Knows nothing of files: it counts ledger lines that a reader gives it.
 """
@@ -63,7 +63,7 @@ class DatasetStatus:
         return self.kept + self.dropped + self.failed + self.outside
 
     def to_json(self) -> dict[str, Any]:
-        """The counts as a JSON object; rejects and errors as lists of objects."""
+        """Return the counts as a JSON object; rejects and errors as lists of objects."""
         rejects = [dict(zip(("node", "reason", "count"), r, strict=True)) for r in self.rejects]
         errors = [dict(zip(("error", "count"), e, strict=True)) for e in self.errors]
         return {**asdict(self), "rejects": rejects, "errors": errors}
@@ -108,7 +108,7 @@ def make_status(
 
 
 def _sum(lines: pl.DataFrame, column: str) -> int:
-    """The sum of a column that format 1 didn't have."""
+    """Sum a column that format 1 didn't have."""
     return int(lines[column].sum()) if column in lines.columns else 0
 
 

@@ -1,4 +1,4 @@
-"""The output folder, on local disk or object storage, and single files in it.
+"""Read and write single files of the output folder, on local disk or object storage.
 
 Local files go through the operating system; objects through `obstore`, the Rust client that
 deltalake has inside, so one set of `storage_options` and one environment serve tables and files.
@@ -72,7 +72,7 @@ class Folder:
 
     @classmethod
     def at(cls, path: str | Path, storage_options: Mapping[str, str] | None = None) -> Folder:
-        """The folder at a local path (made absolute) or a URI. Needn't exist."""
+        """Name the folder at a local path (made absolute) or a URI. It needn't exist."""
         text = str(path)
         if text.startswith("file://"):
             text = text.removeprefix("file://")
@@ -92,18 +92,18 @@ class Folder:
         return found[0] if found else ""
 
     def join(self, *parts: str) -> str:
-        """The full path or URI of something in the folder."""
+        """Return the full path or URI of something in the folder."""
         return "/".join((self.uri, *parts))
 
     def read_bytes(self, path: str) -> bytes:
-        """A file's content. Raises FileNotFoundError, or OSError from the storage."""
+        """Read a file whole. Raises FileNotFoundError, or OSError from the storage."""
         if self.local is not None:
             return (self.local / path).read_bytes()
         with _client_errors():
             return self._store().get(path).bytes().to_bytes()
 
     def read_text(self, path: str) -> str:
-        """A file's content as UTF-8 text. Raises as read_bytes does."""
+        """Read a UTF-8 text file whole. Raises as read_bytes does."""
         return self.read_bytes(path).decode("utf-8")
 
     def write_bytes(self, path: str, data: bytes) -> None:
@@ -112,27 +112,23 @@ class Folder:
             with _client_errors():
                 self._store().put(path, data)
             return
-        with _draft(self.local / path, data) as draft:
-            draft.replace(self.local / path)
-
-    def create_bytes(self, path: str, data: bytes) -> None:
-        """Write a file whole, unless one is there. Raises FileExistsError, OSError.
-
-        Of several writers one wins. An OSError whose connection broke leaves open who has won.
-        """
-        if self.local is None:
-            with _client_errors():
-                self._store().put(path, data, mode="create")
-            return
-        with _draft(self.local / path, data) as draft:
-            os.link(draft, self.local / path)
+        target = self.local / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            draft.write_bytes(data)
+            draft.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
 
     def write_text(self, path: str, text: str) -> None:
         """Write a UTF-8 text file whole or not at all. Raises OSError."""
         self.write_bytes(path, text.encode("utf-8"))
 
     def exists(self, path: str) -> bool:
-        """Whether a file, or a folder with something in it, is there."""
+        """Tell whether a file, or a folder with something in it, is there."""
         if self.local is not None:
             return (self.local / path).exists()
         with _client_errors():
@@ -151,7 +147,7 @@ class Folder:
                 retry_idempotent(lambda: self._delete(path))
 
     def files(self, path: str) -> list[str]:
-        """The paths of the files directly in a sub folder, sorted; none where it doesn't exist."""
+        """List the files directly in a sub folder, sorted; none where it doesn't exist."""
         if self.local is not None:
             return sorted(_local_files(self.local, path))
         with _client_errors():
@@ -159,7 +155,7 @@ class Folder:
         return sorted(info["path"] for info in listed["objects"])
 
     def read_parquet(self, path: str, columns: Sequence[str] | None = None) -> Any:
-        """A Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
+        """Read a Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -200,34 +196,19 @@ def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
 @contextmanager
 def _client_errors() -> Iterator[None]:
     """Turn what obstore raises into OSError, in the words that are for people."""
-    from obstore.exceptions import AlreadyExistsError, BaseError
+    from obstore.exceptions import BaseError
 
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(_short(error)) from error
-    except AlreadyExistsError as error:
-        raise FileExistsError(_short(error)) from error
     except BaseError as error:
         raise OSError(_short(error)) from error
 
 
 def _short(error: Exception) -> str:
-    """What a fault of obstore says, without the client's own state, which has retries in it."""
+    """Take the client's own state, which has retries in it, off what a fault of obstore says."""
     return str(error).partition("\n\nDebug source:")[0]
-
-
-@contextmanager
-def _draft(target: Path, data: bytes) -> Iterator[Path]:
-    """A file beside `target` with its content to be, gone at the end of the block."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        draft.write_bytes(data)
-        yield draft
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _local_files(root: Path, path: str) -> Iterator[str]:

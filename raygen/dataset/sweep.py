@@ -1,4 +1,4 @@
-"""Removes the files that a crash left in the tables' folders and that no commit names.
+"""Remove the files that a crash left in the tables' folders and that no commit names.
 
 Knows nothing of groups, rows or clocks.
 """
@@ -13,12 +13,12 @@ from raygen.dataset.storage import storage_errors
 
 
 def files_of(tables: Iterable[GuardedTable]) -> list[str]:
-    """The data files in the tables' folders, named by a commit or not. Raises DatasetError."""
-    found: list[str] = []
+    """List the data files in the tables' folders, named by a commit or not. Raises DatasetError."""
+    files: list[str] = []
     for table in tables:
         with storage_errors("list the files", table.uri):
-            found += table.folder.files(table.name)
-    return found
+            files += table.folder.files(table.name)
+    return files
 
 
 def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
@@ -33,13 +33,13 @@ def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
         folder = table.folder
         with storage_errors("sweep files that no commit names", table.uri):
             active = {f"{table.name}/{path}" for path in table.active()}
-            found = {path for path in listed if path.startswith(f"{table.name}/")}
-            if not found - active:
+            unnamed = {path for path in listed if path.startswith(f"{table.name}/")}
+            if not unnamed - active:
                 continue
             for entry in read_entries(folder, table.name, 0):
                 named = [*(file.path for file in entry.added), *entry.merged]
-                found.difference_update(f"{table.name}/{path}" for path in named)
-            for path in found:
+                unnamed.difference_update(f"{table.name}/{path}" for path in named)
+            for path in unnamed:
                 folder.delete(path)
-            deleted += len(found)
+            deleted += len(unnamed)
     return deleted

@@ -1,4 +1,4 @@
-"""The worker's half of a commit: finished rows become Parquet files and a Block.
+"""Write finished rows as Parquet files and a Block: the worker's half of a commit.
 
 Knows nothing of commits: until the driver commits the block its files belong to nothing.
 """
@@ -91,7 +91,7 @@ def _line(result: RowResult, transcript: str | None) -> LedgerLine:
 
 
 def _held(result: RowResult, plan: str, columns: Mapping[str, ColumnType]) -> RowResult:
-    """The result if the tables can hold it, else a failed one that they can hold."""
+    """Return the result if the tables can hold it, else a failed one that they can hold."""
     try:
         example_table([(result.key, example) for example in result.examples], plan, columns)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -114,7 +114,7 @@ def _texts(record: Rejected | Call) -> list[Any]:
 
 
 def _repaired(record: Any) -> Any:
-    """The record with lone surrogates, which no file can hold, written as escapes."""
+    """Write the lone surrogates of a record, which no file can hold, as escapes."""
     return replace(
         record, **{field.name: _encodable(getattr(record, field.name)) for field in fields(record)}
     )

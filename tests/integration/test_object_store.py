@@ -56,13 +56,6 @@ def test_files_go_in_and_out(folder: Folder) -> None:
         folder.read_bytes(name)
 
 
-def test_of_two_that_create_a_file_one_wins(folder: Folder) -> None:
-    folder.create_bytes("log/1.json", b"first")
-    with pytest.raises(FileExistsError):
-        folder.create_bytes("log/1.json", b"second")
-    assert folder.read_bytes("log/1.json") == b"first"
-
-
 def test_connections_that_break_are_not_noticed(folder: Folder, store: FailingStore) -> None:
     folder.write_text("a", "1")
     for failure in ("dropped", "answer lost", "500"):
