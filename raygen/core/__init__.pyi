@@ -1,4 +1,5 @@
 from .errors import UserError as UserError
+from .errors import first_line as first_line
 from .event_loop import cancelled_by_library as cancelled_by_library
 from .event_loop import in_own_loop as in_own_loop
 from .formatting import count as count
@@ -10,6 +11,7 @@ from .home import use_writable_home as use_writable_home
 from .hub import HubError as HubError
 from .hub import Repository as Repository
 from .hub import network_error as network_error
+from .line_tail import LineTail as LineTail
 from .near_duplicates import as_text as as_text
 from .near_duplicates import pieces as pieces
 from .near_duplicates import repeats as repeats
@@ -36,6 +38,8 @@ from .row import digest as digest
 from .row import row_key as row_key
 from .signals import Interrupts as Interrupts
 from .signals import interrupts as interrupts
+from .signals import signals_to as signals_to
+from .stats import softmax as softmax
 from .stats import wilson as wilson
 from .task import OPTION_COLUMNS as OPTION_COLUMNS
 from .task import TASKS as TASKS

@@ -6,6 +6,11 @@ Knows nothing of what went wrong: every module words its own message.
 from __future__ import annotations
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what a library's error says; its type's name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class UserError(Exception):
     """An error to show as it is: str() says what, where and what to do.
 

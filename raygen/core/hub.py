@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from raygen.core.errors import UserError
+from raygen.core.errors import UserError, first_line
 
 
 class HubError(UserError):
@@ -64,7 +64,7 @@ def hub_errors(doing: str) -> Iterator[None]:
     except HFValidationError as error:
         raise HubError(f"can't {doing}: {error}; expected OWNER/NAME") from error
     except (network_error(), NoTokenError, OSError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        first = first_line(error)
         raise HubError(f"can't {doing}: {first}; `hf auth login` logs you in", 1) from error
 
 

@@ -6,7 +6,7 @@ Knows nothing of what is interrupted.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -34,10 +34,16 @@ class Interrupts:
 def interrupts() -> Iterator[Interrupts]:
     """Catch the two signals while the context lasts."""
     handler = Interrupts()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    handler.listen()
-    try:
+    with signals_to(handler):
         yield handler
+
+
+@contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Send both signals to a handler while the context lasts."""
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)

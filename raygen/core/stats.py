@@ -1,10 +1,18 @@
-"""The interval of a share: what both packages say beside an accuracy."""
+"""Small statistics that both packages use: the interval of a share, softmax."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _NORMAL_95 = 1.959964
+
+
+def softmax(scores: Sequence[float]) -> tuple[float, ...]:
+    """Probabilities from log-probabilities, adding up to 1. At least one score."""
+    highest = max(scores)
+    weights = [math.exp(score - highest) for score in scores]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:

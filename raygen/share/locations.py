@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import Repository, UserError, network_error
+from raygen.core import Repository, UserError, first_line, network_error
 from raygen.dataset import DatasetError
 
 _HUB = "hf://"
@@ -132,7 +132,7 @@ def location_errors(doing: str, where: str) -> Iterator[None]:
     try:
         yield
     except _client_errors() as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        first = first_line(error)
         raise DatasetError(
             f"can't {doing} {where}: {first}; check the name, the network and your credentials"
         ) from error

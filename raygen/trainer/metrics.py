@@ -6,13 +6,12 @@ Knows the events of metrics.jsonl; knows nothing of the process that writes them
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raygen.core import wilson
+from raygen.core import LineTail, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,7 @@ class MetricsTail:
     """
 
     def __init__(self, path: Path, keep_history: bool = False) -> None:
-        self._path = path
-        self._inode: int | None = None
-        self._offset = 0
+        self._lines = LineTail(path)
         self._state = TrainerState()
         past = self.read()
         self._state = TrainerState()
@@ -79,18 +76,7 @@ class MetricsTail:
 
     def read(self) -> TrainerState:
         """The state with every complete line so far."""
-        try:
-            file = self._path.open("rb")
-        except FileNotFoundError:
-            return self._state
-        with file:
-            status = os.fstat(file.fileno())
-            if status.st_ino != self._inode or status.st_size < self._offset:
-                self._inode, self._offset = status.st_ino, 0
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        for line in whole.splitlines():
+        for line in self._lines.read():
             if line.strip():
                 self._state = fold(self._state, line)
         return self._state

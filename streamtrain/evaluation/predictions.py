@@ -8,13 +8,13 @@ and its label is read. Knows nothing of training or where questions are from.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
+from raygen.core import softmax
 from streamtrain.config import Data, View
 from streamtrain.data import Asked, Encoder, by_length, class_text, input_text, label_texts
 from streamtrain.errors import InputError
@@ -165,13 +165,6 @@ def _score(
             choice = max(range(len(means)), key=means.__getitem__)
             predictions[number] = Prediction(choice, softmax(means), texts[number])
     return predictions
-
-
-def softmax(scores: Sequence[float]) -> tuple[float, ...]:
-    """Probabilities from log-probabilities, adding up to 1."""
-    highest = max(scores)
-    weights = [math.exp(score - highest) for score in scores]
-    return tuple(weight / sum(weights) for weight in weights)
 
 
 def label_branch(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Branch:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from raygen.core import LineTail
 from streamtrain.run.loggers import Logger
 
 FORMAT_VERSION = 1
@@ -55,18 +56,12 @@ class EventTail:
 
     def __init__(self, path: Path) -> None:
         self.seen: list[dict[str, Any]] = []
-        self._path = path
-        self._offset = path.stat().st_size if path.exists() else 0
+        self._lines = LineTail(path)
+        self._lines.skip()
 
     def read(self) -> list[dict[str, Any]]:
         """The events since the last call."""
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        new = [json.loads(line) for line in whole.splitlines()]
+        new = [json.loads(line) for line in self._lines.read()]
         self.seen += new
         return new
 

@@ -6,11 +6,11 @@ Knows nothing of Ray or training.
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from raygen.core import signals_to
 from streamtrain.errors import StreamtrainError
 from streamtrain.run.spec import GROW, OWNER, STOP, Job
 
@@ -38,10 +38,8 @@ def stop_by_signal(stop: Path) -> Iterator[None]:
             raise StoppedError("stopped at once; go on from the last checkpoint with --resume")
         stop.touch()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        with signals_to(ask):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         stop.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ Knows nothing of counterfactuals. What would tell the answer never reaches its p
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import Task, fields, letter, literal_ending, render
+from raygen.core import Task, fields, letter, literal_ending, render, softmax
 from raygen.core.answers import read_answer
 from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
@@ -181,17 +180,11 @@ async def predict(
     candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
     scores = await ctx.score(prompt, candidates, engine=engine)
     per_token = (params.normalise or ("sum" if letters else "tokens")) == "tokens"
-    return Prediction(options, _softmax([s.per_token if per_token else s.logprob for s in scores]))
+    return Prediction(options, softmax([s.per_token if per_token else s.logprob for s in scores]))
 
 
 def _default_candidates(task: Task) -> Literal["letters", "texts"]:
     return "letters" if task.name == "multiple_choice" else "texts"
-
-
-def _softmax(scores: Sequence[float]) -> tuple[float, ...]:
-    top = max(scores)
-    weights = [math.exp(score - top) for score in scores]
-    return tuple(weight / sum(weights) for weight in weights)
 
 
 def _shares(

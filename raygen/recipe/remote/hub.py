@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from raygen.core import UserError, network_error
+from raygen.core import UserError, first_line, network_error
 from raygen.recipe.remote.companions import MOST_BYTES, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}
@@ -97,5 +97,5 @@ def _hub_errors(what: str) -> Iterator[None]:
             "(`hf auth login`)"
         ) from error
     except (network_error(), OSError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = first_line(error)
         raise UserError(f"{what} can't be fetched: {first}; check the network", 1) from error

@@ -1,10 +1,12 @@
-"""The interval of a share, against Wilson's formula by hand."""
+"""The interval of a share, against Wilson's formula by hand; softmax."""
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.core.stats import wilson
+from raygen.core.stats import softmax, wilson
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -19,3 +21,14 @@ def test_it_holds_the_share(total: int, data: st.DataObject) -> None:
     correct = data.draw(st.integers(0, total))
     low, high = wilson(correct, total)
     assert 0 <= low <= correct / total <= high <= 1
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=9))
+def test_softmax_adds_up_to_one_and_keeps_the_order(scores: list[float]) -> None:
+    found = softmax(scores)
+    assert sum(found) == pytest.approx(1.0)
+    assert found.index(max(found)) == scores.index(max(scores))
+
+
+def test_softmax_is_the_share_of_the_exponential() -> None:
+    assert softmax([0.0, math.log(3.0)]) == pytest.approx((0.25, 0.75))

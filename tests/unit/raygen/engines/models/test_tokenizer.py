@@ -53,3 +53,12 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_address_where_nobody_listens_is_not_reachable() -> None:
     assert not tokenizer._reachable("http://127.0.0.1:9")
+
+
+def test_a_hub_that_fails_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", fail)
+    with pytest.raises(EngineSetupError, match=r"no tokenizer\.json to be had: OSError"):
+        load_tokenizer("nobody/silent")
