@@ -1,7 +1,6 @@
 from .batches import Batch as Batch
 from .batches import Encoded as Encoded
 from .batches import Encoder as Encoder
-from .batches import block_mask as block_mask
 from .batches import by_length as by_length
 from .batches import collate as collate
 from .batches import make_encoder as make_encoder

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from raygen.core import first_line
 from streamtrain.errors import InputError
 
 _FLASH = "flash"
@@ -36,7 +37,7 @@ def check_attention(auto: Any, config: Any, attention: str) -> None:
         with torch.device("meta"):
             auto.from_config(config, attn_implementation=attention)
     except (ValueError, ImportError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        first = first_line(error)
         raise InputError(
             f"attention: {attention} can't be used for a {config.model_type} model here: {first}; "
             "leave attention out to take what the model has"

@@ -18,6 +18,7 @@ import torch
 
 from raygen.engines import EngineSetupError
 from raygen.engines.models import check_adapter, model_path, why_not_loaded
+from raygen.engines.transformers import LOAD_ERRORS, attach_adapter, read_model, read_tokenizer
 from streamtrain.config import Attention, Kind, StudentConfig, Tune
 from streamtrain.data import Batch
 from streamtrain.errors import InputError
@@ -161,25 +162,18 @@ def load_student(
     return Student(model.to(device), tokenizer, adapter, device, source.kind)
 
 
-def load_adapter(
-    source: Source,
-    folder: Path,
-    device: torch.device,
-    tokens: Sequence[str] = (),
-) -> Student:
-    """The model of a source with the adapter that `save_final` wrote to `folder`.
+def load_adapter(source: Source, folder: Path, device: torch.device) -> Student:
+    """The model of a source with the adapter and the tokenizer that `save_final` wrote to `folder`.
 
     Raises InputError for one that can't be had, or that carries code.
     """
-    from peft import PeftModel
-
     try:
         check_adapter(folder)
     except EngineSetupError as error:
         raise InputError(str(error)) from error
-    base = load_student(source, None, device, tokens)
-    model = PeftModel.from_pretrained(base.model, str(folder))
-    return replace(base, model=model.to(device), adapter=True)
+    base = load_student(source, None, device)
+    model, tokenizer = attach_adapter(base.model, base.tokenizer, folder)
+    return replace(base, model=model.to(device), tokenizer=tokenizer, adapter=True)
 
 
 def check_packable(student: Student) -> None:
@@ -237,37 +231,31 @@ def _with_lora(
 def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
     """Model, tokenizer, and the names of the weights that the source doesn't have."""
     import transformers
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    # Pickled weights and a repository's own Python would run whatever their author wrote.
-    safe = {"revision": source.revision, "trust_remote_code": False}
-    settings: dict[str, Any] = {
-        "dtype": torch.float32,
-        "output_loading_info": True,
-        "use_safetensors": True,
-    }
+    settings: dict[str, Any] = {"dtype": torch.float32}
     if source.labels:
         settings["id2label"] = dict(enumerate(source.labels))
         settings["label2id"] = {label: n for n, label in enumerate(source.labels)}
     try:
         folder = model_path(source.model)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
-        auto = getattr(transformers, _AUTO[source.kind])
+        tokenizer = read_tokenizer(folder, source.revision)
+        head = _AUTO[source.kind]
         if source.attention is not None:
             settings["attn_implementation"] = source.attention
-            model_config = transformers.AutoConfig.from_pretrained(folder, **safe)
-            check_attention(auto, model_config, source.attention)
-        model, found = auto.from_pretrained(folder, **safe, **settings)
+            model_config = transformers.AutoConfig.from_pretrained(
+                folder, revision=source.revision, trust_remote_code=False
+            )
+            check_attention(getattr(transformers, head), model_config, source.attention)
+        model, missing = read_model(head, folder, source.revision, **settings)
     except EngineSetupError as error:
         raise InputError(str(error)) from error
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except LOAD_ERRORS as error:
         raise InputError(
             f"can't load the {source.kind} model {source.model!r}: {why_not_loaded(error)}; "
             "expected a folder, a hub id that can be reached (gated ones with your token), or "
             "bundled:NAME"
         ) from error
-    return model, tokenizer, found["missing_keys"] if source.kind == "classifier" else ()
+    return model, tokenizer, missing if source.kind == "classifier" else ()
 
 
 def _check(model: Any, tokenizer: Any, source: Source) -> None:

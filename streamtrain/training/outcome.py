@@ -107,8 +107,7 @@ def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentCo
     """The student that `find_student` finds, loaded. Raises InputError where there is none."""
     found, config = find_student(folder)
     if config.tune.method == "lora":
-        tokens = config.data.new_tokens
-        return load_adapter(source_of(config), found, device, tokens), config
+        return load_adapter(source_of(config), found, device), config
     source = replace(source_of(config), model=str(found), revision=None)
     return load_student(source, None, device), config
 

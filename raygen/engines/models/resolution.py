@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raygen.core import first_line
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.bundled import bundled_place, model_path
 from raygen.engines.models.hub import MissingConfigError, cached_config, fetch_adapter, find_config
@@ -80,7 +81,7 @@ def check_adapter(folder: Path) -> None:
 
 def why_not_loaded(error: Exception) -> str:
     """What to tell of a model that transformers couldn't load, in one line."""
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    first = first_line(error)
     if isinstance(error, OSError) and "safetensors" in first:
         # transformers advises to allow pickled ones.
         return (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from raygen.core import digest
+from raygen.core import digest, first_line
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.bundled import model_path
 
@@ -91,7 +91,7 @@ def _from_hub(model: str, revision: str | None) -> Path:
             )
         return Path(hf_hub_download(model, _FILE, revision=revision))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         raise EngineSetupError(f"model {model!r}: no {_FILE} to be had: {first}") from error
 
 

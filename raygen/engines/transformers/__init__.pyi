@@ -1,5 +1,9 @@
 from .generation import Ask as Ask
 from .generation import Writer as Writer
+from .loading import LOAD_ERRORS as LOAD_ERRORS
+from .loading import attach_adapter as attach_adapter
+from .loading import read_model as read_model
+from .loading import read_tokenizer as read_tokenizer
 from .new_tokens import make_room as make_room
 from .scoring import Continuation as Continuation
 from .scoring import score as score

@@ -18,8 +18,7 @@ from raygen.engines.devices import visible_gpus
 from raygen.engines.models.resolution import locate, why_not_loaded
 from raygen.engines.transformers.new_tokens import make_room
 
-# What transformers, peft and torch raise for a model that they can't take.
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     AttributeError,
     ImportError,
     LookupError,
@@ -28,6 +27,7 @@ _LOAD_ERRORS = (
     TypeError,
     ValueError,
 )
+"""What transformers, peft and torch raise for a model that they can't take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +54,30 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
 
     Raises EngineSetupError for a model that can't be had, can't be loaded, or lacks the head.
     """
-    import transformers
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     try:
         found = locate(spec.model, spec.revision)
         device = _device(args, spec.gpus, devices)
-        model, info = getattr(transformers, head).from_pretrained(
+        model, missing = read_model(
+            head,
             found.model,
-            revision=found.revision,
-            use_safetensors=True,
-            trust_remote_code=False,
+            found.revision,
             dtype=_dtype(args, device),
             attn_implementation=args.attention,
-            output_loading_info=True,
         )
-        if info["missing_keys"]:
+        if missing:
             raise EngineSetupError(
-                f"its files have no weights for {', '.join(sorted(info['missing_keys'])[:3])}, so "
+                f"its files have no weights for {', '.join(missing[:3])}, so "
                 f"as {head.removeprefix('AutoModelFor')} it would answer at random; set args.kind, "
                 "or use a model that was trained for this"
             )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            found.model, revision=found.revision, trust_remote_code=False
-        )
+        tokenizer = read_tokenizer(found.model, found.revision)
         if found.adapter is not None:
-            model, tokenizer = _adapted(model, tokenizer, found.adapter)
+            adapted, tokenizer = attach_adapter(model, tokenizer, found.adapter)
+            model = adapted.merge_and_unload()
         return Loaded(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
     except EngineSetupError as error:
         raise EngineSetupError(f"engine {spec.name!r}: {spec.model}: {error}") from error
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise EngineSetupError(
             f"engine {spec.name!r}: transformers can't load the model {spec.model}: "
             f"{type(error).__name__}: {why_not_loaded(error)[:400]}; check the model and the "
@@ -92,18 +85,53 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
         ) from error
 
 
-def _adapted(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
-    """The model with the adapter's weights merged in, and the tokenizer that came with it."""
-    from peft import PeftModel
+def read_model(
+    head: str, model: str, revision: str | None, **settings: Any
+) -> tuple[Any, list[str]]:
+    """Load a model with its `head`, the name of one of transformers' Auto classes.
+
+    `model` is a folder or a hub id, and `settings` are from_pretrained's. Returns the names of the
+    weights that its files lack too, which are random then. Only weights as safetensors are read,
+    and no code of the model's repository: both would run whatever their author wrote.
+    Raises LOAD_ERRORS.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    loaded, info = getattr(transformers, head).from_pretrained(
+        model,
+        revision=revision,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **settings,
+    )
+    return loaded, sorted(info["missing_keys"])
+
+
+def read_tokenizer(model: str, revision: str | None = None) -> Any:
+    """Load the tokenizer of a folder or a hub id, as safely. Raises LOAD_ERRORS."""
     from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
+
+
+def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
+    """Put an adapter on the model that it was made for; the tokenizer is the adapter's own.
+
+    Tokens that this one has beside the model's get rows in its embeddings. The folder is one that
+    `check_adapter` has passed. Raises LOAD_ERRORS.
+    """
+    from peft import PeftModel
 
     if (adapter / "tokenizer_config.json").is_file():
         known = tokenizer.get_vocab()
-        tokenizer = AutoTokenizer.from_pretrained(str(adapter), trust_remote_code=False)
+        tokenizer = read_tokenizer(str(adapter))
         new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
         if new:
             make_room(model, new)
-    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(), tokenizer
+    return PeftModel.from_pretrained(model, str(adapter)), tokenizer
 
 
 def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.device:
