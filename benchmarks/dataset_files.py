@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 
 from raygen.core import ColumnType
 from raygen.dataset import Call, Committer, Dataset, Folder, RowResult, write_block
-from raygen.runtime.tasks import cut
+from raygen.runtime.tasks import split_into_blocks
 
 TABLES = ("rows", "examples", "transcripts")
 COLUMNS: Mapping[str, ColumnType] = {"question": "string", "rationale": "string"}
@@ -68,7 +68,7 @@ def main() -> None:
     """Compare blocks of one size with blocks that grow."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     same = [range(at, min(at + SMALL, rows)) for at in range(0, rows, SMALL)]
-    growing = [task.ordinals for task in cut(range(rows), 1)]
+    growing = [task.ordinals for task in split_into_blocks(range(rows), 1)]
     print(f"{rows} rows, files of {', '.join(TABLES)}")
     for name, blocks in (("blocks of 64", same), ("blocks that grow", growing)):
         print(f"  {name}: {len(blocks)} blocks")

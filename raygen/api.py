@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.apply import ApplyRequest, see
+from raygen.apply import ApplyRequest, confirm_first_use
 from raygen.cli import TerminalUI
 from raygen.core import Problem, ProblemsError, UserError, plural
 from raygen.dataset import Dataset, DatasetStatus
-from raygen.planning import Estimate, Outlook, Plan, Prepared, Reference, outlook, prepare
+from raygen.planning import (
+    Estimate,
+    Plan,
+    PlanOverview,
+    PreparedRecipe,
+    RecipeRequest,
+    make_plan_overview,
+    prepare,
+)
 from raygen.recipe.remote import find_recipe
-from raygen.runtime import Budget, Preview, Previewed, preview
+from raygen.runtime import Budget, Preview, PreviewedRow, preview
 from raygen.trainer import training_problems
 from raygen.views import (
     RunSummary,
@@ -31,7 +39,7 @@ from raygen.views import (
     plain_table,
     plan_view,
     preview_view,
-    render,
+    render_summary,
     status_view,
     to_html,
     to_text,
@@ -41,7 +49,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Shown(ABC):
+class Displayable(ABC):
     """Something that shows itself: as text in a terminal, as HTML in a notebook."""
 
     @abstractmethod
@@ -72,7 +80,7 @@ def load(
     """
     overrides = {name: json.dumps(value) for name, value in {**(set or {}), **params}.items()}
     place, fetched = find_recipe(path) if isinstance(path, str) else (path, None)
-    reference = Reference(
+    reference = RecipeRequest(
         place,
         overrides,
         Path(profile) if profile is not None else None,
@@ -86,10 +94,10 @@ def load(
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LoadedRecipe(Shown):
+class LoadedRecipe(Displayable):
     """A recipe and how it is changed."""
 
-    reference: Reference
+    reference: RecipeRequest
 
     def validate(self) -> Validation:
         """Check all of it, without starting anything; the problems are in the answer."""
@@ -101,7 +109,7 @@ class LoadedRecipe(Shown):
 
     def plan(self, out: str | None = None) -> PlanReport:
         """What would run, and what it would cost. Raises ProblemsError."""
-        return PlanReport(outlook(self._prepared(), out))
+        return PlanReport(make_plan_overview(self._prepared(), out))
 
     def preview(self, n: int = 3, *, full: bool = False, yes: bool = False) -> PreviewReport:
         """Run the first n rows in this process. Raises ProblemsError and EngineError.
@@ -111,7 +119,7 @@ class LoadedRecipe(Shown):
         with _PythonUI(yes) as ui:
             prepared = prepare(
                 self.reference,
-                agree=lambda recipe: see(recipe, self.reference.trusted, ui.confirm),
+                agree=lambda recipe: confirm_first_use(recipe, self.reference.trusted, ui.confirm),
             )
         models = ", ".join(spec.model for spec in prepared.plan.engines.values())
 
@@ -152,12 +160,12 @@ class LoadedRecipe(Shown):
         except ProblemsError as error:
             return Validation(tuple(error.problems)).view()
 
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> PreparedRecipe:
         return prepare(self.reference)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Validation(Shown):
+class Validation(Displayable):
     """What is wrong with a recipe; true where nothing is."""
 
     problems: tuple[Problem, ...]
@@ -183,10 +191,10 @@ class Validation(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PlanReport(Shown):
+class PlanReport(Displayable):
     """A plan, what it would cost, and what of it is there already."""
 
-    outlook: Outlook
+    outlook: PlanOverview
 
     @property
     def plan(self) -> Plan:
@@ -208,14 +216,14 @@ class PlanReport(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PreviewReport(Shown):
+class PreviewReport(Displayable):
     """A few rows, step by step."""
 
     preview: Preview
     full: bool = False
 
     @property
-    def rows(self) -> tuple[Previewed, ...]:
+    def rows(self) -> tuple[PreviewedRow, ...]:
         """Each row: its data, its steps, its result."""
         return self.preview.rows
 
@@ -234,7 +242,7 @@ class PreviewReport(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Applied(Shown):
+class Applied(Displayable):
     """How a run ended: the counts are in `summary`, the rows in `examples()`."""
 
     summary: RunSummary
@@ -257,11 +265,11 @@ class Applied(Shown):
 
     def view(self) -> RenderableType:
         """As `raygen apply` ends."""
-        return render(self.summary)
+        return render_summary(self.summary)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StatusReport(Shown):
+class StatusReport(Displayable):
     """What has become of every source row of a dataset."""
 
     dataset: str

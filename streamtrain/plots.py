@@ -27,7 +27,7 @@ _MARK = "#d62728"
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class Heatmap:
     """A coloured table of shares from 0 to 1; None is an empty cell. `texts` stand in the cells;
     `marked` (row, column) cells have a frame; before the columns and rows `breaks` is a gap."""
 
@@ -76,7 +76,7 @@ def check_picture(file: Path) -> None:
         raise InputError(f"{file}: there is no folder {file.absolute().parent}; make it first")
 
 
-def heatmap(heats: Sequence[Heat], file: Path) -> None:
+def heatmap(heats: Sequence[Heatmap], file: Path) -> None:
     """Draw coloured tables, one below the other. Raises OSError."""
     sizes = [_size(heat) for heat in heats]
     width, height = max(w for w, _ in sizes), sum(h for _, h in sizes)
@@ -140,7 +140,7 @@ def dots(found: Sequence[Dot], levels: Sequence[tuple[str, float]], axis: str, f
     _save(figure, file)
 
 
-def _draw_heat(figure: Figure, at: Axes, heat: Heat) -> None:
+def _draw_heat(figure: Figure, at: Axes, heat: Heatmap) -> None:
     import numpy as np
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -179,7 +179,7 @@ def _draw_heat(figure: Figure, at: Axes, heat: Heat) -> None:
     bar.ax.tick_params(labelsize=8)
 
 
-def _size(heat: Heat) -> tuple[float, float]:
+def _size(heat: Heatmap) -> tuple[float, float]:
     """Inches that a coloured table takes."""
     names = max(len(name) for name in heat.rows)
     below = max(len(_short(name, 24)) for name in heat.columns)

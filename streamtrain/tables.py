@@ -17,7 +17,7 @@ _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslas
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """Column names, and rows with a text for each of them."""
 
     columns: tuple[str, ...]

@@ -17,7 +17,9 @@ from raygen.recipe.remote import cache
 QUESTION = "This recipe was fetched and has never run here. Run it?"
 
 
-def see(recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool]) -> None:
+def confirm_first_use(
+    recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool]
+) -> None:
     """Show what of a recipe was fetched and is new, and ask. Raises UserError without consent."""
     unseen = [fetched for fetched in recipe.fetched if not cache.has_agreed(fetched)]
     if not unseen:
@@ -28,4 +30,4 @@ def see(recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool])
     if not confirm(QUESTION):
         raise UserError("nothing was run", 1)
     for fetched in unseen:
-        cache.agree(fetched)
+        cache.remember_agreement(fetched)

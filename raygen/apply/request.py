@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from raygen.core import Interrupts
-from raygen.planning import Reference
+from raygen.planning import RecipeRequest
 from raygen.runtime import Budget, Snapshot
 from raygen.trainer import TrainerState
 
@@ -23,7 +23,7 @@ class ApplyRequest:
     `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold.
     """
 
-    reference: Reference
+    reference: RecipeRequest
     out: str | None = None
     train: Path | None = None
     fresh: bool = False
@@ -60,11 +60,11 @@ class ApplyUI(Protocol):
 
 
 @dataclass(slots=True)
-class Watch:
+class UserSession:
     """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
 
     ui: ApplyUI
-    asked: Interrupts
+    interrupts: Interrupts
     started: float
 
     @property

@@ -10,20 +10,20 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from raygen.apply.consent import see
+from raygen.apply.consent import confirm_first_use
 from raygen.apply.replacing import replaced_words
-from raygen.apply.request import ApplyRequest, ApplyUI, Watch
+from raygen.apply.request import ApplyRequest, ApplyUI, UserSession
 from raygen.apply.session import Session
 from raygen.core import UserError, interrupts, plural
 from raygen.dataset import Dataset, DatasetError, Folder
 from raygen.planning import (
-    Prepared,
+    PreparedRecipe,
     bind_plan,
     continue_plan,
     find_reuse,
-    held_lock,
     prepare,
     source_rows,
+    verified_lock,
 )
 from raygen.runtime import Snapshot, check_prices
 from raygen.share import write_card
@@ -47,7 +47,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     prepared = prepare(
         reference,
         lambda recipe: training_problems(recipe, request.train),
-        lambda recipe: see(recipe, reference.trusted, ui.confirm),
+        lambda recipe: confirm_first_use(recipe, reference.trusted, ui.confirm),
     )
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
@@ -57,7 +57,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     # Read once: what the lock is held to is what runs.
     rows = cache(partial(source_rows, prepared))
     how = {"locked": request.locked, "fresh": request.fresh}
-    lock = held_lock(prepared, folder, rows=rows, **how, tell=ui.note)
+    lock = verified_lock(prepared, folder, rows=rows, **how, tell=ui.note)
     prepared = replace(prepared, lock=lock)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     _check_stays("the output folder", folder.local)
@@ -71,7 +71,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     source = rows().copied(folder)
     rows.cache_clear()  # the run has its copy
     with interrupts() as asked:
-        watch = Watch(ui, asked, started)
+        watch = UserSession(ui, asked, started)
         summary = Session(request, prepared, folder, source, training, watch).run()
     if summary.kept + summary.dropped + summary.failed:
         try:
@@ -101,7 +101,7 @@ def _check_stays(what: str, folder: Path | None) -> None:
 
 
 def _may_write(
-    folder: Folder, prepared: Prepared, training: Training | None, fresh: bool, ui: ApplyUI
+    folder: Folder, prepared: PreparedRecipe, training: Training | None, fresh: bool, ui: ApplyUI
 ) -> bool:
     """Whether the user agrees to what would be replaced; nothing to replace needs no question."""
     dataset = Dataset(folder)

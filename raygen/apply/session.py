@@ -18,36 +18,36 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
-from raygen.apply.request import ApplyRequest, Watch
-from raygen.core import joining_words, output_to
+from raygen.apply.request import ApplyRequest, UserSession
+from raygen.core import joining_words, redirected_output
 from raygen.dataset import Committer, Dataset, DatasetError, Folder, delete_probe, write_probe
 from raygen.planning import (
     Cluster,
-    Prepared,
+    PreparedRecipe,
     conditions_of,
     drop_lock,
     placement_of,
-    planned,
-    write_beside,
+    planned_estimate,
+    write_sidecars,
 )
 from raygen.runtime import (
     AllRows,
     Cause,
     ClassQuota,
     Counts,
+    Driver,
     Ending,
-    Generation,
-    Job,
-    Limits,
-    Live,
-    Run,
-    Work,
-    dollars_of,
+    GenerationJob,
+    GenerationRun,
+    Scheduler,
+    StopConditions,
+    WorkerStats,
+    limit_reached,
     out_of_rows,
     phase_of,
-    reached,
     secrets_of,
     snapshot,
+    total_dollars,
 )
 from raygen.sources import KeyedSource
 from raygen.trainer import Trainer, TrainerState, Training
@@ -66,7 +66,7 @@ class Runtime(Protocol):
         """Join the cluster at an address, or start one of so many CPUs."""
         ...
 
-    def start_run(self, job: Job, tickets: int) -> Run:
+    def start_run(self, job: GenerationJob, tickets: int) -> GenerationRun:
         """Begin a run that takes about so many tasks."""
         ...
 
@@ -85,11 +85,11 @@ class Session:
     def __init__(
         self,
         request: ApplyRequest,
-        prepared: Prepared,
+        prepared: PreparedRecipe,
         folder: Folder,
         source: KeyedSource,
         training: Training | None,
-        watch: Watch,
+        watch: UserSession,
         runtime: Callable[[], Runtime] = _ray,
     ) -> None:
         self._runtime = runtime
@@ -106,10 +106,10 @@ class Session:
         self.share = self.placement.share(0)
         self.cluster: Cluster | None = None
         self.counts = Counts(source.total, None)
-        self.lives: Sequence[Live] = ()
+        self.lives: Sequence[WorkerStats] = ()
         self.run_id = uuid.uuid4().hex
         self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
-        self.limits = Limits(
+        self.limits = StopConditions(
             self.plan.max_failed,
             self.recipe.output.rows,
             request.budget,
@@ -129,7 +129,7 @@ class Session:
         }
         end_earlier_replacing(self.folder, self.training)
         before = Dataset(self.folder).plans()
-        self._unpublished = planned(self.recipe, self.plan, self.source, self.folder)
+        self._unpublished = planned_estimate(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)
         self._replaces = self.request.fresh or bool(before - {self.plan.hash})
         if self._replaces:
@@ -139,7 +139,7 @@ class Session:
             if self.request.retry:
                 self.committer.requeue_failed(retryable=False)
         work = self._work()
-        ending = reached(self.counts, self.limits, self.committer.paid)
+        ending = limit_reached(self.counts, self.limits, self.committer.paid)
         generates = ending is None and work.left
         with ExitStack() as stack:
             stack.callback(self._stop_trainer)
@@ -157,19 +157,19 @@ class Session:
             end_replacing(self.folder, self.training)
             self._replaces = False
         self._publish()
-        if self.share.beside:
+        if self.share.concurrent:
             self._start_trainer()
 
-    def progress(self, lives: Sequence[Live]) -> None:
+    def progress(self, lives: Sequence[WorkerStats]) -> None:
         """Show what the workers have done."""
         self._show(_STOPPING if self.interrupted else phase_of(lives), lives)
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C was pressed."""
-        return self.watch.asked.asked
+        return self.watch.interrupts.requested
 
-    def _work(self) -> Work:
+    def _work(self) -> Scheduler:
         """What is left to do, with where its recorded calls are."""
         dataset, keys = Dataset(self.folder), self.source.keys
         files = dataset.transcript_files(self.committer.recorded)
@@ -196,7 +196,7 @@ class Session:
         names = list(task.labels) or sorted(set(values))
         return list(map(str, values)), list(map(str, names))
 
-    def _generate(self, work: Work, stack: ExitStack) -> Ending:
+    def _generate(self, work: Scheduler, stack: ExitStack) -> Ending:
         profile = self.recipe.profile
         address = (
             self.request.address
@@ -206,7 +206,7 @@ class Session:
         self._show(joining_words(address))
         runtime = self._runtime()
         cpus = self.placement.high + self.placement.trainers + 1
-        stack.enter_context(output_to(self.logs / "driver.log"))
+        stack.enter_context(redirected_output(self.logs / "driver.log"))
         self.cluster = stack.enter_context(
             runtime.cluster(address, cpus, self.logs, self.reference.trusted)
         )
@@ -214,13 +214,13 @@ class Session:
         if self.share.note:
             self.watch.ui.note(self.share.note)
         job = self._job()
-        self.watch.asked.listen()
+        self.watch.interrupts.listen()
         if not self._replaces:
             drop_lock(self.folder, self.prepared)
-            if self.share.beside:
+            if self.share.concurrent:
                 self._start_trainer()
         try:
-            ending = Generation(
+            ending = Driver(
                 partial(runtime.start_run, job),
                 work,
                 self.committer,
@@ -235,11 +235,11 @@ class Session:
             return Ending(Cause.FAULT, str(error))
         return ending
 
-    def _job(self) -> Job:
+    def _job(self) -> GenerationJob:
         probe = write_probe(self.folder, self.run_id)
         high = min(self.share.actors, max(1, self.counts.pending))
         self.committer.describe(actors=high)
-        return Job(
+        return GenerationJob(
             plan=self.plan,
             folder=self.folder,
             source=self.source.name,
@@ -280,7 +280,7 @@ class Session:
                 self.folder.uri, self.logs, address, self.share.workers
             )
 
-    def _show(self, phase: str, lives: Sequence[Live] = ()) -> TrainerState | None:
+    def _show(self, phase: str, lives: Sequence[WorkerStats] = ()) -> TrainerState | None:
         self.lives = lives or self.lives  # what the workers did stays in view when they are gone
         names = [node.name for node in self.plan.nodes]
         now = snapshot(phase, self.counts, self.lives, names, self.watch.seconds)
@@ -292,7 +292,7 @@ class Session:
     def _publish(self) -> None:
         """Write the recipe, its plan and its lock beside the tables, once."""
         if self._unpublished is not None:
-            write_beside(self.folder, self.prepared, self._unpublished)
+            write_sidecars(self.folder, self.prepared, self._unpublished)
             self._unpublished = None
 
     def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
@@ -303,7 +303,7 @@ class Session:
             lead = counts.last_row_at - state.first_step
         again = self.request
         if ending.outcome == "stopped":
-            raised = again.budget.raised(paid, dollars_of(paid, engines))
+            raised = again.budget.raised(paid, total_dollars(paid, engines))
             again = replace(again, budget=raised)
         priced = any(spec.price for spec in engines.values())
         curves = self.training.curves if self.training else None
@@ -326,7 +326,7 @@ class Session:
             output_tokens=counts.output_tokens,
             reused=counts.reused,
             saved_tokens=counts.saved_tokens,
-            dollars=dollars_of(paid, engines) if priced else None,
+            dollars=total_dollars(paid, engines) if priced else None,
             seconds=self.watch.seconds,
             rejects=counts.top_rejects,
             message=ending.message,

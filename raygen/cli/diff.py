@@ -25,10 +25,10 @@ from raygen.ops import all_ops
 @debug_option
 def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -> None:
     """Compare two recipes, two datasets, or a recipe with the one that a dataset was made by."""
-    from raygen.inspection.diff import RecipeDiff, compare
+    from raygen.inspection.diff import RecipeDiff, compare_named
     from raygen.views import dataset_diff_view, recipe_diff_view
 
-    found = compare(a, b, all_ops(trusted))
+    found = compare_named(a, b, all_ops(trusted))
     if as_json:
         print_json(found.to_json())
     elif isinstance(found, RecipeDiff):

@@ -20,17 +20,17 @@ from raygen.config import did_you_mean
 from raygen.core import TASKS, ColumnType, ProblemsError, TaskName, UserError
 from raygen.engines import Backend
 from raygen.engines.models import bundled_problem
-from raygen.planning import Reference, prepare
+from raygen.planning import RecipeRequest, prepare
 from raygen.scaffold import (
     BUNDLED,
     METHODS,
     Starter,
-    columns_of,
     guess_columns,
     guess_labels,
     guess_task,
     methods_for,
     path_from,
+    source_columns,
     suggest,
     write_package,
 )
@@ -83,7 +83,7 @@ def init(path: Path | None, yes: bool, op: str | None, **given: Any) -> None:
     path.write_text(starter.text(), "utf-8")
     click.echo(f"\nwrote {path}")
     try:
-        prepare(Reference(path))
+        prepare(RecipeRequest(path))
     except (ProblemsError, UserError) as error:
         click.echo(f"It isn't valid here yet:\n{error}", err=True)
     click.echo("Next:")
@@ -138,7 +138,7 @@ def _ask(path: Path, questions: _Questions) -> Starter:
     folder = path.resolve().parent.name if path.name == "recipe.yaml" else path.stem
     name = questions.ask("name", "Name of the recipe", folder or "recipe")
     source = questions.ask("source", "Source rows (a file, a glob, or hf://datasets/...)", None)
-    there = columns_of(source, here)
+    there = source_columns(source, here)
     if there and not questions.yes:
         click.echo("It has: " + ", ".join(f"{name} ({kind})" for name, kind in there.items()))
     guess = guess_task(there)

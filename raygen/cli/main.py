@@ -19,18 +19,18 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen.apply import see
+from raygen.apply import confirm_first_use
 from raygen.cli import recipes as commands
 from raygen.cli import share as commands_share
 from raygen.cli.diff import diff
 from raygen.cli.init import init
 from raygen.cli.lock import lock
-from raygen.cli.options import FILE, budget, named, print_json, reference, yes
+from raygen.cli.options import FILE, budget, print_json, recipe_request, reference, yes
 from raygen.cli.options import as_json as json_option
 from raygen.cli.report import report
 from raygen.cli.show import show
 from raygen.cli.terminal import Command, TerminalUI, debug_option, programs
-from raygen.planning import check_apart, prepare_each
+from raygen.planning import check_distinct_outputs, prepare_each
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,17 +80,17 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     from raygen.apply import ApplyRequest
     from raygen.apply import apply as run
     from raygen.runtime import parse_budget
-    from raygen.views import RunSummary, render, to_json
+    from raygen.views import RunSummary, render_summary, to_json
 
     how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
-    asked = named(**options).moved(out)
+    asked = recipe_request(**options).moved(out)
     variants = asked.each()
     if len(variants) > 1:
         with TerminalUI(yes) as ui:
-            seen = partial(see, trusted=asked.trusted, confirm=ui.confirm)
-            check_apart(prepare_each(asked, agree=seen), out)
+            seen = partial(confirm_first_use, trusted=asked.trusted, confirm=ui.confirm)
+            check_distinct_outputs(prepare_each(asked, agree=seen), out)
     # Ray deletes a job's working directory when the run leaves the cluster.
     here, where = Path.cwd(), programs()
     summaries: list[RunSummary] = []
@@ -99,7 +99,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
         with TerminalUI(yes) as ui:
             summaries.append(replace(run(request, ui), programs=where))
         if not as_json:
-            Console().print(render(summaries[-1].relative_to(here)), crop=False)
+            Console().print(render_summary(summaries[-1].relative_to(here)), crop=False)
         if summaries[-1].exit_code:
             break
     if as_json:

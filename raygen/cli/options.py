@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from raygen.planning import Prepared, Reference, prepare
+from raygen.planning import PreparedRecipe, RecipeRequest, prepare
 from raygen.recipe import Recipe
 from raygen.recipe.remote import find_recipe
 
@@ -60,24 +60,26 @@ def reference(function: _Function) -> _Function:
     return function
 
 
-def named(
+def recipe_request(
     reference: str,
     overrides: Mapping[str, str],
     profile: Path | None,
     limit: int | None,
     trusted: tuple[Path, ...],
     **more: Any,
-) -> Reference:
+) -> RecipeRequest:
     """What the options of `reference` say; a recipe that is elsewhere is fetched."""
     path, fetched = find_recipe(reference)
     if fetched is not None:
         click.echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
-    return Reference(path, overrides, profile, limit, trusted, fetched=fetched, **more)
+    return RecipeRequest(path, overrides, profile, limit, trusted, fetched=fetched, **more)
 
 
-def prepared(agree: Callable[[Reference, Recipe], None] | None = None, **options: Any) -> Prepared:
+def prepared_recipe(
+    agree: Callable[[RecipeRequest, Recipe], None] | None = None, **options: Any
+) -> PreparedRecipe:
     """The checked recipe that the options of `reference` name."""
-    reference = named(**options)
+    reference = recipe_request(**options)
     return prepare(reference, agree=partial(agree, reference) if agree else None)
 
 

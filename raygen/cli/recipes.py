@@ -12,14 +12,22 @@ from typing import Any
 import click
 from rich.console import Console
 
-from raygen.apply import see
-from raygen.cli.options import FILE, named, prepared, print_json, reference, trust, yes
+from raygen.apply import confirm_first_use
+from raygen.cli.options import (
+    FILE,
+    prepared_recipe,
+    print_json,
+    recipe_request,
+    reference,
+    trust,
+    yes,
+)
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, TerminalUI, debug_option, debugging, explain
 from raygen.config import did_you_mean
 from raygen.core import ProblemsError, UserError, plural
 from raygen.ops import all_ops
-from raygen.planning import Prepared, prepare_each
+from raygen.planning import PreparedRecipe, prepare_each
 from raygen.trainer import training_problems
 
 
@@ -30,7 +38,7 @@ from raygen.trainer import training_problems
 def validate(as_json: bool, **options: Any) -> None:
     """Check a recipe, its source, engines and student, without starting anything."""
     try:
-        checked = prepare_each(named(**options), training_problems)
+        checked = prepare_each(recipe_request(**options), training_problems)
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise
@@ -58,10 +66,10 @@ def validate(as_json: bool, **options: Any) -> None:
 @debug_option
 def plan(as_json: bool, **options: Any) -> None:
     """Show what a recipe would run, what that would cost, and what would come of it."""
-    from raygen.planning import outlook
+    from raygen.planning import make_plan_overview
     from raygen.views import plan_view
 
-    found = outlook(prepared(**options))
+    found = make_plan_overview(prepared_recipe(**options))
     if as_json:
         print_json(found.to_json())
     else:
@@ -81,7 +89,9 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
     from raygen.views import preview_view
 
     with TerminalUI(yes) as ui:
-        checked = prepared(lambda named, found: see(found, named.trusted, ui.confirm), **options)
+        checked = prepared_recipe(
+            lambda named, found: confirm_first_use(found, named.trusted, ui.confirm), **options
+        )
     done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
     if as_json:
         print_json(done.to_json())
@@ -97,7 +107,7 @@ def graph(out: Path | None, **options: Any) -> None:
     """Draw the graph of a recipe: as a tree here, as SVG or Mermaid into a file."""
     from raygen.views import graph_view, mermaid
 
-    plan = prepared(**options).plan
+    plan = prepared_recipe(**options).plan
     if out is None:
         Console().print(graph_view(plan))
         return
@@ -139,6 +149,6 @@ def ops(name: str | None, trusted: tuple[Path, ...], prompt: bool, as_json: bool
         Console().print(op_view(table[name]))
 
 
-def _tell_log(checked: Prepared, log: Path) -> None:
+def _tell_log(checked: PreparedRecipe, log: Path) -> None:
     models = ", ".join(s.model for s in checked.plan.engines.values() if s.backend == "vllm")
     click.echo(f"starting {models}; log: {log}", err=True)

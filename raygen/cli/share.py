@@ -135,7 +135,7 @@ def export(
 
     DIR is what `apply` wrote, or `pull` brought.
     """
-    from raygen.share import export as run
+    from raygen.share import export_examples as run
     from raygen.share import read_examples
 
     near = repeated["near"]

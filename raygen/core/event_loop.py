@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 _Value = TypeVar("_Value")
 
 
-def in_own_loop(work: Coroutine[Any, Any, _Value]) -> _Value:
+def run_coroutine(work: Coroutine[Any, Any, _Value]) -> _Value:
     """The coroutine's value; where this thread's event loop runs already, from another thread."""
     try:
         asyncio.get_running_loop()

@@ -14,14 +14,14 @@ from typing import Any
 _PIECE = 5
 
 
-def as_text(value: Any) -> str:
+def column_text(value: Any) -> str:
     """A column's value as a text to compare."""
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:
+def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:
     """Per text the place of the earlier text that it repeats, None where it is the first.
 
     Case and white space don't count. With `near`, a text also repeats one whose similarity to it
@@ -41,7 +41,7 @@ def similarity(a: frozenset[str], b: frozenset[str]) -> float:
     return shared / (len(a) + len(b) - shared)
 
 
-def pieces(text: str) -> frozenset[str]:
+def shingles(text: str) -> frozenset[str]:
     """All runs of five characters in a text; the whole of a shorter one."""
     return frozenset(text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
 
@@ -52,7 +52,7 @@ def _near(plain: Sequence[str], exact: Sequence[int], near: float) -> list[int |
     With the pieces of all texts in one order, two texts that share enough of them share one of
     the first few of each; in order of rarity, few others do.
     """
-    held = {place: pieces(plain[place]) for place in sorted(set(exact))}
+    held = {place: shingles(plain[place]) for place in sorted(set(exact))}
     times = Counter(piece for text in held.values() for piece in text)
     kept: defaultdict[str, list[int]] = defaultdict(list)
     found: dict[int, int | None] = {}

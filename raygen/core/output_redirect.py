@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
-def send_to(log: Path) -> None:
+def redirect_output(log: Path) -> None:
     """Sends what this process and its later children write to a file, for good."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -24,11 +24,11 @@ def send_to(log: Path) -> None:
 
 
 @contextlib.contextmanager
-def output_to(log: Path) -> Iterator[None]:
+def redirected_output(log: Path) -> Iterator[None]:
     """Sends what this process and its children write to a file, while the context lasts."""
     kept = os.dup(1), os.dup(2)
     try:
-        send_to(log)
+        redirect_output(log)
         yield
     finally:
         sys.stdout.flush()
@@ -38,7 +38,7 @@ def output_to(log: Path) -> Iterator[None]:
             os.close(old)
 
 
-def log_to(log: Path, libraries: Sequence[str]) -> None:
+def redirect_logs(log: Path, libraries: Sequence[str]) -> None:
     """Sends what these libraries log to a file, for good."""
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))

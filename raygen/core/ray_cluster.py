@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from raygen.core.errors import UserError
 from raygen.core.home import home_folder, use_writable_home
-from raygen.core.output_redirect import log_to
+from raygen.core.output_redirect import redirect_logs
 from raygen.core.ray_address import check_address, cluster_name
 from raygen.core.temporary import can_write, private_folder, room_for_folder, socket_folder
 
@@ -56,7 +56,7 @@ def joined_cluster(
     import ray
 
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    log_to(log_file, loggers)
+    redirect_logs(log_file, loggers)
     use_writable_home()
     address = None if address == LOCAL else address
     settings: dict[str, Any] = {

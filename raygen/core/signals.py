@@ -17,7 +17,7 @@ class Interrupts:
     """Ctrl-C and SIGTERM: the first asks to finish what is in flight, the second ends now."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def listen(self) -> None:
         """Take the signals, back from a library that took them for itself if need be."""
@@ -25,9 +25,9 @@ class Interrupts:
             signal.signal(number, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 @contextmanager

@@ -86,7 +86,7 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def task_of(name: TaskName, labels: Iterable[str] | None) -> Task:
+def make_task(name: TaskName, labels: Iterable[str] | None) -> Task:
     """The task of this name, with the classes that a recipe or its plan names."""
     return replace(TASKS[name], labels=tuple(labels or ()))
 
@@ -95,7 +95,7 @@ _LETTER = re.compile(r"[A-Za-z]")
 _LETTERED = re.compile(r"\(([A-Za-z])\)\s*")
 
 
-def letter(index: int) -> str:
+def option_letter(index: int) -> str:
     """The capital letter of a zero-based option index."""
     return ascii_uppercase[index]
 
@@ -106,7 +106,7 @@ def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
         return str(value)
     if not 0 <= value < (len(labels) or len(ascii_uppercase)):
         return str(value)
-    return labels[value] if labels else letter(value)
+    return labels[value] if labels else option_letter(value)
 
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:

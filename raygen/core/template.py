@@ -15,7 +15,7 @@ import jinja2
 import jinja2.meta
 
 from raygen.core.sandbox import Sandbox, bounded
-from raygen.core.task import letter
+from raygen.core.task import option_letter
 
 _MARKUP_END = re.compile(r"[-+]?[}%#]\}")
 _FAILURES = (
@@ -39,7 +39,7 @@ class TemplateError(ValueError):
 
 def _environment() -> Sandbox:
     environment = Sandbox()
-    environment.filters["letter"] = letter
+    environment.filters["letter"] = option_letter
     return environment
 
 
@@ -47,7 +47,7 @@ _ENVIRONMENT = _environment()
 
 
 @lru_cache(maxsize=1024)
-def fields(text: str) -> frozenset[str]:
+def template_fields(text: str) -> frozenset[str]:
     """The names of the row's columns that a template reads. Raises TemplateError."""
     try:
         names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
@@ -60,7 +60,7 @@ def fields(text: str) -> frozenset[str]:
     return frozenset(names) - {"range"}
 
 
-def as_template(expression: str) -> str:
+def expression_as_template(expression: str) -> str:
     """An expression in the form of a template that reads the same fields."""
     return "{{ (" + expression + ") }}"
 
@@ -80,7 +80,7 @@ def render(text: str, data: Mapping[str, Any]) -> str:
         raise TemplateError(f"template failed: {error}") from error
 
 
-def evaluate(expression: str, data: Mapping[str, Any]) -> Any:
+def evaluate_expression(expression: str, data: Mapping[str, Any]) -> Any:
     """The value of a Jinja expression over the row's columns. Raises TemplateError."""
     try:
         with bounded():

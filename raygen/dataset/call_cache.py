@@ -21,7 +21,7 @@ _COLUMNS = ("key", *(field.name for field in fields(Call)))
 _FILES_HELD = 8
 
 
-class Answers:
+class RecordedCalls:
     """Hand out one row's recorded calls, each once: two equal calls had two answers."""
 
     def __init__(self, recorded: Recorded) -> None:
@@ -38,7 +38,7 @@ class Answers:
         return calls[at]
 
 
-def read_recorded(
+def read_recorded_calls(
     folder: Folder, files: Sequence[str], keys: Collection[str]
 ) -> dict[str, Recorded]:
     """Read the recorded calls of some rows from transcript files, given newest first.

@@ -41,17 +41,17 @@ from raygen.dataset.records import (
     READABLE_FORMATS,
     ROWS,
     TRANSCRIPTS,
-    Block,
     DataFile,
     DatasetError,
     FencedError,
     LedgerLine,
     Tokens,
-    add_tokens,
+    WrittenBlock,
+    sum_tokens,
 )
 from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
 from raygen.dataset.storage import Folder
-from raygen.dataset.sweep import files_of, sweep
+from raygen.dataset.sweep import list_data_files, sweep
 from raygen.dataset.writer import write_table
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Committer:
         self._transcripts = GuardedTable(self._folder, TRANSCRIPTS, TRANSCRIPT)
         tables = (self._ledger, self._examples, self._transcripts)
         clear_stop(self._folder)
-        listed = files_of(tables)
+        listed = list_data_files(tables)
         self._take_over()
         self._roll_forward()
         sweep(tables, listed)
@@ -122,7 +122,7 @@ class Committer:
         """Add facts to the metadata of the commits to come; they must be JSON."""
         self._meta = {**self._meta, **facts}
 
-    def commit(self, blocks: Sequence[Block]) -> tuple[LedgerLine, ...]:
+    def commit(self, blocks: Sequence[WrittenBlock]) -> tuple[LedgerLine, ...]:
         """Commit a group of blocks; returns the lines of the rows that are new with it.
 
         Rows that this plan has committed already (a task that was run again) are left out. Raises
@@ -177,8 +177,8 @@ class Committer:
         """Show readers that the driver lives; cheap to call often. Raises DatasetError."""
         self._heartbeat.beat()
 
-    def _commit_group(self, new: Sequence[Block], lines: Sequence[LedgerLine]) -> None:
-        self._paid = add_tokens([self.paid, *(block.paid for block in new)])
+    def _commit_group(self, new: Sequence[WrittenBlock], lines: Sequence[LedgerLine]) -> None:
+        self._paid = sum_tokens([self.paid, *(block.paid for block in new)])
         ledger_file = write_table(self._folder, ROWS, ledger_table(lines, self._plan, self._run))
         group = {
             EXAMPLES: [asdict(block.examples) for block in new if block.examples],
@@ -287,7 +287,7 @@ class Committer:
         schema = TRANSCRIPT if table.name == TRANSCRIPTS else example_schema(record["columns"])
         table.commit(number, files, schema=schema, replace=record["replace"])
 
-    def _unseen(self, block: Block) -> Block | None:
+    def _unseen(self, block: WrittenBlock) -> WrittenBlock | None:
         """Leave out of a block the rows that are committed; None where nothing is left of it."""
         if block.plan != self._plan:
             raise ValueError(f"a block of plan {block.plan} in a run of plan {self._plan}")
@@ -301,7 +301,7 @@ class Committer:
         transcripts = self._only(TRANSCRIPTS, block.transcripts, lines)
         path = transcripts.path if transcripts else None
         kept = tuple(replace(line, transcript=line.transcript and path) for line in lines.values())
-        return Block(block.plan, examples, transcripts, kept, block.paid)
+        return WrittenBlock(block.plan, examples, transcripts, kept, block.paid)
 
     def _only(
         self, table: str, file: DataFile | None, keys: Mapping[str, LedgerLine]

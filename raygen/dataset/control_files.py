@@ -35,7 +35,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
 
-def last_beat(folder: Folder) -> str | None:
+def read_heartbeat(folder: Folder) -> str | None:
     """Read the heartbeat file, whose content changes with every beat; None before the first.
 
     Raises DatasetError.

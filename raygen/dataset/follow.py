@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raygen.dataset.control_files import last_beat
+from raygen.dataset.control_files import read_heartbeat
 from raygen.dataset.log import LogEntry, last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, DataFile
 from raygen.dataset.storage import Folder, storage_errors
@@ -110,7 +110,7 @@ class Follower:
         if record is None:
             return StreamState(False, None, None, None, None)
         ended = record["kind"] == "finish"
-        beat = last_beat(self._folder)
+        beat = read_heartbeat(self._folder)
         return StreamState(ended, record.get("reason"), record["run"], record["plan"], beat)
 
     def _newest_entry(self) -> LogEntry | None:

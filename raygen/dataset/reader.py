@@ -204,7 +204,7 @@ class Dataset:
 
         examples = self.examples().filter(pl.col("plan") == plan_hash)
         with storage_errors("read the table", self.folder.uri):
-            return hash_of(examples)
+            return content_hash(examples)
 
     def wall_seconds(self, plan_hash: str) -> float:
         """Sum the seconds that the runs of a plan took, each from its start to its last rows."""
@@ -263,7 +263,7 @@ class Dataset:
             return frame.collect()
 
 
-def hash_of(examples: pl.LazyFrame) -> str:
+def content_hash(examples: pl.LazyFrame) -> str:
     """Hash what examples hold, whatever their order and files. Raises OSError.
 
     They go by in batches; of each only a short hash stays in memory.

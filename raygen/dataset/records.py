@@ -41,7 +41,7 @@ class FencedError(DatasetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedRow:
     """One row that a node dropped on the way, and why."""
 
     node: str
@@ -88,7 +88,7 @@ class RowResult:
     key: str
     status: Status
     examples: tuple[Mapping[str, Any], ...]
-    rejects: tuple[Rejected, ...]
+    rejects: tuple[RejectedRow, ...]
     calls: tuple[Call, ...]
     error: str | None
     seconds: float
@@ -121,7 +121,7 @@ class LedgerLine:
     prompt_tokens: int
     output_tokens: int
     seconds: float
-    rejects: tuple[Rejected, ...]
+    rejects: tuple[RejectedRow, ...]
     error: str | None
     transcript: str | None
     nodes: str
@@ -131,7 +131,7 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class WrittenBlock:
     """Finished rows whose files are written and not yet committed, and what they cost.
 
     A worker makes it, the driver commits it; without a commit it doesn't exist and a later start
@@ -145,14 +145,14 @@ class Block:
     paid: Tokens = field(default_factory=dict)
 
 
-def paid_for(calls: Iterable[Call]) -> Tokens:
+def paid_tokens(calls: Iterable[Call]) -> Tokens:
     """Sum the tokens of the calls that were not reused."""
-    return add_tokens(
+    return sum_tokens(
         {call.engine: (call.prompt_tokens, call.output_tokens)} for call in calls if not call.reused
     )
 
 
-def add_tokens(parts: Iterable[Tokens]) -> Tokens:
+def sum_tokens(parts: Iterable[Tokens]) -> Tokens:
     """Sum tokens by engine."""
     total: dict[str, tuple[int, int]] = {}
     for part in parts:

@@ -12,7 +12,7 @@ from raygen.dataset.log import read_entries
 from raygen.dataset.storage import storage_errors
 
 
-def files_of(tables: Iterable[GuardedTable]) -> list[str]:
+def list_data_files(tables: Iterable[GuardedTable]) -> list[str]:
     """List the data files in the tables' folders, named by a commit or not. Raises DatasetError."""
     files: list[str] = []
     for table in tables:

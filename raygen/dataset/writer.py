@@ -18,13 +18,13 @@ from raygen.core import ColumnType
 from raygen.dataset.records import (
     EXAMPLES,
     TRANSCRIPTS,
-    Block,
     Call,
     DataFile,
     LedgerLine,
-    Rejected,
+    RejectedRow,
     RowResult,
-    paid_for,
+    WrittenBlock,
+    paid_tokens,
 )
 from raygen.dataset.schema import example_table, transcript_table
 from raygen.dataset.storage import Folder, storage_errors
@@ -35,7 +35,7 @@ def write_block(
     results: Sequence[RowResult],
     plan_hash: str,
     columns: Mapping[str, ColumnType],
-) -> Block:
+) -> WrittenBlock:
     """Write the examples and transcripts of finished rows; two files at most.
 
     A row with a value that its column can't hold ends as failed, with that error; the rest of the
@@ -54,8 +54,8 @@ def write_block(
     call_file = write_table(folder, TRANSCRIPTS, calls) if calls.num_rows else None
     transcript = call_file.path if call_file else None
     lines = tuple(_line(result, transcript) for result in results)
-    paid = paid_for(call for result in results for call in result.calls)
-    return Block(plan_hash, example_file, call_file, lines, paid)
+    paid = paid_tokens(call for result in results for call in result.calls)
+    return WrittenBlock(plan_hash, example_file, call_file, lines, paid)
 
 
 def write_table(folder: Folder, table: str, data: pa.Table) -> DataFile:
@@ -109,7 +109,7 @@ def _held(result: RowResult, plan: str, columns: Mapping[str, ColumnType]) -> Ro
     )
 
 
-def _texts(record: Rejected | Call) -> list[Any]:
+def _texts(record: RejectedRow | Call) -> list[Any]:
     return [getattr(record, field.name) for field in fields(record)]
 
 

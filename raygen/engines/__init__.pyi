@@ -17,8 +17,8 @@ from .base import Request as Request
 from .base import RequestRefusedError as RequestRefusedError
 from .base import Sampling as Sampling
 from .base import Score as Score
+from .base import TokenPredictor as TokenPredictor
 from .base import TokenScore as TokenScore
-from .base import TopReader as TopReader
 from .base import TopTokens as TopTokens
 from .base import model_name as model_name
 from .devices import assign_gpus as assign_gpus

@@ -157,7 +157,7 @@ class Classifier(Protocol):
 
 
 @runtime_checkable
-class TopReader(Protocol):
+class TokenPredictor(Protocol):
     """A language model whose tokens this process can see."""
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:

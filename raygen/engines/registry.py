@@ -16,7 +16,7 @@ from raygen.engines.args import (
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.models.bundled import bundled_problem
-from raygen.engines.models.kind import Kind, kind_of, kind_problem
+from raygen.engines.models.kind import Kind, kind_problem, model_kind
 from raygen.engines.vllm.args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
@@ -36,7 +36,7 @@ _BY_KIND: Mapping[Kind, frozenset[Ability]] = {
 def abilities(spec: EngineSpec) -> frozenset[Ability]:
     """What an engine on this backend can do; an op that needs more can't use it."""
     if spec.backend == "transformers":
-        return _BY_KIND.get(kind_of(spec), _ABILITIES[spec.backend])
+        return _BY_KIND.get(model_kind(spec), _ABILITIES[spec.backend])
     return _ABILITIES[spec.backend]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core import OPTION_COLUMNS, Task, letter
+from raygen.core import OPTION_COLUMNS, Task, option_letter
 
 MASK = "[MASK]"
 _WIDTH = 12
@@ -90,7 +90,7 @@ def option(index: int, options: Sequence[str]) -> str:
     """Return an option's letter and text; an index out of range as it is."""
     if not 0 <= index < len(options):
         return str(index)
-    return f"{letter(index)}. {options[index]}"
+    return f"{option_letter(index)}. {options[index]}"
 
 
 def _changes(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from raygen.core import ColumnType, Task, task_of
+from raygen.core import ColumnType, Task, make_task
 from raygen.dataset import (
     ROWS,
     Dataset,
@@ -80,7 +80,7 @@ class OpenedDataset:
     @property
     def task(self) -> Task:
         """The task, with the labels of the recipe."""
-        return task_of(self.plan["task"], self.plan.get("labels"))
+        return make_task(self.plan["task"], self.plan.get("labels"))
 
     @property
     def columns(self) -> Mapping[str, ColumnType]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core import Reject, Row, Task, as_text, repeats
+from raygen.core import Reject, Row, Task, column_text, find_repeats
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 
@@ -31,10 +31,10 @@ async def run(
     rows: Sequence[Row], params: DeduplicateParams, ctx: Context
 ) -> Sequence[Row | Reject]:
     """Each row, or its reject."""
-    texts = ["\n".join(as_text(row.data[name]) for name in params.on) for row in rows]
+    texts = ["\n".join(column_text(row.data[name]) for name in params.on) for row in rows]
     return [
         row if first is None else Reject("duplicate", f"repeats {texts[first][:160]!r}")
-        for row, first in zip(rows, repeats(texts, params.near), strict=True)
+        for row, first in zip(rows, find_repeats(texts, params.near), strict=True)
     ]
 
 

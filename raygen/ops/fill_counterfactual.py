@@ -15,13 +15,13 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import names_option
 from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Cost, Op
-from raygen.ops.common.alignment import fills_of, same_words, with_end_of
-from raygen.ops.common.options import OPTIONS_EXPECTED, need_options, shown
-from raygen.ops.common.prediction import PredictionParams, predict
+from raygen.ops.common.alignment import extract_fills, restore_ending, same_words
+from raygen.ops.common.options import OPTIONS_EXPECTED, require_options, template_row
+from raygen.ops.common.prediction import PredictionParams, predict_options
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.spans import MASK, unmask
+from raygen.ops.common.spans import MASK, fill_masks
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _MASK_LEFT = re.compile(r"[\[{<(]\s*mask\s*[\]}>)]", re.IGNORECASE)
@@ -106,7 +106,7 @@ class _Wanted:
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
         """The new text and its fills, or what is wrong with it."""
-        fault = fault_of(answer)
+        fault = completion_reject(answer)
         if fault is not None:
             return fault
         said = _unwrapped(answer.text, self.masked)
@@ -115,8 +115,8 @@ class _Wanted:
         text = self._put_in(said) if self.params.form == "fills" else said
         if isinstance(text, Reject):
             return text
-        text = with_end_of(self.masked, text)
-        fills = fills_of(self.masked, text)
+        text = restore_ending(self.masked, text)
+        fills = extract_fills(self.masked, text)
         if fills is None:
             return Reject("text_changed", f"{said[:120]!r} is not {self.masked[:120]!r} filled")
         if same_words(text, self.original):
@@ -132,7 +132,7 @@ class _Wanted:
         masks = self.masked.count(MASK)
         if len(fills) != masks or not all(fills):
             return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {said[:120]!r}")
-        text = unmask(self.masked, fills)
+        text = fill_masks(self.masked, fills)
         return text[0].upper() + text[1:] if self.original[0].isupper() else text
 
 
@@ -150,7 +150,7 @@ async def _targets(row: Row, params: FillCounterfactualParams, ctx: Context) -> 
         return wrong
     if params.target == "random":
         return [Random(ctx.seed()).choice(wrong)]
-    found = await predict(row.data, row.data[ctx.task.stem], params.scoring, ctx)
+    found = await predict_options(row.data, row.data[ctx.task.stem], params.scoring, ctx)
     return [max(wrong, key=lambda option: found.probabilities[option])]
 
 
@@ -159,9 +159,9 @@ async def _filled(
 ) -> Row | Reject:
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     original = row.data[ctx.task.stem]
-    replaced = fills_of(row.data["masked"], original) or []
+    replaced = extract_fills(row.data["masked"], original) or []
     given = {"gold": gold, "target": target, "replaced": replaced}
-    prompt = render(params.template(), {**shown(row, ctx.task), **given})
+    prompt = render(params.template(), {**template_row(row, ctx.task), **given})
     answers = await ctx.generate(params.prompt_of(prompt), params.sampling(ctx.seed(k)))
     wanted = _Wanted(original, row.data["masked"], options[target], params)
     rejects: list[Reject] = []
@@ -197,7 +197,7 @@ def _unwrapped(text: str, masked: str) -> str:
 
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
     """Reads the masked text; replaces the question and its answer."""
-    need_options(task, "fill_counterfactual")
+    require_options(task, "fill_counterfactual")
     params.scoring.check_untold(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
     scores = params.target == "hardest"
     abilities: frozenset[Ability] = frozenset({"generate", "score"} if scores else {"generate"})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core import Reject, Row, Task, as_template, evaluate
+from raygen.core import Reject, Row, Task, evaluate_expression, expression_as_template
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 
@@ -22,14 +22,14 @@ class FilterParams(OpParams):
 
 async def run(row: Row, params: FilterParams, ctx: Context) -> Sequence[Row | Reject]:
     """One row, or its reject."""
-    if evaluate(params.where, row.data):
+    if evaluate_expression(params.where, row.data):
         return [row]
     return [Reject(params.reason, f"not ({params.where})")]
 
 
 def columns(params: FilterParams, task: Task) -> Columns:
     """Reads what the expression reads."""
-    return Columns(templates={"where": as_template(params.where)})
+    return Columns(templates={"where": expression_as_template(params.where)})
 
 
 OP = Op("filter", 1, FilterParams, run, columns)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raygen.core import Reject, Row, Task, fields
+from raygen.core import Reject, Row, Task, template_fields
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
+from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict_options
 
 
 class FlipCheckParams(PredictionParams):
@@ -29,14 +29,14 @@ class FlipCheckParams(PredictionParams):
 async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row | Reject]:
     """The row with its probabilities, or its reject."""
     options = ctx.task.options(row.data)
-    before = await predict(row.data, row.data["original"], params, ctx)
+    before = await predict_options(row.data, row.data["original"], params, ctx)
     old = before.option
     if old is None:
         return [Reject("no_prediction", f"original: {before.words()}")]
     if old != row.data["original_answer"]:
         gold = options[row.data["original_answer"]]
         return [Reject("teacher_disagrees", f"original: {before.words()}, but gold is {gold!r}")]
-    after = await predict(row.data, row.data[ctx.task.stem], params, ctx)
+    after = await predict_options(row.data, row.data[ctx.task.stem], params, ctx)
     if after.option is None:
         return [Reject("no_prediction", f"edit: {after.words()}")]
     if after.option != row.data["target"]:
@@ -53,7 +53,7 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 def columns(params: FlipCheckParams, task: Task) -> Columns:
     """Needs a counterfactual; hides what would tell the teacher its answer."""
     params.check(task, "flip_check")
-    if params.by != "classify" and "original" in fields(params.template(task)):
+    if params.by != "classify" and "original" in template_fields(params.template(task)):
         raise ValueError(
             "prompt reads 'original', which would tell the teacher what was edited; take it out "
             "of the template: `stem` is the original's text when that is predicted"

@@ -11,9 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Completion, Message, Prompt
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.structured import InvalidJsonError, read_json
+from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
 
 
 class Turn(OpParams):
@@ -77,14 +77,14 @@ def _prompt(row: Row, params: GenerateParams) -> Prompt:
 def _outcome(
     row: Row, params: GenerateParams, ctx: Context, k: int, answer: Completion
 ) -> Row | Reject:
-    fault = fault_of(answer, cut_off_counts=params.truncated == "reject")
+    fault = completion_reject(answer, cut_off_counts=params.truncated == "reject")
     if fault is not None:
         return fault
     text = answer.text.strip()
     value: Any = text
     if params.json_schema is not None:
         try:
-            value = read_json(text, params.json_schema)
+            value = parse_json_answer(text, params.json_schema)
         except InvalidJsonError as error:
             return error.reject
     new = {params.into: value, **params.thoughts(answer)}

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import ColumnType, Reject, Row, Task, letter, render
+from raygen.core import ColumnType, Reject, Row, Task, option_letter, render
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.structured import InvalidJsonError, read_json
+from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
 
 _OPTIONS = ("answer", "label", "predicted", "target", "original_answer")
 """Columns that hold an option's index, which a judge reads as its letter and text."""
@@ -173,11 +173,11 @@ async def _asked(
 
 
 def _read(answer: Completion, schema: Mapping[str, Any]) -> _Said | Reject:
-    fault = fault_of(answer)
+    fault = completion_reject(answer)
     if fault is not None:
         return fault
     try:
-        return _Said(read_json(answer.text, schema), answer)
+        return _Said(parse_json_answer(answer.text, schema), answer)
     except InvalidJsonError as error:
         return error.reject
 
@@ -186,7 +186,7 @@ def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
     """A column as a judge reads it: options by letter and text."""
     value = data[name]
     if task.name == "multiple_choice":
-        options = [f"({letter(k).lower()}) {text}" for k, text in enumerate(data["choices"])]
+        options = [f"({option_letter(k).lower()}) {text}" for k, text in enumerate(data["choices"])]
         if name in _OPTIONS and isinstance(value, int):
             return options[value]
         if name == "choices":

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from raygen.core import ColumnType, Reject, Row, Task, render
 from raygen.engines import Ability
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
-from raygen.ops.common.options import need_options, shown
+from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.tokens import texts_of
+from raygen.ops.common.tokens import column_texts
 
 TARGET = " [FIN_LABEL] {{ label | letter }}"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -97,7 +97,7 @@ async def run(row: Row, params: KeyTokensParams, ctx: Context) -> Sequence[Row |
 
 
 async def _by_gradients(row: Row, params: KeyTokensParams, ctx: Context) -> list[Key]:
-    fields = {**shown(row, ctx.task), **_label(row.data, ctx.task)}
+    fields = {**template_row(row, ctx.task), **_label(row.data, ctx.task)}
     prompt = render(params.template(), fields)
     rationale = row.data["rationale"]
     text = f"{prompt} {rationale.strip()}"
@@ -122,7 +122,7 @@ async def _by_embedding(row: Row, params: KeyTokensParams, ctx: Context) -> list
 def _by_column(rationale: str, words: Any) -> list[Key]:
     wanted = {
         word.casefold()
-        for each in texts_of(words if words is not None else [])
+        for each in column_texts(words if words is not None else [])
         for word in _WORD.findall(each["text"])
     }
     return [
@@ -146,7 +146,7 @@ def _label(data: Mapping[str, Any], task: Task) -> dict[str, Any]:
 
 def _overlap(found: Sequence[Key], others: Any, rationale: str) -> dict[str, float | None]:
     ours = _whole_words(found, rationale)
-    theirs = _whole_words(texts_of(others if others is not None else []), rationale)
+    theirs = _whole_words(column_texts(others if others is not None else []), rationale)
     both = len(ours & theirs)
     return {
         "overlap_precision": both / len(ours) if ours else None,
@@ -169,7 +169,7 @@ def _whole_words(keys: Sequence[Key], rationale: str) -> set[str]:
 def columns(params: KeyTokensParams, task: Task) -> Columns:
     """Needs the rationale, or for the nearest words a label."""
     if task.name != "free_text":
-        need_options(task, "key_tokens")
+        require_options(task, "key_tokens")
     elif params.by == "gradients" and params.target == TARGET:
         raise ValueError("by: gradients on free text needs a `target`: what follows the rationale")
     requires = set(task.columns) | ({"rationale"} if params.by != "nearest" else set())

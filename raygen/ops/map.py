@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from raygen.core import ColumnType, Reject, Row, Task, as_template, evaluate
+from raygen.core import ColumnType, Reject, Row, Task, evaluate_expression, expression_as_template
 from raygen.ops.base import Columns, Context, Op, OpParams
 
 
@@ -41,7 +41,10 @@ class MapParams(OpParams):
 
 async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Reject]:
     """One row with its new columns."""
-    new = {name: cast(evaluate(t.expr, row.data), t.type) for name, t in params.typed.items()}
+    new = {
+        name: cast(evaluate_expression(t.expr, row.data), t.type)
+        for name, t in params.typed.items()
+    }
     return [Row(row.key, {**row.data, **new}, row.lineage)]
 
 
@@ -66,7 +69,10 @@ def columns(params: MapParams, task: Task) -> Columns:
     """Reads what the expressions read, provides what they set."""
     return Columns(
         provides={name: typed.type for name, typed in params.typed.items()},
-        templates={f"set.{name}": as_template(typed.expr) for name, typed in params.typed.items()},
+        templates={
+            f"set.{name}": expression_as_template(typed.expr)
+            for name, typed in params.typed.items()
+        },
     )
 
 

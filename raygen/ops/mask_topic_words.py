@@ -12,11 +12,25 @@ from pydantic import Field, PrivateAttr
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Completion
 from raygen.ops.base import Binding, Columns, Context, Op
-from raygen.ops.common.noun_phrases import MISSING, installed_pipeline, noun_phrases, versioned
+from raygen.ops.common.noun_phrases import (
+    MISSING,
+    installed_pipeline,
+    noun_phrases,
+    pipeline_version,
+)
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.spans import MASK, Kind, Span, mask, merged, occurrences, touches, words
+from raygen.ops.common.spans import (
+    MASK,
+    Kind,
+    TextSpan,
+    count_words,
+    mask_spans,
+    merge_spans,
+    occurrences,
+    spans_touch,
+)
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
 _PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)
@@ -110,7 +124,7 @@ async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[
 def _outcome(
     row: Row, text: str, answer: Completion, params: MaskTopicWordsParams, ctx: Context
 ) -> Row | Reject:
-    fault = fault_of(answer)
+    fault = completion_reject(answer)
     if fault is not None:
         return fault
     topics, phrases = _named(answer.text)
@@ -119,14 +133,14 @@ def _outcome(
         return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
     if params.by_library:
         found_phrases = noun_phrases(text, params.pipeline)
-        beside = [Span(start, end, "phrase") for start, end in found_phrases]
+        beside = [TextSpan(start, end, "phrase") for start, end in found_phrases]
     else:
         beside = _spans(text, phrases, "phrase")
     if params.which == "around":
-        beside = [span for span in beside if any(touches(text, span, topic) for topic in found)]
-    spans = merged(text, [*found, *beside])
-    masked = mask(text, spans)
-    share = 1 - words(masked.replace(MASK, " ")) / max(1, words(text))
+        beside = [span for span in beside if any(spans_touch(text, span, topic) for topic in found)]
+    spans = merge_spans(text, [*found, *beside])
+    masked = mask_spans(text, spans)
+    share = 1 - count_words(masked.replace(MASK, " ")) / max(1, count_words(text))
     if share > params.max_share:
         return Reject("all_masked", f"{share:.0%} of the words would be masked: {masked[:80]!r}")
     return row.child(
@@ -152,9 +166,9 @@ def _listed(text: str) -> list[str]:
     return [name for name in names if name]
 
 
-def _spans(text: str, names: Iterable[str], kind: Kind) -> list[Span]:
+def _spans(text: str, names: Iterable[str], kind: Kind) -> list[TextSpan]:
     """Where the names stand; what asks the question, and function words alone, are no topic."""
-    spans: list[Span] = []
+    spans: list[TextSpan] = []
     for name in names:
         parts = name.casefold().split()
         if _QUESTION_WORDS.isdisjoint(parts) and not _NO_TOPIC.issuperset(parts):
@@ -193,7 +207,7 @@ def bind(params: MaskTopicWordsParams, facts: Mapping[str, str] | None) -> Bindi
     name = installed_pipeline()
     if name is None:
         raise ValueError(MISSING)
-    pipeline = versioned(name)
+    pipeline = pipeline_version(name)
     if facts is not None and facts.get("pipeline", pipeline) != pipeline:
         raise ValueError(f"its noun phrases are of {facts['pipeline']}, and here is {pipeline}")
     return Binding(params.bound(by, pipeline), {**found, "pipeline": pipeline})

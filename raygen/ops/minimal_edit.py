@@ -12,11 +12,11 @@ from pydantic import Field, field_validator
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.common.edits import character_distance, edited, same_text, token_distance
-from raygen.ops.common.options import shown
-from raygen.ops.common.prediction import Prediction, PredictionParams, predict
+from raygen.ops.common.edits import character_distance, extract_edit, same_text, token_distance
+from raygen.ops.common.options import template_row
+from raygen.ops.common.prediction import OptionProbabilities, PredictionParams, predict_options
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
 
 _GIVEN = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
@@ -103,7 +103,7 @@ class _Try:
     text: str
     verdict: str
     reject: Reject | None
-    prediction: Prediction | None = None
+    prediction: OptionProbabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class _Edit:
         params, task = self.params, self.ctx.task
         seen = {t.text: t.verdict for t in tries}
         fields = {
-            **shown(self.row, task),
+            **template_row(self.row, task),
             "gold": self.gold,
             "target": self.target,
             "demonstrations": [d.model_dump() for d in params.demonstrations
@@ -141,13 +141,13 @@ class _Edit:
         if k:
             sampling = replace(sampling, temperature=params.retry_temperature)
         answers = await self.ctx.generate(prompt, sampling)
-        texts = {edited(a.text, self.original, self.options): a for a in reversed(answers)}
+        texts = {extract_edit(a.text, self.original, self.options): a for a in reversed(answers)}
         return [await self._judge(text, answer) for text, answer in reversed(texts.items())]
 
     async def _judge(self, text: str, answer: Completion) -> _Try:
         params, new = self.params, self.options[self.target]
         # What is cut off after the edit's own end leaves the edit whole.
-        fault = fault_of(answer, cut_off_counts=answer.text.rstrip().endswith(text))
+        fault = completion_reject(answer, cut_off_counts=answer.text.rstrip().endswith(text))
         if fault is not None or not text:
             nothing = Reject("empty", f"no text in {answer.text.strip()[:80]!r}")
             return _Try(answer, "", "", fault or nothing)
@@ -158,7 +158,7 @@ class _Edit:
         if distance > params.max_distance:
             reject = Reject("too_far", f"{distance:.2f} of the words differ: {text[:120]!r}")
             return _Try(answer, text, "it changes too much", reject)
-        found = await predict(self.row.data, text, params.predict, self.ctx, params.teacher)
+        found = await predict_options(self.row.data, text, params.predict, self.ctx, params.teacher)
         if found.option == self.target:
             return _Try(answer, text, f"it is {new} but changes more than it must", None, found)
         detail = f"{found.words()}, but the target is {new!r}: {text[:120]!r}"
@@ -175,7 +175,7 @@ async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row
     """The smallest edit that flips, or the reject of the last attempt."""
     original, gold = row.data[ctx.task.stem], ctx.task.gold(row.data)
     options = ctx.task.options(row.data)
-    before = await predict(row.data, original, params.predict, ctx, params.teacher)
+    before = await predict_options(row.data, original, params.predict, ctx, params.teacher)
     if before.option != gold:
         return [Reject("teacher_disagrees", f"{before.words()}, but gold is {options[gold]!r}")]
     edit = _Edit(row, params, ctx, gold, _target(params, before, gold, ctx))
@@ -211,7 +211,7 @@ async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row
     ]
 
 
-def _target(params: MinimalEditParams, before: Prediction, gold: int, ctx: Context) -> int:
+def _target(params: MinimalEditParams, before: OptionProbabilities, gold: int, ctx: Context) -> int:
     wrong = [option for option in range(len(before.options)) if option != gold]
     if params.target == "next":
         return (gold + 1) % len(before.options)

@@ -15,14 +15,14 @@ from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.options import (
     OPTIONS_EXPECTED,
-    label_of,
     label_type,
-    need_options,
-    shown,
-    view_of,
+    require_options,
+    template_row,
+    training_label,
+    view_columns,
 )
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
 
 _STATED = 0.7
@@ -79,7 +79,7 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
     )
     if params.emit == "joined":
         return [_joined(row, found, params, ctx)]
-    label = label_of(ctx.task, gold) if len(options) == 2 else None
+    label = training_label(ctx.task, gold) if len(options) == 2 else None
     return [
         outcome
         if isinstance(outcome, Reject)
@@ -90,7 +90,7 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
                 "rationale": outcome.text,
                 "label": label,
                 "refuted": options[outcome.option],
-                **view_of(row.data, "negative"),
+                **view_columns(row.data, "negative"),
                 **outcome.thoughts,
             },
         )
@@ -103,7 +103,7 @@ async def _refutation(
 ) -> _Refutation | Reject:
     """The first usable refutation of one option, or the reject of its last answer."""
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
-    fields = {**shown(row, ctx.task), "gold": gold, "refuted": options[option]}
+    fields = {**template_row(row, ctx.task), "gold": gold, "refuted": options[option]}
     prompt = params.prompt_of(render(params.template(), fields))
     outcome: _Refutation | Reject = Reject("empty", "the engine gave no answer")
     for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k))):
@@ -116,7 +116,7 @@ async def _refutation(
 
 def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int) -> str | Reject:
     """The refutation without a final answer to the whole question, or what is wrong with it."""
-    fault = fault_of(answer)
+    fault = completion_reject(answer)
     if fault is not None:
         return fault
     text = answer.text.strip()
@@ -146,9 +146,9 @@ def _joined(
         0,
         {
             "rationale": " ".join(texts),
-            "label": label_of(ctx.task, ctx.task.gold(row.data)),
+            "label": training_label(ctx.task, ctx.task.gold(row.data)),
             "refuted": None,
-            **view_of(row.data, "negative"),
+            **view_columns(row.data, "negative"),
             **({"thinking": "\n\n".join(thoughts) or None} if params.thought_columns else {}),
         },
     )
@@ -156,7 +156,7 @@ def _joined(
 
 def columns(params: NegativeViewParams, task: Task) -> Columns:
     """Reads the question, its options and its answer."""
-    need_options(task, "negative_view")
+    require_options(task, "negative_view")
     wrong = (len(task.labels) or OPTIONS_EXPECTED) - 1
     rows = 1.0 if params.emit == "joined" else float(wrong)
     return Columns(

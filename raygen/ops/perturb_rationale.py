@@ -11,7 +11,13 @@ from pydantic import Field, PrivateAttr, model_validator
 from raygen.core import Reject, Row, Task
 from raygen.engines.models import Tokenizer, bundled_problem, load_tokenizer
 from raygen.ops.base import Binding, Columns, Context, Op, OpParams
-from raygen.ops.common.tokens import joined, masked, texts_of, tokens_of, words_of
+from raygen.ops.common.tokens import (
+    column_texts,
+    join_pieces,
+    mask_piece,
+    split_tokens,
+    split_words,
+)
 
 
 class PerturbRationaleParams(OpParams):
@@ -81,8 +87,8 @@ class PerturbRationaleParams(OpParams):
     def pieces(self, text: str) -> list[str]:
         """A text cut as `unit` says. Raises EngineSetupError without the tokenizer."""
         if self.tokenizer is None:
-            return words_of(text)
-        return tokens_of(text, self._loaded or load_tokenizer(self.tokenizer, self.revision))
+            return split_words(text)
+        return split_tokens(text, self._loaded or load_tokenizer(self.tokenizer, self.revision))
 
     def bound(self, tokenizer: Tokenizer) -> Self:
         """The same with the tokenizer loaded."""
@@ -116,20 +122,20 @@ def _rearranged(
         if len(pieces) < 2:
             return Reject("too_short", f"nothing to shuffle in {text[:80]!r}")
         draw.shuffle(pieces)
-        return {"rationale": joined(pieces), "perturbation": f"shuffled {params.unit}s"}
+        return {"rationale": join_pieces(pieces), "perturbation": f"shuffled {params.unit}s"}
     fraction = params.fraction or 0.0
     count = int(fraction * len(pieces) + 0.5)
     if count == 0:
         return Reject("too_short", f"{len(pieces)} {params.unit}s, of which {fraction} is none")
     for place in draw.sample(range(len(pieces)), count):
-        pieces[place] = masked(pieces[place], params.mask)
-    return {"rationale": joined(pieces), "perturbation": f"masked {fraction:g}"}
+        pieces[place] = mask_piece(pieces[place], params.mask)
+    return {"rationale": join_pieces(pieces), "perturbation": f"masked {fraction:g}"}
 
 
 def _kept(row: Row, params: PerturbRationaleParams, draw: random.Random) -> dict[str, str] | Reject:
     column = params.keep or ""
     try:
-        tokens = texts_of(row.data.get(column) or [])
+        tokens = column_texts(row.data.get(column) or [])
     except ValueError as error:
         return Reject("no_key_tokens", f"{column} is {error}")
     if not tokens:
@@ -138,14 +144,14 @@ def _kept(row: Row, params: PerturbRationaleParams, draw: random.Random) -> dict
     if params.order == "shuffled":
         draw.shuffle(tokens)
         kept = [f" {token['text'].strip()}" for token in tokens]
-        return {"rationale": joined(kept), "perturbation": f"{name}, shuffled"}
+        return {"rationale": join_pieces(kept), "perturbation": f"{name}, shuffled"}
     tokens.sort(key=lambda token: -1 if token["start"] is None else token["start"])
     ends = [None, *(token["end"] for token in tokens)]
     kept = [
         token["text"].strip() if end is not None and end == token["start"] else f" {token['text']}"
         for token, end in zip(tokens, ends, strict=False)
     ]
-    return {"rationale": joined(kept), "perturbation": name}
+    return {"rationale": join_pieces(kept), "perturbation": name}
 
 
 def _unknown(row: Row, params: PerturbRationaleParams) -> dict[str, str]:

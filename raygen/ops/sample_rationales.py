@@ -8,23 +8,23 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import ColumnType, Reject, Row, Task, repeats
+from raygen.core import ColumnType, Reject, Row, Task, find_repeats
 from raygen.core.answers import names_option
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.completions import (
-    Said,
-    Sample,
-    gold_of,
-    key_of,
-    read_completion,
-    thoughts_of,
-    words_of,
+    ParsedCompletion,
+    ReasoningSample,
+    answer_words,
+    comparison_key,
+    extract_thoughts,
+    gold_answer,
+    parse_completion,
 )
-from raygen.ops.common.options import label_of, label_type, view_of
+from raygen.ops.common.options import label_type, training_label, view_columns
 from raygen.ops.common.rationale_prompt import ReasoningParams
 from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.selection import Pick, diversity, picked
+from raygen.ops.common.selection import Pick, mean_distance, select_samples
 
 STOP = ("\nQ:", "\n\n")
 
@@ -82,17 +82,21 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     """n rows or rejects, in the engine's order."""
     prompt = params.prompt_of(params.asked(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    said = [read_completion(answer, row.data, ctx.task) for answer in answers]
-    read = [each.answer for each in said if isinstance(each, Said) and each.answer is not None]
-    reached = Counter(key_of(answer) for answer in read)
+    said = [parse_completion(answer, row.data, ctx.task) for answer in answers]
+    read = [
+        each.answer
+        for each in said
+        if isinstance(each, ParsedCompletion) and each.answer is not None
+    ]
+    reached = Counter(comparison_key(answer) for answer in read)
     outcomes = [
         each if isinstance(each, Reject) else _outcome(each, answer, row.data, params, ctx.task)
         for each, answer in zip(said, answers, strict=True)
     ]
-    samples = [each for each in outcomes if isinstance(each, Sample)]
-    spread = diversity([sample.rationale for sample in samples])
+    samples = [each for each in outcomes if isinstance(each, ReasoningSample)]
+    spread = mean_distance([sample.rationale for sample in samples])
     if params.keep == "correct":
-        gold = gold_of(row.data, ctx.task)
+        gold = gold_answer(row.data, ctx.task)
         outcomes = [_correct(each, gold, row.data, ctx.task) for each in outcomes]
     if params.pick is not None:
         outcomes = _picked(outcomes, params.pick, ctx.seed(1))
@@ -117,60 +121,67 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
 
 
 def _agreement(
-    sample: Sample, reached: Counter[Any], n: int, params: SampleRationalesParams
+    sample: ReasoningSample, reached: Counter[Any], n: int, params: SampleRationalesParams
 ) -> dict[str, Any]:
     """Where the label is shown the samples have no answers of their own to agree on."""
     if not params.hidden:
         return {}
-    return {"agreement": reached[key_of(sample.answer)] / n, "confidence": sample.confidence}
+    return {
+        "agreement": reached[comparison_key(sample.answer)] / n,
+        "confidence": sample.confidence,
+    }
 
 
 def _outcome(
-    said: Said,
+    said: ParsedCompletion,
     completion: Completion,
     data: Mapping[str, Any],
     params: SampleRationalesParams,
     task: Task,
-) -> Sample | Reject:
+) -> ReasoningSample | Reject:
     text = completion.text.strip()
     if params.hidden and said.answer is None:
         what = "answer" if task.name == "free_text" else "option"
         return Reject("no_answer", f"names no single {what}: {text[-80:]!r}")
-    gold = None if params.hidden else gold_of(data, task)
-    if gold is not None and said.announced and key_of(said.answer) != key_of(gold):
-        return Reject("wrong_answer", f"argues for {words_of(said.answer, data, task)!r}")
+    gold = None if params.hidden else gold_answer(data, task)
+    if gold is not None and said.announced and comparison_key(said.answer) != comparison_key(gold):
+        return Reject("wrong_answer", f"argues for {answer_words(said.answer, data, task)!r}")
     rationale = said.rationale if params.hidden or said.announced else text
     if params.rationale_from == "thinking":
-        rationale = thoughts_of(completion, data, task)
+        rationale = extract_thoughts(completion, data, task)
         if not rationale:
             return Reject("no_thinking", f"no thoughts before {text[:80]!r}")
     if not rationale:
         return Reject("empty", f"nothing but the answer: {text[:80]!r}")
     answer = said.answer if gold is None else gold
-    return Sample(rationale, answer, said.confidence if params.hidden else None, completion)
+    return ReasoningSample(
+        rationale, answer, said.confidence if params.hidden else None, completion
+    )
 
 
 def _correct(
-    each: Sample | Reject, gold: int | str, data: Mapping[str, Any], task: Task
-) -> Sample | Reject:
-    if isinstance(each, Reject) or key_of(each.answer) == key_of(gold):
+    each: ReasoningSample | Reject, gold: int | str, data: Mapping[str, Any], task: Task
+) -> ReasoningSample | Reject:
+    if isinstance(each, Reject) or comparison_key(each.answer) == comparison_key(gold):
         return each
-    return Reject("wrong_answer", f"reached {words_of(each.answer, data, task)!r}")
+    return Reject("wrong_answer", f"reached {answer_words(each.answer, data, task)!r}")
 
 
-def _picked(outcomes: Sequence[Sample | Reject], pick: Pick, seed: int) -> list[Sample | Reject]:
+def _picked(
+    outcomes: Sequence[ReasoningSample | Reject], pick: Pick, seed: int
+) -> list[ReasoningSample | Reject]:
     """The outcomes with a reject in place of each sample that doesn't stay."""
     done = list(outcomes)
-    left = {k: each for k, each in enumerate(outcomes) if isinstance(each, Sample)}
+    left = {k: each for k, each in enumerate(outcomes) if isinstance(each, ReasoningSample)}
     if pick.near is not None:
         places, texts = list(left), [each.rationale for each in left.values()]
-        for k, earlier in zip(places, repeats(texts, pick.near), strict=True):
+        for k, earlier in zip(places, find_repeats(texts, pick.near), strict=True):
             if earlier is not None:
                 done[k] = Reject("duplicate", f"repeats sample {places[earlier]}")
                 del left[k]
     samples = list(left.values())
     likelihoods = [sample.per_token for sample in samples]
-    stay = picked([sample.rationale for sample in samples], likelihoods, pick, seed)
+    stay = select_samples([sample.rationale for sample in samples], likelihoods, pick, seed)
     for place, k in enumerate(left):
         if place not in stay:
             unknown = pick.by == "likely" and likelihoods[place] is None
@@ -180,19 +191,19 @@ def _picked(outcomes: Sequence[Sample | Reject], pick: Pick, seed: int) -> list[
 
 
 def _columns_of(
-    sample: Sample, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
+    sample: ReasoningSample, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
 ) -> dict[str, Any]:
     """A row's columns that don't depend on the other samples."""
     answer = sample.answer
-    label = label_of(task, answer) if isinstance(answer, int) else answer
+    label = training_label(task, answer) if isinstance(answer, int) else answer
     return {
         "rationale": sample.rationale,
         "predicted": label if params.hidden else None,
         "label": label,
-        "names_answer": names_option(sample.rationale, words_of(answer, data, task)),
+        "names_answer": names_option(sample.rationale, answer_words(answer, data, task)),
         "logprob": sample.completion.logprob,
         "logprob_per_token": sample.per_token,
-        **view_of(data, "positive"),
+        **view_columns(data, "positive"),
         **params.thoughts(sample.completion),
     }
 

@@ -12,10 +12,10 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import read_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.options import need_options, shown
+from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
 from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 from raygen.ops.common.sampling import SamplingParams
 
 _TOLD = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
@@ -94,7 +94,7 @@ class Votes:
 async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
     """The row with its votes, or its reject."""
     options = ctx.task.options(row.data)
-    seen = {name: value for name, value in shown(row, ctx.task).items() if name not in _TOLD}
+    seen = {name: value for name, value in template_row(row, ctx.task).items() if name not in _TOLD}
     prompt = params.prompt_of(render(params.template(), seen))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     read = [_vote(answer, options, params.min_confidence) for answer in answers]
@@ -112,7 +112,7 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
 
 
 def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> int | None:
-    if fault_of(answer, cut_off_counts=False) is not None:
+    if completion_reject(answer, cut_off_counts=False) is not None:
         return None
     cut_off = answer.finish_reason == "length"
     least = max(min_confidence, _CUT_OFF_SURE) if cut_off else min_confidence
@@ -136,7 +136,7 @@ def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -
 
 def columns(params: SelfConsistencyParams, task: Task) -> Columns:
     """Reads the question and its options; hides whatever tells the answer."""
-    need_options(task, "self_consistency")
+    require_options(task, "self_consistency")
     if params.thinking == "column":
         raise ValueError(
             "thinking: column needs one answer per row, but self_consistency makes one row of all "

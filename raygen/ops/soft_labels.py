@@ -11,7 +11,7 @@ from pydantic import Field
 
 from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict
+from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict_options
 
 
 class SoftLabelsParams(PredictionParams):
@@ -34,7 +34,7 @@ class SoftLabelsParams(PredictionParams):
 
 async def run(row: Row, params: SoftLabelsParams, ctx: Context) -> Sequence[Row | Reject]:
     """The row with its soft labels."""
-    prediction = await predict(row.data, row.data[ctx.task.stem], params, ctx)
+    prediction = await predict_options(row.data, row.data[ctx.task.stem], params, ctx)
     soft = {
         option: math.log(max(probability, sys.float_info.min))
         for option, probability in prediction.by_option.items()

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raygen.config import Document, nearest
-from raygen.core import ColumnType, Place, Problem, Task, TemplateError, fields
+from raygen.core import ColumnType, Place, Problem, Task, TemplateError, template_fields
 from raygen.dataset import IDENTITY
 from raygen.ops import Columns
-from raygen.recipe import SOURCE, Graph, Resolved
+from raygen.recipe import SOURCE, RecipeGraph, ResolvedNode
 
 Types = Mapping[str, ColumnType]
 
 
 @dataclass(slots=True)
-class Flow:
+class ColumnFlow:
     """Per node what it reads and declares, and the user columns of the examples."""
 
     reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -27,13 +27,13 @@ class Flow:
     problems: list[Problem] = field(default_factory=list)
 
 
-def check_flow(document: Document, graph: Graph, task: Task, source: Types) -> Flow:
+def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Types) -> ColumnFlow:
     """Follow the columns from the source to the outputs.
 
     `source` are the source's columns after its mapping. A node that isn't resolved, and whatever
     it feeds, is left out: nothing can be said about it.
     """
-    flow = Flow()
+    flow = ColumnFlow()
     flow.problems += _task_problems(document, task, source)
     usable = {name: type_ for name, type_ in source.items() if name not in IDENTITY}
     emitted: dict[str, Types] = {SOURCE: {**usable, **task.columns}}
@@ -119,7 +119,7 @@ def _reads(
     for parameter, text in columns.templates.items():
         place = _place(document, name, parameter)
         try:
-            wanted = fields(text)
+            wanted = template_fields(text)
         except TemplateError as error:
             problems.append(document.problem(place, f"{parameter}: {error}"))
             continue
@@ -137,7 +137,9 @@ def _reads(
     return tuple(sorted(reads)), problems
 
 
-def _reserved(document: Document, name: str, node: Resolved, columns: Columns) -> Iterator[Problem]:
+def _reserved(
+    document: Document, name: str, node: ResolvedNode, columns: Columns
+) -> Iterator[Problem]:
     for column in IDENTITY:
         if column in columns.provides:
             message = f"op {node.op.name!r} can't set {column!r}: examples have their own"

@@ -12,9 +12,15 @@ from typing import Any, Literal
 
 from raygen.core import count, plural
 from raygen.engines import EngineSpec
-from raygen.planning.history import Measured, NodeMeasure, best_for, conditions_of, identities
+from raygen.planning.history import (
+    NodeMeasure,
+    RunMeasurements,
+    best_measurements,
+    conditions_of,
+    identities,
+)
 from raygen.planning.plan import Node, Plan
-from raygen.planning.prompt_tokens import Probed
+from raygen.planning.prompt_tokens import PromptTokenCounts
 from raygen.recipe import SOURCE
 
 NodeBasis = Literal["run", "preview", "changed", "assumed"]
@@ -96,11 +102,11 @@ class _Share:
     engines: Mapping[str, tuple[float, float, float]]
 
 
-def estimate(
+def estimate_run(
     plan: Plan,
     rows: int,
-    probed: Probed,
-    measured: Sequence[Measured] = (),
+    probed: PromptTokenCounts,
+    measured: Sequence[RunMeasurements] = (),
     stop_at: int | None = None,
     actors: int = 1,
 ) -> Estimate:
@@ -150,10 +156,14 @@ def estimate(
 
 
 def _share(
-    node: Node, identity: str, probed: Probed, measured: Sequence[Measured], typical: float
+    node: Node,
+    identity: str,
+    probed: PromptTokenCounts,
+    measured: Sequence[RunMeasurements],
+    typical: float,
 ) -> _Share:
     assumed = _assumed(node, probed, typical)
-    best = best_for(node.name, identity, measured)
+    best = best_measurements(node.name, identity, measured)
     if best is None:
         return assumed
     source, same = best
@@ -186,7 +196,7 @@ def _rows_out(seen: NodeMeasure) -> float:
     return made / seen.rows_in / (made + 2)
 
 
-def _assumed(node: Node, probed: Probed, typical: float) -> _Share:
+def _assumed(node: Node, probed: PromptTokenCounts, typical: float) -> _Share:
     cost = node.cost
     names = [name for (at, name) in probed.tokens if at == node.name] or [
         name for name in (node.engine, *node.params.engines().values()) if name is not None
@@ -222,7 +232,10 @@ def _rows_of(plan: Plan, rows: int, nodes: Mapping[str, NodeEstimate], name: str
 
 
 def _engines(
-    plan: Plan, nodes: Mapping[str, NodeEstimate], shares: Mapping[str, _Share], probed: Probed
+    plan: Plan,
+    nodes: Mapping[str, NodeEstimate],
+    shares: Mapping[str, _Share],
+    probed: PromptTokenCounts,
 ) -> dict[str, EngineEstimate]:
     found = {}
     for name, spec in plan.engines.items():
@@ -248,7 +261,7 @@ def _money(spec: EngineSpec, prompt: float, output: float) -> float | None:
 
 def _time(
     nodes: Mapping[str, NodeEstimate],
-    measured: Sequence[Measured],
+    measured: Sequence[RunMeasurements],
     conditions: Mapping[str, str],
     actors: int,
 ) -> tuple[float | None, Literal["run", "preview"] | None, list[str]]:
@@ -284,7 +297,9 @@ def _listed(conditions: Mapping[str, str]) -> str:
     return ", ".join(f"{name}: {what}" for name, what in conditions.items()) or "no engine"
 
 
-def _same_engines(one: Measured, shares: Mapping[str, _Share], known: Mapping[str, str]) -> bool:
+def _same_engines(
+    one: RunMeasurements, shares: Mapping[str, _Share], known: Mapping[str, str]
+) -> bool:
     """Whether it ran some node that asks an engine just as this plan does."""
     return any(
         share.engines and name in one.nodes and one.nodes[name].identity == known[name]

@@ -28,7 +28,7 @@ class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Use(_Kept):
+class EngineUsage(_Kept):
     """What one node asked of one engine."""
 
     calls: int = 0
@@ -46,7 +46,7 @@ class NodeMeasure(_Kept):
     rows_in: int
     kept: int
     dropped: int
-    engines: dict[str, Use]
+    engines: dict[str, EngineUsage]
 
     @property
     def pass_rate(self) -> float | None:
@@ -55,7 +55,7 @@ class NodeMeasure(_Kept):
         return self.kept / made if made else None
 
 
-class Measured(_Kept):
+class RunMeasurements(_Kept):
     """All that one run or preview says; `seconds` are of the wall clock.
 
     `actors` is how many ran side by side, in the mean over that time. `conditions` is what the
@@ -94,22 +94,22 @@ def conditions_of(plan: Plan) -> dict[str, str]:
     }
 
 
-def of_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Measured:
+def measure_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> RunMeasurements:
     """What a preview's rows say."""
     counts: dict[str, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
-    uses: dict[tuple[str, str], Use] = defaultdict(Use)
+    uses: dict[tuple[str, str], EngineUsage] = defaultdict(EngineUsage)
     for result in results:
         for name, (rows_in, kept, dropped) in result.node_counts.items():
             old = counts[name]
             counts[name] = (old[0] + rows_in, old[1] + kept, old[2] + dropped)
         for call in result.calls:
             old_use = uses[call.node, call.engine]
-            uses[call.node, call.engine] = Use(
+            uses[call.node, call.engine] = EngineUsage(
                 calls=old_use.calls + 1,
                 prompt_tokens=old_use.prompt_tokens + call.prompt_tokens,
                 output_tokens=old_use.output_tokens + call.output_tokens,
             )
-    return Measured(
+    return RunMeasurements(
         basis="preview",
         plan=plan.hash,
         rows=len(results),
@@ -120,7 +120,7 @@ def of_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Measure
     )
 
 
-def of_dataset(folder: Folder) -> Measured | None:
+def measure_dataset(folder: Folder) -> RunMeasurements | None:
     """What the runs in an output folder say, None where no row has finished there.
 
     Raises DatasetError.
@@ -133,14 +133,14 @@ def of_dataset(folder: Folder) -> Measured | None:
     if written is None or not status.finished:
         return None
     uses = {
-        (node, engine): Use(calls=calls, prompt_tokens=into, output_tokens=out)
+        (node, engine): EngineUsage(calls=calls, prompt_tokens=into, output_tokens=out)
         for node, engine, calls, into, out in dataset.calls(status.plan)
     }
     runs = dataset.runs(status.plan)
     seconds = sum(lasted for lasted, _ in runs)
     busy = sum(lasted * meta.get("actors", 1) for lasted, meta in runs)
     conditions = [meta.get("conditions", {}) for _, meta in runs]
-    return Measured(
+    return RunMeasurements(
         basis="run",
         plan=status.plan,
         rows=status.finished,
@@ -152,7 +152,7 @@ def of_dataset(folder: Folder) -> Measured | None:
     )
 
 
-def store_preview(recipe: str, measured: Measured) -> None:
+def store_preview(recipe: str, measured: RunMeasurements) -> None:
     """Keep a preview's figures in the user's cache; a cache that can't be written is left alone."""
     path = _preview_path(recipe)
     try:
@@ -164,15 +164,17 @@ def store_preview(recipe: str, measured: Measured) -> None:
         return
 
 
-def last_preview(recipe: str) -> Measured | None:
+def last_preview(recipe: str) -> RunMeasurements | None:
     """The figures of the last preview of the recipe with this name, if it was on this machine."""
     try:
-        return Measured.model_validate_json(_preview_path(recipe).read_text("utf-8"))
+        return RunMeasurements.model_validate_json(_preview_path(recipe).read_text("utf-8"))
     except (OSError, ValidationError):
         return None
 
 
-def best_for(name: str, identity: str, known: Iterable[Measured]) -> tuple[Measured, bool] | None:
+def best_measurements(
+    name: str, identity: str, known: Iterable[RunMeasurements]
+) -> tuple[RunMeasurements, bool] | None:
     """Which of several speaks best for a node, and whether it ran with the same parameters."""
     found = [
         (one.nodes[name].identity == identity, one.nodes[name].rows_in, one)
@@ -188,9 +190,9 @@ def best_for(name: str, identity: str, known: Iterable[Measured]) -> tuple[Measu
 def _nodes(
     known: Mapping[str, str],
     counts: Mapping[str, tuple[int, int, int]],
-    uses: Mapping[tuple[str, str], Use],
+    uses: Mapping[tuple[str, str], EngineUsage],
 ) -> dict[str, NodeMeasure]:
-    engines: dict[str, dict[str, Use]] = defaultdict(dict)
+    engines: dict[str, dict[str, EngineUsage]] = defaultdict(dict)
     for (node, engine), use in uses.items():
         engines[node][engine] = use
     return {

@@ -15,19 +15,19 @@ from typing import Any
 from raygen.core import UserError, digest, plural
 from raygen.dataset import PLAN, ROWS, Dataset, Folder
 from raygen.engines import EngineSpec
-from raygen.engines.models import Pinned, pin
+from raygen.engines.models import ModelFingerprint, fingerprint_model
 from raygen.planning.plan import Node, Plan
-from raygen.planning.preparation import Prepared, Reference
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest
 from raygen.recipe import (
     LOCK_VERSION,
-    Difference,
-    Given,
     Lock,
+    LockDifference,
     LockedEngine,
     LockedModel,
     LockedNode,
+    LockedOptions,
     LockedSource,
-    differences,
+    lock_differences,
     read_lock,
 )
 from raygen.recipe.remote import LOCK_ENDING, escape_reason
@@ -62,7 +62,7 @@ _PLACE = "output.path"
 """Where the dataset lies is no part of it either; `--out` sets it for a fetched recipe."""
 
 
-def lock_path(prepared: Prepared) -> Path:
+def lock_path(prepared: PreparedRecipe) -> Path:
     """Where the lock of a recipe is written: beside it, by its file's name and the variant's.
 
     A fetched recipe's is written here, by the recipe's name. Raises UserError.
@@ -74,13 +74,13 @@ def lock_path(prepared: Prepared) -> Path:
     return path
 
 
-def source_rows(prepared: Prepared) -> TakenRows:
+def source_rows(prepared: PreparedRecipe) -> TakenRows:
     """The rows of a recipe's source. Raises SourceError."""
     recipe = prepared.recipe
     return take_rows(recipe.source, prepared.plan.task, recipe.source_base)
 
 
-def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
+def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:
     """The lock of a recipe and its source's rows as everything is now.
 
     Reads every local model, and asks the hub.
@@ -91,7 +91,7 @@ def make_lock(prepared: Prepared, rows: TakenRows) -> Lock:
     return Lock(
         lock=LOCK_VERSION,
         recipe=recipe.name,
-        given=Given(
+        given=LockedOptions(
             variant=reference.variant,
             set={key: value for key, value in reference.overrides.items() if key != _PLACE},
             limit=reference.limit,
@@ -121,8 +121,8 @@ def write_lock(path: Path, lock: Lock) -> None:
     Folder.at(path.parent).write_text(path.name, lock.to_text())
 
 
-def held_lock(
-    prepared: Prepared,
+def verified_lock(
+    prepared: PreparedRecipe,
     folder: Folder,
     *,
     rows: Callable[[], TakenRows],
@@ -142,7 +142,7 @@ def held_lock(
             raise UserError(f"--locked, but there is no {path}; write it with `raygen lock`")
         return None
     tell(f"checking {path}")
-    found = differences(lock, make_lock(prepared, rows()))
+    found = lock_differences(lock, make_lock(prepared, rows()))
     if found and locked:
         raise UserError(_refusal(path, found))
     if found:
@@ -165,23 +165,23 @@ def held_lock(
     return lock
 
 
-def _own_path(prepared: Prepared) -> Path:
+def _own_path(prepared: PreparedRecipe) -> Path:
     reference = prepared.reference
     if reference.fetched is None:
         return _beside(reference.file, reference)
     return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
 
 
-def _beside(file: Path, reference: Reference) -> Path:
+def _beside(file: Path, reference: RecipeRequest) -> Path:
     variant = f".{reference.variant}" if reference.variant else ""
     return file.with_suffix(f"{variant}{LOCK_ENDING}")
 
 
-def _plain_name(prepared: Prepared) -> str:
+def _plain_name(prepared: PreparedRecipe) -> str:
     return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
 
 
-def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
+def _found_lock(prepared: PreparedRecipe) -> tuple[Path, Lock | None]:
     """The user's lock, else the one that was fetched with the recipe.
 
     Raises ProblemsError, and UserError for a fetched one that leads elsewhere.
@@ -197,7 +197,7 @@ def _found_lock(prepared: Prepared) -> tuple[Path, Lock | None]:
     return (published if lock else path), lock
 
 
-def _refusal(path: Path, found: list[Difference]) -> str:
+def _refusal(path: Path, found: list[LockDifference]) -> str:
     lines = "\n".join(f"  {one}" for one in found)
     return (
         f"{path} doesn't hold, {plural(len(found), 'difference')}; nothing was started\n{lines}\n"
@@ -215,11 +215,11 @@ def _engine(spec: EngineSpec, written: str) -> LockedEngine:
     """`written` is the model as the recipe has it: a relative path stays one."""
     kept = {} if spec.backend == "fake" else spec.args  # a fake engine's are its content
     args = {name: _short(value) for name, value in kept.items() if name not in _CONDITIONS}
-    model = _model(written, spec.revision, pin(spec))
+    model = _model(written, spec.revision, fingerprint_model(spec))
     return LockedEngine(**dict(model), backend=spec.backend, args=args)
 
 
-def _model(name: str, revision: str | None, pinned: Pinned) -> LockedModel:
+def _model(name: str, revision: str | None, pinned: ModelFingerprint) -> LockedModel:
     base = pinned.base
     return LockedModel(
         model=name,

@@ -12,8 +12,8 @@ from typing import Any
 from raygen.core import ColumnType, ProblemsError, Task, digest
 from raygen.engines import Ability, EngineSpec
 from raygen.ops import Binding, Columns, Cost, Op, OpParams, all_ops
-from raygen.planning.columns import Flow, check_flow
-from raygen.recipe import Graph, Recipe, Resolved, resolve_graph
+from raygen.planning.columns import ColumnFlow, check_columns
+from raygen.recipe import Recipe, RecipeGraph, ResolvedNode, resolve_graph
 
 PLAN_VERSION = 1
 
@@ -112,7 +112,7 @@ def make_plan(
     problems of graph and columns at once.
     """
     graph = resolve_graph(recipe.document, all_ops() if ops is None else ops)
-    flow = check_flow(recipe.document, graph, recipe.task, source_columns)
+    flow = check_columns(recipe.document, graph, recipe.task, source_columns)
     if graph.problems or flow.problems:
         raise ProblemsError([*graph.problems, *flow.problems])
     nodes = []
@@ -146,7 +146,7 @@ def make_plan(
     )
 
 
-def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
+def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:
     """What decides the rows, and nothing that only decides how many or where they are made."""
     engines = recipe.engines
     nodes = {
@@ -159,7 +159,7 @@ def _hash(recipe: Recipe, graph: Graph, flow: Flow) -> str:
 
 
 def _decisive(
-    engines: Mapping[str, EngineSpec], node: Resolved, declared: Columns
+    engines: Mapping[str, EngineSpec], node: ResolvedNode, declared: Columns
 ) -> dict[str, Any]:
     """What decides what a node makes of a row."""
     # Only where something was found: plans that were hashed before this was known stay the same.
@@ -178,12 +178,12 @@ def _decisive(
     }
 
 
-def _engines_of(node: Resolved) -> dict[str, str]:
+def _engines_of(node: ResolvedNode) -> dict[str, str]:
     """Every engine that a node uses: parameter (`engine` for its own) -> name."""
     return ({"engine": node.engine} if node.engine else {}) | dict(node.params.engines())
 
 
-def _abilities(node: Resolved, declared: Columns) -> dict[str, frozenset[Ability]]:
+def _abilities(node: ResolvedNode, declared: Columns) -> dict[str, frozenset[Ability]]:
     """By engine; an op that says nothing of its own engine generates with it."""
     named = declared.abilities
     if node.engine and "engine" not in named:

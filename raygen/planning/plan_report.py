@@ -12,11 +12,11 @@ from typing import Any
 
 from raygen.core import Problem
 from raygen.dataset import Dataset, DatasetError, Folder
-from raygen.planning.estimate import Estimate, estimate
-from raygen.planning.history import last_preview, of_dataset
+from raygen.planning.estimate import Estimate, estimate_run
+from raygen.planning.history import last_preview, measure_dataset
 from raygen.planning.plan import Plan
-from raygen.planning.preparation import Prepared
-from raygen.planning.prompt_tokens import probe
+from raygen.planning.preparation import PreparedRecipe
+from raygen.planning.prompt_tokens import count_prompt_tokens
 from raygen.planning.resources import Placement, placement_of
 from raygen.planning.reuse import Reuse, find_reuse
 from raygen.recipe import Recipe
@@ -28,7 +28,7 @@ _SAMPLE = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PlanOverview:
     """What a recipe would run, what that would cost, and what of it is there already.
 
     `done` counts the source rows that this plan has finished; `reuse` is what an older plan's
@@ -58,7 +58,7 @@ class Outlook:
         return {**answer, "reuse": {**counts, "nodes": dict(reuse.nodes)}}
 
 
-def outlook(prepared: Prepared, out: str | None = None) -> Outlook:
+def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> PlanOverview:
     """The outlook of a recipe; `out` is where its dataset is, if not where the recipe says.
 
     Reads the whole source. Raises SourceError, and ProblemsError where the student's file can't
@@ -72,7 +72,7 @@ def outlook(prepared: Prepared, out: str | None = None) -> Outlook:
         source = key_source(recipe.source, plan.task, recipe.source_base, Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
-    found = Outlook(plan, expected, placement=placement, hints=tuple(prepared.hints))
+    found = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))
     try:
         done = Dataset(folder).done(plan.hash) if Dataset(folder).plans() else {}
         return replace(found, done=len(keys & set(done)), reuse=find_reuse(folder, plan))
@@ -85,15 +85,19 @@ def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder)
     step = max(1, source.total // _SAMPLE)
     sample = source.read(range(0, source.total, step)[:_SAMPLE])
     try:
-        run = of_dataset(folder)
+        run = measure_dataset(folder)
     except DatasetError:
         run = None  # a folder that can't be read tells nothing; apply will say what is wrong
     known = [one for one in (run, last_preview(recipe.name)) if one is not None]
     actors = placement_of(recipe, plan).high
-    return estimate(plan, source.total, probe(plan, sample), known, recipe.output.rows, actors)
+    return estimate_run(
+        plan, source.total, count_prompt_tokens(plan, sample), known, recipe.output.rows, actors
+    )
 
 
-def planned(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Mapping[str, Any]:
+def planned_estimate(
+    recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder
+) -> Mapping[str, Any]:
     """The estimate to keep beside a dataset: the one made before the first row of this plan ran.
 
     A resumed run keeps it; one over more rows makes a new one. Raises DatasetError.

@@ -16,14 +16,14 @@ from raygen.engines import abilities, check_engine
 from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
 from raygen.planning.plan import Plan, make_plan
-from raygen.planning.resources import hints
+from raygen.planning.resources import placement_hints
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, recipe_in
 from raygen.sources import SourceError, scan_columns
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class RecipeRequest:
     """A recipe as the user names it: its path and the options that change it.
 
     `fetched` is what the file was fetched with, `allowed` the environment variables that a fetched
@@ -44,7 +44,7 @@ class Reference:
         """The recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
         return recipe_in(self.path)
 
-    def each(self) -> list[Reference]:
+    def each(self) -> list[RecipeRequest]:
         """This reference, or one for each variant where it names all of them.
 
         Raises UserError and ProblemsError.
@@ -56,7 +56,7 @@ class Reference:
             raise UserError(f"{self.file}: the recipe has no variants")
         return [replace(self, variant=name) for name in names]
 
-    def moved(self, out: str | None) -> Reference:
+    def moved(self, out: str | None) -> RecipeRequest:
         """The reference where the dataset goes to `out`, so that a fetched recipe may say any."""
         if out is None or self.fetched is None:
             return self
@@ -75,10 +75,10 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedRecipe:
     """A checked recipe and its plan; `lock` is the one that was found to hold for both."""
 
-    reference: Reference
+    reference: RecipeRequest
     recipe: Recipe
     plan: Plan
     lock: Lock | None = None
@@ -91,14 +91,14 @@ class Prepared:
     @property
     def hints(self) -> list[Problem]:
         """What the recipe would better leave to a profile."""
-        return hints(self.recipe)
+        return placement_hints(self.recipe)
 
 
 def prepare(
-    reference: Reference,
+    reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
     agree: Callable[[Recipe], None] | None = None,
-) -> Prepared:
+) -> PreparedRecipe:
     """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them.
 
     `agree` is called before anything that the recipe names is read, and may raise.
@@ -129,16 +129,16 @@ def prepare(
     problems += _ability_problems(recipe, plan)
     if problems:
         raise ProblemsError(problems)
-    return Prepared(reference, recipe, plan)
+    return PreparedRecipe(reference, recipe, plan)
 
 
 def prepare_each(
-    reference: Reference,
+    reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
     agree: Callable[[Recipe], None] | None = None,
-) -> list[Prepared]:
+) -> list[PreparedRecipe]:
     """What `prepare` gives for the reference, or for each variant. Raises as it does, for all."""
-    found: list[Prepared] = []
+    found: list[PreparedRecipe] = []
     problems: list[Problem] = []
     for one in reference.each():
         try:
@@ -150,9 +150,9 @@ def prepare_each(
     return found
 
 
-def check_apart(variants: Sequence[Prepared], out: str | None) -> None:
+def check_distinct_outputs(variants: Sequence[PreparedRecipe], out: str | None) -> None:
     """See that no two variants replace each other's dataset. Raises UserError."""
-    owners: dict[str, Prepared] = {}
+    owners: dict[str, PreparedRecipe] = {}
     for one in variants:
         folder = out or one.output
         other = owners.setdefault(folder, one)

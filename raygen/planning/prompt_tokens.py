@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from raygen.core import ColumnType, Row, Task, in_own_loop
-from raygen.dataset import Answers, Call
+from raygen.core import ColumnType, Row, Task, run_coroutine
+from raygen.dataset import Call, RecordedCalls
 from raygen.engines import EngineSetupError, EngineSpec, StandInEngine
 from raygen.engines.models import load_tokenizer
 from raygen.planning.plan import Node, Plan
@@ -25,7 +25,7 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class TokenCounter:
     """Counts the tokens of an engine's prompts; `problem` says why it has to guess."""
 
     count: Callable[[str], int]
@@ -33,7 +33,7 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class PromptTokenCounts:
     """Mean prompt tokens of a call, by node and engine, and what could only be guessed."""
 
     tokens: Mapping[tuple[str, str], float]
@@ -44,30 +44,32 @@ class Probed:
     """By node, the error that its op ended with before it asked anything."""
 
 
-def probe(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Probed:
+def count_prompt_tokens(
+    plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]
+) -> PromptTokenCounts:
     """Count the prompt tokens of every node on sample rows, as far as it can be known."""
     counters = {name: _counter(spec) for name, spec in plan.engines.items()}
     found: dict[tuple[str, str], float] = {}
     failures: dict[str, str] = {}
     for node in plan.nodes:
         if node.op.needs_engine or node.params.engines():
-            calls, errors = in_own_loop(_calls(plan, node, rows, counters))
+            calls, errors = run_coroutine(_calls(plan, node, rows, counters))
             for engine in {engine for engine, _ in calls}:
                 counts = [tokens for name, tokens in calls if name == engine]
                 found[node.name, engine] = sum(counts) / len(counts)
             if errors and not calls:
                 failures[node.name] = f"{type(errors[0]).__name__}: {errors[0]}"
     problems = {name: counter.problem for name, counter in counters.items() if counter.problem}
-    return Probed(found, problems, failures)
+    return PromptTokenCounts(found, problems, failures)
 
 
-def _counter(spec: EngineSpec) -> Counter:
+def _counter(spec: EngineSpec) -> TokenCounter:
     if spec.backend == "fake":
-        return Counter(_by_characters)
+        return TokenCounter(_by_characters)
     try:
-        return Counter(load_tokenizer(spec.model, spec.revision).count)
+        return TokenCounter(load_tokenizer(spec.model, spec.revision).count)
     except EngineSetupError as error:
-        return Counter(_by_characters, str(error))
+        return TokenCounter(_by_characters, str(error))
 
 
 def _by_characters(text: str) -> int:
@@ -78,7 +80,7 @@ async def _calls(
     plan: Plan,
     node: Node,
     rows: Sequence[tuple[str, Mapping[str, Any]]],
-    counters: Mapping[str, Counter],
+    counters: Mapping[str, TokenCounter],
 ) -> tuple[list[tuple[str, int]], list[BaseException]]:
     """Engine and prompt tokens of each call that the op makes before it needs an answer.
 
@@ -91,7 +93,7 @@ async def _calls(
     run: Any = node.op.run
     for key, data in rows:
         row = Row(key, {**data, **dict(_stand_ins(plan.task, data, made))})
-        context = RowContext(plan, engines, node, row, _ignore, Answers({}))
+        context = RowContext(plan, engines, node, row, _ignore, RecordedCalls({}))
         before = -1
         given = [row] if node.op.group else row
         task = asyncio.ensure_future(run(given, node.run_params, context))
@@ -143,7 +145,7 @@ def _stand_ins(
 class _Counting(StandInEngine):
     """Counts the tokens of what it is asked, and never answers."""
 
-    def __init__(self, name: str, counter: Counter, calls: list[tuple[str, int]]) -> None:
+    def __init__(self, name: str, counter: TokenCounter, calls: list[tuple[str, int]]) -> None:
         self._name = name
         self._counter = counter
         self._calls = calls

@@ -31,7 +31,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class GpuAllocation:
     """Who has which GPUs: `actors` for generation, and what the student is trained on.
 
     `beside`: it is trained while rows are generated, else after that. `workers` is how many train
@@ -39,7 +39,7 @@ class Share:
     """
 
     actors: int
-    beside: bool
+    concurrent: bool
     workers: int
     note: str = ""
 
@@ -63,7 +63,7 @@ class Placement:
         """The GPUs of all actors and of training beside them, 0 where no engine has one."""
         return self.high * self.gpus + (self.trainers if self.gpus else 0)
 
-    def share(self, gpus: int) -> Share:
+    def share(self, gpus: int) -> GpuAllocation:
         """Who has which of a cluster's GPUs: training its own, generation the rest.
 
         Where that is not enough for one actor, generation has them first and training after it.
@@ -74,17 +74,17 @@ class Placement:
                 f"an actor needs {plural(self.gpus, 'GPU')} and the cluster has {count(gpus)}; "
                 "waiting for more"
             )
-            return Share(self.high, True, self.trainers, note)
+            return GpuAllocation(self.high, True, self.trainers, note)
         if not self.gpus or not 0 < self.trainers <= gpus:
-            return Share(min(self.high, most), True, self.trainers)
+            return GpuAllocation(min(self.high, most), True, self.trainers)
         actors = min(self.high, (gpus - self.trainers) // self.gpus)
         if actors:
-            return Share(actors, True, self.trainers + actors * self.gpus)
+            return GpuAllocation(actors, True, self.trainers + actors * self.gpus)
         note = (
             f"{plural(gpus, 'GPU')} can't serve generation and training at once; "
             "the student is trained after generation"
         )
-        return Share(min(self.high, most), False, gpus, note)
+        return GpuAllocation(min(self.high, most), False, gpus, note)
 
     def to_json(self) -> dict[str, Any]:
         """The placement for a program."""
@@ -104,7 +104,7 @@ def placement_of(recipe: Recipe, plan: Plan, trainers: int = 0) -> Placement:
     )
 
 
-def hints(recipe: Recipe) -> list[Problem]:
+def placement_hints(recipe: Recipe) -> list[Problem]:
     """What the recipe says of where it runs, and a profile should; no reason not to run it."""
     return sorted(_hints(recipe))
 

@@ -58,7 +58,7 @@ class Reuse:
         )
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
+def compare_plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
     """What an edit did to each node of the `new` plan; both as in plan.json."""
     before = {node["name"]: node for node in old["nodes"]}
     same_task = all(old.get(key) == new.get(key) for key in ("task", "labels"))
@@ -90,4 +90,4 @@ def find_reuse(folder: Folder, plan: Plan) -> Reuse | None:
     calls: dict[str, int] = {}
     for node, _, number, *_ in dataset.calls(other):
         calls[node] = calls.get(node, 0) + number
-    return Reuse(compare(written, plan.to_json()) if written else {}, calls)
+    return Reuse(compare_plans(written, plan.to_json()) if written else {}, calls)

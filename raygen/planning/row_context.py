@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raygen.core import Row, Task, derive_seed, digest
-from raygen.dataset import Answers, Call
+from raygen.dataset import Call, RecordedCalls
 from raygen.engines import (
     Attributor,
     Classifier,
@@ -28,8 +28,8 @@ from raygen.engines import (
     Request,
     Sampling,
     Score,
+    TokenPredictor,
     TokenScore,
-    TopReader,
     TopTokens,
     model_name,
     split_thinking,
@@ -50,7 +50,7 @@ class RowContext(Context):
     running: Node
     row: Row
     record: Callable[[Call], None]
-    answers: Answers
+    answers: RecordedCalls
 
     @property
     def node(self) -> str:
@@ -105,7 +105,7 @@ class RowContext(Context):
     ) -> TopTokens:
         asked = _Asked(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
         reader = self.engines[asked.spec.name]
-        if not isinstance(reader, TopReader):
+        if not isinstance(reader, TokenPredictor):
             spec = asked.spec
             raise EngineSetupError(
                 f"engine {spec.name!r}: {spec.backend} doesn't show the tokens of {spec.model}"

@@ -12,13 +12,13 @@ from typing import Any
 from raygen.config import Document, parse_text
 from raygen.core import ProblemsError
 from raygen.dataset import PLAN, Dataset, Folder, storage_errors
-from raygen.planning.preparation import Prepared
+from raygen.planning.preparation import PreparedRecipe
 from raygen.recipe import STORED, params, stored_lock
 
 RECIPE = "recipe.yaml"
 
 
-def write_beside(folder: Folder, prepared: Prepared, estimate: Mapping[str, Any]) -> None:
+def write_sidecars(folder: Folder, prepared: PreparedRecipe, estimate: Mapping[str, Any]) -> None:
     """Write the recipe, the plan with what is expected of it, and the lock.
 
     A lock that the rows so far were not made under is taken out. Raises DatasetError.
@@ -42,11 +42,11 @@ def stored_recipe(folder: Folder) -> tuple[str, Document]:
     with storage_errors("read the recipe", folder.uri):
         frozen = folder.read_text(RECIPE)
     document = parse_text(frozen, folder.join(RECIPE))
-    values, _ = params.resolve(document)
-    return frozen, params.substitute(document, values)[0]
+    values, _ = params.resolve_params(document)
+    return frozen, params.substitute_params(document, values)[0]
 
 
-def drop_lock(folder: Folder, prepared: Prepared) -> None:
+def drop_lock(folder: Folder, prepared: PreparedRecipe) -> None:
     """Take the dataset's lock out where rows follow that are not made under one.
 
     Raises DatasetError.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raygen.config import Document, found, load_document
 from raygen.core import ProblemsError, UserError
-from raygen.recipe.merge import merged
+from raygen.recipe.merge import merge_documents
 from raygen.recipe.remote.boundary import escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.fetched import Fetched
@@ -53,7 +53,7 @@ def extended(
     document = chain.pop()
     for above in reversed(chain):
         own = {key: value for key, value in above.data.items() if key != EXTENDS}
-        document, problems = merged(document, Document(above.file, own, above.marks))
+        document, problems = merge_documents(document, Document(above.file, own, above.marks))
         if problems:
             raise ProblemsError(problems)
     return document, files

@@ -12,7 +12,7 @@ from typing import Any
 
 from raygen.config import Document, load_document
 from raygen.core import Place, Problem, ProblemsError
-from raygen.recipe.params import escaped
+from raygen.recipe.params import escape_references
 from raygen.recipe.trust import value_at
 
 _STUDENT: Place = ("train",)
@@ -69,4 +69,4 @@ def _escaped(value: Any) -> Any:
         return {key: _escaped(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_escaped(child) for child in value]
-    return escaped(value) if isinstance(value, str) else value
+    return escape_references(value) if isinstance(value, str) else value

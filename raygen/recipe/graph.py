@@ -18,7 +18,7 @@ SOURCE = "source"
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedNode:
     """One node whose op, parameters, inputs and engine are all known to be right."""
 
     op: Op
@@ -28,21 +28,21 @@ class Resolved:
 
 
 @dataclass(slots=True)
-class Graph:
+class RecipeGraph:
     """What could be resolved, and the problems of the rest.
 
     `order` has every node that stands in no cycle, inputs first and otherwise as written.
     """
 
-    nodes: dict[str, Resolved] = field(default_factory=dict)
+    nodes: dict[str, ResolvedNode] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
 
 
-def resolve_graph(document: Document, ops: Mapping[str, Op]) -> Graph:
+def resolve_graph(document: Document, ops: Mapping[str, Op]) -> RecipeGraph:
     """The graph under a recipe's `graph`, `engines` and `output`."""
-    graph = Graph()
+    graph = RecipeGraph()
     sections = _sections(document)
     names = _keys(document, "graph")
     engines = _keys(document, "engines")
@@ -126,7 +126,7 @@ def _node(
     section: NodeSection,
     ops: Mapping[str, Op],
     problems: list[Problem],
-) -> Resolved | None:
+) -> ResolvedNode | None:
     op = ops.get(section.op)
     if op is None:
         message = f"unknown op {section.op!r}{did_you_mean(section.op, ops)}"
@@ -139,7 +139,7 @@ def _node(
     except ProblemsError as error:
         problems += error.problems
         return None
-    return Resolved(op, params, section.sources, section.engine)
+    return ResolvedNode(op, params, section.sources, section.engine)
 
 
 def _engine_problems(
@@ -165,7 +165,7 @@ def _engine_problems(
 
 
 def _named_engine_problems(
-    document: Document, name: str, node: Resolved, engines: Sequence[str]
+    document: Document, name: str, node: ResolvedNode, engines: Sequence[str]
 ) -> Iterator[Problem]:
     for parameter, engine in node.params.engines().items():
         if engine not in engines:

@@ -38,7 +38,7 @@ from raygen.recipe.extends import extended, upgraded
 from raygen.recipe.files import put_texts, read_texts, with_files
 from raygen.recipe.graph import resolve_graph
 from raygen.recipe.origins import Origins
-from raygen.recipe.params import resolve, substitute
+from raygen.recipe.params import resolve_params, substitute_params
 from raygen.recipe.profile import Profile, apply_profile
 from raygen.recipe.recipe import Recipe, name_problems, parse_sections
 from raygen.recipe.remote.fetched import Fetched
@@ -139,8 +139,8 @@ def profile(loading: Loading) -> Loading:
 
 def params(loading: Loading) -> Loading:
     """Fill in `${name}`."""
-    values, wrong_values = resolve(loading.document)
-    document, wrong_uses, unfilled = substitute(loading.document, values)
+    values, wrong_values = resolve_params(loading.document)
+    document, wrong_uses, unfilled = substitute_params(loading.document, values)
     problems = [*wrong_values, *wrong_uses]
     return loading.after(document, problems, params=values, unfilled=frozenset(unfilled))
 

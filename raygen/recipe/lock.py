@@ -17,7 +17,7 @@ from raygen.config import found as worded
 from raygen.core import ProblemsError, digest
 from raygen.dataset import Folder, storage_errors
 from raygen.engines import model_name
-from raygen.recipe.schema import Section
+from raygen.recipe.schema import RecipeSection
 
 LOCK_VERSION = 1
 
@@ -32,7 +32,7 @@ _NOTHING = "nothing"
 _EDITED = "the recipe, or one that it extends, was edited: undo that"
 
 
-class Given(Section):
+class LockedOptions(RecipeSection):
     """What the command line said beside the recipe."""
 
     variant: str | None = None
@@ -48,7 +48,7 @@ class Given(Section):
         return " ".join([*words, *([f"--limit {self.limit}"] if self.limit is not None else [])])
 
 
-class LockedSource(Section):
+class LockedSource(RecipeSection):
     """The source rows: how many, and a hash of what is in them, in their order."""
 
     path: str
@@ -56,7 +56,7 @@ class LockedSource(Section):
     content: str
 
 
-class LockedModel(Section):
+class LockedModel(RecipeSection):
     """A model: one of its commit on the hub, a hash of its content, or why it is unresolved."""
 
     model: str
@@ -86,7 +86,7 @@ class LockedEngine(LockedModel):
     args: dict[str, Any] = Field(default_factory=dict)
 
 
-class LockedNode(Section):
+class LockedNode(RecipeSection):
     """A node: the version of its op, hashes of its prompts, and of all that decides it."""
 
     op: str
@@ -95,12 +95,12 @@ class LockedNode(Section):
     identity: str
 
 
-class Lock(Section):
+class Lock(RecipeSection):
     """The whole lock file."""
 
     lock: Literal[1]
     recipe: str
-    given: Given = Given()
+    given: LockedOptions = LockedOptions()
     fetched: dict[str, str] = Field(
         default_factory=dict,
         description="what was fetched, the recipe or one that it extends: reference -> its pin",
@@ -135,7 +135,7 @@ class Lock(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class LockDifference:
     """One thing that isn't as it was locked, and what to do about it."""
 
     what: str
@@ -163,7 +163,7 @@ def stored_lock(folder: Folder) -> Lock | None:
     return None if text is None else _parsed(parse_text(text, place))
 
 
-def differences(locked: Lock, found: Lock) -> list[Difference]:
+def lock_differences(locked: Lock, found: Lock) -> list[LockDifference]:
     """All that isn't as it was locked."""
     return [
         *_plan(locked, found),
@@ -188,7 +188,7 @@ def _parsed(document: Document) -> Lock:
     return parse_model(document, Lock)
 
 
-def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
+def _plan(locked: Lock, found: Lock) -> Iterator[LockDifference]:
     if locked.plan == found.plan:
         return
     todo = [
@@ -198,27 +198,27 @@ def _plan(locked: Lock, found: Lock) -> Iterator[Difference]:
     ]
     if locked.given.words != found.given.words:
         todo.append(_options(locked.given, found.given))
-    yield Difference("plan", locked.plan, found.plan, "; ".join(todo) or _EDITED)
+    yield LockDifference("plan", locked.plan, found.plan, "; ".join(todo) or _EDITED)
 
 
-def _options(locked: Given, found: Given) -> str:
+def _options(locked: LockedOptions, found: LockedOptions) -> str:
     if locked.words:
         return f"it was locked with `{locked.words}`: give the same"
     return f"it was locked without `{found.words}`: leave that out"
 
 
-def _source(locked: Lock, found: Lock) -> Iterator[Difference]:
+def _source(locked: Lock, found: Lock) -> Iterator[LockDifference]:
     old, new = locked.source, found.source
     todo = f"bring {old.path} back to the rows that it had"
     if locked.given.limit != found.given.limit:
         todo = _options(locked.given, found.given)
     if old.rows != new.rows:
-        yield Difference("source rows", f"{old.rows:,}", f"{new.rows:,}", todo)
+        yield LockDifference("source rows", f"{old.rows:,}", f"{new.rows:,}", todo)
     elif old.content != new.content:
-        yield Difference("source content", old.content, new.content, todo)
+        yield LockDifference("source content", old.content, new.content, todo)
 
 
-def _engines(locked: Lock, found: Lock) -> Iterator[Difference]:
+def _engines(locked: Lock, found: Lock) -> Iterator[LockDifference]:
     yield from _missing("engine", locked.engines, found.engines)
     profile = locked.given.profile
     todo = f"run it with the profile {profile}" if profile else "run it without a profile"
@@ -228,16 +228,16 @@ def _engines(locked: Lock, found: Lock) -> Iterator[Difference]:
         old, new = locked.engines[name], found.engines[name]
         what = f"engine {name}"
         if old.backend != new.backend:
-            yield Difference(f"{what}, backend", old.backend, new.backend, todo)
+            yield LockDifference(f"{what}, backend", old.backend, new.backend, todo)
         else:
             yield from _values(f"{what}, args", old.args, new.args, todo)
         yield from _models(what, old, new)
 
 
-def _models(what: str, old: LockedModel, new: LockedModel) -> Iterator[Difference]:
+def _models(what: str, old: LockedModel, new: LockedModel) -> Iterator[LockDifference]:
     if (old.model, old.revision) != (new.model, new.revision):
         todo = "name the locked one in the recipe"
-        yield Difference(f"{what}, model", old.name, new.name, todo)
+        yield LockDifference(f"{what}, model", old.name, new.name, todo)
         return
     if old.state != new.state:
         todo = "put the files back that were locked"
@@ -245,14 +245,14 @@ def _models(what: str, old: LockedModel, new: LockedModel) -> Iterator[Differenc
             todo = f"it can't be looked up here: {new.unresolved}"
         elif old.commit:
             todo = f"the hub has a newer one; write `revision: {old.commit}` and lock again"
-        yield Difference(f"{what}, model {old.model}", old.state, new.state, todo)
+        yield LockDifference(f"{what}, model {old.model}", old.state, new.state, todo)
     if old.base is not None and new.base is not None:
         yield from _models(f"{what}, base", old.base, new.base)
 
 
 def _nodes(
     locked: Mapping[str, LockedNode], found: Mapping[str, LockedNode]
-) -> Iterator[Difference]:
+) -> Iterator[LockDifference]:
     yield from _missing("node", locked, found)
     for name in [name for name in locked if name in found]:
         old, new = locked[name], found[name]
@@ -261,34 +261,34 @@ def _nodes(
         if (old.op, old.version) != (new.op, new.version):
             was, now = (f"{one.op} version {one.version}" for one in (old, new))
             todo = "name the locked op" if old.op != new.op else "install what it was locked with"
-            told.append(Difference(f"{what}, op", was, now, todo))
+            told.append(LockDifference(f"{what}, op", was, now, todo))
         if not told and old.identity != new.identity:
             todo = "its parameters or models were edited: undo that"
-            told.append(Difference(what, old.identity, new.identity, todo))
+            told.append(LockDifference(what, old.identity, new.identity, todo))
         yield from told
 
 
-def _packages(locked: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Difference]:
+def _packages(locked: Mapping[str, str], found: Mapping[str, str]) -> Iterator[LockDifference]:
     for name in sorted(locked.keys() | found.keys()):
         old, new = locked.get(name, _NOTHING), found.get(name, _NOTHING)
         todo = f"install {name}=={old}" if name in locked else f"run it without {name}"
         if old != new:
-            yield Difference(f"package {name}", old, new, todo)
+            yield LockDifference(f"package {name}", old, new, todo)
 
 
 def _missing(
     what: str, locked: Mapping[str, Any], found: Mapping[str, Any]
-) -> Iterator[Difference]:
+) -> Iterator[LockDifference]:
     for name in [name for name in locked if name not in found]:
-        yield Difference(f"{what} {name}", "one", _NOTHING, "put it back")
+        yield LockDifference(f"{what} {name}", "one", _NOTHING, "put it back")
     for name in [name for name in found if name not in locked]:
-        yield Difference(f"{what} {name}", _NOTHING, "one", "take it out")
+        yield LockDifference(f"{what} {name}", _NOTHING, "one", "take it out")
 
 
 def _values(
     what: str, locked: Mapping[str, Any], found: Mapping[str, Any], todo: str
-) -> Iterator[Difference]:
+) -> Iterator[LockDifference]:
     for name in dict.fromkeys([*locked, *found]):
         old, new = locked.get(name), found.get(name)
         if old != new:
-            yield Difference(f"{what} {name}", worded(old), worded(new), todo)
+            yield LockDifference(f"{what} {name}", worded(old), worded(new), todo)

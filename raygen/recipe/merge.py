@@ -16,7 +16,7 @@ _REMOVED = object()
 _NAMED = {"params": "param", "engines": "engine", "graph": "node", "variants": "variant"}
 
 
-def merged(below: Document, above: Document) -> tuple[Document, list[Problem]]:
+def merge_documents(below: Document, above: Document) -> tuple[Document, list[Problem]]:
     """The document `above` over `below`, and what it removes that isn't there."""
     merge = _Merge(below, above)
     data = merge.visit((), below.data, above.data)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raygen.config import Document
 from raygen.core import Mark, Place
-from raygen.recipe.params import sole
+from raygen.recipe.params import sole_reference
 from raygen.recipe.remote.fetched import Fetched
 
 
@@ -39,7 +39,7 @@ class Origins:
                 value = value[part]
             except (KeyError, IndexError, TypeError):
                 return self.written.mark(place)
-        name = sole(value) if isinstance(value, str) else None
+        name = sole_reference(value) if isinstance(value, str) else None
         return self.written.mark(place if name is None else ("params", name, "default"))
 
     def owner(self, place: Place) -> Fetched | None:

@@ -17,7 +17,7 @@ from raygen.recipe.schema import Param, Scalar
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 
 
-def substitute(
+def substitute_params(
     document: Document, values: Mapping[str, Scalar]
 ) -> tuple[Document, list[Problem], set[Mark]]:
     """The document with every `${name}` outside `params` replaced.
@@ -41,13 +41,13 @@ def substitute(
         problems.extend(document.problem(path, message) for message in _faults(value, declared))
         if any(match[0] != "$${" and _name(match) not in values for match in _matches(value)):
             unfilled.add(document.mark(path))
-        return filled(value, values)
+        return fill_references(value, values)
 
     data = visit(document.data, ())
     return Document(document.file, data, document.marks), problems, unfilled
 
 
-def resolve(document: Document) -> tuple[dict[str, Scalar], list[Problem]]:
+def resolve_params(document: Document) -> tuple[dict[str, Scalar], list[Problem]]:
     """The value of every param that has a good one, and what is wrong with the others."""
     values: dict[str, Scalar] = {}
     problems: list[Problem] = []
@@ -65,7 +65,7 @@ def resolve(document: Document) -> tuple[dict[str, Scalar], list[Problem]]:
     return values, problems
 
 
-def filled(text: str, values: Mapping[str, Scalar]) -> Scalar:
+def fill_references(text: str, values: Mapping[str, Scalar]) -> Scalar:
     """A text with its references replaced by the values that are known."""
     whole = _REFERENCE.fullmatch(text)
     if whole is not None and _name(whole) in values:
@@ -80,13 +80,13 @@ def filled(text: str, values: Mapping[str, Scalar]) -> Scalar:
     return _REFERENCE.sub(one, text)
 
 
-def sole(text: str) -> str | None:
+def sole_reference(text: str) -> str | None:
     """The name of the param that a text is, all of it; None where it is or has more."""
     whole = _REFERENCE.fullmatch(text)
     return _name(whole) or None if whole is not None else None
 
 
-def escaped(text: str) -> str:
+def escape_references(text: str) -> str:
     """A text that `filled` turns back into this one."""
     return text.replace("${", "$${")
 

@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 from raygen.config import Document, did_you_mean, load_document, parse_model
 from raygen.core import Mark, Place, Problem
 from raygen.engines import Backend
-from raygen.recipe.schema import Price, Section
+from raygen.recipe.schema import Price, RecipeSection
 
 ALL_ENGINES = "*"
 
 
-class Replicas(Section):
+class Replicas(RecipeSection):
     """How many actors, each with all local engines of the recipe."""
 
     min: int = Field(1, ge=1)
@@ -35,7 +35,7 @@ class Replicas(Section):
         return self
 
 
-class EngineConditions(Section):
+class EngineConditions(RecipeSection):
     """What a profile may say about an engine; what it leaves out stays as the recipe has it."""
 
     backend: Backend | None = None
@@ -47,13 +47,13 @@ class EngineConditions(Section):
     )
 
 
-class TrainConditions(Section):
+class TrainConditions(RecipeSection):
     """Where the student trains."""
 
     workers: int = Field(1, ge=1)
 
 
-class ProfileSections(Section):
+class ProfileSections(RecipeSection):
     """A whole profile."""
 
     profile: str = Field(min_length=1, description="its name")

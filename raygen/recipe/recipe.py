@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.config import ALL_VARIANTS, Document, dump_text, parse_model, variant_names
-from raygen.core import Place, Problem, ProblemsError, Task, task_of
+from raygen.core import Place, Problem, ProblemsError, Task, make_task
 from raygen.engines import EngineSpec
 from raygen.recipe.graph import SOURCE
 from raygen.recipe.profile import Profile
@@ -75,7 +75,7 @@ class Recipe:
     @property
     def task(self) -> Task:
         """The task and its columns."""
-        return task_of(self.sections.task, self.sections.labels)
+        return make_task(self.sections.task, self.sections.labels)
 
     @property
     def source(self) -> SourceSpec:

@@ -26,13 +26,13 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 }
 
 
-class Section(BaseModel):
+class RecipeSection(BaseModel):
     """Base of every section: a key that isn't named here is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Param(Section):
+class Param(RecipeSection):
     """A value that `--set NAME=VALUE` overrides and `${NAME}` uses anywhere in the recipe."""
 
     type: ParamType
@@ -71,7 +71,7 @@ class Param(Section):
             raise ValueError(f"found {found(value)}, expected a value of type {self.type}")
 
 
-class Sample(Section):
+class Sample(RecipeSection):
     """A fixed random part of the source, for few-shot sets; or the whole of it, shuffled."""
 
     n: int | None = Field(
@@ -81,7 +81,7 @@ class Sample(Section):
     balance: str | None = Field(None, description="a column whose values get equal shares")
 
 
-class Deduplicate(Section):
+class Deduplicate(RecipeSection):
     """Which source rows repeat an earlier one."""
 
     on: list[str] = Field(min_length=1, description="the columns that must be the same")
@@ -90,7 +90,7 @@ class Deduplicate(Section):
     )
 
 
-class SourceSpec(Section):
+class SourceSpec(RecipeSection):
     """Where the source rows come from."""
 
     path: str = Field(min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/...")
@@ -113,14 +113,14 @@ class SourceSpec(Section):
         return Deduplicate(on=written) if isinstance(written, list) else written
 
 
-class Price(Section):
+class Price(RecipeSection):
     """Dollars per million tokens."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
 
 
-class EngineSection(Section):
+class EngineSection(RecipeSection):
     """A model, and as defaults the conditions that a profile may override."""
 
     model: str = Field(min_length=1, description="a hub id, a folder or bundled:NAME")
@@ -147,7 +147,7 @@ class NodeSection(BaseModel):
         return as_names(self.inputs)
 
 
-class Output(Section):
+class Output(RecipeSection):
     """What becomes the dataset, and where it goes."""
 
     inputs: Names = Field(alias="from", description="the nodes whose rows are the examples")
@@ -166,7 +166,7 @@ class Output(Section):
         return as_names(self.inputs)
 
 
-class RecipeSections(Section):
+class RecipeSections(RecipeSection):
     """A whole recipe."""
 
     extends: str | None = Field(

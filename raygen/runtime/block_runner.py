@@ -15,21 +15,28 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from raygen.dataset import Block, DatasetError, Recorded, RowResult, read_recorded, write_block
+from raygen.dataset import (
+    DatasetError,
+    Recorded,
+    RowResult,
+    WrittenBlock,
+    read_recorded_calls,
+    write_block,
+)
 from raygen.engines import EngineSetupError
 from raygen.runtime.coordinator import Fatal
-from raygen.runtime.tasks import Job, Task
-from raygen.runtime.worker import SourceRow, Worker, crashed
+from raygen.runtime.tasks import GenerationJob, RowBlock
+from raygen.runtime.worker import SourceRow, Worker, crashed_result
 from raygen.sources import KeyedSource, open_keyed
 
 _ATTEMPTS = 2
 """How often a block may take its process down before its rows are run alone."""
 
 
-class Coordinator(Protocol):
+class BlockQueue(Protocol):
     """Who hands out tasks, as a process that runs them sees it."""
 
-    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[Task | None, int]]:
+    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[RowBlock | None, int]]:
         """The task that a ticket stands for, and how often it was begun, this time included."""
         ...
 
@@ -53,7 +60,7 @@ class Coordinator(Protocol):
 class BlockRunner:
     """Runs the blocks of one process, many at once, over its worker."""
 
-    def __init__(self, job: Job, worker: Worker, coordinator: Coordinator) -> None:
+    def __init__(self, job: GenerationJob, worker: Worker, coordinator: BlockQueue) -> None:
         self._job = job
         self._worker = worker
         self._coordinator = coordinator
@@ -92,7 +99,7 @@ class BlockRunner:
             await self._coordinator.fail(Fatal(message))
         return b""
 
-    async def _take_when_there_is_room(self, ticket: int) -> tuple[Task | None, int]:
+    async def _take_when_there_is_room(self, ticket: int) -> tuple[RowBlock | None, int]:
         """Take a task that is there, once this process holds few enough rows for another one.
 
         Of all processes the first that is up would else take a source that others could share.
@@ -108,11 +115,11 @@ class BlockRunner:
             self._held -= rows
             self._room.notify_all()
 
-    async def _block(self, task: Task, attempts: int) -> Block | None:
+    async def _block(self, task: RowBlock, attempts: int) -> WrittenBlock | None:
         source = await self._keyed_source()
         rows = await asyncio.to_thread(source.read, task.ordinals)
         keys = [key for key, _ in rows]
-        recorded = await asyncio.to_thread(read_recorded, self._job.folder, task.files, keys)
+        recorded = await asyncio.to_thread(read_recorded_calls, self._job.folder, task.files, keys)
         if attempts <= _ATTEMPTS:
             results = await self._worker.run(rows, recorded)
         else:
@@ -148,7 +155,7 @@ class BlockRunner:
         async with self._one_at_a_time:
             what = f"row {row[0]}"
             if await self._coordinator.begin(what) > _ATTEMPTS:
-                return [crashed(row)]
+                return [crashed_result(row)]
             results = await self._worker.run([row], recorded)
             await self._coordinator.end(what)
             return results

@@ -36,7 +36,7 @@ class Budget:
 
     def used_up(self, paid: Tokens, dollars: float, hours: float) -> str | None:
         """Which limit is reached, in words; None while none is."""
-        used = {"tokens": tokens_of(paid), "dollars": dollars, "hours": hours}
+        used = {"tokens": total_tokens(paid), "dollars": dollars, "hours": hours}
         for name, limit in self._set():
             if used[name] >= limit:
                 return (
@@ -46,7 +46,7 @@ class Budget:
 
     def raised(self, paid: Tokens, dollars: float) -> Budget:
         """A budget to go on with: where it is used up, twice what was used."""
-        used = {"tokens": tokens_of(paid), "dollars": dollars, "hours": 0.0}
+        used = {"tokens": total_tokens(paid), "dollars": dollars, "hours": 0.0}
         limits = {n: 2 * used[n] if used[n] >= limit else limit for n, limit in self._set()}
         return Budget(**limits)
 
@@ -82,7 +82,7 @@ def check_prices(budget: Budget, engines: Mapping[str, EngineSpec]) -> None:
         )
 
 
-def dollars_of(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
+def total_dollars(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
     """What the tokens cost at today's prices; an engine without a price costs nothing."""
     total = 0.0
     for name, (prompt, output) in paid.items():
@@ -92,7 +92,7 @@ def dollars_of(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
     return total
 
 
-def tokens_of(paid: Tokens) -> int:
+def total_tokens(paid: Tokens) -> int:
     """Prompt and output tokens together."""
     return sum(prompt + output for prompt, output in paid.values())
 

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raygen.runtime.tasks import Task
-from raygen.runtime.worker import Live
+from raygen.runtime.tasks import RowBlock
+from raygen.runtime.worker import WorkerStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +22,21 @@ class Fatal:
     user_fault: bool = False
 
 
-class Control:
+class Coordinator:
     """The one place that all actors and the driver see: tasks, flags and counters."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
-        self._tasks: deque[Task] = deque()
-        self._taken: dict[int, Task] = {}
+        self._tasks: deque[RowBlock] = deque()
+        self._taken: dict[int, RowBlock] = {}
         self._cancelled: set[int] = set()
         self._closed = False
         self._changed = asyncio.Condition()
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, WorkerStats] = {}
         self._fatal: Fatal | None = None
         self._stopped = False
 
-    async def feed(self, tasks: Sequence[Task], first: bool) -> None:
+    async def feed(self, tasks: Sequence[RowBlock], first: bool) -> None:
         """More tasks, `first` in the queue or last."""
         async with self._changed:
             if first:
@@ -51,7 +51,7 @@ class Control:
             self._closed = True
             self._changed.notify_all()
 
-    async def take(self, ticket: int, wait: bool) -> tuple[Task | None, int]:
+    async def take(self, ticket: int, wait: bool) -> tuple[RowBlock | None, int]:
         """The task that a ticket stands for, and how often it has begun, this time included.
 
         A ticket whose process died is here again and stands for the same task. With `wait` there
@@ -95,7 +95,7 @@ class Control:
         """Forget how often `what` was begun: it has come to its end."""
         self._begun.pop(what, None)
 
-    async def report(self, actor: str, live: Live) -> bool:
+    async def report(self, actor: str, live: WorkerStats) -> bool:
         """Take an actor's counters; answer whether it should stop."""
         self._live[actor] = live
         return self._stopped
@@ -112,6 +112,6 @@ class Control:
             self._changed.notify_all()
         return len(self._taken)
 
-    async def read(self) -> tuple[list[Live], Fatal | None]:
+    async def read(self) -> tuple[list[WorkerStats], Fatal | None]:
         """All counters, and the fatal error if there is one."""
         return list(self._live.values()), self._fatal

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from raygen.dataset import DatasetStatus, LedgerLine, add_tokens
+from raygen.dataset import DatasetStatus, LedgerLine, sum_tokens
 from raygen.runtime.run_state import NodeCount, RejectCount, Snapshot
-from raygen.runtime.worker import Live
+from raygen.runtime.worker import WorkerStats
 
 
 class Counts:
@@ -61,11 +61,11 @@ class Counts:
 
 
 def snapshot(
-    phase: str, counts: Counts, lives: Sequence[Live], nodes: Sequence[str], seconds: float
+    phase: str, counts: Counts, lives: Sequence[WorkerStats], nodes: Sequence[str], seconds: float
 ) -> Snapshot:
     """What to show of a run now."""
     totals = {name: [0, 0, 0, 0] for name in nodes}
-    paid = add_tokens(live.paid for live in lives)
+    paid = sum_tokens(live.paid for live in lives)
     for live in lives:
         for name, figures in live.nodes.items():
             totals[name] = [a + b for a, b in zip(totals[name], figures, strict=True)]
@@ -86,7 +86,7 @@ def snapshot(
     )
 
 
-def phase_of(lives: Sequence[Live]) -> str:
+def phase_of(lives: Sequence[WorkerStats]) -> str:
     """What the workers are doing, in a word or two."""
     if not lives or all(live.phase == "starting" for live in lives):
         return "starting engines"

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from raygen.dataset import Block, Committer, Dataset, Folder, Tokens, add_tokens, stop_reason
+from raygen.dataset import Committer, Dataset, Folder, Tokens, WrittenBlock, stop_reason, sum_tokens
 from raygen.engines import EngineSpec
-from raygen.runtime.budget import Budget, dollars_of, tokens_of
+from raygen.runtime.budget import Budget, total_dollars, total_tokens
 from raygen.runtime.counts import Counts
 from raygen.runtime.endings import Cause, Ending, out_of_rows
-from raygen.runtime.scheduler import Work
-from raygen.runtime.tasks import Task
-from raygen.runtime.worker import Live
+from raygen.runtime.scheduler import Scheduler
+from raygen.runtime.tasks import RowBlock
+from raygen.runtime.worker import WorkerStats
 
 _COMMIT_EVERY_S = 0.3
 _COMMIT_EVERY_REMOTE_S = 3.0
@@ -26,7 +26,7 @@ _POLL_S = 0.5
 _LOOK_EVERY_S = 1.0
 
 
-class Run(Protocol):
+class GenerationRun(Protocol):
     """A generation in progress, however it is run."""
 
     @property
@@ -38,18 +38,18 @@ class Run(Protocol):
     @property
     def room(self) -> int: ...
 
-    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None: ...
+    def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None: ...
 
     def close(self) -> None: ...
 
-    def poll(self, timeout_s: float) -> list[Block]: ...
+    def poll(self, timeout_s: float) -> list[WrittenBlock]: ...
 
-    def live(self) -> tuple[list[Live], Fault | None]: ...
+    def live(self) -> tuple[list[WorkerStats], RunFault | None]: ...
 
     def stop(self) -> None: ...
 
 
-class Fault(Protocol):
+class RunFault(Protocol):
     """Why a run can't go on."""
 
     @property
@@ -60,7 +60,7 @@ class Fault(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StopConditions:
     """When a run stops by itself.
 
     The engines have the prices for a budget in dollars; its hours count from `began`, a monotonic
@@ -81,7 +81,7 @@ class Observer(Protocol):
         """The first rows of this generation are in the dataset. Called once, at that moment."""
         ...
 
-    def progress(self, lives: Sequence[Live]) -> None:
+    def progress(self, lives: Sequence[WorkerStats]) -> None:
         """What the workers have done so far; called about once a second, to be shown."""
         ...
 
@@ -91,18 +91,18 @@ class Observer(Protocol):
         ...
 
 
-class Generation:
+class Driver:
     """The rows that are left, made in as many runs as they need: what arrives is committed, and
     what may start is fed."""
 
     def __init__(
         self,
-        start: Callable[[int], Run],
-        work: Work,
+        start: Callable[[int], GenerationRun],
+        work: Scheduler,
         committer: Committer,
         folder: Folder,
         counts: Counts,
-        limits: Limits,
+        limits: StopConditions,
         observer: Observer,
     ) -> None:
         """`start` begins a run that takes about so many tasks."""
@@ -135,7 +135,7 @@ class Generation:
     def _to_end_of_run(self) -> Ending | None:
         """Go on until the run is done; what ended it, None where it simply ran out of tasks."""
         every = _COMMIT_EVERY_S if self._folder.local is not None else _COMMIT_EVERY_REMOTE_S
-        waiting: list[Block] = []
+        waiting: list[WrittenBlock] = []
         committed_at = looked_at = float("-inf")
         ending: Ending | None = None
         self._feed()
@@ -163,7 +163,7 @@ class Generation:
         lives, fault = self._run.live()
         return ending or self._ending(fault, False, lives) or self._lost()
 
-    def _commit(self, blocks: Sequence[Block]) -> None:
+    def _commit(self, blocks: Sequence[WrittenBlock]) -> None:
         first = self._counts.last_row_at is None
         lines = self._committer.commit(blocks)
         self._counts.add(lines)
@@ -196,7 +196,7 @@ class Generation:
         return bool(tasks)
 
     def _ending(
-        self, fault: Fault | None, interrupted: bool, lives: Sequence[Live]
+        self, fault: RunFault | None, interrupted: bool, lives: Sequence[WorkerStats]
     ) -> Ending | None:
         if fault is not None:
             return Ending(Cause.FAULT, fault.message, fault.user_fault)
@@ -204,9 +204,9 @@ class Generation:
             return Ending(Cause.INTERRUPTED, "interrupted; what was in flight is committed")
         if too_many_failed(self._counts, self._limits) and not self._try_again():
             return Ending(Cause.TOO_MANY_FAILED, self._failed_words())
-        now = add_tokens([self._paid_before, *(live.paid for live in lives)])
-        paid = max(now, self._committer.paid, key=tokens_of)
-        ending = reached(self._counts, self._limits, paid)
+        now = sum_tokens([self._paid_before, *(live.paid for live in lives)])
+        paid = max(now, self._committer.paid, key=total_tokens)
+        ending = limit_reached(self._counts, self._limits, paid)
         if ending is not None:
             return ending
         wish = stop_reason(self._folder)
@@ -232,17 +232,17 @@ class Generation:
         )
 
 
-def too_many_failed(counts: Counts, limits: Limits) -> bool:
+def too_many_failed(counts: Counts, limits: StopConditions) -> bool:
     """Whether more rows failed than may."""
     return counts.statuses["failed"] > limits.max_failed * counts.source
 
 
-def reached(counts: Counts, limits: Limits, paid: Tokens) -> Ending | None:
+def limit_reached(counts: Counts, limits: StopConditions, paid: Tokens) -> Ending | None:
     """The ending of a run that has all it was to make, or has used up what it may."""
     if limits.rows is not None and counts.examples >= limits.rows:
         return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
     hours = (time.monotonic() - limits.began) / 3600
-    used_up = limits.budget.used_up(paid, dollars_of(paid, limits.engines), hours)
+    used_up = limits.budget.used_up(paid, total_dollars(paid, limits.engines), hours)
     if used_up is not None:
         return Ending(
             Cause.BUDGET_USED_UP,

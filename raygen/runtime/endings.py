@@ -11,7 +11,7 @@ from enum import Enum
 
 from raygen.dataset import Reason
 from raygen.runtime.run_state import Outcome
-from raygen.runtime.scheduler import Work
+from raygen.runtime.scheduler import Scheduler
 
 
 class Cause(Enum):
@@ -71,7 +71,7 @@ class Ending:
         return _REASONS[self.outcome]
 
 
-def out_of_rows(work: Work) -> Ending:
+def out_of_rows(work: Scheduler) -> Ending:
     """The ending where nothing is left to run: all of it, or as much as was asked for."""
     if work.shortage:
         return Ending(Cause.SHORT_OF_A_CLASS, work.shortage)

@@ -17,21 +17,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import Reject, Row, in_own_loop, output_to
+from raygen.core import Reject, Row, redirected_output, run_coroutine
 from raygen.dataset import Folder, RowResult
 from raygen.engines import Engine, assign_gpus, start_engine
-from raygen.planning import Plan, Prepared, bind_plan, of_rows, store_preview
+from raygen.planning import Plan, PreparedRecipe, bind_plan, measure_rows, store_preview
 from raygen.recipe import Recipe
-from raygen.runtime.row_program import RowProgram, Step
+from raygen.runtime.row_program import NodeStep, RowProgram
 from raygen.sources import key_source
 
 
 @dataclass(frozen=True, slots=True)
-class Previewed:
+class PreviewedRow:
     """A source row, as the task normalised it, its steps in the order of the plan, and its end."""
 
     data: Mapping[str, Any]
-    steps: tuple[Step, ...]
+    steps: tuple[NodeStep, ...]
     result: RowResult
 
 
@@ -40,7 +40,7 @@ class Preview:
     """A few rows of a plan. `seconds` is their time on the wall clock, the engines' start aside."""
 
     plan: Plan
-    rows: tuple[Previewed, ...]
+    rows: tuple[PreviewedRow, ...]
     seconds: float
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -48,7 +48,9 @@ class Preview:
         return [_row_json(row) for row in self.rows]
 
 
-def preview(prepared: Prepared, n: int, started: Callable[[Path], None] | None = None) -> Preview:
+def preview(
+    prepared: PreparedRecipe, n: int, started: Callable[[Path], None] | None = None
+) -> Preview:
     """The first n rows, in this thread or beside a running event loop.
 
     What local engines print goes to a file, which `started` is told; without it, where it goes
@@ -57,9 +59,9 @@ def preview(prepared: Prepared, n: int, started: Callable[[Path], None] | None =
     plan = bind_plan(prepared.plan)
     keyed = first_rows(prepared.recipe, plan, n)
     with _quiet(plan, started):
-        done = in_own_loop(run_rows(plan, keyed))
+        done = run_coroutine(run_rows(plan, keyed))
     results = [row.result for row in done.rows]
-    store_preview(prepared.recipe.name, of_rows(plan, results, done.seconds))
+    store_preview(prepared.recipe.name, measure_rows(plan, results, done.seconds))
     return done
 
 
@@ -79,7 +81,7 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
     Raises EngineError where an engine can't start or is lost.
     """
     engines: dict[str, Engine] = {}
-    steps: dict[str, list[Step]] = defaultdict(list)
+    steps: dict[str, list[NodeStep]] = defaultdict(list)
     try:
         for spec, devices in assign_gpus(plan.engines.values()):
             engines[spec.name] = await start_engine(spec, devices)
@@ -92,7 +94,7 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
             await engine.close()
     places = {node.name: index for index, node in enumerate(plan.nodes)}
     done = [
-        Previewed(
+        PreviewedRow(
             data,
             tuple(sorted(steps[key], key=lambda step: (places[step.node], step.row.lineage))),
             result,
@@ -121,11 +123,11 @@ def _quiet(plan: Plan, started: Callable[[Path], None] | None) -> Iterator[None]
     with tempfile.NamedTemporaryFile(prefix="raygen-preview-", suffix=".log", delete=False) as file:
         log = Path(file.name)
     started(log)
-    with output_to(log):
+    with redirected_output(log):
         yield
 
 
-def _row_json(row: Previewed) -> dict[str, Any]:
+def _row_json(row: PreviewedRow) -> dict[str, Any]:
     result = asdict(row.result)
     for call in result["calls"]:
         call["prompt"] = chat_of(call["prompt"]) or call["prompt"]

@@ -9,7 +9,7 @@ from collections import Counter as Counts
 from collections.abc import Mapping
 from typing import Protocol
 
-from raygen.runtime.worker import Live
+from raygen.runtime.worker import WorkerStats
 
 
 class Counter(Protocol):
@@ -40,7 +40,7 @@ class Counters:
             "restarts": make("raygen_engine_restarts", "Engines that were rebuilt.", ("recipe",)),
         }
 
-    def update(self, live: Live) -> None:
+    def update(self, live: WorkerStats) -> None:
         """Bring the counters to what the worker says now."""
         for status, rows in live.statuses.items():
             self._set("rows", rows, status=status)

@@ -30,15 +30,15 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygen.core import joined_cluster, last_line, send_to
-from raygen.dataset import Block
+from raygen.core import joined_cluster, last_line, redirect_output
+from raygen.dataset import WrittenBlock
 from raygen.engines import EngineSpec, start_engine
 from raygen.planning import Cluster
 from raygen.runtime.block_runner import BlockRunner
-from raygen.runtime.coordinator import Control, Fatal
+from raygen.runtime.coordinator import Coordinator, Fatal
 from raygen.runtime.prometheus import Counters
-from raygen.runtime.tasks import Job, Task
-from raygen.runtime.worker import Live, Worker
+from raygen.runtime.tasks import GenerationJob, RowBlock
+from raygen.runtime.worker import Worker, WorkerStats
 
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
@@ -46,7 +46,7 @@ _ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeEr
 """What Ray ends a run with; the last where the driver has left it under a thread."""
 
 
-_Control = ray.remote(num_cpus=0, max_concurrency=1000)(Control)
+_Control = ray.remote(num_cpus=0, max_concurrency=1000)(Coordinator)
 
 
 class _RemoteControl:
@@ -55,8 +55,10 @@ class _RemoteControl:
     def __init__(self, control: Any) -> None:
         self._control = control
 
-    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[Task | None, int]]:
-        return cast("Awaitable[tuple[Task | None, int]]", self._control.take.remote(ticket, wait))
+    def take(self, ticket: int, wait: bool) -> Awaitable[tuple[RowBlock | None, int]]:
+        return cast(
+            "Awaitable[tuple[RowBlock | None, int]]", self._control.take.remote(ticket, wait)
+        )
 
     def give_back(self, ticket: int) -> Awaitable[None]:
         return cast("Awaitable[None]", self._control.give_back.remote(ticket))
@@ -74,7 +76,7 @@ class _RemoteControl:
 class _RowActor:
     """One process with its engines; Ray Data calls it once per block."""
 
-    def __init__(self, job: Job, control: Any) -> None:
+    def __init__(self, job: GenerationJob, control: Any) -> None:
         # Read when the engine's libraries load; Ray has set it to the actor's one CPU.
         os.environ["OMP_NUM_THREADS"] = str(job.threads)
         # Python puts the current folder before the libraries in processes that an engine starts.
@@ -85,9 +87,9 @@ class _RowActor:
         self._name = uuid.uuid4().hex
         log = f"worker-{os.getpid()}.log"
         try:
-            send_to(Path(job.logs) / log)
+            redirect_output(Path(job.logs) / log)
         except OSError:  # the driver's folder needn't be there on another node
-            send_to(Path(tempfile.gettempdir()) / "raygen" / log)
+            redirect_output(Path(tempfile.gettempdir()) / "raygen" / log)
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(job.shared([str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)
@@ -151,11 +153,11 @@ class RayRun:
 
     It takes as many tasks as it has tickets, and ends when it is closed and has run them all."""
 
-    def __init__(self, job: Job, tickets: int) -> None:
+    def __init__(self, job: GenerationJob, tickets: int) -> None:
         # Beside the driver, so that no worker node takes the run down with it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._control: Any = _Control.options(scheduling_strategy=here).remote()
-        self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[WrittenBlock] = queue.SimpleQueue()
         self._error: Fatal | None = None
         self._tickets = tickets + _SPARE_TICKETS
         self._fed = self._ended = 0
@@ -178,7 +180,7 @@ class RayRun:
         """How many more tasks it takes."""
         return self._tickets - self._fed
 
-    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+    def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
         """More tasks, no more than there is room for."""
         self._fed += len(tasks)
         self._ask(self._control.feed.remote(tasks, first))
@@ -187,16 +189,16 @@ class RayRun:
         """There is nothing more to feed."""
         self._ask(self._control.close.remote())
 
-    def poll(self, timeout_s: float) -> list[Block]:
+    def poll(self, timeout_s: float) -> list[WrittenBlock]:
         """The blocks that have arrived; waits up to `timeout_s` for the first."""
-        blocks = list[Block]()
+        blocks = list[WrittenBlock]()
         with contextlib.suppress(queue.Empty):
             blocks.append(self._arrived.get(timeout=timeout_s))
             while True:
                 blocks.append(self._arrived.get_nowait())
         return blocks
 
-    def live(self) -> tuple[list[Live], Fatal | None]:
+    def live(self) -> tuple[list[WorkerStats], Fatal | None]:
         """The actors' counters, and why the run can't go on, if so."""
         lives, fatal = self._ask(self._control.read.remote()) or ([], None)
         return lives, fatal or self._error
@@ -212,7 +214,7 @@ class RayRun:
         except ray.exceptions.RayActorError:
             self._error = Fatal("the process that hands out rows died; run the same command again")
 
-    def _consume(self, job: Job) -> None:
+    def _consume(self, job: GenerationJob) -> None:
         try:
             for batch in _dataset(job, self._tickets, self._control).iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
@@ -229,12 +231,12 @@ class RayRun:
             self._error = Fatal(f"Ray ended the run: {last_line(error)}")
 
 
-def start_run(job: Job, tickets: int) -> RayRun:
+def start_run(job: GenerationJob, tickets: int) -> RayRun:
     """Begin a run on the cluster that was joined; it takes about so many tasks."""
     return RayRun(job, tickets)
 
 
-def _dataset(job: Job, tickets: int, control: Any) -> Any:
+def _dataset(job: GenerationJob, tickets: int, control: Any) -> Any:
     items = [{"ticket": ticket} for ticket in range(tickets)]
     low, high = job.replicas
     pool = ActorPoolStrategy(

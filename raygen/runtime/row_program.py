@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.core import Lineage, Reject, Row, Status, cancelled_by_library
-from raygen.dataset import Answers, Call, Recorded, Rejected, RowResult
+from raygen.dataset import Call, Recorded, RecordedCalls, RejectedRow, RowResult
 from raygen.engines import Engine, EngineDeadError, EngineError, RequestRefusedError
 from raygen.ops import Op
 from raygen.planning import Node, Plan, RowContext
@@ -30,13 +30,13 @@ class _Tally:
     """What has come of one source row so far."""
 
     examples: list[tuple[_Order, Mapping[str, Any]]] = field(default_factory=list)
-    rejects: list[tuple[_Order, Rejected]] = field(default_factory=list)
+    rejects: list[tuple[_Order, RejectedRow]] = field(default_factory=list)
     calls: list[tuple[_Order, Call]] = field(default_factory=list)
     entered: Counter[str] = field(default_factory=Counter)
     emitted: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
-    answers: Answers = field(default_factory=lambda: Answers({}))
+    answers: RecordedCalls = field(default_factory=lambda: RecordedCalls({}))
     error: str | None = None
     retryable: bool = False
 
@@ -52,7 +52,7 @@ _FINE = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NodeStep:
     """One node on one row (a group op: on the rows of a source row), and all that came of it.
 
     `row` is the one whose id the step's calls carry.
@@ -64,7 +64,7 @@ class Step:
     outcomes: tuple[Row | Reject, ...]
 
 
-Watch = Callable[[Step], None]
+Watch = Callable[[NodeStep], None]
 
 
 class NodeError(Exception):
@@ -114,7 +114,7 @@ class RowProgram:
         speak of an engine and not of this row.
         """
         started = time.monotonic()
-        tally = _Tally(answers=Answers(recorded or {}))
+        tally = _Tally(answers=RecordedCalls(recorded or {}))
         source = Row(key, data)
         try:
             await self._feed(SOURCE, source, tally)
@@ -158,13 +158,13 @@ class RowProgram:
         context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
         outcomes = await _outcomes(node, rows_in if node.op.group else row, context)
         if self._watch is not None:
-            self._watch(Step(node.name, row, tuple(rows_in), tuple(outcomes)))
+            self._watch(NodeStep(node.name, row, tuple(rows_in), tuple(outcomes)))
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
         rejects = [outcome for outcome in outcomes if isinstance(outcome, Reject)]
         tally.emitted[node.name] += len(rows)
         tally.dropped[node.name] += len(rejects)
         for reject in rejects:
-            tally.rejects.append((place, Rejected(node.name, reject.reason, reject.detail)))
+            tally.rejects.append((place, RejectedRow(node.name, reject.reason, reject.detail)))
         await _together([self._feed(node.name, child, tally) for child in rows])
 
     def _result(self, key: str, tally: _Tally, seconds: float) -> RowResult:

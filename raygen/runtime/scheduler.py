@@ -12,7 +12,7 @@ from typing import Protocol
 
 from raygen.core import Status
 from raygen.dataset import LedgerLine
-from raygen.runtime.tasks import Task, cut
+from raygen.runtime.tasks import RowBlock, split_into_blocks
 
 Files = Mapping[str, tuple[str, ...]]
 """The transcript files with a row's recorded calls, newest first, by the row's key."""
@@ -21,13 +21,13 @@ _STEPS = 16
 _MOST_TASKS = 4000
 
 
-class Work(Protocol):
+class Scheduler(Protocol):
     """The rows that are left to a run."""
 
     retryable: set[str]
     """The keys of the rows that failed for a reason that may pass and weren't tried again."""
 
-    def next(self, room: int) -> list[Task]:
+    def next(self, room: int) -> list[RowBlock]:
         """What may start now, in at most `room` tasks; empty where it must wait, or all is said."""
         ...
 
@@ -35,7 +35,7 @@ class Work(Protocol):
         """Rows that were committed just now."""
         ...
 
-    def again(self, keys: Collection[str], files: Files, room: int) -> list[Task]:
+    def again(self, keys: Collection[str], files: Files, room: int) -> list[RowBlock]:
         """Rows whose lines were taken out of the ledger, to run once more."""
         ...
 
@@ -69,16 +69,16 @@ class _Rows:
         self._actors = actors
         self.retryable: set[str] = set()
 
-    def again(self, keys: Collection[str], files: Files, room: int) -> list[Task]:
+    def again(self, keys: Collection[str], files: Files, room: int) -> list[RowBlock]:
         """Rows whose lines were taken out of the ledger, to run once more."""
         self.retryable -= set(keys)
         ordinals = [ordinal for ordinal, key in enumerate(self._keys) if key in keys]
         by_ordinal = {ordinal: files.get(self._keys[ordinal], ()) for ordinal in ordinals}
-        return cut(ordinals, self._actors, by_ordinal, most=room, again=True)
+        return split_into_blocks(ordinals, self._actors, by_ordinal, most=room, again=True)
 
-    def _tasks(self, ordinals: Sequence[int], most: int) -> list[Task]:
+    def _tasks(self, ordinals: Sequence[int], most: int) -> list[RowBlock]:
         files = {ordinal: self._files.get(self._keys[ordinal], ()) for ordinal in ordinals}
-        return cut(ordinals, self._actors, files, most=most)
+        return split_into_blocks(ordinals, self._actors, files, most=most)
 
     def _note_retryable(self, lines: Iterable[LedgerLine]) -> None:
         self.retryable |= {line.key for line in lines if line.retryable}
@@ -103,9 +103,9 @@ class AllRows(_Rows):
     @property
     def tasks(self) -> int:
         """As many as all of it makes."""
-        return len(cut(range(len(self._pending)), self._actors))
+        return len(split_into_blocks(range(len(self._pending)), self._actors))
 
-    def next(self, room: int) -> list[Task]:
+    def next(self, room: int) -> list[RowBlock]:
         """All of it, the first time."""
         pending, self._pending = self._pending, []
         return self._tasks(pending, room)
@@ -155,7 +155,7 @@ class ClassQuota(_Rows):
         """One for each row, but no more than can well be held ready."""
         return min(_MOST_TASKS, sum(map(len, self._pool.values())))
 
-    def next(self, room: int) -> list[Task]:
+    def next(self, room: int) -> list[RowBlock]:
         """The next rows of each class that still needs some."""
         ready = self._ready()
         # Not one by one: each task is a block of its own, unless nothing else runs.

@@ -25,7 +25,7 @@ _BLOCKS_A_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class RowBlock:
     """One block of source rows, by their ordinals in the keyed copy.
 
     `files` are the transcripts that may have their calls, newest first. `again`: the rows failed
@@ -38,7 +38,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class GenerationJob:
     """A plan bound to an output folder and a keyed copy of its source.
 
     `concurrency` is the rows in flight per actor, `threads` the CPU threads of its engines, and
@@ -90,14 +90,14 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def cut(
+def split_into_blocks(
     ordinals: Sequence[int],
     actors: int,
     files: Mapping[int, tuple[str, ...]] | None = None,
     *,
     most: int | None = None,
     again: bool = False,
-) -> list[Task]:
+) -> list[RowBlock]:
     """Cut pending rows into blocks small enough that rows come out while others still run.
 
     Rows that share transcript `files` stand together, so that few workers read each. There are
@@ -114,7 +114,7 @@ def cut(
     ordered = [ordinal for group in by_file.values() for ordinal in group]
     ends = list(accumulate(sizes))
     blocks = [tuple(ordered[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
-    return [Task(block, _files_of(block, files), again) for block in blocks]
+    return [RowBlock(block, _files_of(block, files), again) for block in blocks]
 
 
 def _block_sizes(rows: int, actors: int) -> Iterator[int]:

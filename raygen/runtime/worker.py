@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.core import cancelled_by_library
-from raygen.dataset import Recorded, Rejected, RowResult, Tokens, add_tokens, paid_for
+from raygen.dataset import Recorded, RejectedRow, RowResult, Tokens, paid_tokens, sum_tokens
 from raygen.engines import (
     Engine,
     EngineDeadError,
@@ -47,7 +47,7 @@ class _Stopped(Exception):  # noqa: N818 - no error: the run was asked to stop
 
 
 @dataclass(slots=True)
-class Live:
+class WorkerStats:
     """What a worker has done so far, read by whoever watches it."""
 
     phase: str = "starting"
@@ -74,7 +74,7 @@ class Live:
         for call in result.calls:
             self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
             self.reused += call.reused
-        self.paid = add_tokens([self.paid, paid_for(result.calls)])
+        self.paid = sum_tokens([self.paid, paid_tokens(result.calls)])
 
 
 class Worker:
@@ -90,7 +90,7 @@ class Worker:
         """`pauses` are the seconds before each further try to start an engine that has died."""
         self.plan = plan
         self._pauses = pauses
-        self.live = Live()
+        self.live = WorkerStats()
         self.fatal: EngineError | None = None
         self.stopped = False
         self._start = start
@@ -207,7 +207,7 @@ class Worker:
             return
         await self._rebuild()
         if len(suspects) == 1:
-            _settle(suspects[0], crashed(suspects[0][0]))
+            _settle(suspects[0], crashed_result(suspects[0][0]))
             return
         middle = (len(died) + 1) // 2
         for half in (died[:middle], died[middle:]):
@@ -277,14 +277,14 @@ def _settle(suspect: _Suspect, result: RowResult | None) -> None:
         suspect[1].set_result(result)
 
 
-def crashed(row: SourceRow) -> RowResult:
+def crashed_result(row: SourceRow) -> RowResult:
     """The failed result of a row that takes its engine, or its process, down with it."""
     detail = "the engine died each time this row ran, at last with no other row beside it"
     return RowResult(
         key=row[0],
         status="failed",
         examples=(),
-        rejects=(Rejected("engine", CRASH, detail),),
+        rejects=(RejectedRow("engine", CRASH, detail),),
         calls=(),
         error=f"{CRASH}: {detail}",
         seconds=0.0,

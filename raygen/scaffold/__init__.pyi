@@ -2,10 +2,10 @@ from .op_package import write_package as write_package
 from .recipe import BUNDLED as BUNDLED
 from .recipe import METHODS as METHODS
 from .recipe import Starter as Starter
-from .recipe import columns_of as columns_of
 from .recipe import guess_columns as guess_columns
 from .recipe import guess_labels as guess_labels
 from .recipe import guess_task as guess_task
 from .recipe import methods_for as methods_for
 from .recipe import path_from as path_from
+from .recipe import source_columns as source_columns
 from .recipe import suggest as suggest

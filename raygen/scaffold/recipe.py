@@ -95,7 +95,7 @@ def methods_for(task: TaskName) -> list[Method]:
     return every
 
 
-def columns_of(source: str, base: Path) -> dict[str, ColumnType]:
+def source_columns(source: str, base: Path) -> dict[str, ColumnType]:
     """The columns of a source, empty where they can't be told without reaching it.
 
     Raises SourceError for a local source that can't be read.

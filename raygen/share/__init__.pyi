@@ -1,6 +1,6 @@
 from .download import pull as pull
 from .examples import read_examples as read_examples
-from .export_files import export as export
+from .export_files import export_examples as export_examples
 from .formats import FORMATS as FORMATS
 from .formats import Format as Format
 from .own_card import discard_card as discard_card

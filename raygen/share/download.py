@@ -15,7 +15,7 @@ from raygen.dataset import DatasetError
 from raygen.planning import RECIPE
 from raygen.share.card import CARD
 from raygen.share.layout import MANIFEST, Manifest, check_files, read_manifest
-from raygen.share.locations import locate
+from raygen.share.locations import parse_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Pulled:
 
 def pull(reference: str, folder: Path | None) -> Pulled:
     """Download a shared dataset into a new folder, by default one of its name. Raises UserError."""
-    location = locate(reference)
+    location = parse_location(reference)
     target = folder or Path(location.name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is there already; nothing was changed. Name another folder")

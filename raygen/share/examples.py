@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygen.config import did_you_mean
-from raygen.core import TASKS, UserError, as_text, repeats
+from raygen.core import TASKS, UserError, column_text, find_repeats
 from raygen.dataset import IDENTITY, PLAN
 from raygen.inspection import VIEW, open_dataset
 from raygen.share.layout import MANIFEST, read_manifest, read_shards
@@ -63,13 +63,13 @@ class Examples:
             compared = [name for name in columns if name not in IDENTITY]
         texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for index, row in enumerate(self.frame.iter_rows(named=True)):
-            question = " ".join(as_text([row[name] for name in compared]).casefold().split())
-            texts[question].append((index, as_text(row.get(_RATIONALE))))
+            question = " ".join(column_text([row[name] for name in compared]).casefold().split())
+            texts[question].append((index, column_text(row.get(_RATIONALE))))
         kept = [
             index
             for group in texts.values()
             for (index, _), earlier in zip(
-                group, repeats([text for _, text in group], near), strict=True
+                group, find_repeats([text for _, text in group], near), strict=True
             )
             if earlier is None
         ]

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from raygen.core import UserError
 from raygen.dataset import example_schema
 from raygen.share.examples import Examples
-from raygen.share.formats import FORMATS, Format, Wording, as_alpaca, as_chat
+from raygen.share.formats import FORMATS, Format, TaskWording, as_alpaca, as_chat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def export(examples: Examples, form: Format, out: Path | None) -> Path:
+def export_examples(examples: Examples, form: Format, out: Path | None) -> Path:
     """Write examples in a format, and return the path. Raises UserError."""
     if not len(examples.frame):
         raise UserError("there are no examples to export")
@@ -58,13 +58,13 @@ def _jsonl(examples: Examples, target: Path) -> None:
 
 
 def _chat(examples: Examples, target: Path) -> None:
-    wording = Wording.of(examples.plan)
+    wording = TaskWording.of(examples.plan)
     rows = examples.frame.iter_rows(named=True)
     _write_lines((as_chat(row, wording.turn(row)) for row in rows), target)
 
 
 def _alpaca(examples: Examples, target: Path) -> None:
-    wording = Wording.of(examples.plan)
+    wording = TaskWording.of(examples.plan)
     rows = examples.frame.iter_rows(named=True)
     _write_lines((as_alpaca(row, wording.turn(row)) for row in rows), target)
 

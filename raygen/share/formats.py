@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core import TASKS, UserError, letter, prompt_text
+from raygen.core import TASKS, UserError, option_letter, prompt_text
 
 Format = Literal["parquet", "jsonl", "hf", "chat", "alpaca"]
 FORMATS: Mapping[Format, str] = {
@@ -27,7 +27,7 @@ REFUTED = "Say why the option named under Refute is wrong."
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class InstructionPair:
     """An example as a question and its reply."""
 
     instruction: str
@@ -36,14 +36,14 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class TaskWording:
     """The wording of a task's examples. `labels` are the classes of a classification."""
 
     task: str
     labels: Sequence[str]
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> Wording:
+    def of(cls, plan: Mapping[str, Any]) -> TaskWording:
         """Make the wording of a plan. Raises UserError where its examples are no questions."""
         wording = cls(plan["task"], tuple(plan["labels"]))
         missing = [name for name in wording._needed() if name not in plan["columns"]]
@@ -54,7 +54,7 @@ class Wording:
             )
         return wording
 
-    def turn(self, row: Mapping[str, Any]) -> Turn:
+    def turn(self, row: Mapping[str, Any]) -> InstructionPair:
         """Word an example: the input as streamtrain's student reads it, the rationale, the answer.
 
         The answer is the row's `label`, else its gold answer; a row that refutes an option and has
@@ -68,7 +68,7 @@ class Wording:
         if not reply:
             raise UserError(f"example {row.get('id')} has neither a rationale nor an answer")
         instruction = REFUTED if refuted else REASONED if rationale else ANSWERED
-        return Turn(instruction, self._prompt(row, refuted), reply)
+        return InstructionPair(instruction, self._prompt(row, refuted), reply)
 
     def _needed(self) -> list[str]:
         stem = TASKS[self.task].stem
@@ -95,10 +95,10 @@ class Wording:
                 f"example {row.get('id')}: its answer is {value!r}; expected an option's index, "
                 f"from 0 to {len(options) - 1}"
             )
-        return f"({letter(value)}) {options[value]}"
+        return f"({option_letter(value)}) {options[value]}"
 
 
-def as_chat(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+def as_chat(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
     """Make `messages` of a user and an assistant, as TRL, Axolotl and LLaMA-Factory read them."""
     messages = [
         {"role": "user", "content": turn.prompt},
@@ -107,7 +107,7 @@ def as_chat(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
     return {"id": row["id"], "messages": messages}
 
 
-def as_alpaca(row: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+def as_alpaca(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
     """Make `instruction`, `input` and `output`, as Alpaca has them."""
     return {
         "id": row["id"],

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.config import dump_text, parse_text
 from raygen.core import UserError, count, plural
-from raygen.dataset import PLAN, SHARED, DatasetError, Folder, example_schema, hash_of
+from raygen.dataset import PLAN, SHARED, DatasetError, Folder, content_hash, example_schema
 from raygen.inspection import CardFacts, OpenedDataset, card_facts, portable
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
@@ -72,7 +72,7 @@ def read_manifest(text: str, where: str) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class StagedDataset:
     """A dataset laid out in a local folder."""
 
     folder: Path
@@ -93,13 +93,13 @@ class Share:
         return [*rest, CARD, MANIFEST]
 
 
-def lay_out(
+def stage_dataset(
     dataset: OpenedDataset,
     folder: Path,
     reference: str | None,
     load: str,
     source: Path | None = None,
-) -> Share:
+) -> StagedDataset:
     """Write a dataset's files into an empty folder. Raises DatasetError.
 
     `reference` is where others will find it, if they can; `load` the arguments of `load_dataset`,
@@ -110,7 +110,7 @@ def lay_out(
     facts = card_facts(dataset)
     pattern = _pattern(facts.content)
     files = _write_shards(facts, folder)
-    if hash_of(_scan(folder, files, facts.content)) != facts.content:
+    if content_hash(_scan(folder, files, facts.content)) != facts.content:
         raise DatasetError(
             f"{dataset.folder.uri} changed meanwhile; let the run that writes to it end, then push "
             "again"
@@ -135,7 +135,7 @@ def lay_out(
         files=files,
     )
     (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
-    return Share(folder, manifest, facts, source is not None)
+    return StagedDataset(folder, manifest, facts, source is not None)
 
 
 def shared_recipe(frozen: str) -> str:
@@ -164,7 +164,7 @@ def check_files(folder: Path, manifest: Manifest, where: str) -> None:
                 f"{where}: {path} is not what {MANIFEST} says; either a push is under way, or was "
                 "cut short (push again), or the file was changed"
             )
-    content = hash_of(read_shards(folder, manifest))
+    content = content_hash(read_shards(folder, manifest))
     if content != manifest.content:
         raise DatasetError(
             f"{where}: its examples have the content {content}, and {MANIFEST} says "

@@ -96,7 +96,7 @@ class Location:
                 self.filesystem.rm_file(self.path(name))
 
 
-def locate(reference: str) -> Location:
+def parse_location(reference: str) -> Location:
     """Parse `hf://datasets/OWNER/NAME[@REVISION]`, a path or an fsspec URL.
 
     Raises UserError.

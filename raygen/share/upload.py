@@ -12,8 +12,15 @@ from pathlib import Path
 
 from raygen.core import UserError
 from raygen.inspection import open_dataset
-from raygen.share.layout import DATA, MANIFEST, Share, lay_out, local_engines, read_manifest
-from raygen.share.locations import Location, locate
+from raygen.share.layout import (
+    DATA,
+    MANIFEST,
+    StagedDataset,
+    local_engines,
+    read_manifest,
+    stage_dataset,
+)
+from raygen.share.locations import Location, parse_location
 
 Tell = Callable[[str], None]
 
@@ -43,10 +50,10 @@ def push(
     former dataset, or this one.
     """
     dataset = open_dataset(folder)
-    location = locate(reference)
+    location = parse_location(reference)
     with tempfile.TemporaryDirectory(prefix="raygen-push-") as temporary:
         tell("writing Parquet files")
-        share = lay_out(dataset, Path(temporary), location.shown, location.load, source)
+        share = stage_dataset(dataset, Path(temporary), location.shown, location.load, source)
         tell(f"sending {len(share.files)} files to {reference}")
         if location.repository is not None:
             open_to_all, address = _to_hub(share, location, public)
@@ -67,7 +74,7 @@ def push(
     )
 
 
-def _to_hub(share: Share, location: Location, public: bool) -> tuple[bool, str]:
+def _to_hub(share: StagedDataset, location: Location, public: bool) -> tuple[bool, str]:
     repository = location.repository
     assert repository is not None  # noqa: S101 - the caller's branch
     open_to_all = repository.make(private=not public)
@@ -80,7 +87,7 @@ def _to_hub(share: Share, location: Location, public: bool) -> tuple[bool, str]:
     return open_to_all, repository.upload(share.folder, message, replaced=f"{DATA}/*")
 
 
-def publish(share: Share, location: Location) -> None:
+def publish(share: StagedDataset, location: Location) -> None:
     """Upload the files of a share to a folder that is empty or was pushed to. Raises UserError."""
     former = location.read(MANIFEST)
     before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
@@ -101,7 +108,7 @@ def publish(share: Share, location: Location) -> None:
         location.delete(name)
 
 
-def _occupied(location: Location, share: Share) -> bool:
+def _occupied(location: Location, share: StagedDataset) -> bool:
     """Tell whether a location has files other than those of a push that was cut short."""
     try:
         names = location.filesystem.ls(location.root, detail=False)
@@ -112,7 +119,7 @@ def _occupied(location: Location, share: Share) -> bool:
     return bool(existing - pushed - {""})
 
 
-def _notes(share: Share) -> list[str]:
+def _notes(share: StagedDataset) -> list[str]:
     facts, notes = share.facts, []
     if facts.missing and not share.has_source:
         notes.append(

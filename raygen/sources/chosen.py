@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raygen.config import did_you_mean
-from raygen.core import as_text, digest, repeats
+from raygen.core import column_text, digest, find_repeats
 from raygen.sources.rows import SourceError
 
 
@@ -59,16 +59,16 @@ def without_repeats(
     rows: Sequence[SourceRow], repeated: DeduplicateSpec, path: str
 ) -> list[SourceRow]:
     """The rows that are the first of their kind, in their order; no key changes."""
-    there = columns_of(rows)
+    there = column_names(rows)
     for column in repeated.on:
         if column not in there:
             raise no_column(path, column, "source.deduplicate", there)
-    texts = ["\n".join(as_text(row.data.get(name)) for name in repeated.on) for row in rows]
-    found = repeats(texts, repeated.near)
+    texts = ["\n".join(column_text(row.data.get(name)) for name in repeated.on) for row in rows]
+    found = find_repeats(texts, repeated.near)
     return [row for row, first in zip(rows, found, strict=True) if first is None]
 
 
-def sampled(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
+def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
     """`n` rows in their order, chosen by a hash of key and seed, not by their positions.
 
     Without `n` all rows, in the order in which they would be chosen.
@@ -79,7 +79,7 @@ def sampled(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[So
         )
     by = sample.balance
     if by is not None and not any(by in row.data for row in rows):
-        raise no_column(path, by, "source.sample.balance", columns_of(rows))
+        raise no_column(path, by, "source.sample.balance", column_names(rows))
     drawn = sorted(rows, key=lambda row: digest("sample", sample.seed, row.key))
     # Taking every value's first row, then every value's second, ... shares as equally as can be.
     rounds: Counter[str] = Counter()
@@ -95,6 +95,6 @@ def sampled(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[So
     return [row for row in rows if row.key in chosen]
 
 
-def columns_of(rows: Sequence[SourceRow]) -> list[str]:
+def column_names(rows: Sequence[SourceRow]) -> list[str]:
     """The columns of all rows, in the order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.data))

@@ -16,7 +16,7 @@ from raygen.sources.rows import SourceError, SourceFile
 _LOG = "_delta_log"
 
 
-def table_of(place: str) -> str | None:
+def find_delta_table(place: str) -> str | None:
     """The Delta table in a folder: the folder itself, a dataset's examples, or None."""
     folder = Folder.at(place)
     if folder.exists(f"{EXAMPLES}/{_LOG}"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
-from raygen.sources.delta import read_delta, table_of
+from raygen.sources.delta import find_delta_table, read_delta
 from raygen.sources.rows import SourceError, SourceFile
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
 
@@ -50,7 +50,7 @@ def _expand(path: str, base: Path) -> list[str]:
         filesystem, inner = fsspec.core.url_to_fs(place)
         if not any(sign in path for sign in "*?["):
             if filesystem.isdir(inner):
-                table = table_of(place)
+                table = find_delta_table(place)
                 if table is None:
                     raise SourceError(
                         f"{place} is a folder without a dataset; give a file or a glob, as in "
@@ -86,7 +86,7 @@ def _suffix(path: str) -> str | None:
 
 def _read_file(name: str, types_only: bool) -> SourceFile:
     suffix = _suffix(name)
-    if suffix is None and table_of(name) is not None:
+    if suffix is None and find_delta_table(name) is not None:
         return read_delta(name)
     if suffix is None:
         known = ", ".join((*_TEXT, *_PARQUET))

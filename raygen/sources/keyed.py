@@ -21,7 +21,7 @@ from raygen.sources.chosen import (
     SampleSpec,
     SourceRow,
     no_column,
-    sampled,
+    sample_rows,
     without_repeats,
 )
 from raygen.sources.files import read_source
@@ -171,7 +171,7 @@ def _taken_rows(
     rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
     left_out = len(read) - len(rows)
     if spec.sample is not None:
-        rows = sampled(rows, spec.sample, spec.path)
+        rows = sample_rows(rows, spec.sample, spec.path)
     return rows[: spec.limit], left_out
 
 

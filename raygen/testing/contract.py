@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from raygen.core import TASKS, ColumnType, Reject, Row, Task, fields, in_own_loop
+from raygen.core import TASKS, ColumnType, Reject, Row, Task, run_coroutine, template_fields
 from raygen.engines import Completion
 from raygen.ops import Columns, Op, OpParams
 from raygen.ops.common import SamplingParams
@@ -107,7 +107,7 @@ class _Check:
                 yield f"it hides {name!r}, and its prompts depend on it all the same"
 
     def _declared_columns(self) -> frozenset[str]:
-        read = [fields(text) for text in self.declared.templates.values()]
+        read = [template_fields(text) for text in self.declared.templates.values()]
         named = self.declared.requires.union(*read) - self.declared.given
         known = named | self.declared.optional | self.declared.hides
         return known | set(self.task.columns)  # every row has the task's
@@ -123,7 +123,7 @@ class _Check:
     def _run(self, rows: list[Row]) -> _Ran:
         context = FakeContext(rows[0], self.script, self.task)
         run: Callable[..., Any] = self.op.run
-        outcomes = in_own_loop(run(rows if self.op.group else rows[0], self.params, context))
+        outcomes = run_coroutine(run(rows if self.op.group else rows[0], self.params, context))
         return list(outcomes), context
 
 

@@ -78,11 +78,11 @@ class MetricsTail:
         """The state with every complete line so far."""
         for line in self._lines.read():
             if line.strip():
-                self._state = fold(self._state, line)
+                self._state = fold_event(self._state, line)
         return self._state
 
 
-def fold(state: TrainerState, line: bytes) -> TrainerState:
+def fold_event(state: TrainerState, line: bytes) -> TrainerState:
     """The state after one line of metrics. An unreadable line becomes the state's error."""
     try:
         event = json.loads(line)

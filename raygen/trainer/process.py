@@ -19,7 +19,15 @@ from pathlib import Path
 from raygen.core import UserError
 from raygen.trainer.metrics import MetricsTail, TrainerState
 
-__all__ = ["RESULT", "TrainJob", "Trainer", "TrainerState", "begun", "check", "finished"]
+__all__ = [
+    "RESULT",
+    "TrainJob",
+    "Trainer",
+    "TrainerState",
+    "can_resume",
+    "check_student",
+    "finished",
+]
 
 _FIT = (sys.executable, "-P", "-m", "streamtrain.cli", "fit")
 """Without -P a file in the current folder that is named like a library would take its place."""
@@ -60,7 +68,7 @@ class TrainJob:
         for override in self.overrides:
             words += ["--set", override]
         words += ["--grow", str(self.most)] if self.most else []
-        return [*words, "--resume"] if begun(self.out) else words
+        return [*words, "--resume"] if can_resume(self.out) else words
 
 
 def finished(out: Path) -> bool:
@@ -68,7 +76,7 @@ def finished(out: Path) -> bool:
     return (out / RESULT).exists()
 
 
-def begun(out: Path) -> bool:
+def can_resume(out: Path) -> bool:
     """Whether there is a run to go on with in a student's folder."""
     return finished(out) or (out / _CHECKPOINTS).exists()
 
@@ -129,7 +137,7 @@ class Trainer:
 
     def _start(self) -> None:
         job = self._job
-        self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=begun(job.out))
+        self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=can_resume(job.out))
         with job.log.open("ab") as log:
             self._process = subprocess.Popen(
                 job.command(),
@@ -158,7 +166,7 @@ class Trainer:
         return f"streamtrain {how}: {last} (all of it in {self._job.log})"
 
 
-def check(
+def check_student(
     config: Path, section: str | None, base: Path | None
 ) -> list[tuple[tuple[str | int, ...], str]]:
     """The problems of a student that is to follow a dataset, each with its path in the section.

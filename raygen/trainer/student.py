@@ -90,11 +90,11 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
     file = _file(recipe, train)
     if file is not None:
         document = load_document(file)
-        return [document.problem(at, said) for at, said in trainer.check(file, None, None)]
+        return [document.problem(at, said) for at, said in trainer.check_student(file, None, None)]
     if recipe.train is None:
         return []
     with tempfile.TemporaryDirectory() as folder:
-        found = trainer.check(_written(recipe, Path(folder)), None, recipe.base)
+        found = trainer.check_student(_written(recipe, Path(folder)), None, recipe.base)
     return [recipe.document.problem(("train", *at), said) for at, said in found]
 
 
@@ -121,7 +121,7 @@ def students_of(folder: Folder, training: Training | None) -> list[Path]:
     """The folders of what training left on a dataset, of every variant."""
     beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
     outs = {*beside, *([training.out] if training else [])}
-    return sorted(out for out in outs if trainer.begun(out))
+    return sorted(out for out in outs if trainer.can_resume(out))
 
 
 def discard_students(folder: Folder, training: Training | None) -> None:

@@ -21,6 +21,6 @@ from .progress import make_progress as make_progress
 from .recipe_diff import recipe_diff_view as recipe_diff_view
 from .status import status_view as status_view
 from .summary import RunSummary as RunSummary
-from .summary import render as render
+from .summary import render_summary as render_summary
 from .summary import to_json as to_json
 from .tables import plain_table as plain_table

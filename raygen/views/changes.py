@@ -26,7 +26,7 @@ def change_text(change: Change, full: bool = False) -> Text:
         return diff_text(change.lines(), full)
     old, new = change.before, change.after
     if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHORT:
-        return cut(changed_words(old, new), full)
+        return truncate(changed_words(old, new), full)
     return Text.assemble(_value(old, "red", full), " → ", _value(new, "green", full))
 
 
@@ -40,7 +40,7 @@ def diff_text(lines: list[str], full: bool = False) -> Text:
     return text
 
 
-def cut(text: Text, full: bool) -> Text:
+def truncate(text: Text, full: bool) -> Text:
     """Cut the end of a long text."""
     if full or len(text) <= _LONG:
         return text
@@ -53,4 +53,4 @@ def _value(value: Any, style: str, full: bool) -> Text:
     if isinstance(value, float):
         return Text(f"{value:.4g}", style=style)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return cut(Text(text, style=style), full)
+    return truncate(Text(text, style=style), full)

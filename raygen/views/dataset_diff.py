@@ -25,7 +25,7 @@ from raygen.inspection.diff import (
     Spread,
     SpreadPair,
 )
-from raygen.views.changes import change_text, cut
+from raygen.views.changes import change_text, truncate
 from raygen.views.recipe_diff import recipe_changes, sides_table
 from raygen.views.tables import facts_table, plain_table
 
@@ -165,7 +165,7 @@ def _rows(rows: RowsDiff) -> Table:
 
 def _sample(row: RowDiff, full: bool) -> Iterator[RenderableType]:
     yield Text()
-    yield Text.assemble((row.key[:8], "dim"), " ", cut(Text(row.text, style="bold"), full))
+    yield Text.assemble((row.key[:8], "dim"), " ", truncate(Text(row.text, style="bold"), full))
     facts = facts_table()
     if row.statuses[0] != row.statuses[1] or not row.pairs:
         for side, status, why in zip("AB", row.statuses, row.rejects, strict=True):
@@ -189,4 +189,4 @@ def _pair(pair: ExamplePair, full: bool) -> Iterator[tuple[str, Text]]:
     side, example = ("A", pair.a) if pair.a is not None else ("B", pair.b)
     text = (example or {}).get("rationale") or (example or {}).get("node")
     style = "red" if side == "A" else "green"
-    yield f"only in {side}", cut(Text(str(text), style=style), full)
+    yield f"only in {side}", truncate(Text(str(text), style=style), full)

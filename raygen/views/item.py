@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raygen.core import Task, plural
-from raygen.inspection.browse import Item, Ref
+from raygen.inspection.browse import Item, ItemRef
 from raygen.views.prompts import shorten
 from raygen.views.row import row_table
 
@@ -42,7 +42,7 @@ def blind_view(item: Item, task: Task, full: bool) -> RenderableType:
     return Group(*_content(item, task, full, blind=True))
 
 
-def fate(ref: Ref) -> Text:
+def fate(ref: ItemRef) -> Text:
     """Render an item's fate in a line."""
     if ref.kept:
         return Text.assemble(("kept", "bold green"), f" by {ref.node}")

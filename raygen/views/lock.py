@@ -11,11 +11,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.core import plural
-from raygen.recipe import Difference, Lock, LockedEngine
+from raygen.recipe import Lock, LockDifference, LockedEngine
 from raygen.views.tables import facts_table
 
 
-def lock_view(path: str, lock: Lock, changes: Sequence[Difference], *, new: bool) -> RenderableType:
+def lock_view(
+    path: str, lock: Lock, changes: Sequence[LockDifference], *, new: bool
+) -> RenderableType:
     """Render what was locked, its changes since the last lock, and what couldn't be pinned."""
     facts = facts_table()
     options = f" ({lock.given.words})" if lock.given.words else ""
@@ -50,7 +52,7 @@ def _engine(engine: LockedEngine) -> Text:
     return line
 
 
-def _change(change: Difference) -> Text:
+def _change(change: LockDifference) -> Text:
     return Text.assemble(
         f"  {change.what}: ", (change.locked, "red"), " → ", (change.found, "green")
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raygen.core import count, duration, money, plural
 from raygen.engines import model_name
-from raygen.planning import Estimate, Outlook, Placement
+from raygen.planning import Estimate, Placement, PlanOverview
 from raygen.views.tables import facts_table, plain_table
 
 _PACES = {
@@ -24,7 +24,7 @@ _BASES = {
 }
 
 
-def plan_view(outlook: Outlook) -> RenderableType:
+def plan_view(outlook: PlanOverview) -> RenderableType:
     """Render the nodes in running order, engines, columns of the dataset, and the estimate."""
     plan = outlook.plan
     nodes = plain_table("node", "op", "from", "engine")
@@ -64,7 +64,7 @@ def plan_view(outlook: Outlook) -> RenderableType:
     return Group(*parts, facts, Text(), *_estimate(outlook))
 
 
-def _estimate(outlook: Outlook) -> list[RenderableType]:
+def _estimate(outlook: PlanOverview) -> list[RenderableType]:
     estimate = outlook.estimate
     table = plain_table(
         "expected", "rows in", "pass", "rows out", "calls", "tokens in", "out", "from", right=7

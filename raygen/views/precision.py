@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.core import count, plural
-from raygen.inspection.browse import Figure, Precision
+from raygen.inspection.browse import NodePrecision, Precision
 from raygen.views.tables import plain_table
 
 
@@ -44,7 +44,7 @@ def precision_view(precision: Precision) -> RenderableType:
     return Group(*parts)
 
 
-def _table(figures: tuple[Figure, ...]) -> RenderableType:
+def _table(figures: tuple[NodePrecision, ...]) -> RenderableType:
     table = plain_table("rows", "in all", "judged", "keep", "fix", "drop", "right", "", right=7)
     for figure in figures:
         numbers = (figure.total, figure.judged, figure.keep, figure.fix, figure.drop)
@@ -52,7 +52,7 @@ def _table(figures: tuple[Figure, ...]) -> RenderableType:
     return table
 
 
-def _name(figure: Figure) -> Text:
+def _name(figure: NodePrecision) -> Text:
     if figure.node is None:
         return Text("kept", style="green")
     if figure.reason is None:
@@ -60,7 +60,7 @@ def _name(figure: Figure) -> Text:
     return Text(f"  {figure.reason}", style="dim")
 
 
-def _share(figure: Figure) -> tuple[str, str]:
+def _share(figure: NodePrecision) -> tuple[str, str]:
     if figure.share is None:
         return "", ""
     return f"{100 * figure.share:.0f} %", f"{100 * figure.low:.0f} to {100 * figure.high:.0f} %"

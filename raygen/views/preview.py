@@ -20,7 +20,7 @@ from rich.text import Text
 from raygen.core import Reject, Row, Task, count, plural
 from raygen.dataset import Call
 from raygen.inspection import marked
-from raygen.runtime import Preview, Previewed, Step
+from raygen.runtime import NodeStep, Preview, PreviewedRow
 from raygen.views.prompts import Prompts, shorten
 from raygen.views.row import row_table
 from raygen.views.tables import facts_table, plain_table
@@ -113,7 +113,7 @@ def _completion(kind: str, completion: Mapping[str, Any], full: bool) -> Text:
     return text
 
 
-def _verdicts(call: Call, step_calls: Sequence[Call], step: Step) -> dict[int, str]:
+def _verdicts(call: Call, step_calls: Sequence[Call], step: NodeStep) -> dict[int, str]:
     """Map completions to their fate, where each gave one outcome."""
     if len(step_calls) > 1 or call.kind != "generate":
         return {}
@@ -125,7 +125,7 @@ def _verdicts(call: Call, step_calls: Sequence[Call], step: Step) -> dict[int, s
     }
 
 
-def _outcomes(step: Step, calls: Sequence[Call], task: Task, full: bool) -> Table:
+def _outcomes(step: NodeStep, calls: Sequence[Call], task: Task, full: bool) -> Table:
     """Render the columns that a step added or changed, and its rejects.
 
     A text that a completion shows already is left out.
@@ -179,7 +179,7 @@ def _columns(
     return Text("\n").join([*lines, *([Text(", ").join(short)] if short else [])])
 
 
-def _names(row: Previewed) -> dict[str, str]:
+def _names(row: PreviewedRow) -> dict[str, str]:
     """Name each row on the way: the node that made it, and its number there."""
     numbers: Counter[str] = Counter()
     names = {}
@@ -193,7 +193,7 @@ def _names(row: Previewed) -> dict[str, str]:
 
 
 def _silent(
-    preview: Preview, steps: Sequence[Step], names: Mapping[str, str], full: bool
+    preview: Preview, steps: Sequence[NodeStep], names: Mapping[str, str], full: bool
 ) -> RenderableType:
     """Render all steps of a node without calls in a line, and its rejects."""
     node = next(node for node in preview.plan.nodes if node.name == steps[0].node)
@@ -215,7 +215,7 @@ def _silent(
     return Group(head, table) if table.row_count else head
 
 
-def _shown(row: Previewed) -> set[str]:
+def _shown(row: PreviewedRow) -> set[str]:
     """Collect the columns that the steps with calls have shown."""
     with_calls = {(call.node, call.row) for call in row.result.calls}
     return {
@@ -228,7 +228,7 @@ def _shown(row: Previewed) -> set[str]:
     }
 
 
-def _end(row: Previewed, task: Task, shown: set[str], full: bool) -> Table:
+def _end(row: PreviewedRow, task: Task, shown: set[str], full: bool) -> Table:
     """Render the examples that the row gave, or why it has none."""
     table = facts_table()
     for example in row.result.examples:

@@ -62,7 +62,7 @@ class Speedometer:
         )
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Shows a run; a context manager around it."""
 
     def __enter__(self) -> Self: ...
@@ -83,7 +83,7 @@ class Progress(Protocol):
         ...
 
 
-def make_progress(console: Console) -> Progress:
+def make_progress(console: Console) -> ProgressDisplay:
     """Make a live table where the console is a terminal, plain lines otherwise."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
@@ -118,7 +118,7 @@ class LiveProgress:
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
         """Show a new moment."""
-        view = render(snapshot, self._speed.rates(snapshot), trainer)
+        view = render_snapshot(snapshot, self._speed.rates(snapshot), trainer)
         frame = Table.grid(padding=(0, 1, 0, 0))
         frame.add_row(self._spinner, view)  # turns also while a long start gives no news
         self._live.update(frame)
@@ -182,7 +182,9 @@ def plain_line(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -
     return " | ".join(parts)
 
 
-def render(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -> RenderableType:
+def render_snapshot(
+    snapshot: Snapshot, rates: Rates, trainer: TrainerState | None
+) -> RenderableType:
     """Render a snapshot as a table of at most 80 columns."""
     parts: list[RenderableType] = [_head(snapshot, rates)]
     if snapshot.source:

@@ -97,7 +97,7 @@ class RunSummary:
         )
 
 
-def render(summary: RunSummary) -> RenderableType:
+def render_summary(summary: RunSummary) -> RenderableType:
     """Render the summary for a terminal.
 
     Print it with `crop=False`: a command may be longer, and must still be whole when copied.

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from streamtrain.analysis.contamination import refuse_seen
-from streamtrain.analysis.teacher_inference import told_by
+from streamtrain.analysis.contamination import check_contamination
+from streamtrain.analysis.teacher_inference import infer_teacher_answers
 from streamtrain.config import StudentConfig, View
-from streamtrain.data import Encoder, make_encoder
+from streamtrain.data import ExampleTokenizer, make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation import (
     RATIONALES,
@@ -22,25 +22,25 @@ from streamtrain.evaluation import (
     Evaluation,
     How,
     Samples,
-    asking,
     engine_for,
-    evaluations_of,
+    evaluations_folder,
     fidelity_table,
-    judge,
     predict,
     predict_by_vote,
+    prompt_format,
+    score_predictions,
     write_lines,
     write_record,
 )
 from streamtrain.heldout import Prediction, Question, read_questions
-from streamtrain.models import Student, device_here
-from streamtrain.rationales import Written, check_writes_rationales, write_rationales
-from streamtrain.tables import Table
+from streamtrain.models import Student, default_device
+from streamtrain.rationales import WrittenRationale, check_writes_rationales, write_rationales
+from streamtrain.tables import TextTable
 from streamtrain.training import find_student, read_outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class EvaluationOptions:
     """How every set is asked; `samples` lets a majority decide, `how` None is as trained.
 
     `teacher` is a model whose answers the student's are held against; `rationales` keeps what the
@@ -71,9 +71,11 @@ class _Subject:
     config: StudentConfig
     loaded: list[Student] = field(default_factory=list)
 
-    def answers(self, questions: Sequence[Question], ways: Ways, view: View) -> list[Prediction]:
+    def answers(
+        self, questions: Sequence[Question], ways: EvaluationOptions, view: View
+    ) -> list[Prediction]:
         """Its answers to a set of questions."""
-        how = asking(self.config.data, ways.how, view)
+        how = prompt_format(self.config.data, ways.how, view)
         if ways.samples is not None:
             backend = ways.backend or engine_for(self.folder, self.config.kind)
             return predict_by_vote(self.folder, questions, how, ways.samples, backend)
@@ -82,22 +84,22 @@ class _Subject:
 
     def rationales(
         self, questions: Sequence[Question], view: View, answers: Sequence[Prediction]
-    ) -> list[Written]:
+    ) -> list[WrittenRationale]:
         """What it writes out for each of the questions that it gave these answers to."""
         student, encoder = self._load()
-        how = asking(self.config.data, None, view)
+        how = prompt_format(self.config.data, None, view)
         return write_rationales(student, encoder, questions, how, answers)
 
-    def _load(self) -> tuple[Student, Encoder]:
+    def _load(self) -> tuple[Student, ExampleTokenizer]:
         if not self.loaded:
-            self.loaded.append(read_outcome(self.folder, device_here())[0])
-        return self.loaded[0], make_encoder(self.config, self.loaded[0].tokenizer)
+            self.loaded.append(read_outcome(self.folder, default_device())[0])
+        return self.loaded[0], make_example_tokenizer(self.config, self.loaded[0].tokenizer)
 
 
-def assess(
+def evaluate_sets(
     checkpoint: Path,
     files: Sequence[Path],
-    ways: Ways,
+    ways: EvaluationOptions,
     remark: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Assessment]:
     """Each set asked of the student in each view, as its evaluation is done and written; `remark`
@@ -111,23 +113,25 @@ def assess(
     labels = config.data.labels or ()
     sets = [read_questions(file, labels) for file in files]
     named = {str(file): questions for file, questions in zip(files, sets, strict=True)}
-    for unchecked in refuse_seen(folder, config, named):
+    for unchecked in check_contamination(folder, config, named):
         remark(f"{unchecked}, so whether it has these questions was not checked")
     if ways.teacher is not None:
-        sets = told_by(ways.teacher, config, sets)
+        sets = infer_teacher_answers(ways.teacher, config, sets)
     subject = _Subject(folder, config)
     for stem, questions in zip((file.stem for file in files), sets, strict=True):
         for view in ways.views:
-            evaluation = judge(questions, subject.answers(questions, ways, view))
+            evaluation = score_predictions(questions, subject.answers(questions, ways, view))
             name = _name(stem, ways, view)
-            place = write_record(evaluations_of(folder), name, questions, evaluation)
+            place = write_record(evaluations_folder(folder), name, questions, evaluation)
             if ways.rationales:
                 written = subject.rationales(questions, view, evaluation.predictions)
                 write_lines(place / RATIONALES, _lines(questions, written))
             yield Assessment(name, evaluation)
 
 
-def _lines(questions: Sequence[Question], written: Sequence[Written]) -> Iterator[dict[str, Any]]:
+def _lines(
+    questions: Sequence[Question], written: Sequence[WrittenRationale]
+) -> Iterator[dict[str, Any]]:
     for question, one in zip(questions, written, strict=True):
         yield {
             "key": question.key,
@@ -138,7 +142,7 @@ def _lines(questions: Sequence[Question], written: Sequence[Written]) -> Iterato
         }
 
 
-def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
+def _check(config: StudentConfig, files: Sequence[Path], ways: EvaluationOptions) -> None:
     names = [file.stem for file in files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -168,19 +172,19 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: Ways) -> None:
         )
 
 
-def tables(assessments: Sequence[Assessment]) -> list[Table]:
+def tables(assessments: Sequence[Assessment]) -> list[TextTable]:
     """The figures of every set, and beside a teacher where something is known of its answers."""
     figures = {one.name: one.evaluation.to_json(predictions=False) for one in assessments}
     beside = fidelity_table(figures)
-    return [summary(assessments), *([beside] if beside else [])]
+    return [accuracy_summary(assessments), *([beside] if beside else [])]
 
 
-def summary(assessments: Sequence[Assessment]) -> Table:
+def accuracy_summary(assessments: Sequence[Assessment]) -> TextTable:
     """The accuracy on every set, beside what guessing would get."""
     columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
     pairs = any(one.evaluation.contrast for one in assessments)
     more = ("original", "contrast", "both right") if pairs else ()
-    return Table((*columns, *more), tuple(_row(one, pairs) for one in assessments))
+    return TextTable((*columns, *more), tuple(_row(one, pairs) for one in assessments))
 
 
 def _row(one: Assessment, pairs: bool) -> tuple[str, ...]:
@@ -202,7 +206,7 @@ def _row(one: Assessment, pairs: bool) -> tuple[str, ...]:
     return (*cells, *(f"{share:.1%}" for share in shares))
 
 
-def _name(stem: str, ways: Ways, view: View) -> str:
+def _name(stem: str, ways: EvaluationOptions, view: View) -> str:
     parts = [stem]
     if view != "positive":
         parts.append(view)
@@ -213,7 +217,7 @@ def _name(stem: str, ways: Ways, view: View) -> str:
     return ".".join(parts)
 
 
-def asked_as_usual(name: str) -> bool:
+def is_default_evaluation(name: str) -> bool:
     """Whether the name of an evaluation, which `_name` made, is that of its set alone."""
     way = name.rpartition(".")[2] if "." in name else ""
     other = {*get_args(View), *get_args(How)}

@@ -13,28 +13,28 @@ from statistics import mean, stdev
 
 from streamtrain.errors import InputError
 from streamtrain.evaluation import (
-    Record,
+    EvaluationRecord,
     bootstrap,
-    evaluations_of,
+    evaluations_folder,
     fidelity_columns,
     mcnemar,
     read_records,
 )
 from streamtrain.plots import Dot
-from streamtrain.tables import Table
+from streamtrain.tables import TextTable
 from streamtrain.training import find_student
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvaluatedRun:
     """A student with its evaluations by the name of their set."""
 
     label: str
     student: str
-    records: Mapping[str, Record]
+    records: Mapping[str, EvaluationRecord]
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
     """The runs in these folders. Runs of one student, as of several seeds, are told by folder.
 
     Raises InputError where a folder holds no student, no evaluation, or another run's questions
@@ -44,14 +44,14 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     names = [config.student for _, config in found]
     runs = []
     for folder, (place, config) in zip(folders, found, strict=True):
-        records = {record.name: record for record in read_records(evaluations_of(place))}
+        records = {record.name: record for record in read_records(evaluations_folder(place))}
         if not records:
             raise InputError(
                 f"{folder} has no evaluations; run `streamtrain eval {folder} --data FILE` first"
             )
         alone = names.count(config.student) == 1
         label = config.student if alone else f"{config.student} ({folder})"
-        runs.append(Run(label, config.student, records))
+        runs.append(EvaluatedRun(label, config.student, records))
     for name in _names(runs):
         if len({run.records[name].keys for run in runs if name in run.records}) > 1:
             raise InputError(
@@ -61,7 +61,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def accuracies(runs: Sequence[Run]) -> Table:
+def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
     """A row for each run, one for the mean of each student that has several, and one for chance.
 
     A set of pairs has a second column at the end, for the pairs of which both are right; a set
@@ -88,10 +88,10 @@ def accuracies(runs: Sequence[Run]) -> Table:
             rows.append((f"{student}, mean of {len(same)}", *cells, *blank))
     rows.append(("chance", *(_chance(runs, name) for name in names), *blank))
     columns = ("student", *names, *(f"{name}, both right" for name in paired), *beside)
-    return Table(columns, tuple(rows))
+    return TextTable(columns, tuple(rows))
 
 
-def differences(runs: Sequence[Run]) -> Table:
+def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
     """Each two runs on each set that both were asked: what parts them, and how sure that is.
 
     The difference is of accuracies, first less second, its interval a bootstrap over questions (of
@@ -103,10 +103,10 @@ def differences(runs: Sequence[Run]) -> Table:
         for name in _names(runs)
         for first, second in combinations([run for run in runs if name in run.records], 2)
     )
-    return Table((*columns, "only first right", "only second right"), rows)
+    return TextTable((*columns, "only first right", "only second right"), rows)
 
 
-def dots_of(runs: Sequence[Run]) -> tuple[list[Dot], list[tuple[str, float]]]:
+def dots_of(runs: Sequence[EvaluatedRun]) -> tuple[list[Dot], list[tuple[str, float]]]:
     """The accuracies with their intervals as dots, and what guessing gets on each set."""
     found = [
         Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
@@ -120,42 +120,42 @@ def dots_of(runs: Sequence[Run]) -> tuple[list[Dot], list[tuple[str, float]]]:
     return found, chances
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.records))
 
 
-def _accuracy(record: Record | None) -> str:
+def _accuracy(record: EvaluationRecord | None) -> str:
     if record is None:
         return ""
     figures = record.figures
     return f"{figures['accuracy']:.1%} [{figures['low']:.1%}, {figures['high']:.1%}]"
 
 
-def _contrast(record: Record | None) -> Mapping[str, float] | None:
+def _contrast(record: EvaluationRecord | None) -> Mapping[str, float] | None:
     contrast: Mapping[str, float] | None = record.figures["contrast"] if record else None
     return contrast
 
 
-def _both_right(record: Record | None) -> str:
+def _both_right(record: EvaluationRecord | None) -> str:
     contrast = _contrast(record)
     if contrast is None:
         return ""
     return f"{contrast['both']:.1%} [{contrast['both_low']:.1%}, {contrast['both_high']:.1%}]"
 
 
-def _mean(records: Sequence[Record]) -> str:
+def _mean(records: Sequence[EvaluationRecord]) -> str:
     scores = [record.figures["accuracy"] for record in records]
     if len(scores) < 2:
         return ""
     return f"{mean(scores):.1%} ± {stdev(scores):.1%}"
 
 
-def _chance(runs: Sequence[Run], name: str) -> str:
+def _chance(runs: Sequence[EvaluatedRun], name: str) -> str:
     (chance, *_) = (run.records[name].figures["chance"] for run in runs if name in run.records)
     return f"{chance:.1%}"
 
 
-def _difference(name: str, first: Run, second: Run) -> tuple[str, ...]:
+def _difference(name: str, first: EvaluatedRun, second: EvaluatedRun) -> tuple[str, ...]:
     one, other = first.records[name], second.records[name]
     gaps: dict[object, list[float]] = {}
     for number, (a, b) in enumerate(_pairs(one, other)):
@@ -174,5 +174,5 @@ def _difference(name: str, first: Run, second: Run) -> tuple[str, ...]:
     )
 
 
-def _pairs(one: Record, other: Record) -> Iterator[tuple[bool, bool]]:
+def _pairs(one: EvaluationRecord, other: EvaluationRecord) -> Iterator[tuple[bool, bool]]:
     return zip(one.right, other.right, strict=True)

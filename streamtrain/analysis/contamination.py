@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from streamtrain.config import StudentConfig
-from streamtrain.data import Wanted, each_example
+from streamtrain.data import RowFilter, each_example
 from streamtrain.errors import InputError
-from streamtrain.heldout import HeldOut, Question, read_questions, shared
+from streamtrain.heldout import HeldOut, Question, read_questions, shared_questions
 from streamtrain.run import RESULT, read_result
 
 
-def refuse_seen(
+def check_contamination(
     student: Path, config: StudentConfig, sets: Mapping[str, Sequence[Question]]
 ) -> list[str]:
     """What could not be held against these sets, by the name of their files, in words.
@@ -41,7 +41,7 @@ def _selected(
         return
     chose = read_questions(Path(file), config.data.labels or ())
     for name, questions in sets.items():
-        if common := shared(chose, questions):
+        if common := shared_questions(chose, questions):
             raise InputError(
                 f"{name}: {len(common)} of its questions, or of their pairs, are in {file}, as "
                 f"{common[0].question[:80]!r}; what chose the student's step must not be reported"
@@ -54,7 +54,7 @@ def _trained_on(
     plan = told.get("plan")
     if plan is None:
         return
-    wanted, held_out, count = Wanted(config), HeldOut(sets), 0
+    wanted, held_out, count = RowFilter(config), HeldOut(sets), 0
     found: dict[str, list[str]] = {}
     try:
         for row in each_example(told["data"], plan):

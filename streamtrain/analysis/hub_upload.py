@@ -26,7 +26,7 @@ def check_pushable(folder: Path) -> None:
         )
 
 
-def push(folder: Path, repository: str, private: bool) -> str:
+def push_folder(folder: Path, repository: str, private: bool) -> str:
     """Upload a folder to a model repository `owner/name`, made where there is none; returns the
     address of the commit.
 

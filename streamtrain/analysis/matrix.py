@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from statistics import mean, stdev
 
-from streamtrain.analysis.assessment import asked_as_usual
-from streamtrain.analysis.compare import Run
+from streamtrain.analysis.assessment import is_default_evaluation
+from streamtrain.analysis.compare import EvaluatedRun
 from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
-from streamtrain.plots import Heat
+from streamtrain.plots import Heatmap
 from streamtrain.run import RESULT, read_result
-from streamtrain.tables import Table
+from streamtrain.tables import TextTable
 from streamtrain.training import find_student
 
 _MEAN = "out of domain, mean"
@@ -50,7 +50,7 @@ class Matrix:
     rows: tuple[MatrixRow, ...]
     chance: Mapping[str, float]
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """The accuracies; those on sets of a run's own domain have a star."""
         rows = [
             (row.label, *(_cell(row, name) for name in self.chance), _shown(row.away()))
@@ -58,9 +58,9 @@ class Matrix:
         ]
         chances = (f"{chance:.1%}" for chance in self.chance.values())
         rows.append(("chance", *chances, ""))
-        return Table(("trained on", *self.chance, _MEAN), tuple(rows))
+        return TextTable(("trained on", *self.chance, _MEAN), tuple(rows))
 
-    def picture(self) -> Heat:
+    def picture(self) -> Heatmap:
         """The same as a coloured table; cells of a run's own domain have a frame."""
         lines: list[list[float | None]] = [
             [
@@ -70,7 +70,7 @@ class Matrix:
             for row in self.rows
         ]
         lines.append([*self.chance.values(), None])
-        return Heat(
+        return Heatmap(
             values=lines,
             texts=[["" if cell is None else f"{cell:.1%}" for cell in line] for line in lines],
             rows=[*(row.label for row in self.rows), "chance"],
@@ -110,7 +110,7 @@ def read_domain(folder: Path) -> Domain:
     return Domain(name, frozenset({name, *([Path(report).stem] if report else [])}))
 
 
-def make_matrix(runs: Sequence[Run], domains: Sequence[Domain]) -> Matrix:
+def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matrix:
     """The matrix of runs, each with its domain; a row is the mean over a student's seeds.
 
     Raises InputError where no set can be of a run's own domain and none was reported.
@@ -118,9 +118,9 @@ def make_matrix(runs: Sequence[Run], domains: Sequence[Domain]) -> Matrix:
     names = [
         name
         for name in dict.fromkeys(name for run in runs for name in run.records)
-        if asked_as_usual(name)
+        if is_default_evaluation(name)
     ]
-    groups: dict[tuple[str, str], list[tuple[Run, Domain]]] = {}
+    groups: dict[tuple[str, str], list[tuple[EvaluatedRun, Domain]]] = {}
     for run, domain in zip(runs, domains, strict=True):
         if len(domain.own) == 1 and not domain.own & set(names):
             raise InputError(
@@ -141,11 +141,11 @@ def make_matrix(runs: Sequence[Run], domains: Sequence[Domain]) -> Matrix:
     return Matrix(rows, {name: _chance(runs, name) for name in names})
 
 
-def _found(runs: Sequence[Run], name: str) -> tuple[float, ...]:
+def _found(runs: Sequence[EvaluatedRun], name: str) -> tuple[float, ...]:
     return tuple(run.records[name].figures["accuracy"] for run in runs if name in run.records)
 
 
-def _chance(runs: Sequence[Run], name: str) -> float:
+def _chance(runs: Sequence[EvaluatedRun], name: str) -> float:
     (chance, *_) = (run.records[name].figures["chance"] for run in runs if name in run.records)
     return float(chance)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 
 from streamtrain.errors import InputError
-from streamtrain.evaluation import evaluations_of
+from streamtrain.evaluation import evaluations_folder
 from streamtrain.models import save_final
 from streamtrain.run import RESULT, STUDENT, read_result
 from streamtrain.training import CARD, describe_student, find_student, read_outcome
 
 
-def export(checkpoint: Path, target: Path, merge: bool) -> Path:
+def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
     """Write the student of a run, with its model card, to the new folder `target`.
 
     Raises InputError where there is no run, the target is used, or there is nothing to merge.
@@ -44,7 +44,7 @@ def export(checkpoint: Path, target: Path, merge: bool) -> Path:
     else:
         shutil.copytree(found, draft)
     result = read_result(found.parent)
-    card = describe_student(evaluations_of(found), config, result, merge)
+    card = describe_student(evaluations_folder(found), config, result, merge)
     (draft / CARD).write_text(card, encoding="utf-8")
     draft.rename(target)
     return target

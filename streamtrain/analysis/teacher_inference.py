@@ -12,22 +12,22 @@ from pathlib import Path
 
 import torch
 
-from streamtrain.config import Data, StudentConfig
-from streamtrain.data import class_text, make_encoder
+from streamtrain.config import DataConfig, StudentConfig
+from streamtrain.data import class_text, make_example_tokenizer
 from streamtrain.errors import InputError
-from streamtrain.heldout import Question, likeliest
+from streamtrain.heldout import Question, most_likely_answer
 from streamtrain.models import (
-    Source,
+    ModelSource,
     Student,
-    device_here,
-    in_order_of,
+    default_device,
+    label_order,
     load_student,
     predict_classes,
 )
 from streamtrain.training import holds_student, read_outcome
 
 
-def told_by(
+def infer_teacher_answers(
     teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
 ) -> list[list[Question]]:
     """The questions of each set with the answers of a teacher: a folder (also one that `fit`
@@ -36,11 +36,11 @@ def told_by(
 
     Raises InputError where there is no such classifier, or its classes are not the student's.
     """
-    device = device_here()
+    device = default_device()
     model, data = _load(teacher, device)
-    order = in_order_of(model, config.data.labels or (), f"--teacher {teacher}")
+    order = label_order(model, config.data.labels or (), f"--teacher {teacher}")
     model.model.eval()
-    encoder = make_encoder(config, model.tokenizer)
+    encoder = make_example_tokenizer(config, model.tokenizer)
     told = []
     for questions in sets:
         with torch.inference_mode():
@@ -51,7 +51,9 @@ def told_by(
             [
                 replace(
                     question,
-                    told=likeliest([(one.probabilities or ())[place] for place in order], teacher),
+                    teacher_answer=most_likely_answer(
+                        [(one.probabilities or ())[place] for place in order], teacher
+                    ),
                 )
                 for question, one in zip(questions, found, strict=True)
             ]
@@ -59,10 +61,10 @@ def told_by(
     return told
 
 
-def _load(teacher: str, device: torch.device) -> tuple[Student, Data]:
+def _load(teacher: str, device: torch.device) -> tuple[Student, DataConfig]:
     if holds_student(Path(teacher).expanduser()):
         student, config = read_outcome(Path(teacher).expanduser(), device)
         if config.kind != "classifier":
             raise InputError(f"--teacher {teacher}: it is a {config.kind}; expected a classifier")
         return student, config.data
-    return load_student(Source(teacher, kind="classifier"), None, device), Data()
+    return load_student(ModelSource(teacher, kind="classifier"), None, device), DataConfig()

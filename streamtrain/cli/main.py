@@ -27,15 +27,15 @@ from streamtrain.config import View, override, parse_config, problem_path, read_
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.run import (
     RESULT,
-    Job,
-    JobOptions,
+    RunOptions,
+    RunSpec,
+    accuracy_spread,
     describe,
     find_problems,
-    make_job,
+    make_run_spec,
     read_result,
     refuse_used_output,
-    seeded_jobs,
-    spread,
+    seeded_runs,
 )
 
 
@@ -95,10 +95,10 @@ def fit(config: Path, **options: Any) -> None:
     if not options["data"]:
         raise click.UsageError("--data is missing: the folder of the dataset")
     document = _document(config, options)
-    chosen = JobOptions(
+    chosen = RunOptions(
         options["data"], options["out"], options["follow"], options["resume"], options["most"] or 0
     )
-    job = make_job(document, parse_config(document), base, chosen)
+    job = make_run_spec(document, parse_config(document), base, chosen)
     if options["seeds"]:
         _fit_seeds(job, options)
         return
@@ -156,11 +156,11 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; expected held-out questions")
-    from streamtrain.analysis import Ways, assess, tables
+    from streamtrain.analysis import EvaluationOptions, evaluate_sets, tables
     from streamtrain.evaluation import Samples
 
     samples = Samples(options["samples"], options["temperature"]) if options["samples"] else None
-    ways = Ways(
+    ways = EvaluationOptions(
         views=options["views"],
         how=options["how"],
         samples=samples,
@@ -168,7 +168,7 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         teacher=options["teacher"],
         rationales=options["rationales"],
     )
-    done = list(assess(checkpoint, files, ways, lambda text: click.echo(text, err=True)))
+    done = list(evaluate_sets(checkpoint, files, ways, lambda text: click.echo(text, err=True)))
     if not options["as_json"]:
         click.echo("\n\n".join(table.show("text") for table in tables(done)))
     elif len(done) == 1:
@@ -181,32 +181,34 @@ for command in (compare, lens, export, sheet, verdicts):
     main.add_command(command)
 
 
-def _run(job: Job, options: dict[str, Any]) -> dict[str, Any]:
-    from streamtrain.training import run
+def _run(job: RunSpec, options: dict[str, Any]) -> dict[str, Any]:
+    from streamtrain.training import run_training
 
     quiet = options["as_json"]
-    result = run(job, options["address"], (lambda event: None) if quiet else _show)
+    result = run_training(job, options["address"], (lambda event: None) if quiet else _show)
     samples = job.config.evaluate.samples
     if samples > 1 and job.report is not None:
         # Only now: an engine takes the memory that training has given back.
-        from streamtrain.analysis import Ways, assess, summary
+        from streamtrain.analysis import EvaluationOptions, accuracy_summary, evaluate_sets
         from streamtrain.evaluation import Samples
 
-        done = list(assess(job.out, [job.report], Ways(samples=Samples(samples))))
+        done = list(
+            evaluate_sets(job.out, [job.report], EvaluationOptions(samples=Samples(samples)))
+        )
         if not quiet:
-            click.echo(summary(done).show("text"))
+            click.echo(accuracy_summary(done).show("text"))
         result["vote"] = done[0].evaluation.to_json(predictions=False)
     return result
 
 
-def _fit_seeds(job: Job, options: dict[str, Any]) -> None:
+def _fit_seeds(job: RunSpec, options: dict[str, Any]) -> None:
     results = []
-    for one in seeded_jobs(job, options["seeds"]):
+    for one in seeded_runs(job, options["seeds"]):
         if not options["as_json"]:
             click.echo(f"seed {one.seed}{', done before' if one.done else ''}: {one.job.out}")
         result = read_result(one.job.out) if one.done else _run(one.job, options)
         results.append({"seed": one.seed, **result})
-    found = spread(results)
+    found = accuracy_spread(results)
     if options["as_json"]:
         click.echo(json.dumps({"runs": results, "accuracy": found}))
     elif found is not None:

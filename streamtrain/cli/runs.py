@@ -37,27 +37,27 @@ def compare(runs: tuple[Path, ...], form: Form, as_matrix: bool, picture: Path |
     Works on what `fit` and `eval` kept in the folder evaluations/ of each run.
     """
     from streamtrain.analysis import (
-        accuracies,
-        differences,
+        accuracy_table,
         dots_of,
         make_matrix,
         read_domain,
-        read_runs,
+        read_evaluated_runs,
+        run_differences,
     )
     from streamtrain.plots import check_picture, dots, heatmap
 
     if picture is not None:
         check_picture(picture)
-    found = read_runs(runs)
+    found = read_evaluated_runs(runs)
     if as_matrix:
         matrix = make_matrix(found, [read_domain(run) for run in runs])
         click.echo(matrix.table().show(form))
         if picture is not None:
             heatmap([matrix.picture()], picture)
         return
-    click.echo(accuracies(found).show(form))
+    click.echo(accuracy_table(found).show(form))
     if form == "text" and len(found) > 1:
-        click.echo(f"\n{differences(found).show('text')}")
+        click.echo(f"\n{run_differences(found).show('text')}")
     if picture is not None:
         dots(*dots_of(found), "accuracy, with its 95 % interval", picture)
 
@@ -104,15 +104,15 @@ def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
         raise click.UsageError("--steps and --texts belong to --tuned")
     if options["as_csv"] and options["as_json"]:
         raise click.UsageError("give --csv or --json")
-    from streamtrain.lens import Looking, Tuning, look
+    from streamtrain.lens import LensOptions, TuningOptions, apply_lens
     from streamtrain.plots import check_picture
 
     if options["picture"] is not None:
         check_picture(options["picture"])
-    tuning = Tuning(options["steps"], options["texts"]) if options["tuned"] else None
+    tuning = TuningOptions(options["steps"], options["texts"]) if options["tuned"] else None
     one = options["positions"] or options["question"] is not None
-    looking = Looking(data, options["threshold"], tuning, one, options["question"])
-    found = look(runs, looking)
+    looking = LensOptions(data, options["threshold"], tuning, one, options["question"])
+    found = apply_lens(runs, looking)
     if options["picture"] is not None:
         found.draw(options["picture"])
     if options["as_json"]:
@@ -134,11 +134,11 @@ def _given(option: str) -> bool:
 @click.option("--private", is_flag=True, help="A repository that --push makes is private.")
 def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
     """Write the student of RUN to a folder of its own, with a model card."""
-    from streamtrain.analysis import check_pushable, export, push
+    from streamtrain.analysis import check_pushable, export_student, push_folder
     from streamtrain.training import find_student
 
     if repository is not None and not merge:
         check_pushable(find_student(run)[0])
-    click.echo(f"student: {export(run, out, merge)}")
+    click.echo(f"student: {export_student(run, out, merge)}")
     if repository is not None:
-        click.echo(f"pushed:  {push(out, repository, private)}")
+        click.echo(f"pushed:  {push_folder(out, repository, private)}")

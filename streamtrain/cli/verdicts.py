@@ -65,11 +65,17 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
         raise click.UsageError("--backend and --url are the judge's; name it with --judge")
     if options["url"] and options["backend"] not in (None, "openai"):
         raise click.UsageError("--url is for the backend openai")
-    from streamtrain.evaluation import write_verdicts
-    from streamtrain.rationales import count_verdicts, read_ballots, read_key, remarks, table
+    from streamtrain.evaluation import write_annotations
+    from streamtrain.rationales import (
+        count_verdicts,
+        read_all_annotations,
+        read_key,
+        result_remarks,
+        table,
+    )
 
     found = read_key(key)
-    ballots = read_ballots(sheets, [item.item for item in found.items])
+    ballots = read_all_annotations(sheets, [item.item for item in found.items])
     if options["judge"]:
         from streamtrain.rationales import JudgeModel, judge_sheet
 
@@ -78,8 +84,10 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
         judge = JudgeModel(options["judge"], options["backend"], options["url"])
         ballots.append(judge_sheet(judge, found.items))
     counted = count_verdicts(found, ballots)
-    kept = write_verdicts(Path(found.run), found.set, counted.to_json())
+    kept = write_annotations(Path(found.run), found.set, counted.to_json())
     if options["as_json"]:
         click.echo(json.dumps(counted.figures()))
     else:
-        click.echo("\n".join([table(counted).show("text"), "", *remarks(counted), f"kept: {kept}"]))
+        click.echo(
+            "\n".join([table(counted).show("text"), "", *result_remarks(counted), f"kept: {kept}"])
+        )

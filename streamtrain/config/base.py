@@ -15,7 +15,7 @@ Weight = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=0.0)]
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A mapping of the file: unknown keys are refused, nothing changes once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

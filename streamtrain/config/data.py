@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from streamtrain.config.base import Positive, Section, Weight
+from streamtrain.config.base import ConfigSection, Positive, Weight
 from streamtrain.config.target import MARKER, Placement, TargetForm, marker_form, written_form
 
 View = Literal[
@@ -18,7 +18,7 @@ View = Literal[
 LabelForm = Literal["letter", "text"]
 
 
-class Rationales(Section):
+class RationalesConfig(ConfigSection):
     """How many rationales of a question an epoch sees, and what they weigh together."""
 
     per_question: Literal["all", "one"] = "all"
@@ -31,7 +31,7 @@ class Rationales(Section):
     the row's, or to none that could be read."""
 
 
-class Data(Section):
+class DataConfig(ConfigSection):
     """How an example becomes input and target."""
 
     rationale: Placement = "after"
@@ -65,7 +65,7 @@ class Data(Section):
     view positive."""
     tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
-    rationales: Rationales = Rationales()
+    rationales: RationalesConfig = RationalesConfig()
     max_input: Positive = 512
     max_target: Positive = 256
     pack: bool = False
@@ -80,7 +80,7 @@ class Data(Section):
         return target
 
     @model_validator(mode="after")
-    def _target_is_alone(self) -> Data:
+    def _target_is_alone(self) -> DataConfig:
         if self.target is None:
             return self
         if "marker" in self.model_fields_set:

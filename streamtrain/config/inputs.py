@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.core import TemplateError, fields, render
+from raygen.core import TemplateError, render, template_fields
 from streamtrain.errors import InputError
 
 _OF_QUESTIONS = ("question", "choices", "letters", "control", "task", "refuted")
@@ -20,7 +20,7 @@ def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> 
     what tells the answer, or doesn't show what an input must: its question, its control token where
     there are any, and its task where there are two."""
     try:
-        read = fields(template)
+        read = template_fields(template)
     except TemplateError as error:
         raise ValueError(f"data.input: {error}") from error
     known = _OF_CLASSIFIERS if classifier else _OF_QUESTIONS
@@ -40,9 +40,9 @@ def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> 
         raise ValueError(f"data.input never shows {{{{ {missing[0]} }}}}; put it there")
 
 
-def reads(template: str, name: str) -> bool:
+def template_reads(template: str, name: str) -> bool:
     """Whether a template that was checked reads a field."""
-    return name in fields(template)
+    return name in template_fields(template)
 
 
 def fill_input(template: str, values: Mapping[str, Any]) -> str:

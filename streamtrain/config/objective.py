@@ -10,23 +10,23 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from raygen.engines import model_name
-from streamtrain.config.base import Positive, Rate, Section, Weight, refuse_keys
+from streamtrain.config.base import ConfigSection, Positive, Rate, Weight, refuse_keys
 
 
-class Weights(Section):
+class SpanWeights(ConfigSection):
     """What a token of each span weighs in the loss."""
 
     rationale: Weight = 1.0
     label: Weight = 1.0
 
     @model_validator(mode="after")
-    def _something_is_learned(self) -> Weights:
+    def _something_is_learned(self) -> SpanWeights:
         if self.rationale == self.label == 0:
             raise ValueError("rationale and label are both 0, so nothing would be learned")
         return self
 
 
-class Teacher(Section):
+class TeacherConfig(ConfigSection):
     """The model whose predictions a student imitates."""
 
     model: Annotated[str, Field(min_length=1)]
@@ -43,14 +43,14 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _OF_KD = ("alpha", "beta", "temperature", "teacher", "soft_labels", "layers")
 
 
-class Objective(Section):
+class ObjectiveConfig(ConfigSection):
     """The loss. `lm` is that of texts, `ce` that of a classifier; `kd` adds a teacher to it."""
 
     loss: Literal["lm", "ce", "kd"] | None = None
     """Absent: lm, for a classifier ce. kd (arXiv 2510.21631) is ce + alpha KL + beta MSE; of a
     causal student lm + alpha KL at the tokens of the rationale, toward those that the dataset
     recorded as the teacher's most probable (`token_probabilities`)."""
-    weights: Weights = Weights()
+    weights: SpanWeights = SpanWeights()
     normalise: Literal["tokens", "span"] = "tokens"
     """What weighs the same: each token, or each span whatever its length."""
     label_share: Share = 0.5
@@ -64,7 +64,7 @@ class Objective(Section):
     beta: Weight = 0.0
     """What the distance from the teacher's hidden states weighs, projected, mean over `layers`."""
     temperature: Rate = 2.0
-    teacher: Teacher | None = None
+    teacher: TeacherConfig | None = None
     soft_labels: Literal["dataset", "teacher"] = "dataset"
     """Whose probabilities: those that the dataset recorded of `teacher`, or the teacher's now."""
     layers: Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)] | None = None
@@ -75,7 +75,7 @@ class Objective(Section):
     paired |CE(original) - CE(counterfactual)|."""
 
     @model_validator(mode="after")
-    def _keys_of_the_loss(self) -> Objective:
+    def _keys_of_the_loss(self) -> ObjectiveConfig:
         if self.loss != "kd":
             refuse_keys(self, _OF_KD, "belong to loss: kd")
         elif self.teacher is None:

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from streamtrain.config.base import Positive, Rate, Section, Weight
+from streamtrain.config.base import ConfigSection, Positive, Rate, Weight
 
 
-class Optim(Section):
+class OptimConfig(ConfigSection):
     """AdamW and the length of the run: `epochs`, or `max_steps`."""
 
     lr: Rate = 3e-5
@@ -39,7 +39,7 @@ class Optim(Section):
         return value
 
     @model_validator(mode="after")
-    def _one_length(self) -> Optim:
+    def _one_length(self) -> OptimConfig:
         if self.epochs is not None and self.max_steps is not None:
             raise ValueError("epochs and max_steps both set the length of the run; give one")
         return self

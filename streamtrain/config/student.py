@@ -14,18 +14,18 @@ from pydantic import Field, model_validator
 
 from raygen.config import Document, load_document, parse_model, parse_text
 from raygen.core import Problem, ProblemsError
-from streamtrain.config.base import Positive, Section, refuse_keys
-from streamtrain.config.data import Data
+from streamtrain.config.base import ConfigSection, Positive, refuse_keys
+from streamtrain.config.data import DataConfig
 from streamtrain.config.inputs import check_input
-from streamtrain.config.objective import Objective
-from streamtrain.config.optim import Optim
+from streamtrain.config.objective import ObjectiveConfig
+from streamtrain.config.optim import OptimConfig
 
 Kind = Literal["causal", "seq2seq", "classifier"]
 LogName = Literal["tensorboard", "wandb", "mlflow"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
-class Tune(Section):
+class TuneConfig(ConfigSection):
     """Which parameters are trained: a low-rank adapter (peft) or all of them."""
 
     method: Literal["lora", "full"] = "lora"
@@ -39,14 +39,14 @@ class Tune(Section):
     """Scale by alpha / sqrt(r) instead of alpha / r (peft's `use_rslora`)."""
 
     @model_validator(mode="after")
-    def _adapter_keys_need_an_adapter(self) -> Tune:
+    def _adapter_keys_need_an_adapter(self) -> TuneConfig:
         extra = sorted(self.model_fields_set - {"method"})
         if self.method == "full" and extra:
             raise ValueError(f"method: full trains every parameter; remove {', '.join(extra)}")
         return self
 
 
-class Stream(Section):
+class StreamConfig(ConfigSection):
     """How the growing dataset is read."""
 
     starved: Literal["wait", "replay"] = "wait"
@@ -57,13 +57,13 @@ class Stream(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @model_validator(mode="after")
-    def _reuse_is_replay(self) -> Stream:
+    def _reuse_is_replay(self) -> StreamConfig:
         if self.reuse is not None and self.starved != "replay":
             raise ValueError("reuse caps what starved: replay does; found starved: wait")
         return self
 
 
-class Evaluate(Section):
+class EvaluateConfig(ConfigSection):
     """Held-out questions. Paths are relative to the folder of the student's file."""
 
     report: str | None = None
@@ -79,7 +79,7 @@ class Evaluate(Section):
     samples at temperature 0.7 (self-consistency)."""
 
     @model_validator(mode="after")
-    def _selection_is_whole(self) -> Evaluate:
+    def _selection_is_whole(self) -> EvaluateConfig:
         if self.select is None:
             extra = sorted({"every", "patience", "threshold"} & self.model_fields_set)
             if extra:
@@ -93,7 +93,7 @@ class Evaluate(Section):
         return self
 
 
-class StudentConfig(Section):
+class StudentConfig(ConfigSection):
     """A student: one file, or the `train` section of a recipe."""
 
     student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -101,12 +101,12 @@ class StudentConfig(Section):
     model: Annotated[str, Field(min_length=1)]
     revision: str | None = None
     kind: Kind = "causal"
-    tune: Tune = Tune()
-    data: Data = Data()
-    objective: Objective = Objective()
-    optim: Optim = Optim()
-    stream: Stream = Stream()
-    evaluate: Evaluate = Evaluate()
+    tune: TuneConfig = TuneConfig()
+    data: DataConfig = DataConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optim: OptimConfig = OptimConfig()
+    stream: StreamConfig = StreamConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
     workers: Positive = 1
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """How workers share a model: each has all of it, or each a part of every tensor (FSDP2)."""

@@ -22,7 +22,7 @@ SpanKind = Literal["rationale", "label", "given"]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TargetSpan:
     """A part of a target. Its text starts with the space that parts it from what is before; no
     token reaches over one of its `cuts`."""
 
@@ -38,7 +38,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class LabelAnnouncement:
     """Where a written text has a label, and which of the labels it is; None for another text."""
 
     start: int
@@ -66,20 +66,20 @@ class TargetForm:
     lead: str = " "
     marker: str = ""
 
-    def spans(self, label: str, rationale: str | None) -> tuple[Span, ...]:
+    def spans(self, label: str, rationale: str | None) -> tuple[TargetSpan, ...]:
         """The target of a label, with a rationale where this form has one."""
         begin = len(self.opening)
         end = begin + len(self.gap) + len(label)
         text = f"{self.opening}{self.gap}{label}{self.end}"
-        told = Span("label", text, (begin, end))
+        told = TargetSpan("label", text, (begin, end))
         if rationale is None or self.placement in ("none", "task"):
             return (told,)
-        why = Span("rationale", f"{self.why_opening}{rationale.strip()}{self.why_end}")
+        why = TargetSpan("rationale", f"{self.why_opening}{rationale.strip()}{self.why_end}")
         return (told, why) if self.placement == "after" else (why, told)
 
-    def rationale_alone(self, rationale: str) -> Span:
+    def rationale_alone(self, rationale: str) -> TargetSpan:
         """The target that has no label."""
-        return Span("rationale", f"{self.lead}{rationale.strip()}")
+        return TargetSpan("rationale", f"{self.lead}{rationale.strip()}")
 
     def option(self, label: str) -> str:
         """What follows `opening` where the label is this one."""
@@ -116,7 +116,7 @@ class TargetForm:
         why = (why.replace(self.marker, "") if self.marker else why).strip()
         return why.removesuffix(self.why_end.strip()).strip() if found else why
 
-    def _announcement(self, text: str, labels: Sequence[str]) -> Announcement | None:
+    def _announcement(self, text: str, labels: Sequence[str]) -> LabelAnnouncement | None:
         places = self._openings(text)
         found = [one for at in places if (one := self._announced(text, at, labels)) is not None]
         if self.placement != "before":
@@ -129,16 +129,16 @@ class TargetForm:
 
     def _announced(
         self, text: str, place: tuple[int, int], labels: Sequence[str]
-    ) -> Announcement | None:
+    ) -> LabelAnnouncement | None:
         """The longest of the labels that stands whole after an opening, or another text there."""
         start, begun = place
         stop = self._stop(_LINE_END)
         for number in sorted(range(len(labels)), key=lambda at: len(labels[at]), reverse=True):
             label = re.compile(rf"\s*{re.escape(labels[number])}{stop}")
             if named := label.match(text, begun):
-                return Announcement(start, named.end(), number)
+                return LabelAnnouncement(start, named.end(), number)
         end = self._any_label(text, begun, _LINE_END)
-        return None if end is None else Announcement(start, end, None)
+        return None if end is None else LabelAnnouncement(start, end, None)
 
     def _any_label(self, text: str, begun: int, line_end: str) -> int | None:
         found = re.compile(rf"\s*\S.*?{self._stop(line_end)}").match(text, begun)

@@ -16,13 +16,13 @@ import torch
 from streamtrain.config import StudentConfig
 from streamtrain.data.chat_template import turn_ids
 from streamtrain.data.examples import Example
-from streamtrain.data.soft_targets import Soft, soft_of
-from streamtrain.data.top_k_targets import Told
+from streamtrain.data.soft_targets import SoftTargets, make_soft_targets
+from streamtrain.data.top_k_targets import TopKTargets
 from streamtrain.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class TokenizedExample:
     """One sequence: token ids, each token's weight in the loss, whether it was cut, and the part
     of the loss that it belongs to."""
 
@@ -30,10 +30,10 @@ class Encoded:
     weights: tuple[float, ...]
     cut: bool = False
     part: str = ""
-    given: tuple[int, ...] = ()
+    encoder_ids: tuple[int, ...] = ()
     """The input's ids where it isn't a part of the sequence: what an encoder reads."""
-    told: Told | None = None
-    told_at: int = 0
+    top_k: TopKTargets | None = None
+    soft_start: int = 0
     """What a teacher finds likely, from this place of the sequence on; its end may be cut off."""
 
     @property
@@ -49,14 +49,14 @@ class Encoded:
     @property
     def read(self) -> int:
         """How many of them an encoder reads."""
-        return len(self.given)
+        return len(self.encoder_ids)
 
     @property
     def predicted(self) -> int:
         """How many tokens the head predicts: all of a decoder, the learned ones of a sequence."""
-        return len(self.ids) if self.given else sum(weight > 0 for weight in self.weights)
+        return len(self.ids) if self.encoder_ids else sum(weight > 0 for weight in self.weights)
 
-    def scaled(self, factor: float) -> Encoded:
+    def scaled(self, factor: float) -> TokenizedExample:
         """The same with all weights multiplied."""
         return replace(self, weights=tuple(factor * weight for weight in self.weights))
 
@@ -75,7 +75,7 @@ class Batch:
     weights: torch.Tensor
     mask: torch.Tensor
     lengths: tuple[int, ...] = ()
-    soft: Soft | None = None
+    soft: SoftTargets | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -86,14 +86,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LengthLimits:
     """Longest input and longest target in tokens; a longer one is cut and counted."""
 
     max_input: int
     max_target: int
 
 
-class Encoder:
+class ExampleTokenizer:
     """Turns examples into tokens with one tokenizer.
 
     Every span is tokenized by itself, so that an input has the same tokens whatever follows it; so
@@ -103,7 +103,7 @@ class Encoder:
     def __init__(
         self,
         tokenizer: Any,
-        limits: Limits,
+        limits: LengthLimits,
         weights: Mapping[str, float],
         per_span: bool = False,
         apart: bool = False,
@@ -143,7 +143,7 @@ class Encoder:
         """The ids of a text that follows an input."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def example(self, example: Example) -> Encoded:
+    def example(self, example: Example) -> TokenizedExample:
         """Input, spans and end of sequence; a long target loses its end.
 
         The end of sequence is a token of the last span.
@@ -159,26 +159,26 @@ class Encoder:
                 tokens.append(self._tokenizer.eos_token_id)
             kept = min(len(tokens), max(0, longest - len(ids)))
             weight = self._weights[span.kind] * example.weight
-            if example.told is not None and span.kind == "rationale":
-                told_at = len(ids) + example.told.place_in(tokens)
-                told = example.told.first(max(0, longest - told_at))
+            if example.top_k is not None and span.kind == "rationale":
+                told_at = len(ids) + example.top_k.place_in(tokens)
+                told = example.top_k.first(max(0, longest - told_at))
             ids += tokens
             weights += [weight / max(1, kept) if self._per_span else weight] * len(tokens)
         cut = cut or len(ids) > longest
         target, weighed = tuple(ids[:longest]), tuple(weights[:longest])
         if self._apart:
-            return Encoded(target, weighed, cut, example.part, tuple(prompt))
-        return Encoded(
+            return TokenizedExample(target, weighed, cut, example.part, tuple(prompt))
+        return TokenizedExample(
             (*prompt, *target),
             (*[0.0] * len(prompt), *weighed),
             cut,
             example.part,
-            told=told if told and told.tokens else None,
-            told_at=len(prompt) + told_at,
+            top_k=told if told and told.tokens else None,
+            soft_start=len(prompt) + told_at,
         )
 
 
-def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
+def make_example_tokenizer(config: StudentConfig, tokenizer: Any) -> ExampleTokenizer:
     """The encoder of a student: its limits and the weights of its spans.
 
     Raises InputError where the tokenizer lacks what the file asks of it.
@@ -192,12 +192,12 @@ def make_encoder(config: StudentConfig, tokenizer: Any) -> Encoder:
                 'line breaks; end it by a text, as in "{{ label }}. {{ rationale }}"'
             )
     weights = {**config.objective.weights.model_dump(), "given": 0.0}
-    limits = Limits(config.data.max_input, config.data.max_target)
+    limits = LengthLimits(config.data.max_input, config.data.max_target)
     per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"
-    return Encoder(tokenizer, limits, weights, per_span, apart, config.data.chat)
+    return ExampleTokenizer(tokenizer, limits, weights, per_span, apart, config.data.chat)
 
 
-def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
+def group_by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
     """Numbers of similar lengths, the longest first, that padded take about `capacity` places."""
     left = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     while left:
@@ -206,7 +206,9 @@ def by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
         left = left[count:]
 
 
-def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[list[list[Encoded]]]:
+def split_micro_batches(
+    sequences: Sequence[TokenizedExample], capacity: int, pack: bool
+) -> Iterator[list[list[TokenizedExample]]]:
     """Micro-batches of rows, each row a list of sequences, of about `capacity` places at most, with
     those of inputs that stand apart.
 
@@ -224,7 +226,7 @@ def split(sequences: Sequence[Encoded], capacity: int, pack: bool) -> Iterator[l
             yield [[sequence] for sequence in group]
 
 
-def collate(rows: Sequence[Sequence[Encoded]], pad: int, flat: bool = False) -> Batch:
+def collate(rows: Sequence[Sequence[TokenizedExample]], pad: int, flat: bool = False) -> Batch:
     """Tensors of rows of one or more sequences each, padded on the right with the id `pad`.
 
     With `flat`, one row of several has its lengths in place of a mask.
@@ -243,10 +245,10 @@ def collate(rows: Sequence[Sequence[Encoded]], pad: int, flat: bool = False) -> 
             weights[at, start:end] = torch.tensor(sequence.weights)
             positions[at, start:end] = torch.arange(end - start)
             owner[at, start:end] = number
-            if sequence.told is not None:
-                said.append((at, start + sequence.told_at, sequence.told))
+            if sequence.top_k is not None:
+                said.append((at, start + sequence.soft_start, sequence.top_k))
             start = end
-    soft = soft_of(said, len(rows), width)
+    soft = make_soft_targets(said, len(rows), width)
     if all(len(row) == 1 for row in rows):
         return Batch(ids, positions, weights, (owner >= 0).long(), soft=soft)
     if flat and len(rows) == 1:
@@ -268,7 +270,7 @@ def block_mask(owner: torch.Tensor) -> torch.Tensor:
     return allowed[:, None]
 
 
-def _fill(ordered: list[Encoded], capacity: int) -> list[Encoded]:
+def _fill(ordered: list[TokenizedExample], capacity: int) -> list[TokenizedExample]:
     """Takes from `ordered` (longest first) what fits into one row, at least one sequence."""
     taken = [ordered.pop(0)]
     room = capacity - taken[0].tokens

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from raygen.engines import EngineSetupError, Message, RequestRefusedError
-from raygen.engines.models import Tokens
+from raygen.engines.models import PromptTokenizer
 from streamtrain.errors import InputError
 
 
@@ -23,7 +23,9 @@ def turn_ids(tokenizer: Any, text: str) -> list[int]:
     Raises InputError where the tokenizer has no chat template, or its template refuses the turn.
     """
     try:
-        return Tokens("student", "the student's model", tokenizer, None).prompt(user_turn(text))
+        return PromptTokenizer("student", "the student's model", tokenizer, None).prompt(
+            user_turn(text)
+        )
     except EngineSetupError as error:
         raise InputError(
             "data.chat: the student's tokenizer has no chat template; set chat: false, or take an "

@@ -22,7 +22,7 @@ SHARE = "_share"
 """The key under which a row says what part of its question's weight it carries."""
 
 
-class Units:
+class EpochUnits:
     """Units of a stream by number, each one or more rows by their numbers."""
 
     def __init__(self, unit: Unit, seed: int) -> None:

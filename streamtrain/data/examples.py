@@ -12,8 +12,15 @@ from string import ascii_uppercase
 from typing import Any
 
 from raygen.core import prompt_text
-from streamtrain.config import Data, LabelForm, Span, SpanKind, fill_input, reads
-from streamtrain.data.top_k_targets import Told
+from streamtrain.config import (
+    DataConfig,
+    LabelForm,
+    SpanKind,
+    TargetSpan,
+    fill_input,
+    template_reads,
+)
+from streamtrain.data.top_k_targets import TopKTargets
 from streamtrain.errors import InputError
 
 
@@ -23,15 +30,15 @@ class Example:
     `part` names the part of the loss that they belong to."""
 
     prompt: str
-    target: tuple[Span, ...]
+    target: tuple[TargetSpan, ...]
     weight: float = 1.0
     part: str = ""
-    told: Told | None = None
+    top_k: TopKTargets | None = None
     """What a teacher finds likely at the tokens of the rationale."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InputVariant:
     """What an input asks: its view, its task where there are two, and the option that the rationale
     is to speak against, if any."""
 
@@ -40,7 +47,7 @@ class Asked:
     refuted: str | None = None
 
 
-def input_text(data: Data, question: str, choices: Sequence[str], asked: Asked) -> str:
+def input_text(data: DataConfig, question: str, choices: Sequence[str], asked: InputVariant) -> str:
     """The input, in the file's own form if it has one. Raises InputError where that fails."""
     tokens: Mapping[Any, str] = data.control or {}
     control = tokens.get(asked.view, "")
@@ -59,7 +66,7 @@ def input_text(data: Data, question: str, choices: Sequence[str], asked: Asked) 
     return fill_input(data.input, values)
 
 
-def class_text(data: Data, text: str) -> str:
+def class_text(data: DataConfig, text: str) -> str:
     """What a classifier reads of a text. Raises InputError where the file's own form fails."""
     return text if data.input is None else fill_input(data.input, {"text": text})
 
@@ -72,7 +79,7 @@ def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
     ]
 
 
-def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
+def make_example(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> Example:
     """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
 
     A row that refutes one option and has no label has the rationale alone as its target. Where the
@@ -82,13 +89,13 @@ def make_example(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Exa
     choices = _choices(row)
     if row.get("refuted") is not None and row.get("label") is None:
         return _rationale_alone(row, data, weight)
-    prompt = _input(row, data, Asked(row.get("view")))
+    prompt = _input(row, data, InputVariant(row.get("view")))
     name = label_texts(choices, data.label)[_label(row, choices)]
     why = None if data.form.placement in ("none", "task") else _text(row, "rationale")
     return Example(prompt, data.form.spans(name, why), weight)
 
 
-def make_tasks(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> list[Example]:
+def make_tasks(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> list[Example]:
     """The tasks of a row, each a part of the loss: its label, and its rationale (distilling
     step-by-step). Raises InputError as `make_example` does."""
     why = replace(_rationale_alone(row, data, weight), part="rationale")
@@ -96,7 +103,7 @@ def make_tasks(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> list[
     return [why] if example.target[0].kind == "rationale" else [replace(example, part="label"), why]
 
 
-def make_factual(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Example:
+def make_factual(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> Example:
     """The example of a row in its part of the loss, factual or counterfactual; of a counterfactual
     one only the label is learned (SCOTT). Raises InputError as `make_example` does."""
     example = make_example(row, data, weight)
@@ -108,14 +115,14 @@ def make_factual(row: Mapping[str, Any], data: Data, weight: float = 1.0) -> Exa
     return replace(example, target=tuple(spans), part="counterfactual")
 
 
-def _rationale_alone(row: Mapping[str, Any], data: Data, weight: float) -> Example:
+def _rationale_alone(row: Mapping[str, Any], data: DataConfig, weight: float) -> Example:
     refuted = row.get("refuted") if row.get("label") is None else None
-    prompt = _input(row, data, Asked(row.get("view"), "rationale", refuted))
+    prompt = _input(row, data, InputVariant(row.get("view"), "rationale", refuted))
     return Example(prompt, (data.form.rationale_alone(_text(row, "rationale")),), weight)
 
 
-def _input(row: Mapping[str, Any], data: Data, asked: Asked) -> str:
-    if asked.refuted and data.input is not None and not reads(data.input, "refuted"):
+def _input(row: Mapping[str, Any], data: DataConfig, asked: InputVariant) -> str:
+    if asked.refuted and data.input is not None and not template_reads(data.input, "refuted"):
         raise InputError(
             f"{_name(row)} refutes the option {asked.refuted!r}, which data.input doesn't show; "
             "read {{ refuted }} there, or leave such rows out by data.views or data.nodes"

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamtrain.data.stream import Commit, Feed, State
+from streamtrain.data.stream import Commit, Feed, FeedState
 
 PAUSE_S = 0.2
 """From the end of one look to the next, while the dataset grows."""
@@ -39,7 +39,7 @@ class _ReadCommit:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    state: State
+    state: FeedState
     commits: tuple[_ReadCommit, ...]
 
 
@@ -66,7 +66,7 @@ class ReadAhead:
         self._ready: list[_Look] = []
         self._error: BaseException | None = None
         self._closed = threading.Event()
-        self._state: State = _Nothing()
+        self._state: FeedState = _Nothing()
         self._commits: list[_ReadCommit] = []
         self._thread = threading.Thread(target=self._read_on, name="read-ahead", daemon=True)
         self._thread.start()
@@ -76,7 +76,7 @@ class ReadAhead:
         """Whether the thread may still look at the store."""
         return self._thread.is_alive()
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """Take the looks that are ready; the state of the newest look, without reading anything.
 
         Raises what the reading raised, once the looks before it were taken.

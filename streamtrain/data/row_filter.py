@@ -13,7 +13,7 @@ from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
 
 
-class Wanted:
+class RowFilter:
     """The rows that a configuration asks for."""
 
     def __init__(self, config: StudentConfig) -> None:

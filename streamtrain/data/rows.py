@@ -9,13 +9,13 @@ from bisect import bisect_right
 from typing import Any, Protocol
 
 
-class Table(Protocol):
+class RowTable(Protocol):
     """Rows by number, as pyarrow.Table has them."""
 
     @property
     def num_rows(self) -> int: ...
-    def take(self, indices: list[int]) -> Table: ...
-    def slice(self, offset: int, length: int) -> Table: ...
+    def take(self, indices: list[int]) -> RowTable: ...
+    def slice(self, offset: int, length: int) -> RowTable: ...
     def to_pylist(self) -> list[dict[str, Any]]: ...
 
 
@@ -23,7 +23,7 @@ class Rows:
     """Tables end to end, addressed by row number."""
 
     def __init__(self) -> None:
-        self._tables: list[Table] = []
+        self._tables: list[RowTable] = []
         self._starts: list[int] = []
         self._length = 0
 
@@ -34,7 +34,7 @@ class Rows:
         at = bisect_right(self._starts, number) - 1
         return self._tables[at].slice(number - self._starts[at], 1).to_pylist()[0]
 
-    def append(self, table: Table) -> None:
+    def append(self, table: RowTable) -> None:
         self._tables.append(table)
         self._starts.append(self._length)
         self._length += table.num_rows

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from streamtrain.data.top_k_targets import Told
+from streamtrain.data.top_k_targets import TopKTargets
 from streamtrain.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Soft:
+class SoftTargets:
     """For each place (R, T) of a batch the number of what a teacher said there, -1 for nothing;
     and by those numbers its most probable tokens and their log-probabilities, both (n, k)."""
 
@@ -23,12 +23,14 @@ class Soft:
     ids: torch.Tensor
     logprobs: torch.Tensor
 
-    def to(self, device: torch.device) -> Soft:
+    def to(self, device: torch.device) -> SoftTargets:
         """The same on a device."""
-        return Soft(self.numbers.to(device), self.ids.to(device), self.logprobs.to(device))
+        return SoftTargets(self.numbers.to(device), self.ids.to(device), self.logprobs.to(device))
 
 
-def soft_of(said: Sequence[tuple[int, int, Told]], rows: int, width: int) -> Soft | None:
+def make_soft_targets(
+    said: Sequence[tuple[int, int, TopKTargets]], rows: int, width: int
+) -> SoftTargets | None:
     """What teachers said, each from a (row, place) on; None where none said anything.
 
     Raises InputError where they gave different numbers of tokens.
@@ -49,6 +51,6 @@ def soft_of(said: Sequence[tuple[int, int, Told]], rows: int, width: int) -> Sof
         numbers[row, place : place + size] = torch.arange(count, count + size)
         count += size
     ids = torch.tensor([place for _, _, told in said for place in told.ids])
-    return Soft(
+    return SoftTargets(
         numbers, ids, torch.tensor([place for _, _, told in said for place in told.logprobs])
     )

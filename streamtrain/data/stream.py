@@ -20,8 +20,8 @@ from typing import Any, Protocol, TypeVar
 
 from streamtrain.data.cursor import Cursor
 from streamtrain.data.decisions import Decision
-from streamtrain.data.epoch_units import SHARE, Unit, Units
-from streamtrain.data.rows import Rows, Table
+from streamtrain.data.epoch_units import SHARE, EpochUnits, Unit
+from streamtrain.data.rows import Rows, RowTable
 from streamtrain.errors import StreamLostError
 
 HEARTBEAT_LIMIT_S = 60.0
@@ -38,7 +38,7 @@ class Commit(Protocol):
     def removed(self) -> bool: ...
 
 
-class State(Protocol):
+class FeedState(Protocol):
     """Whether more rows will come. `beat` changes while the generator lives; None before any."""
 
     @property
@@ -60,13 +60,13 @@ class Feed(Protocol):
         """The rows of a commit, always in the same order, as a Table."""
         ...
 
-    def state(self) -> State:
+    def state(self) -> FeedState:
         """Whether the generator is done, and whether it lives."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StreamOrder:
     """What the order of rows is made of; `batch` and `shuffle` count units.
 
     `epochs` None: the caller decides when to stop.
@@ -106,7 +106,7 @@ class ShardStream:
     def __init__(
         self,
         feed: Feed,
-        order: Order,
+        order: StreamOrder,
         cursor: Cursor | None = None,
         refusal: Callable[[Row], str | None] = lambda row: None,
         clock: Callable[[], float] = time.monotonic,
@@ -123,7 +123,7 @@ class ShardStream:
         self._beat: str | None = None
         self._heard = clock()
         self._rows = Rows()
-        self._units = Units(order.unit, order.seed)
+        self._units = EpochUnits(order.unit, order.seed)
         self._seen: Decision | None = None
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
@@ -263,7 +263,7 @@ class ShardStream:
             known = self._permutations[kind] = (number, size, order)
         return known[2][place]
 
-    def _read(self, table: Table, plan: str | None) -> None:
+    def _read(self, table: RowTable, plan: str | None) -> None:
         """Takes the rows of the present plan; those of an older one are about to be removed."""
         rows = table.to_pylist()
         kept = []
@@ -290,7 +290,7 @@ class ShardStream:
                 "start a new run in another output folder"
             )
         self._rows = Rows()
-        self._units = Units(self.order.unit, self.order.seed)
+        self._units = EpochUnits(self.order.unit, self.order.seed)
         self.left_out.clear()
         return removals[-1]
 

@@ -16,7 +16,7 @@ from streamtrain.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TopKTargets:
     """The teacher's most probable tokens at each token of a rationale, and their natural
     log-probabilities; `row` names it in an error."""
 
@@ -26,7 +26,7 @@ class Told:
     ids: tuple[tuple[int, ...], ...]
     logprobs: tuple[tuple[float, ...], ...]
 
-    def first(self, count: int) -> Told:
+    def first(self, count: int) -> TopKTargets:
         """The same for the first tokens alone."""
         return replace(
             self, tokens=self.tokens[:count], ids=self.ids[:count], logprobs=self.logprobs[:count]
@@ -46,7 +46,7 @@ class Told:
         )
 
 
-def read_told(row: Mapping[str, Any], teacher: str) -> Told:
+def read_top_k_targets(row: Mapping[str, Any], teacher: str) -> TopKTargets:
     """What a row recorded of its `token_probabilities_teacher`.
 
     Raises InputError where there is nothing, another teacher, or something else than the op
@@ -83,7 +83,7 @@ def read_told(row: Mapping[str, Any], teacher: str) -> Told:
         )
     if not all(math.isfinite(one) and one <= 0 for one in numbers):
         raise InputError(f"{name}: token_probabilities has numbers above 0 or none; {_EXPECTED}")
-    return Told(name, vocabulary, tokens, ids, logprobs)
+    return TopKTargets(name, vocabulary, tokens, ids, logprobs)
 
 
 _EXPECTED = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from raygen.engines import Sampling
-from raygen.engines.transformers import Ask, Continuation, Writer, score
+from raygen.engines.transformers import Continuation, Sampler, SampleRequest, score
 from streamtrain.models import Student
 
 Tree = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -43,14 +43,14 @@ def write_greedily(
     all that is wanted. A decoder's answer begins with the token that it starts from, and so does
     the text that `until` gets."""
     tokenizer = student.tokenizer
-    writer = Writer(student.plain_model, tokenizer, max_len=None)
+    writer = Sampler(student.plain_model, tokenizer, max_len=None)
     start = [student.model.config.decoder_start_token_id] if student.kind == "seq2seq" else []
 
     def enough(tokens: Sequence[int]) -> bool:
         return until is not None and until(tokenizer.decode([*start, *tokens]))
 
     sampling = Sampling(temperature=0.0, max_tokens=longest)
-    asks = [Ask(tuple(prompt), sampling, 0) for prompt in prompts]
+    asks = [SampleRequest(tuple(prompt), sampling, 0) for prompt in prompts]
     answers = writer.write_tokens(asks, enough if until else None)
     texts: list[str] = tokenizer.batch_decode(answers, skip_special_tokens=True)
     return texts

@@ -59,10 +59,12 @@ class Fidelity:
         return asdict(self)
 
 
-def fidelity(questions: Sequence[Question], predictions: Sequence[Prediction]) -> Fidelity | None:
+def compare_with_teacher(
+    questions: Sequence[Question], predictions: Sequence[Prediction]
+) -> Fidelity | None:
     """How the predictions compare with what is told of the teacher; None where nothing is."""
     both = zip(questions, predictions, strict=True)
-    told = [(q, p) for q, p in both if q.told is not None]
+    told = [(q, p) for q, p in both if q.teacher_answer is not None]
     if not told:
         return None
     parts = {
@@ -71,7 +73,15 @@ def fidelity(questions: Sequence[Question], predictions: Sequence[Prediction]) -
     }
     split = all(parts.values())
     return Fidelity(
-        tuple(sorted({q.told.teacher for q, _ in told if q.told and q.told.teacher})),
+        tuple(
+            sorted(
+                {
+                    q.teacher_answer.teacher
+                    for q, _ in told
+                    if q.teacher_answer and q.teacher_answer.teacher
+                }
+            )
+        ),
         len(questions) - len(told),
         _faithfulness(told),
         _faithfulness(parts["original"]) if split else None,
@@ -90,16 +100,18 @@ def divergence(teacher: Sequence[float], student: Sequence[float]) -> float:
 
 
 def _faithfulness(told: Sequence[tuple[Question, Prediction]]) -> Faithfulness:
-    same = [float(q.told is not None and q.told.choice == p.choice) for q, p in told]
+    same = [
+        float(q.teacher_answer is not None and q.teacher_answer.choice == p.choice) for q, p in told
+    ]
     low, high = share_interval(clusters(same, [q.group for q, _ in told]))
     return Faithfulness(len(told), sum(same) / len(same), low, high, _divergence(told))
 
 
 def _divergence(told: Sequence[tuple[Question, Prediction]]) -> Divergence | None:
     found = [
-        (q.group, divergence(q.told.probabilities, p.probabilities))
+        (q.group, divergence(q.teacher_answer.probabilities, p.probabilities))
         for q, p in told
-        if q.told is not None and q.told.probabilities and p.probabilities
+        if q.teacher_answer is not None and q.teacher_answer.probabilities and p.probabilities
     ]
     if not found:
         return None

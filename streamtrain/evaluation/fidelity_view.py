@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from streamtrain.tables import Table
+from streamtrain.tables import TextTable
 
 _PARTS = {"whole": "all", "original": "original", "counterfactual": "counterfactual"}
 
 
-def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> Table | None:
+def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> TextTable | None:
     """A row for all, for the originals and for the counterfactuals of each set, from its figures;
     None where no set has some."""
     rows = []
@@ -29,7 +29,7 @@ def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> Table | None:
     columns = ("set", "teacher", "of", "questions", "untold", "agreement", "KL(teacher || student)")
     # The last column is empty where nothing but the teacher's options is known.
     width = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
-    return Table(columns[:width], tuple(row[:width] for row in rows)) if rows else None
+    return TextTable(columns[:width], tuple(row[:width] for row in rows)) if rows else None
 
 
 def fidelity_columns(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raygen.core import wilson
-from streamtrain.evaluation.fidelity import Fidelity, fidelity
+from streamtrain.evaluation.fidelity import Fidelity, compare_with_teacher
 from streamtrain.evaluation.statistics import calibration_error, clusters, share_interval
 from streamtrain.heldout import Prediction, Question
 
@@ -61,7 +61,9 @@ class Evaluation:
         return data
 
 
-def judge(questions: Sequence[Question], predictions: Sequence[Prediction]) -> Evaluation:
+def score_predictions(
+    questions: Sequence[Question], predictions: Sequence[Prediction]
+) -> Evaluation:
     """The evaluation of one prediction for each question. At least one question."""
     right = hits(questions, predictions)
     pairs = _pairs(questions)
@@ -78,7 +80,7 @@ def judge(questions: Sequence[Question], predictions: Sequence[Prediction]) -> E
         sum(1 / len(question.choices) for question in questions) / total,
         _calibration(questions, predictions),
         _contrast(questions, right, pairs) if pairs else None,
-        fidelity(questions, predictions),
+        compare_with_teacher(questions, predictions),
         tuple(predictions),
     )
 

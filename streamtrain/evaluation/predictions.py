@@ -15,11 +15,18 @@ from typing import Literal
 import torch
 
 from raygen.core import softmax
-from streamtrain.config import Data, View
-from streamtrain.data import Asked, Encoder, by_length, class_text, input_text, label_texts
+from streamtrain.config import DataConfig, View
+from streamtrain.data import (
+    ExampleTokenizer,
+    InputVariant,
+    class_text,
+    group_by_length,
+    input_text,
+    label_texts,
+)
 from streamtrain.errors import InputError
 from streamtrain.evaluation.continuations import Until, tree_scores, tree_size, write_greedily
-from streamtrain.evaluation.metrics import Evaluation, judge
+from streamtrain.evaluation.metrics import Evaluation, score_predictions
 from streamtrain.heldout import Prediction, Question
 from streamtrain.models import (
     Branch,
@@ -36,43 +43,47 @@ How = Literal["scored", "written"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PromptFormat:
     """How questions are put: the texts of training, what decides, and the view asked for."""
 
-    data: Data
+    data: DataConfig
     how: How
     view: View = "positive"
 
     def prompt(self, question: Question) -> str:
         """The input of a question."""
-        return input_text(self.data, question.question, question.choices, Asked(self.view))
+        return input_text(self.data, question.question, question.choices, InputVariant(self.view))
 
     def parse(self, text: str, question: Question) -> int | None:
         """The option that a written text names; None where it names none."""
         return self.data.form.parse(text, label_texts(question.choices, self.data.label))
 
 
-def asking(data: Data, how: How | None = None, view: View = "positive") -> Asking:
+def prompt_format(
+    data: DataConfig, how: How | None = None, view: View = "positive"
+) -> PromptFormat:
     """The way that the student is trained for, unless `how` says another."""
-    return Asking(data, how or ("written" if data.form.placement == "before" else "scored"), view)
+    return PromptFormat(
+        data, how or ("written" if data.form.placement == "before" else "scored"), view
+    )
 
 
-def evaluate(
-    student: Student, encoder: Encoder, questions: Sequence[Question], data: Data
+def evaluate_student(
+    student: Student, encoder: ExampleTokenizer, questions: Sequence[Question], data: DataConfig
 ) -> Evaluation:
     """The student's accuracy, answering as it is trained to. At least one question."""
-    return judge(questions, predict(student, encoder, questions, asking(data)))
+    return score_predictions(questions, predict(student, encoder, questions, prompt_format(data)))
 
 
 def predict(
-    student: Student, encoder: Encoder, questions: Sequence[Question], how: Asking
+    student: Student, encoder: ExampleTokenizer, questions: Sequence[Question], how: PromptFormat
 ) -> list[Prediction]:
     """The student's answer to each question.
 
     Options are compared by the mean log-probability of their tokens, so that a long text isn't
     wrong for its length. Those of a `before` student follow its own rationale.
     """
-    with at_rest(student):
+    with inference_mode(student):
         if student.kind == "classifier":
             return predict_classes(student, encoder, _texts(questions, how.data))
         texts: Sequence[str | None] = [None] * len(questions)
@@ -94,7 +105,7 @@ def predict(
 
 
 @contextlib.contextmanager
-def at_rest(student: Student) -> Iterator[None]:
+def inference_mode(student: Student) -> Iterator[None]:
     """While it lasts, the student answers without dropout and without gradients."""
     was_training = student.model.training
     student.model.eval()
@@ -105,7 +116,7 @@ def at_rest(student: Student) -> Iterator[None]:
         student.model.train(was_training)
 
 
-def _texts(questions: Sequence[Question], data: Data) -> list[str]:
+def _texts(questions: Sequence[Question], data: DataConfig) -> list[str]:
     """What a classifier reads. Raises InputError where a question has options of its own."""
     labels = data.labels or ()
     other = next((one for one in questions if not one.classes or one.choices != labels), None)
@@ -118,13 +129,13 @@ def _texts(questions: Sequence[Question], data: Data) -> list[str]:
 
 
 def write_texts(
-    student: Student, encoder: Encoder, inputs: Sequence[str], until: Until | None = None
+    student: Student, encoder: ExampleTokenizer, inputs: Sequence[str], until: Until | None = None
 ) -> list[str]:
     """What the student writes greedily to each input: the whole target, or `until` it has all that
     is wanted."""
     prompts = [encoder.prompt(text)[0] for text in inputs]
     texts = [""] * len(prompts)
-    for group in by_length(
+    for group in group_by_length(
         [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
     ):
         given = [prompts[number] for number in group]
@@ -136,10 +147,10 @@ def write_texts(
 
 def _score(
     student: Student,
-    encoder: Encoder,
+    encoder: ExampleTokenizer,
     questions: Sequence[Question],
     texts: Sequence[str | None],
-    how: Asking,
+    how: PromptFormat,
 ) -> list[Prediction]:
     """The likeliest option of each question, after the rationale that the student wrote if any."""
     branches = [
@@ -153,7 +164,7 @@ def _score(
         for one, tree in zip(branches, trees, strict=True)
     ]
     predictions: list[Prediction] = [Prediction(None)] * len(trees)
-    for group in by_length(sizes, _PLACES_PER_FORWARD):
+    for group in group_by_length(sizes, _PLACES_PER_FORWARD):
         scores = (
             branch_scores(student, [branches[number] for number in group])
             if apart
@@ -167,7 +178,9 @@ def _score(
     return predictions
 
 
-def label_branch(encoder: Encoder, question: Question, text: str | None, how: Asking) -> Branch:
+def label_branch(
+    encoder: ExampleTokenizer, question: Question, text: str | None, how: PromptFormat
+) -> Branch:
     """A question's input, what stands before its label in the target (its rationale too where the
     student wrote one first), and the options that may follow."""
     form, labels = how.data.form, label_texts(question.choices, how.data.label)

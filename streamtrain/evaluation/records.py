@@ -25,7 +25,7 @@ VERDICTS = "verdicts.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class EvaluationRecord:
     """One evaluation of one student: plain data as it was written."""
 
     name: str
@@ -43,7 +43,7 @@ class Record:
         return [answer["correct"] for answer in self.answers]
 
 
-def evaluations_of(student: Path) -> Path:
+def evaluations_folder(student: Path) -> Path:
     """Where the evaluations of a student are kept: beside the run's result, else in its folder."""
     inside = student.name == FINAL and (student.parent / RESULT).exists()
     return (student.parent if inside else student) / EVALUATIONS
@@ -71,10 +71,10 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     _replace(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
-def write_verdicts(student: Path, name: str, verdicts: Mapping[str, Any]) -> Path:
+def write_annotations(student: Path, name: str, verdicts: Mapping[str, Any]) -> Path:
     """Write the verdicts on the rationales of an evaluation of a student, in place of earlier
     ones; returns the file. Raises InputError where the student is no longer there, OSError."""
-    target = evaluations_of(student) / name
+    target = evaluations_folder(student) / name
     if not target.is_dir():
         raise InputError(
             f"there is no evaluation {target} any more, which the sheet was made of; put the run "
@@ -84,7 +84,7 @@ def write_verdicts(student: Path, name: str, verdicts: Mapping[str, Any]) -> Pat
     return target / VERDICTS
 
 
-def read_records(folder: Path) -> list[Record]:
+def read_records(folder: Path) -> list[EvaluationRecord]:
     """The evaluations under `folder`, by name. Raises InputError where one can't be read."""
     records = []
     for file in sorted(folder.glob(f"*/{FIGURES}")):
@@ -94,7 +94,7 @@ def read_records(folder: Path) -> list[Record]:
             answers = tuple(json.loads(line) for line in lines)
         except (OSError, ValueError) as error:
             raise InputError(f"{file.parent} can't be read: {error}; evaluate it again") from error
-        records.append(Record(file.parent.name, figures, answers))
+        records.append(EvaluationRecord(file.parent.name, figures, answers))
     return records
 
 
@@ -110,7 +110,7 @@ def _answers(questions: Sequence[Question], evaluation: Evaluation) -> Iterator[
             "correct": prediction.choice == question.answer,
             "choice": None,
             **prediction.to_json(),
-            **({"teacher": asdict(question.told)} if question.told else {}),
+            **({"teacher": asdict(question.teacher_answer)} if question.teacher_answer else {}),
         }
 
 

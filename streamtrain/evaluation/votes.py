@@ -16,9 +16,9 @@ from raygen.engines import Engine, EngineSpec, Request, RequestRefusedError
 from raygen.engines import Sampling as EngineSampling
 from streamtrain.config import Kind
 from streamtrain.data import user_turn
-from streamtrain.evaluation.predictions import Asking
-from streamtrain.evaluation.with_engine import ask_engine, installed
-from streamtrain.heldout import Prediction, Question, vote
+from streamtrain.evaluation.predictions import PromptFormat
+from streamtrain.evaluation.with_engine import default_backend, with_started_engine
+from streamtrain.heldout import Prediction, Question, majority_vote
 
 _IN_FLIGHT = 128
 
@@ -37,7 +37,7 @@ class Samples:
 def predict_by_vote(
     student: Path,
     questions: Sequence[Question],
-    how: Asking,
+    how: PromptFormat,
     samples: Samples,
     backend: EngineName,
 ) -> list[Prediction]:
@@ -50,7 +50,7 @@ def predict_by_vote(
 
     gpus = int(torch.cuda.is_available())
     spec = EngineSpec("student", str(student), backend=backend, gpus=gpus)
-    return ask_engine(
+    return with_started_engine(
         spec,
         lambda engine: vote_with(engine, questions, how, samples),
         f"can't sample from {student}",
@@ -58,7 +58,7 @@ def predict_by_vote(
 
 
 async def vote_with(
-    engine: Engine, questions: Sequence[Question], how: Asking, samples: Samples
+    engine: Engine, questions: Sequence[Question], how: PromptFormat, samples: Samples
 ) -> list[Prediction]:
     """The majority answer to each question; a prompt that the engine refuses has no readable one.
 
@@ -80,7 +80,9 @@ async def vote_with(
                 texts = await engine.generate(Request(asked, sampling))
             except RequestRefusedError:
                 return Prediction(None, unread=samples.count)
-        return vote([how.parse(text.text, question) for text in texts], len(question.choices))
+        return majority_vote(
+            [how.parse(text.text, question) for text in texts], len(question.choices)
+        )
 
     return await asyncio.gather(*(answer(*numbered) for numbered in enumerate(questions)))
 
@@ -95,4 +97,4 @@ def engine_for(student: Path, kind: Kind) -> EngineName:
         settings = json.loads(adapter.read_text(encoding="utf-8"))
         if settings.get("trainable_token_indices"):
             return "transformers"
-    return installed()
+    return default_backend()

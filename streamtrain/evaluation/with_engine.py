@@ -16,12 +16,14 @@ from streamtrain.errors import InputError
 Answer = TypeVar("Answer")
 
 
-def installed() -> Literal["vllm", "transformers"]:
+def default_backend() -> Literal["vllm", "transformers"]:
     """What runs a local model: vLLM where it is installed."""
     return "vllm" if find_spec("vllm") else "transformers"
 
 
-def ask_engine(spec: EngineSpec, ask: Callable[[Engine], Awaitable[Answer]], failed: str) -> Answer:
+def with_started_engine(
+    spec: EngineSpec, ask: Callable[[Engine], Awaitable[Answer]], failed: str
+) -> Answer:
     """What `ask` makes of the engine, which is started for it and closed after it.
 
     Raises InputError, which begins with what `failed`, where the engine can't be run.

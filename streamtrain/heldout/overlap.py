@@ -50,7 +50,7 @@ class HeldOut:
             )
 
 
-def shared(first: Sequence[Question], second: Sequence[Question]) -> list[Question]:
+def shared_questions(first: Sequence[Question], second: Sequence[Question]) -> list[Question]:
     """The questions of `second` that, or whose pair, are in `first` too."""
     keys = {question.key for question in first}
     groups = {question.group for question in first} - {None}

@@ -35,7 +35,7 @@ class Prediction:
         return cls(data.get("choice"), text=data.get("text"), unread=data["unread"], **lists)
 
 
-def vote(answers: list[int | None], options: int) -> Prediction:
+def majority_vote(answers: list[int | None], options: int) -> Prediction:
     """The majority of samples (self-consistency); None only where no sample could be read.
 
     Of options with as many votes the one that was named first wins. A sample that couldn't be read

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from raygen.core import TASKS, Task, digest
 from streamtrain.errors import InputError
-from streamtrain.heldout.teacher_answers import Told, recorded_answer
+from streamtrain.heldout.teacher_answers import TeacherAnswer, recorded_answer
 
 _SHOWN = 5
 _COUNTERFACTUAL = "cf_"
@@ -37,7 +37,7 @@ class Question:
     group: str | None = None
     variant: Variant = "original"
     classes: bool = False
-    told: Told | None = None
+    teacher_answer: TeacherAnswer | None = None
 
     @property
     def key(self) -> str:

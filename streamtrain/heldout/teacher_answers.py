@@ -19,7 +19,7 @@ _ROUNDING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TeacherAnswer:
     """A teacher's answer to a question: its option, and where known the options' probabilities,
     adding up to 1, and its name."""
 
@@ -28,13 +28,15 @@ class Told:
     teacher: str | None = None
 
 
-def likeliest(probabilities: Sequence[float], teacher: str | None) -> Told:
+def most_likely_answer(probabilities: Sequence[float], teacher: str | None) -> TeacherAnswer:
     """The answer of a teacher that gives the options these probabilities."""
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    return Told(best, tuple(probabilities), teacher)
+    return TeacherAnswer(best, tuple(probabilities), teacher)
 
 
-def recorded_answer(row: Mapping[str, Any], task: Task, options: Sequence[str]) -> Told | None:
+def recorded_answer(
+    row: Mapping[str, Any], task: Task, options: Sequence[str]
+) -> TeacherAnswer | None:
     """The teacher's answer that a row records, None where it records none.
 
     Raises ValueError where it can't be read.
@@ -42,14 +44,14 @@ def recorded_answer(row: Mapping[str, Any], task: Task, options: Sequence[str]) 
     name = row.get("soft_labels_teacher")
     teacher = None if name is None else str(name)
     if row.get("soft_labels") is not None:
-        return likeliest(_probabilities(row["soft_labels"], options), teacher)
+        return most_likely_answer(_probabilities(row["soft_labels"], options), teacher)
     if row.get("predicted") is None or task.answer is None:
         return None
     try:
         choice = task.gold(task.normalise({**row, task.answer: row["predicted"]}))
     except ValueError as error:
         raise ValueError(f"predicted can't be read as the teacher's answer: {error}") from None
-    return Told(choice, None, None)
+    return TeacherAnswer(choice, None, None)
 
 
 def _probabilities(value: Any, options: Sequence[str]) -> list[float]:

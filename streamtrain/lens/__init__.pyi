@@ -1,3 +1,3 @@
-from .tuning import Tuning as Tuning
-from .view import Looking as Looking
-from .view import look as look
+from .tuning import TuningOptions as TuningOptions
+from .view import LensOptions as LensOptions
+from .view import apply_lens as apply_lens

@@ -22,15 +22,15 @@ _CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class LensInput:
     """What a student has read and is to continue: `ids` of a text, or what its decoder has (without
     the start) after the `given` ids of its encoder."""
 
     ids: tuple[int, ...]
-    given: tuple[int, ...] = ()
+    encoder_ids: tuple[int, ...] = ()
 
 
-class Reader:
+class LayerReader:
     """Reads the layers of one student, which stands still from then on."""
 
     def __init__(self, student: Student) -> None:
@@ -44,11 +44,11 @@ class Reader:
         self._tail: list[Any] = [part for part in parts if part is not None]
         self._checked = False
 
-    def tokens(self, passage: Passage) -> list[int]:
+    def tokens(self, passage: LensInput) -> list[int]:
         """The token that stands at each place of a passage."""
         return [*self._start(), *passage.ids]
 
-    def states(self, passage: Passage) -> torch.Tensor:
+    def states(self, passage: LensInput) -> torch.Tensor:
         """The states (layers, places, width) after each layer; every place is followed by the next
         one's token, the last by what comes then.
 
@@ -103,11 +103,11 @@ class Reader:
             return ()
         return (self._base.config.decoder_start_token_id,)
 
-    def _inputs(self, passage: Passage) -> dict[str, torch.Tensor]:
+    def _inputs(self, passage: LensInput) -> dict[str, torch.Tensor]:
         own = torch.tensor([self.tokens(passage)], device=self.student.device)
         if self.student.kind != "seq2seq":
             return {"input_ids": own}
-        given = torch.tensor([list(passage.given)], device=self.student.device)
+        given = torch.tensor([list(passage.encoder_ids)], device=self.student.device)
         return {"input_ids": given, "decoder_input_ids": own}
 
     def _head(self) -> dict[str, int]:

@@ -17,21 +17,21 @@ import torch
 
 from streamtrain.errors import InputError
 from streamtrain.heldout import Question
-from streamtrain.lens.layers import Passage, Reader
-from streamtrain.lens.student import Subject, read_subject
-from streamtrain.lens.tuned import Translators
-from streamtrain.lens.tuning import Tuned, Tuning, tuned_lens
-from streamtrain.tables import Table
+from streamtrain.lens.layers import LayerReader, LensInput
+from streamtrain.lens.student import LensStudent, load_lens_student
+from streamtrain.lens.tuned import LayerTranslators
+from streamtrain.lens.tuning import TunedLens, TuningOptions, tuned_lens
+from streamtrain.tables import TextTable
 
 
 @dataclass(frozen=True, slots=True)
-class Curves:
+class LabelCurves:
     """A student's probability of the gold label after each of its layers, by question; `tuned` is
     its tuned lens where they were read by one."""
 
     label: str
     of: Mapping[str, tuple[float, ...]]
-    tuned: Tuned | None = None
+    tuned: TunedLens | None = None
 
     @property
     def layers(self) -> int:
@@ -61,21 +61,21 @@ class Curves:
 
 
 def read_curves(
-    folders: Sequence[Path], questions: Sequence[Question], tuning: Tuning | None = None
-) -> list[Curves]:
+    folders: Sequence[Path], questions: Sequence[Question], tuning: TuningOptions | None = None
+) -> list[LabelCurves]:
     """The students' curves over the questions that all of them answer rightly.
 
     Raises InputError where there is no such question, or a student that has no lens.
     """
     curves = []
     for folder in folders:
-        subject = read_subject(folder)
+        subject = load_lens_student(folder)
         tuned = tuned_lens(subject, questions, tuning) if tuning else None
-        curves.append(Curves(subject.label, _right(subject, questions, tuned), tuned))
-    return common(curves)
+        curves.append(LabelCurves(subject.label, _right(subject, questions, tuned), tuned))
+    return common_curves(curves)
 
 
-def common(curves: Sequence[Curves]) -> list[Curves]:
+def common_curves(curves: Sequence[LabelCurves]) -> list[LabelCurves]:
     """The curves over the questions that all have. Raises InputError where there is none."""
     keys = [key for key in curves[0].of if all(key in each.of for each in curves)]
     if not keys:
@@ -83,11 +83,13 @@ def common(curves: Sequence[Curves]) -> list[Curves]:
             "no question is answered rightly by all of these students, so there is nothing to "
             "look at; give more questions or fewer students"
         )
-    return [Curves(each.label, {key: each.of[key] for key in keys}, each.tuned) for each in curves]
+    return [
+        LabelCurves(each.label, {key: each.of[key] for key in keys}, each.tuned) for each in curves
+    ]
 
 
 def label_curve(
-    reader: Reader, passage: Passage, token: int, translators: Translators | None = None
+    reader: LayerReader, passage: LensInput, token: int, translators: LayerTranslators | None = None
 ) -> tuple[float, ...]:
     """The probability of a token as the next one, after each layer."""
     states = reader.states(passage)[:, -1:]
@@ -96,18 +98,18 @@ def label_curve(
     return tuple(float(p) for p in read[:, 0].softmax(dim=-1)[:, token])
 
 
-def summary(curves: Sequence[Curves], threshold: float) -> Table:
+def first_layer_summary(curves: Sequence[LabelCurves], threshold: float) -> TextTable:
     """When each student knows: quartiles of the first layer above the threshold."""
     columns = ("student", "questions", "layers", "first quartile", "median", "third quartile")
-    return Table((*columns, "never"), tuple(_row(each, threshold) for each in curves))
+    return TextTable((*columns, "never"), tuple(_row(each, threshold) for each in curves))
 
 
-def by_layer(curves: Sequence[Curves]) -> Table:
+def by_layer(curves: Sequence[LabelCurves]) -> TextTable:
     """The mean probability of the label after each layer; a cell is empty past the last."""
     return _layers([(each.label, each.mean()) for each in curves])
 
 
-def divergence_by_layer(curves: Sequence[Curves]) -> Table:
+def divergence_by_layer(curves: Sequence[LabelCurves]) -> TextTable:
     """How far each layer's reading is from the student's own one on held-out texts, by both
     lenses, in nats."""
     return _layers(
@@ -120,7 +122,7 @@ def divergence_by_layer(curves: Sequence[Curves]) -> Table:
     )
 
 
-def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> Table:
+def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> TextTable:
     rows = tuple(
         (
             str(layer + 1),
@@ -128,11 +130,11 @@ def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> Table:
         )
         for layer in range(max(len(values) for _, values in columns))
     )
-    return Table(("layer", *(name for name, _ in columns)), rows)
+    return TextTable(("layer", *(name for name, _ in columns)), rows)
 
 
 def _right(
-    subject: Subject, questions: Sequence[Question], tuned: Tuned | None
+    subject: LensStudent, questions: Sequence[Question], tuned: TunedLens | None
 ) -> dict[str, tuple[float, ...]]:
     """The curves of the questions that a student answers rightly."""
     right = {}
@@ -148,7 +150,7 @@ def _right(
     return right
 
 
-def _row(curves: Curves, threshold: float) -> tuple[str, ...]:
+def _row(curves: LabelCurves, threshold: float) -> tuple[str, ...]:
     first = curves.first_above(threshold)
     # A question that is never sure comes after all that are: it must not make a student look early.
     numbers = [layer if layer is not None else curves.layers + 1 for layer in first]

@@ -12,37 +12,41 @@ from itertools import islice
 from pathlib import Path
 
 from raygen.core import digest
-from streamtrain.data import Wanted, dataset_examples
+from streamtrain.data import RowFilter, dataset_examples
 from streamtrain.errors import InputError
-from streamtrain.heldout import HeldOut, Question, read_questions, shared
-from streamtrain.lens.layers import Passage
-from streamtrain.lens.student import Subject
-from streamtrain.losses import TextLesson
+from streamtrain.heldout import HeldOut, Question, read_questions, shared_questions
+from streamtrain.lens.layers import LensInput
+from streamtrain.lens.student import LensStudent
+from streamtrain.losses import LanguageModelObjective
 from streamtrain.run import RESULT, read_result
 
 _MOST = 500
 _HELD = 10
 """So many passages at most, of which those of every tenth question are held out."""
 
-_Named = tuple[str, Passage]
+_Named = tuple[str, LensInput]
 """A passage and what names its question."""
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class TuningTexts:
     """Passages to learn from, and those of other questions to judge by."""
 
-    learned: tuple[Passage, ...]
-    held: tuple[Passage, ...]
+    learned: tuple[LensInput, ...]
+    held: tuple[LensInput, ...]
 
     @property
     def hash(self) -> str:
         """What tells them from others."""
-        sides = [[[list(p.given), list(p.ids)] for p in side] for side in (self.learned, self.held)]
+        sides = [
+            [[list(p.encoder_ids), list(p.ids)] for p in side] for side in (self.learned, self.held)
+        ]
         return digest("lens texts", *sides)
 
 
-def lens_texts(subject: Subject, looked_at: Sequence[Question], file: Path | None) -> Texts:
+def lens_texts(
+    subject: LensStudent, looked_at: Sequence[Question], file: Path | None
+) -> TuningTexts:
     """Passages of `file`'s questions, or of the dataset that the student is trained on, without the
     questions that are looked at and the other ones of their pairs.
 
@@ -57,7 +61,7 @@ def lens_texts(subject: Subject, looked_at: Sequence[Question], file: Path | Non
             f"{file or 'the dataset of the student'} has {len(names)}; give others with --texts"
         )
     held = set(names[::_HELD])
-    return Texts(
+    return TuningTexts(
         tuple(passage for name, passage in passages if name not in held),
         tuple(passage for name, passage in passages if name in held),
     )
@@ -79,18 +83,18 @@ def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question
     return parts
 
 
-def _of_file(subject: Subject, looked_at: Sequence[Question], file: Path) -> Iterator[_Named]:
+def _of_file(subject: LensStudent, looked_at: Sequence[Question], file: Path) -> Iterator[_Named]:
     questions = read_questions(file)
-    seen = {one.key for one in shared(looked_at, questions)}
+    seen = {one.key for one in shared_questions(looked_at, questions)}
     left = sorted((one for one in questions if one.key not in seen), key=lambda one: one.key)
     left = left[:_MOST]
     for question, answer in zip(left, subject.answers(left), strict=True):
         passage, options = subject.before_label(question, answer)
-        whole = Passage((*passage.ids, *options[question.answer]), passage.given)
+        whole = LensInput((*passage.ids, *options[question.answer]), passage.encoder_ids)
         yield question.group or question.key, whole
 
 
-def _of_dataset(subject: Subject, looked_at: Sequence[Question]) -> Iterator[_Named]:
+def _of_dataset(subject: LensStudent, looked_at: Sequence[Question]) -> Iterator[_Named]:
     result = subject.folder.parent / RESULT
     if not result.exists():
         raise InputError(
@@ -98,14 +102,14 @@ def _of_dataset(subject: Subject, looked_at: Sequence[Question]) -> Iterator[_Na
         )
     told = read_result(result.parent)
     out = HeldOut({"data": looked_at})
-    wanted = Wanted(subject.config)
-    lesson = TextLesson(subject.student, subject.encoder, subject.config)
+    wanted = RowFilter(subject.config)
+    lesson = LanguageModelObjective(subject.student, subject.encoder, subject.config)
     for row in dataset_examples(told["data"], told["plan"]):
         if wanted.refusal(row) or out.where(row):
             continue
         # A source row's examples, its counterfactuals too, stay on one side.
         name = str(row["key"])
-        for one in lesson.exercises(row, 1.0):
+        for one in lesson.samples(row, 1.0):
             apart = subject.student.kind == "seq2seq"
             # A decoder reads one token behind.
-            yield name, Passage(one.ids[:-1] if apart else one.ids, one.given)
+            yield name, LensInput(one.ids[:-1] if apart else one.ids, one.encoder_ids)

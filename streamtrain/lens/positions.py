@@ -14,17 +14,17 @@ from typing import Any
 import torch
 
 from streamtrain.heldout import Question
-from streamtrain.lens.student import read_subject
-from streamtrain.lens.tuning import Tuning, tuned_lens
-from streamtrain.plots import Heat
-from streamtrain.tables import Table
+from streamtrain.lens.student import load_lens_student
+from streamtrain.lens.tuning import TuningOptions, tuned_lens
+from streamtrain.plots import Heatmap
+from streamtrain.tables import TextTable
 
 SHOWN = 24
 """A picture shows so many places, the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class PositionGrid:
     """One student on one question. `tokens` are what stands at each place; `top` and `label` have a
     line for each layer: what it holds likeliest to come next, with its probability, and the
     probability of the gold label's first token, `gold`."""
@@ -49,14 +49,14 @@ class Grid:
 
 
 def read_grid(
-    folder: Path, question: Question, looked_at: Sequence[Question], tuning: Tuning | None
-) -> Grid:
+    folder: Path, question: Question, looked_at: Sequence[Question], tuning: TuningOptions | None
+) -> PositionGrid:
     """A student's layers on a question, up to the place before its label; a tuned lens learns from
     nothing that is `looked_at`.
 
     Raises InputError where there is no student, or it has no lens.
     """
-    subject = read_subject(folder)
+    subject = load_lens_student(folder)
     translators = tuned_lens(subject, looked_at, tuning).translators if tuning else None
     (answer,) = subject.answers([question])
     passage, options = subject.before_label(question, answer)
@@ -72,7 +72,7 @@ def read_grid(
             names = [decode([token]) for token in best.indices.tolist()]
             top.append(tuple(zip(names, best.values.tolist(), strict=True)))
             label.append(tuple(read[:, gold].tolist()))
-    return Grid(
+    return PositionGrid(
         subject.label,
         decode([gold]),
         answer.choice == question.answer,
@@ -82,7 +82,7 @@ def read_grid(
     )
 
 
-def cells(grids: Sequence[Grid]) -> Table:
+def cells(grids: Sequence[PositionGrid]) -> TextTable:
     """A row for each student, place and layer."""
     columns = ("student", "place", "token", "layer", "top", "top probability", "label probability")
     rows = tuple(
@@ -99,10 +99,10 @@ def cells(grids: Sequence[Grid]) -> Table:
         for place, token in enumerate(grid.tokens)
         for layer in range(len(grid.top))
     )
-    return Table(columns, rows)
+    return TextTable(columns, rows)
 
 
-def at_the_end(grids: Sequence[Grid]) -> Table:
+def at_the_end(grids: Sequence[PositionGrid]) -> TextTable:
     """A row for each layer: what each student holds likeliest before the label, and the label."""
     columns = [part for grid in grids for part in (grid.student, f"gold label {grid.gold.strip()}")]
     depth = max(len(grid.top) for grid in grids)
@@ -110,10 +110,10 @@ def at_the_end(grids: Sequence[Grid]) -> Table:
         (str(layer + 1), *(cell for grid in grids for cell in _end(grid, layer)))
         for layer in range(depth)
     )
-    return Table(("layer", *columns), rows)
+    return TextTable(("layer", *columns), rows)
 
 
-def _end(grid: Grid, layer: int) -> tuple[str, str]:
+def _end(grid: PositionGrid, layer: int) -> tuple[str, str]:
     if layer >= len(grid.top):
         return "", ""
     token, probability = grid.top[layer][-1]
@@ -123,12 +123,12 @@ def _end(grid: Grid, layer: int) -> tuple[str, str]:
     )
 
 
-def picture_of(grid: Grid, lens: str) -> Heat:
+def picture_of(grid: PositionGrid, lens: str) -> Heatmap:
     """The last places of a grid, the last layer on top."""
     begin = max(0, len(grid.tokens) - SHOWN)
     layers = range(len(grid.top) - 1, -1, -1)
     answer = "answered rightly" if grid.right else "answered wrongly"
-    return Heat(
+    return Heatmap(
         values=[list(grid.label[layer][begin:]) for layer in layers],
         texts=[[token for token, _ in grid.top[layer][begin:]] for layer in layers],
         rows=[str(layer + 1) for layer in layers],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from streamtrain.lens.layers import Passage, Reader
+from streamtrain.lens.layers import LayerReader, LensInput
 
 _PASSAGES = 4
 _PLACES = 16
@@ -29,7 +29,7 @@ thrown off by it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Translators:
+class LayerTranslators:
     """`matrix` (layers - 1, width, width) and `bias` (layers - 1, width); the last layer is read as
     it is."""
 
@@ -42,7 +42,9 @@ class Translators:
         return torch.cat([states[:-1] + moved, states[-1:]])
 
 
-def tune(reader: Reader, passages: Sequence[Passage], steps: int, seed: int = 0) -> Translators:
+def tune_translators(
+    reader: LayerReader, passages: Sequence[LensInput], steps: int, seed: int = 0
+) -> LayerTranslators:
     """Translators whose readings come closest to the student's own ones, by divergence (KL), over
     places of these passages. At least one passage."""
     draw = torch.Generator().manual_seed(seed)
@@ -71,11 +73,11 @@ def tune(reader: Reader, passages: Sequence[Passage], steps: int, seed: int = 0)
         optimizer.zero_grad()
         schedule.step()
     matrices, biases = (torch.stack(parts).detach() for parts in zip(*layers, strict=True))
-    return Translators(matrices, biases)
+    return LayerTranslators(matrices, biases)
 
 
-def divergences(
-    reader: Reader, passages: Sequence[Passage], translators: Translators | None
+def layer_divergences(
+    reader: LayerReader, passages: Sequence[LensInput], translators: LayerTranslators | None
 ) -> list[float]:
     """For each layer the mean divergence (KL, in nats) of its reading from the student's own one,
     over places of some passages."""
@@ -84,7 +86,7 @@ def divergences(
     with torch.no_grad():
         for passage in passages:
             states = reader.states(passage)
-            states = states[:, spread(states.shape[1])]
+            states = states[:, spread_positions(states.shape[1])]
             wanted = torch.log_softmax(reader.logits(states[-1]), dim=-1)
             read = states if translators is None else translators(states)
             sums = sums + torch.stack([_divergence(reader, one, wanted).sum() for one in read])
@@ -93,18 +95,20 @@ def divergences(
     return [float(value) / places for value in sums]
 
 
-def spread(count: int) -> list[int]:
+def spread_positions(count: int) -> list[int]:
     """Places of a passage of `count`: all of a short one, else evenly spread ones and the last."""
     return sorted({*range(0, count, -(-count // _PLACES)), count - 1})
 
 
-def _divergence(reader: Reader, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def _divergence(reader: LayerReader, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """KL(own || read) at each place."""
     read = torch.log_softmax(reader.logits(states), dim=-1)
     return (wanted.exp() * (wanted - read)).sum(dim=-1)
 
 
-def _batch(reader: Reader, passages: Sequence[Passage], draw: torch.Generator) -> torch.Tensor:
+def _batch(
+    reader: LayerReader, passages: Sequence[LensInput], draw: torch.Generator
+) -> torch.Tensor:
     """The states (layers, places, width) at some places of each passage."""
     parts = []
     for passage in passages:

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from raygen.core import digest
 from streamtrain.errors import InputError
-from streamtrain.evaluation import evaluations_of
+from streamtrain.evaluation import evaluations_folder
 from streamtrain.heldout import Question
 from streamtrain.lens.passages import lens_texts
-from streamtrain.lens.student import Subject
-from streamtrain.lens.tuned import Translators, divergences, tune
+from streamtrain.lens.student import LensStudent
+from streamtrain.lens.tuned import LayerTranslators, layer_divergences, tune_translators
 
 LENS = "lens"
 FORMAT_VERSION = 2
@@ -31,7 +31,7 @@ _FACTS = "lens.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class TuningOptions:
     """How a lens is tuned: in so many steps, on the questions of `texts`, absent the student's
     dataset."""
 
@@ -40,11 +40,11 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TunedLens:
     """A tuned lens in its folder. `logit` and `tuned` are, by layer, the divergence of both lenses
     from the student's own reading, on `held` texts that it didn't learn from."""
 
-    translators: Translators
+    translators: LayerTranslators
     folder: Path
     learned: int
     held: int
@@ -62,27 +62,29 @@ class Tuned:
         }
 
 
-def tuned_lens(subject: Subject, looked_at: Sequence[Question], tuning: Tuning) -> Tuned:
+def tuned_lens(
+    subject: LensStudent, looked_at: Sequence[Question], tuning: TuningOptions
+) -> TunedLens:
     """The student's lens that is tuned so: the kept one, or a new one, which is kept.
 
     Raises InputError where there are no texts, or the kept one can't be read.
     """
     texts = lens_texts(subject, looked_at, tuning.texts)
     name = digest("lens", FORMAT_VERSION, tuning.steps, _fingerprint(subject), texts.hash)
-    folder = evaluations_of(subject.folder).parent / LENS / name[:16]
+    folder = evaluations_folder(subject.folder).parent / LENS / name[:16]
     if (folder / _FACTS).exists():
         return _read(folder, subject)
-    translators = tune(subject.reader, texts.learned, tuning.steps)
-    logit = divergences(subject.reader, texts.held, None)
-    better = divergences(subject.reader, texts.held, translators)
-    found = Tuned(
+    translators = tune_translators(subject.reader, texts.learned, tuning.steps)
+    logit = layer_divergences(subject.reader, texts.held, None)
+    better = layer_divergences(subject.reader, texts.held, translators)
+    found = TunedLens(
         translators, folder, len(texts.learned), len(texts.held), tuple(logit), tuple(better)
     )
     _write(found, tuning, texts.hash)
     return found
 
 
-def _fingerprint(subject: Subject) -> str:
+def _fingerprint(subject: LensStudent) -> str:
     """A hash of the student's weights as they lie in its folder, and of the model below them."""
     found = hashlib.blake2b(digest_size=16)
     for file in sorted(subject.folder.glob("*.safetensors")):
@@ -91,7 +93,7 @@ def _fingerprint(subject: Subject) -> str:
     return digest(subject.config.model, subject.config.revision, found.hexdigest())
 
 
-def _write(lens: Tuned, tuning: Tuning, texts: str) -> None:
+def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
     lens.folder.mkdir(parents=True, exist_ok=True)
     parts = {"matrix": lens.translators.matrix, "bias": lens.translators.bias}
     save_file(
@@ -112,13 +114,13 @@ def _write(lens: Tuned, tuning: Tuning, texts: str) -> None:
     draft.replace(lens.folder / _FACTS)
 
 
-def _read(folder: Path, subject: Subject) -> Tuned:
+def _read(folder: Path, subject: LensStudent) -> TunedLens:
     device = str(subject.student.device)
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         parts = load_file(folder / _WEIGHTS, device=device)
-        return Tuned(
-            Translators(parts["matrix"], parts["bias"]),
+        return TunedLens(
+            LayerTranslators(parts["matrix"], parts["bias"]),
             folder,
             facts["learned"],
             facts["held"],

@@ -12,22 +12,28 @@ from typing import Any
 
 from streamtrain.errors import InputError
 from streamtrain.heldout import Question, read_questions
-from streamtrain.lens.logit_lens import Curves, by_layer, divergence_by_layer, read_curves, summary
+from streamtrain.lens.logit_lens import (
+    LabelCurves,
+    by_layer,
+    divergence_by_layer,
+    first_layer_summary,
+    read_curves,
+)
 from streamtrain.lens.passages import halves
-from streamtrain.lens.positions import Grid, at_the_end, cells, picture_of, read_grid
-from streamtrain.lens.tuning import Tuning
+from streamtrain.lens.positions import PositionGrid, at_the_end, cells, picture_of, read_grid
+from streamtrain.lens.tuning import TuningOptions
 from streamtrain.plots import Lines, curves, heatmap
-from streamtrain.tables import Table
+from streamtrain.tables import TextTable
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class LensOptions:
     """What is looked at; with `one` a single question at every place: that `number`, or the first
     that all students answer rightly."""
 
     data: Path
     threshold: float
-    tuning: Tuning | None
+    tuning: TuningOptions | None
     one: bool = False
     number: int | None = None
 
@@ -38,19 +44,19 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class CurvesView:
     """What the students' curves over many questions tell."""
 
-    looking: Looking
-    curves: tuple[Curves, ...]
+    looking: LensOptions
+    curves: tuple[LabelCurves, ...]
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Each layer."""
         return by_layer(self.curves)
 
     def text(self) -> str:
         """All for people."""
-        parts = [summary(self.curves, self.looking.threshold), by_layer(self.curves)]
+        parts = [first_layer_summary(self.curves, self.looking.threshold), by_layer(self.curves)]
         shown = [part.show("text") for part in parts]
         tuned = [(curve.label, curve.tuned) for curve in self.curves if curve.tuned]
         if tuned:
@@ -90,14 +96,14 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class PositionsView:
     """What the students' layers have at every place of one question."""
 
-    looking: Looking
+    looking: LensOptions
     question: Question
-    grids: tuple[Grid, ...]
+    grids: tuple[PositionGrid, ...]
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Each layer at each place."""
         return cells(self.grids)
 
@@ -118,7 +124,7 @@ class Places:
         heatmap([picture_of(grid, self.looking.lens) for grid in self.grids], file)
 
 
-def look(folders: Sequence[Path], looking: Looking) -> Layers | Places:
+def apply_lens(folders: Sequence[Path], looking: LensOptions) -> CurvesView | PositionsView:
     """The students of some runs under the lens.
 
     Raises InputError where a student has no lens, or there is no such question.
@@ -128,17 +134,17 @@ def look(folders: Sequence[Path], looking: Looking) -> Layers | Places:
     own_texts = tuning is not None and tuning.texts is not None and _same(tuning.texts, looking)
     questions = halves(every)[0] if own_texts else every
     if not looking.one:
-        return Layers(looking, tuple(read_curves(folders, questions, tuning)))
+        return CurvesView(looking, tuple(read_curves(folders, questions, tuning)))
     if looking.number is not None:
         question = _numbered(every, questions, looking.number)
     else:
         found = read_curves(folders, questions, tuning)
         question = next(one for one in questions if one.key in found[0].of)
     grids = (read_grid(folder, question, questions, tuning) for folder in folders)
-    return Places(looking, question, tuple(grids))
+    return PositionsView(looking, question, tuple(grids))
 
 
-def _same(texts: Path, looking: Looking) -> bool:
+def _same(texts: Path, looking: LensOptions) -> bool:
     return texts.exists() and texts.samefile(looking.data)
 
 

@@ -1,3 +1,3 @@
-from .base import Lesson as Lesson
-from .classification import ClassLesson as ClassLesson
-from .language_model import TextLesson as TextLesson
+from .base import Objective as Objective
+from .classification import ClassificationObjective as ClassificationObjective
+from .language_model import LanguageModelObjective as LanguageModelObjective

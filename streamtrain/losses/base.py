@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 
-class Exercise(Protocol):
+class TrainSample(Protocol):
     """One thing to learn, and how much it weighs.
 
     The loss of a global batch is the sum over the parts of share x (weighted sum / sum of weights),
@@ -42,10 +42,10 @@ class Exercise(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Exercise)
+E = TypeVar("E", bound=TrainSample)
 
 
-class Lesson(Protocol[E]):
+class Objective(Protocol[E]):
     """Rows as exercises, and exercises as losses."""
 
     @property
@@ -53,7 +53,7 @@ class Lesson(Protocol[E]):
         """What each part of the loss weighs."""
         ...
 
-    def exercises(self, row: Mapping[str, Any], weight: float) -> Sequence[E]:
+    def samples(self, row: Mapping[str, Any], weight: float) -> Sequence[E]:
         """What there is to learn from a row. Raises InputError for one that teaches nothing."""
         ...
 

@@ -13,23 +13,28 @@ from typing import Any
 import torch
 
 from streamtrain.config import StudentConfig
-from streamtrain.data import Encoder, by_length, class_text
+from streamtrain.data import ExampleTokenizer, class_text, group_by_length
 from streamtrain.errors import InputError
-from streamtrain.losses.functional import class_losses, divergences, layer_distances, paired_losses
+from streamtrain.losses.functional import (
+    class_losses,
+    kl_divergences,
+    layer_distances,
+    paired_losses,
+)
 from streamtrain.models import (
-    Classes,
+    ClassifierInputs,
+    ClassifierOutputs,
     Student,
-    Teacher,
-    Texts,
+    TeacherClassifier,
     classify,
-    compared,
+    compared_layers,
     pad_texts,
-    recorded,
+    recorded_log_probabilities,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class ClassificationSample:
     """A text's tokens and the index of its class; `soft` are a teacher's log-probabilities."""
 
     ids: tuple[int, ...]
@@ -46,7 +51,7 @@ class Labelled:
         """How many tokens the text has."""
         return len(self.ids)
 
-    def scaled(self, factor: float) -> Labelled:
+    def scaled(self, factor: float) -> ClassificationSample:
         """The same with its weight multiplied."""
         return replace(self, weight=self.weight * factor)
 
@@ -55,7 +60,7 @@ CLASS_ALPHA = 20.0
 """What the divergence from the teacher weighs if the file is silent (arXiv 2510.21631)."""
 
 
-class ClassLesson:
+class ClassificationObjective:
     """The rows of a classification as labelled texts; pairs come one after the other."""
 
     shares: Mapping[str, float] = {"": 1.0}
@@ -63,9 +68,9 @@ class ClassLesson:
     def __init__(
         self,
         student: Student,
-        encoder: Encoder,
+        encoder: ExampleTokenizer,
         config: StudentConfig,
-        teacher: Teacher | None,
+        teacher: TeacherClassifier | None,
     ) -> None:
         self._student = student
         self._encoder = encoder
@@ -74,9 +79,11 @@ class ClassLesson:
         self._data = config.data
         self._labels = config.data.labels or ()
         self._teacher = teacher
-        self._layers = compared(student, teacher, config) if teacher and student.projections else ()
+        self._layers = (
+            compared_layers(student, teacher, config) if teacher and student.projections else ()
+        )
 
-    def exercises(self, row: Mapping[str, Any], weight: float) -> list[Labelled]:
+    def samples(self, row: Mapping[str, Any], weight: float) -> list[ClassificationSample]:
         """The text of a row. Raises InputError where it has none, or a class unheard of."""
         text, label, objective = row.get("text"), row.get("label"), self._objective
         name = f"example {row.get('id', '(without id)')} of the dataset"
@@ -88,12 +95,14 @@ class ClassLesson:
         soft: Sequence[float] = ()
         if objective.loss == "kd" and self._alpha > 0 and objective.soft_labels == "dataset":
             assert objective.teacher is not None  # noqa: S101 - the objective's own rule
-            soft = recorded(row, self._labels, objective.teacher.name)
+            soft = recorded_log_probabilities(row, self._labels, objective.teacher.name)
         ids, cut = self._encoder.text(class_text(self._data, text))
-        return [Labelled(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))]
+        return [
+            ClassificationSample(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))
+        ]
 
     def losses(
-        self, exercises: Sequence[Labelled], places: int
+        self, exercises: Sequence[ClassificationSample], places: int
     ) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch; the halves of a pair stay in one."""
         size = 1 if self._objective.paired is None else 2
@@ -101,10 +110,10 @@ class ClassLesson:
         lengths = [size * max(one.tokens for one in unit) for unit in units]
         return [
             partial(self._loss, [one for number in group for one in units[number]])
-            for group in by_length(lengths, places)
+            for group in group_by_length(lengths, places)
         ]
 
-    def _loss(self, batch: Sequence[Labelled]) -> torch.Tensor:
+    def _loss(self, batch: Sequence[ClassificationSample]) -> torch.Tensor:
         device = self._student.device
         texts = pad_texts([one.ids for one in batch], self._student.pad, device)
         labels = torch.tensor([one.label for one in batch], device=device)
@@ -120,9 +129,14 @@ class ClassLesson:
             loss = loss + (self._imitation(batch, texts, found) * weights).sum()
         return loss
 
-    def _imitation(self, batch: Sequence[Labelled], texts: Texts, found: Classes) -> torch.Tensor:
+    def _imitation(
+        self,
+        batch: Sequence[ClassificationSample],
+        texts: ClassifierInputs,
+        found: ClassifierOutputs,
+    ) -> torch.Tensor:
         """alpha KL + beta MSE of each text."""
-        objective, told = self._objective, Classes(found.logits)
+        objective, told = self._objective, ClassifierOutputs(found.logits)
         if self._teacher is not None:
             told = self._teacher.classify(texts, hidden=bool(self._layers))
         soft = told.logits
@@ -130,7 +144,9 @@ class ClassLesson:
             soft = torch.tensor([one.soft for one in batch], device=texts.ids.device)
         losses = torch.zeros(len(batch), device=texts.ids.device)
         if self._alpha > 0:
-            losses = losses + self._alpha * divergences(found.logits, soft, objective.temperature)
+            losses = losses + self._alpha * kl_divergences(
+                found.logits, soft, objective.temperature
+            )
         if self._layers and self._student.projections is not None:
             with self._student.precision():
                 mine = [

@@ -28,7 +28,7 @@ def class_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits, labels, reduction="none")
 
 
-def divergences(
+def kl_divergences(
     logits: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     """KL(teacher || student) (N,) at a temperature, times its square.
@@ -41,7 +41,7 @@ def divergences(
     return kl.sum(dim=-1) * temperature**2
 
 
-def top_divergences(
+def top_k_kl_divergences(
     logits: torch.Tensor, ids: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     """KL(teacher || student) (N,) at a temperature, times its square, over the k tokens that are
@@ -52,7 +52,7 @@ def top_divergences(
     token and lose nothing.
     """
     student = torch.log_softmax(logits.float(), dim=-1).gather(1, ids)
-    return divergences(_with_rest(student), _with_rest(log_probabilities), temperature)
+    return kl_divergences(_with_rest(student), _with_rest(log_probabilities), temperature)
 
 
 def _with_rest(log_probabilities: torch.Tensor) -> torch.Tensor:

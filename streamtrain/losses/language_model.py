@@ -12,22 +12,22 @@ from typing import Any
 
 import torch
 
-from raygen.engines.models import vocabulary_of
+from raygen.engines.models import vocabulary_fingerprint
 from streamtrain.config import StudentConfig
 from streamtrain.data import (
     Batch,
-    Encoded,
-    Encoder,
-    Told,
+    ExampleTokenizer,
+    TokenizedExample,
+    TopKTargets,
     collate,
     make_example,
     make_factual,
     make_tasks,
-    read_told,
-    split,
+    read_top_k_targets,
+    split_micro_batches,
 )
 from streamtrain.errors import InputError
-from streamtrain.losses.functional import top_divergences, weighted_nll
+from streamtrain.losses.functional import top_k_kl_divergences, weighted_nll
 from streamtrain.models import Student, check_writable, pad_targets, target_logits
 
 TOKEN_ALPHA = 1.0
@@ -35,10 +35,10 @@ TOKEN_ALPHA = 1.0
 """
 
 
-class TextLesson:
+class LanguageModelObjective:
     """The rows of a dataset as inputs and targets of a student that writes."""
 
-    def __init__(self, student: Student, encoder: Encoder, config: StudentConfig) -> None:
+    def __init__(self, student: Student, encoder: ExampleTokenizer, config: StudentConfig) -> None:
         """Raises InputError for a target that the student can't learn to write."""
         if student.adapter:
             form = config.data.form
@@ -60,7 +60,7 @@ class TextLesson:
         """What each part of the loss weighs."""
         return self._shares
 
-    def exercises(self, row: Mapping[str, Any], weight: float) -> list[Encoded]:
+    def samples(self, row: Mapping[str, Any], weight: float) -> list[TokenizedExample]:
         """The tokens of a row's examples. Raises InputError for a row that is none."""
         if "rationale" in self._shares:
             examples = make_tasks(row, self._data, weight)
@@ -70,16 +70,16 @@ class TextLesson:
             examples = [make_example(row, self._data, weight)]
         if self._objective.loss == "kd":
             told = self._told(row)
-            examples = [replace(example, told=told) for example in examples]
+            examples = [replace(example, top_k=told) for example in examples]
         return [self._encoder.example(example) for example in examples]
 
     @cached_property
     def _vocabulary(self) -> str:
-        return vocabulary_of(self._student.tokenizer)
+        return vocabulary_fingerprint(self._student.tokenizer)
 
-    def _told(self, row: Mapping[str, Any]) -> Told:
+    def _told(self, row: Mapping[str, Any]) -> TopKTargets:
         assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule
-        told = read_told(row, self._objective.teacher.name)
+        told = read_top_k_targets(row, self._objective.teacher.name)
         if told.vocabulary != self._vocabulary:
             raise InputError(
                 f"{told.row}: its token probabilities are of another vocabulary than the student "
@@ -87,17 +87,19 @@ class TextLesson:
             )
         return told
 
-    def losses(self, exercises: Sequence[Encoded], places: int) -> list[Callable[[], torch.Tensor]]:
+    def losses(
+        self, exercises: Sequence[TokenizedExample], places: int
+    ) -> list[Callable[[], torch.Tensor]]:
         """The summed weighted loss of each micro-batch of about `places` token positions.
 
         An encoder and a decoder take sequences of similar length side by side, `pack` or not: their
         attention across can't be told the borders in a row without patching the model.
         """
         pack = self._data.pack and self._student.kind == "causal"
-        groups = split(exercises, places, pack)
+        groups = split_micro_batches(exercises, places, pack)
         return [partial(self._group_loss, group) for group in groups]
 
-    def _group_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
+    def _group_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
         if self._student.kind == "seq2seq":
             return self._target_loss(group)
         batch = collate(group, self._student.pad, self._student.flash)
@@ -115,15 +117,15 @@ class TextLesson:
         numbers = batch.soft.numbers[:, places + 1][chosen]
         told = numbers >= 0
         ids, logprobs = batch.soft.ids[numbers[told]], batch.soft.logprobs[numbers[told]]
-        far = top_divergences(logits[told], ids, logprobs, self._objective.temperature)
+        far = top_k_kl_divergences(logits[told], ids, logprobs, self._objective.temperature)
         alpha = self._objective.divergence_weight(TOKEN_ALPHA)
         return loss + alpha * (far * weights[chosen][told]).sum()
 
-    def _target_loss(self, group: Sequence[Sequence[Encoded]]) -> torch.Tensor:
+    def _target_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
         """The same where the target is a decoder's alone."""
         sequences = [sequence for row in group for sequence in row]
         batch = pad_targets(
-            self._student, [one.given for one in sequences], [one.ids for one in sequences]
+            self._student, [one.encoder_ids for one in sequences], [one.ids for one in sequences]
         )
         weights = torch.tensor([weight for one in sequences for weight in one.weights])
         chosen = batch.wanted >= 0

@@ -44,7 +44,7 @@ def check_attention(auto: Any, config: Any, attention: str) -> None:
         ) from error
 
 
-def flash_borders(lengths: Sequence[int], device: torch.device) -> dict[str, Any]:
+def flash_varlen_arguments(lengths: Sequence[int], device: torch.device) -> dict[str, Any]:
     """What flash attention is told of a flat row of sequences of these lengths."""
     ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
     longest = max(lengths)
@@ -56,7 +56,7 @@ def flash_borders(lengths: Sequence[int], device: torch.device) -> dict[str, Any
     }
 
 
-def additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def additive_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A boolean mask as what is added to scores: the one form that eager and sdpa both take."""
     added = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
     return added.masked_fill(~mask, torch.finfo(dtype).min)

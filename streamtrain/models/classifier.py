@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from streamtrain.data import Encoder, by_length
+from streamtrain.data import ExampleTokenizer, group_by_length
 from streamtrain.heldout import Prediction
 from streamtrain.models.student import Student
 
@@ -18,7 +18,7 @@ _PLACES_PER_FORWARD = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class ClassifierInputs:
     """R texts of up to T tokens: `ids` and `mask` (R, T), 1 where a token is."""
 
     ids: torch.Tensor
@@ -26,7 +26,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Classes:
+class ClassifierOutputs:
     """What a model makes of R texts: `logits` (R, classes), and where asked for the hidden states
     (R, T, width) of its embeddings and of each layer."""
 
@@ -34,29 +34,33 @@ class Classes:
     hidden: tuple[torch.Tensor, ...] = ()
 
 
-def pad_texts(texts: Sequence[Sequence[int]], pad: int, device: torch.device) -> Texts:
+def pad_texts(texts: Sequence[Sequence[int]], pad: int, device: torch.device) -> ClassifierInputs:
     """Tokens padded on the right with the id `pad`."""
     rows = [torch.tensor(text) for text in texts]
     filled = torch.nn.utils.rnn.pad_sequence
     ids = filled(rows, batch_first=True, padding_value=pad)
     mask = filled([torch.ones_like(row) for row in rows], batch_first=True)
-    return Texts(ids.to(device), mask.to(device))
+    return ClassifierInputs(ids.to(device), mask.to(device))
 
 
-def classify(student: Student, texts: Texts, hidden: bool = False) -> Classes:
+def classify(student: Student, texts: ClassifierInputs, hidden: bool = False) -> ClassifierOutputs:
     """The classes of texts, in the order of the student's labels."""
     with student.precision():
         output = student.model(
             input_ids=texts.ids, attention_mask=texts.mask, output_hidden_states=hidden
         )
-    return Classes(output.logits.float(), tuple(output.hidden_states or ()) if hidden else ())
+    return ClassifierOutputs(
+        output.logits.float(), tuple(output.hidden_states or ()) if hidden else ()
+    )
 
 
-def predict_classes(student: Student, encoder: Encoder, texts: Sequence[str]) -> list[Prediction]:
+def predict_classes(
+    student: Student, encoder: ExampleTokenizer, texts: Sequence[str]
+) -> list[Prediction]:
     """The likeliest class of each text, and every class's probability."""
     ids = [encoder.text(text)[0] for text in texts]
     chances: dict[int, tuple[float, ...]] = {}
-    for group in by_length([len(text) for text in ids], _PLACES_PER_FORWARD):
+    for group in group_by_length([len(text) for text in ids], _PLACES_PER_FORWARD):
         batch = pad_texts([ids[number] for number in group], student.pad, student.device)
         found = torch.softmax(classify(student, batch).logits, dim=-1).tolist()
         chances.update(zip(group, map(tuple, found), strict=True))

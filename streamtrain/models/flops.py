@@ -33,7 +33,7 @@ _ACROSS = re.compile(r"\.(EncDecAttention|encoder_attn)\.(k|v|k_proj|v_proj)\.")
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class TokenFlops:
     """FLOPs of a training step: for each `token` of a sequence or target, for each token that an
     encoder `read`s, and for each prediction that the `head` makes."""
 
@@ -43,10 +43,10 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ComputeLoad:
     """What a run's tokens take, and the peak FLOP/s of each of its devices where it is known."""
 
-    costs: Costs
+    costs: TokenFlops
     peak: float | None
     devices: int
 
@@ -63,7 +63,7 @@ class Load:
         return {"flops_per_second": flops, "utilisation": share}
 
 
-def costs_of(student: Student) -> Costs:
+def token_flops(student: Student) -> TokenFlops:
     """What the tokens of a student take. An embedding that is only looked up takes nothing."""
     model = student.model
     head_weights = _head_ids(student)
@@ -81,7 +81,7 @@ def costs_of(student: Student) -> Costs:
             read += flops
         else:
             token += flops
-    return Costs(token, read, head)
+    return TokenFlops(token, read, head)
 
 
 def _head_ids(student: Student) -> set[int]:
@@ -101,9 +101,9 @@ def peak_flops(device: torch.device) -> float | None:
     """The peak FLOP/s of a device; None where it isn't known, as of every CPU."""
     if device.type != "cuda":
         return None
-    return peak_of(torch.cuda.get_device_name(device))
+    return device_peak_flops(torch.cuda.get_device_name(device))
 
 
-def peak_of(name: str) -> float | None:
+def device_peak_flops(name: str) -> float | None:
     """The peak FLOP/s of a device by its name; None for one that isn't listed."""
     return next((peak for pattern, peak in _PEAKS if re.search(pattern, name)), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raygen.engines.transformers import make_room
+from raygen.engines.transformers import add_embedding_rows
 from streamtrain.errors import InputError
 
 
@@ -22,7 +22,7 @@ def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str]) -> list[int]:
     # Not special ones: those are left out when an answer is decoded, and labels are read from it.
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in new])
     ids: list[int] = tokenizer.convert_tokens_to_ids(new)
-    make_room(model, ids)
+    add_embedding_rows(model, ids)
     return ids
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 
-def blocks(model: torch.nn.Module) -> list[Any]:
+def repeated_blocks(model: torch.nn.Module) -> list[Any]:
     """The elements of the outermost lists of modules, in order: with an encoder and a decoder, the
     layers of both."""
     if isinstance(model, torch.nn.ModuleList):
         return list(model)
-    return [block for child in model.children() for block in blocks(child)]
+    return [block for child in model.children() for block in repeated_blocks(child)]

@@ -20,7 +20,7 @@ Branch = tuple[Sequence[int], Sequence[int], Sequence[Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class Seq2SeqBatch:
     """Padded targets (R, T) of R inputs: what the decoder reads, one position behind, and what it
     is to predict; -100 where there is nothing to predict."""
 
@@ -32,11 +32,11 @@ class Targets:
 
 def pad_targets(
     student: Student, inputs: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> Targets:
+) -> Seq2SeqBatch:
     """Inputs and targets as tensors on the student's device."""
     ids, mask = pad_inputs(student, inputs)
     wanted = [torch.tensor(target) for target in targets]
-    return Targets(
+    return Seq2SeqBatch(
         ids,
         mask,
         _filled(_behind(student, wanted), student.pad).to(student.device),
@@ -58,7 +58,7 @@ def pad_inputs(
     return ids.to(student.device), mask.to(student.device)
 
 
-def target_logits(student: Student, batch: Targets) -> torch.Tensor:
+def target_logits(student: Student, batch: Seq2SeqBatch) -> torch.Tensor:
     """Logits (R, T, vocabulary) of every position of the targets."""
     with student.precision():
         output = student.model(

@@ -17,12 +17,17 @@ from typing import Any
 import torch
 
 from raygen.engines import EngineSetupError
-from raygen.engines.models import check_adapter, model_path, why_not_loaded
+from raygen.engines.models import check_adapter, describe_load_failure, model_path
 from raygen.engines.transformers import LOAD_ERRORS, attach_adapter, read_model, read_tokenizer
-from streamtrain.config import Attention, Kind, StudentConfig, Tune
+from streamtrain.config import Attention, Kind, StudentConfig, TuneConfig
 from streamtrain.data import Batch
 from streamtrain.errors import InputError
-from streamtrain.models.attention import additive, check_attention, flash_borders, is_flash
+from streamtrain.models.attention import (
+    additive_mask,
+    check_attention,
+    flash_varlen_arguments,
+    is_flash,
+)
 from streamtrain.models.new_tokens import add_tokens, trained_rows
 
 PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
@@ -43,7 +48,7 @@ HEADS = ("classifier", "score")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """Which model: a hub id, a folder or `bundled:NAME`.
 
     `labels` are a classifier's classes; empty, they are those that it has. `attention` is the
@@ -113,8 +118,8 @@ class Student:
 
     def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
         """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
-        mask = additive(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
-        borders = flash_borders(batch.lengths, self.device) if batch.lengths else {}
+        mask = additive_mask(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
+        borders = flash_varlen_arguments(batch.lengths, self.device) if batch.lengths else {}
         with self.precision():
             output = self.model(
                 input_ids=batch.ids,
@@ -128,19 +133,19 @@ class Student:
         return logits
 
 
-def device_here() -> torch.device:
+def default_device() -> torch.device:
     """Where a student that trains nowhere is asked: the first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def source_of(config: StudentConfig) -> Source:
+def model_source(config: StudentConfig) -> ModelSource:
     """The model that a student begins with."""
-    return Source(config.model, config.revision, config.kind, config.data.labels or ())
+    return ModelSource(config.model, config.revision, config.kind, config.data.labels or ())
 
 
 def load_student(
-    source: Source,
-    tune: Tune | None,
+    source: ModelSource,
+    tune: TuneConfig | None,
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
@@ -162,7 +167,7 @@ def load_student(
     return Student(model.to(device), tokenizer, adapter, device, source.kind)
 
 
-def load_adapter(source: Source, folder: Path, device: torch.device) -> Student:
+def load_adapter(source: ModelSource, folder: Path, device: torch.device) -> Student:
     """The model of a source with the adapter and the tokenizer that `save_final` wrote to `folder`.
 
     Raises InputError for one that can't be had, or that carries code.
@@ -205,7 +210,7 @@ def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
 
 
 def _with_lora(
-    model: Any, tune: Tune, kind: Kind, added: Sequence[int], whole: Sequence[str]
+    model: Any, tune: TuneConfig, kind: Kind, added: Sequence[int], whole: Sequence[str]
 ) -> Any:
     from peft import LoraConfig, get_peft_model
 
@@ -228,7 +233,7 @@ def _with_lora(
         raise InputError(f"tune.targets: {error}") from error
 
 
-def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
+def _load(source: ModelSource) -> tuple[Any, Any, Iterable[str]]:
     """Model, tokenizer, and the names of the weights that the source doesn't have."""
     import transformers
 
@@ -251,14 +256,14 @@ def _load(source: Source) -> tuple[Any, Any, Iterable[str]]:
         raise InputError(str(error)) from error
     except LOAD_ERRORS as error:
         raise InputError(
-            f"can't load the {source.kind} model {source.model!r}: {why_not_loaded(error)}; "
+            f"can't load the {source.kind} model {source.model!r}: {describe_load_failure(error)}; "
             "expected a folder, a hub id that can be reached (gated ones with your token), or "
             "bundled:NAME"
         ) from error
     return model, tokenizer, missing if source.kind == "classifier" else ()
 
 
-def _check(model: Any, tokenizer: Any, source: Source) -> None:
+def _check(model: Any, tokenizer: Any, source: ModelSource) -> None:
     if source.kind == "classifier":
         return
     if tokenizer.eos_token_id is None:

@@ -15,13 +15,13 @@ import torch
 
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.models.classifier import Classes, Texts, classify
-from streamtrain.models.student import Source, Student, load_student
-from streamtrain.run import Job
+from streamtrain.models.classifier import ClassifierInputs, ClassifierOutputs, classify
+from streamtrain.models.student import ModelSource, Student, load_student
+from streamtrain.run import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
+class TeacherClassifier:
     """A trained classifier whose `order` brings its outputs into the order of the labels."""
 
     model: Student
@@ -37,7 +37,7 @@ class Teacher:
         """The size of its hidden states."""
         return int(self.model.model.config.hidden_size)
 
-    def classify(self, texts: Texts, hidden: bool) -> Classes:
+    def classify(self, texts: ClassifierInputs, hidden: bool) -> ClassifierOutputs:
         """Its log-probabilities, in the order of the labels, and its hidden states."""
         with torch.no_grad():
             found = classify(self.model, texts, hidden)
@@ -45,24 +45,24 @@ class Teacher:
 
 
 def load_teacher(
-    source: Source, labels: Sequence[str], tokenizer: Any, device: torch.device
-) -> Teacher:
+    source: ModelSource, labels: Sequence[str], tokenizer: Any, device: torch.device
+) -> TeacherClassifier:
     """The classifier of a source, frozen; `tokenizer` is the student's.
 
     Raises InputError where its classes are not those `labels`, or it reads other tokens.
     """
     model = load_student(source, None, device)
     model.model.eval().requires_grad_(False)
-    order = in_order_of(model, labels, f"objective.teacher {source.model!r}")
+    order = label_order(model, labels, f"objective.teacher {source.model!r}")
     if model.tokenizer.get_vocab() != tokenizer.get_vocab():
         raise InputError(
             f"objective.teacher: {source.model!r} has another tokenizer than the student; use the "
             "dataset's soft labels (soft_labels: dataset, beta: 0), or a teacher that shares it"
         )
-    return Teacher(model, order)
+    return TeacherClassifier(model, order)
 
 
-def in_order_of(model: Student, labels: Sequence[str], said: str) -> tuple[int, ...]:
+def label_order(model: Student, labels: Sequence[str], said: str) -> tuple[int, ...]:
     """Where each of the labels stands among a classifier's outputs.
 
     Raises InputError, which begins with what is `said` of it, where its classes are others.
@@ -78,12 +78,12 @@ def in_order_of(model: Student, labels: Sequence[str], said: str) -> tuple[int, 
     return tuple(places[label] for label in wanted)
 
 
-def teacher_of(job: Job, student: Student) -> Teacher | None:
+def load_run_teacher(job: RunSpec, student: Student) -> TeacherClassifier | None:
     """The teacher that a run's student imitates, loaded; None where none has to be asked."""
     teacher = job.config.objective.teacher
     if job.teacher is None or teacher is None:
         return None
-    source = Source(job.teacher, teacher.revision, "classifier")
+    source = ModelSource(job.teacher, teacher.revision, "classifier")
     return load_teacher(source, job.config.data.labels or (), student.tokenizer, student.device)
 
 
@@ -93,7 +93,9 @@ def layer_pairs(student: int, teacher: int) -> list[tuple[int, int]]:
     return [(max(1, round(n * student / teacher)), n) for n in range(2, teacher + 1, 2)]
 
 
-def recorded(row: Mapping[str, Any], labels: Sequence[str], teacher: str) -> list[float]:
+def recorded_log_probabilities(
+    row: Mapping[str, Any], labels: Sequence[str], teacher: str
+) -> list[float]:
     """The log-probabilities that a row has of its `soft_labels_teacher`, in the labels' order.
 
     Raises InputError where they are another teacher's, or not those of the labels.
@@ -122,7 +124,9 @@ def recorded(row: Mapping[str, Any], labels: Sequence[str], teacher: str) -> lis
     return [float(value) for value in values]
 
 
-def with_projections(student: Student, teacher: Teacher, config: StudentConfig) -> Student:
+def with_projections(
+    student: Student, teacher: TeacherClassifier, config: StudentConfig
+) -> Student:
     """The student with a linear projection, to be trained with it, for each pair of layers.
 
     Raises InputError for a layer that one of them doesn't have.
@@ -134,13 +138,13 @@ def with_projections(student: Student, teacher: Teacher, config: StudentConfig) 
                 f"objective.layers: found [{mine}, {theirs}]; the student has "
                 f"{own.num_hidden_layers} layers and the teacher {teacher.layers}"
             )
-    pairs = compared(student, teacher, config)
+    pairs = compared_layers(student, teacher, config)
     linear = [torch.nn.Linear(own.hidden_size, teacher.width) for _ in pairs]
     return replace(student, projections=torch.nn.ModuleList(linear).to(student.device))
 
 
-def compared(
-    student: Student, teacher: Teacher, config: StudentConfig
+def compared_layers(
+    student: Student, teacher: TeacherClassifier, config: StudentConfig
 ) -> Sequence[tuple[int, int]]:
     """The (student's, teacher's) layers whose hidden states are compared."""
     own = student.model.config.num_hidden_layers

@@ -1,8 +1,8 @@
-from .annotations import read_ballots as read_ballots
+from .annotations import read_all_annotations as read_all_annotations
 from .judge_model import JudgeModel as JudgeModel
 from .judge_model import judge_sheet as judge_sheet
 from .results import count_verdicts as count_verdicts
-from .results import remarks as remarks
+from .results import result_remarks as result_remarks
 from .results import table as table
 from .sheet import KEY as KEY
 from .sheet import PAGE as PAGE
@@ -10,6 +10,6 @@ from .sheet import SHEET as SHEET
 from .sheet import make_key as make_key
 from .sheet import read_key as read_key
 from .sheet import write_sheet as write_sheet
-from .write import Written as Written
+from .write import WrittenRationale as WrittenRationale
 from .write import check_writes_rationales as check_writes_rationales
 from .write import write_rationales as write_rationales

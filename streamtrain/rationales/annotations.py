@@ -20,7 +20,7 @@ Verdict = Literal["left", "right", "tie"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class Annotations:
     """One rater's verdicts and comments by item; `missing` are the items without a verdict, as
     people find them.
 
@@ -40,7 +40,7 @@ class Ballot:
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def read_ballots(paths: Sequence[Path], items: Collection[str]) -> list[Ballot]:
+def read_all_annotations(paths: Sequence[Path], items: Collection[str]) -> list[Annotations]:
     """The filled-in sheets of several raters, each named by its file.
 
     Raises InputError that names bad rows by file and number.
@@ -52,10 +52,10 @@ def read_ballots(paths: Sequence[Path], items: Collection[str]) -> list[Ballot]:
             f"several sheets are named {', '.join(twice)}; raters are told by the file's name "
             "without suffix, so rename one"
         )
-    return [read_ballot(path, items) for path in paths]
+    return [read_annotations(path, items) for path in paths]
 
 
-def read_ballot(path: Path, items: Collection[str]) -> Ballot:
+def read_annotations(path: Path, items: Collection[str]) -> Annotations:
     """The filled-in sheet of one rater. A row without a verdict is named in `missing`.
 
     Raises InputError where a verdict is none, an item is not the key's, or there is no verdict.
@@ -88,7 +88,7 @@ def read_ballot(path: Path, items: Collection[str]) -> Ballot:
         raise InputError(f"{path} has no verdict; fill in left, right or tie")
     missing += [f"item {item} (not on the sheet)" for item in items if item not in seen]
     given = list(verdicts.values())
-    return Ballot(
+    return Annotations(
         path.stem, verdicts, comments, tuple(missing), given.count("left"), given.count("right")
     )
 

@@ -21,9 +21,9 @@ from raygen.engines import (
     RequestRefusedError,
     Sampling,
 )
-from streamtrain.evaluation import ask_engine, installed
-from streamtrain.rationales.annotations import Ballot, Verdict
-from streamtrain.rationales.sheet import Item
+from streamtrain.evaluation import default_backend, with_started_engine
+from streamtrain.rationales.annotations import Annotations, Verdict
+from streamtrain.rationales.sheet import SheetItem
 
 _IN_FLIGHT = 64
 _LONGEST = 256
@@ -69,27 +69,27 @@ class JudgeModel:
         """The engine of the model: an endpoint where one is named, else vLLM where installed."""
         import torch
 
-        backend = self.backend or ("openai" if self.url else installed())
+        backend = self.backend or ("openai" if self.url else default_backend())
         gpus = int(torch.cuda.is_available()) if backend != "openai" else 0
         args = {"base_url": self.url} if self.url else {}
         return EngineSpec("judge", self.model, backend=backend, gpus=gpus, args=args)
 
 
-def judge_sheet(judge: JudgeModel, items: Sequence[Item]) -> Ballot:
+def judge_sheet(judge: JudgeModel, items: Sequence[SheetItem]) -> Annotations:
     """The model's verdict on every item. Raises InputError where the model can't be run."""
 
-    return ask_engine(
+    return with_started_engine(
         judge.spec,
         lambda engine: judge_with(engine, judge.model, items),
         f"can't ask the judge {judge.model}",
     )
 
 
-async def judge_with(engine: Engine, name: str, items: Sequence[Item]) -> Ballot:
+async def judge_with(engine: Engine, name: str, items: Sequence[SheetItem]) -> Annotations:
     """An engine's verdict on every item. Raises EngineError."""
     free = asyncio.Semaphore(_IN_FLIGHT)
 
-    async def ask(item: Item, first: str, second: str) -> tuple[Place | None, str]:
+    async def ask(item: SheetItem, first: str, second: str) -> tuple[Place | None, str]:
         text = _PROMPT.format(
             question=item.question,
             options=item.options,
@@ -114,10 +114,10 @@ async def judge_with(engine: Engine, name: str, items: Sequence[Item]) -> Ballot
 
 def _ballot(
     name: str,
-    items: Sequence[Item],
+    items: Sequence[SheetItem],
     as_shown: Sequence[tuple[Place | None, str]],
     swapped: Sequence[tuple[Place | None, str]],
-) -> Ballot:
+) -> Annotations:
     verdicts: dict[str, Verdict] = {}
     missing: list[str] = []
     places: list[tuple[Place, Place]] = []
@@ -127,7 +127,7 @@ def _ballot(
         else:
             places.append((one, other))
             verdicts[item.item] = _AGREED.get((one, other), "tie")
-    return Ballot(
+    return Annotations(
         name,
         verdicts,
         missing=tuple(missing),

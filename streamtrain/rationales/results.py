@@ -13,9 +13,9 @@ from statistics import mean
 from typing import Any, Literal
 
 from streamtrain.evaluation import clusters, cohen_kappa, share_interval, sign_test
-from streamtrain.rationales.annotations import Ballot
-from streamtrain.rationales.sheet import Item, Key
-from streamtrain.tables import Table
+from streamtrain.rationales.annotations import Annotations
+from streamtrain.rationales.sheet import SheetItem, SheetKey
+from streamtrain.tables import TextTable
 
 Outcome = Literal["win", "tie", "loss"]
 """The student's."""
@@ -26,7 +26,7 @@ _OUTCOMES: tuple[Outcome, ...] = ("win", "tie", "loss")
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class OutcomeRate:
     """How often an outcome came, with the 95 % interval of its share: Wilson's, or a bootstrap
     over pairs where questions come in pairs."""
 
@@ -41,9 +41,9 @@ class Tally:
     """The student's outcomes over `items`; `p` is the sign test's, over those that are no tie."""
 
     items: int
-    win: Rate
-    tie: Rate
-    loss: Rate
+    win: OutcomeRate
+    tie: OutcomeRate
+    loss: OutcomeRate
     p: float
 
 
@@ -79,13 +79,13 @@ class Verdicts:
     """All verdicts on a sheet. `together` is there for several raters: of each item the outcome
     that more of them are for, a tie where as many are for either."""
 
-    key: Key
+    key: SheetKey
     raters: tuple[Rater, ...]
     together: Tally | None
     agreement: Agreement | None
     outcomes: Mapping[str, Mapping[str, Outcome]]
     """By rater and item."""
-    ballots: tuple[Ballot, ...]
+    ballots: tuple[Annotations, ...]
 
     def figures(self) -> dict[str, Any]:
         """Plain data without the single items."""
@@ -103,7 +103,7 @@ class Verdicts:
         """Plain data, with every item's texts, outcomes, comments and a judge's answers."""
         return {**self.figures(), "verdicts": [self._item(item) for item in self.key.items]}
 
-    def _item(self, item: Item) -> dict[str, Any]:
+    def _item(self, item: SheetItem) -> dict[str, Any]:
         own, theirs = item.left, item.right
         if item.student == "right":
             own, theirs = theirs, own
@@ -131,7 +131,7 @@ class Verdicts:
         }
 
 
-def count_verdicts(key: Key, ballots: Sequence[Ballot]) -> Verdicts:
+def count_verdicts(key: SheetKey, ballots: Sequence[Annotations]) -> Verdicts:
     """The figures of all ballots. At least one ballot, on items of the key alone."""
     outcomes = {one.rater: _outcomes(key, one) for one in ballots}
     raters = tuple(
@@ -157,7 +157,7 @@ def count_verdicts(key: Key, ballots: Sequence[Ballot]) -> Verdicts:
     )
 
 
-def table(verdicts: Verdicts) -> Table:
+def table(verdicts: Verdicts) -> TextTable:
     """The student's outcomes by rater, and of all of them together."""
     columns = ("rater", "items", "win", "tie", "loss", "p", "first : second place", "p of place")
     judges = any(rater.swayed is not None for rater in verdicts.raters)
@@ -173,10 +173,10 @@ def table(verdicts: Verdicts) -> Table:
     ]
     if verdicts.together is not None:
         rows.append(("together", *_cells(verdicts.together), *[""] * (3 if judges else 2)))
-    return Table((*columns, *(["order-swayed ties"] if judges else [])), tuple(rows))
+    return TextTable((*columns, *(["order-swayed ties"] if judges else [])), tuple(rows))
 
 
-def remarks(verdicts: Verdicts) -> list[str]:
+def result_remarks(verdicts: Verdicts) -> list[str]:
     """What else is to be said: agreement, and which verdicts are missing."""
     lines = []
     if found := verdicts.agreement:
@@ -202,7 +202,7 @@ def remarks(verdicts: Verdicts) -> list[str]:
     return lines
 
 
-def _outcomes(key: Key, ballot: Ballot) -> dict[str, Outcome]:
+def _outcomes(key: SheetKey, ballot: Annotations) -> dict[str, Outcome]:
     sides = {item.item: item.student for item in key.items}
     return {
         item: "tie" if said == "tie" else "win" if said == sides[item] else "loss"
@@ -210,7 +210,7 @@ def _outcomes(key: Key, ballot: Ballot) -> dict[str, Outcome]:
     }
 
 
-def _together(key: Key, raters: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
+def _together(key: SheetKey, raters: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
     found: dict[str, Outcome] = {}
     for item in key.items:
         said = [of[item.item] for of in raters if item.item in of]
@@ -220,7 +220,7 @@ def _together(key: Key, raters: Sequence[Mapping[str, Outcome]]) -> dict[str, Ou
     return found
 
 
-def _tally(key: Key, outcomes: Mapping[str, Outcome]) -> Tally | None:
+def _tally(key: SheetKey, outcomes: Mapping[str, Outcome]) -> Tally | None:
     items = [item for item in key.items if item.item in outcomes]
     if not items:
         return None
@@ -229,9 +229,9 @@ def _tally(key: Key, outcomes: Mapping[str, Outcome]) -> Tally | None:
     return Tally(len(items), win, tie, loss, sign_test(win.count, loss.count))
 
 
-def _rate(items: Sequence[Item], hits: Sequence[bool]) -> Rate:
+def _rate(items: Sequence[SheetItem], hits: Sequence[bool]) -> OutcomeRate:
     low, high = share_interval(clusters([float(h) for h in hits], [one.group for one in items]))
-    return Rate(sum(hits), sum(hits) / len(hits), low, high)
+    return OutcomeRate(sum(hits), sum(hits) / len(hits), low, high)
 
 
 def _agreement(raters: Sequence[Mapping[str, Outcome]]) -> Agreement | None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from raygen.core import digest, letter
+from raygen.core import digest, option_letter
 from streamtrain.errors import InputError
-from streamtrain.evaluation import RATIONALES, evaluations_of
+from streamtrain.evaluation import RATIONALES, evaluations_folder
 from streamtrain.heldout import Question, read_rows
 from streamtrain.training import find_student
 
@@ -34,7 +34,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SheetItem:
     """Two rationales of one question; `student` is the side of the student's."""
 
     item: str
@@ -49,16 +49,16 @@ class Item:
     @property
     def options(self) -> str:
         """The options by their letters."""
-        return "  ".join(f"({letter(n)}) {choice}" for n, choice in enumerate(self.choices))
+        return "  ".join(f"({option_letter(n)}) {choice}" for n, choice in enumerate(self.choices))
 
     @property
     def gold(self) -> str:
         """The right option by its letter."""
-        return f"({letter(self.answer)}) {self.choices[self.answer]}"
+        return f"({option_letter(self.answer)}) {self.choices[self.answer]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SheetKey:
     """What un-blinds a sheet: its items, and whose rationales they are. `run` is the student's
     folder, `set` the name of its evaluation, `column` where the teacher's rationales are from."""
 
@@ -67,17 +67,17 @@ class Key:
     set: str
     column: str
     seed: int
-    items: tuple[Item, ...]
+    items: tuple[SheetItem, ...]
 
 
-def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> Key:
+def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> SheetKey:
     """The items of a sheet: at most so many questions of a file, drawn by the seed, with the
     rationales that an evaluation of the student kept; the student is as often left as right.
 
     Raises InputError where the student's rationales are not kept, or the file has none.
     """
     folder, config = find_student(checkpoint)
-    own = _rationales(evaluations_of(folder) / data.stem / RATIONALES, checkpoint, data)
+    own = _rationales(evaluations_folder(folder) / data.stem / RATIONALES, checkpoint, data)
     rows = read_rows(data, config.data.labels or ())
     found: dict[str, tuple[Question, str]] = {}
     for question, row in rows:
@@ -103,10 +103,10 @@ def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -
         _item(*found[key], _text(own[key]), side, seed)
         for key, side in zip(drawn, sides, strict=True)
     ]
-    return Key(config.student, str(folder.absolute()), data.stem, column, seed, tuple(items))
+    return SheetKey(config.student, str(folder.absolute()), data.stem, column, seed, tuple(items))
 
 
-def write_sheet(key: Key, folder: Path) -> None:
+def write_sheet(key: SheetKey, folder: Path) -> None:
     """Write the sheet as CSV and as a page to fill in, and the key. Raises InputError where there
     is one already, OSError."""
     used = [name for name in (SHEET, PAGE, KEY) if (folder / name).exists()]
@@ -122,7 +122,7 @@ def write_sheet(key: Key, folder: Path) -> None:
     (folder / KEY).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
-def read_key(path: Path) -> Key:
+def read_key(path: Path) -> SheetKey:
     """The key that `write_sheet` wrote. Raises InputError where it isn't one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -131,9 +131,9 @@ def read_key(path: Path) -> Key:
                 f"{path} is a key of version {data['version']}; expected {KEY_VERSION}; make the "
                 "sheet again"
             )
-        items = [Item(**{**one, "choices": tuple(one["choices"])}) for one in data["items"]]
+        items = [SheetItem(**{**one, "choices": tuple(one["choices"])}) for one in data["items"]]
         names = ("student", "run", "set", "column", "seed")
-        return Key(**{name: data[name] for name in names}, items=tuple(items))
+        return SheetKey(**{name: data[name] for name in names}, items=tuple(items))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} can't be read as a key: {error!r}; expected the {KEY} that `streamtrain "
@@ -141,7 +141,7 @@ def read_key(path: Path) -> Key:
         ) from error
 
 
-def sheet_csv(items: Sequence[Item]) -> str:
+def sheet_csv(items: Sequence[SheetItem]) -> str:
     """The sheet as CSV, in which no text is a formula."""
     text = io.StringIO()
     lines = csv.writer(text)
@@ -152,7 +152,7 @@ def sheet_csv(items: Sequence[Item]) -> str:
     return text.getvalue()
 
 
-def sheet_page(items: Sequence[Item]) -> str:
+def sheet_page(items: Sequence[SheetItem]) -> str:
     """The sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
     shown = [
         {
@@ -189,13 +189,13 @@ def _again(checkpoint: Path, data: Path) -> str:
     return f"run `streamtrain eval {checkpoint} --data {data} --rationales`"
 
 
-def _item(question: Question, theirs: str, own: str, side: Side, seed: int) -> Item:
+def _item(question: Question, theirs: str, own: str, side: Side, seed: int) -> SheetItem:
     own = own or NOTHING
     left, right = (own, theirs) if side == "left" else (theirs, own)
     # Of what the sheet shows alone, so that an id tells no side, and of another sheet is another;
     # letters first, so that no spreadsheet reads a number.
     name = f"q{digest('item', seed, question.key, left, right)[:10]}"
-    return Item(
+    return SheetItem(
         name,
         _text(question.question),
         question.choices,

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamtrain.config import StudentConfig
-from streamtrain.data import Asked, Encoder, input_text, label_texts
+from streamtrain.data import ExampleTokenizer, InputVariant, input_text, label_texts
 from streamtrain.errors import InputError
-from streamtrain.evaluation import Asking, at_rest, write_texts
+from streamtrain.evaluation import PromptFormat, inference_mode, write_texts
 from streamtrain.heldout import Prediction, Question
 from streamtrain.models import Student
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenRationale:
     """A whole text of a student, its rationale, and the option of its label; None where it names
     none that can be read."""
 
@@ -39,23 +39,23 @@ def check_writes_rationales(config: StudentConfig) -> None:
 
 def write_rationales(
     student: Student,
-    encoder: Encoder,
+    encoder: ExampleTokenizer,
     questions: Sequence[Question],
-    how: Asking,
+    how: PromptFormat,
     answers: Sequence[Prediction],
-) -> list[Written]:
+) -> list[WrittenRationale]:
     """What the student writes for each question, greedily and to its end.
 
     Where the rationale is a task of its own it comes without a label: then the choice is that of
     the `answers`.
     """
     alone = how.data.form.placement == "task"
-    asked = Asked(how.view, "rationale" if alone else "label")
+    asked = InputVariant(how.view, "rationale" if alone else "label")
     prompts = [input_text(how.data, one.question, one.choices, asked) for one in questions]
-    with at_rest(student):
+    with inference_mode(student):
         texts = write_texts(student, encoder, prompts)
     return [
-        Written(
+        WrittenRationale(
             text,
             how.data.form.rationale_of(text, label_texts(one.choices, how.data.label)),
             answer.choice if alone else how.parse(text, one),

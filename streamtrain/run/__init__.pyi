@@ -3,10 +3,10 @@ from .events import Metrics as Metrics
 from .events import append_event as append_event
 from .events import describe as describe
 from .loggers import open_loggers as open_loggers
-from .resume import check_same as check_same
+from .resume import check_same_settings as check_same_settings
 from .resume import order_settings as order_settings
-from .seeds import seeded_jobs as seeded_jobs
-from .seeds import spread as spread
+from .seeds import accuracy_spread as accuracy_spread
+from .seeds import seeded_runs as seeded_runs
 from .spec import BEST as BEST
 from .spec import CHECKPOINTS as CHECKPOINTS
 from .spec import DECISIONS as DECISIONS
@@ -19,10 +19,10 @@ from .spec import RESULT as RESULT
 from .spec import STOP as STOP
 from .spec import STUDENT as STUDENT
 from .spec import VALIDATING as VALIDATING
-from .spec import Job as Job
-from .spec import JobOptions as JobOptions
+from .spec import RunOptions as RunOptions
+from .spec import RunSpec as RunSpec
 from .spec import find_problems as find_problems
-from .spec import make_job as make_job
+from .spec import make_run_spec as make_run_spec
 from .spec import read_result as read_result
 from .spec import refuse_used_output as refuse_used_output
 from .stop_requests import StoppedError as StoppedError

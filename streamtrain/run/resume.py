@@ -22,7 +22,7 @@ def order_settings(config: StudentConfig) -> dict[str, Any]:
     }
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if changed:
         raise InputError(

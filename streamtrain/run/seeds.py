@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
-from streamtrain.run.spec import CHECKPOINTS, RESULT, Job, refuse_used_output
+from streamtrain.run.spec import CHECKPOINTS, RESULT, RunSpec, refuse_used_output
 
 
 @dataclass(frozen=True, slots=True)
-class SeededJob:
+class SeededRun:
     """A run with its seed; `done` says that an earlier call finished it."""
 
     seed: int
-    job: Job
+    job: RunSpec
     done: bool
 
 
-def seeded_jobs(job: Job, count: int) -> list[SeededJob]:
+def seeded_runs(job: RunSpec, count: int) -> list[SeededRun]:
     """The run `count` times, from its own seed on, each in a folder of its own in the output.
 
     With `resume` finished runs stay as they are, one that was broken off goes on, and the rest
@@ -40,11 +40,11 @@ def seeded_jobs(job: Job, count: int) -> list[SeededJob]:
         done = job.resume and (out / RESULT).exists()
         if not done:
             refuse_used_output(one)
-        jobs.append(SeededJob(seed, one, done))
+        jobs.append(SeededRun(seed, one, done))
     return jobs
 
 
-def spread(results: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+def accuracy_spread(results: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
     """Mean and standard deviation of the runs' accuracies; None where nothing was reported."""
     scores = [one["after"]["accuracy"] for one in results if one["after"] is not None]
     if len(scores) < len(results):

@@ -16,7 +16,7 @@ from raygen.core import Problem, ProblemsError
 from raygen.engines.models import bundled_problem
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.heldout import Question, read_questions, shared
+from streamtrain.heldout import Question, read_questions, shared_questions
 from streamtrain.run.loggers import missing
 
 RESULT = "result.json"
@@ -37,7 +37,7 @@ write, because the workers of a killed one live on for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunSpec:
     """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
 
     `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None
@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class JobOptions:
+class RunOptions:
     """The options of the command line that shape a run."""
 
     data: str
@@ -67,7 +67,9 @@ class JobOptions:
     most: int = 0
 
 
-def make_job(document: Document, config: StudentConfig, base: Path, options: JobOptions) -> Job:
+def make_run_spec(
+    document: Document, config: StudentConfig, base: Path, options: RunOptions
+) -> RunSpec:
     """The run of a checked student. Raises ProblemsError with every file that is wrong."""
     problems = find_problems(document, config, base, options.follow)
     if problems:
@@ -76,7 +78,7 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
     report, select = (
         (base / path).absolute() if path else None for path in (asked.report, asked.select)
     )
-    return Job(
+    return RunSpec(
         config,
         _model(config.model, base),
         options.data if "://" in options.data else str(Path(options.data).absolute()),
@@ -90,7 +92,7 @@ def make_job(document: Document, config: StudentConfig, base: Path, options: Job
     )
 
 
-def refuse_used_output(job: Job) -> None:
+def refuse_used_output(job: RunSpec) -> None:
     """Raises InputError where the output already holds a run and `--resume` is not given."""
     used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
     if used and not job.resume:
@@ -106,7 +108,7 @@ def read_result(out: Path) -> dict[str, Any]:
     return result
 
 
-def _output(config: StudentConfig, base: Path, options: JobOptions) -> Path:
+def _output(config: StudentConfig, base: Path, options: RunOptions) -> Path:
     if options.out is not None:
         return options.out.absolute()
     if config.output is not None:
@@ -168,7 +170,7 @@ def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iter
                 yield document.problem(("evaluate", name), str(error))
     if len(sets) < 2:
         return
-    common = shared(sets["report"], sets["select"])
+    common = shared_questions(sets["report"], sets["select"])
     if common:
         first = common[0]
         paired = first.key not in {question.key for question in sets["report"]}

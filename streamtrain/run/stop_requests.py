@@ -12,14 +12,14 @@ from typing import Any
 
 from raygen.core import signals_to
 from streamtrain.errors import StreamtrainError
-from streamtrain.run.spec import GROW, OWNER, STOP, Job
+from streamtrain.run.spec import GROW, OWNER, STOP, RunSpec
 
 
 class StoppedError(StreamtrainError):
     """The user stopped the run; a checkpoint is there to go on from."""
 
 
-def stopping(job: Job, owner: str) -> bool:
+def stopping(job: RunSpec, owner: str) -> bool:
     """Whether the run is asked to stop, or to grow.
 
     Raises StreamtrainError where another run took over.

@@ -12,7 +12,7 @@ import yaml
 
 from streamtrain.config import Kind, StudentConfig
 from streamtrain.data import DatasetFacts
-from streamtrain.evaluation import Record
+from streamtrain.evaluation import EvaluationRecord
 
 _AUTO: Mapping[Kind, str] = {
     "causal": "ForCausalLM",
@@ -25,7 +25,7 @@ _AUTO: Mapping[Kind, str] = {
 def model_card(
     config: StudentConfig,
     result: Mapping[str, Any],
-    records: Sequence[Record],
+    records: Sequence[EvaluationRecord],
     facts: DatasetFacts | None,
     merged: bool = False,
 ) -> str:
@@ -64,7 +64,7 @@ def _loading(config: StudentConfig, adapter: bool) -> str:
     )
 
 
-def _results(records: Sequence[Record]) -> str:
+def _results(records: Sequence[EvaluationRecord]) -> str:
     if not records:
         return "## Results\n\nIt was not evaluated."
     columns = ["set", "accuracy", "95 % interval", "chance", "questions", "unparsed"]
@@ -75,7 +75,7 @@ def _results(records: Sequence[Record]) -> str:
     return "## Results\n\n" + "\n".join(lines)
 
 
-def _result(record: Record, pairs: bool) -> list[str]:
+def _result(record: EvaluationRecord, pairs: bool) -> list[str]:
     f = record.figures
     interval = f"{f['low']:.1%} to {f['high']:.1%}"
     cells = [record.name, f"{f['accuracy']:.1%}", interval, f"{f['chance']:.1%}"]

@@ -34,11 +34,11 @@ import torch
 
 from streamtrain.data import Cursor
 from streamtrain.errors import InputError
-from streamtrain.models import Load, Student
+from streamtrain.models import ComputeLoad, Student
 from streamtrain.training import durable
 from streamtrain.training.selection import Selection
 from streamtrain.training.shards import OPTIMIZER, WEIGHTS, read_shards, read_whole, write_shards
-from streamtrain.training.step import Step
+from streamtrain.training.step import StepResult
 
 FORMAT_VERSION = 2
 """Checkpoints of version 1 are read too."""
@@ -52,7 +52,7 @@ _NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainProgress:
     """How far a run is: what a resume needs besides weights and optimizer.
 
     `total` and `total_known_at` are the schedule's; `seconds`, `wait_s` and `step_s`, which the
@@ -85,7 +85,7 @@ class Progress:
     validating: list[int] = field(default_factory=list)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
-    def add(self, step: Step, rows: int, load: Load) -> None:
+    def add(self, step: StepResult, rows: int, load: ComputeLoad) -> None:
         """Count one more step, over so many rows."""
         self.step += 1
         self.rows += rows
@@ -100,7 +100,7 @@ def save(
     folder: Path,
     student: Student,
     optimizer: torch.optim.Optimizer,
-    at: Progress,
+    at: TrainProgress,
     writes: bool = True,
 ) -> Path:
     """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
@@ -137,7 +137,7 @@ def latest(folder: Path) -> Path | None:
     return next((path for path in [*named, *newest_first] if _is_whole(path)), None)
 
 
-def load_progress(checkpoint: Path) -> Progress:
+def load_progress(checkpoint: Path) -> TrainProgress:
     """The progress of a checkpoint. Raises InputError where this version can't read it."""
     data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
     version = data.pop("version", None)
@@ -148,7 +148,9 @@ def load_progress(checkpoint: Path) -> Progress:
         )
     data.pop("sizes", None)
     selection = Selection(**data.pop("selection", {}))
-    return Progress(**{**data, "cursor": Cursor.from_json(data["cursor"]), "selection": selection})
+    return TrainProgress(
+        **{**data, "cursor": Cursor.from_json(data["cursor"]), "selection": selection}
+    )
 
 
 def load_weights(
@@ -199,8 +201,8 @@ def _has_size(path: Path, size: int) -> bool:
     return path.exists() and path.stat().st_size == size
 
 
-def _to_json(at: Progress, sizes: Mapping[str, int]) -> dict[str, Any]:
-    data = {name: getattr(at, name) for name in Progress.__dataclass_fields__}
+def _to_json(at: TrainProgress, sizes: Mapping[str, int]) -> dict[str, Any]:
+    data = {name: getattr(at, name) for name in TrainProgress.__dataclass_fields__}
     return {
         "version": FORMAT_VERSION,
         **data,

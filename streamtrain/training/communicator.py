@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 
-class World(Protocol):
+class Communicator(Protocol):
     """The ranks of a run. Every method is a collective: all ranks call it, in the same order."""
 
     @property
@@ -19,32 +19,32 @@ class World(Protocol):
     @property
     def size(self) -> int: ...
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
         ...
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
         """Each value's sum over the ranks."""
         ...
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def all_reduce_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Replace every gradient by its sum over the ranks; an absent one counts as zero."""
         ...
 
 
-class Alone:
+class SingleProcess:
     """A world of one rank."""
 
     rank = 0
     size = 1
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         return value
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
         return list(values)
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def all_reduce_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         return
 
 
@@ -56,17 +56,17 @@ class ProcessGroup:
         self.size = torch.distributed.get_world_size()
         self._device = device
 
-    def share(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         box = [value]
         torch.distributed.broadcast_object_list(box, src=0, device=self._device)
         return box[0]
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         torch.distributed.all_reduce(tensor)
         return [float(value) for value in tensor]
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def all_reduce_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamtrain.data import DatasetFeed
 from streamtrain.errors import StreamtrainError
-from streamtrain.run import GROW, Job
+from streamtrain.run import GROW, RunSpec
 
 _LOOK_EVERY_S = 2.0
 
@@ -21,7 +21,7 @@ _WORTH = 2.0
 """A restart must save this many times what it costs."""
 
 
-class Growth:
+class WorkerGrowth:
     """Watches the events of a run that may go on with up to `most` workers."""
 
     def __init__(self, most: int) -> None:
@@ -58,10 +58,10 @@ class Growth:
         return more if saved_s > _WORTH * self._cost_s else None
 
 
-class Grower:
+class GrowthRequester:
     """Asks a run to go on with more workers once its dataset has ended and GPUs are `free`."""
 
-    def __init__(self, job: Job, growth: Growth, free: Callable[[], int]) -> None:
+    def __init__(self, job: RunSpec, growth: WorkerGrowth, free: Callable[[], int]) -> None:
         self._job, self._growth, self._free = job, growth, free
         self._feed = DatasetFeed(job.data, follow=True)
         self._next_look = 0.0

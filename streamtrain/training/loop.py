@@ -22,40 +22,40 @@ from streamtrain.data import (
     Feed,
     GlobalBatch,
     ReadAhead,
+    RowFilter,
     ShardStream,
-    Wanted,
     ask_to_stop,
-    make_encoder,
+    make_example_tokenizer,
     make_order,
 )
 from streamtrain.errors import InputError, StreamLostError
 from streamtrain.models import (
-    Load,
+    ComputeLoad,
     check_packable,
-    costs_of,
+    load_run_teacher,
     load_student,
+    model_source,
     peak_flops,
-    source_of,
-    teacher_of,
+    token_flops,
 )
 from streamtrain.run import (
     CHECKPOINTS,
     DECISIONS,
     METRICS,
-    Job,
     Metrics,
-    check_same,
+    RunSpec,
+    check_same_settings,
     open_loggers,
     order_settings,
 )
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import World
-from streamtrain.training.model_selection import Judge, due_at
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import Communicator
+from streamtrain.training.model_selection import ModelSelector, evaluation_due
 from streamtrain.training.outcome import write_outcome
 from streamtrain.training.schedule import Schedule
-from streamtrain.training.sharding import in_one_piece, twin
-from streamtrain.training.step import Learner, Step
+from streamtrain.training.sharding import gathered_weights, unsharded_copy
+from streamtrain.training.step import StepResult, TrainStep
 from streamtrain.training.validation import Validator
 
 POLL_S = 0.2
@@ -77,8 +77,8 @@ class _Turn:
 
 
 def train(
-    job: Job,
-    world: World,
+    job: RunSpec,
+    world: Communicator,
     open_feed: Callable[[], Feed],
     stopping: Callable[[], bool],
     device: torch.device,
@@ -108,8 +108,8 @@ class _Run:
 
     def __init__(
         self,
-        job: Job,
-        world: World,
+        job: RunSpec,
+        world: Communicator,
         device: torch.device,
         metrics: Metrics | None,
         validator: Validator | None,
@@ -129,29 +129,31 @@ class _Run:
             device=device.type,
         )
         torch.manual_seed(config.stream.seed)
-        source = replace(source_of(config), model=job.model, attention=config.attention)
+        source = replace(model_source(config), model=job.model, attention=config.attention)
         # What is to be sharded may be too large for one device.
         sharded = config.parallel == "fsdp" and world.size > 1
         place = torch.device("cpu") if sharded else device
         student = load_student(source, config.tune, place, config.data.new_tokens)
         student = replace(student, device=device)
-        copied = twin(student) if sharded and world.rank == 0 else None
+        copied = unsharded_copy(student) if sharded and world.rank == 0 else None
         if config.data.pack:
             check_packable(student)
-        teacher = teacher_of(job, student)
-        encoder = make_encoder(config, student.tokenizer)
-        self.load = Load(costs_of(student), peak_flops(device), world.size)
-        self.learner = Learner(student, encoder, config, world, teacher)
-        self.wanted = Wanted(config)
-        self.at = Progress(order_settings(config))
+        teacher = load_run_teacher(job, student)
+        encoder = make_example_tokenizer(config, student.tokenizer)
+        self.load = ComputeLoad(token_flops(student), peak_flops(device), world.size)
+        self.learner = TrainStep(student, encoder, config, world, teacher)
+        self.wanted = RowFilter(config)
+        self.at = TrainProgress(order_settings(config))
         found = checkpoint.latest(job.out / CHECKPOINTS) if job.resume else None
         if found is not None:
             self.at = checkpoint.load_progress(found)
-            check_same(self.at.settings, order_settings(config))
+            check_same_settings(self.at.settings, order_settings(config))
             checkpoint.load_weights(found, self.learner.student, self.learner.optimizer)
         self.whole = copied or self.learner.student
         self.judge = (
-            Judge(job, self.whole, encoder, self._event, validator) if world.rank == 0 else None
+            ModelSelector(job, self.whole, encoder, self._event, validator)
+            if world.rank == 0
+            else None
         )
         if self.judge is not None:
             self.judge.resume(self.at)
@@ -195,12 +197,12 @@ class _Run:
             due = time.monotonic() - saved >= self.job.config.checkpoint_s
             if self.judge is not None:
                 due = self.judge.settle(self.at) or due
-            if due_at(self.job.config.evaluate, self.at.step):
+            if evaluation_due(self.job.config.evaluate, self.at.step):
                 with self._in_one_piece():
                     if self.judge is not None:
                         self.judge.select(self.at)
                 due = True
-            if self.world.share(due):
+            if self.world.broadcast(due):
                 self._save()
                 saved = time.monotonic()
         return turn
@@ -240,7 +242,7 @@ class _Run:
             turn = self._next(stream, stopping)
             if turn.kind == "wait" and self.feed is not None:
                 self.feed.wait(POLL_S)
-        shared: _Turn = self.world.share(turn)
+        shared: _Turn = self.world.broadcast(turn)
         seconds = time.monotonic() - began
         self.waited_s += seconds
         self.at.wait_s += seconds
@@ -306,7 +308,7 @@ class _Run:
             self._event("first_step", generation_ended=stream.ended)
         self._record(done, factor, decision)
 
-    def _record(self, done: Step, factor: float, turn: _Turn) -> None:
+    def _record(self, done: StepResult, factor: float, turn: _Turn) -> None:
         """A step's event; `batch` is a hash of its rows, by which runs are compared."""
         self._event(
             "step",
@@ -331,7 +333,7 @@ class _Run:
     def _in_one_piece(self) -> contextlib.AbstractContextManager[None]:
         """While it lasts, rank 0 has the student's present weights in `whole`."""
         copied = self.whole if self.world.rank == 0 else None
-        return in_one_piece(self.learner.student, copied)
+        return gathered_weights(self.learner.student, copied)
 
     def _save(self) -> None:
         learner, writes = self.learner, self.world.rank == 0

@@ -12,31 +12,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from streamtrain.config import Evaluate
-from streamtrain.data import Encoder
-from streamtrain.evaluation import EVALUATIONS, Evaluation, evaluate, write_record
+from streamtrain.config import EvaluateConfig
+from streamtrain.data import ExampleTokenizer
+from streamtrain.evaluation import EVALUATIONS, Evaluation, evaluate_student, write_record
 from streamtrain.heldout import HeldOut, Question, read_questions
 from streamtrain.models import Student
-from streamtrain.run import BEST, VALIDATING, Job
+from streamtrain.run import BEST, VALIDATING, RunSpec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.shards import copy_weights, save_weights
 from streamtrain.training.validation import Validator
 
 
-def due_at(settings: Evaluate, step: int) -> bool:
+def evaluation_due(settings: EvaluateConfig, step: int) -> bool:
     """Whether a step is one that the select set is asked after."""
     return settings.every is not None and step % settings.every == 0
 
 
-class Judge:
+class ModelSelector:
     """The held-out sets of one run; `event` takes what happened. Only one rank has one."""
 
     def __init__(
         self,
-        job: Job,
+        job: RunSpec,
         student: Student,
-        encoder: Encoder,
+        encoder: ExampleTokenizer,
         event: Callable[..., None],
         validator: Validator | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class Judge:
         self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
         self.held_out = HeldOut(self._sets)
 
-    def report(self, when: Literal["before", "after"], at: Progress) -> Evaluation | None:
+    def report(self, when: Literal["before", "after"], at: TrainProgress) -> Evaluation | None:
         """The accuracy on the report set; None without one. Afterwards every answer is kept."""
         if self._job.report is None:
             return None
@@ -60,7 +60,7 @@ class Judge:
             write_record(folder, self._job.report.stem, self._sets["report"], result)
         return result
 
-    def select(self, at: Progress) -> None:
+    def select(self, at: TrainProgress) -> None:
         """Have the select set asked after this step, and keep the step if it is the best so far."""
         at.selected_at = at.step
         if self._validator is None:
@@ -72,7 +72,7 @@ class Judge:
             at.validating.append(at.step)
             self._validator.start(at.step, self._weights(at.step))
 
-    def settle(self, at: Progress, wait: bool = False) -> bool:
+    def settle(self, at: TrainProgress, wait: bool = False) -> bool:
         """Take in, in the order of the steps, what the validator has told; whether there was any.
 
         Raises StreamtrainError where an evaluation failed.
@@ -87,20 +87,20 @@ class Judge:
                 copy_weights(self._weights(step), self._job.out / BEST)
         return len(at.validating) < before
 
-    def resume(self, at: Progress) -> None:
+    def resume(self, at: TrainProgress) -> None:
         """Begin anew with the evaluations that a killed run was still waiting for."""
         for step in at.validating:
             if self._validator is not None:
                 self._validator.start(step, self._weights(step))
 
-    def sweep(self, at: Progress) -> None:
+    def sweep(self, at: TrainProgress) -> None:
         """Remove the weights that no evaluation waits for, once a checkpoint knows of it."""
         waiting = {self._weights(step) for step in at.validating}
         for weights in (self._job.out / VALIDATING).glob("step-*"):
             if weights not in waiting:
                 shutil.rmtree(weights)
 
-    def _take_in(self, at: Progress, step: int, figures: Mapping[str, Any]) -> bool:
+    def _take_in(self, at: TrainProgress, step: int, figures: Mapping[str, Any]) -> bool:
         threshold = self._job.config.evaluate.threshold or 0.0
         best = at.selection.see(figures["accuracy"], step, threshold)
         self._event("select", step=step, best=best, waited=at.selection.waited, **figures)
@@ -109,18 +109,18 @@ class Judge:
     def _weights(self, step: int) -> Path:
         return self._job.out / VALIDATING / f"step-{step:08d}"
 
-    def plateau(self, at: Progress) -> bool:
+    def plateau(self, at: TrainProgress) -> bool:
         """Whether the patience is used up."""
         patience = self._job.config.evaluate.patience
         return patience is not None and at.selection.waited >= patience
 
-    def finish(self, at: Progress) -> None:
+    def finish(self, at: TrainProgress) -> None:
         """See to it that the last step, too, was asked after, and wait for all figures."""
         if self._job.select is not None and at.selected_at != at.step:
             self.select(at)
         self.settle(at, wait=True)
 
-    def take_best(self, at: Progress) -> None:
+    def take_best(self, at: TrainProgress) -> None:
         """Put the best step's weights in place."""
         if self._job.select is None:
             return
@@ -128,4 +128,4 @@ class Judge:
         self._event("selected", step=at.selection.step, accuracy=at.selection.best)
 
     def _ask(self, questions: list[Question]) -> Evaluation:
-        return evaluate(self._student, self._encoder, questions, self._job.config.data)
+        return evaluate_student(self._student, self._encoder, questions, self._job.config.data)

@@ -18,17 +18,19 @@ from streamtrain.config import StudentConfig
 from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
 from streamtrain.evaluation import EVALUATIONS, Evaluation, read_records
-from streamtrain.models import Student, load_adapter, load_student, save_final, source_of
-from streamtrain.run import FINAL, RESULT, STUDENT, Job
+from streamtrain.models import Student, load_adapter, load_student, model_source, save_final
+from streamtrain.run import FINAL, RESULT, STUDENT, RunSpec
 from streamtrain.training.card import model_card
-from streamtrain.training.checkpoint import Progress
+from streamtrain.training.checkpoint import TrainProgress
 
 FORMAT_VERSION = 1
 
 CARD = "README.md"
 
 
-def write_outcome(job: Job, student: Student, at: Progress, after: Evaluation | None) -> Path:
+def write_outcome(
+    job: RunSpec, student: Student, at: TrainProgress, after: Evaluation | None
+) -> Path:
     """Write the student's folder, then result.json, each whole or not at all; returns the folder.
 
     Raises OSError.
@@ -107,8 +109,8 @@ def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentCo
     """The student that `find_student` finds, loaded. Raises InputError where there is none."""
     found, config = find_student(folder)
     if config.tune.method == "lora":
-        return load_adapter(source_of(config), found, device), config
-    source = replace(source_of(config), model=str(found), revision=None)
+        return load_adapter(model_source(config), found, device), config
+    source = replace(model_source(config), model=str(found), revision=None)
     return load_student(source, None, device), config
 
 
@@ -116,7 +118,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _selected(job: Job, at: Progress) -> dict[str, Any] | None:
+def _selected(job: RunSpec, at: TrainProgress) -> dict[str, Any] | None:
     if at.selection.best is None:
         return None
     return {"step": at.selection.step, "accuracy": at.selection.best, "set": str(job.select)}

@@ -31,7 +31,7 @@ from streamtrain.run import (
     RAY,
     STOP,
     EventTail,
-    Job,
+    RunSpec,
     StoppedError,
     append_event,
     read_result,
@@ -39,7 +39,7 @@ from streamtrain.run import (
     stopping,
 )
 from streamtrain.training.checkpoint import latest
-from streamtrain.training.elastic import Grower, Growth
+from streamtrain.training.elastic import GrowthRequester, WorkerGrowth
 
 _WATCH_S = 0.2
 _GIVEN_BACK_S = 30.0
@@ -53,7 +53,9 @@ _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 step took ten times as long with spinning."""
 
 
-def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def run_training(
+    job: RunSpec, address: str | None, show: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Run a job to its end and return its result; `show` gets every event as it happens.
 
     SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Raises StoppedError
@@ -80,12 +82,12 @@ def run(job: Job, address: str | None, show: Callable[[dict[str, Any]], None]) -
 
 
 def _fit(
-    job: Job, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
+    job: RunSpec, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
 ) -> BaseException | None:
     """Run Ray Train beside the main thread, which keeps the signals; what ended it, or None."""
     failures: list[BaseException] = []
-    growth = Growth(_most_workers(job))
-    grower = Grower(job, growth, _free_gpus)
+    growth = WorkerGrowth(_most_workers(job))
+    grower = GrowthRequester(job, growth, _free_gpus)
 
     def fit() -> None:
         try:
@@ -104,7 +106,9 @@ def _fit(
     return failures[0] if failures else None
 
 
-def _error(job: Job, failure: BaseException, errors: Sequence[dict[str, Any]]) -> StreamtrainError:
+def _error(
+    job: RunSpec, failure: BaseException, errors: Sequence[dict[str, Any]]
+) -> StreamtrainError:
     """The error to end a failed run with: the one that a worker recorded as an event, or the
     failure itself, which is recorded then."""
     if errors and isinstance(failure, ray.train.TrainingFailedError):
@@ -118,7 +122,7 @@ def _error(job: Job, failure: BaseException, errors: Sequence[dict[str, Any]]) -
     return error
 
 
-def _until_done(job: Job, owner: str, growth: Growth) -> None:
+def _until_done(job: RunSpec, owner: str, growth: WorkerGrowth) -> None:
     """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
 
     It goes on from there too where the run is asked to grow, always on the kind of device that it
@@ -148,7 +152,7 @@ def _until_done(job: Job, owner: str, growth: Growth) -> None:
         job = replace(job, resume=True)
 
 
-def _grown(job: Job) -> Job:
+def _grown(job: RunSpec) -> RunSpec:
     """The job with the workers that it was asked to grow to, or as many as have a GPU by now."""
     asked = int((job.out / GROW).read_text(encoding="utf-8"))
     (job.out / GROW).unlink()
@@ -160,7 +164,7 @@ def _grown(job: Job) -> Job:
     return replace(job, config=job.config.model_copy(update={"workers": workers}))
 
 
-def _record_restart(job: Job, dead: Sequence[int], checkpoint: bool, use_gpu: bool) -> None:
+def _record_restart(job: RunSpec, dead: Sequence[int], checkpoint: bool, use_gpu: bool) -> None:
     """Write the event of a restart; it says how many GPUs must come back before it can begin."""
     missing = max(0, job.config.workers - int(_gpus())) if use_gpu else 0
     append_event(
@@ -168,7 +172,7 @@ def _record_restart(job: Job, dead: Sequence[int], checkpoint: bool, use_gpu: bo
     )
 
 
-def _trainer(job: Job, owner: str, attempt: int, use_gpu: bool) -> ray.train.torch.TorchTrainer:
+def _trainer(job: RunSpec, owner: str, attempt: int, use_gpu: bool) -> ray.train.torch.TorchTrainer:
     return ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"job": job, "owner": owner},
@@ -198,15 +202,15 @@ def _work(config: dict[str, Any]) -> str:
     import torch
 
     from streamtrain.data import DatasetFeed
-    from streamtrain.training.communicator import Alone, ProcessGroup
+    from streamtrain.training.communicator import ProcessGroup, SingleProcess
     from streamtrain.training.loop import train
 
-    job: Job = config["job"]
+    job: RunSpec = config["job"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
     # Ray gives a worker as many threads as it has logical CPUs, which is one.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
-    world = Alone() if context.get_world_size() == 1 else ProcessGroup(device)
+    world = SingleProcess() if context.get_world_size() == 1 else ProcessGroup(device)
     try:
         return train(
             job,
@@ -229,7 +233,7 @@ class _RayValidator:
     Ray Train's validation gives one that failed as empty figures, and its GPU is fixed beforehand.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: RunSpec) -> None:
         self._job = job
         self._running: dict[Any, int] = {}
 
@@ -257,13 +261,13 @@ class _RayValidator:
         return found
 
 
-def _validate(job: Job, weights: Path) -> dict[str, Any]:
+def _validate(job: RunSpec, weights: Path) -> dict[str, Any]:
     import torch
 
-    from streamtrain.training.validation import validate
+    from streamtrain.training.validation import validate_weights
 
     device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
-    return validate(job, weights, device)
+    return validate_weights(job, weights, device)
 
 
 def _gpus() -> float:
@@ -290,14 +294,14 @@ def _free_gpus() -> int:
     return int(ray.available_resources().get("GPU", 0))
 
 
-def _most_workers(job: Job) -> int:
+def _most_workers(job: RunSpec) -> int:
     """With how many workers the run may go on; each needs something of every batch."""
     parts = job.config.optim.batch // (2 if job.config.data.pairs else 1)
     return min(job.most, parts) if job.follow and _gpus() >= job.config.workers else 0
 
 
 @contextlib.contextmanager
-def _cluster(job: Job, address: str | None) -> Iterator[None]:
+def _cluster(job: RunSpec, address: str | None) -> Iterator[None]:
     """Joins the cluster at `address`, or starts a local one just large enough."""
     log = job.out / RAY / "ray.log"
     with contextlib.ExitStack() as stack:

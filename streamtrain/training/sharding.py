@@ -17,7 +17,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from streamtrain.models import Student, blocks
+from streamtrain.models import Student, repeated_blocks
 
 
 def shard(student: Student) -> Student:
@@ -31,7 +31,7 @@ def shard(student: Student) -> Student:
     policy = MixedPrecisionPolicy()
     if student.bfloat16:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    parts = [*blocks(student.model), student.model, *(student.projections or ())]
+    parts = [*repeated_blocks(student.model), student.model, *(student.projections or ())]
     for part in parts:
         _add_up(fully_shard(part, mesh=mesh, mp_policy=policy))
     return replace(student, sharded=True)
@@ -43,12 +43,12 @@ def _add_up(module: FSDPModule) -> None:
     module.set_force_sum_reduction_for_comms(True)
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """All of a tensor. Where it is sharded, every rank calls this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def part_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def local_shard(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """This rank's part of a whole tensor that every rank has, as `like` is spread."""
     if not isinstance(like, DTensor):
         return tensor
@@ -64,7 +64,7 @@ def load_state(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments = {
         number: {
-            name: part_of(value, parameters[number]) if value.shape else value
+            name: local_shard(value, parameters[number]) if value.shape else value
             for name, value in of.items()
         }
         for number, of in state.items()
@@ -82,16 +82,16 @@ def fill_absent(parameters: Sequence[torch.nn.Parameter]) -> None:
 def total_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
     """The norm of all gradients together, sharded ones included."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return whole(torch.nn.utils.get_total_norm(gradients))
+    return full_tensor(torch.nn.utils.get_total_norm(gradients))
 
 
-def twin(student: Student) -> Student:
+def unsharded_copy(student: Student) -> Student:
     """A copy of a student that isn't sharded yet."""
     return replace(student, model=copy.deepcopy(student.model))
 
 
 @contextlib.contextmanager
-def in_one_piece(student: Student, copied: Student | None) -> Iterator[None]:
+def gathered_weights(student: Student, copied: Student | None) -> Iterator[None]:
     """While it lasts, one rank's twin of a sharded student has its weights, and lies on its device.
 
     Every rank enters it, the others without a twin. Nothing happens where nothing is sharded.
@@ -102,7 +102,7 @@ def in_one_piece(student: Student, copied: Student | None) -> Iterator[None]:
     own = dict(copied.trainable()) if copied is not None else {}
     with torch.no_grad():
         for name, parameter in student.trainable():
-            value = whole(parameter.detach())
+            value = full_tensor(parameter.detach())
             if name in own:
                 own[name].copy_(value)
     if copied is None:

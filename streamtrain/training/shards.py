@@ -19,7 +19,7 @@ import torch
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.models import Student
 from streamtrain.training import durable
-from streamtrain.training.sharding import load_state, part_of, whole
+from streamtrain.training.sharding import full_tensor, load_state, local_shard
 
 WEIGHTS = "trained.safetensors"
 """Whole tensors by name: of weights that were saved alone, and of a checkpoint of version 1."""
@@ -34,7 +34,7 @@ def save_weights(folder: Path, student: Student) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{WEIGHTS}.tmp"
-    weights = {name: whole(p.detach()).cpu().contiguous() for name, p in student.trainable()}
+    weights = {name: full_tensor(p.detach()).cpu().contiguous() for name, p in student.trainable()}
     save_file(weights, draft)
     durable.publish(draft, folder / WEIGHTS)
 
@@ -105,7 +105,7 @@ def read_whole(checkpoint: Path, student: Student, optimizer: torch.optim.Optimi
     _check_same_student(checkpoint, student, {name: w.shape for name, w in weights.items()})
     with torch.no_grad():
         for name, parameter in student.trainable():
-            parameter.copy_(part_of(weights[name], parameter))
+            parameter.copy_(local_shard(weights[name], parameter))
     if optimizer is not None:
         state = torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True)
         load_state(optimizer, state["state"])

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from streamtrain.config import StudentConfig
-from streamtrain.data import PAIR, SHARE, Encoder, rank_slice
+from streamtrain.data import PAIR, SHARE, ExampleTokenizer, rank_slice
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.losses import ClassLesson, Lesson, TextLesson
-from streamtrain.models import Student, Teacher, blocks, with_projections
-from streamtrain.training.communicator import World
+from streamtrain.losses import ClassificationObjective, LanguageModelObjective, Objective
+from streamtrain.models import Student, TeacherClassifier, repeated_blocks, with_projections
+from streamtrain.training.communicator import Communicator
 from streamtrain.training.sharding import fill_absent, shard, total_norm
 
 _PLACES = {"cpu": 1024, "cuda": 8192}
@@ -27,7 +27,7 @@ _PLACES = {"cpu": 1024, "cuda": 8192}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepResult:
     """What one step did: loss of the global batch, its tokens, those of them that an encoder read,
     predictions of the head, cut examples, seconds."""
 
@@ -39,16 +39,16 @@ class Step:
     seconds: float
 
 
-class Learner:
+class TrainStep:
     """A student with its optimizer, on one rank of a world."""
 
     def __init__(
         self,
         student: Student,
-        encoder: Encoder,
+        encoder: ExampleTokenizer,
         config: StudentConfig,
-        world: World,
-        teacher: Teacher | None = None,
+        world: Communicator,
+        teacher: TeacherClassifier | None = None,
     ) -> None:
         """Where a teacher's hidden states are imitated, the student gets its projections here, and
         with `parallel: fsdp` it is sharded, before the optimizer is made."""
@@ -57,14 +57,14 @@ class Learner:
         if config.optim.gradient_checkpointing:
             _recompute(student)
         if config.optim.compile:
-            for block in blocks(student.model):
+            for block in repeated_blocks(student.model):
                 block.compile(dynamic=True)
         if config.parallel == "fsdp" and world.size > 1:
             student = shard(student)
-        self._lesson: Lesson[Any] = (
-            ClassLesson(student, encoder, config, teacher)
+        self._lesson: Objective[Any] = (
+            ClassificationObjective(student, encoder, config, teacher)
             if student.kind == "classifier"
-            else TextLesson(student, encoder, config)
+            else LanguageModelObjective(student, encoder, config)
         )
         self.student = student
         self.encoder = encoder
@@ -76,7 +76,7 @@ class Learner:
             self._parameters, lr=optim.lr, eps=optim.eps, weight_decay=optim.weight_decay
         )
 
-    def step(self, rows: Sequence[Mapping[str, Any]], number: int, factor: float) -> Step:
+    def step(self, rows: Sequence[Mapping[str, Any]], number: int, factor: float) -> StepResult:
         """Learn from a global batch, of which this rank takes its slice; `number` counts steps
         from 0 and `factor` is the schedule's.
 
@@ -89,7 +89,7 @@ class Learner:
         self.student.model.train()
         mine = self._exercises(rank_slice(rows, self._world.rank, self._world.size, self._unit))
         parts = self._lesson.shares
-        tokens, read, predicted, cut, *weights = self._world.total(
+        tokens, read, predicted, cut, *weights = self._world.all_reduce(
             [
                 sum(exercise.tokens for exercise in mine),
                 sum(exercise.read for exercise in mine),
@@ -109,17 +109,17 @@ class Learner:
             part_loss = compute()
             part_loss.backward()
             loss += part_loss.item()
-        (loss,) = self._world.total([loss])
+        (loss,) = self._world.all_reduce([loss])
         self._update(loss, number, factor)
         seconds = time.perf_counter() - began
-        return Step(loss, int(tokens), int(read), int(predicted), int(cut), seconds)
+        return StepResult(loss, int(tokens), int(read), int(predicted), int(cut), seconds)
 
     @property
     def _unit(self) -> int:
         return len(PAIR) if self._config.data.pairs else 1
 
     def _exercises(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        return [one for row in rows for one in self._lesson.exercises(row, self._weight(row))]
+        return [one for row in rows for one in self._lesson.samples(row, self._weight(row))]
 
     def _passes(
         self, exercises: Sequence[Any], rows: Sequence[Mapping[str, Any]]
@@ -131,7 +131,7 @@ class Learner:
         if not self.student.sharded:
             return own
         ranks = range(self._world.size)
-        counts = self._world.total([len(own) * (rank == self._world.rank) for rank in ranks])
+        counts = self._world.all_reduce([len(own) * (rank == self._world.rank) for rank in ranks])
         idle = [one.scaled(0.0) for one in self._exercises(rows[: self._unit])]
         spare = self._lesson.losses(idle, places)[0]
         return [*own, *[spare] * (int(max(counts)) - len(own))]
@@ -140,7 +140,7 @@ class Learner:
         if self.student.sharded:
             fill_absent(self._parameters)
         else:
-            self._world.add_gradients(self._parameters)
+            self._world.all_reduce_gradients(self._parameters)
         norm = total_norm(self._parameters)
         clip = self._config.optim.clip or math.inf
         torch.nn.utils.clip_grads_with_norm_(self._parameters, clip, norm)

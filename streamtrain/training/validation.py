@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import torch
 
-from streamtrain.data import make_encoder
+from streamtrain.data import make_example_tokenizer
 from streamtrain.errors import InputError
-from streamtrain.evaluation import evaluate
+from streamtrain.evaluation import evaluate_student
 from streamtrain.heldout import read_questions
-from streamtrain.models import load_student, source_of
-from streamtrain.run import Job
+from streamtrain.models import load_student, model_source
+from streamtrain.run import RunSpec
 from streamtrain.training import checkpoint
 
 
@@ -36,7 +36,7 @@ class Validator(Protocol):
         ...
 
 
-def validate(job: Job, weights: Path, device: torch.device) -> dict[str, Any]:
+def validate_weights(job: RunSpec, weights: Path, device: torch.device) -> dict[str, Any]:
     """The figures of a run's student with these weights on its select set, without predictions.
 
     Raises InputError where one of them can't be read.
@@ -44,9 +44,9 @@ def validate(job: Job, weights: Path, device: torch.device) -> dict[str, Any]:
     config = job.config
     if job.select is None:
         raise InputError("evaluate.select is not set, so there is nothing to select by")
-    source = replace(source_of(config), model=job.model)
+    source = replace(model_source(config), model=job.model)
     student = load_student(source, config.tune, device, config.data.new_tokens)
     checkpoint.load_weights(weights, student)
     questions = read_questions(job.select, config.data.labels or ())
-    encoder = make_encoder(config, student.tokenizer)
-    return evaluate(student, encoder, questions, config.data).to_json(predictions=False)
+    encoder = make_example_tokenizer(config, student.tokenizer)
+    return evaluate_student(student, encoder, questions, config.data).to_json(predictions=False)

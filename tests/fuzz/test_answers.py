@@ -19,9 +19,9 @@ from raygen.engines.base import (
     RequestRefusedError,
 )
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
-from raygen.engines.openai.wire import DialectError, Trouble, refusal
+from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
 from raygen.engines.reasoning import split_thinking
-from raygen.ops.common.structured import InvalidJsonError, read_json
+from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import anything, choices, hostile, values
 
@@ -99,7 +99,7 @@ SCHEMA = {
 @cases(st.one_of(answers, values.map(json.dumps), values.map(lambda v: json.dumps({"score": v}))))
 def test_any_structured_answer(text: str) -> None:
     try:
-        value = read_json(text, SCHEMA)
+        value = parse_json_answer(text, SCHEMA)
     except InvalidJsonError as error:
         assert error.reject.reason == "invalid_json"
         assert error.reject.detail
@@ -157,7 +157,7 @@ def test_any_reply_of_an_endpoint(reply: Any) -> None:
 @cases(st.integers(201, 599), st.one_of(hostile, replies.map(json.dumps), anything))
 def test_any_refusal_of_an_endpoint(status: int, body: str) -> None:
     try:
-        assert isinstance(refusal(status, body, None, "engine 't'"), Trouble)
+        assert isinstance(error_of_status(status, body, None, "engine 't'"), RetryableFailure)
     except (
         DialectError,
         EngineSetupError,

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from raygen.config.document import ProblemsError, dump_text, load_document, parse_text
 from raygen.core.errors import UserError
-from raygen.core.template import TemplateError, as_template, evaluate, fields, render
-from raygen.planning.preparation import Reference, prepare
+from raygen.core.template import (
+    TemplateError,
+    evaluate_expression,
+    expression_as_template,
+    render,
+    template_fields,
+)
+from raygen.planning.preparation import RecipeRequest, prepare
 from streamtrain.config.student import override, parse_config
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import anything, damaged, hostile, values
@@ -147,7 +153,7 @@ def writable(data: Any) -> str:
     return dump_text(data).encode("utf-8", "replace").decode()
 
 
-def prepared(reference: Reference) -> None:
+def prepared(reference: RecipeRequest) -> None:
     try:
         plan = prepare(reference).plan
     except ProblemsError as error:
@@ -165,13 +171,13 @@ def prepared(reference: Reference) -> None:
 )
 def test_any_damage_to_a_recipe(project: Path, data: Any) -> None:
     (project / "damaged.yaml").write_text(writable(data))
-    prepared(Reference(project / "damaged.yaml"))
+    prepared(RecipeRequest(project / "damaged.yaml"))
 
 
 @cases(damaged(PROFILE), weight=0.5)
 def test_any_damage_to_a_profile(project: Path, data: Any) -> None:
     (project / "profile.yaml").write_text(writable(data))
-    prepared(Reference(project / "recipe.yaml", profile=project / "profile.yaml"))
+    prepared(RecipeRequest(project / "recipe.yaml", profile=project / "profile.yaml"))
 
 
 paths = st.sampled_from(
@@ -181,7 +187,7 @@ paths = st.sampled_from(
 
 @cases(paths | anything, st.one_of(hostile, values.map(json.dumps)), weight=0.5)
 def test_any_setting_of_a_recipe(project: Path, key: str, value: str) -> None:
-    prepared(Reference(project / "recipe.yaml", {key: value}))
+    prepared(RecipeRequest(project / "recipe.yaml", {key: value}))
 
 
 @cases(damaged(STUDENT), weight=1.5)
@@ -229,7 +235,7 @@ FIELDS = {"question": "Why?", "choices": ["a b", "c"], "answer": 1}
 )
 def test_any_template(text: str) -> None:
     try:
-        fields(text)
+        template_fields(text)
         assert isinstance(render(text, FIELDS), str)
     except TemplateError as error:
         assert str(error)
@@ -238,7 +244,7 @@ def test_any_template(text: str) -> None:
 @cases(st.one_of(parts.map("".join), hostile))
 def test_any_expression(text: str) -> None:
     try:
-        fields(as_template(text))
-        assert not hasattr(evaluate(text, FIELDS), "__globals__")
+        template_fields(expression_as_template(text))
+        assert not hasattr(evaluate_expression(text, FIELDS), "__globals__")
     except TemplateError as error:
         assert str(error)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from raygen.core.row import Reject, Row
 from raygen.core.task import TASKS, Task
-from raygen.dataset.call_cache import Answers
+from raygen.dataset.call_cache import RecordedCalls
 from raygen.dataset.records import Call
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
@@ -44,7 +44,7 @@ class RealEngine:
         plan = Plan("test", task, (node,), ("node",), {"teacher": self.spec}, {}, "plan", 0.0)
         self.calls = []
         engines = {"teacher": self._engine}
-        context = RowContext(plan, engines, node, rows[0], self.calls.append, Answers({}))
+        context = RowContext(plan, engines, node, rows[0], self.calls.append, RecordedCalls({}))
         run: Any = op.run
         return list(self._await(run(rows if op.group else rows[0], parsed, context)))
 

@@ -9,8 +9,8 @@ from raygen.ops import (
     negative_view,
     self_consistency,
 )
-from raygen.ops.common.alignment import fills_of
-from raygen.ops.common.spans import MASK, unmask
+from raygen.ops.common.alignment import extract_fills
+from raygen.ops.common.spans import MASK, fill_masks
 from tests.integration.bundled import RealEngine
 
 pytestmark = pytest.mark.bundled
@@ -33,7 +33,7 @@ def test_topic_words_of_the_model_stand_in_the_text(bundled_teacher: RealEngine)
         return
     spans = outcome.data["masked_spans"]
     assert MASK in outcome.data["masked"]
-    assert unmask(outcome.data["masked"], [span["text"] for span in spans]) == ROW["question"]
+    assert fill_masks(outcome.data["masked"], [span["text"] for span in spans]) == ROW["question"]
 
 
 @pytest.mark.parametrize("form", ["text", "fills"])
@@ -46,7 +46,7 @@ def test_a_fill_of_the_model_keeps_the_other_words(bundled_teacher: RealEngine, 
         assert outcome.reason in ANSWERED | set(fill_counterfactual.CHECKS)
         return
     assert outcome.data["question"] != ROW["question"]
-    assert fills_of(MASKED["masked"], outcome.data["question"]) == outcome.data["fills"]
+    assert extract_fills(MASKED["masked"], outcome.data["question"]) == outcome.data["fills"]
     assert outcome.data["answer"] == outcome.data["target"] != ROW["answer"]
 
 

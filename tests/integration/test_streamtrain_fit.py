@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM
 from streamtrain.cli.main import main
 from streamtrain.config.student import parse_config, read_document
 from streamtrain.data.dataset import DatasetFeed
-from streamtrain.run.spec import JobOptions, make_job
-from streamtrain.training.communicator import Alone
+from streamtrain.run.spec import RunOptions, make_run_spec
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from tests.integration.fit_runs import (
     BATCH,
@@ -68,10 +68,10 @@ def undisturbed(student_file: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("undisturbed")
     Generator(folder / "data").finish()
     document = read_document(student_file)
-    options = JobOptions(str(folder / "data"))
-    job = make_job(document, parse_config(document), student_file.parent, options)
+    options = RunOptions(str(folder / "data"))
+    job = make_run_spec(document, parse_config(document), student_file.parent, options)
     feed = DatasetFeed(job.data, follow=False)
-    reason = train(job, Alone(), lambda: feed, lambda: False, torch.device("cpu"))
+    reason = train(job, SingleProcess(), lambda: feed, lambda: False, torch.device("cpu"))
     assert reason == "end"
     return job.out
 

@@ -22,8 +22,8 @@ from raygen.core.row import ColumnType, digest
 from raygen.dataset.records import RowResult
 from streamtrain.config.student import parse_config, read_document
 from streamtrain.data.dataset import DatasetFeed
-from streamtrain.run.spec import JobOptions, make_job
-from streamtrain.training.communicator import Alone
+from streamtrain.run.spec import RunOptions, make_run_spec
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from tests.integration.fit_runs import (
     COLUMNS,
@@ -120,10 +120,10 @@ def undisturbed(case: Case, path: Path, folder: Path) -> Path:
     """The output of the same run over the finished dataset, without Ray."""
     Generator(folder / "data", row=case.row, columns=case.columns).finish()
     document = read_document(path)
-    options = JobOptions(str(folder / "data"))
-    job = make_job(document, parse_config(document), path.parent, options)
+    options = RunOptions(str(folder / "data"))
+    job = make_run_spec(document, parse_config(document), path.parent, options)
     feed = DatasetFeed(job.data, follow=False)
-    assert train(job, Alone(), lambda: feed, lambda: False, torch.device("cpu")) == "end"
+    assert train(job, SingleProcess(), lambda: feed, lambda: False, torch.device("cpu")) == "end"
     return job.out
 
 

@@ -14,15 +14,15 @@ import torch
 from safetensors.torch import save_file
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.stream import Cursor
-from streamtrain.models.student import Source, load_student, save_final, source_of
+from streamtrain.models.student import ModelSource, load_student, model_source, save_final
 from streamtrain.models.teacher import load_teacher
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone, ProcessGroup, World
-from streamtrain.training.sharding import in_one_piece
-from streamtrain.training.step import Learner
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import Communicator, ProcessGroup, SingleProcess
+from streamtrain.training.sharding import gathered_weights
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.models.test_seq2seq import family
 from tests.unit.streamtrain.training.test_learning import rows
 
@@ -114,31 +114,37 @@ def batch(case: str) -> list[dict[str, Any]]:
     return found
 
 
-def learner_of(models: Models, case: str, parallel: str, world: World) -> Learner:
+def learner_of(models: Models, case: str, parallel: str, world: Communicator) -> TrainStep:
     given = settings_of(case)
     model = models[given.get("kind", "causal")]
     data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
     config = StudentConfig.model_validate({**data, "optim": {"lr": 1e-2}, **given})
     torch.manual_seed(0)
-    student = load_student(source_of(config), config.tune, CPU, config.data.new_tokens)
+    student = load_student(model_source(config), config.tune, CPU, config.data.new_tokens)
     teacher = None
     if config.objective.beta > 0:
-        source = Source(models["teacher"], kind="classifier")
+        source = ModelSource(models["teacher"], kind="classifier")
         teacher = load_teacher(source, LABELS, student.tokenizer, CPU)
-    return Learner(student, make_encoder(config, student.tokenizer), config, world, teacher)
+    return TrainStep(
+        student, make_example_tokenizer(config, student.tokenizer), config, world, teacher
+    )
 
 
-def trained(models: Models, case: str, parallel: str, world: World, folder: Path) -> Trained:
+def trained(models: Models, case: str, parallel: str, world: Communicator, folder: Path) -> Trained:
     torch._dynamo.utils.counters.clear()
     learner = learner_of(models, case, parallel, world)
-    copied = learner_of(models, case, "ddp", Alone()).student if learner.student.sharded else None
+    copied = (
+        learner_of(models, case, "ddp", SingleProcess()).student
+        if learner.student.sharded
+        else None
+    )
     copied = copied if world.rank == 0 else None
     losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
-    progress = Progress({}, Cursor(), 3)
+    progress = TrainProgress({}, Cursor(), 3)
     checkpoint.save(folder, learner.student, learner.optimizer, progress, world.rank == 0)
-    if isinstance(world, Alone):
+    if isinstance(world, SingleProcess):
         save_format_1(folder.parent / "format 1", learner)
-    with in_one_piece(learner.student, copied):
+    with gathered_weights(learner.student, copied):
         whole = (copied or learner.student).trainable()
         weights = {name: value.detach().clone() for name, value in whole}
     next_loss = learner.step(batch(case), 3, 1.0).loss
@@ -146,7 +152,7 @@ def trained(models: Models, case: str, parallel: str, world: World, folder: Path
     return Trained(losses, next_loss, weights, graphs)
 
 
-def save_format_1(folder: Path, learner: Learner) -> None:
+def save_format_1(folder: Path, learner: TrainStep) -> None:
     """Write a checkpoint as version 0.1.0 did, which gathered whole tensors on one rank."""
     target = folder / "step-00000003"
     target.mkdir(parents=True)
@@ -158,7 +164,7 @@ def save_format_1(folder: Path, learner: Learner) -> None:
     (folder / "latest").write_text("step-00000003\n")
 
 
-def resumed(models: Models, case: str, parallel: str, world: World, folder: Path) -> float:
+def resumed(models: Models, case: str, parallel: str, world: Communicator, folder: Path) -> float:
     learner = learner_of(models, case, parallel, world)
     found = checkpoint.latest(folder)
     assert found is not None
@@ -191,7 +197,7 @@ def made(tiny_model: Path, folder: Path) -> Models:
     """A tiny model of each kind."""
     tiny, teacher = str(tiny_model), folder / "teacher"
     torch.manual_seed(1)
-    source = Source(tiny, kind="classifier", labels=tuple(LABELS))
+    source = ModelSource(tiny, kind="classifier", labels=tuple(LABELS))
     save_final(load_student(source, None, CPU), teacher)
     seq2seq = str(family("t5", folder, tiny_model))
     return {"causal": tiny, "classifier": tiny, "seq2seq": seq2seq, "teacher": str(teacher)}
@@ -205,7 +211,7 @@ def outcomes_of(tiny_model: Path, folder: Path, cases: Sequence[str]) -> dict[An
     """Train the cases on one rank and on two."""
     models = made(tiny_model, folder)
     alone = {
-        (case, "alone"): trained(models, case, "ddp", Alone(), folder / case / "alone")
+        (case, "alone"): trained(models, case, "ddp", SingleProcess(), folder / case / "alone")
         for case in cases
     }
     torch.multiprocessing.spawn(work, (models, str(folder), cases), nprocs=2)
@@ -254,7 +260,7 @@ def test_a_checkpoint_goes_on_at_another_number_of_ranks(outcomes: Outcomes, cas
     folder = found["folder"] / case / "fsdp"
     (saved,) = folder.glob("step-*")
     assert len(list(saved.glob("shard-*"))) == 2, "each rank writes its own"
-    loss = resumed(found["models"], case, "ddp", Alone(), folder)
+    loss = resumed(found["models"], case, "ddp", SingleProcess(), folder)
     assert loss == pytest.approx(found[case, "fsdp"].next_loss, rel=1e-4)
     alone = found[case, "alone"].next_loss
     assert found[case, "resumed"] == pytest.approx(alone, rel=1e-4)

@@ -18,7 +18,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
-    TopReader,
+    TokenPredictor,
 )
 from raygen.engines.registry import start_engine
 from raygen.engines.vllm.engine import VLLMEngine
@@ -125,8 +125,8 @@ async def test_the_transformers_engine_says_the_same(engine: Engine, tiny_adapte
         expected = await other.score(prompt, candidates)
         assert [s.tokens for s in found] == [s.tokens for s in expected]
         assert [s.logprob for s in found] == pytest.approx([s.logprob for s in expected], abs=1e-3)
-        assert isinstance(engine, TopReader)
-        assert isinstance(other, TopReader)
+        assert isinstance(engine, TokenPredictor)
+        assert isinstance(other, TokenPredictor)
         told = await engine.top_tokens(prompt, " because it is so", 4)
         wanted = await other.top_tokens(prompt, " because it is so", 4)
         assert (told.tokens, told.vocabulary, told.read) == (

@@ -8,7 +8,7 @@ from typing import Any
 from raygen.core.row import ColumnType, Status
 from raygen.dataset.commit import Committer
 from raygen.dataset.reader import Dataset
-from raygen.dataset.records import Block, Call, Rejected, RowResult
+from raygen.dataset.records import Call, RejectedRow, RowResult, WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 
@@ -47,7 +47,7 @@ def result(key: str, status: Status = "kept", examples: int = 2, **changes: Any)
         "key": key,
         "status": status,
         "examples": tuple(example(key, k) for k in range(examples if status == "kept" else 0)),
-        "rejects": (Rejected("think", "wrong_answer", f"of {key}"),),
+        "rejects": (RejectedRow("think", "wrong_answer", f"of {key}"),),
         "calls": (call(key),),
         "error": "boom" if status == "failed" else None,
         "seconds": 0.5,
@@ -56,7 +56,9 @@ def result(key: str, status: Status = "kept", examples: int = 2, **changes: Any)
     return RowResult(**{**fields, **changes})
 
 
-def block(folder: Folder, keys: Iterable[str], plan: str = "plan-a", **changes: Any) -> Block:
+def block(
+    folder: Folder, keys: Iterable[str], plan: str = "plan-a", **changes: Any
+) -> WrittenBlock:
     columns = changes.pop("columns", COLUMNS)
     return write_block(folder, [result(key, **changes) for key in keys], plan, columns)
 

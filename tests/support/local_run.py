@@ -11,14 +11,14 @@ from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raygen.dataset.records import Block
+from raygen.dataset.records import WrittenBlock
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
 from raygen.planning.resources import Cluster
 from raygen.runtime.block_runner import BlockRunner
-from raygen.runtime.coordinator import Control, Fatal
-from raygen.runtime.tasks import Job, Task
-from raygen.runtime.worker import Live, Worker
+from raygen.runtime.coordinator import Coordinator, Fatal
+from raygen.runtime.tasks import GenerationJob, RowBlock
+from raygen.runtime.worker import Worker, WorkerStats
 
 _Value = TypeVar("_Value")
 
@@ -26,11 +26,11 @@ _Value = TypeVar("_Value")
 class LocalRun:
     """One generation in progress, as `RayRun` is one."""
 
-    def __init__(self, job: Job, tickets: int) -> None:
+    def __init__(self, job: GenerationJob, tickets: int) -> None:
         self._tickets = tickets + 8
         self._fed = self._ended = 0
-        self._arrived: queue.SimpleQueue[Block] = queue.SimpleQueue()
-        self._control = Control()
+        self._arrived: queue.SimpleQueue[WrittenBlock] = queue.SimpleQueue()
+        self._control = Coordinator()
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(job,), daemon=True)
@@ -49,22 +49,22 @@ class LocalRun:
     def room(self) -> int:
         return self._tickets - self._fed
 
-    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+    def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
         self._fed += len(tasks)
         self._ask(self._control.feed(tasks, first))
 
     def close(self) -> None:
         self._ask(self._control.close())
 
-    def poll(self, timeout_s: float) -> list[Block]:
-        blocks = list[Block]()
+    def poll(self, timeout_s: float) -> list[WrittenBlock]:
+        blocks = list[WrittenBlock]()
         with contextlib.suppress(queue.Empty):
             blocks.append(self._arrived.get(timeout=timeout_s))
             while True:
                 blocks.append(self._arrived.get_nowait())
         return blocks
 
-    def live(self) -> tuple[list[Live], Fatal | None]:
+    def live(self) -> tuple[list[WorkerStats], Fatal | None]:
         return self._ask(self._control.read()) if self._thread.is_alive() else ([], self._fatal)
 
     def stop(self) -> None:
@@ -75,12 +75,12 @@ class LocalRun:
             return asyncio.run(work)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def _serve(self, job: Job) -> None:
+    def _serve(self, job: GenerationJob) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._run(job))
         self._loop.close()
 
-    async def _run(self, job: Job) -> None:
+    async def _run(self, job: GenerationJob) -> None:
         async def start(spec: EngineSpec) -> Engine:
             return await start_engine(spec, ())
 
@@ -107,5 +107,5 @@ class LocalRuntime:
     ) -> Iterator[Cluster]:
         yield Cluster(address="local", gpus=0)
 
-    def start_run(self, job: Job, tickets: int) -> LocalRun:
+    def start_run(self, job: GenerationJob, tickets: int) -> LocalRun:
         return LocalRun(job, tickets)

@@ -9,7 +9,7 @@ from typing import Any
 
 from raygen.core.row import ColumnType
 from raygen.dataset.commit import Committer
-from raygen.dataset.records import Call, Rejected, RowResult
+from raygen.dataset.records import Call, RejectedRow, RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.planning.plan import Node, Plan
@@ -101,7 +101,7 @@ def _result(
             {"id": f"{key}-{k}", "node": "right", **base, **example}
             for k, example in enumerate(examples)
         ),
-        rejects=(Rejected("right", *reject),),
+        rejects=(RejectedRow("right", *reject),),
         calls=(call,),
         error=None,
         seconds=0.5,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from raygen.dataset.commit import Committer
-from raygen.dataset.records import Rejected, RowResult
+from raygen.dataset.records import RejectedRow, RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.lock import Lock, LockedEngine, LockedSource
 from raygen.sources import key_source
 
@@ -83,7 +83,7 @@ def write_dataset(
     (base / "q.jsonl").write_text("".join(rows))
     (base / "recipe.yaml").write_text(recipe)
     (base / "held_out.jsonl").write_text(json.dumps(question(99)) + "\n")
-    prepared = prepare(Reference(base / "recipe.yaml"))
+    prepared = prepare(RecipeRequest(base / "recipe.yaml"))
     plan = prepared.plan
     folder = Folder.at(base / "out")
     committer = Committer(folder, plan.hash, plan.columns, run)
@@ -94,7 +94,7 @@ def write_dataset(
         examples = [] if last else examples_of(row)
         kept = 0 if last else 2
         counts = {"rationales": (1, 2, 0), "right": (2, kept, 2 - kept), "negatives": (1, 1, 0)}
-        rejects = (Rejected("right", "wrong_answer", "no"),) * 2 if last else ()
+        rejects = (RejectedRow("right", "wrong_answer", "no"),) * 2 if last else ()
         key = source.keys[row]
         result = RowResult(
             key, "dropped" if last else "kept", tuple(examples), rejects, (), None, 0.1,

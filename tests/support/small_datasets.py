@@ -13,7 +13,7 @@ from raygen.dataset.records import RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.engines.registry import start_engine
-from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
 from raygen.runtime.row_program import RowProgram
 from raygen.sources import key_source
 
@@ -63,7 +63,7 @@ def write_recipe(folder: Path, text: str, rows: Sequence[Mapping[str, Any]]) -> 
 
 def make_dataset(recipe: Path, *, run: str = "run-1") -> Path:
     """The whole dataset of a recipe on fake engines."""
-    prepared = prepare(Reference(recipe))
+    prepared = prepare(RecipeRequest(recipe))
     plan, folder = prepared.plan, Folder.at(prepared.output)
     source = key_source(prepared.recipe.source, plan.task, prepared.recipe.base, folder)
     results = asyncio.run(_run(prepared, source.read(range(source.total))))
@@ -75,7 +75,7 @@ def make_dataset(recipe: Path, *, run: str = "run-1") -> Path:
     return Path(folder.uri)
 
 
-async def _run(prepared: Prepared, rows: Sequence[tuple[str, Any]]) -> list[RowResult]:
+async def _run(prepared: PreparedRecipe, rows: Sequence[tuple[str, Any]]) -> list[RowResult]:
     engines = {name: await start_engine(s, ()) for name, s in prepared.plan.engines.items()}
     program = RowProgram(prepared.plan, engines)
     return [await program.run(key, data) for key, data in rows]

@@ -41,7 +41,7 @@ from raygen.core.answers.mentions import (
     bare_option,
     coordinated,
     mentions,
-    same_words,
+    same_worded_options,
 )
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’*_)]*\s+(?=[\"'“*_(]*[A-Z(])|\n")
@@ -94,7 +94,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _AnnouncedOption:
     """What one announcement says: an option, or several, which is none (`torn`)."""
 
     option: int | None = None
@@ -168,14 +168,14 @@ def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str
     return chosen
 
 
-def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _Reading:
+def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOption:
     """What stands after an announcement: the option at its head, else the only one it names."""
     skipped = len(tail) - len(tail.lstrip())
     tail = tail[skipped:]
     line = tail.split("\n", 1)[0][:_LONGEST_LINE]
     listed = mentions(line, choices)
     if not listed and _NONE_OF_THEM.match(line):
-        return _Reading(torn=True)
+        return _AnnouncedOption(torn=True)
     at_letter = _letter_at(line, choices)
     if at_letter is not None and not any(m.start <= at_letter.start < m.end for m in listed):
         listed = sorted([*listed, at_letter], key=lambda each: each.start)
@@ -185,11 +185,11 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _Reading:
     if head is None or head.denied:
         options = asserted(listed)
         if len(options) == 1 and not weak:
-            return _Reading(options.pop(), 0.7, skipped + end)
-        return _Reading(torn=len(options) > 1 and not weak)
+            return _AnnouncedOption(options.pop(), 0.7, skipped + end)
+        return _AnnouncedOption(torn=len(options) > 1 and not weak)
     last, rivals = head, {head.option}
     for each in listed[listed.index(head) + 1 :]:
-        same = each.option in same_words(choices, head.option)
+        same = each.option in same_worded_options(choices, head.option)
         between = line[last.end : each.start]
         if each.denied:
             continue
@@ -200,11 +200,11 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _Reading:
             rivals.add(each.option)
     lettered = last is head and head.by != "text"
     if lettered and _starts_list(head, tail):
-        return _Reading()
+        return _AnnouncedOption()
     misnamed = lettered and _other_words(line[head.end : end], choices[head.option])
     if len(rivals) > 1 or misnamed:
-        return _Reading(torn=True)
-    return _Reading(head.option, 0.95, skipped + last.end)
+        return _AnnouncedOption(torn=True)
+    return _AnnouncedOption(head.option, 0.95, skipped + last.end)
 
 
 def _reason_after(tail: str) -> str:
@@ -279,7 +279,7 @@ def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
         if (
             index
             and coordinated(text[listed[index - 1].end : each.start])
-            and (listed[index - 1].option not in same_words(choices, each.option))
+            and (listed[index - 1].option not in same_worded_options(choices, each.option))
         ):
             return Answer(None, text)
         starts = [m.end() for m in _SENTENCE_END.finditer(text) if m.end() <= each.start]

@@ -116,7 +116,7 @@ def bare_option(option: str) -> str:
     return _ARTICLE.sub("", option.strip().rstrip(".")) or option
 
 
-def same_words(choices: Sequence[str], option: int) -> set[int]:
+def same_worded_options(choices: Sequence[str], option: int) -> set[int]:
     """The options with the same words as this one, itself among them."""
     words = bare_option(choices[option]).casefold()
     return {i for i, choice in enumerate(choices) if bare_option(choice).casefold() == words}

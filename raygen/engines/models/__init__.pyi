@@ -1,12 +1,12 @@
 from .bundled import bundled_problem as bundled_problem
 from .bundled import cache_folder as cache_folder
 from .bundled import model_path as model_path
-from .fingerprint import Pinned as Pinned
-from .fingerprint import pin as pin
-from .prompt_tokens import Tokens as Tokens
+from .fingerprint import ModelFingerprint as ModelFingerprint
+from .fingerprint import fingerprint_model as fingerprint_model
+from .prompt_tokens import PromptTokenizer as PromptTokenizer
 from .resolution import check_adapter as check_adapter
-from .resolution import why_not_loaded as why_not_loaded
+from .resolution import describe_load_failure as describe_load_failure
 from .student_folder import attribution_problem as attribution_problem
 from .tokenizer import Tokenizer as Tokenizer
 from .tokenizer import load_tokenizer as load_tokenizer
-from .vocabulary import vocabulary_of as vocabulary_of
+from .vocabulary import vocabulary_fingerprint as vocabulary_fingerprint

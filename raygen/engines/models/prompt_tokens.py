@@ -15,7 +15,7 @@ from raygen.engines.base import EngineSetupError, Message, Prompt, RequestRefuse
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class PromptTokenizer:
     """A Hugging Face tokenizer, for the engine `name`'s `model`.
 
     `max_len` is how many tokens of prompt and answer the model takes; None: it doesn't say.

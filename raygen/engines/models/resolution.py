@@ -14,7 +14,7 @@ from typing import Any
 
 from raygen.core import first_line
 from raygen.engines.base import EngineSetupError
-from raygen.engines.models.bundled import bundled_place, model_path
+from raygen.engines.models.bundled import bundled_path, model_path
 from raygen.engines.models.hub import MissingConfigError, cached_config, fetch_adapter, find_config
 
 ADAPTER = "adapter_config.json"
@@ -22,7 +22,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class ResolvedModel:
     """A model's folder or hub id with its `config.json`, and the adapter's folder where it has one.
 
     `revision` is the plain model's.
@@ -34,7 +34,7 @@ class Located:
     adapter: Path | None = None
 
 
-def locate(model: str, revision: str | None) -> Located:
+def resolve_model(model: str, revision: str | None) -> ResolvedModel:
     """Find `model`, fetching what is small where it comes from the hub.
 
     Raises EngineSetupError, with what to do, where it can't be had.
@@ -43,7 +43,7 @@ def locate(model: str, revision: str | None) -> Located:
     adapter = Path(path).expanduser()
     if not (adapter / ADAPTER).is_file():
         try:
-            return Located(path, revision, find_config(path, revision))
+            return ResolvedModel(path, revision, find_config(path, revision))
         except MissingConfigError as error:
             found = None if adapter.is_dir() else fetch_adapter(path, revision)
             if found is None:
@@ -62,7 +62,7 @@ def locate(model: str, revision: str | None) -> Located:
             f"correct base_model_name_or_path in {adapter / ADAPTER}"
         ) from error
     check_adapter(adapter)
-    return Located(base_path, settings.get("revision"), config, adapter)
+    return ResolvedModel(base_path, settings.get("revision"), config, adapter)
 
 
 def check_adapter(folder: Path) -> None:
@@ -79,7 +79,7 @@ def check_adapter(folder: Path) -> None:
         )
 
 
-def why_not_loaded(error: Exception) -> str:
+def describe_load_failure(error: Exception) -> str:
     """What to tell of a model that transformers couldn't load, in one line."""
     first = first_line(error)
     if isinstance(error, OSError) and "safetensors" in first:
@@ -97,7 +97,7 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 
     For an adapter, that of the model it was made for.
     """
-    folder = bundled_place(model) or Path(model).expanduser()
+    folder = bundled_path(model) or Path(model).expanduser()
     if (folder / ADAPTER).is_file():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
         return known_config(base, None) if isinstance(base, str) else None

@@ -10,7 +10,7 @@ from typing import Any
 from raygen.core import digest
 
 
-def vocabulary_of(tokenizer: Any) -> str:
+def vocabulary_fingerprint(tokenizer: Any) -> str:
     """A fingerprint of a Hugging Face tokenizer's tokens and their numbers.
 
     Tokens that were added to it count for nothing: a student has control tokens of its own.

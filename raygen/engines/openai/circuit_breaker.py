@@ -13,7 +13,7 @@ OPENS_AT = 8
 """So many failures in a row, of all requests, open it."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Closed while requests are answered. `failed` and `answered` tell it of every attempt."""
 
     def __init__(self) -> None:

@@ -21,10 +21,10 @@ from yarl import URL
 from raygen.engines.args import OpenAIArgs
 from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
 from raygen.engines.openai.adaptive_limit import AdaptiveLimit, Gate
-from raygen.engines.openai.circuit_breaker import Circuit
+from raygen.engines.openai.circuit_breaker import CircuitBreaker
 from raygen.engines.openai.reply import BadReplyError
 from raygen.engines.openai.secret import Secret
-from raygen.engines.openai.wire import DialectError, Trouble, refusal
+from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Endpoint:
         self._first_wait = first_wait
         self._proxy = None if args.local else _proxy(URL(args.base_url))
         self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
-        self._circuit = Circuit()
+        self._circuit = CircuitBreaker()
         self._answered_at = float("-inf")
         self._worked_at = float("-inf")
         headers = {"Content-Type": "application/json"}
@@ -93,7 +93,7 @@ class Endpoint:
                     continue
                 attempt += 1
                 outcome = await self._try(url, body, read, ignored)
-                if not isinstance(outcome, Trouble):
+                if not isinstance(outcome, RetryableFailure):
                     return outcome
                 if attempt >= ATTEMPTS:
                     self._give_up(outcome, attempt, first)
@@ -114,13 +114,13 @@ class Endpoint:
 
     async def _try(
         self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
-    ) -> T | Trouble | None:
+    ) -> T | RetryableFailure | None:
         """One attempt of one that is inside the gate, and what it teaches."""
         started = time.monotonic()
         try:
             outcome = await self._attempt(url, body, read, ignored)
             self._learn(outcome, started)
-            if body is not None and not isinstance(outcome, Trouble):
+            if body is not None and not isinstance(outcome, RetryableFailure):
                 self._worked_at = time.monotonic()
         except (RequestRefusedError, DialectError):
             self._circuit.answered()
@@ -131,7 +131,7 @@ class Endpoint:
 
     async def _attempt(
         self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
-    ) -> T | Trouble | None:
+    ) -> T | RetryableFailure | None:
         method = "GET" if body is None else "POST"
         try:
             async with self._session.request(
@@ -144,29 +144,33 @@ class Endpoint:
                 f"{self.where}: no secure connection ({self._secret.hidden(str(error))})"
             ) from error
         except aiohttp.ClientConnectorError as error:
-            return Trouble("unreachable", f"{self.where} can't be reached ({error.os_error})")
+            return RetryableFailure(
+                "unreachable", f"{self.where} can't be reached ({error.os_error})"
+            )
         except TimeoutError:
-            return Trouble("broken", f"{self.where} did not answer in time (args.timeout)")
+            return RetryableFailure("broken", f"{self.where} did not answer in time (args.timeout)")
         except (aiohttp.ClientError, ConnectionError) as error:
             # Not its repr, which has the headers that were sent.
             told = self._secret.hidden(" ".join(f"{type(error).__name__}: {error}".split())[:300])
-            return Trouble("broken", f"{self.where} broke off: {told}")
+            return RetryableFailure("broken", f"{self.where} broke off: {told}")
         if status == 200:
             try:
                 return read(raw)
             except (BadReplyError, ValueError, RecursionError) as error:
                 text = self._secret.hidden(raw.decode("utf-8", "replace"))[:80]
-                return Trouble("broken", f"{self.where} sent a bad reply: {error} in {text!r}")
+                return RetryableFailure(
+                    "broken", f"{self.where} sent a bad reply: {error} in {text!r}"
+                )
         if status in ignored:
             return None
         text = self._secret.hidden(raw.decode("utf-8", "replace"))
         wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
-        return refusal(status, text, wait, self.where)
+        return error_of_status(status, text, wait, self.where)
 
     def _learn(self, outcome: object, started: float) -> None:
         now = time.monotonic()
         limit = self._gate.limit
-        if not isinstance(outcome, Trouble):
+        if not isinstance(outcome, RetryableFailure):
             self._answered_at = now
             if self._circuit.answered():
                 log.warning("%s answers again", self.where)
@@ -176,7 +180,7 @@ class Endpoint:
         elif self._circuit.failed():
             log.warning("%s: one request asks on, others wait for it", outcome.message)
 
-    def _give_up(self, trouble: Trouble, attempts: int, first: float) -> None:
+    def _give_up(self, trouble: RetryableFailure, attempts: int, first: float) -> None:
         """Raise the error that ends a request; return where a busy endpoint deserves patience."""
         others_answered = self._answered_at > first or self._worked_at > time.monotonic() - PATIENCE
         if trouble.kind == "busy" and self._answered_at > time.monotonic() - PATIENCE:

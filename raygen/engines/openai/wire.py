@@ -28,7 +28,7 @@ _RETRIED = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class RetryableFailure:
     """A failed attempt that may go better the next time; `retry_after` in seconds."""
 
     kind: Literal["unreachable", "busy", "broken"]
@@ -115,7 +115,9 @@ def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, 
     }
 
 
-def refusal(status: int, text: str, retry_after: float | None, where: str) -> Trouble:
+def error_of_status(
+    status: int, text: str, retry_after: float | None, where: str
+) -> RetryableFailure:
     """What a status other than 200 means: a Trouble to retry, or else the error to end with.
 
     Raises RequestRefusedError, EngineSetupError, EngineUnavailableError or DialectError. `where`
@@ -126,9 +128,9 @@ def refusal(status: int, text: str, retry_after: float | None, where: str) -> Tr
     if status == 429 and code == "insufficient_quota":
         raise EngineUnavailableError(f"{told}; add credit or use another key, then run again")
     if status == 429:
-        return Trouble("busy", told, retry_after)
+        return RetryableFailure("busy", told, retry_after)
     if status in _RETRIED or status >= 500:
-        return Trouble("busy" if status == 503 else "broken", told, retry_after)
+        return RetryableFailure("busy" if status == 503 else "broken", told, retry_after)
     if status in (400, 403, 422) and "logprobs" in message.lower():
         raise DialectError("logprobs", told)
     if status in (401, 403):

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from raygen.engines.args import TransformersArgs, parse_args
 from raygen.engines.base import EngineSpec
-from raygen.engines.models.kind import Kind, kind_of
+from raygen.engines.models.kind import Kind, model_kind
 from raygen.engines.transformers.causal import CausalEngine
 from raygen.engines.transformers.classifier import ClassifierEngine
-from raygen.engines.transformers.loading import load
+from raygen.engines.transformers.loading import load_model
 from raygen.engines.transformers.seq2seq import Seq2SeqEngine
 
 _Model = CausalEngine | ClassifierEngine | Seq2SeqEngine
@@ -34,10 +34,10 @@ async def start_transformers(spec: EngineSpec, devices: Sequence[str] = ()) -> _
     """
     args = parse_args(spec, TransformersArgs)
     thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine {spec.name}")
-    head, kind = _KINDS[kind_of(spec)]
+    head, kind = _KINDS[model_kind(spec)]
     try:
         loop = asyncio.get_running_loop()
-        loaded = await loop.run_in_executor(thread, load, spec, args, devices, head)
+        loaded = await loop.run_in_executor(thread, load_model, spec, args, devices, head)
         return kind(spec, args, loaded, thread)
     except BaseException:
         thread.shutdown(wait=False)

@@ -22,39 +22,39 @@ from raygen.engines.base import (
     TokenScore,
     TopTokens,
 )
-from raygen.engines.models.prompt_tokens import Tokens
-from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.models.prompt_tokens import PromptTokenizer
+from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from raygen.engines.transformers.batching import Batcher
-from raygen.engines.transformers.generation import Writer, asks_of
+from raygen.engines.transformers.generation import Sampler, sample_requests
 from raygen.engines.transformers.gradients import integrated_gradients
-from raygen.engines.transformers.loading import Loaded
-from raygen.engines.transformers.memory import fitting
-from raygen.engines.transformers.nearest_words import Words
-from raygen.engines.transformers.scoring import Continuation, TopOf, score, top_tokens
+from raygen.engines.transformers.loading import LoadedModel
+from raygen.engines.transformers.memory import split_on_out_of_memory
+from raygen.engines.transformers.nearest_words import WordEmbeddings
+from raygen.engines.transformers.scoring import Continuation, TopTokensRequest, score, top_tokens
 
 
 class CausalEngine:
     """Generates and scores with a loaded model."""
 
     def __init__(
-        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+        self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
     ) -> None:
         known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
         most = min(known) if known else None
-        writer = Writer(loaded.model, loaded.tokenizer, most)
-        self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
+        writer = Sampler(loaded.model, loaded.tokenizer, most)
+        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, most)
         self._thread = thread
-        self._write = Batcher(fitting(writer.write), args.batch_size, thread)
+        self._write = Batcher(split_on_out_of_memory(writer.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
-        self._score = Batcher(fitting(scorer), args.batch_size, thread)
-        self._top = Batcher(fitting(self._read_top), args.batch_size, thread)
+        self._score = Batcher(split_on_out_of_memory(scorer), args.batch_size, thread)
+        self._top = Batcher(split_on_out_of_memory(self._read_top), args.batch_size, thread)
         self._loaded = loaded
         self._args = args
-        self._words = Words(loaded.model, loaded.tokenizer)
+        self._words = WordEmbeddings(loaded.model, loaded.tokenizer)
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
-        asks = asks_of(self._tokens.prompt(request.prompt), request.sampling)
+        asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
         return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
@@ -71,14 +71,14 @@ class CausalEngine:
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
         """The k most probable tokens at each place of a text that follows a prompt."""
         ids, start = self._tokens.apart(prompt, text)
-        return await self._top(TopOf(Continuation(tuple(ids), start), k))
+        return await self._top(TopTokensRequest(Continuation(tuple(ids), start), k))
 
-    def _read_top(self, asked: Sequence[TopOf]) -> Sequence[TopTokens]:
+    def _read_top(self, asked: Sequence[TopTokensRequest]) -> Sequence[TopTokens]:
         return top_tokens(self._loaded.model, asked, self._vocabulary)
 
     @cached_property
     def _vocabulary(self) -> str:
-        return vocabulary_of(self._loaded.tokenizer)
+        return vocabulary_fingerprint(self._loaded.tokenizer)
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
         """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.

@@ -22,14 +22,14 @@ from raygen.engines.base import (
     Score,
 )
 from raygen.engines.transformers.batching import Batcher
-from raygen.engines.transformers.loading import Loaded
+from raygen.engines.transformers.loading import LoadedModel
 
 
 class ClassifierEngine:
     """Classifies with a loaded model. Raises EngineSetupError for one that chooses no one label."""
 
     def __init__(
-        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+        self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
     ) -> None:
         self._name = spec.name
         self._source = spec.model

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from raygen.engines.transformers.prefill import padded
+from raygen.engines.transformers.prefill import pad_tokens
 
 
-class Decoding:
+class DecoderBatch:
     """Rows of answers that a decoder has read so far, each beside the prompt that it answers.
 
     `select` and `extend` are those of a causal model's Reading; all rows are of one length.
@@ -26,7 +26,7 @@ class Decoding:
         config = model.config
         self._model = model
         self._cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        ids, self._mask = padded(prompts, model.device, left=False)
+        ids, self._mask = pad_tokens(prompts, model.device, left=False)
         read = model.get_encoder()(input_ids=ids, attention_mask=self._mask)
         self._read: torch.Tensor = read.last_hidden_state
         self.next: torch.Tensor = torch.zeros(0)

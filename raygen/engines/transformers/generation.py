@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from raygen.engines.base import Completion, RequestRefusedError, Sampling
-from raygen.engines.transformers.decoder import Decoding
-from raygen.engines.transformers.prefill import Reading
+from raygen.engines.transformers.decoder import DecoderBatch
+from raygen.engines.transformers.prefill import PrefilledBatch
 
 _CONTEXT = 5
 """Tokens of the prompt that an answer is decoded after: some tokenizers eat a leading space."""
@@ -25,7 +25,7 @@ Until = Callable[[Sequence[int]], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SampleRequest:
     """One answer to sample: the `index`-th of a request whose prompt has these tokens."""
 
     prompt: tuple[int, ...]
@@ -33,18 +33,18 @@ class Ask:
     index: int
 
 
-def asks_of(prompt: Sequence[int], sampling: Sampling) -> list[Ask]:
+def sample_requests(prompt: Sequence[int], sampling: Sampling) -> list[SampleRequest]:
     """The answers that a request wants. Raises RequestRefusedError for an empty prompt."""
     if not prompt:
         raise RequestRefusedError("bad_request", "the prompt is empty")
-    return [Ask(tuple(prompt), sampling, index) for index in range(sampling.n)]
+    return [SampleRequest(tuple(prompt), sampling, index) for index in range(sampling.n)]
 
 
 @dataclass(slots=True)
 class _Draft:
     """An answer while it is written."""
 
-    ask: Ask
+    ask: SampleRequest
     draws: random.Random
     limit: int
     until: Until | None
@@ -54,7 +54,7 @@ class _Draft:
     finish: str | None = None
 
 
-class Writer:
+class Sampler:
     """Samples answers. `max_len` are the tokens of prompt and answer, of each by itself where an
     encoder reads the prompt."""
 
@@ -65,24 +65,28 @@ class Writer:
         self._apart = bool(model.config.is_encoder_decoder)
         self._ends = _ends(model, tokenizer)
 
-    def write(self, asks: Sequence[Ask]) -> list[Completion | Exception]:
+    def write(self, asks: Sequence[SampleRequest]) -> list[Completion | Exception]:
         """One completion for each, in order; a prompt that several share is read once."""
         return [_outcome(draft) for draft in self._written(asks, None)]
 
-    def write_tokens(self, asks: Sequence[Ask], until: Until | None = None) -> list[list[int]]:
+    def write_tokens(
+        self, asks: Sequence[SampleRequest], until: Until | None = None
+    ) -> list[list[int]]:
         """The tokens of each answer, with the one that ends it; texts that `stop` one stay in it.
 
         An answer ends early where `until` says so, which gets its tokens so far.
         """
         return [draft.tokens for draft in self._written(asks, until)]
 
-    def _written(self, asks: Sequence[Ask], until: Until | None) -> list[_Draft]:
+    def _written(self, asks: Sequence[SampleRequest], until: Until | None) -> list[_Draft]:
         drafts = [self._draft(ask, until) for ask in asks]
         prompts = list(dict.fromkeys(ask.prompt for ask in asks))
         places = {prompt: at for at, prompt in enumerate(prompts)}
         with torch.inference_mode():
             reading = (
-                Decoding(self._model, prompts) if self._apart else Reading.of(self._model, prompts)
+                DecoderBatch(self._model, prompts)
+                if self._apart
+                else PrefilledBatch.of(self._model, prompts)
             )
             reading.select([places[ask.prompt] for ask in asks])
             going = drafts
@@ -97,7 +101,7 @@ class Writer:
                 reading.extend([draft.tokens[-1:] for draft in going])
         return drafts
 
-    def _draft(self, ask: Ask, until: Until | None) -> _Draft:
+    def _draft(self, ask: SampleRequest, until: Until | None) -> _Draft:
         sampling = ask.sampling
         limit = sampling.max_tokens
         if self._max_len is not None:
@@ -109,7 +113,7 @@ class Writer:
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
         """Add the next token to each draft, and end those that are done."""
         samplings = [draft.ask.sampling for draft in drafts]
-        chosen = choose(logits, samplings, [draft.draws.random() for draft in drafts])
+        chosen = sample_next_tokens(logits, samplings, [draft.draws.random() for draft in drafts])
         logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
         for draft, token, logprob in zip(drafts, chosen.tolist(), logprobs.tolist(), strict=True):
             if logprob != logprob:
@@ -154,7 +158,7 @@ class Writer:
         return text
 
 
-def choose(
+def sample_next_tokens(
     logits: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[float]
 ) -> torch.Tensor:
     """The next token of each row of logits (rows, vocabulary), by a draw in [0, 1) for each."""

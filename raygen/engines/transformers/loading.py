@@ -15,8 +15,8 @@ import torch
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.devices import visible_gpus
-from raygen.engines.models.resolution import locate, why_not_loaded
-from raygen.engines.transformers.new_tokens import make_room
+from raygen.engines.models.resolution import describe_load_failure, resolve_model
+from raygen.engines.transformers.new_tokens import add_embedding_rows
 
 LOAD_ERRORS = (
     AttributeError,
@@ -31,7 +31,7 @@ LOAD_ERRORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model for inference, and its tokenizer."""
 
     model: Any
@@ -49,13 +49,15 @@ class Loaded:
         return known if isinstance(known, int) and known > 0 else None
 
 
-def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head: str) -> Loaded:
+def load_model(
+    spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head: str
+) -> LoadedModel:
     """The model with its `head`, the name of one of transformers' Auto classes.
 
     Raises EngineSetupError for a model that can't be had, can't be loaded, or lacks the head.
     """
     try:
-        found = locate(spec.model, spec.revision)
+        found = resolve_model(spec.model, spec.revision)
         device = _device(args, spec.gpus, devices)
         model, missing = read_model(
             head,
@@ -74,13 +76,13 @@ def load(spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head:
         if found.adapter is not None:
             adapted, tokenizer = attach_adapter(model, tokenizer, found.adapter)
             model = adapted.merge_and_unload()
-        return Loaded(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
+        return LoadedModel(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
     except EngineSetupError as error:
         raise EngineSetupError(f"engine {spec.name!r}: {spec.model}: {error}") from error
     except LOAD_ERRORS as error:
         raise EngineSetupError(
             f"engine {spec.name!r}: transformers can't load the model {spec.model}: "
-            f"{type(error).__name__}: {why_not_loaded(error)[:400]}; check the model and the "
+            f"{type(error).__name__}: {describe_load_failure(error)[:400]}; check the model and the "
             "engine's args"
         ) from error
 
@@ -130,7 +132,7 @@ def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]
         tokenizer = read_tokenizer(str(adapter))
         new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
         if new:
-            make_room(model, new)
+            add_embedding_rows(model, new)
     return PeftModel.from_pretrained(model, str(adapter)), tokenizer
 
 

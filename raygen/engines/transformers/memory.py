@@ -16,7 +16,7 @@ I = TypeVar("I")  # noqa: E741 - an item
 O = TypeVar("O")  # noqa: E741 - its outcome
 
 
-def fitting(
+def split_on_out_of_memory(
     run: Callable[[Sequence[I]], Sequence[O | Exception]],
 ) -> Callable[[Sequence[I]], Sequence[O | Exception]]:
     """`run` in halves where a batch doesn't fit; an item that doesn't fit alone is refused."""

@@ -16,7 +16,7 @@ _STARTS = ("Ġ", "▁")
 """How tokenizers mark a token that begins a word: byte-level ones, and SentencePiece's."""
 
 
-class Words:
+class WordEmbeddings:
     """The whole words of a tokenizer and the embeddings of its model."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 
-def make_room(model: Any, tokens: Sequence[int]) -> None:
+def add_embedding_rows(model: Any, tokens: Sequence[int]) -> None:
     """Give the tokens rows in both embeddings, each the mean of the rows that were there before.
 
     Some models have spare rows; none is ever taken away.

@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 
-class Reading:
+class PrefilledBatch:
     """Rows of text that a model has read so far: its cache, and the logits of what follows each.
 
     `select` may repeat rows, so that many texts go on from one prompt that is read once.
@@ -31,7 +31,7 @@ class Reading:
     def of(cls, model: Any, prompts: Sequence[Sequence[int]]) -> Self:
         """Read the prompts, of at least one token each."""
         reading = cls(model)
-        ids, mask = padded(prompts, model.device, left=True)
+        ids, mask = pad_tokens(prompts, model.device, left=True)
         reading._mask = mask[:, :0]
         reading._read(ids, mask, keep=1)
         return reading
@@ -41,7 +41,7 @@ class Reading:
 
         Rows with a shorter tail are of no use afterwards.
         """
-        ids, mask = padded(tails, self._model.device, left=False)
+        ids, mask = pad_tokens(tails, self._model.device, left=False)
         return self._read(ids, mask, keep=ids.shape[1])
 
     def select(self, rows: Sequence[int]) -> None:
@@ -67,7 +67,7 @@ class Reading:
         return logits
 
 
-def padded(
+def pad_tokens(
     rows: Sequence[Sequence[int]], device: torch.device, *, left: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of tokens as one tensor, and a mask of ones where tokens stand."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from raygen.engines.base import Score, TopTokens
-from raygen.engines.transformers.prefill import Reading
+from raygen.engines.transformers.prefill import PrefilledBatch
 
 T = TypeVar("T")
 
@@ -50,14 +50,14 @@ def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
 
 
 @dataclass(frozen=True, slots=True)
-class TopOf:
+class TopTokensRequest:
     """A text after a prompt, of at least a token each, and how many tokens are asked for."""
 
     text: Continuation
     k: int
 
 
-def top_tokens(model: Any, asked: Sequence[TopOf], vocabulary: str) -> list[TopTokens]:
+def top_tokens(model: Any, asked: Sequence[TopTokensRequest], vocabulary: str) -> list[TopTokens]:
     """The most probable tokens at each place of each text."""
     most = max(one.k for one in asked)
 
@@ -93,7 +93,7 @@ def _read_tails(
     heads = list(dict.fromkeys(text.head for text in texts))
     places = {head: at for at, head in enumerate(heads)}
     with torch.inference_mode():
-        reading = Reading.of(model, heads)
+        reading = PrefilledBatch.of(model, heads)
         reading.select([places[text.head] for text in texts])
         logits = reading.next[:, None]
         if longest > 1:

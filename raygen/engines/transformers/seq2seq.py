@@ -18,18 +18,18 @@ from raygen.engines.base import (
     Request,
     Score,
 )
-from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines.models.prompt_tokens import PromptTokenizer
 from raygen.engines.transformers.batching import Batcher
-from raygen.engines.transformers.generation import Writer, asks_of
-from raygen.engines.transformers.loading import Loaded
-from raygen.engines.transformers.memory import fitting
+from raygen.engines.transformers.generation import Sampler, sample_requests
+from raygen.engines.transformers.loading import LoadedModel
+from raygen.engines.transformers.memory import split_on_out_of_memory
 
 
 class Seq2SeqEngine:
     """Generates with a loaded model. Raises EngineSetupError for one whose decoder can't begin."""
 
     def __init__(
-        self, spec: EngineSpec, args: TransformersArgs, loaded: Loaded, thread: Executor
+        self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
     ) -> None:
         if loaded.model.config.decoder_start_token_id is None:
             raise EngineSetupError(
@@ -41,13 +41,13 @@ class Seq2SeqEngine:
         self._thread = thread
         known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
         most = min(known) if known else None
-        writer = Writer(loaded.model, loaded.tokenizer, most)
-        self._tokens = Tokens(spec.name, spec.model, loaded.tokenizer, most)
-        self._write = Batcher(fitting(writer.write), args.batch_size, thread)
+        writer = Sampler(loaded.model, loaded.tokenizer, most)
+        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, most)
+        self._write = Batcher(split_on_out_of_memory(writer.write), args.batch_size, thread)
 
     async def generate(self, request: Request) -> list[Completion]:
         """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
-        asks = asks_of(self._tokens.prompt(request.prompt), request.sampling)
+        asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
         return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:

@@ -30,9 +30,9 @@ from raygen.engines.base import (
     Score,
     TopTokens,
 )
-from raygen.engines.models.prompt_tokens import Tokens
-from raygen.engines.models.resolution import locate
-from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.models.prompt_tokens import PromptTokenizer
+from raygen.engines.models.resolution import resolve_model
+from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from raygen.engines.vllm.args import SAFE_FORMATS
 from raygen.engines.vllm.cpu import cpu_arguments, cpu_environment
 from raygen.engines.vllm.lora import adapted_modules, lora_arguments
@@ -65,7 +65,7 @@ class VLLMEngine:
         self._llm = llm
         self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
         self._scores = adapter is None or "lm_head" not in adapted_modules(adapter)
-        self._tokens = Tokens(
+        self._tokens = PromptTokenizer(
             spec.name, spec.model, llm.get_tokenizer(), llm.model_config.max_model_len
         )
         self._ids = count()
@@ -77,7 +77,7 @@ class VLLMEngine:
         Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
         """
         try:
-            found = locate(spec.model, spec.revision)
+            found = resolve_model(spec.model, spec.revision)
             lora = lora_arguments(found.adapter)
         except EngineSetupError as error:
             raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
@@ -178,7 +178,7 @@ class VLLMEngine:
 
     @cached_property
     def _vocabulary(self) -> str:
-        return vocabulary_of(self._tokens.tokenizer)
+        return vocabulary_fingerprint(self._tokens.tokenizer)
 
     async def close(self) -> None:
         """Stop the engine's processes."""

@@ -1,11 +1,11 @@
 from .catalogue import Catalogue as Catalogue
 from .catalogue import ItemFilter as ItemFilter
 from .catalogue import Items as Items
-from .filter_precision import Figure as Figure
+from .filter_precision import NodePrecision as NodePrecision
 from .filter_precision import Precision as Precision
 from .filter_precision import precision as precision
 from .item import Item as Item
-from .item import Ref as Ref
+from .item import ItemRef as ItemRef
 from .sample import draw_sample as draw_sample
 from .verdicts import Verdict as Verdict
 from .verdicts import Word as Word

@@ -12,7 +12,7 @@ from pathlib import Path
 from raygen.config import did_you_mean
 from raygen.core import UserError
 from raygen.inspection.browse.examples import VIEW, find_examples, read_examples
-from raygen.inspection.browse.item import Item, Ref
+from raygen.inspection.browse.item import Item, ItemRef
 from raygen.inspection.browse.rejects import Rejects
 from raygen.inspection.opened import open_dataset
 from raygen.ops import all_ops
@@ -64,11 +64,11 @@ class Catalogue:
             refs = [ref for ref in refs if _matches(self._rejects.read(ref), wanted)]
         return self.items(refs)
 
-    def items(self, refs: Sequence[Ref]) -> Items:
+    def items(self, refs: Sequence[ItemRef]) -> Items:
         """Make a list of items that are read when they are looked at."""
         return Items(self, refs)
 
-    def read(self, refs: Sequence[Ref]) -> list[Item]:
+    def read(self, refs: Sequence[ItemRef]) -> list[Item]:
         """Read items with their columns. Raises DatasetError."""
         kept = [ref for ref in refs if ref.kept]
         examples = iter(read_examples(self.opened, kept) if kept else ())
@@ -78,7 +78,7 @@ class Catalogue:
 class Items:
     """Items by number; a chunk of neighbours is read when one of them is looked at."""
 
-    def __init__(self, catalogue: Catalogue, refs: Sequence[Ref]) -> None:
+    def __init__(self, catalogue: Catalogue, refs: Sequence[ItemRef]) -> None:
         self.refs = refs
         self.catalogue = catalogue
         self._first = 0
@@ -97,7 +97,7 @@ class Items:
         return self._held[number - self._first]
 
 
-def _named(refs: Sequence[Ref], wanted: ItemFilter, every: Sequence[Ref]) -> list[Ref]:
+def _named(refs: Sequence[ItemRef], wanted: ItemFilter, every: Sequence[ItemRef]) -> list[ItemRef]:
     """Filter by node and reason. Raises UserError where none of `every` has such a name."""
     noun = "reject" if wanted.rejected else "example"
     nodes = {ref.node for ref in every}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from raygen.config import did_you_mean
 from raygen.core import UserError
 from raygen.dataset import DatasetError
-from raygen.inspection.browse.item import Item, Ref
+from raygen.inspection.browse.item import Item, ItemRef
 from raygen.inspection.opened import OpenedDataset
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ VIEW = "view"
 
 def find_examples(
     opened: OpenedDataset, view: str | None = None, text: str | None = None
-) -> list[Ref]:
+) -> list[ItemRef]:
     """Find the examples of a view and with a text, in the order of the source.
 
     Raises UserError for a view that no example has, and DatasetError.
@@ -46,12 +46,12 @@ def find_examples(
         )
     outputs = {name: index for index, name in enumerate(opened.plan["outputs"])}
     rows = opened.collect(frame.select("id", "key", "node")).iter_rows()
-    refs = [Ref(*row) for row in rows]
+    refs = [ItemRef(*row) for row in rows]
     order = opened.source.order
     return sorted(refs, key=lambda ref: (*order(ref.key), outputs[ref.node], ref.id))
 
 
-def read_examples(opened: OpenedDataset, refs: Sequence[Ref]) -> list[Item]:
+def read_examples(opened: OpenedDataset, refs: Sequence[ItemRef]) -> list[Item]:
     """Read examples with the plan's columns, JSON columns parsed. Raises DatasetError."""
     import polars as pl
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from raygen.core import wilson
-from raygen.inspection.browse.item import Ref
+from raygen.inspection.browse.item import ItemRef
 from raygen.inspection.browse.verdicts import Verdict, Word
 
 TOGETHER = "together"
@@ -24,7 +24,7 @@ for the examples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class NodePrecision:
     """The verdicts on items of one fate.
 
     `total` is how many there are in the dataset. `share` of the judged ones got the verdict that
@@ -44,11 +44,11 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Rated:
+class RaterPrecision:
     """The figures of one rater, or of all together."""
 
     rater: str
-    figures: tuple[Figure, ...]
+    figures: tuple[NodePrecision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Precision:
     """
 
     plan: str
-    raters: tuple[Rated, ...]
+    raters: tuple[RaterPrecision, ...]
     shared: int
     agreed: int
     disputed: int
@@ -75,7 +75,7 @@ class Precision:
 def precision(
     plan: str,
     nodes: Sequence[str],
-    refs: Iterable[Ref],
+    refs: Iterable[ItemRef],
     verdicts: Mapping[str, Sequence[Verdict]],
 ) -> Precision:
     """Count the verdicts of all raters on a plan's items, by its nodes in their order."""
@@ -88,7 +88,8 @@ def precision(
         for rater, by_rater in verdicts.items()
     }
     raters = [
-        Rated(rater, _figures(totals, list(latest.values()))) for rater, latest in current.items()
+        RaterPrecision(rater, _figures(totals, list(latest.values())))
+        for rater, latest in current.items()
     ]
     by_item: dict[str, list[Verdict]] = defaultdict(list)
     for rater_verdicts in current.values():
@@ -97,7 +98,7 @@ def precision(
     shared = [item_verdicts for item_verdicts in by_item.values() if len(item_verdicts) > 1]
     settled = [majority for v in by_item.values() if (majority := _majority(v)) is not None]
     if len(raters) > 1:
-        raters.append(Rated(TOGETHER, _figures(totals, settled)))
+        raters.append(RaterPrecision(TOGETHER, _figures(totals, settled)))
     return Precision(
         plan=plan,
         raters=tuple(raters),
@@ -120,7 +121,7 @@ def _counted(items: Iterable[tuple[str, str | None]]) -> Counter[Fate]:
     return counts
 
 
-def _figures(totals: Mapping[Fate, int], verdicts: Sequence[Verdict]) -> tuple[Figure, ...]:
+def _figures(totals: Mapping[Fate, int], verdicts: Sequence[Verdict]) -> tuple[NodePrecision, ...]:
     by_word = {
         word: _counted((v.node, v.reason) for v in verdicts if v.verdict == word)
         for word in get_args(Word)
@@ -134,13 +135,13 @@ def _figures(totals: Mapping[Fate, int], verdicts: Sequence[Verdict]) -> tuple[F
     )
 
 
-def _figure(fate: Fate, total: int, counts: Mapping[str, int]) -> Figure:
+def _figure(fate: Fate, total: int, counts: Mapping[str, int]) -> NodePrecision:
     judged = sum(counts.values())
     right = counts["keep"] if fate[0] is None else counts["drop"]
     low, high = wilson(right, judged)
     share = right / judged if judged else None
     keep, fix, drop = (counts[word] for word in ("keep", "fix", "drop"))
-    return Figure(*fate, total, judged, keep, fix, drop, share, low, high)
+    return NodePrecision(*fate, total, judged, keep, fix, drop, share, low, high)
 
 
 def _majority(verdicts: Sequence[Verdict]) -> Verdict | None:

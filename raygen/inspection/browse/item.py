@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class ItemRef:
     """Which item: an example by its id, or a reject by its index among those of a source row."""
 
     id: str
@@ -38,7 +38,7 @@ class Item:
     replayed: `data` is its source row, `completions` all that its node got for that row.
     """
 
-    ref: Ref
+    ref: ItemRef
     data: Mapping[str, Any]
     source: Mapping[str, Any]
     completions: tuple[str, ...] = ()

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from raygen.core import digest, in_own_loop
-from raygen.dataset import Call, Rejected, read_recorded
-from raygen.inspection.browse.item import Item, Ref
-from raygen.inspection.browse.replay import Dropped, replay, texts
+from raygen.core import digest, run_coroutine
+from raygen.dataset import Call, RejectedRow, read_recorded_calls
+from raygen.inspection.browse.item import Item, ItemRef
+from raygen.inspection.browse.replay import DroppedRow, replay, texts
 from raygen.inspection.browse.written import UnknownPlanError, written_plan
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
@@ -28,11 +28,11 @@ class Rejects:
         """Read the ledger. Raises DatasetError."""
         self._opened = opened
         self._transcripts: dict[str, str | None] = {}
-        self._rejects: dict[str, tuple[Rejected, ...]] = {}
+        self._rejects: dict[str, tuple[RejectedRow, ...]] = {}
         frame = opened.collect(opened.ledger().select("key", "transcript", "rejects"))
         for key, transcript, rejects in frame.iter_rows():
             self._transcripts[key] = transcript
-            self._rejects[key] = tuple(Rejected(**reject) for reject in rejects)
+            self._rejects[key] = tuple(RejectedRow(**reject) for reject in rejects)
         self.unknown = ""
         """Why no row can be replayed; empty where they can."""
         self._plan: Plan | None = None
@@ -42,16 +42,16 @@ class Rejects:
             self.unknown = str(error)
         self._replayed = lru_cache(_ROWS_HELD)(self._replay)
 
-    def find(self) -> list[Ref]:
+    def find(self) -> list[ItemRef]:
         """Find all rejects, in the order of the source and of the graph."""
         plan = self._opened.plan_hash
         return [
-            Ref(digest("reject", plan, key, index), key, r.node, r.reason, r.detail, index)
+            ItemRef(digest("reject", plan, key, index), key, r.node, r.reason, r.detail, index)
             for key in sorted(self._rejects, key=self._opened.source.order)
             for index, r in enumerate(self._rejects[key])
         ]
 
-    def read(self, ref: Ref) -> Item:
+    def read(self, ref: ItemRef) -> Item:
         """Read a reject with its columns. Raises DatasetError."""
         source = self._source_row(ref.key)
         replayed = self._replayed(ref.key)
@@ -61,14 +61,14 @@ class Rejects:
         dropped = replayed[ref.index]
         return Item(ref, dropped.data, source, dropped.completions)
 
-    def _replay(self, key: str) -> list[Dropped] | None:
+    def _replay(self, key: str) -> list[DroppedRow] | None:
         source = self._source_row(key)
         if self._plan is None or not source:
             return None
         recorded: dict[str, list[Call]] = {}
         for call in self._calls(key):
             recorded.setdefault(call.id, []).append(call)
-        return in_own_loop(replay(self._plan, key, source, recorded, self._rejects[key]))
+        return run_coroutine(replay(self._plan, key, source, recorded, self._rejects[key]))
 
     def _source_row(self, key: str) -> Mapping[str, Any]:
         return self._opened.source.read([key]).get(key, {})
@@ -77,5 +77,5 @@ class Rejects:
         """Read the recorded calls of a row."""
         file = self._transcripts[key]
         folder = self._opened.folder
-        by_id = read_recorded(folder, [file] if file else [], [key]).get(key, {})
+        by_id = read_recorded_calls(folder, [file] if file else [], [key]).get(key, {})
         return [call for calls in by_id.values() for call in calls]

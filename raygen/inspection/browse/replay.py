@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from raygen.core import Reject
-from raygen.dataset import Call, Recorded, Rejected
+from raygen.dataset import Call, Recorded, RejectedRow
 from raygen.engines import Engine, EngineSetupError, StandInEngine
 from raygen.planning import Plan
-from raygen.runtime import RowProgram, Step
+from raygen.runtime import NodeStep, RowProgram
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedRow:
     """A reject as it came about: the row that was dropped, and the completions it was made of."""
 
     data: Mapping[str, Any]
@@ -31,13 +31,13 @@ async def replay(
     key: str,
     data: Mapping[str, Any],
     recorded: Recorded,
-    rejects: Sequence[Rejected],
-) -> list[Dropped] | None:
+    rejects: Sequence[RejectedRow],
+) -> list[DroppedRow] | None:
     """Replay a row to see how each of its `rejects` came about, in their order.
 
     None where the row can't be run from its record, or ends otherwise than the ledger says.
     """
-    steps: list[Step] = []
+    steps: list[NodeStep] = []
     engines: Mapping[str, Engine] = {name: _NoEngine() for name in plan.engines}
     program = RowProgram(plan, engines, steps.append)
     try:
@@ -66,7 +66,7 @@ def texts(calls: Iterable[Call]) -> tuple[str, ...]:
     )
 
 
-def _dropped(step: Step, index: int, calls: Sequence[Call]) -> Dropped:
+def _dropped(step: NodeStep, index: int, calls: Sequence[Call]) -> DroppedRow:
     """Find the row and the completions of a step's outcome.
 
     An op that takes a group of rows, or checks each completion, gives one outcome for each, in
@@ -77,7 +77,7 @@ def _dropped(step: Step, index: int, calls: Sequence[Call]) -> Dropped:
     completions = texts(own_calls)
     row = step.rows_in[index] if len(step.rows_in) == number else step.row
     one_each = len(own_calls) == 1 and len(completions) == number
-    return Dropped(row.data, completions[index : index + 1] if one_each else completions)
+    return DroppedRow(row.data, completions[index : index + 1] if one_each else completions)
 
 
 class _NoEngine(StandInEngine):

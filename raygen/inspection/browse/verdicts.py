@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from raygen.core import UserError
 from raygen.dataset import DatasetError, Folder, storage_errors
-from raygen.inspection.browse.item import Ref
+from raygen.inspection.browse.item import ItemRef
 
 VERDICTS_VERSION = 1
 """The version of a rater's file under `verdicts/`."""
@@ -42,7 +42,7 @@ class Verdict:
     note: str = ""
 
     @classmethod
-    def on(cls, ref: Ref, plan: str, verdict: Word, note: str) -> Verdict:
+    def on(cls, ref: ItemRef, plan: str, verdict: Word, note: str) -> Verdict:
         """Make a verdict on an item."""
         return cls(ref.id, plan, ref.key, ref.node, ref.reason, verdict, note)
 

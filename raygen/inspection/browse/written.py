@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from raygen.core import task_of
+from raygen.core import make_task
 from raygen.engines import EngineError, EngineSpec
 from raygen.ops import Binding, Op, OpParams
 from raygen.planning import PLAN_VERSION, Node, Plan
@@ -26,7 +26,7 @@ def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
         raise UnknownPlanError(f"its plan.json is of version {written['version']}")
     return Plan(
         recipe=written["recipe"],
-        task=task_of(written["task"], written.get("labels")),
+        task=make_task(written["task"], written.get("labels")),
         nodes=tuple(_node(node, ops) for node in written["nodes"]),
         outputs=tuple(written["outputs"]),
         engines={

@@ -1,5 +1,5 @@
 from .change import Change as Change
-from .comparison import compare as compare
+from .comparison import compare_named as compare_named
 from .datasets import DatasetDiff as DatasetDiff
 from .datasets import NodeCounts as NodeCounts
 from .distributions import Shares as Shares

@@ -15,7 +15,7 @@ _RECIPES = ("git+", "hf://", "http://", "https://")
 """Prefixes of references that can't be a dataset that grows, but may be a recipe."""
 
 
-def compare(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
+def compare_named(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
     """Compare what two paths or references name: recipes, or the folders of datasets.
 
     A recipe and a dataset are compared by their recipes. Raises UserError and ProblemsError.

@@ -24,7 +24,7 @@ from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
 from raygen.inspection.diff.rows import RowsDiff, compare_rows
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
-from raygen.recipe import Difference, differences, stored_lock
+from raygen.recipe import LockDifference, lock_differences, stored_lock
 
 _COUNTS = (
     "source", "kept", "dropped", "failed", "pending", "examples", "calls", "prompt_tokens",
@@ -46,7 +46,7 @@ class DatasetDiff:
     """
 
     recipe: RecipeDiff
-    lock: tuple[Difference, ...] | None
+    lock: tuple[LockDifference, ...] | None
     counts: Mapping[str, tuple[int, int]]
     nodes: Mapping[str, tuple[NodeCounts | None, NodeCounts | None]]
     rejects: Mapping[tuple[str, str], tuple[int, int]]
@@ -91,7 +91,7 @@ def compare_datasets(a: OpenedDataset, b: OpenedDataset, ops: Mapping[str, Op]) 
     shared = {values.column for values in shares}
     return DatasetDiff(
         recipe=compare_recipes(describe_stored(a, ops), describe_stored(b, ops), stored=True),
-        lock=tuple(differences(locks[0], locks[1])) if locks[0] and locks[1] else None,
+        lock=tuple(lock_differences(locks[0], locks[1])) if locks[0] and locks[1] else None,
         counts={name: (getattr(left, name), getattr(right, name)) for name in _COUNTS},
         nodes={
             name: (left.nodes.get(name), right.nodes.get(name))

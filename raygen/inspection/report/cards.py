@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core import Task, count, letter
+from raygen.core import Task, count, option_letter
 from raygen.inspection.marks import marked
-from raygen.inspection.report.examples import Shown
-from raygen.inspection.report.figure import seen
+from raygen.inspection.report.examples import ShownRow
+from raygen.inspection.report.figure import make_visible
 
 FIELD = 1500
 """Characters of a field that are shown."""
@@ -66,7 +66,7 @@ class Card:
     fields: tuple[Field, ...]
 
 
-def card_of(shown: Shown, task: Task) -> Card:
+def card_of(shown: ShownRow, task: Task) -> Card:
     """Make the card of a row."""
     data = {name: _short(value) for name, value in shown.data.items()}
     stem = data.get(task.stem)
@@ -74,21 +74,21 @@ def card_of(shown: Shown, task: Task) -> Card:
     shown_elsewhere = (*_HEAD, task.stem, "choices", "key", *(_ANSWERS if options else ()))
     fields = [Field("why", (("", _cut(shown.detail)),), True)] if shown.detail else []
     fields += [
-        Field(seen(name), _value(name, value, data, task), _long(value))
+        Field(make_visible(name), _value(name, value, data, task), _long(value))
         for name, value in data.items()
         if name not in shown_elsewhere and value not in (None, "")
     ]
     fields.sort(key=lambda field: (field.name != "why", field.name != "rationale", not field.long))
-    wrote = f"{seen(shown.node)} wrote for this source row"
+    wrote = f"{make_visible(shown.node)} wrote for this source row"
     fields += [Field(wrote, (("", _cut(text.strip())),), True) for text in shown.completions[:1]]
     fields += [Field("and", (("", _cut(text.strip())),), True) for text in shown.completions[1:]]
     return Card(
         shown.status,
-        seen(shown.node),
-        seen(shown.view),
-        seen(str(data.get("variant") or "")),
-        seen(shown.reason),
-        seen(shown.key),
+        make_visible(shown.node),
+        make_visible(shown.view),
+        make_visible(str(data.get("variant") or "")),
+        make_visible(shown.reason),
+        make_visible(shown.key),
         _value(task.stem, stem, data, task) if stem else (),
         options,
         tuple(fields),
@@ -103,7 +103,7 @@ def _options(data: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str, st
         notes = [note for name, note in _ANSWERS.items() if data.get(name) == index]
         if _ANSWERS["answer"] in notes:
             notes = [note for note in notes if note in _NOTES_OF_ANSWER]
-        yield letter(index), str(choice), ", ".join(notes)
+        yield option_letter(index), str(choice), ", ".join(notes)
 
 
 def _value(name: str, value: Any, row: Mapping[str, Any], task: Task) -> tuple[Piece, ...]:
@@ -114,10 +114,10 @@ def _value(name: str, value: Any, row: Mapping[str, Any], task: Task) -> tuple[P
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         # A column with the name of an op's column that holds something else.
         shown = Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    return tuple(pieces(shown))
+    return tuple(marked_pieces(shown))
 
 
-def pieces(text: Text) -> Iterator[Piece]:
+def marked_pieces(text: Text) -> Iterator[Piece]:
     """Split a text into pieces with one mark each; signs that repeat the mark are removed."""
     borders = sorted({0, len(text), *(min(p, len(text)) for s in text.spans for p in s[:2])})
     for start, end in pairwise(borders):
@@ -127,7 +127,7 @@ def pieces(text: Text) -> Iterator[Piece]:
         opening, closing = _WRAPPED.get(tag, ("", ""))
         if opening and piece.startswith(opening) and piece.endswith(closing):
             piece = piece[len(opening) : -len(closing)]
-        yield tag, seen(piece)
+        yield tag, make_visible(piece)
 
 
 def _short(value: Any) -> Any:
@@ -143,7 +143,7 @@ def _short(value: Any) -> Any:
 def _cut(text: str) -> str:
     if len(text) > FIELD:
         text = f"{text[:FIELD]}… ({count(len(text) - FIELD)} more characters)"
-    return seen(text)
+    return make_visible(text)
 
 
 def _long(value: Any) -> bool:

@@ -11,14 +11,14 @@ from typing import Any
 from raygen.core import count, duration, percent, plural
 from raygen.inspection.opened import OpenedDataset
 from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, Section, Table
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection
 from raygen.inspection.report.flow import flow_chart
 
 _WIDE, _NARROW = 860.0, 330.0
 _BOTH = {"planned": "var(--c3)", "actual": "var(--c1)"}
 
 
-def rows_section(dataset: OpenedDataset) -> Section:
+def rows_section(dataset: OpenedDataset) -> ReportSection:
     """Draw the graph with its rows, and list why rows were dropped or failed."""
     status = dataset.status
     pictures = tuple(flow_chart(dataset.plan, status, width) for width in (_WIDE, _NARROW))
@@ -26,7 +26,7 @@ def rows_section(dataset: OpenedDataset) -> Section:
     rows = tuple(
         (name, op, *map(count, status.nodes.get(name, (0, 0, 0)))) for name, op in ops.items()
     )
-    table = Table(("node", "op", "rows in", "kept", "dropped"), rows, words=2)
+    table = FigureTable(("node", "op", "rows in", "kept", "dropped"), rows, words=2)
     figures = [Figure("", pictures, table, wide=True)]
     if status.rejects:
         drops: dict[str, int] = {}
@@ -35,15 +35,17 @@ def rows_section(dataset: OpenedDataset) -> Section:
         lines = tuple(
             (node, reason, count(n), percent(n / drops[node])) for node, reason, n in status.rejects
         )
-        table = Table(("node", "reason", "rows", "share"), lines, words=2)
+        table = FigureTable(("node", "reason", "rows", "share"), lines, words=2)
         figures.append(Figure("Why rows were dropped", (), table, wide=True))
     if status.errors:
         errors = tuple((error, count(number)) for error, number in status.errors)
-        figures.append(Figure("Why rows failed", (), Table(("error", "rows"), errors), wide=True))
-    return Section("rows", "What became of the rows", figures)
+        figures.append(
+            Figure("Why rows failed", (), FigureTable(("error", "rows"), errors), wide=True)
+        )
+    return ReportSection("rows", "What became of the rows", figures)
 
 
-def effort_section(dataset: OpenedDataset) -> Section | None:
+def effort_section(dataset: OpenedDataset) -> ReportSection | None:
     """Show tokens and time by node; None where there was no call."""
     if not dataset.calls:
         return None
@@ -69,17 +71,17 @@ def effort_section(dataset: OpenedDataset) -> Section | None:
                                 {"x": "tokens"}, colours),)),
         Figure("Time of calls", (chart("bars", times, "Seconds of all calls of each node",
                                        {"x": "seconds, summed"}),), note=note),
-        Figure("Calls", (), Table(head, rows, words=2), wide=True),
+        Figure("Calls", (), FigureTable(head, rows, words=2), wide=True),
     ]  # fmt: skip
-    return Section("effort", "Tokens and time", figures)
+    return ReportSection("effort", "Tokens and time", figures)
 
 
-def plan_section(dataset: OpenedDataset) -> Section | None:
+def plan_section(dataset: OpenedDataset) -> ReportSection | None:
     """Compare the estimate from before the first row with the result; None where there is none."""
     status, planned = dataset.status, dataset.status.planned
     if planned is None:
         return None
-    table = Table(("", "planned", "actual", "ratio"), tuple(_totals(dataset, planned)))
+    table = FigureTable(("", "planned", "actual", "ratio"), tuple(_totals(dataset, planned)))
     figures = [Figure("In all", (), table)]
     nodes = planned["nodes"]
     both = [
@@ -98,7 +100,7 @@ def plan_section(dataset: OpenedDataset) -> Section | None:
     note = f"Planned for all {plural(planned['rows'], 'row')} before the first one ran."
     if status.pending:
         note += f" {plural(status.pending, 'row')} of them did not run yet."
-    return Section("plan", "Plan against actual", figures, note)
+    return ReportSection("plan", "Plan against actual", figures, note)
 
 
 def _comparison(title: str, unit: str, both: list[tuple[str, float, int]]) -> Figure:
@@ -106,7 +108,7 @@ def _comparison(title: str, unit: str, both: list[tuple[str, float, int]]) -> Fi
     rows = tuple((n, count(plan), count(real), _ratio(real, plan)) for n, plan, real in both)
     picture = chart("dumbbell", values, f"{title}: planned and actual", {}, _BOTH)
     head = ("node", f"{unit} planned", "actual", "ratio")
-    return Figure(title, (picture,), Table(head, rows))
+    return Figure(title, (picture,), FigureTable(head, rows))
 
 
 def _totals(dataset: OpenedDataset, planned: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -24,7 +24,7 @@ _COMPLETIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownRow:
     """An example, or a row that was dropped or failed, with the columns of its source row.
 
     `completions` are the first that the node got for the source row; one of them was rejected.
@@ -41,22 +41,22 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class RowSample:
     """The rows that are shown, and how many examples and rejects there are."""
 
-    rows: tuple[Shown, ...]
+    rows: tuple[ShownRow, ...]
     examples: int
     rejects: int
 
 
-def sample(dataset: OpenedDataset) -> Sample:
+def choose_rows(dataset: OpenedDataset) -> RowSample:
     """Choose the rows to show. Raises DatasetError."""
     kept = _kept(dataset)
     drops, total = _drops(dataset)
     keys = {row["key"] for row in drops}
     sources, completions = dataset.source.read(keys), _completions(dataset, keys)
     dropped = [
-        Shown(
+        ShownRow(
             "failed" if row["node"] is None else "dropped",
             row["key"],
             row["node"] or "",
@@ -68,10 +68,10 @@ def sample(dataset: OpenedDataset) -> Sample:
         )
         for row in drops
     ]
-    return Sample((*kept, *dropped), dataset.status.examples, total)
+    return RowSample((*kept, *dropped), dataset.status.examples, total)
 
 
-def _kept(dataset: OpenedDataset) -> list[Shown]:
+def _kept(dataset: OpenedDataset) -> list[ShownRow]:
     import polars as pl
 
     columns = dataset.columns
@@ -82,7 +82,7 @@ def _kept(dataset: OpenedDataset) -> list[Shown]:
     chosen = dataset.examples().filter(pl.col("id").is_in(ids["id"].implode()))
     frame = ids.join(dataset.collect(chosen), on="id", how="left", maintain_order="left")
     return [
-        Shown("kept", row["key"], row["node"] or "", str(row.get("view") or ""), "", "",
+        ShownRow("kept", row["key"], row["node"] or "", str(row.get("view") or ""), "", "",
               dataset.decode(row))
         for row in frame.iter_rows(named=True)
     ]  # fmt: skip

@@ -13,7 +13,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufe
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FigureTable:
     """Rows under a head; the first `words` columns are words, the others figures."""
 
     head: tuple[str, ...]
@@ -28,14 +28,14 @@ class Figure:
 
     title: str
     pictures: tuple[str, ...]
-    table: Table | None = None
+    table: FigureTable | None = None
     note: str = ""
     wide: bool = False
     image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """One part of the page; `id` is its anchor."""
 
     id: str
@@ -44,7 +44,7 @@ class Section:
     note: str = ""
 
 
-def seen(text: str) -> str:
+def make_visible(text: str) -> str:
     """A text with what can't be seen made visible: control characters, marks that turn the
     direction of what follows."""
     return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -27,7 +27,7 @@ _LONGEST = 26
 
 
 @dataclass(slots=True)
-class Block:
+class FlowBlock:
     """Rows at one stage: those that came in and, of the rows made of them, kept and dropped."""
 
     kind: Literal["kept", "dropped", "end", "bend"]
@@ -56,7 +56,7 @@ def flow_chart(plan: Mapping[str, Any], status: DatasetStatus, width: float) -> 
     for vertex in vertices:
         if vertex.bend_of is not None:
             kept = blocks[vertex.bend_of].kept
-            blocks[vertex.name] = Block("bend", kept, kept)
+            blocks[vertex.name] = FlowBlock("bend", kept, kept)
     labels = (sum(max(blocks[v.name].label, _GAP) + _GAP for v in layer) for layer in layers)
     width = max(width, *labels) + 2 * _MARGIN
     scale = _BROADEST / max(1, *(block.rows for block in blocks.values()))
@@ -84,28 +84,28 @@ def flow_chart(plan: Mapping[str, Any], status: DatasetStatus, width: float) -> 
 
 def _blocks(
     plan: Mapping[str, Any], status: DatasetStatus
-) -> tuple[dict[str, Block], dict[str, Sequence[str]]]:
+) -> tuple[dict[str, FlowBlock], dict[str, Sequence[str]]]:
     """Make a block for the source, each node, the dataset and each node's drops, and its inputs."""
     rows, examples = status.finished, status.examples
     reasons: dict[str, list[str]] = defaultdict(list)
     for node, reason, number in status.rejects:
         reasons[node].append(_cut(f"{reason} {count(number)}"))
-    blocks = {SOURCE: Block("end", rows, rows, 0, SOURCE, (plural(rows, "row"),))}
+    blocks = {SOURCE: FlowBlock("end", rows, rows, 0, SOURCE, (plural(rows, "row"),))}
     inputs: dict[str, Sequence[str]] = {SOURCE: ()}
     drops = {}
     for node in plan["nodes"]:
         name = node["name"]
         rows_in, kept, dropped = status.nodes.get(name, (0, 0, 0))
         line = f"{count(rows_in)} in, {count(kept)} kept"
-        blocks[name] = Block("kept", rows_in, kept, dropped, _cut(name), (line,))
+        blocks[name] = FlowBlock("kept", rows_in, kept, dropped, _cut(name), (line,))
         inputs[name] = node["from"]
         if dropped:
             why = reasons[name]
             rest = [f"and {len(why) - _REASONS} more"] if len(why) > _REASONS else []
             title, lines = f"{count(dropped)} dropped", (*why[:_REASONS], *rest)
-            drops[f"dropped:{name}"] = Block("dropped", dropped, dropped, 0, title, lines)
+            drops[f"dropped:{name}"] = FlowBlock("dropped", dropped, dropped, 0, title, lines)
     end = (plural(examples, "example"),)
-    blocks[f"to:{DATASET}"] = Block("end", examples, examples, 0, DATASET, end)
+    blocks[f"to:{DATASET}"] = FlowBlock("end", examples, examples, 0, DATASET, end)
     inputs[f"to:{DATASET}"] = plan["outputs"]
     # Drops come last: of one node's rows those that are kept leave to the left.
     inputs |= {name: (name.removeprefix("dropped:"),) for name in drops}
@@ -113,7 +113,7 @@ def _blocks(
 
 
 def _ribbons(
-    vertices: Sequence[Vertex], blocks: Mapping[str, Block], scale: float
+    vertices: Sequence[Vertex], blocks: Mapping[str, FlowBlock], scale: float
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind and the path of every ribbon, from the block above to the one below."""
     for vertex in vertices:

@@ -17,9 +17,9 @@ from raygen.core import count, duration, percent, plural
 from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.inspection.report.cards import FIELD, Card, card_of
 from raygen.inspection.report.effort import effort_section, plan_section, rows_section
-from raygen.inspection.report.examples import MOST, Sample, sample
+from raygen.inspection.report.examples import MOST, RowSample, choose_rows
 from raygen.inspection.report.spread import spread_section
-from raygen.inspection.report.students import read_runs, runs_of_dataset
+from raygen.inspection.report.students import read_student_runs, runs_of_dataset
 from raygen.inspection.report.taught import accuracy_section, training_section
 from raygen.inspection.report.template import render
 
@@ -36,8 +36,8 @@ def render_report(folder: str, students: Sequence[Path] = ()) -> str:
     Raises DatasetError where there is no dataset, UserError where a student can't be read.
     """
     dataset = open_dataset(folder)
-    runs = read_runs(students or runs_of_dataset(dataset.folder.local))
-    chosen = sample(dataset)
+    runs = read_student_runs(students or runs_of_dataset(dataset.folder.local))
+    chosen = choose_rows(dataset)
     cards = [card_of(row, dataset.task) for row in chosen.rows]
     sections = (
         rows_section(dataset),
@@ -104,7 +104,7 @@ def _choices(cards: Sequence[Card]) -> dict[str, list[str]]:
     return {name: sorted(values - {""}) for name, values in options.items() if len(values) > 1}
 
 
-def _sampled(chosen: Sample) -> str:
+def _sampled(chosen: RowSample) -> str:
     kept = sum(row.status == "kept" for row in chosen.rows)
     others = len(chosen.rows) - kept
     note = f"{count(kept)} of {plural(chosen.examples, 'example')}"

@@ -35,7 +35,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StudentRun:
     """A training run.
 
     `steps` and `selects` are events by step, the newest of each; `in_domain` are the names of the
@@ -62,7 +62,7 @@ def runs_of_dataset(folder: Path | None) -> list[Path]:
     return _runs(student) if student and student.is_dir() else []
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_student_runs(folders: Sequence[Path]) -> list[StudentRun]:
     """Read the runs in these folders; one of several seeds counts as several.
 
     Raises UserError where there is none, or a file of a run can't be read.
@@ -94,7 +94,7 @@ def _name(folder: Path) -> str:
     return f"{path.parent.name}/{path.name}" if is_seed else path.name
 
 
-def _read(folder: Path, label: str) -> Run:
+def _read(folder: Path, label: str) -> StudentRun:
     events = list(_events(folder / METRICS))
     result = _json(folder / RESULT)
     evaluations = [
@@ -106,7 +106,7 @@ def _read(folder: Path, label: str) -> Run:
         evaluations = [after]
     settings = _json(folder / "final" / "student.json")
     report = (settings.get("evaluate") or {}).get("report")
-    return Run(
+    return StudentRun(
         label,
         tuple({e["step"]: e for e in events if e["event"] == "step"}.values()),
         tuple({e["step"]: e for e in events if e["event"] == "select"}.values()),

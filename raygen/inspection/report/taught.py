@@ -12,8 +12,8 @@ from typing import Any
 
 from raygen.core import count, duration, percent
 from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, Section, Table
-from raygen.inspection.report.students import Evaluation, Run
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection
+from raygen.inspection.report.students import Evaluation, StudentRun
 
 _POINTS = 150
 _CURVES = {
@@ -26,7 +26,7 @@ _OTHER_WAY = re.compile(r"\.(written|scored|positive|negative|vote\d+)$")
 """The end of the name of an evaluation that prompts otherwise than the student is trained."""
 
 
-def training_section(runs: Sequence[Run]) -> Section | None:
+def training_section(runs: Sequence[StudentRun]) -> ReportSection | None:
     """Make the section on the course of training; None where no run has events."""
     figures = [f for name, title in _CURVES.items() for f in _curve(runs, name, title)]
     figures += _selection(runs)
@@ -34,11 +34,11 @@ def training_section(runs: Sequence[Run]) -> Section | None:
         return None
     head = ("run", "steps", "rows", "last loss", "time", "waited")
     rows = tuple(_course(run) for run in runs if run.steps)
-    figures.append(Figure("Runs", (), Table(head, rows), wide=True))
-    return Section("training", "Training", figures)
+    figures.append(Figure("Runs", (), FigureTable(head, rows), wide=True))
+    return ReportSection("training", "Training", figures)
 
 
-def accuracy_section(runs: Sequence[Run]) -> Section | None:
+def accuracy_section(runs: Sequence[StudentRun]) -> ReportSection | None:
     """Make the section on how good the students are; None where there is no evaluation."""
     evaluations = [
         (run, e) for run in runs for e in (run.before, *run.evaluations) if e is not None
@@ -49,7 +49,7 @@ def accuracy_section(runs: Sequence[Run]) -> Section | None:
         for name, url in run.pictures.items()
     ]
     if not evaluations:
-        return Section("accuracy", "Under the lens", lenses) if lenses else None
+        return ReportSection("accuracy", "Under the lens", lenses) if lenses else None
     several = len(runs) > 1
     values = [
         {"name": f"{e.name} · {run.label}" if several else e.name, "amount": e.accuracy,
@@ -58,10 +58,10 @@ def accuracy_section(runs: Sequence[Run]) -> Section | None:
     ]  # fmt: skip
     picture = chart("intervals", values, "Accuracies with their 95 % intervals", {"x": "accuracy"})
     head = ("run", "set", "accuracy", "95 % interval", "chance", "right", "not read")
-    table = Table(head, tuple((run.label, *_line(e)) for run, e in evaluations), words=2)
+    table = FigureTable(head, tuple((run.label, *_line(e)) for run, e in evaluations), words=2)
     note = "Dot: accuracy. Line: its 95 % interval. Tick: what guessing gets."
     figures = [Figure("Accuracy", (picture,), table, note), *_matrix(runs), *lenses]
-    return Section("accuracy", "How good the students are", figures)
+    return ReportSection("accuracy", "How good the students are", figures)
 
 
 def _line(result: Evaluation) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _line(result: Evaluation) -> tuple[str, ...]:
             count(result.unparsed))  # fmt: skip
 
 
-def _course(run: Run) -> tuple[str, ...]:
+def _course(run: StudentRun) -> tuple[str, ...]:
     last = run.steps[-1]
     seconds = last["time"] - run.steps[0]["time"]
     loss = last.get("loss")
@@ -82,17 +82,17 @@ def _course(run: Run) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _curve(runs: Sequence[Run], name: str, title: str) -> Iterator[Figure]:
+def _curve(runs: Sequence[StudentRun], name: str, title: str) -> Iterator[Figure]:
     values = [value for run in runs for value in _thinned(run, name)]
     if not any(value["amount"] for value in values):
         return
     picture = chart("lines", values, f"{title} by step")
     rows = tuple(_ends(run, name) for run in runs if _numbers(run.steps, name))
-    table = Table(("run", "first", "least", "most", "last"), rows)
+    table = FigureTable(("run", "first", "least", "most", "last"), rows)
     yield Figure(title, (picture,), table)
 
 
-def _selection(runs: Sequence[Run]) -> Iterator[Figure]:
+def _selection(runs: Sequence[StudentRun]) -> Iterator[Figure]:
     values = [
         {"step": event["step"], "amount": event["accuracy"], "group": run.label}
         for run in runs
@@ -101,7 +101,7 @@ def _selection(runs: Sequence[Run]) -> Iterator[Figure]:
     if values:
         picture = chart("lines", values, "Accuracy on the select set by step")
         rows = tuple((v["group"], count(v["step"]), percent(v["amount"])) for v in values)
-        table = Table(("run", "step", "accuracy"), rows)
+        table = FigureTable(("run", "step", "accuracy"), rows)
         yield Figure("Accuracy on the select set", (picture,), table)
 
 
@@ -113,7 +113,7 @@ def _numbers(steps: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, f
     ]
 
 
-def _thinned(run: Run, name: str) -> list[dict[str, Any]]:
+def _thinned(run: StudentRun, name: str) -> list[dict[str, Any]]:
     """Return the points of a run's curve, where there are many as means of neighbours."""
     numbers = _numbers(run.steps, name)
     size = -(-len(numbers) // _POINTS) or 1
@@ -124,13 +124,13 @@ def _thinned(run: Run, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _ends(run: Run, name: str) -> tuple[str, ...]:
+def _ends(run: StudentRun, name: str) -> tuple[str, ...]:
     numbers = [number for _, number in _numbers(run.steps, name)]
     summary = (numbers[0], min(numbers), max(numbers), numbers[-1])
     return run.label, *(f"{number:.4g}" for number in summary)
 
 
-def _matrix(runs: Sequence[Run]) -> Iterator[Figure]:
+def _matrix(runs: Sequence[StudentRun]) -> Iterator[Figure]:
     """Draw runs by sets, where there are several sets that were evaluated as trained."""
     by_run = {
         run.label: {e.name: e for e in run.evaluations if not _OTHER_WAY.search(e.name)}
@@ -157,4 +157,4 @@ def _matrix(runs: Sequence[Run]) -> Iterator[Figure]:
     rows.append(("chance", *(percent(chances[name]) for name in sets)))
     picture = chart("heat", values, "Accuracy of each run on each set", {})
     note = "A frame marks the set that the run itself reports."
-    yield Figure("Out of domain", (picture,), Table(("run", *sets), tuple(rows)), note)
+    yield Figure("Out of domain", (picture,), FigureTable(("run", *sets), tuple(rows)), note)

@@ -16,7 +16,7 @@ _SENTENCE_END = re.compile(
 )
 
 
-def fills_of(masked: str, filled: str) -> list[str] | None:
+def extract_fills(masked: str, filled: str) -> list[str] | None:
     """What `filled` has in the place of each mask, or None where it changed the text around them.
 
     Differences that don't count: the case of the first letter, the amount of white space, `a` for
@@ -31,7 +31,7 @@ def fills_of(masked: str, filled: str) -> list[str] | None:
     return list(found.groups())
 
 
-def with_end_of(masked: str, filled: str) -> str:
+def restore_ending(masked: str, filled: str) -> str:
     """The filled text on one line, ending as the masked text does."""
     end = masked.strip().removeprefix(_without_end(masked))
     return " ".join(_without_end(filled).split()) + end

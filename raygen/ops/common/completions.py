@@ -12,7 +12,7 @@ from typing import Any
 from raygen.core import Reject, Task
 from raygen.core.answers import answer_key, read_answer, read_free_answer
 from raygen.engines import Completion
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 
 _ANNOUNCED = 0.7
 _ANNOUNCED_FREE = 0.95
@@ -20,7 +20,7 @@ _ANNOUNCED_FREE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ParsedCompletion:
     """A text apart: its answer (an option's index, a free answer, or None) and the rest."""
 
     answer: int | str | None
@@ -30,7 +30,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ReasoningSample:
     """A sample that can be used, with its answer, or the one that it was asked to explain."""
 
     rationale: str
@@ -45,9 +45,11 @@ class Sample:
         return None if logprob is None or not tokens else logprob / tokens
 
 
-def read_completion(completion: Completion, data: Mapping[str, Any], task: Task) -> Said | Reject:
+def parse_completion(
+    completion: Completion, data: Mapping[str, Any], task: Task
+) -> ParsedCompletion | Reject:
     """The completion apart; `empty`, `refused`, or `truncated` before it stated an answer."""
-    fault = fault_of(completion, cut_off_counts=False)
+    fault = completion_reject(completion, cut_off_counts=False)
     if fault is not None:
         return fault
     said = _apart(completion.text.strip(), data, task)
@@ -57,32 +59,34 @@ def read_completion(completion: Completion, data: Mapping[str, Any], task: Task)
     return said
 
 
-def thoughts_of(completion: Completion, data: Mapping[str, Any], task: Task) -> str:
+def extract_thoughts(completion: Completion, data: Mapping[str, Any], task: Task) -> str:
     """A reasoning model's thoughts, without an announcement of the answer at their end."""
     thoughts = (completion.thinking or "").strip()
     said = _apart(thoughts, data, task)
     return said.rationale if said.announced and said.rationale else thoughts
 
 
-def gold_of(data: Mapping[str, Any], task: Task) -> int | str:
+def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:
     """The row's gold answer: an option's index, in free text the column `answer`."""
     return str(data["answer"]) if task.name == "free_text" else task.gold(data)
 
 
-def words_of(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
+def answer_words(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
     """An answer in words."""
     return task.options(data)[answer] if isinstance(answer, int) else answer or ""
 
 
-def key_of(answer: int | str | None) -> int | str | None:
+def comparison_key(answer: int | str | None) -> int | str | None:
     """Equal for answers that are the same."""
     return answer_key(answer) if isinstance(answer, str) else answer
 
 
-def _apart(text: str, data: Mapping[str, Any], task: Task) -> Said:
+def _apart(text: str, data: Mapping[str, Any], task: Task) -> ParsedCompletion:
     if task.name == "free_text":
         free = read_free_answer(text)
         sure = free.confidence >= _ANNOUNCED_FREE
-        return Said(free.text, free.confidence, sure, free.rationale)
+        return ParsedCompletion(free.text, free.confidence, sure, free.rationale)
     read = read_answer(text, task.options(data))
-    return Said(read.option, read.confidence, read.confidence >= _ANNOUNCED, read.rationale)
+    return ParsedCompletion(
+        read.option, read.confidence, read.confidence >= _ANNOUNCED, read.rationale
+    )

@@ -22,14 +22,14 @@ _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "`": "`", "‘": "’"}
 _DOUBLE = ('"', "“", "«")
 
 
-def tokens(text: str) -> list[str]:
+def edit_tokens(text: str) -> list[str]:
     """Words and punctuation marks."""
     return _TOKEN.findall(text)
 
 
 def token_distance(one: str, other: str) -> float:
     """The Levenshtein distance in tokens, as a share of the longer text's tokens."""
-    return Levenshtein.normalized_distance(tokens(one), tokens(other))
+    return Levenshtein.normalized_distance(edit_tokens(one), edit_tokens(other))
 
 
 def character_distance(one: str, other: str) -> float:
@@ -42,7 +42,7 @@ def same_text(one: str, other: str) -> bool:
     return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
 
 
-def edited(answer: str, original: str, options: Sequence[str]) -> str:
+def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
     """The edited text in a model's answer, without what models put around it.
 
     That is an announcement ("Here is the sentence:"), quotation marks, bold marks, the label
@@ -74,6 +74,6 @@ def _unquoted(text: str, original: str) -> str:
     if mark and closing not in inner and not after.strip(" ."):
         return inner.strip()
     quoted = text[1:].split(closing, 1)[0].strip()
-    is_whole = len(tokens(quoted)) >= len(tokens(original)) / 2
+    is_whole = len(edit_tokens(quoted)) >= len(edit_tokens(original)) / 2
     has_marks = text[0] in original or closing in original
     return quoted if mark and is_whole and not has_marks and text[0] in _DOUBLE else text

@@ -30,7 +30,7 @@ def installed_pipeline() -> str | None:
     return next((name for name in PIPELINES if find_spec(name) is not None), None)
 
 
-def versioned(pipeline: str) -> str:
+def pipeline_version(pipeline: str) -> str:
     """The name of an installed pipeline with its version."""
     try:
         return f"{pipeline} {version(pipeline)}"
@@ -62,9 +62,9 @@ def _pipeline(wanted: str | None) -> Any:
     name = installed_pipeline()
     if name is None:
         raise EngineSetupError(MISSING)
-    if wanted is not None and wanted != versioned(name):
+    if wanted is not None and wanted != pipeline_version(name):
         raise EngineSetupError(
-            f"the run's noun phrases are of {wanted}, and {platform.node()} has {versioned(name)}; "
+            f"the run's noun phrases are of {wanted}, and {platform.node()} has {pipeline_version(name)}; "
             "install the same on all machines"
         )
     import spacy

@@ -14,7 +14,7 @@ OPTIONS_EXPECTED = 5
 """How many options a question is taken to have where a plan estimates what a row costs."""
 
 
-def need_options(task: Task, op: str) -> None:
+def require_options(task: Task, op: str) -> None:
     """Raise ValueError where the task has no options, in the words of a plan error."""
     if task.name == "free_text":
         raise ValueError(
@@ -27,7 +27,7 @@ def need_options(task: Task, op: str) -> None:
         )
 
 
-def label_of(task: Task, option: int) -> int | str:
+def training_label(task: Task, option: int) -> int | str:
     """An example's training label: an option's index, or a classification's class."""
     return option if task.name == "multiple_choice" else task.labels[option]
 
@@ -37,13 +37,13 @@ def label_type(task: Task) -> ColumnType:
     return "integer" if task.name == "multiple_choice" else "string"
 
 
-def view_of(data: Mapping[str, Any], view: str) -> dict[str, str]:
+def view_columns(data: Mapping[str, Any], view: str) -> dict[str, str]:
     """The columns `view` and `variant` of an example made of this row."""
     if data.get("variant") == "counterfactual":
         return {"view": f"counterfactual_{view}", "variant": "counterfactual"}
     return {"view": view, "variant": "original"}
 
 
-def shown(row: Row, task: Task) -> dict[str, Any]:
+def template_row(row: Row, task: Task) -> dict[str, Any]:
     """The row as templates see it, with `stem` and `options` whatever the task."""
     return {**row.data, "stem": row.data[task.stem], "options": task.options(row.data)}

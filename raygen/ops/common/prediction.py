@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import Task, fields, letter, literal_ending, render, softmax
+from raygen.core import Task, literal_ending, option_letter, render, softmax, template_fields
 from raygen.core.answers import read_answer
 from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
-from raygen.ops.common.options import need_options
+from raygen.ops.common.options import require_options
 from raygen.ops.common.prompt_files import default_prompt
 from raygen.ops.common.sampling import SamplingParams
 
@@ -97,7 +97,7 @@ class PredictionParams(SamplingParams):
 
     def check(self, task: Task, op: str) -> None:
         """Raises ValueError where the task's options can't be predicted so."""
-        need_options(task, op)
+        require_options(task, op)
         if task.name == "multiple_choice" and self.by == "classify":
             raise ValueError(
                 "by: classify needs options that are the same for every row, as in task: "
@@ -114,7 +114,7 @@ class PredictionParams(SamplingParams):
 
         For an op with prompts that may read it; the others hide it from all of theirs.
         """
-        leaks = fields(self.template(task)) & (HIDDEN | told) - GIVEN
+        leaks = template_fields(self.template(task)) & (HIDDEN | told) - GIVEN
         if self.by != "classify" and leaks:
             raise ValueError(
                 f"{parameter} reads {' and '.join(map(repr, sorted(leaks)))}: it would tell the "
@@ -130,7 +130,7 @@ class PredictionParams(SamplingParams):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class OptionProbabilities:
     """The probability of each option; they add up to 1, but for a vote's unread answers."""
 
     options: tuple[str, ...]
@@ -156,31 +156,33 @@ class Prediction:
         return f"{self.options[self.option]!r} ({self.probabilities[self.option]:.2f})"
 
 
-async def predict(
+async def predict_options(
     data: Mapping[str, Any],
     text: str,
     params: PredictionParams,
     ctx: Context,
     engine: str | None = None,
-) -> Prediction:
+) -> OptionProbabilities:
     """What the teacher says of a row when its question, or its text to classify, is `text`."""
     options = tuple(ctx.task.options(data))
     if params.by == "classify":
         chances = await ctx.classify(text, engine=engine)
-        return Prediction(options, _of_labels(chances, options, params.labels or {}))
+        return OptionProbabilities(options, _of_labels(chances, options, params.labels or {}))
     seen = {name: value for name, value in data.items() if name not in HIDDEN}
     given = {**seen, ctx.task.stem: text, "stem": text, "options": list(options)}
     prompt = params.prompt_of(render(params.template(ctx.task), given))
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
         ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
-        return Prediction(options, _shares(answers, ending, options))
+        return OptionProbabilities(options, _shares(answers, ending, options))
     letters = (params.candidates or _default_candidates(ctx.task)) == "letters"
-    texts = [f"({letter(k).lower()})" if letters else o for k, o in enumerate(options)]
+    texts = [f"({option_letter(k).lower()})" if letters else o for k, o in enumerate(options)]
     candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
     scores = await ctx.score(prompt, candidates, engine=engine)
     per_token = (params.normalise or ("sum" if letters else "tokens")) == "tokens"
-    return Prediction(options, softmax([s.per_token if per_token else s.logprob for s in scores]))
+    return OptionProbabilities(
+        options, softmax([s.per_token if per_token else s.logprob for s in scores])
+    )
 
 
 def _default_candidates(task: Task) -> Literal["letters", "texts"]:

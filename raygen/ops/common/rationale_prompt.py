@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from raygen.core import Row, Task, render
-from raygen.ops.common.completions import gold_of, words_of
+from raygen.ops.common.completions import answer_words, gold_answer
 from raygen.ops.common.demonstrations import Demonstration, read_demonstrations
-from raygen.ops.common.options import need_options, shown
+from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
 from raygen.ops.common.prompt_files import default_prompt
 from raygen.ops.common.sampling import PromptParams
@@ -62,16 +62,16 @@ class ReasoningParams(PromptParams):
     def check(self, task: Task, op: str) -> None:
         """Raises ValueError where the task has no options, or a demonstration isn't one of it."""
         if task.name != "free_text":
-            need_options(task, op)
+            require_options(task, op)
         self.worked(task)
 
     def asked(self, row: Row, task: Task) -> str:
         """The text of the prompt for a row."""
-        fields = shown(row, task)
+        fields = template_row(row, task)
         if self.hidden:
             fields = {name: value for name, value in fields.items() if name not in HIDDEN}
         else:
-            gold = gold_of(row.data, task)
+            gold = gold_answer(row.data, task)
             fields["gold"] = None if task.name == "free_text" else gold
-            fields["gold_text"] = words_of(gold, row.data, task)
+            fields["gold_text"] = answer_words(gold, row.data, task)
         return render(self.template(), {**fields, "demonstrations": self.worked(task)})

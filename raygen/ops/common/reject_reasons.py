@@ -19,7 +19,7 @@ _REFUSAL = re.compile(
 _REFUSED = frozenset({"refusal", "content_filter"})
 
 
-def fault_of(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
+def completion_reject(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
     """The reject of an answer that can't be used as it stands, None for one that can be read.
 
     `empty` (also where there are thoughts and no answer), `truncated` (max_tokens cut it off;

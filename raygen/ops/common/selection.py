@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import pieces, similarity
+from raygen.core import shingles, similarity
 from raygen.ops.base import OpParams
 
 _COMPARED = 64
@@ -45,36 +45,36 @@ class Pick(OpParams):
         return self
 
 
-def distance(one: frozenset[str], other: frozenset[str]) -> float:
+def text_distance(one: frozenset[str], other: frozenset[str]) -> float:
     """How different two texts are by their pieces, from 0 to 1."""
     return 1.0 - similarity(one, other)
 
 
-def diversity(texts: Sequence[str]) -> float | None:
+def mean_distance(texts: Sequence[str]) -> float | None:
     """The mean distance of all pairs of the first 64 texts, None where there is no pair."""
-    pairs = list(combinations([pieces(_plain(text)) for text in texts[:_COMPARED]], 2))
+    pairs = list(combinations([shingles(_plain(text)) for text in texts[:_COMPARED]], 2))
     if not pairs:
         return None
-    return sum(distance(one, other) for one, other in pairs) / len(pairs)
+    return sum(text_distance(one, other) for one, other in pairs) / len(pairs)
 
 
 def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
     """The places of the texts picked by greedy max-min distance, which starts at the first."""
-    held = [pieces(_plain(text)) for text in texts]
+    held = [shingles(_plain(text)) for text in texts]
     picked = [0] if texts else []
-    nearest = [distance(held[0], each) for each in held]
+    nearest = [text_distance(held[0], each) for each in held]
     while len(picked) < min(at_most, len(texts)):
         left = [place for place in range(len(texts)) if place not in picked]
         farthest = max(left, key=lambda place: (nearest[place], -place))
         picked.append(farthest)
         nearest = [
-            min(so_far, distance(held[farthest], each))
+            min(so_far, text_distance(held[farthest], each))
             for so_far, each in zip(nearest, held, strict=True)
         ]
     return sorted(picked)
 
 
-def picked(
+def select_samples(
     texts: Sequence[str], likelihoods: Sequence[float | None], pick: Pick, seed: int
 ) -> list[int]:
     """The places of the texts that stay, in order; for `likely` none without a likelihood."""

@@ -16,7 +16,7 @@ Kind = Literal["topic", "phrase"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Span:
+class TextSpan:
     """The characters `start` to `end` of a text, and what was named there."""
 
     start: int
@@ -24,7 +24,7 @@ class Span:
     kind: Kind
 
 
-def occurrences(text: str, words: str, kind: Kind) -> list[Span]:
+def occurrences(text: str, words: str, kind: Kind) -> list[TextSpan]:
     """Every place where `words` stand in the text as whole words, whatever the case and spacing.
 
     The parts of a hyphenated word are no whole words.
@@ -33,28 +33,28 @@ def occurrences(text: str, words: str, kind: Kind) -> list[Span]:
     if not named:
         return []
     pattern = rf"(?<!\w)(?<!\w-){named}(?!-?\w)"
-    return [Span(*m.span(), kind) for m in re.finditer(pattern, text, re.IGNORECASE)]
+    return [TextSpan(*m.span(), kind) for m in re.finditer(pattern, text, re.IGNORECASE)]
 
 
-def touches(text: str, one: Span, other: Span) -> bool:
+def spans_touch(text: str, one: TextSpan, other: TextSpan) -> bool:
     """Whether two spans overlap, or have nothing but white space between them."""
     first, second = sorted((one, other))
     return not text[first.end : second.start].strip()
 
 
-def merged(text: str, spans: Iterable[Span]) -> list[Span]:
+def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
     """The spans in order, those that touch made into one; a topic makes the whole a topic."""
-    done: list[Span] = []
+    done: list[TextSpan] = []
     for span in sorted(spans):
-        if done and touches(text, done[-1], span):
+        if done and spans_touch(text, done[-1], span):
             last = done.pop()
             kind: Kind = "topic" if "topic" in (last.kind, span.kind) else "phrase"
-            span = Span(last.start, max(last.end, span.end), kind)
+            span = TextSpan(last.start, max(last.end, span.end), kind)
         done.append(span)
     return done
 
 
-def mask(text: str, spans: Sequence[Span]) -> str:
+def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
     """The text with a mask for each span; the spans are in order and don't overlap."""
     pieces, at = [], 0
     for span in spans:
@@ -63,12 +63,12 @@ def mask(text: str, spans: Sequence[Span]) -> str:
     return "".join([*pieces, text[at:]])
 
 
-def unmask(masked: str, fills: Sequence[str]) -> str:
+def fill_masks(masked: str, fills: Sequence[str]) -> str:
     """The masked text with its masks filled in order. Raises ValueError where counts differ."""
     first, *rest = masked.split(MASK)
     return first + "".join(fill + kept for fill, kept in zip(fills, rest, strict=True))
 
 
-def words(text: str) -> int:
+def count_words(text: str) -> int:
     """How many words a text has."""
     return len(re.findall(r"\w+(?:['’]\w+)*", text))

@@ -26,7 +26,7 @@ class InvalidJsonError(ValueError):
         return Reject("invalid_json", str(self))
 
 
-def read_json(text: str, schema: Mapping[str, Any]) -> Any:
+def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
     """The answer's JSON value: the whole of it, or its one fenced block.
 
     Raises InvalidJsonError. An engine that enforces the schema is held to it all the same.

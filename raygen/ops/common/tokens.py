@@ -12,12 +12,12 @@ from typing import Any
 from raygen.engines.models import Tokenizer
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of a text, each with a space before it."""
     return [f" {word}" for word in text.split()]
 
 
-def tokens_of(text: str, tokenizer: Tokenizer) -> list[str]:
+def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
     """The tokens of a text as a student reads it: after a space, as its rationale stands.
 
     A character that is several tokens stays whole.
@@ -31,17 +31,17 @@ def tokens_of(text: str, tokenizer: Tokenizer) -> list[str]:
     return [*pieces, read[at:]] if at < len(read) else pieces
 
 
-def joined(pieces: Sequence[str]) -> str:
+def join_pieces(pieces: Sequence[str]) -> str:
     """The text of pieces, without space around it."""
     return "".join(pieces).strip()
 
 
-def masked(piece: str, mask: str) -> str:
+def mask_piece(piece: str, mask: str) -> str:
     """The mask in place of a piece, with the piece's space."""
     return piece[: len(piece) - len(piece.lstrip())] + mask
 
 
-def texts_of(value: Any) -> list[Mapping[str, Any]]:
+def column_texts(value: Any) -> list[Mapping[str, Any]]:
     """A column with words as a list of {text, start, end}: key tokens, a list of texts, or a text.
 
     Words without a place have None for start and end. Raises ValueError for anything else.

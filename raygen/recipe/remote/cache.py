@@ -20,13 +20,13 @@ CACHE_VERSION = 1
 _AGREED = "agreed"
 
 
-def find(place: str, pin: str) -> Path | None:
+def find_cached(place: str, pin: str) -> Path | None:
     """The folder of what was fetched from a place under a pin, where it is cached."""
     folder = _folder(place, pin)
     return folder.resolve() if folder.is_dir() else None
 
 
-def keep(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
+def store_fetched(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
     """Fetch into the cache: `fill` writes into a folder and says the pin. Raises UserError."""
     base = _base()
     try:
@@ -55,7 +55,7 @@ def has_agreed(fetched: Fetched) -> bool:
     return _agreement(fetched).is_file()
 
 
-def agree(fetched: Fetched) -> None:
+def remember_agreement(fetched: Fetched) -> None:
     """Remember that the user agreed to run exactly this. Raises OSError."""
     file = _agreement(fetched)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ _MOST_FILES = 200
 MOST_BYTES = 64 * 2**20
 
 
-class Remote(Protocol):
+class RemoteFiles(Protocol):
     """Files elsewhere, by their paths from one root."""
 
     def read(self, path: str) -> bytes | None:
@@ -40,7 +40,7 @@ class Remote(Protocol):
         ...
 
 
-def gather(remote: Remote, place: str, recipe: str, into: Path) -> None:
+def fetch_companions(remote: RemoteFiles, place: str, recipe: str, into: Path) -> None:
     """Write a recipe of `place`, and what it names beside it, into a folder. Raises UserError."""
     waiting, seen = [recipe], {recipe}
     size = 0

@@ -11,10 +11,10 @@ from pathlib import Path
 from raygen.core import UserError
 from raygen.recipe.remote import cache
 from raygen.recipe.remote.boundary import escape_reason
-from raygen.recipe.remote.companions import gather
+from raygen.recipe.remote.companions import fetch_companions
 from raygen.recipe.remote.fetched import Fetched
 from raygen.recipe.remote.git import fetch_git, is_commit
-from raygen.recipe.remote.ref import Ref, is_remote, parse_ref
+from raygen.recipe.remote.ref import RecipeRef, is_remote, parse_ref
 
 __all__ = ["fetch", "find_recipe", "is_remote", "recipe_in"]
 
@@ -56,39 +56,39 @@ def fetch(text: str) -> Fetched:
     return Fetched(text, ref.at(pin), pin, root, file.resolve())
 
 
-def _of_git(ref: Ref) -> tuple[Path, str]:
-    known = cache.find(ref.place, ref.rev) if ref.rev and is_commit(ref.rev) else None
+def _of_git(ref: RecipeRef) -> tuple[Path, str]:
+    known = cache.find_cached(ref.place, ref.rev) if ref.rev and is_commit(ref.rev) else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
-    return cache.keep(ref.place, lambda into: fetch_git(ref.place, ref.rev, into))
+    return cache.store_fetched(ref.place, lambda into: fetch_git(ref.place, ref.rev, into))
 
 
-def _of_hub(ref: Ref) -> tuple[Path, str]:
+def _of_hub(ref: RecipeRef) -> tuple[Path, str]:
     from raygen.recipe.remote.hub import HubFiles, commit_of
 
     pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.place, ref.rev)
     place = f"{ref.place}/{ref.path}"  # of a repository only what this recipe names is there
-    known = cache.find(place, pin)
+    known = cache.find_cached(place, pin)
     if known is not None:
         return known, pin
 
     def fill(into: Path) -> str:
-        gather(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
+        fetch_companions(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
         return pin
 
-    return cache.keep(place, fill)
+    return cache.store_fetched(place, fill)
 
 
-def _of_store(ref: Ref) -> tuple[Path, str]:
+def _of_store(ref: RecipeRef) -> tuple[Path, str]:
     place = f"{ref.place}/{ref.path}"
-    known = cache.find(place, ref.rev) if ref.rev else None
+    known = cache.find_cached(place, ref.rev) if ref.rev else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
 
     def fill(into: Path) -> str:
         from raygen.recipe.remote.store import StoreFiles
 
-        gather(StoreFiles(ref.place), ref.place, ref.path, into)
+        fetch_companions(StoreFiles(ref.place), ref.place, ref.path, into)
         pin = _content_hash(into)
         if ref.rev and ref.rev != pin:
             raise UserError(
@@ -97,7 +97,7 @@ def _of_store(ref: Ref) -> tuple[Path, str]:
             )
         return pin
 
-    return cache.keep(place, fill)
+    return cache.store_fetched(place, fill)
 
 
 def _content_hash(folder: Path) -> str:

@@ -24,7 +24,7 @@ Kind = Literal["git", "hub", "url"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class RecipeRef:
     """A recipe's file at `path` of the repository or folder `place`, in the state `rev`.
 
     `place` is a repository's URL, `datasets/owner/name` of the hub, or a folder's URL.
@@ -49,7 +49,7 @@ def is_remote(text: str) -> bool:
     return _URL.match(text) is not None and not text.startswith("file://")
 
 
-def parse_ref(text: str) -> Ref:
+def parse_ref(text: str) -> RecipeRef:
     """The reference in a text. Raises UserError."""
     if text.startswith("git+"):
         return _git(text)
@@ -65,10 +65,10 @@ def parse_ref(text: str) -> Ref:
         place, name = f"{place}/{name}", "recipe.yaml"
     if not urlsplit(place).netloc:
         raise UserError(f"{text}: found no file in it, expected scheme://host/path/recipe.yaml")
-    return Ref("url", place, name, f"sha256:{pin[1]}" if pin else None)
+    return RecipeRef("url", place, name, f"sha256:{pin[1]}" if pin else None)
 
 
-def _git(text: str) -> Ref:
+def _git(text: str) -> RecipeRef:
     if not text.startswith(_GIT):
         raise UserError(f"{text}: expected one of {', '.join(_GIT)}")
     url, _, path = text.removeprefix("git+").partition("#")
@@ -81,10 +81,10 @@ def _git(text: str) -> Ref:
     if not inner.strip("/"):
         raise UserError(f"{text}: found no repository in it, as in git+https://host/name@rev#path")
     place = f"{parts.scheme}://{parts.netloc}{inner}"
-    return Ref("git", place, _file(text, path), rev or None)
+    return RecipeRef("git", place, _file(text, path), rev or None)
 
 
-def _hub(text: str) -> Ref:
+def _hub(text: str) -> RecipeRef:
     path = text.removeprefix("hf://").rstrip("/")
     parts = path.split("/")
     depth = 3 if parts[0] in _REPOSITORIES else 2
@@ -96,7 +96,7 @@ def _hub(text: str) -> Ref:
         rest, at, rev = rest.rpartition("@") if "@" in rest else (rest, "", "")
     if at and not rev:
         raise UserError(f"{text}: a revision is missing after '@'")
-    return Ref("hub", repository, _file(text, rest), rev or None)
+    return RecipeRef("hub", repository, _file(text, rest), rev or None)
 
 
 def _file(text: str, path: str) -> str:

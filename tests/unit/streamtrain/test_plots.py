@@ -9,9 +9,9 @@ import pytest
 
 from raygen.core.stats import wilson
 from streamtrain.errors import InputError
-from streamtrain.plots import Dot, Heat, Lines, check_picture, curves, dots, heatmap
+from streamtrain.plots import Dot, Heatmap, Lines, check_picture, curves, dots, heatmap
 
-HEAT = Heat(
+HEAT = Heatmap(
     values=[[0.1, None], [0.9, 0.5]],
     texts=[["co$t_x", ""], ["answering", "\n"]],
     rows=["upper", "lower"],

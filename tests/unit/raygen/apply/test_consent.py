@@ -13,7 +13,7 @@ import raygen
 from raygen.apply.request import ApplyRequest
 from raygen.cli.main import main
 from raygen.core.errors import UserError
-from raygen.planning.preparation import Reference
+from raygen.planning.preparation import RecipeRequest
 from raygen.recipe.remote.fetch import fetch
 from tests.support.references import RECIPE, commit, write_recipe
 
@@ -96,7 +96,7 @@ def test_python_asks_by_an_error_and_takes_yes(repository: Path) -> None:
 
 def test_a_run_is_named_by_the_pin_that_it_had(repository: Path) -> None:
     found = fetch(f"git+file://{repository}@main")
-    request = ApplyRequest(Reference(found.file, {"n": "3"}, fetched=found), out="x")
+    request = ApplyRequest(RecipeRequest(found.file, {"n": "3"}, fetched=found), out="x")
     pinned = f"git+file://{repository}@{found.pin}#recipe.yaml"
     assert request.words == [pinned, "--set", "n=3", "--out", "x"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raygen.apply.replacing import MARK, begin_replacing, end_earlier_replacing
-from raygen.apply.request import ApplyRequest, Watch
+from raygen.apply.request import ApplyRequest, UserSession
 from raygen.apply.run import apply
 from raygen.apply.session import Session
 from raygen.core.errors import UserError
@@ -18,7 +18,7 @@ from raygen.dataset.commit import Committer
 from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.share.own_card import write_card
 from raygen.sources import key_source
 from raygen.trainer.student import students_of
@@ -59,11 +59,11 @@ def out(tmp_path: Path) -> Path:
 
 def run(recipe: Path, *, fresh: bool = False) -> RunSummary:
     """One session on the recipe, without Ray."""
-    reference = Reference(recipe)
+    reference = RecipeRequest(recipe)
     prepared = prepare(reference)
     folder = Folder.at(prepared.output)
     source = key_source(prepared.recipe.source, prepared.plan.task, recipe.parent, folder)
-    watch = Watch(Shown(), Interrupts(), 0.0)
+    watch = UserSession(Shown(), Interrupts(), 0.0)
     request = ApplyRequest(reference, fresh=fresh)
     return Session(request, prepared, folder, source, None, watch, LocalRuntime).run()
 
@@ -72,9 +72,9 @@ def test_the_question_names_the_student_that_goes(tmp_path: Path, out: Path) -> 
     recipe = write_recipe(tmp_path, EDITED, questions(4))
     ui = Asked(False)
     with pytest.raises(UserError, match="nothing was changed"):
-        apply(ApplyRequest(Reference(recipe)), ui)
+        apply(ApplyRequest(RecipeRequest(recipe)), ui)
     with pytest.raises(UserError, match="nothing was changed"):
-        apply(ApplyRequest(Reference(recipe), fresh=True), ui)
+        apply(ApplyRequest(RecipeRequest(recipe), fresh=True), ui)
     goes = f"all of them, and the student trained on them ({out / 'student'})"
     assert f"The first new rows replace {goes}. Go on?" in ui.questions[0]
     assert ui.questions[1].endswith(f"Replace {goes}?")
@@ -84,7 +84,7 @@ def test_the_question_names_no_student_where_there_is_none(tmp_path: Path, out: 
     (out / "student" / "checkpoints").rmdir()
     ui = Asked(False)
     with pytest.raises(UserError):
-        apply(ApplyRequest(Reference(write_recipe(tmp_path, EDITED, questions(4)))), ui)
+        apply(ApplyRequest(RecipeRequest(write_recipe(tmp_path, EDITED, questions(4)))), ui)
     assert ui.questions[0].endswith("The first new rows replace all of them. Go on?")
 
 
@@ -113,7 +113,7 @@ def test_the_first_new_rows_take_the_students_and_the_card_with_them(
 
 def test_what_a_kill_left_behind_goes_with_the_next_start(tmp_path: Path, out: Path) -> None:
     folder = Folder.at(out)
-    plan = prepare(Reference(write_recipe(tmp_path, EDITED, questions(4)))).plan
+    plan = prepare(RecipeRequest(write_recipe(tmp_path, EDITED, questions(4)))).plan
     committer = Committer(folder, plan.hash, plan.columns, "run-2")
     committer.start({"source": 4})
     begin_replacing(folder, "run-2")
@@ -127,7 +127,7 @@ def test_what_a_kill_left_behind_goes_with_the_next_start(tmp_path: Path, out: P
 
 def test_a_kill_before_the_first_new_rows_costs_nothing(tmp_path: Path, out: Path) -> None:
     folder = Folder.at(out)
-    plan = prepare(Reference(write_recipe(tmp_path, EDITED, questions(4)))).plan
+    plan = prepare(RecipeRequest(write_recipe(tmp_path, EDITED, questions(4)))).plan
     committer = Committer(folder, plan.hash, plan.columns, "run-2")
     committer.start({"source": 4})
     begin_replacing(folder, "run-2")

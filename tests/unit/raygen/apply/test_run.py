@@ -6,7 +6,7 @@ import pytest
 
 from raygen.apply.run import ApplyRequest, ApplyUI, apply
 from raygen.core.errors import UserError
-from raygen.planning.preparation import Reference
+from raygen.planning.preparation import RecipeRequest
 from raygen.runtime.run_state import Snapshot
 from raygen.trainer.metrics import TrainerState
 
@@ -39,7 +39,7 @@ def test_a_folder_that_is_deleted_with_its_job_is_refused(tmp_path: Path) -> Non
     (folder / "q.jsonl").write_text('{"question": "Why?", "answer": "So."}\n')
     (folder / "r.yaml").write_text(RECIPE)
     with pytest.raises(UserError, match="deleted when the job ends"):
-        apply(ApplyRequest(Reference(folder / "r.yaml")), FakeUI())
+        apply(ApplyRequest(RecipeRequest(folder / "r.yaml")), FakeUI())
     assert not (folder / "out").exists()
 
 
@@ -47,12 +47,12 @@ def test_a_folder_that_no_table_can_lie_in_is_refused(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"question": "Why?", "answer": "So."}\n')
     (tmp_path / "r.yaml").write_text(RECIPE)
     with pytest.raises(UserError, match=r"can't deal with '\['.*--out"):
-        apply(ApplyRequest(Reference(tmp_path / "r.yaml"), str(tmp_path / "out [1]")), FakeUI())
+        apply(ApplyRequest(RecipeRequest(tmp_path / "r.yaml"), str(tmp_path / "out [1]")), FakeUI())
     assert not (tmp_path / "out [1]").exists()
 
 
 def test_the_words_of_a_request_are_those_of_the_command_line() -> None:
-    reference = Reference(
+    reference = RecipeRequest(
         Path("r.yaml"), {"n": "3", "engines.t.gpus": "1"}, Path("p.yaml"), 5, (Path("ops.py"),)
     )
     request = ApplyRequest(reference, "s3://b/out", Path("s.yaml"), True, "auto")

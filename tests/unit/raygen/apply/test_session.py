@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raygen.apply.request import ApplyRequest, Watch
+from raygen.apply.request import ApplyRequest, UserSession
 from raygen.apply.session import Session
 from raygen.core.signals import Interrupts
 from raygen.dataset.storage import Folder
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.runtime.run_state import NodeCount, Snapshot
-from raygen.runtime.worker import Live
+from raygen.runtime.worker import WorkerStats
 from raygen.sources import key_source
 from raygen.trainer.metrics import TrainerState
 from tests.support.small_datasets import QUIZ, questions, write_recipe
@@ -33,15 +33,15 @@ class Shown:
 
 
 def test_what_the_workers_did_stays_in_view_when_they_are_gone(tmp_path: Path) -> None:
-    reference = Reference(write_recipe(tmp_path, QUIZ, questions(3)))
+    reference = RecipeRequest(write_recipe(tmp_path, QUIZ, questions(3)))
     prepared = prepare(reference)
     folder = Folder.at(prepared.output)
     source = key_source(prepared.recipe.source, prepared.plan.task, tmp_path, folder)
     ui = Shown()
-    watch = Watch(ui, Interrupts(), 0.0)
+    watch = UserSession(ui, Interrupts(), 0.0)
     session = Session(ApplyRequest(reference), prepared, folder, source, None, watch)
     node = prepared.plan.nodes[0].name
-    live = Live("running", running=2, nodes={node: [3, 5, 1, 3]}, paid={"teacher": (7, 11)})
+    live = WorkerStats("running", running=2, nodes={node: [3, 5, 1, 3]}, paid={"teacher": (7, 11)})
     session._show("generating", [live])
     session._show("training")
     generating, training = ui.moments

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
-from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
 
 CHOICES = [
     {"stem": f"What falls {i}?", "options": ["sand", "snow"], "answerKey": "B", "topic": "sky"}
@@ -36,8 +36,8 @@ def init(*words: str, answers: str = "") -> Result:
     return CliRunner().invoke(main, ["init", *words], input=answers)
 
 
-def written(path: str = "recipe.yaml") -> Prepared:
-    return prepare(Reference(Path(path)))
+def written(path: str = "recipe.yaml") -> PreparedRecipe:
+    return prepare(RecipeRequest(Path(path)))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from raygen.core.event_loop import in_own_loop
+from raygen.core.event_loop import run_coroutine
 
 
 async def _later(value: int) -> int:
@@ -17,10 +17,10 @@ async def _later(value: int) -> int:
 
 
 def test_without_a_loop() -> None:
-    assert in_own_loop(_later(3)) == 3
+    assert run_coroutine(_later(3)) == 3
 
 
 async def test_inside_a_running_loop() -> None:
-    assert in_own_loop(_later(3)) == 3
+    assert run_coroutine(_later(3)) == 3
     with pytest.raises(ValueError, match="negative"):
-        in_own_loop(_later(-1))
+        run_coroutine(_later(-1))

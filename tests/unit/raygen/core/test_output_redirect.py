@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.core.output_redirect import output_to
+from raygen.core.output_redirect import redirected_output
 
 
 def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -
 def test_the_terminal_comes_back_after_an_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(KeyError), output_to(tmp_path / "log"):
+    with pytest.raises(KeyError), redirected_output(tmp_path / "log"):
         raise KeyError("x")
     os.write(1, b"visible")
     assert capfd.readouterr().out == "visible"

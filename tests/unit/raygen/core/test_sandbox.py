@@ -6,7 +6,13 @@ import pytest
 from jinja2 import Undefined
 
 from raygen.core.task import TASKS
-from raygen.core.template import TemplateError, as_template, evaluate, fields, render
+from raygen.core.template import (
+    TemplateError,
+    evaluate_expression,
+    expression_as_template,
+    render,
+    template_fields,
+)
 from raygen.ops.filter import OP as FILTER
 from raygen.ops.filter import FilterParams
 from raygen.ops.map import OP as MAP
@@ -137,7 +143,7 @@ BLOCKS = [
 @pytest.mark.parametrize("attack", [*ESCAPES, *ENDLESS])
 async def test_an_expression_gets_no_further(attack: str) -> None:
     with pytest.raises(TemplateError):
-        evaluate(attack, ROW)
+        evaluate_expression(attack, ROW)
     with pytest.raises(TemplateError):
         render("{{ " + attack + " }}", ROW)
 
@@ -146,7 +152,7 @@ async def test_an_expression_gets_no_further(attack: str) -> None:
     "attack", ["items|map(attribute='__class__')|list", "items|map('attr', '__class__')|list"]
 )
 def test_an_attribute_of_each_item_is_none_at_all(attack: str) -> None:
-    assert all(isinstance(each, Undefined) for each in evaluate(attack, ROW))
+    assert all(isinstance(each, Undefined) for each in evaluate_expression(attack, ROW))
 
 
 @pytest.mark.parametrize("attack", BLOCKS)
@@ -155,10 +161,10 @@ def test_a_template_gets_no_further(attack: str) -> None:
         render(attack, ROW)
 
 
-@pytest.mark.parametrize("attack", [*(as_template(each) for each in ENDLESS), *BLOCKS])
+@pytest.mark.parametrize("attack", [*(expression_as_template(each) for each in ENDLESS), *BLOCKS])
 def test_looking_at_a_template_runs_nothing_of_it(attack: str) -> None:
     try:
-        names = fields(attack)
+        names = template_fields(attack)
     except TemplateError:
         names = frozenset()
     assert names <= {*ROW, "a", "b"}
@@ -205,7 +211,7 @@ async def test_filter_and_map_evaluate_in_the_sandbox(attack: str) -> None:
     ],
 )
 def test_what_prompts_are_made_of_still_works(expression: str, value: object) -> None:
-    assert evaluate(expression, ROW) == value
+    assert evaluate_expression(expression, ROW) == value
 
 
 def test_a_field_of_ten_megabytes_is_shown() -> None:

@@ -4,16 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.core.template import TemplateError, as_template, evaluate, fields, render
+from raygen.core.template import (
+    TemplateError,
+    evaluate_expression,
+    expression_as_template,
+    render,
+    template_fields,
+)
 
 
 def test_fields_are_the_names_read_from_the_row() -> None:
     text = "{{ question }} {% for c in choices %}{{ loop.index0 | letter }}{{ c }}{% endfor %}"
-    assert fields(text) == {"question", "choices"}
+    assert template_fields(text) == {"question", "choices"}
 
 
 def test_an_expression_reads_the_same_fields_as_a_template() -> None:
-    assert fields(as_template("predicted == answer and range(3)")) == {"predicted", "answer"}
+    assert template_fields(expression_as_template("predicted == answer and range(3)")) == {
+        "predicted",
+        "answer",
+    }
 
 
 def test_letters_are_capital_from_zero() -> None:
@@ -24,17 +33,17 @@ def test_an_undefined_field_is_an_error_in_both_forms() -> None:
     with pytest.raises(TemplateError, match="nothing"):
         render("{{ nothing }}", {})
     with pytest.raises(TemplateError):
-        evaluate("nothing", {})
+        evaluate_expression("nothing", {})
 
 
 def test_a_broken_template_says_where() -> None:
     with pytest.raises(TemplateError, match="line 2"):
-        fields("fine\n{{ broken")
+        template_fields("fine\n{{ broken")
 
 
 def test_an_unknown_filter_says_where() -> None:
     with pytest.raises(TemplateError, match="line 2 of the template: No filter named 'shout'"):
-        fields("fine\n{{ x | shout }}")
+        template_fields("fine\n{{ x | shout }}")
 
 
 @pytest.mark.parametrize(
@@ -57,13 +66,13 @@ def test_the_sandbox_holds(attack: str) -> None:
     [("a == b", False), ("a + 1", 2), ("names | length", 2), ("a in [1, 2]", True)],
 )
 def test_expressions_keep_their_type(expression: str, value: object) -> None:
-    assert evaluate(expression, {"a": 1, "b": 2, "names": ["x", "y"]}) == value
+    assert evaluate_expression(expression, {"a": 1, "b": 2, "names": ["x", "y"]}) == value
 
 
 @given(st.text(max_size=80))
 def test_any_text_renders_or_raises_a_template_error(text: str) -> None:
     try:
-        fields(text)
+        template_fields(text)
         assert isinstance(render(text, {}), str)
     except TemplateError as error:
         assert str(error)  # noqa: PT017

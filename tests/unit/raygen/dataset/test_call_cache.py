@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.dataset.call_cache import Answers, read_recorded
+from raygen.dataset.call_cache import RecordedCalls, read_recorded_calls
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError, FencedError
@@ -29,13 +29,13 @@ def files(folder: Folder, versions: tuple[int, ...]) -> dict[str, int]:
 def calls_of(folder: Folder, key: str, versions: tuple[int, ...]) -> list[str]:
     """The prompts of a row's recorded calls, newest first."""
     found = Dataset(folder).transcript_files(versions).get(key, ())
-    recorded = read_recorded(folder, found, [key]).get(key, {})
+    recorded = read_recorded_calls(folder, found, [key]).get(key, {})
     return [call.prompt for calls in recorded.values() for call in calls]
 
 
 def test_equal_calls_are_answered_in_turn_and_no_more_often() -> None:
     first, second = call("a"), replace(call("a"), prompt="again")
-    answers = Answers({"call-a": [first, second]})
+    answers = RecordedCalls({"call-a": [first, second]})
     assert [answers.take("call-a") for _ in range(3)] == [first, second, None]
     assert answers.take("call-b") is None
 
@@ -44,7 +44,7 @@ def test_only_the_rows_asked_for_are_read_and_a_lost_file_has_none(folder: Folde
     run = committer(folder)
     (line, _) = run.commit([block(folder, ["a", "b"])])
     assert line.transcript is not None
-    recorded = read_recorded(folder, ["gone.parquet", line.transcript], ["b", "c"])
+    recorded = read_recorded_calls(folder, ["gone.parquet", line.transcript], ["b", "c"])
     assert list(recorded) == ["b"]
     assert recorded["b"] == {"call-b": [call("b")]}
 

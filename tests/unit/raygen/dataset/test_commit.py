@@ -18,7 +18,7 @@ from raygen.dataset.control_files import request_stop, stop_reason
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
-from raygen.dataset.records import Block, DatasetError, FencedError
+from raygen.dataset.records import DatasetError, FencedError, WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import block, committer, contents, result
@@ -209,7 +209,7 @@ def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock
     (Path(folder.uri) / "rows" / ".half.parquet.tmp").write_bytes(b"x")
     assert orphan.examples is not None
     backdate(folder, clock)
-    young: list[Block] = []
+    young: list[WrittenBlock] = []
     newer: list[Committer] = []
     real = Committer._roll_forward
 

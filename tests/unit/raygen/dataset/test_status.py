@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygen.dataset.commit import Committer
-from raygen.dataset.reader import Dataset, hash_of
+from raygen.dataset.reader import Dataset, content_hash
 from raygen.dataset.records import RowResult
 from raygen.dataset.status import make_status
 from raygen.dataset.storage import Folder
@@ -160,9 +160,9 @@ def test_the_content_hash_is_of_what_examples_hold_and_not_of_their_order(tmp_pa
 def test_the_content_hash_takes_in_every_batch() -> None:
     rows = [{"id": f"id-{k}", "rationale": f"text {k}"} for k in range(10_000)]
     frame = pl.DataFrame(rows)
-    first = hash_of(frame.lazy())
-    assert hash_of(frame.reverse().lazy()) == first
-    assert hash_of(frame[:-1].lazy()) != first
+    first = content_hash(frame.lazy())
+    assert content_hash(frame.reverse().lazy()) == first
+    assert content_hash(frame[:-1].lazy()) != first
     moved = [{**rows[0], "rationale": rows[1]["rationale"]},
              {**rows[1], "rationale": rows[0]["rationale"]}, *rows[2:]]  # fmt: skip
-    assert hash_of(pl.DataFrame(moved).lazy()) != first
+    assert content_hash(pl.DataFrame(moved).lazy()) != first

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from raygen.dataset.control_files import last_beat
+from raygen.dataset.control_files import read_heartbeat
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError
@@ -55,7 +55,7 @@ def test_a_dataset_lives_there(folder: Folder) -> None:
     assert [commit.rows for commit in follower.poll()] == [4, 2]
     assert follower.state().ended
     assert Dataset.open(folder).status().pending == 1
-    assert last_beat(folder) is not None
+    assert read_heartbeat(folder) is not None
 
 
 @pytest.mark.parametrize("name", ["my work", "Müller", "100%", "a#b", "x&y+z=1"])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygen.core.row import ColumnType
-from raygen.dataset.records import DatasetError, Rejected
+from raygen.dataset.records import DatasetError, RejectedRow
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import example, result
@@ -103,7 +103,7 @@ def test_any_text_of_an_engine_can_be_recorded(
         "a",
         "failed",
         error=text,
-        rejects=(Rejected("think", "r", text),),
+        rejects=(RejectedRow("think", "r", text),),
     )
     block = write_block(folder, [bad], "p", EVERY)
     expected = text.encode("utf-8", "backslashreplace").decode()

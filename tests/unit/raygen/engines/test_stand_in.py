@@ -14,7 +14,7 @@ from raygen.engines.base import (
     Message,
     Prompt,
     Request,
-    TopReader,
+    TokenPredictor,
 )
 from raygen.engines.stand_in import StandInEngine
 
@@ -61,7 +61,7 @@ async def test_every_request_ends_in_receive(method: str, texts: tuple[str, ...]
     assert await asked(Raises(), method) == texts
 
 
-@pytest.mark.parametrize("protocol", [Engine, Classifier, TopReader, Attributor])
+@pytest.mark.parametrize("protocol", [Engine, Classifier, TokenPredictor, Attributor])
 def test_it_can_do_whatever_an_engine_can(protocol: type) -> None:
     methods = [name for name, _ in inspect.getmembers(protocol, inspect.isfunction)]
     asks = [name for name in methods if not name.startswith("_")]

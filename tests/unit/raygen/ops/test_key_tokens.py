@@ -18,7 +18,7 @@ from raygen.engines.models.student_folder import attribution_problem
 from raygen.ops.common.prompt_files import default_prompt
 from raygen.ops.key_tokens import OP, TARGET
 from raygen.testing import Script, reasons, run_op
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.data.examples import make_example
 
 TEXT = "Fish have gills, so they live in water."
@@ -69,7 +69,7 @@ async def test_the_student_is_asked_in_its_own_words() -> None:
     row = {**ROW, "label": 0}
     await run_op(OP, row, Script(attributions=remember), by="gradients", student="s")
     ((text, start, target),) = asked
-    example = make_example(row, Data(rationale="before"))
+    example = make_example(row, DataConfig(rationale="before"))
     assert text[: start - 1] == example.prompt
     assert text == example.prompt + example.target[0].text
     assert example.target[1].text.startswith(target)

@@ -12,8 +12,8 @@ from raygen.core.task import TASKS
 from raygen.engines.base import Completion, EngineSetupError
 from raygen.ops import mask_topic_words as module
 from raygen.ops.common import noun_phrases as phrases
-from raygen.ops.common.noun_phrases import installed_pipeline, noun_phrases, versioned
-from raygen.ops.common.spans import MASK, unmask
+from raygen.ops.common.noun_phrases import installed_pipeline, noun_phrases, pipeline_version
+from raygen.ops.common.spans import MASK, fill_masks
 from raygen.ops.mask_topic_words import OP
 from raygen.testing import reasons, run_op
 
@@ -188,7 +188,7 @@ async def test_offsets_say_where_the_masked_words_stand(text: str, answer: str) 
         spans = outcome.data["masked_spans"]
         assert spans
         assert all(text[span["start"] : span["end"]] == span["text"] for span in spans)
-        assert unmask(outcome.data["masked"], [span["text"] for span in spans]) == text
+        assert fill_masks(outcome.data["masked"], [span["text"] for span in spans]) == text
 
 
 def test_a_worker_with_another_pipeline_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_the_pipeline_that_is_installed_is_bound() -> None:
     params = OP.params.model_validate({"phrases": "library"})
     assert OP.bind is not None
     binding = OP.bind(params, None)
-    assert binding.facts["pipeline"] == versioned(installed_pipeline() or "")
+    assert binding.facts["pipeline"] == pipeline_version(installed_pipeline() or "")
     assert OP.bind(params, binding.facts) == binding
     with pytest.raises(ValueError, match=r"of en_core_web_sm 0\.1, and here is"):
         OP.bind(params, {"pipeline": "en_core_web_sm 0.1"})

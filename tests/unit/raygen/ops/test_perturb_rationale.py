@@ -11,7 +11,7 @@ from raygen.core.row import Row
 from raygen.core.task import TASKS
 from raygen.engines.models.bundled import bundled_problem
 from raygen.engines.models.tokenizer import load_tokenizer
-from raygen.ops.common.tokens import joined, tokens_of, words_of
+from raygen.ops.common.tokens import join_pieces, split_tokens, split_words
 from raygen.ops.perturb_rationale import OP
 from raygen.testing import reasons, run_op
 
@@ -140,10 +140,10 @@ def test_an_unknown_bundled_tokenizer_is_a_plan_error() -> None:
 
 @given(st.text(max_size=80))
 def test_words_joined_are_the_text(text: str) -> None:
-    assert joined(words_of(text)) == " ".join(text.split())
+    assert join_pieces(split_words(text)) == " ".join(text.split())
 
 
 @needs_model
 @pytest.mark.parametrize("text", [TEXT, "naïve café 日本語 🙂 end", "a  b\nc"])
 def test_tokens_joined_are_the_text(text: str) -> None:
-    assert joined(tokens_of(text, load_tokenizer(MODEL))) == text
+    assert join_pieces(split_tokens(text, load_tokenizer(MODEL))) == text

@@ -20,7 +20,7 @@ from raygen.inspection.browse.written import UnknownPlanError, written_plan
 from raygen.ops import mask_topic_words
 from raygen.planning.binding import bind_plan, continue_plan
 from raygen.planning.plan import Plan
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.runtime.row_program import RowProgram
 from tests.support.small_datasets import write_recipe
 
@@ -51,7 +51,9 @@ WITHOUT_LIBRARY = "bce256e842c45df1513f87b634083872"
 
 
 def masking(folder: Path, phrases: str = "auto") -> Plan:
-    return prepare(Reference(write_recipe(folder, MASKING.replace("PHRASES", phrases), [ROW]))).plan
+    return prepare(
+        RecipeRequest(write_recipe(folder, MASKING.replace("PHRASES", phrases), [ROW]))
+    ).plan
 
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
@@ -81,7 +83,7 @@ def write_tokenizer(folder: Path, words: list[str]) -> None:
 def shuffling(folder: Path) -> Plan:
     write_tokenizer(folder / "student", ["snow", "falls"])
     text = SHUFFLING.replace("TOKENIZER", str(folder / "student"))
-    return prepare(Reference(write_recipe(folder, text, [REASONED]))).plan
+    return prepare(RecipeRequest(write_recipe(folder, text, [REASONED]))).plan
 
 
 def dataset_of(folder: Path, plan: Plan, done: dict[str, Status]) -> Dataset:
@@ -171,7 +173,7 @@ def test_rows_are_never_added_with_another_tokenizer(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, plan, {"k": "kept"})
     assert continue_plan(plan, dataset, ["k", "new"]) == plan
     write_tokenizer(tmp_path / "student", ["snow", "melts"])
-    other = bind_plan(prepare(Reference(tmp_path / "recipe.yaml")).plan)
+    other = bind_plan(prepare(RecipeRequest(tmp_path / "recipe.yaml")).plan)
     assert other.hash == plan.hash
     with pytest.raises(UserError, match=r"node 'shuffled', tokenizer: .* then, .* now.*--fresh"):
         continue_plan(other, dataset, ["k", "new"])
@@ -184,7 +186,7 @@ def test_a_finished_dataset_keeps_saying_what_made_it(tmp_path: Path) -> None:
     plan = bind_plan(shuffling(tmp_path))
     dataset = dataset_of(tmp_path, plan, {"k": "kept"})
     write_tokenizer(tmp_path / "student", ["snow", "melts"])
-    other = bind_plan(prepare(Reference(tmp_path / "recipe.yaml")).plan)
+    other = bind_plan(prepare(RecipeRequest(tmp_path / "recipe.yaml")).plan)
     assert continue_plan(other, dataset, ["k"]).to_json() == plan.to_json()
 
 
@@ -192,7 +194,7 @@ def test_a_row_to_try_again_is_a_row_to_make(tmp_path: Path) -> None:
     plan = bind_plan(shuffling(tmp_path))
     dataset = dataset_of(tmp_path, plan, {"k": "failed"})
     write_tokenizer(tmp_path / "student", ["snow", "melts"])
-    other = bind_plan(prepare(Reference(tmp_path / "recipe.yaml")).plan)
+    other = bind_plan(prepare(RecipeRequest(tmp_path / "recipe.yaml")).plan)
     with pytest.raises(UserError, match="made with something else"):
         continue_plan(other, dataset, ["k"])
 

@@ -10,15 +10,15 @@ import pytest
 
 from raygen.dataset.storage import Folder
 from raygen.planning.history import (
-    Measured,
+    EngineUsage,
     NodeMeasure,
-    Use,
-    best_for,
+    RunMeasurements,
+    best_measurements,
     conditions_of,
     identities,
     last_preview,
-    of_dataset,
-    of_rows,
+    measure_dataset,
+    measure_rows,
     store_preview,
 )
 from raygen.runtime.row_program import RowProgram
@@ -32,7 +32,7 @@ async def test_a_preview_counts_rows_calls_and_tokens_by_node() -> None:
     one = plan([asks, long], ("long",), fake_spec("yes", "maybe"))
     program = RowProgram(one, engines(one))
     results = [await program.run(key, QUESTION) for key in "ab"]
-    measured = of_rows(one, results, 2.0)
+    measured = measure_rows(one, results, 2.0)
     assert (measured.rows, measured.examples, measured.seconds) == (2, 2, 2.0)
     assert (measured.nodes["asks"].rows_in, measured.nodes["asks"].kept) == (2, 4)
     assert measured.nodes["asks"].engines["teacher"].calls == 2
@@ -47,7 +47,7 @@ def test_a_preview_is_kept_and_a_broken_file_is_none(
 ) -> None:
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path))
     assert last_preview("small") is None
-    measured = Measured(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={})
+    measured = RunMeasurements(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={})
     store_preview("small", measured)
     assert last_preview("small") == measured
     assert last_preview("other") is None
@@ -62,21 +62,22 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "file"))
     store_preview(
-        "small", Measured(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={})
+        "small",
+        RunMeasurements(basis="preview", plan="p", rows=1, examples=1, seconds=1.0, nodes={}),
     )
     assert last_preview("small") is None
 
 
 def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
-    assert of_dataset(folder) is None
+    assert measure_dataset(folder) is None
     run = committer(folder, source=3)
     run.commit([block(folder, ["a", "b"])])
-    assert of_dataset(folder) is None  # no plan.json: nobody knows what the nodes were
+    assert measure_dataset(folder) is None  # no plan.json: nobody knows what the nodes were
     think = {"name": "think", "op": "o", "op_version": 1, "params": {}, "engine": None}
     written = {"hash": "plan-a", "nodes": [think], "engines": {}, "columns": {}}
     folder.write_text("plan.json", json.dumps(written))
-    found = of_dataset(folder)
+    found = measure_dataset(folder)
     assert found is not None
     assert (found.basis, found.rows, found.nodes["think"].rows_in) == ("run", 2, 2)
     assert found.seconds > 0
@@ -91,14 +92,14 @@ def test_a_run_says_on_how_many_actors_and_what_it_ran(tmp_path: Path) -> None:
         run = committer(folder, source=2, run=f"run-{actors}")
         run.describe(actors=actors, conditions=conditions)
         run.commit([block(folder, [key])])
-    found = of_dataset(folder)
+    found = measure_dataset(folder)
     assert found is not None
     assert 1 < found.actors < 3
     assert found.conditions == conditions
     run = committer(folder, source=3, run="run-4")
     run.describe(conditions={"teacher": "fake"})
     run.commit([block(folder, ["c"])])
-    mixed = of_dataset(folder)
+    mixed = measure_dataset(folder)
     assert mixed is not None
     assert mixed.conditions == {}
 
@@ -110,20 +111,20 @@ def test_conditions_are_what_the_engines_run_on() -> None:
     assert conditions_of(plan([asks], ("asks",), fake_spec("x"))) == {"teacher": "fake"}
 
 
-def measure(identity: str, rows_in: int) -> Measured:
+def measure(identity: str, rows_in: int) -> RunMeasurements:
     node_measure = NodeMeasure(
-        identity=identity, rows_in=rows_in, kept=1, dropped=0, engines={"t": Use(calls=1)}
+        identity=identity, rows_in=rows_in, kept=1, dropped=0, engines={"t": EngineUsage(calls=1)}
     )
-    return Measured(
+    return RunMeasurements(
         basis="run", plan="p", rows=1, examples=1, seconds=1.0, nodes={"a": node_measure}
     )
 
 
 def test_the_same_settings_count_more_than_many_rows() -> None:
     same, other, empty = measure("i", 3), measure("j", 900), measure("i", 0)
-    assert best_for("a", "i", [other, same, empty]) == (same, True)
-    assert best_for("a", "k", [same, other]) == (other, False)
-    assert best_for("b", "i", [same]) is None
+    assert best_measurements("a", "i", [other, same, empty]) == (same, True)
+    assert best_measurements("a", "k", [same, other]) == (other, False)
+    assert best_measurements("b", "i", [same]) is None
 
 
 def test_a_plan_of_an_older_raygen_says_nothing_of_its_nodes() -> None:

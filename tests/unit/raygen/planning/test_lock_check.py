@@ -15,8 +15,8 @@ from raygen.cli.main import main
 from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.planning import lock_check as locking
-from raygen.planning.lock_check import held_lock, make_lock, source_rows
-from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.planning.lock_check import make_lock, source_rows, verified_lock
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
 from raygen.recipe.lock import Lock
 from raygen.sources import TakenRows
 from tests.support.dataset_records import block, committer
@@ -76,7 +76,7 @@ def test_a_recipe_is_locked_beside_itself_and_again_the_same(recipe: Path) -> No
     path = recipe.parent / "recipe.lock.yaml"
     assert answer["path"] == str(path)
     assert yaml.safe_load(path.read_text()) == answer["lock"]
-    assert answer["lock"]["plan"] == prepare(Reference(recipe)).plan.hash
+    assert answer["lock"]["plan"] == prepare(RecipeRequest(recipe)).plan.hash
     assert answer["lock"]["source"]["rows"] == 4
     assert set(answer["lock"]["nodes"]["rationales"]["prompts"]) == {"prompt"}
     assert answer["lock"]["packages"]["raygen"]
@@ -171,16 +171,16 @@ def test_the_lock_of_a_dataset_is_not_written_anew(recipe: Path) -> None:
 
 
 def lock_of(recipe: Path) -> Lock:
-    prepared = prepare(Reference(recipe))
+    prepared = prepare(RecipeRequest(recipe))
     return make_lock(prepared, source_rows(prepared))
 
 
 def held(recipe: Path, folder: Folder, **how: bool) -> tuple[Any, list[str]]:
     told: list[str] = []
     how = {"locked": False, "fresh": False, **how}
-    prepared: Prepared = prepare(Reference(recipe))
+    prepared: PreparedRecipe = prepare(RecipeRequest(recipe))
     rows = partial(source_rows, prepared)
-    return held_lock(prepared, folder, rows=rows, **how, tell=told.append), told
+    return verified_lock(prepared, folder, rows=rows, **how, tell=told.append), told
 
 
 def test_a_lock_that_holds_is_carried_without_being_asked(recipe: Path, tmp_path: Path) -> None:
@@ -203,13 +203,13 @@ def test_the_source_is_read_for_a_lock_alone_and_once(recipe: Path, tmp_path: Pa
         read.append(source_rows(prepared))
         return read[-1]
 
-    prepared = prepare(Reference(recipe))
+    prepared = prepare(RecipeRequest(recipe))
     folder = Folder.at(tmp_path / "out")
     how: Any = {"rows": rows, "locked": False, "fresh": False, "tell": print}
-    assert held_lock(prepared, folder, **how) is None
+    assert verified_lock(prepared, folder, **how) is None
     assert read == []
     locked(recipe)
-    lock = held_lock(prepared, folder, **how)
+    lock = verified_lock(prepared, folder, **how)
     assert lock is not None
     (recipe.parent / "q.jsonl").write_text("")
     (taken,) = read

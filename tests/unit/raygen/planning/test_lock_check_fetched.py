@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
 from raygen.dataset.storage import Folder
-from raygen.planning.lock_check import held_lock, source_rows
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.lock_check import source_rows, verified_lock
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.lock import Lock
 from raygen.recipe.remote.fetch import find_recipe
 from tests.support.references import RECIPE, commit, files_of, served, write_recipe
@@ -54,10 +54,10 @@ def refused(*words: object) -> str:
 def held(text: str) -> tuple[Lock | None, list[str]]:
     """What `apply` makes of a reference's lock, and what it tells."""
     path, fetched = find_recipe(text)
-    prepared = prepare(Reference(path, fetched=fetched))
+    prepared = prepare(RecipeRequest(path, fetched=fetched))
     told: list[str] = []
     rows = partial(source_rows, prepared)
-    lock = held_lock(
+    lock = verified_lock(
         prepared, Folder.at("out"), rows=rows, locked=True, fresh=False, tell=told.append
     )
     return lock, told

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raygen.core.problem import ProblemsError
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 
 RECIPE = """\
 recipe: small
@@ -33,10 +33,10 @@ def recipe(folder: Path, task: str) -> Path:
 )
 def test_pairs_need_classes(tmp_path: Path, task: str, missing: str) -> None:
     with pytest.raises(ProblemsError, match=missing) as caught:
-        prepare(Reference(recipe(tmp_path, task)))
+        prepare(RecipeRequest(recipe(tmp_path, task)))
     assert [problem.line for problem in caught.value.problems] == [7]
 
 
 def test_pairs_with_classes_are_fine(tmp_path: Path) -> None:
-    prepared = prepare(Reference(recipe(tmp_path, "classification\nlabels: [x, y]")))
+    prepared = prepare(RecipeRequest(recipe(tmp_path, "classification\nlabels: [x, y]")))
     assert prepared.recipe.output.pairs == 3

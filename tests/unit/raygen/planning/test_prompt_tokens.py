@@ -13,9 +13,9 @@ from raygen.core.row import Reject, Row
 from raygen.core.task import TASKS, Task
 from raygen.engines.base import EngineSpec, Sampling
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.planning.estimate import estimate
+from raygen.planning.estimate import estimate_run
 from raygen.planning.plan import Plan
-from raygen.planning.prompt_tokens import Probed, probe
+from raygen.planning.prompt_tokens import PromptTokenCounts, count_prompt_tokens
 from tests.support.op_cases import CASES
 from tests.support.plans import QUESTION, fake_spec, node, plan
 
@@ -39,8 +39,8 @@ def test_a_node_on_the_source_is_counted_on_its_own_prompts() -> None:
         [node("asks", "generate", prompt="{{ question }}!", into="x")], ("asks",), fake_spec("yes")
     )
     # 20 and 58 characters, at four a token.
-    assert probe(one, ROWS).tokens == {("asks", "teacher"): (5 + 15) / 2}
-    assert probe(one, ROWS).problems == {}
+    assert count_prompt_tokens(one, ROWS).tokens == {("asks", "teacher"): (5 + 15) / 2}
+    assert count_prompt_tokens(one, ROWS).problems == {}
 
 
 def test_a_column_that_an_earlier_node_makes_stands_in_at_the_length_of_the_stem() -> None:
@@ -48,7 +48,7 @@ def test_a_column_that_an_earlier_node_makes_stands_in_at_the_length_of_the_stem
         node("first", "generate", prompt="{{ question }}", into="x"), adds={"x": "string"}
     )
     second = node("second", "generate", "first", prompt="{{ x }}", into="y")
-    found = probe(plan([first, second], ("second",), fake_spec("yes")), ROWS).tokens
+    found = count_prompt_tokens(plan([first, second], ("second",), fake_spec("yes")), ROWS).tokens
     assert found["second", "teacher"] == found["first", "teacher"]
 
 
@@ -57,7 +57,9 @@ def test_calls_made_together_and_candidates_are_all_counted() -> None:
         await asyncio.gather(ctx.score("12345678", ["a", "b"]), ctx.generate("1234", Sampling()))
         raise AssertionError("an engine that never answers has answered")
 
-    assert probe(with_op(op(run)), ROWS[:1]).tokens == {("asks", "teacher"): (4 + 1) / 2}
+    assert count_prompt_tokens(with_op(op(run)), ROWS[:1]).tokens == {
+        ("asks", "teacher"): (4 + 1) / 2
+    }
 
 
 def test_an_op_that_fails_or_asks_nothing_is_left_out() -> None:
@@ -67,9 +69,11 @@ def test_an_op_that_fails_or_asks_nothing_is_left_out() -> None:
     async def silent(rows: Sequence[Row], params: Any, ctx: Context) -> Sequence[Row | Reject]:
         return rows
 
-    assert probe(with_op(op(fails)), ROWS).tokens == {}
-    assert probe(with_op(op(fails)), ROWS).failures == {"asks": "KeyError: 'spans'"}
-    assert probe(with_op(op(silent, group=True)), ROWS) == Probed({}, {}, {})
+    assert count_prompt_tokens(with_op(op(fails)), ROWS).tokens == {}
+    assert count_prompt_tokens(with_op(op(fails)), ROWS).failures == {"asks": "KeyError: 'spans'"}
+    assert count_prompt_tokens(with_op(op(silent, group=True)), ROWS) == PromptTokenCounts(
+        {}, {}, {}
+    )
 
 
 def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path: Any) -> None:
@@ -78,7 +82,7 @@ def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path
         return []
 
     spec = EngineSpec("teacher", str(tmp_path), backend="transformers")
-    found = probe(with_op(op(run), spec), ROWS[:1])
+    found = count_prompt_tokens(with_op(op(run), spec), ROWS[:1])
     assert found.tokens == {("asks", "teacher"): 2.0}
     assert "tokenizer.json" in found.problems["teacher"]
 
@@ -95,11 +99,11 @@ def test_every_op_that_asks_a_model_is_estimated_on_its_own_prompts(
     asks = replace(asks, cost=asks.op.columns(asks.params, TASKS["multiple_choice"]).cost)
     engines = {"teacher", *asks.params.engines().values()}
     of = plan([asks], ("asks",), [fake_spec("yes", name=engine) for engine in sorted(engines)])
-    probed = probe(of, [("a", row), ("b", row)])
+    probed = count_prompt_tokens(of, [("a", row), ("b", row)])
     assert probed.failures == {}
     assert bool(probed.tokens) == bool(asks.op.needs_engine or asks.params.engines())
     assert all(tokens > 0 for tokens in probed.tokens.values())
-    expected = estimate(of, 100, probed).nodes["asks"]
+    expected = estimate_run(of, 100, probed).nodes["asks"]
     assert bool(expected.calls) == bool(expected.prompt_tokens) == bool(asks.cost.calls)
 
 
@@ -108,7 +112,7 @@ def test_an_op_whose_prompts_cannot_be_counted_is_named_in_the_estimate() -> Non
         raise KeyError("spans")
 
     of = with_op(op(fails))
-    assert estimate(of, 100, probe(of, ROWS)).notes[0] == (
+    assert estimate_run(of, 100, count_prompt_tokens(of, ROWS)).notes[0] == (
         "asks: its prompts can't be counted before a run (KeyError: 'spans'); "
         "taken as long as the others"
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raygen.planning.preparation import Prepared, Reference, prepare
-from raygen.planning.resources import Placement, Share, placement_of
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
+from raygen.planning.resources import GpuAllocation, Placement, placement_of
 
 RECIPE = """\
 recipe: small
@@ -23,41 +23,41 @@ output: {from: said, path: out}
 EIGHT = Placement("a100x8", low=1, high=8, gpus=1, rows=256, trainers=2)
 
 
-def prepared(folder: Path, profile: str = "") -> Prepared:
+def prepared(folder: Path, profile: str = "") -> PreparedRecipe:
     (folder / "q.jsonl").write_text('{"question": "Why?", "answer": "So."}\n')
     (folder / "r.yaml").write_text(RECIPE)
     (folder / "p.yaml").write_text(profile)
-    return prepare(Reference(folder / "r.yaml", profile=folder / "p.yaml" if profile else None))
+    return prepare(RecipeRequest(folder / "r.yaml", profile=folder / "p.yaml" if profile else None))
 
 
 @pytest.mark.parametrize(
     ("gpus", "share"),
     [
-        (8, Share(6, True, 8)),
-        (64, Share(8, True, 10)),
-        (3, Share(1, True, 3)),
+        (8, GpuAllocation(6, True, 8)),
+        (64, GpuAllocation(8, True, 10)),
+        (3, GpuAllocation(1, True, 3)),
     ],
 )
-def test_training_has_its_gpus_and_generation_the_rest(gpus: int, share: Share) -> None:
+def test_training_has_its_gpus_and_generation_the_rest(gpus: int, share: GpuAllocation) -> None:
     assert EIGHT.share(gpus) == share
 
 
 def test_generation_goes_first_where_there_are_too_few_for_both() -> None:
     one = Placement("a100x1", 1, 1, gpus=1, rows=256, trainers=1)
     share = one.share(1)
-    assert (share.actors, share.beside, share.workers) == (1, False, 1)
+    assert (share.actors, share.concurrent, share.workers) == (1, False, 1)
     assert share.note == (
         "1 GPU can't serve generation and training at once; the student is trained after generation"
     )
     wide = Placement("p", 1, 4, gpus=4, rows=256, trainers=2).share(5)
-    assert (wide.actors, wide.beside, wide.workers) == (1, False, 5)
+    assert (wide.actors, wide.concurrent, wide.workers) == (1, False, 5)
 
 
 def test_without_gpus_nothing_is_shared() -> None:
-    assert Placement(None, 2, 3, gpus=0, rows=1, trainers=2).share(0) == Share(3, True, 2)
-    assert Placement("p", 1, 4, gpus=1, rows=1).share(2) == Share(2, True, 0)
+    assert Placement(None, 2, 3, gpus=0, rows=1, trainers=2).share(0) == GpuAllocation(3, True, 2)
+    assert Placement("p", 1, 4, gpus=1, rows=1).share(2) == GpuAllocation(2, True, 0)
     # Training that can't have as many GPUs as it has workers runs on CPUs.
-    assert Placement("p", 1, 4, gpus=1, rows=1, trainers=3).share(2) == Share(2, True, 3)
+    assert Placement("p", 1, 4, gpus=1, rows=1, trainers=3).share(2) == GpuAllocation(2, True, 3)
 
 
 def test_a_cluster_that_is_too_small_is_told() -> None:
@@ -83,4 +83,4 @@ def test_gpus_in_a_recipe_are_a_hint_unless_a_profile_has_its_own(tmp_path: Path
     assert prepared(tmp_path, "profile: p\nengines: {'*': {gpus: 1}}\n").hints == []
     assert len(prepared(tmp_path, "profile: p\nconcurrency: 3\n").hints) == 1
     said = {"engines.teacher.gpus": "4"}
-    assert prepare(Reference(tmp_path / "r.yaml", said)).hints == [], "no part of the recipe"
+    assert prepare(RecipeRequest(tmp_path / "r.yaml", said)).hints == [], "no part of the recipe"

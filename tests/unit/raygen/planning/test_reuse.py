@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raygen.planning.reuse import Reuse, compare
+from raygen.planning.reuse import Reuse, compare_plans
 
 NODES = [("a", ["source"]), ("b", ["a"]), ("c", ["b", "source"]), ("d", ["a"])]
 
@@ -32,12 +32,12 @@ def plan(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_what_an_edit_leaves_the_same(changes: dict[str, Any], same: str) -> None:
-    found = compare(plan(), plan(**changes))
+    found = compare_plans(plan(), plan(**changes))
     assert {name for name, change in found.items() if change == "same"} == set(same)
 
 
 def test_an_edit_is_told_from_what_follows_it() -> None:
-    assert compare(plan(d="gone"), plan(b="edited")) == {
+    assert compare_plans(plan(d="gone"), plan(b="edited")) == {
         "a": "same",
         "b": "changed",
         "c": "after a change",
@@ -48,7 +48,7 @@ def test_an_edit_is_told_from_what_follows_it() -> None:
 def test_other_inputs_are_a_change() -> None:
     new = plan()
     new["nodes"][3]["from"] = ["b"]
-    assert compare(plan(), new)["d"] == "changed"
+    assert compare_plans(plan(), new)["d"] == "changed"
 
 
 def test_the_words_count_what_comes_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raygen.core.row import Row
-from raygen.dataset.call_cache import Answers
+from raygen.dataset.call_cache import RecordedCalls
 from raygen.dataset.records import Call
 from raygen.engines.base import Completion, EngineSpec, Message, Request, Sampling, Score, TopTokens
 from raygen.ops.base import Context
@@ -53,7 +53,7 @@ def context(engine: Counting, record: list[Call], recorded: list[Call], name: st
     asks = node("ask", "generate", prompt="{{ question }}", into="text")
     of = plan([asks], ("ask",), EngineSpec("teacher", "m", revision="r"))
     running = node(name, "generate", prompt="{{ question }}", into="text")
-    answers = Answers(by_id)
+    answers = RecordedCalls(by_id)
     return RowContext(
         of, {"teacher": engine}, running, Row("key", QUESTION), record.append, answers
     )

@@ -10,8 +10,8 @@ import pytest
 
 from raygen.dataset.storage import Folder
 from raygen.planning.lock_check import make_lock, source_rows
-from raygen.planning.preparation import Prepared, Reference, prepare
-from raygen.planning.sidecars import drop_lock, write_beside
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
+from raygen.planning.sidecars import drop_lock, write_sidecars
 from raygen.recipe.load import load_recipe
 from raygen.recipe.lock import STORED, stored_lock
 from tests.support.dataset_records import block, committer
@@ -28,30 +28,32 @@ output: {from: noted, path: out}
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Prepared:
+def locked(tmp_path: Path) -> PreparedRecipe:
     (tmp_path / "q.jsonl").write_text(json.dumps({"question": "Why?"}) + "\n")
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE)
-    prepared = prepare(Reference(path))
+    prepared = prepare(RecipeRequest(path))
     return replace(prepared, lock=make_lock(prepared, source_rows(prepared)))
 
 
 @pytest.fixture
-def folder(tmp_path: Path, locked: Prepared) -> Folder:
+def folder(tmp_path: Path, locked: PreparedRecipe) -> Folder:
     """A dataset with a row that was made under the lock."""
     folder = Folder.at(tmp_path / "out")
     add_row(folder, locked, "a")
-    write_beside(folder, locked, {"rows": 1})
+    write_sidecars(folder, locked, {"rows": 1})
     return folder
 
 
-def add_row(folder: Folder, prepared: Prepared, key: str) -> None:
+def add_row(folder: Folder, prepared: PreparedRecipe, key: str) -> None:
     digest = prepared.lock.digest if prepared.lock else None
     run = committer(folder, plan=prepared.plan.hash, meta={"lock": digest})
     run.commit([block(folder, [key], plan=prepared.plan.hash)])
 
 
-def test_recipe_plan_and_lock_stand_beside_the_tables(folder: Folder, locked: Prepared) -> None:
+def test_recipe_plan_and_lock_stand_beside_the_tables(
+    folder: Folder, locked: PreparedRecipe
+) -> None:
     plan = json.loads(folder.read_text("plan.json"))
     assert (plan["hash"], plan["estimate"]) == (locked.plan.hash, {"rows": 1})
     assert folder.local is not None
@@ -59,22 +61,24 @@ def test_recipe_plan_and_lock_stand_beside_the_tables(folder: Folder, locked: Pr
     assert stored_lock(folder) == locked.lock
 
 
-def test_a_lock_stays_true_for_rows_that_are_there(folder: Folder, locked: Prepared) -> None:
-    write_beside(folder, replace(locked, lock=None), {})
+def test_a_lock_stays_true_for_rows_that_are_there(folder: Folder, locked: PreparedRecipe) -> None:
+    write_sidecars(folder, replace(locked, lock=None), {})
     assert stored_lock(folder) == locked.lock, "nothing was made without it"
 
 
-def test_a_lock_goes_with_rows_that_are_made_without_it(folder: Folder, locked: Prepared) -> None:
+def test_a_lock_goes_with_rows_that_are_made_without_it(
+    folder: Folder, locked: PreparedRecipe
+) -> None:
     unlocked = replace(locked, lock=None)
     drop_lock(folder, locked)
     assert folder.exists(STORED)
     add_row(folder, unlocked, "b")
-    write_beside(folder, unlocked, {})
+    write_sidecars(folder, unlocked, {})
     assert not folder.exists(STORED)
     drop_lock(folder, unlocked)
 
 
-def test_a_lock_that_was_edited_goes(folder: Folder, locked: Prepared) -> None:
+def test_a_lock_that_was_edited_goes(folder: Folder, locked: PreparedRecipe) -> None:
     folder.write_text(STORED, "lock: 1\n")
-    write_beside(folder, replace(locked, lock=None), {})
+    write_sidecars(folder, replace(locked, lock=None), {})
     assert not folder.exists(STORED)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raygen.config.document import ProblemsError, parse_text
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.load import load_recipe
 from raygen.recipe.recipe import Recipe
 
@@ -48,7 +48,7 @@ def child(base: Path, text: str, name: str = "mine.yaml", extends: str = "../bas
 
 def problems_of(path: Path, overrides: dict[str, str] | None = None) -> list[str]:
     with pytest.raises(ProblemsError) as caught:
-        prepare(Reference(path, overrides or {}))
+        prepare(RecipeRequest(path, overrides or {}))
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -58,7 +58,7 @@ def prompt(recipe: Recipe) -> str:
 
 def test_paths_start_in_the_folder_of_the_file_that_says_them(base: Path) -> None:
     path = child(base, "recipe: mine\ngraph: {written: {n: 5}}\n")
-    found = prepare(Reference(path))
+    found = prepare(RecipeRequest(path))
     assert (found.recipe.name, found.recipe.path) == ("mine", path)
     assert found.recipe.source_base.resolve() == base
     assert found.recipe.engines["teacher"].model == str(base / "student" / "final")
@@ -70,7 +70,7 @@ def test_paths_start_in_the_folder_of_the_file_that_says_them(base: Path) -> Non
     assert prompt(found.recipe) == "Ask: {{ question }}"
     own = child(base, "source: {path: r.jsonl}\noutput: {path: out}\n")
     (own.parent / "r.jsonl").write_text(json.dumps({"question": "Who?"}) + "\n")
-    found = prepare(Reference(own))
+    found = prepare(RecipeRequest(own))
     assert found.recipe.source_base == own.parent
     assert found.output == str(own.parent / "out")
 
@@ -119,9 +119,9 @@ def test_variants_and_overrides_come_after_all_that_is_extended(base: Path) -> N
     path = child(base, "variants: {more: {n: 9}}\n")
     assert load_recipe(path, variant="more").params["n"] == 9
     assert load_recipe(path, {"n": "4"}, variant="more").params["n"] == 4
-    assert [one.variant for one in Reference(path, variant="all").each()] == ["more"]
+    assert [one.variant for one in RecipeRequest(path, variant="all").each()] == ["more"]
     above = child(base, "", "above.yaml", "mine.yaml")
-    assert [one.variant for one in Reference(above, variant="all").each()] == ["more"]
+    assert [one.variant for one in RecipeRequest(above, variant="all").each()] == ["more"]
     assert problems_of(path, {"extends": "x"})[0].startswith("--set extends=x:1:1: unknown key")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raygen.core.problem import ProblemsError
-from raygen.recipe.lock import Lock, differences, read_lock
+from raygen.recipe.lock import Lock, lock_differences, read_lock
 
 WRITTEN: dict[str, Any] = {
     "lock": 1,
@@ -51,7 +51,7 @@ def lock(*changes: tuple[tuple[str, ...], Any]) -> Lock:
 
 
 def test_what_is_as_it_was_has_no_difference() -> None:
-    assert differences(lock(), lock()) == []
+    assert lock_differences(lock(), lock()) == []
 
 
 @pytest.mark.parametrize(
@@ -98,42 +98,42 @@ def test_each_difference_is_told_once(
     value: Any = {"rows": None}.get(what[2], what[2].split(" ")[-1].strip("'"))
     value = int(value) if value.isdecimal() else value.rpartition("@")[2]
     found = lock((change, None if what[2] == "nothing" else value))
-    (one,) = differences(lock(), found)
+    (one,) = lock_differences(lock(), found)
     assert (one.what, one.locked, one.found) == what
     assert told in one.todo
 
 
 def test_what_came_is_told_too() -> None:
-    (one,) = differences(lock((("nodes", "keep"), None)), lock())
+    (one,) = lock_differences(lock((("nodes", "keep"), None)), lock())
     assert (one.what, one.locked, one.found) == ("node keep", "nothing", "one")
-    (two,) = differences(lock((("packages", "torch"), None)), lock())
+    (two,) = lock_differences(lock((("packages", "torch"), None)), lock())
     assert "without torch" in two.todo
 
 
 def test_other_options_are_the_advice() -> None:
     given = lock((("given",), {"set": {"n": "3"}, "limit": 2}), (("plan",), "p2"))
-    (one,) = differences(given, lock())
+    (one,) = lock_differences(given, lock())
     assert "`--set n=3 --limit 2`: give the same" in one.todo
-    (two,) = differences(lock(), given)
+    (two,) = lock_differences(lock(), given)
     assert "without `--set n=3 --limit 2`" in two.todo
 
 
 def test_another_profile_is_the_advice_where_conditions_differ() -> None:
     backend = ((*TEACHER, "backend"), "openai")
     given = lock((("given",), {"profile": "laptop.yaml"}))
-    (one,) = differences(given, lock(backend))
+    (one,) = lock_differences(given, lock(backend))
     assert one.todo == "run it with the profile laptop.yaml"
-    (two,) = differences(lock(), lock(backend, (("given",), {"profile": "laptop.yaml"})))
+    (two,) = lock_differences(lock(), lock(backend, (("given",), {"profile": "laptop.yaml"})))
     assert two.todo == "run it without a profile"
-    assert differences(given, lock()) == [], "a profile that changes nothing is no difference"
+    assert lock_differences(given, lock()) == [], "a profile that changes nothing is no difference"
 
 
 def test_a_model_that_cant_be_looked_up_says_why() -> None:
     found = lock(((*TEACHER, "commit"), None), ((*TEACHER, "unresolved"), "no network"))
-    (one,) = differences(lock(), found)
+    (one,) = lock_differences(lock(), found)
     assert (one.found, "no network" in one.todo) == ("unresolved", True)
     assert found.unresolved == {"teacher": "no network"}
-    assert differences(found, found) == []
+    assert lock_differences(found, found) == []
 
 
 def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:

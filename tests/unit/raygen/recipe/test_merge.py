@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.config.document import Document, Place, dump_text, parse_text
-from raygen.recipe.merge import merged
+from raygen.recipe.merge import merge_documents
 
 
 def over(below: Any, above: Any) -> Any:
-    document, problems = merged(
+    document, problems = merge_documents(
         parse_text(dump_text(below), "below"), parse_text(dump_text(above), "above")
     )
     assert problems == []
@@ -68,7 +68,7 @@ def test_a_file_is_one_text_and_is_replaced_whole() -> None:
 def test_removing_what_is_not_there_is_a_problem_with_its_place(section: str) -> None:
     below = parse_text(f"{section}: {{rationales: {{}}}}\n", "below")
     above = parse_text(f"{section}:\n  rationale: null\n", "above")
-    _, problems = merged(below, above)
+    _, problems = merge_documents(below, above)
     assert [(p.file, p.line, p.column) for p in problems] == [("above", 2, 3)]
     assert "did you mean 'rationales'?" in problems[0].message
 
@@ -104,7 +104,7 @@ def test_every_value_of_a_merged_recipe_has_the_mark_of_the_file_that_says_it(
         "below": parse_text(dump_text(below), "below"),
         "above": parse_text(dump_text(above), "above"),
     }
-    both, _ = merged(documents["below"], documents["above"])
+    both, _ = merge_documents(documents["below"], documents["above"])
     assert both.file == "above"
     seen = list(places(both.data))
     assert set(both.marks) == {place for place, _ in seen}
@@ -122,5 +122,5 @@ def test_every_value_of_a_merged_recipe_has_the_mark_of_the_file_that_says_it(
 @given(RECIPES)
 def test_a_recipe_over_an_empty_one_is_itself(recipe: dict[str, Any]) -> None:
     document = parse_text(dump_text(recipe), "f")
-    both, _ = merged(parse_text("{}", "empty"), document)
+    both, _ = merge_documents(parse_text("{}", "empty"), document)
     assert (both.data, both.marks) == (document.data, document.marks)

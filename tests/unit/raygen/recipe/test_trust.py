@@ -9,7 +9,7 @@ import pytest
 
 from raygen.config.document import ProblemsError
 from raygen.core.errors import UserError
-from raygen.planning.preparation import Prepared, Reference, prepare
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
 from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
 from raygen.recipe.remote.boundary import private_host
@@ -48,8 +48,8 @@ def fetched(repository: Path, old: str = "", new: str = "") -> Fetched:
     return fetch(f"git+file://{repository}#r")
 
 
-def check(found: Fetched, **more: object) -> Prepared:
-    return prepare(Reference(found.file, fetched=found, **more))  # type: ignore[arg-type]
+def check(found: Fetched, **more: object) -> PreparedRecipe:
+    return prepare(RecipeRequest(found.file, fetched=found, **more))  # type: ignore[arg-type]
 
 
 def problems_of(found: Fetched, **more: object) -> list[str]:
@@ -181,7 +181,7 @@ def test_no_output_but_under_the_current_folder(
     assert problem.endswith("name another place yourself: --set output.path=FOLDER")
     mine = check(found, overrides={"output.path": str(tmp_path / "mine")})
     assert mine.output == str(tmp_path / "mine")
-    moved = prepare(Reference(found.file, fetched=found).moved(f"{tmp_path}/mine: 2"))
+    moved = prepare(RecipeRequest(found.file, fetched=found).moved(f"{tmp_path}/mine: 2"))
     assert moved.output == f"{tmp_path}/mine: 2", "as by --out"
 
 
@@ -327,10 +327,10 @@ def test_a_local_recipe_is_free_and_what_it_extends_is_not(
     mine = here / "mine.yaml"
     mine.write_text(f"extends: {theirs.pinned}\nsource: {{path: {tmp_path}/secret.jsonl}}\n")
     with pytest.raises(ProblemsError) as caught:
-        prepare(Reference(mine))
+        prepare(RecipeRequest(mine))
     assert [(p.file, p.line) for p in caught.value.problems] == [(str(theirs.file), 11)]
     mine.write_text(mine.read_text() + f"output: {{path: {tmp_path}/mine}}\n")
-    found = prepare(Reference(mine))
+    found = prepare(RecipeRequest(mine))
     assert found.output == str(tmp_path / "mine")
     assert found.recipe.source.path == f"{tmp_path}/secret.jsonl"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from raygen.dataset.control_files import write_probe
-from raygen.dataset.records import Block
+from raygen.dataset.records import WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.engines.base import Completion, Engine, EngineSetupError, EngineSpec, Request
 from raygen.engines.fake import FakeEngine
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.runtime.block_runner import BlockRunner
-from raygen.runtime.coordinator import Control
-from raygen.runtime.tasks import Job, Task
+from raygen.runtime.coordinator import Coordinator
+from raygen.runtime.tasks import GenerationJob, RowBlock
 from raygen.runtime.worker import CRASH, Worker
 from raygen.sources import key_source, open_keyed
 from tests.support.small_datasets import QUIZ, questions, write_recipe
@@ -40,7 +40,7 @@ class Actor:
     """A block runner over three rows, with its control."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
-        prepared = prepare(Reference(write_recipe(folder, QUIZ, questions(3))))
+        prepared = prepare(RecipeRequest(write_recipe(folder, QUIZ, questions(3))))
         self.folder = Folder.at(prepared.output)
         source = key_source(prepared.recipe.source, prepared.plan.task, folder, self.folder)
         settings: Mapping[str, Any] = {
@@ -53,10 +53,10 @@ class Actor:
             "threads": 1,
             "logs": str(folder),
         }
-        self.job = Job(**{**settings, **changes})
+        self.job = GenerationJob(**{**settings, **changes})
         self.engines: list[Gated] = []
         self.started = asyncio.Event()
-        self.control = Control()
+        self.control = Coordinator()
         self.worker = Worker(self.job.plan, self.start, 4, pauses=())
         self.runner = BlockRunner(self.job, self.worker, self.control)
 
@@ -72,15 +72,15 @@ class Actor:
         return self.engines[0]
 
 
-def block_of(payload: bytes) -> Block:
+def block_of(payload: bytes) -> WrittenBlock:
     block = pickle.loads(payload)  # noqa: S301 - what was pickled a moment ago
-    assert isinstance(block, Block)
+    assert isinstance(block, WrittenBlock)
     return block
 
 
 async def test_a_ticket_gives_the_block_of_its_task(tmp_path: Path) -> None:
     actor = Actor(tmp_path)
-    await actor.control.feed([Task((0, 2))], first=False)
+    await actor.control.feed([RowBlock((0, 2))], first=False)
     running = asyncio.create_task(actor.runner.run(0))
     (await actor.engine()).allowed.set()
     assert [line.status for line in block_of(await running).lines] == ["kept", "kept"]
@@ -91,7 +91,7 @@ async def test_a_ticket_gives_the_block_of_its_task(tmp_path: Path) -> None:
 async def test_a_process_takes_no_block_while_it_holds_enough_rows(tmp_path: Path) -> None:
     """Else the first that is up would take all of a large source, in blocks that are large."""
     actor = Actor(tmp_path, concurrency=1)
-    first, second, third = Task((0, 1)), Task((2, 0)), Task((1,))
+    first, second, third = RowBlock((0, 1)), RowBlock((2, 0)), RowBlock((1,))
     await actor.control.feed([first, second, third], first=False)
     running = [asyncio.create_task(actor.runner.run(ticket)) for ticket in range(3)]
     engine = await actor.engine()
@@ -105,7 +105,7 @@ async def test_a_process_takes_no_block_while_it_holds_enough_rows(tmp_path: Pat
 
 async def test_the_task_of_a_cancelled_ticket_is_run_by_another_one(tmp_path: Path) -> None:
     actor = Actor(tmp_path)
-    await actor.control.feed([Task((0, 1))], first=False)
+    await actor.control.feed([RowBlock((0, 1))], first=False)
     cancelled = asyncio.create_task(actor.runner.run(0))
     engine = await actor.engine()
     cancelled.cancel()
@@ -121,7 +121,7 @@ async def test_a_ticket_that_is_cancelled_before_it_has_a_task_takes_none(tmp_pa
     await asyncio.sleep(0)
     waiting.cancel()
     assert await waiting == b""
-    await actor.control.feed([Task((0,))], first=False)
+    await actor.control.feed([RowBlock((0,))], first=False)
     other = asyncio.create_task(actor.runner.run(1))
     (await actor.engine()).allowed.set()
     assert len(block_of(await other).lines) == 1
@@ -129,7 +129,7 @@ async def test_a_ticket_that_is_cancelled_before_it_has_a_task_takes_none(tmp_pa
 
 async def test_a_block_that_killed_its_process_twice_is_run_row_by_row(tmp_path: Path) -> None:
     actor = Actor(tmp_path)
-    await actor.control.feed([Task((0, 1))], first=False)
+    await actor.control.feed([RowBlock((0, 1))], first=False)
     for _ in range(2):
         await actor.control.take(0, wait=True)  # two processes took it and died
     key, _ = open_keyed(actor.folder, actor.job.source).read((0,))[0]
@@ -151,7 +151,7 @@ async def test_an_engine_that_cannot_start_is_the_users_to_mend(tmp_path: Path) 
         raise EngineSetupError("no such model")
 
     actor.worker._start = refuse
-    await actor.control.feed([Task((0,))], first=False)
+    await actor.control.feed([RowBlock((0,))], first=False)
     assert await actor.runner.run(0) == pickle.dumps(None), "its rows stay pending"
     _, fatal = await actor.control.read()
     assert fatal is not None
@@ -165,7 +165,7 @@ async def test_a_bug_ends_the_run_and_names_itself(tmp_path: Path) -> None:
         raise TypeError("unhashable type")
 
     actor.worker._start = breaks
-    await actor.control.feed([Task((0,))], first=False)
+    await actor.control.feed([RowBlock((0,))], first=False)
     assert await actor.runner.run(0) == b""
     _, fatal = await actor.control.read()
     assert fatal is not None
@@ -175,7 +175,7 @@ async def test_a_bug_ends_the_run_and_names_itself(tmp_path: Path) -> None:
 
 async def test_a_machine_that_does_not_see_the_folder_ends_the_run(tmp_path: Path) -> None:
     actor = Actor(tmp_path, probe="control/none")
-    await actor.control.feed([Task((0,))], first=False)
+    await actor.control.feed([RowBlock((0,))], first=False)
     assert await actor.runner.run(0) == b""
     _, fatal = await actor.control.read()
     assert fatal is not None

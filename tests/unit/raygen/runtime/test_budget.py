@@ -6,7 +6,7 @@ import pytest
 
 from raygen.core.errors import UserError
 from raygen.engines.base import EngineSpec
-from raygen.runtime.budget import Budget, check_prices, dollars_of, parse_budget
+from raygen.runtime.budget import Budget, check_prices, parse_budget, total_dollars
 
 ENDPOINT = {"base_url": "https://api.example.com/v1"}
 PAID = {"teacher": (600_000, 400_000), "judge": (10, 0)}
@@ -58,7 +58,7 @@ def test_dollars_are_counted_by_the_prices_of_today() -> None:
         "teacher": EngineSpec("teacher", "m", price={"input": 1, "output": 10}),
         "judge": EngineSpec("judge", "m"),
     }
-    assert dollars_of({**PAID, "gone": (9, 9)}, engines) == pytest.approx(0.6 + 4)
+    assert total_dollars({**PAID, "gone": (9, 9)}, engines) == pytest.approx(0.6 + 4)
 
 
 def test_a_budget_in_dollars_needs_prices_of_what_costs_money() -> None:

@@ -13,17 +13,17 @@ from raygen.core.row import Status
 from raygen.dataset.commit import Committer
 from raygen.dataset.control_files import request_stop
 from raygen.dataset.reader import Dataset
-from raygen.dataset.records import Block, Rejected, RowResult
+from raygen.dataset.records import RejectedRow, RowResult, WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineSpec
 from raygen.runtime.budget import Budget
 from raygen.runtime.counts import Counts, phase_of, snapshot
-from raygen.runtime.driver import Generation, Limits
+from raygen.runtime.driver import Driver, StopConditions
 from raygen.runtime.endings import Cause, Ending
-from raygen.runtime.scheduler import AllRows, ClassQuota, Work
-from raygen.runtime.tasks import Task
-from raygen.runtime.worker import Live
+from raygen.runtime.scheduler import AllRows, ClassQuota, Scheduler
+from raygen.runtime.tasks import RowBlock
+from raygen.runtime.worker import WorkerStats
 
 COLUMNS = {"text": "string"}
 
@@ -40,14 +40,14 @@ class Trouble:
 class FakeRun:
     """A run that hands out prepared groups of blocks; after `stop` no more, as the real one."""
 
-    groups: list[list[Block]]
+    groups: list[list[WrittenBlock]]
     fault: Trouble | None = None
     stops: int = 0
-    lives: list[Live] = field(default_factory=list)
+    lives: list[WorkerStats] = field(default_factory=list)
     room: int = 100
     closed: bool = False
-    fed: list[Task] = field(default_factory=list)
-    answer: Callable[[Task], list[list[Block]]] = lambda task: []
+    fed: list[RowBlock] = field(default_factory=list)
+    answer: Callable[[RowBlock], list[list[WrittenBlock]]] = lambda task: []
     lost: int = 0
 
     @property
@@ -59,7 +59,7 @@ class FakeRun:
     def idle(self) -> bool:
         return not self.groups and not self.lost
 
-    def feed(self, tasks: Sequence[Task], *, first: bool = False) -> None:
+    def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
         """Remembers the tasks; what `answer` makes of them comes next."""
         self.room -= len(tasks)
         self.fed += tasks
@@ -68,10 +68,10 @@ class FakeRun:
     def close(self) -> None:
         self.closed = True
 
-    def poll(self, timeout_s: float) -> list[Block]:
+    def poll(self, timeout_s: float) -> list[WrittenBlock]:
         return self.groups.pop(0) if self.groups else []
 
-    def live(self) -> tuple[list[Live], Trouble | None]:
+    def live(self) -> tuple[list[WorkerStats], Trouble | None]:
         return self.lives, self.fault
 
     def stop(self) -> None:
@@ -89,7 +89,7 @@ class Watching:
     def first_rows_committed(self) -> None:
         self.happened.append("first rows")
 
-    def progress(self, lives: Sequence[Live]) -> None:
+    def progress(self, lives: Sequence[WorkerStats]) -> None:
         if self.happened[-1:] != ["progress"]:
             self.happened.append("progress")
 
@@ -106,7 +106,9 @@ class Place:
     committer: Committer
     counts: Counts
 
-    def blocks(self, *statuses: Status, start: int = 0, retryable: bool = False) -> list[Block]:
+    def blocks(
+        self, *statuses: Status, start: int = 0, retryable: bool = False
+    ) -> list[WrittenBlock]:
         """One block for each row."""
         return [
             write_block(self.folder, [result(start + i, s, retryable)], "plan", COLUMNS)  # type: ignore[arg-type]
@@ -114,7 +116,7 @@ class Place:
         ]
 
     def generate(
-        self, run: FakeRun, limits: Limits | None = None, asked: Sequence[bool] = ()
+        self, run: FakeRun, limits: StopConditions | None = None, asked: Sequence[bool] = ()
     ) -> Ending:
         """The loop, with the user asking to stop at some look."""
         return self.generation(run, limits, Watching(asked)).to_end()
@@ -122,20 +124,20 @@ class Place:
     def generation(
         self,
         run: FakeRun,
-        limits: Limits | None = None,
+        limits: StopConditions | None = None,
         watching: Watching | None = None,
-        work: Work | None = None,
+        work: Scheduler | None = None,
         later: Sequence[FakeRun] = (),
-    ) -> Generation:
+    ) -> Driver:
         """The loop before it starts; `later` runs follow where one can't take all."""
         runs = iter([run, *later])
-        return Generation(
+        return Driver(
             lambda tasks: next(runs),
             work or AllRows([f"key{i}" for i in range(10)], {}, {}, 1),
             self.committer,
             self.folder,
             self.counts,
-            limits or Limits(max_failed=1.0),
+            limits or StopConditions(max_failed=1.0),
             watching or Watching(),
         )
 
@@ -145,7 +147,7 @@ def result(number: int, status: Status, retryable: bool = False) -> RowResult:
         key=f"key{number}",
         status=status,
         examples=({"id": f"id{number}", "node": "n", "text": "t"},) if status == "kept" else (),
-        rejects=(Rejected("n", "why", ""),) if status == "dropped" else (),
+        rejects=(RejectedRow("n", "why", ""),) if status == "dropped" else (),
         calls=(),
         error="broke" if status == "failed" else None,
         seconds=0.1,
@@ -187,19 +189,19 @@ def test_a_fault_ends_the_run_and_what_arrived_stays(place: Place) -> None:
 
 def test_too_many_failed_rows_end_the_run(place: Place) -> None:
     run = FakeRun([place.blocks("failed", "failed"), place.blocks("kept", start=2)])
-    ending = place.generate(run, Limits(max_failed=0.1))
+    ending = place.generate(run, StopConditions(max_failed=0.1))
     assert ending.outcome == "too_many_failed"
     assert "2 of 10 rows failed" in ending.message
 
 
 def test_as_many_failed_rows_as_allowed_are_fine(place: Place) -> None:
     run = FakeRun([place.blocks("failed", "kept")])
-    assert place.generate(run, Limits(max_failed=0.1)).outcome == "done"
+    assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "done"
 
 
 def test_enough_examples_end_the_run(place: Place) -> None:
     run = FakeRun([place.blocks("kept", "kept"), [], place.blocks("kept", start=2)])
-    ending = place.generate(run, Limits(max_failed=1.0, rows=2))
+    ending = place.generate(run, StopConditions(max_failed=1.0, rows=2))
     assert ending.outcome == "done"
     assert place.counts.examples >= 2
 
@@ -219,7 +221,7 @@ def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> No
     failed = place.blocks("failed", "failed", "failed", retryable=True)
     run = FakeRun([failed, [], [], place.blocks("kept", start=5)])
     run.answer = lambda task: [] if not task.again else [place.blocks("kept", "kept", "kept")]
-    assert place.generate(run, Limits(max_failed=0.1)).outcome == "done"
+    assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "done"
     assert place.counts.statuses["kept"] == 4
     assert place.counts.statuses["failed"] == 0
 
@@ -227,14 +229,14 @@ def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> No
 def test_a_second_failure_counts(place: Place) -> None:
     run = FakeRun([place.blocks("failed", "failed", retryable=True), [], []])
     run.answer = lambda task: [] if not task.again else [place.blocks("failed", "failed"), []]
-    assert place.generate(run, Limits(max_failed=0.1)).outcome == "too_many_failed"
+    assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "too_many_failed"
     assert Dataset(place.folder).status().failed == 2
 
 
 def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
     run = FakeRun([place.blocks("kept"), [], place.blocks("kept", start=1)])
-    run.lives = [Live(paid={"teacher": (60, 50)}), Live(paid={"teacher": (0, 1)})]
-    ending = place.generate(run, Limits(1.0, budget=Budget(tokens=111)))
+    run.lives = [WorkerStats(paid={"teacher": (60, 50)}), WorkerStats(paid={"teacher": (0, 1)})]
+    ending = place.generate(run, StopConditions(1.0, budget=Budget(tokens=111)))
     assert ending.outcome == "stopped"
     assert ending.message.startswith("the budget of 111 tokens is used up (111 tokens)")
     assert run.stops == 1
@@ -243,15 +245,17 @@ def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
 def test_a_budget_counts_what_earlier_runs_paid(place: Place) -> None:
     place.committer._paid = {"teacher": (100, 0)}
     run = FakeRun([[], []])
-    run.lives = [Live(paid={"teacher": (5, 0)})]
+    run.lives = [WorkerStats(paid={"teacher": (5, 0)})]
     spec = EngineSpec("teacher", "m", price={"input": 1e6, "output": 0})
-    limits = Limits(1.0, budget=Budget(dollars=105), engines={"teacher": spec})
+    limits = StopConditions(1.0, budget=Budget(dollars=105), engines={"teacher": spec})
     assert "$105" in place.generate(run, limits).message
 
 
 def test_hours_count_from_the_start(place: Place) -> None:
     began = time.monotonic() - 3600
-    ending = place.generate(FakeRun([[], []]), Limits(1.0, budget=Budget(hours=1), began=began))
+    ending = place.generate(
+        FakeRun([[], []]), StopConditions(1.0, budget=Budget(hours=1), began=began)
+    )
     assert "1 hours is used up" in ending.message
 
 
@@ -299,7 +303,7 @@ def test_the_user_and_the_stop_file_are_heard(place: Place) -> None:
 
 
 def test_a_snapshot_sums_the_workers_and_adds_up(place: Place) -> None:
-    one, two = Live("running", running=2), Live("running", running=1)
+    one, two = WorkerStats("running", running=2), WorkerStats("running", running=1)
     one.add(result(0, "kept"))
     two.add(result(1, "dropped"))
     shown = snapshot("generating", place.counts, [one, two], ["n", "later"], 3.0)
@@ -320,7 +324,7 @@ def test_a_snapshot_sums_the_workers_and_adds_up(place: Place) -> None:
     ],
 )
 def test_the_phase_is_the_workers(phases: list[str], said: str) -> None:
-    assert phase_of([Live(phase) for phase in phases]) == said
+    assert phase_of([WorkerStats(phase) for phase in phases]) == said
 
 
 def test_the_observer_hears_of_the_first_rows_once_and_when_they_are_committed(

@@ -20,7 +20,7 @@ from raygen.engines.registry import start_engine
 from raygen.ops.base import Context
 from raygen.planning.history import last_preview
 from raygen.planning.plan import Plan, make_plan
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.load import load_recipe
 from raygen.recipe.recipe import Recipe
 from raygen.runtime import preview_run as module
@@ -156,7 +156,7 @@ async def test_a_preview_runs_beside_a_running_loop_and_leaves_its_figures(
 ) -> None:
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
     plan_in(tmp_path, [GOOD, BAD, SILENT])
-    done = preview(prepare(Reference(tmp_path / "recipe.yaml")), 2)
+    done = preview(prepare(RecipeRequest(tmp_path / "recipe.yaml")), 2)
     assert [row.result.status for row in done.rows] == ["kept", "kept"]
     kept = last_preview("small")
     assert kept is not None

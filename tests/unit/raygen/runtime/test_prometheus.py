@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 
 from raygen.runtime.prometheus import Counters
-from raygen.runtime.worker import Live
+from raygen.runtime.worker import WorkerStats
 
 
 class FakeCounter:
@@ -27,7 +27,7 @@ MADE: dict[str, FakeCounter] = {}
 
 def test_counters_follow_what_the_worker_says() -> None:
     counters = Counters(FakeCounter, "quickstart")
-    live = Live()
+    live = WorkerStats()
     counters.update(live)
     assert not any(counter.values for counter in MADE.values())
     live.statuses["kept"], live.examples, live.paid = 3, 9, {"teacher": (100, 40)}

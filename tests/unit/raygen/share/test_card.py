@@ -11,7 +11,7 @@ from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
 from raygen.inspection.facts import card_facts
 from raygen.inspection.opened import open_dataset
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.share.card import CardLinks, dataset_card
 from raygen.share.own_card import discard_card, write_card
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
@@ -77,7 +77,7 @@ def test_it_tells_nobody_where_things_lie_here(tmp_path: Path) -> None:
 def test_licences_and_authors_are_no_part_of_what_a_dataset_is(tmp_path: Path) -> None:
     def plan_of(name: str, recipe: str) -> str:
         write_dataset(tmp_path / name, recipe=recipe)
-        return prepare(Reference(tmp_path / name / "recipe.yaml")).plan.hash
+        return prepare(RecipeRequest(tmp_path / name / "recipe.yaml")).plan.hash
 
     other = RECIPE.replace("MIT", "GPL-3.0").replace("Apache-2.0", "own").replace("CC-BY-4.0", "x")
     assert plan_of("one", RECIPE) == plan_of("other", other.replace("Ada Lovelace, ", ""))

@@ -15,7 +15,7 @@ from raygen.core.answers import read_answer
 from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.share.examples import read_examples
-from raygen.share.formats import ANSWERED, REFUTED, Wording
+from raygen.share.formats import ANSWERED, REFUTED, TaskWording
 from raygen.share.upload import push
 from tests.support.shared_dataset import ROWS, question, write_dataset
 
@@ -156,9 +156,9 @@ def test_what_a_pulled_dataset_cant_do_is_told(dataset: Folder, tmp_path: Path) 
     assert "a copy that `raygen pull` brought" in done.output
 
 
-def wording(task: str, *labels: str) -> Wording:
+def wording(task: str, *labels: str) -> TaskWording:
     columns = dict.fromkeys(("question", "choices", "text"), "string")
-    return Wording.of({"task": task, "labels": labels, "columns": columns})
+    return TaskWording.of({"task": task, "labels": labels, "columns": columns})
 
 
 def test_a_classification_and_a_free_text() -> None:
@@ -174,7 +174,7 @@ def test_a_classification_and_a_free_text() -> None:
 
 def test_examples_that_are_no_questions() -> None:
     with pytest.raises(UserError, match="no column 'choices', which chat and alpaca need"):
-        Wording.of({"task": "multiple_choice", "labels": [], "columns": {"question": "string"}})
+        TaskWording.of({"task": "multiple_choice", "labels": [], "columns": {"question": "string"}})
     with pytest.raises(UserError, match="neither a rationale nor an answer"):
         wording("free_text").turn({"id": "x", "question": "Why?"})
     with pytest.raises(UserError, match="its answer is 7; expected an option's index"):

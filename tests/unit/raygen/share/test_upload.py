@@ -18,10 +18,10 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
 from raygen.inspection.opened import open_dataset
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.share.download import pull
-from raygen.share.layout import lay_out
-from raygen.share.locations import locate
+from raygen.share.layout import stage_dataset
+from raygen.share.locations import parse_location
 from raygen.share.upload import Pushed, publish, push
 from tests.support.hub_stub import Hub, running_hub
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
@@ -96,7 +96,7 @@ def test_it_comes_back_whole_and_its_recipe_applies(dataset: Folder, tmp_path: P
     done = pull(str(tmp_path / "small"), tmp_path / "back")
     assert (done.manifest.content, done.missing) == (content(dataset), "q.jsonl")
     (tmp_path / "back" / "q.jsonl").write_bytes(Path(dataset.uri, "../q.jsonl").read_bytes())
-    prepared = prepare(Reference(tmp_path / "back"))
+    prepared = prepare(RecipeRequest(tmp_path / "back"))
     assert prepared.plan.hash == done.manifest.plan
     assert prepared.recipe.train is None  # its held-out questions are not there
     assert prepared.output == str(tmp_path / "back" / "out")
@@ -109,7 +109,7 @@ def test_with_its_source_it_is_all_that_the_recipe_needs(dataset: Folder, tmp_pa
     assert "which isn't part of this" not in Path(shelf, "README.md").read_text()
     back = pull(shelf, tmp_path / "back")
     assert back.missing is None
-    assert prepare(Reference(back.folder)).plan.hash == back.manifest.plan
+    assert prepare(RecipeRequest(back.folder)).plan.hash == back.manifest.plan
     with source.open() as rows:
         (tmp_path / "q.jsonl").write_text(next(rows))
     with pytest.raises(UserError, match="3 of the dataset's 4 rows come from no row of it"):
@@ -154,8 +154,8 @@ def test_a_push_that_was_cut_short_is_never_half_read(
     shelf = str(tmp_path / "small")
     pushed(dataset, shelf)
     (tmp_path / "draft").mkdir()
-    share = lay_out(open_dataset(other), tmp_path / "draft", None, '"small"')
-    place = locate(shelf)
+    share = stage_dataset(open_dataset(other), tmp_path / "draft", None, '"small"')
+    place = parse_location(shelf)
     with pytest.raises(DatasetError, match="the line went dead"):
         publish(share, replace(place, filesystem=Cut(place.filesystem, files)))
     assert load(shelf, home=tmp_path).num_rows == (3 if files == 4 else 9)
@@ -227,7 +227,7 @@ def test_an_object_store(
     assert load("parquet", data_files=pattern, home=tmp_path).num_rows == 9
     assert pull(f"{s3}/sets/small", None).folder == Path("small")
     assert load(str(tmp_path / "small"), home=tmp_path).num_rows == 9
-    names = [name.rpartition("/")[2] for name in locate(s3).filesystem.find("shelf")]
+    names = [name.rpartition("/")[2] for name in parse_location(s3).filesystem.find("shelf")]
     assert sorted(names)[:1] == ["README.md"]
     assert len(names) == 5
     with pytest.raises(DatasetError, match="can't write s3://no-such-bucket/x"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from raygen.sources.delta import table_of
+from raygen.sources.delta import find_delta_table
 from raygen.sources.files import read_source
 from raygen.sources.rows import SourceError
 
@@ -48,6 +48,6 @@ def test_rows_that_were_taken_out_are_not_read(dataset: Path) -> None:
 
 def test_a_folder_without_a_table_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert table_of(str(tmp_path / "empty")) is None
+    assert find_delta_table(str(tmp_path / "empty")) is None
     with pytest.raises(SourceError, match="a folder without a dataset"):
         read_source("empty", tmp_path)

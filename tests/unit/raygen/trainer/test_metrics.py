@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.trainer.metrics import Accuracy, MetricsTail, TrainerState, fold
+from raygen.trainer.metrics import Accuracy, MetricsTail, TrainerState, fold_event
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "start", "time": 1.0, "workers": 1},
@@ -66,20 +66,20 @@ def test_any_way_of_writing_the_lines_gives_the_same_state(sizes: list[int]) -> 
             file.write(text)
         state = TrainerState()
         for event in EVENTS:
-            state = fold(state, json.dumps(event).encode())
+            state = fold_event(state, json.dumps(event).encode())
         assert tail.read() == state
         assert state.error is None
 
 
 @pytest.mark.parametrize("line", [b"{", b"3", b"[]", b'{"event": "step"}', b'{"event": []}'])
 def test_an_unreadable_line_is_an_error_not_a_crash(line: bytes) -> None:
-    error = fold(TrainerState(step=3), line).error
+    error = fold_event(TrainerState(step=3), line).error
     assert error is not None
     assert "can't be read" in error
 
 
 def test_an_unknown_event_changes_nothing() -> None:
-    assert fold(TrainerState(step=3), b'{"event": "lens"}') == TrainerState(step=3)
+    assert fold_event(TrainerState(step=3), b'{"event": "lens"}') == TrainerState(step=3)
 
 
 def test_the_interval_of_an_accuracy() -> None:

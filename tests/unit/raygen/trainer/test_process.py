@@ -13,7 +13,7 @@ import pytest
 from raygen.core.errors import UserError
 from raygen.trainer import process as trainer_module
 from raygen.trainer.metrics import Accuracy, TrainerState
-from raygen.trainer.process import Trainer, TrainJob, check
+from raygen.trainer.process import Trainer, TrainJob, check_student
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "start", "time": 1.0, "workers": 1},
@@ -175,10 +175,10 @@ def test_check_returns_problems_with_their_paths(scripted: Any, tmp_path: Path) 
         "print(json.dumps({'problems': [{'path': ['optim', 'lr'], 'message': 'is \\'x\\''}]}))\n"
         "sys.exit(2)\n"
     )
-    assert check(tmp_path / "s.yaml", "train", None) == [(("optim", "lr"), "is 'x'")]
+    assert check_student(tmp_path / "s.yaml", "train", None) == [(("optim", "lr"), "is 'x'")]
 
 
 def test_check_says_when_streamtrain_does_not_answer(scripted: Any, tmp_path: Path) -> None:
     scripted("sys.exit('No module named streamtrain')\n")
     with pytest.raises(UserError, match="No module named streamtrain"):
-        check(tmp_path / "s.yaml", None, None)
+        check_student(tmp_path / "s.yaml", None, None)

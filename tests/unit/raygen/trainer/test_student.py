@@ -7,7 +7,7 @@ import pytest
 from raygen.dataset.storage import Folder
 from raygen.recipe.load import load_recipe
 from raygen.recipe.recipe import Recipe
-from raygen.trainer.process import begun
+from raygen.trainer.process import can_resume
 from raygen.trainer.student import discard_students, training_of, training_problems
 
 RECIPE = """
@@ -54,9 +54,9 @@ def test_a_run_goes_on_from_what_it_left(tmp_path: Path) -> None:
     )
     assert training is not None
     assert training.workers() == 3
-    assert not begun(training.out)
+    assert not can_resume(training.out)
     (training.out / "checkpoints").mkdir(parents=True)
-    assert begun(training.out)
+    assert can_resume(training.out)
     assert not training.finished
     (training.out / "result.json").write_text("{}")
     assert training.finished

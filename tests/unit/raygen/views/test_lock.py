@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from raygen.inspection.diff.change import Change
 from raygen.recipe.lock import (
-    Difference,
-    Given,
     Lock,
+    LockDifference,
     LockedEngine,
     LockedModel,
     LockedNode,
+    LockedOptions,
     LockedSource,
 )
 from raygen.views import lock_view
@@ -20,7 +20,7 @@ COMMIT = "a" * 40
 LOCK = Lock(
     lock=1,
     recipe="small",
-    given=Given(variant="before", limit=3),
+    given=LockedOptions(variant="before", limit=3),
     plan="p" * 32,
     source=LockedSource(path="q.jsonl", rows=1200, content="c" * 32),
     engines={
@@ -54,7 +54,7 @@ def test_a_lock_says_what_it_holds_and_what_stays_open() -> None:
 
 
 def test_a_lock_written_anew_says_what_changed() -> None:
-    change = Difference("package torch", "2.13.0", "2.14.0", "")
+    change = LockDifference("package torch", "2.13.0", "2.14.0", "")
     text = text_of(lock_view("x.lock.yaml", LOCK, [change], new=False))
     assert "1 change since it was locked before" in text
     assert "package torch: 2.13.0 → 2.14.0" in text

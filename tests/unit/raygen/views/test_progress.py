@@ -15,7 +15,7 @@ from raygen.views.progress import (
     Speedometer,
     make_progress,
     plain_line,
-    render,
+    render_snapshot,
 )
 
 SNAPSHOT = Snapshot(
@@ -82,7 +82,7 @@ def test_time_spent_on_starting_engines_does_not_slow_the_estimate() -> None:
 
 def test_the_table_shows_every_figure_within_80_columns() -> None:
     target = console()
-    target.print(render(SNAPSHOT, Rates(0.5, 118.2, 70.0), TRAINER))
+    target.print(render_snapshot(SNAPSHOT, Rates(0.5, 118.2, 70.0), TRAINER))
     lines = text_of(target).splitlines()
     assert max(map(len, lines)) <= 80
     shown = "\n".join(line.rstrip() for line in lines)

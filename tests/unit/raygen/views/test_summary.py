@@ -13,7 +13,7 @@ from rich.console import Console
 
 from raygen.runtime.run_state import Outcome, RejectCount
 from raygen.trainer.metrics import Accuracy, TrainerState
-from raygen.views.summary import RunSummary, next_commands, render, to_json, top_rejects
+from raygen.views.summary import RunSummary, next_commands, render_summary, to_json, top_rejects
 
 SUMMARY = RunSummary(
     recipe="quickstart",
@@ -54,7 +54,7 @@ def test_repeats_that_were_left_out_are_told() -> None:
 
 def text_of(summary: RunSummary) -> list[str]:
     console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(render(summary), crop=False)
+    console.print(render_summary(summary), crop=False)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 

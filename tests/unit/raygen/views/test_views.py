@@ -17,7 +17,7 @@ from raygen.engines.base import EngineSpec
 from raygen.ops.registry import built_in
 from raygen.planning.estimate import EngineEstimate, Estimate, NodeEstimate
 from raygen.planning.plan import Node, Plan
-from raygen.planning.plan_report import Outlook
+from raygen.planning.plan_report import PlanOverview
 from raygen.planning.resources import Placement
 from raygen.planning.reuse import Reuse
 from raygen.views import op_json, op_view, ops_view, plan_view, prompts_text, status_view
@@ -137,20 +137,20 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
         {"teacher": EngineSpec("teacher", "org/model", "abc", gpus=2)},
         {"question": "string"}, "hash123", 0.05,
     )  # fmt: skip
-    text = text_of(plan_view(Outlook(plan, NOTHING)))
+    text = text_of(plan_view(PlanOverview(plan, NOTHING)))
     assert "right *  filter  source" in text
     assert "teacher  org/model@abc  vllm     2" in text
     assert "columns  question: string" in text
     assert "hash     hash123" in text
     where = Placement("a100x8", 1, 6, gpus=1, rows=256, trainers=2)
     hint = Problem("r.yaml", 6, 3, "the recipe pins it")
-    view = plan_view(Outlook(plan, NOTHING, placement=where, hints=(hint,)))
+    view = plan_view(PlanOverview(plan, NOTHING, placement=where, hints=(hint,)))
     text = " ".join(text_of(view).split())
     assert "1 to 6 actors with 1 GPU each, up to 256 rows in flight each; 2 train workers " in text
     assert "workers beside that; 8 GPUs in all (profile a100x8)" in text
     assert "hint r.yaml:6:3: the recipe pins it" in text
     where = Placement(None, 1, 1, gpus=0, rows=64)
-    text = " ".join(text_of(plan_view(Outlook(plan, NOTHING, placement=where))).split())
+    text = " ".join(text_of(plan_view(PlanOverview(plan, NOTHING, placement=where))).split())
     assert "1 actor with no GPU, up to 64 rows in flight columns" in text
 
 
@@ -170,7 +170,7 @@ def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
         "local": EngineEstimate(1, 1, 1, None, "tokenizer"),
     }
     expected = Estimate(64, 90, 185.0, "preview", 0.75, nodes, engines, ("a note",))
-    text = squeezed(text_of(plan_view(Outlook(plan, expected, 40, REUSE))))
+    text = squeezed(text_of(plan_view(PlanOverview(plan, expected, 40, REUSE))))
     for piece in (
         "think 64 75 % 180 64 13,422 4,213 run",
         "right 180 50 % 90 changed",
@@ -186,7 +186,7 @@ def test_a_plan_shows_what_is_expected_and_where_that_comes_from() -> None:
         assert piece in text
     assert "assumed:" not in text
     unknown = replace(expected, seconds=None, pace=None, dollars=None)
-    text = text_of(plan_view(Outlook(plan, unknown)))
+    text = text_of(plan_view(PlanOverview(plan, unknown)))
     assert "not known before a preview or a run" in text
     assert "money" not in text
 

@@ -14,17 +14,17 @@ from click.testing import CliRunner, Result
 from raygen.engines.base import EngineSpec
 from raygen.engines.registry import start_engine
 from streamtrain.cli.main import main
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER
-from streamtrain.evaluation.predictions import asking
+from streamtrain.evaluation.predictions import prompt_format
 from streamtrain.evaluation.records import read_records
 from streamtrain.evaluation.votes import Samples, engine_for, vote_with
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import Source, load_student
-from streamtrain.run.spec import Job
-from streamtrain.tables import Table
-from streamtrain.training.checkpoint import Progress
+from streamtrain.models.student import ModelSource, load_student
+from streamtrain.run.spec import RunSpec
+from streamtrain.tables import TextTable
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
 
 QUESTIONS = [
@@ -54,10 +54,12 @@ def run(tiny_model: Path, tmp_path: Path) -> Path:
     out = tmp_path / "run"
     out.mkdir()
     tokens = config.data.new_tokens
-    student = load_student(Source(str(tiny_model)), config.tune, torch.device("cpu"), tokens)
+    student = load_student(ModelSource(str(tiny_model)), config.tune, torch.device("cpu"), tokens)
     for _, parameter in student.trainable():
         torch.nn.init.normal_(parameter, std=0.2)
-    write_outcome(Job(config, str(tiny_model), "d", out, None), student, Progress({}), None)
+    write_outcome(
+        RunSpec(config, str(tiny_model), "d", out, None), student, TrainProgress({}), None
+    )
     return out
 
 
@@ -156,13 +158,13 @@ async def test_the_majority_of_the_samples_decides() -> None:
     spec = EngineSpec("f", "fake", backend="fake", args={"answers": [refused, rule]})
     engine = await start_engine(spec)
     questions = [Question("Why?", ("a", "b"), 1), Question("too long", ("a", "b"), 1)]
-    first, second = await vote_with(engine, questions, asking(Data()), Samples(5))
+    first, second = await vote_with(engine, questions, prompt_format(DataConfig()), Samples(5))
     assert (first.choice, first.votes, first.unread) == (1, (1, 2), 2)
     assert (second.choice, second.votes, second.unread) == (None, None, 5)
 
 
 def test_a_table_reads_back_as_csv_and_escapes_for_latex() -> None:
-    table = Table(("set", "share"), (("a_b", "50.0%"), ('with, "quotes"', "1")))
+    table = TextTable(("set", "share"), (("a_b", "50.0%"), ('with, "quotes"', "1")))
     rows = list(csv.reader(table.show("csv").splitlines()))
     assert rows == [["set", "share"], ["a_b", "50.0%"], ['with, "quotes"', "1"]]
     assert r"a\_b & 50.0\% \\" in table.show("latex")

@@ -10,7 +10,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from streamtrain.cli.main import main
-from streamtrain.evaluation.metrics import judge
+from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import write_record
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
@@ -25,7 +25,7 @@ def make_run(
     (folder / name / "final" / "student.json").write_text(json.dumps(settings))
     (folder / name / "result.json").write_text("{}")
     questions = [Question(f"{words} {n}", ("a", "b"), 1) for n in range(len(right))]
-    result = judge(questions, [Prediction(int(hit)) for hit in right])
+    result = score_predictions(questions, [Prediction(int(hit)) for hit in right])
     write_record(folder / name / "evaluations", "held", questions, result)
     return folder / name
 
@@ -68,7 +68,7 @@ def test_a_contrast_set_has_a_column_of_whole_pairs(tmp_path: Path) -> None:
         for n in range(2)
         for variant in ("original", "counterfactual")
     ]
-    result = judge(questions, [Prediction(choice) for choice in (1, 1, 1, 0)])
+    result = score_predictions(questions, [Prediction(choice) for choice in (1, 1, 1, 0)])
     write_record(run / "evaluations", "pairs", questions, result)
     head, row, chance = csv.reader(compare(run, "--format", "csv").stdout.splitlines())
     assert head == ["student", "held", "pairs", "pairs, both right"]

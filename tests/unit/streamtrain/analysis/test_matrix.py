@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raygen.dataset.storage import Folder
-from streamtrain.analysis.assessment import asked_as_usual
-from streamtrain.analysis.compare import read_runs
+from streamtrain.analysis.assessment import is_default_evaluation
+from streamtrain.analysis.compare import read_evaluated_runs
 from streamtrain.analysis.matrix import make_matrix, read_domain
 from streamtrain.cli.main import main
-from streamtrain.evaluation.metrics import judge
+from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import write_record
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
@@ -42,7 +42,7 @@ def make_run(
     for name, count in right.items():
         choices = ("a", "b", "c", "d")[: OPTIONS[name.split(".")[0]]]
         questions = [Question(f"{name} {n}", choices, 1) for n in range(10)]
-        result = judge(questions, [Prediction(int(n < count)) for n in range(10)])
+        result = score_predictions(questions, [Prediction(int(n < count)) for n in range(10)])
         write_record(folder / "evaluations", name, questions, result)
     return folder
 
@@ -87,7 +87,9 @@ def test_a_set_that_is_asked_in_another_way_is_no_domain_of_its_own(tmp_path: Pa
     assert matrix(run, "--format", "csv").stdout.splitlines()[0] == (
         'trained on,farm,sea,"out of domain, mean"'
     )
-    assert [asked_as_usual(name) for name in ("a", "a.b", "a.vote30", "a.negative.scored")] == [
+    assert [
+        is_default_evaluation(name) for name in ("a", "a.b", "a.vote30", "a.negative.scored")
+    ] == [
         True,
         True,
         False,
@@ -104,7 +106,7 @@ def test_a_run_whose_domain_is_unknown_is_refused(tmp_path: Path) -> None:
 
 def test_the_picture_frames_the_training_domain_and_has_chance_below(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "a", "farm", {"farm": 9, "sea": 4})]
-    heat = make_matrix(read_runs(runs), [read_domain(run) for run in runs]).picture()
+    heat = make_matrix(read_evaluated_runs(runs), [read_domain(run) for run in runs]).picture()
     assert heat.values == [[0.9, pytest.approx(0.4), pytest.approx(0.4)], [0.5, 0.25, None]]
     assert heat.marked == {(0, 0)}
     done = matrix(*runs, "--picture", tmp_path / "m.svg")

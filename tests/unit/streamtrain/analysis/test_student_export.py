@@ -19,14 +19,14 @@ from raygen.dataset.writer import write_block
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.data.dataset import DatasetFacts, dataset_facts
-from streamtrain.evaluation.metrics import judge
+from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import EVALUATIONS, read_records, write_record
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import Source, load_student
-from streamtrain.run.spec import Job
+from streamtrain.models.student import ModelSource, load_student
+from streamtrain.run.spec import RunSpec
 from streamtrain.training.card import model_card
-from streamtrain.training.checkpoint import Progress
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.selection import Selection
 from tests.unit.streamtrain.models.test_classifier import family
@@ -47,15 +47,15 @@ def run(tiny_model: Path, tmp_path: Path) -> Path:
             "data": {"tokens": ["[new]"]},
         }
     )
-    student = load_student(Source(str(tiny_model)), config.tune, CPU, config.data.tokens)
+    student = load_student(ModelSource(str(tiny_model)), config.tune, CPU, config.data.tokens)
     for _, parameter in student.trainable():
         torch.nn.init.normal_(parameter, std=0.2)
     out = tmp_path / "run"
     questions = [Question("q", ("a", "b"), 1)]
-    result = judge(questions, [Prediction(1)])
+    result = score_predictions(questions, [Prediction(1)])
     write_record(out / EVALUATIONS, "held", questions, result)
-    at = Progress({}, step=7, selection=Selection(0.5, 5))
-    write_outcome(Job(config, str(tiny_model), "d", out, None), student, at, result)
+    at = TrainProgress({}, step=7, selection=Selection(0.5, 5))
+    write_outcome(RunSpec(config, str(tiny_model), "d", out, None), student, at, result)
     return out
 
 
@@ -153,10 +153,10 @@ def test_the_code_on_the_card_of_a_classifier_s_adapter_knows_its_classes(
         "data": {"labels": labels},
     }
     config = StudentConfig.model_validate(settings)
-    source = Source(base, kind="classifier", labels=tuple(labels))
+    source = ModelSource(base, kind="classifier", labels=tuple(labels))
     student = load_student(source, config.tune, CPU)
-    job = Job(config, base, "d", tmp_path, None)
-    folder = write_outcome(job, student, Progress({}), None)
+    job = RunSpec(config, base, "d", tmp_path, None)
+    folder = write_outcome(job, student, TrainProgress({}), None)
     model, tokenizer = loaded_by(folder / "README.md")
     ids = tokenizer("In the fridge.", return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -182,9 +182,9 @@ def test_the_card_tells_pairs_and_no_paths(tmp_path: Path) -> None:
     )
     variants: tuple[Literal["original", "counterfactual"], ...] = ("original", "counterfactual")
     pair = [Question(v, ("bad", "good"), 1, "g", v, classes=True) for v in variants]
-    evaluation = judge(pair, [Prediction(1), Prediction(0)])
+    evaluation = score_predictions(pair, [Prediction(1), Prediction(0)])
     write_record(tmp_path, "contrast", pair, evaluation)
-    write_record(tmp_path, "plain", pair[:1], judge(pair[:1], [Prediction(1)]))
+    write_record(tmp_path, "plain", pair[:1], score_predictions(pair[:1], [Prediction(1)]))
     result = {"plan": "p1", "steps": 3, "rows": 24, "tokens": 99, "cut": 0}
     card = model_card(config, result, read_records(tmp_path), None)
     assert "| 2 | 0 | 100.0% | 0.0% | 0.0% |" in card

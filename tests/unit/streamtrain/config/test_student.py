@@ -20,7 +20,7 @@ from streamtrain.config.student import (
     read_document,
 )
 from streamtrain.errors import InputError
-from streamtrain.run.spec import JobOptions, make_job, refuse_used_output
+from streamtrain.run.spec import RunOptions, make_run_spec, refuse_used_output
 
 MINIMAL = "student: small\nversion: 1\nmodel: some/model\n"
 
@@ -197,9 +197,9 @@ def test_paths_are_relative_to_the_base_and_out_wins(tmp_path: Path) -> None:
     text = MINIMAL + "evaluate: {report: held.jsonl}\noutput: runs/one\n"
     document = read_document(write(tmp_path, text))
     config = parse_config(document)
-    job = make_job(document, config, tmp_path, JobOptions("data"))
+    job = make_run_spec(document, config, tmp_path, RunOptions("data"))
     assert (job.report, job.out) == (questions, tmp_path / "runs/one")
-    other = make_job(document, config, tmp_path, JobOptions("data", out=tmp_path / "else"))
+    other = make_run_spec(document, config, tmp_path, RunOptions("data", out=tmp_path / "else"))
     assert other.out == tmp_path / "else"
 
 
@@ -212,20 +212,20 @@ def test_a_teacher_is_looked_for_only_where_it_is_asked(tmp_path: Path) -> None:
     config = parse_config(document)
     assert config.objective.teacher is not None
     assert config.objective.teacher.name == "./judge@r1"
-    assert make_job(document, config, tmp_path, JobOptions("data")).teacher is None
+    assert make_run_spec(document, config, tmp_path, RunOptions("data")).teacher is None
     document = override(document, ["objective.soft_labels=teacher"])
     with pytest.raises(ProblemsError, match=r"teacher: .*judge is no folder"):
-        make_job(document, parse_config(document), tmp_path, JobOptions("data"))
+        make_run_spec(document, parse_config(document), tmp_path, RunOptions("data"))
     (tmp_path / "judge").mkdir()
-    job = make_job(document, parse_config(document), tmp_path, JobOptions("data"))
+    job = make_run_spec(document, parse_config(document), tmp_path, RunOptions("data"))
     assert job.teacher == str(tmp_path / "judge")
 
 
 def test_a_used_output_is_refused_unless_resumed(tmp_path: Path) -> None:
     document = read_document(write(tmp_path, MINIMAL))
-    options = JobOptions("data", out=tmp_path)
+    options = RunOptions("data", out=tmp_path)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(InputError, match="--resume"):
-        refuse_used_output(make_job(document, parse_config(document), tmp_path, options))
-    again = JobOptions("data", out=tmp_path, resume=True)
-    refuse_used_output(make_job(document, parse_config(document), tmp_path, again))
+        refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, options))
+    again = RunOptions("data", out=tmp_path, resume=True)
+    refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, again))

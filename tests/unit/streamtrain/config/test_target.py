@@ -15,20 +15,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streamtrain.cli.main import main
-from streamtrain.config.data import Data, LabelForm
+from streamtrain.config.data import DataConfig, LabelForm
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER, Placement, TargetForm, marker_form, written_form
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import label_texts, make_example
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import Asking, asking, label_branch
+from streamtrain.evaluation.predictions import PromptFormat, label_branch, prompt_format
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import load_student, source_of
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.models.student import load_student, model_source
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.models.test_seq2seq import family
 
 PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none", "task")
@@ -42,7 +42,7 @@ ROW: dict[str, Any] = {
 LETTERS = ("A", "B")
 
 
-def written(row: dict[str, Any], data: Data) -> str:
+def written(row: dict[str, Any], data: DataConfig) -> str:
     return "".join(span.text for span in make_example(row, data).target)
 
 
@@ -112,7 +112,7 @@ def test_the_label_of_a_target_is_read_back_whatever_its_rationale_says(
     chat: bool,
     drawn: st.DataObject,
 ) -> None:
-    data = Data(label=form, chat=chat, **how)
+    data = DataConfig(label=form, chat=chat, **how)
     assume(form == "letter" or told_apart(data.form, options))
     label = drawn.draw(st.integers(0, len(options) - 1))
     row = {**ROW, "choices": options, "label": label, "rationale": rationale}
@@ -161,7 +161,7 @@ def test_a_rationale_is_what_stands_beside_the_label() -> None:
 
 
 def test_the_marker_is_the_files() -> None:
-    data = Data(marker="####", rationale="before")
+    data = DataConfig(marker="####", rationale="before")
     assert written(ROW, data) == " Blades cut. #### B ####"
     assert data.form.parse(" Blades cut. #### B ####", LETTERS) == 1
     assert data.form.parse(f" Blades cut. {MARKER} B {MARKER}", LETTERS) is None
@@ -181,13 +181,15 @@ def test_options_are_compared_as_the_tokens_that_were_trained(
 ) -> None:
     from transformers import AutoTokenizer
 
-    config = StudentConfig(student="s", version=1, model="m", data=Data(label=form, **how))
-    encoder = make_encoder(config, AutoTokenizer.from_pretrained(tiny_model))
+    config = StudentConfig(student="s", version=1, model="m", data=DataConfig(label=form, **how))
+    encoder = make_example_tokenizer(config, AutoTokenizer.from_pretrained(tiny_model))
     for label in (0, 1):
         example = make_example({**ROW, "label": label}, config.data)
         text = "".join(span.text for span in example.target)
         question = Question(ROW["question"], tuple(ROW["choices"]), label)
-        given, begun, options = label_branch(encoder, question, text, Asking(config.data, "scored"))
+        given, begun, options = label_branch(
+            encoder, question, text, PromptFormat(config.data, "scored")
+        )
         asked = (*given, *begun, *options[label])
         assert encoder.example(example).ids[: len(asked)] == asked
 
@@ -218,20 +220,20 @@ def spaceless() -> Any:
 def test_a_tokenizer_that_moves_spaces_leaves_a_label_readable(
     spaceless: Any, form: LabelForm, how: dict[str, Any]
 ) -> None:
-    config = StudentConfig(student="s", version=1, model="m", data=Data(label=form, **how))
+    config = StudentConfig(student="s", version=1, model="m", data=DataConfig(label=form, **how))
     if how.get("target") == "{{ label }}\n{{ rationale }}":
         with pytest.raises(InputError, match="tokenizer has no line breaks; end it by a text"):
-            make_encoder(config, spaceless)
+            make_example_tokenizer(config, spaceless)
         return
     example = make_example(ROW, config.data)
-    encoder = make_encoder(config, spaceless)
+    encoder = make_example_tokenizer(config, spaceless)
     ids = encoder.example(example).ids[len(encoder.prompt(example.prompt)[0]) :]
     text = spaceless.decode(ids, skip_special_tokens=True)
     assert config.data.form.parse(text, label_texts(ROW["choices"], form)) == 1
 
 
 def spans(target: str) -> list[tuple[str, str]]:
-    return [(one.kind, one.text) for one in make_example(ROW, Data(target=target)).target]
+    return [(one.kind, one.text) for one in make_example(ROW, DataConfig(target=target)).target]
 
 
 def test_what_stands_around_a_label_is_learned_with_it() -> None:
@@ -252,12 +254,12 @@ def test_what_stands_around_a_label_is_learned_with_it() -> None:
 
 @pytest.mark.parametrize(("target", "placement"), FORMS.items())
 def test_the_order_says_where_the_rationale_is(target: str, placement: Placement) -> None:
-    data = Data(target=target)
+    data = DataConfig(target=target)
     assert data.form.placement == placement
     text = written(ROW, data)
     expected = {"before": "Blades cut.", "after": "Blades cut.", "none": text.strip()}[placement]
     assert data.form.rationale_of(text, LETTERS) == expected
-    assert asking(data).how == ("written" if placement == "before" else "scored")
+    assert prompt_format(data).how == ("written" if placement == "before" else "scored")
 
 
 def test_a_label_without_an_end_ends_with_its_line() -> None:
@@ -293,7 +295,7 @@ def test_a_label_without_an_opening_is_the_first_thing_said() -> None:
 )
 def test_a_target_from_which_no_label_could_be_read_is_refused(target: str, message: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(message)):
-        Data(target=target)
+        DataConfig(target=target)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +308,9 @@ def test_a_target_from_which_no_label_could_be_read_is_refused(target: str, mess
 )
 def test_a_target_alone_says_where_things_are(more: dict[str, Any], message: str) -> None:
     target = "{{ rationale }} So the answer is ({{ label }})."
-    assert Data(target=target, rationale="before").form == written_form(target)
+    assert DataConfig(target=target, rationale="before").form == written_form(target)
     with pytest.raises(ValidationError, match=message):
-        Data(target=target, **more)
+        DataConfig(target=target, **more)
 
 
 @pytest.mark.parametrize(
@@ -336,13 +338,15 @@ def test_a_finished_run_is_asked_in_the_form_that_it_learned(
         }
     )
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, torch.device("cpu"))
-    made = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(model_source(settings), settings.tune, torch.device("cpu"))
+    made = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     for number in range(150 if kind == "seq2seq" else 60):
         made.step([ROW], number, 1.0)
     out = tmp_path / "run"
     out.mkdir()
-    write_outcome(Job(settings, str(model), "d", out, None), student, Progress({}), None)
+    write_outcome(RunSpec(settings, str(model), "d", out, None), student, TrainProgress({}), None)
     held = tmp_path / "held.jsonl"
     held.write_text(json.dumps(ROW) + "\n")
     ways: list[tuple[str, ...]] = [("--rationales",), ("--how", "written"), ("--how", "scored")]

@@ -10,8 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamtrain.config.target import Span
-from streamtrain.data.batches import Encoded, Encoder, Limits, block_mask, collate, split
+from streamtrain.config.target import TargetSpan
+from streamtrain.data.batches import (
+    ExampleTokenizer,
+    LengthLimits,
+    TokenizedExample,
+    block_mask,
+    collate,
+    split_micro_batches,
+)
 from streamtrain.data.examples import Example
 
 EOS = 0
@@ -29,12 +36,12 @@ class FakeTokenizer:
 
 def encoder(
     weights: Mapping[str, float] | None = None, max_input: int = 50, max_target: int = 50
-) -> Encoder:
+) -> ExampleTokenizer:
     weights = weights or {"rationale": 1.0, "label": 1.0}
-    return Encoder(FakeTokenizer(), Limits(max_input, max_target), weights)
+    return ExampleTokenizer(FakeTokenizer(), LengthLimits(max_input, max_target), weights)
 
 
-EXAMPLE = Example("ask", (Span("label", " B"), Span("rationale", " so")), 2.0)
+EXAMPLE = Example("ask", (TargetSpan("label", " B"), TargetSpan("rationale", " so")), 2.0)
 
 
 def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
@@ -53,8 +60,8 @@ def test_a_long_input_loses_its_beginning_and_a_long_target_its_end() -> None:
 
 
 def test_spans_may_weigh_the_same_whatever_their_length() -> None:
-    per_span = Encoder(
-        FakeTokenizer(), Limits(50, 50), {"rationale": 0.5, "label": 3.0}, per_span=True
+    per_span = ExampleTokenizer(
+        FakeTokenizer(), LengthLimits(50, 50), {"rationale": 0.5, "label": 3.0}, per_span=True
     )
     weights = per_span.example(EXAMPLE).weights
     assert weights[4:6] == (3.0, 3.0)
@@ -63,13 +70,15 @@ def test_spans_may_weigh_the_same_whatever_their_length() -> None:
 
 def test_a_span_that_is_cut_weighs_as_much_as_a_whole_one() -> None:
     weights = {"rationale": 1.0, "label": 1.0}
-    cut = Encoder(FakeTokenizer(), Limits(50, 4), weights, per_span=True).example(EXAMPLE)
+    cut = ExampleTokenizer(FakeTokenizer(), LengthLimits(50, 4), weights, per_span=True).example(
+        EXAMPLE
+    )
     assert cut.cut
     assert cut.weights[4:] == (1.0, 1.0, 1.0, 1.0)
 
 
-def sequence(length: int, start: int = 5) -> Encoded:
-    return Encoded(tuple(range(start, start + length)), (0.0,) + (1.0,) * (length - 1))
+def sequence(length: int, start: int = 5) -> TokenizedExample:
+    return TokenizedExample(tuple(range(start, start + length)), (0.0,) + (1.0,) * (length - 1))
 
 
 def test_rows_are_padded_on_the_right() -> None:
@@ -107,9 +116,9 @@ def test_no_sequence_is_lost_and_micro_batches_stay_small(
     lengths: list[tuple[int, int]], capacity: int, pack: bool
 ) -> None:
     """An input that stands apart takes places too."""
-    sequences = [replace(sequence(length), given=(5,) * apart) for length, apart in lengths]
-    groups = list(split(sequences, capacity, pack))
-    back = [(len(one.ids), len(one.given)) for rows in groups for row in rows for one in row]
+    sequences = [replace(sequence(length), encoder_ids=(5,) * apart) for length, apart in lengths]
+    groups = list(split_micro_batches(sequences, capacity, pack))
+    back = [(len(one.ids), len(one.encoder_ids)) for rows in groups for row in rows for one in row]
     assert sorted(back) == sorted(lengths)
     for rows in groups:
         width = max(sum(one.tokens for one in row) for row in rows)

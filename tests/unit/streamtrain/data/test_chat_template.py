@@ -11,23 +11,23 @@ import torch
 from click.testing import CliRunner
 
 from raygen.engines.base import Completion, Message, Request
-from raygen.engines.models.prompt_tokens import Tokens
+from raygen.engines.models.prompt_tokens import PromptTokenizer
 from streamtrain.cli.main import main
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER
-from streamtrain.data.batches import Encoder, make_encoder
+from streamtrain.data.batches import ExampleTokenizer, make_example_tokenizer
 from streamtrain.data.examples import make_example
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import asking, evaluate, label_branch
+from streamtrain.evaluation.predictions import evaluate_student, label_branch, prompt_format
 from streamtrain.evaluation.votes import Samples, vote_with
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import load_student, source_of
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.models.student import load_student, model_source
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")
 ROW: dict[str, Any] = {
@@ -54,11 +54,11 @@ def config(model: Path, **data: Any) -> StudentConfig:
     )
 
 
-def encoder_of(settings: StudentConfig) -> tuple[Encoder, Any]:
+def encoder_of(settings: StudentConfig) -> tuple[ExampleTokenizer, Any]:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(settings.model)
-    return make_encoder(settings, tokenizer), tokenizer
+    return make_example_tokenizer(settings, tokenizer), tokenizer
 
 
 class Listener:
@@ -75,14 +75,14 @@ class Listener:
 async def test_training_evaluation_and_votes_ask_with_the_same_ids(tiny_model: Path) -> None:
     settings = config(tiny_model)
     encoder, tokenizer = encoder_of(settings)
-    how = asking(settings.data)
+    how = prompt_format(settings.data)
     trained = encoder.example(make_example(ROW, settings.data))
     given, begun, _ = label_branch(encoder, QUESTION, None, how)
     asked = [*given, *begun]
     listener = Listener()
     await vote_with(listener, [QUESTION], how, Samples(2))  # type: ignore[arg-type]
     (request,) = listener.heard
-    sent = Tokens("e", "m", tokenizer, None).prompt(request.prompt)
+    sent = PromptTokenizer("e", "m", tokenizer, None).prompt(request.prompt)
 
     expected = f"<|user|>{INPUT}\n<|assistant|>"
     assert request.prompt == (Message("user", INPUT),)
@@ -105,13 +105,13 @@ def test_a_beginning_of_text_is_never_doubled(tiny_model: Path) -> None:
     )
     tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
     assert tokenizer("x")["input_ids"][0] == 0
-    ids, _ = make_encoder(settings, tokenizer).prompt("x")
+    ids, _ = make_example_tokenizer(settings, tokenizer).prompt("x")
     assert ids.count(0) == 1
 
 
 @pytest.mark.parametrize("placement", ["after", "before", "none"])
 def test_a_target_of_a_turn_begins_without_a_space(placement: str) -> None:
-    data = Data.model_validate({"chat": True, "rationale": placement})
+    data = DataConfig.model_validate({"chat": True, "rationale": placement})
     text = "".join(span.text for span in make_example(ROW, data).target)
     assert (
         text
@@ -129,7 +129,7 @@ def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -
     _, tokenizer = encoder_of(settings)
     tokenizer.chat_template = None
     with pytest.raises(InputError, match=r"data.chat: .*no chat template; set chat: false"):
-        make_encoder(settings, tokenizer)
+        make_example_tokenizer(settings, tokenizer)
 
 
 def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
@@ -137,21 +137,25 @@ def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
     _, tokenizer = encoder_of(settings)
     tokenizer.chat_template = "{{ raise_exception('no users here') }}"
     with pytest.raises(InputError, match=r"data.chat: .*no users here"):
-        make_encoder(settings, tokenizer)
+        make_example_tokenizer(settings, tokenizer)
 
 
 def test_a_finished_run_is_asked_as_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
     settings = config(tiny_model, rationale="before", marker="####")
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, CPU)
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(model_source(settings), settings.tune, CPU)
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     for number in range(60):
         learner.step([ROW], number, 1.0)
-    assert evaluate(student, learner.encoder, [QUESTION], settings.data).correct == 1
+    assert evaluate_student(student, learner.encoder, [QUESTION], settings.data).correct == 1
 
     out = tmp_path / "run"
     out.mkdir()
-    write_outcome(Job(settings, str(tiny_model), "d", out, None), student, Progress({}), None)
+    write_outcome(
+        RunSpec(settings, str(tiny_model), "d", out, None), student, TrainProgress({}), None
+    )
     assert read_outcome(out, CPU)[1].data == settings.data
     held = tmp_path / "held.jsonl"
     held.write_text(json.dumps(ROW) + "\n")

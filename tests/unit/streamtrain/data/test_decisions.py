@@ -15,8 +15,8 @@ import torch
 from streamtrain.config.student import parse_config, read_document
 from streamtrain.data.decisions import Decision, Decisions
 from streamtrain.errors import StreamLostError
-from streamtrain.run.spec import Job, JobOptions, make_job, read_result
-from streamtrain.training.communicator import Alone
+from streamtrain.run.spec import RunOptions, RunSpec, make_run_spec, read_result
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from tests.unit.streamtrain.training.test_selection import Commit, State, events, rows, student
 
@@ -77,18 +77,18 @@ class KilledError(Exception):
     """The end of a process, as a test causes it."""
 
 
-def made(folder: Path, model: Path, starved: str, resume: bool = False) -> Job:
+def made(folder: Path, model: Path, starved: str, resume: bool = False) -> RunSpec:
     path = student(folder, model, {}, max_steps=None, epochs=2, warmup=0.2)
     settings = json.loads(path.read_text())
     settings["stream"] = {"starved": starved, "shuffle": 8}
     settings["optim"] = {key: v for key, v in settings["optim"].items() if v is not None}
     path.write_text(json.dumps(settings))
     document = read_document(path)
-    options = JobOptions("data", folder / "out", follow=True, resume=resume)
-    return make_job(document, parse_config(document), folder, options)
+    options = RunOptions("data", folder / "out", follow=True, resume=resume)
+    return make_run_spec(document, parse_config(document), folder, options)
 
 
-def steps_of(job: Job) -> list[dict[str, Any]]:
+def steps_of(job: RunSpec) -> list[dict[str, Any]]:
     """The event of each step that counts: the later one of those that were taken twice."""
     return list({one["step"]: one for one in events(job.out, "step")}.values())
 
@@ -112,11 +112,11 @@ def test_a_killed_run_takes_the_same_steps_again_though_all_rows_are_there(
 
     slow = GrowingFeed([4, 0, 0, 4, 0, 0, 4, 0, 4, 8])
     with pytest.raises(KilledError):
-        train(job, Alone(), lambda: slow, stopping, CPU)
+        train(job, SingleProcess(), lambda: slow, stopping, CPU)
     before = taken(job.out)
     assert len(before) == killed_at
     again = made(tmp_path, tiny_model, starved, resume=True)
-    assert train(again, Alone(), lambda: GrowingFeed([24]), lambda: False, CPU) == "end"
+    assert train(again, SingleProcess(), lambda: GrowingFeed([24]), lambda: False, CPU) == "end"
     after = taken(again.out)[killed_at:]
     assert after[:killed_at] == before
     assert [step for step, _, _ in after] == list(range(1, len(ROWS) * 2 // 4 + 1))
@@ -135,8 +135,14 @@ def test_a_killed_run_takes_the_same_steps_again_though_all_rows_are_there(
 
 def test_a_dataset_that_has_become_smaller_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
     job = made(tmp_path, tiny_model, "wait")
-    train(job, Alone(), lambda: GrowingFeed([24]), lambda: len(events(job.out, "step")) == 2, CPU)
+    train(
+        job,
+        SingleProcess(),
+        lambda: GrowingFeed([24]),
+        lambda: len(events(job.out, "step")) == 2,
+        CPU,
+    )
     shutil.rmtree(tmp_path / "out" / "checkpoints")
     again = made(tmp_path, tiny_model, "wait", resume=True)
     with pytest.raises(StreamLostError, match="step 1 was taken with 24 examples"):
-        train(again, Alone(), lambda: GrowingFeed([8]), lambda: False, CPU)
+        train(again, SingleProcess(), lambda: GrowingFeed([8]), lambda: False, CPU)

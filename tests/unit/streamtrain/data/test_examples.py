@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from raygen.core.question import prompt_text
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.target import Placement
 from streamtrain.data.examples import make_example, make_tasks
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import Asking
+from streamtrain.evaluation.predictions import PromptFormat
 from streamtrain.heldout.questions import Question, read_questions
 
 PLACEMENTS: tuple[Placement, ...] = ("after", "before", "none")
@@ -28,7 +28,8 @@ ROW: dict[str, Any] = {
 def test_the_target_has_the_label_after_before_or_without_the_rationale() -> None:
     texts = {
         placement: [
-            (span.kind, span.text) for span in make_example(ROW, Data(rationale=placement)).target
+            (span.kind, span.text)
+            for span in make_example(ROW, DataConfig(rationale=placement)).target
         ]
         for placement in PLACEMENTS
     }
@@ -38,10 +39,10 @@ def test_the_target_has_the_label_after_before_or_without_the_rationale() -> Non
 
 
 def test_the_label_to_train_on_wins_over_the_gold_answer() -> None:
-    example = make_example({**ROW, "label": 0}, Data(rationale="none"))
+    example = make_example({**ROW, "label": 0}, DataConfig(rationale="none"))
     assert example.target[0].text == " [FIN_LABEL] A [FIN_LABEL]"
     assert (
-        make_example({**ROW, "label": None}, Data(rationale="none")).target[0].text
+        make_example({**ROW, "label": None}, DataConfig(rationale="none")).target[0].text
         == " [FIN_LABEL] B [FIN_LABEL]"
     )
 
@@ -59,11 +60,11 @@ def test_the_label_to_train_on_wins_over_the_gold_answer() -> None:
 )
 def test_a_row_that_is_no_example_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"example e1 of the dataset: {message}"):
-        make_example({**ROW, **change}, Data())
+        make_example({**ROW, **change}, DataConfig())
 
 
 def test_a_label_can_be_the_options_own_text() -> None:
-    text = make_example(ROW, Data(rationale="none", label="text")).target[0].text
+    text = make_example(ROW, DataConfig(rationale="none", label="text")).target[0].text
     assert text == " [FIN_LABEL] scissors [FIN_LABEL]"
 
 
@@ -72,7 +73,7 @@ def test_the_input_shows_every_option_with_its_letter() -> None:
 
 
 def test_a_view_has_its_control_token() -> None:
-    data = Data(control={"positive": "[Direct election]", "negative": "[Elimination method]"})
+    data = DataConfig(control={"positive": "[Direct election]", "negative": "[Elimination method]"})
     for view, start in (
         ("positive", "[Direct election] Q"),
         ("negative", "[Elimination method] Q"),
@@ -95,24 +96,24 @@ Why not {{ refuted }}?
 
 
 def test_an_input_can_have_the_files_own_form() -> None:
-    data = Data(input=INPUT, control={"positive": "[for]"})
+    data = DataConfig(input=INPUT, control={"positive": "[for]"})
     example = make_example({**ROW, "view": "positive"}, data)
     assert example.prompt == "[for]\nWhat cuts paper?\nA. milk\nB. scissors"
-    assert Asking(data, "scored").prompt(Question(ROW["question"], ("milk", "scissors"), 1)) == (
-        example.prompt
-    )
+    assert PromptFormat(data, "scored").prompt(
+        Question(ROW["question"], ("milk", "scissors"), 1)
+    ) == (example.prompt)
     refuting = {**ROW, "view": "negative", "refuted": "milk", "label": None}
     assert make_example(refuting, data).prompt == (
         "What cuts paper?\nA. milk\nB. scissors\nWhy not milk?"
     )
-    tasks = make_tasks(ROW, Data(input=INPUT, rationale="task"))
+    tasks = make_tasks(ROW, DataConfig(input=INPUT, rationale="task"))
     assert [one.prompt.split("\n")[0] for one in tasks] == ["[label]", "[rationale]"]
 
 
 def test_a_refutation_that_the_input_does_not_show_is_named() -> None:
     row = {**ROW, "refuted": "milk", "label": None}
     with pytest.raises(InputError, match="example e1 of the dataset refutes the option 'milk'"):
-        make_example(row, Data(input="{{ question }}"))
+        make_example(row, DataConfig(input="{{ question }}"))
 
 
 @pytest.mark.parametrize(
@@ -125,12 +126,12 @@ def test_a_refutation_that_the_input_does_not_show_is_named() -> None:
 )
 def test_an_input_that_fails_on_a_row_is_told(template: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_example(ROW, Data(input=template))
+        make_example(ROW, DataConfig(input=template))
 
 
 def test_a_refutation_of_one_option_has_no_label() -> None:
     row = {**ROW, "view": "negative", "refuted": "milk", "label": None}
-    example = make_example(row, Data())
+    example = make_example(row, DataConfig())
     assert example.prompt.endswith("Refute: milk\nAnswer:")
     assert [span.kind for span in example.target] == ["rationale"]
 

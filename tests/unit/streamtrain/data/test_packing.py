@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import collate, make_encoder, split
+from streamtrain.data.batches import collate, make_example_tokenizer, split_micro_batches
 from streamtrain.data.examples import make_example
 
 DATA = Path(__file__).parents[5] / "shared" / "data" / "palm_csqa_train.parquet"
@@ -21,13 +21,13 @@ def share_of_tokens(rows: list[dict[str, Any]], model: Path, pack: bool) -> floa
     """Of all places that the forward passes over these rows have, those that hold a token."""
     settings = {"student": "s", "version": 1, "model": str(model), "data": {"pack": pack}}
     config = StudentConfig.model_validate(settings)
-    encoder = make_encoder(config, AutoTokenizer.from_pretrained(model))
+    encoder = make_example_tokenizer(config, AutoTokenizer.from_pretrained(model))
     tokens = places = 0
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         examples = [encoder.example(make_example(row, config.data)) for row in batch]
         tokens += sum(one.tokens for one in examples)
-        groups = split(examples, PLACES, pack)
+        groups = split_micro_batches(examples, PLACES, pack)
         places += sum(collate(group, 0, flat=pack).ids.numel() for group in groups)
     return tokens / places
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from streamtrain.data.read_ahead import ReadAhead
-from streamtrain.data.stream import Order, ShardStream
+from streamtrain.data.stream import ShardStream, StreamOrder
 from streamtrain.errors import StreamLostError
-from streamtrain.training.communicator import Alone
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from tests.unit.streamtrain.data.test_decisions import made
 from tests.unit.streamtrain.training.test_selection import Commit, State, events, rows
@@ -97,7 +97,7 @@ def test_a_finished_dataset_is_looked_at_once_however_many_steps_are_taken(
 ) -> None:
     job = made(tmp_path, tiny_model, "wait")
     feed = CountingFeed([rows(24)])
-    assert train(job, Alone(), lambda: feed, lambda: False, torch.device("cpu")) == "end"
+    assert train(job, SingleProcess(), lambda: feed, lambda: False, torch.device("cpu")) == "end"
     assert len(events(job.out, "step")) == 12
     assert feed.reads == {"state": 1, "poll": 1, "read": 1}
     assert threading.get_ident() not in feed.threads
@@ -118,7 +118,7 @@ def test_steps_go_on_while_the_store_is_slow_to_answer(tiny_model: Path, tmp_pat
             held_up.append(not third.wait(DEADLOCK_S))
 
     feed = CountingFeed([rows(24)[:12], rows(24)[12:]], before)
-    assert train(job, Alone(), lambda: feed, stopping, torch.device("cpu")) == "end"
+    assert train(job, SingleProcess(), lambda: feed, stopping, torch.device("cpu")) == "end"
     assert held_up == [False]
     assert len(events(job.out, "step")) == 12
 
@@ -139,7 +139,7 @@ def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_
         return False
 
     feed = CountingFeed([rows(24)], before)
-    train(job, Alone(), lambda: feed, stopping, torch.device("cpu"))
+    train(job, SingleProcess(), lambda: feed, stopping, torch.device("cpu"))
     steps = events(job.out, "step")
     assert steps[0]["data_wait_s"] >= slow_s
     assert steps[-1]["wait_s"] == pytest.approx(
@@ -150,7 +150,7 @@ def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_
 def test_the_order_of_rows_is_that_of_a_stream_that_reads_them_itself(
     opened: Callable[[CountingFeed], ReadAhead],
 ) -> None:
-    given, order = rows(50), Order(7, 16, 0, 2)
+    given, order = rows(50), StreamOrder(7, 16, 0, 2)
     feed = CountingFeed([given[:20], [], given[20:21], [], [], given[21:]])
     ahead = opened(feed)
     direct = ShardStream(CountingFeed([given]), order)
@@ -163,7 +163,7 @@ def test_the_order_of_rows_is_that_of_a_stream_that_reads_them_itself(
 def test_nothing_is_read_after_the_end(opened: Callable[[CountingFeed], ReadAhead]) -> None:
     feed = CountingFeed([rows(4), rows(8)[4:]])
     ahead = opened(feed)
-    stream = ShardStream(ahead, Order(4, 1, 0, 3))
+    stream = ShardStream(ahead, StreamOrder(4, 1, 0, 3))
     assert len(drained(ahead, stream)) == 24
     before = dict(feed.reads)
     ahead.wait(0.0)
@@ -182,7 +182,7 @@ def test_an_error_of_the_store_comes_after_the_rows_that_were_read_before_it(
             raise StreamLostError("the store is gone")
 
     ahead = opened(CountingFeed([rows(4), []], fail))
-    stream = ShardStream(ahead, Order(4, 1, 0, 1))
+    stream = ShardStream(ahead, StreamOrder(4, 1, 0, 1))
     while ahead.reading:
         ahead.wait(DEADLOCK_S)
     stream.poll()
@@ -221,6 +221,6 @@ class ReplacedFeed:
 
 def test_what_was_replaced_is_not_read() -> None:
     ahead = ReadAhead(ReplacedFeed(), pause_s=0.0)
-    stream = ShardStream(ahead, Order(4, 1, 0, 1))
+    stream = ShardStream(ahead, StreamOrder(4, 1, 0, 1))
     assert len(drained(ahead, stream)) == 4
     ahead.close()

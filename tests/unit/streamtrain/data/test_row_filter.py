@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.row_filter import Wanted
+from streamtrain.data.row_filter import RowFilter
 from streamtrain.errors import InputError
 
 RECORDED = {
@@ -22,8 +22,8 @@ RECORDED = {
 }
 
 
-def wanted(**data: Any) -> Wanted:
-    return Wanted(
+def wanted(**data: Any) -> RowFilter:
+    return RowFilter(
         StudentConfig.model_validate({"student": "s", "version": 1, "model": "m", "data": data})
     )
 

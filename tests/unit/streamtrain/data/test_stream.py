@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streamtrain.data.cursor import Cursor
 from streamtrain.data.epoch_units import SHARE
-from streamtrain.data.stream import Order, ShardStream, rank_slice
+from streamtrain.data.stream import ShardStream, StreamOrder, rank_slice
 from streamtrain.errors import InputError, StreamLostError
 
 
@@ -87,14 +87,14 @@ def ids(stream: ShardStream, limit: int = 10_000) -> list[list[int]]:
     return batches
 
 
-def undisturbed(rows: int, order: Order) -> list[list[int]]:
+def undisturbed(rows: int, order: StreamOrder) -> list[list[int]]:
     stream = ShardStream(full_feed(rows), order)
     stream.poll()
     return ids(stream)
 
 
 orders = st.builds(
-    Order,
+    StreamOrder,
     batch=st.integers(1, 9),
     shuffle=st.integers(1, 64),
     seed=st.integers(0, 5),
@@ -104,7 +104,7 @@ growth = st.lists(st.integers(0, 30), max_size=8)
 
 
 @given(orders, growth)
-def test_every_epoch_has_every_row_once(order: Order, parts: list[int]) -> None:
+def test_every_epoch_has_every_row_once(order: StreamOrder, parts: list[int]) -> None:
     rows = sum(parts)
     drawn = [number for batch in undisturbed(rows, order) for number in batch]
     assert len(drawn) == rows * (order.epochs or 0)
@@ -113,7 +113,9 @@ def test_every_epoch_has_every_row_once(order: Order, parts: list[int]) -> None:
 
 
 @given(orders, growth)
-def test_the_order_does_not_depend_on_when_rows_arrive(order: Order, parts: list[int]) -> None:
+def test_the_order_does_not_depend_on_when_rows_arrive(
+    order: StreamOrder, parts: list[int]
+) -> None:
     feed, drawn, start = FakeFeed(), [], 0
     stream = ShardStream(feed, order)
     for part in parts:
@@ -130,7 +132,7 @@ def test_the_order_does_not_depend_on_when_rows_arrive(order: Order, parts: list
 
 @given(orders, growth, st.integers(0, 200))
 def test_a_resume_from_any_cursor_is_the_rest_of_the_undisturbed_run(
-    order: Order, parts: list[int], stop: int
+    order: StreamOrder, parts: list[int], stop: int
 ) -> None:
     """Also where the run was cut while the dataset was still growing."""
     feed, drawn, start = FakeFeed(), [], 0
@@ -155,7 +157,7 @@ def test_the_ranks_share_a_global_batch_without_loss(items: list[int], size: int
 
 def test_the_first_step_needs_one_batch_only_and_chunks_double() -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(batch=4, shuffle=16, seed=0, epochs=1))
+    stream = ShardStream(feed, StreamOrder(batch=4, shuffle=16, seed=0, epochs=1))
     feed.arrive(range(3))
     stream.poll()
     assert stream.next_batch() is None
@@ -174,7 +176,7 @@ def test_the_first_step_needs_one_batch_only_and_chunks_double() -> None:
 
 
 def test_rows_are_shuffled_with_the_seed() -> None:
-    one, other = (undisturbed(64, Order(8, 64, seed, 2)) for seed in (0, 1))
+    one, other = (undisturbed(64, StreamOrder(8, 64, seed, 2)) for seed in (0, 1))
     assert one != other
     flat = [number for batch in one for number in batch]
     assert flat[:64] != flat[64:]
@@ -183,7 +185,7 @@ def test_rows_are_shuffled_with_the_seed() -> None:
 
 def test_replay_keeps_the_trainer_busy_and_the_length_of_the_run() -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(4, 8, 0, epochs=3, reuse=3))
+    stream = ShardStream(feed, StreamOrder(4, 8, 0, epochs=3, reuse=3))
     feed.arrive(range(4))
     stream.poll()
     early = ids(stream)
@@ -201,7 +203,7 @@ def test_replay_keeps_the_trainer_busy_and_the_length_of_the_run() -> None:
 @pytest.mark.parametrize(("reuse", "batches"), [(1, 1), (2, 2), (5, 5)])
 def test_a_row_is_used_so_often_at_most_while_the_stream_waits(reuse: int, batches: int) -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(4, 8, 0, epochs=None, reuse=reuse))
+    stream = ShardStream(feed, StreamOrder(4, 8, 0, epochs=None, reuse=reuse))
     feed.arrive(range(4))
     stream.poll()
     assert len(ids(stream, limit=20)) == batches
@@ -211,7 +213,7 @@ def test_a_row_is_used_so_often_at_most_while_the_stream_waits(reuse: int, batch
 
 
 def test_without_epochs_the_stream_goes_on_for_ever() -> None:
-    stream = ShardStream(full_feed(5), Order(2, 8, 0, epochs=None))
+    stream = ShardStream(full_feed(5), StreamOrder(2, 8, 0, epochs=None))
     stream.poll()
     assert len(ids(stream, limit=50)) == 50
     assert stream.remaining() is None
@@ -219,7 +221,7 @@ def test_without_epochs_the_stream_goes_on_for_ever() -> None:
 
 
 def test_an_empty_dataset_that_ended_is_finished() -> None:
-    stream = ShardStream(full_feed(0), Order(2, 8, 0, epochs=2))
+    stream = ShardStream(full_feed(0), StreamOrder(2, 8, 0, epochs=2))
     stream.poll()
     assert stream.next_batch() is None
     assert stream.finished
@@ -230,7 +232,7 @@ def odd(row: Mapping[str, Any]) -> str | None:
 
 
 def test_refused_rows_are_no_part_of_the_stream() -> None:
-    stream = ShardStream(full_feed(10), Order(2, 8, 0, 1), refusal=odd)
+    stream = ShardStream(full_feed(10), StreamOrder(2, 8, 0, 1), refusal=odd)
     stream.poll()
     assert sorted(chain.from_iterable(ids(stream))) == [0, 2, 4, 6, 8]
     assert stream.left_out == {"odd": 5}
@@ -238,7 +240,7 @@ def test_refused_rows_are_no_part_of_the_stream() -> None:
 
 def test_refused_rows_of_a_dataset_that_was_replaced_are_not_counted() -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(2, 8, 0, 1), refusal=odd)
+    stream = ShardStream(feed, StreamOrder(2, 8, 0, 1), refusal=odd)
     feed.arrive(range(6))
     stream.poll()
     feed.arrive(range(5, 9), removed=True)
@@ -248,7 +250,7 @@ def test_refused_rows_of_a_dataset_that_was_replaced_are_not_counted() -> None:
 
 def test_rows_that_come_after_an_end_are_trained_on_too() -> None:
     feed = full_feed(5)
-    order = Order(2, 8, 0, epochs=2)
+    order = StreamOrder(2, 8, 0, epochs=2)
     stream = ShardStream(feed, order)
     stream.poll()
     before = ids(stream)
@@ -261,7 +263,7 @@ def test_rows_that_come_after_an_end_are_trained_on_too() -> None:
 
 def test_a_silent_generator_is_an_error() -> None:
     feed, now = FakeFeed(now=FakeState(beat="the last")), [0.0]
-    stream = ShardStream(feed, Order(2, 8, 0, 1), clock=lambda: now[0])
+    stream = ShardStream(feed, StreamOrder(2, 8, 0, 1), clock=lambda: now[0])
     stream.poll()
     now[0] = 61.0
     with pytest.raises(StreamLostError, match="no sign of life for 61 s"):
@@ -273,7 +275,7 @@ def test_a_silent_generator_is_an_error() -> None:
 
 def test_a_generator_that_beats_lives_however_rarely_the_stream_looks() -> None:
     feed, now = FakeFeed(now=FakeState(beat="1")), [0.0]
-    stream = ShardStream(feed, Order(2, 8, 0, 1), clock=lambda: now[0])
+    stream = ShardStream(feed, StreamOrder(2, 8, 0, 1), clock=lambda: now[0])
     for beat in ("1", "2", "3"):
         feed.now = FakeState(beat=beat)
         now[0] += 59.0 if beat == "1" else 3600.0
@@ -285,7 +287,7 @@ def test_a_generator_that_beats_lives_however_rarely_the_stream_looks() -> None:
 
 def test_a_dataset_replaced_while_training_is_an_error() -> None:
     feed = FakeFeed()
-    stream = ShardStream(feed, Order(2, 8, 0, 1))
+    stream = ShardStream(feed, StreamOrder(2, 8, 0, 1))
     feed.arrive(range(2))
     stream.poll()
     stream.next_batch()
@@ -298,20 +300,20 @@ def test_a_dataset_replaced_before_the_run_is_read_from_there() -> None:
     feed = FakeFeed(now=FakeState(ended=True))
     feed.arrive(range(2))
     feed.arrive(range(5, 9), removed=True)
-    stream = ShardStream(feed, Order(2, 8, 0, 1))
+    stream = ShardStream(feed, StreamOrder(2, 8, 0, 1))
     stream.poll()
     assert sorted(chain.from_iterable(ids(stream))) == [5, 6, 7, 8]
 
 
 def test_a_cursor_of_another_plan_is_an_error() -> None:
-    stream = ShardStream(full_feed(4), Order(2, 8, 0, 1), Cursor(plan="plan-b"))
+    stream = ShardStream(full_feed(4), StreamOrder(2, 8, 0, 1), Cursor(plan="plan-b"))
     with pytest.raises(StreamLostError, match="plan-b"):
         stream.poll()
 
 
 @settings(max_examples=20)
 @given(orders)
-def test_a_long_stream_never_overflows_its_chunks(order: Order) -> None:
+def test_a_long_stream_never_overflows_its_chunks(order: StreamOrder) -> None:
     stream = ShardStream(full_feed(3), order, Cursor(chunk=500, chunk_start=1))
     stream.poll()
     assert sum(map(len, ids(stream))) > 0
@@ -340,7 +342,7 @@ def test_each_epoch_takes_one_row_of_each_question(sizes: list[int], batch: int)
     feed = FakeFeed(now=FakeState(ended=True))
     owner = _questions(feed, sizes)
     epochs = 3
-    stream = ShardStream(feed, Order(batch, 8, 1, epochs, unit="question"))
+    stream = ShardStream(feed, StreamOrder(batch, 8, 1, epochs, unit="question"))
     stream.poll()
     drawn = list(chain.from_iterable(ids(stream)))
     assert len(drawn) == epochs * len(sizes)
@@ -354,7 +356,7 @@ def test_a_resume_takes_the_same_row_of_each_question() -> None:
     def stream(cursor: Cursor | None = None) -> ShardStream:
         feed = FakeFeed(now=FakeState(ended=True))
         _questions(feed, [3, 1, 4, 2, 5])
-        made = ShardStream(feed, Order(2, 8, 1, 4, unit="question"), cursor)
+        made = ShardStream(feed, StreamOrder(2, 8, 1, 4, unit="question"), cursor)
         made.poll()
         return made
 
@@ -368,7 +370,7 @@ def test_a_resume_takes_the_same_row_of_each_question() -> None:
 def test_a_row_says_its_share_of_its_question() -> None:
     feed = FakeFeed(now=FakeState(ended=True))
     _questions(feed, [3, 1])
-    stream = ShardStream(feed, Order(4, 8, 1, 1))
+    stream = ShardStream(feed, StreamOrder(4, 8, 1, 1))
     stream.poll()
     batch = stream.next_batch()
     assert batch is not None
@@ -395,7 +397,7 @@ def pair_rows(groups: Sequence[int]) -> list[dict[str, Any]]:
 
 def test_a_pair_stays_together_in_a_batch_and_in_a_ranks_slice() -> None:
     feed = paired_feed(pair_rows(range(4)), pair_rows(range(4, 7)))
-    stream = ShardStream(feed, Order(3, 8, 1, 2, unit="pair"))
+    stream = ShardStream(feed, StreamOrder(3, 8, 1, 2, unit="pair"))
     stream.poll()
     assert stream.remaining() == 14
     seen: list[str] = []
@@ -419,4 +421,4 @@ def test_a_pair_stays_together_in_a_batch_and_in_a_ranks_slice() -> None:
 )
 def test_a_row_without_its_other_half_is_refused(rows: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ShardStream(paired_feed(rows), Order(2, 8, 1, 1, unit="pair")).poll()
+        ShardStream(paired_feed(rows), StreamOrder(2, 8, 1, 1, unit="pair")).poll()

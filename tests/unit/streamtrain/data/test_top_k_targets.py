@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.errors import InputError
-from streamtrain.losses.functional import top_divergences
-from streamtrain.models.student import load_student, source_of
-from streamtrain.training.communicator import Alone
-from streamtrain.training.step import Learner
+from streamtrain.losses.functional import top_k_kl_divergences
+from streamtrain.models.student import load_student, model_source
+from streamtrain.training.communicator import SingleProcess
+from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")
 TOP = 3
@@ -27,7 +27,7 @@ QUESTION = {"question": "Which is it?", "choices": ["none", "some"], "answer": 1
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def learner(model: Path, objective: dict[str, Any] = KD, **data: Any) -> Learner:
+def learner(model: Path, objective: dict[str, Any] = KD, **data: Any) -> TrainStep:
     settings = StudentConfig.model_validate(
         {
             "student": "t",
@@ -39,8 +39,10 @@ def learner(model: Path, objective: dict[str, Any] = KD, **data: Any) -> Learner
         }
     )
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, CPU)
-    return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(model_source(settings), settings.tune, CPU)
+    return TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
 
 
 def told(tokenizer: Any, rationale: str, seed: int, **changes: Any) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def told(tokenizer: Any, rationale: str, seed: int, **changes: Any) -> dict[str,
     logits = torch.randn(len(tokens), len(tokenizer), generator=chance) * 3
     best = torch.log_softmax(logits, dim=-1).topk(TOP)
     said = {
-        "vocabulary": vocabulary_of(tokenizer),
+        "vocabulary": vocabulary_fingerprint(tokenizer),
         "tokens": tokens,
         "ids": best.indices.tolist(),
         "logprobs": best.values.tolist(),
@@ -69,7 +71,7 @@ def rows(tokenizer: Any, count: int = 5) -> list[dict[str, Any]]:
     ]
 
 
-def reference(taught: Learner, data: list[dict[str, Any]], limit: int = 10_000) -> float:
+def reference(taught: TrainStep, data: list[dict[str, Any]], limit: int = 10_000) -> float:
     """Mean over the targets' tokens of nll + alpha T^2 KL, written out place by place."""
     tokenizer, model = taught.student.tokenizer, taught.student.model
     total, count = 0.0, 0
@@ -133,7 +135,7 @@ def test_a_student_that_imitates_comes_nearer_to_its_teacher(tiny_model: Path) -
     assert far[1] < far[0] / 2
 
 
-def divergence(taught: Learner, data: list[dict[str, Any]]) -> float:
+def divergence(taught: TrainStep, data: list[dict[str, Any]]) -> float:
     """The mean KL from the recorded classes and the rest, where the rationales stand."""
     tokenizer = taught.student.tokenizer
     taught.student.model.eval()
@@ -144,14 +146,14 @@ def divergence(taught: Learner, data: list[dict[str, Any]]) -> float:
         with torch.no_grad():
             logits = taught.student.model(torch.tensor([[*prompt, *said["tokens"]]])).logits[0]
         ids, logprobs = torch.tensor(said["ids"]), torch.tensor(said["logprobs"])
-        found.append(top_divergences(logits[len(prompt) - 1 : -1], ids, logprobs, 1.0).mean())
+        found.append(top_k_kl_divergences(logits[len(prompt) - 1 : -1], ids, logprobs, 1.0).mean())
     return float(torch.stack(found).mean())
 
 
 def test_no_distance_where_the_student_says_the_same() -> None:
     logits = torch.randn(4, 50) * 4
     best = torch.log_softmax(logits, dim=-1).topk(5)
-    far = top_divergences(logits, best.indices, best.values, 2.0)
+    far = top_k_kl_divergences(logits, best.indices, best.values, 2.0)
     assert far.abs().max() < 1e-4
 
 
@@ -159,7 +161,7 @@ def test_a_student_pays_for_weight_on_tokens_that_the_teacher_never_named() -> N
     ids, logprobs = torch.tensor([[0, 1]]), torch.tensor([[0.6, 0.39]]).log()
     same = torch.log_softmax(torch.tensor([[6.0, 5.57, 0.0, 0.0]]), dim=-1)
     elsewhere = torch.tensor([[6.0, 5.57, 0.0, 12.0]])
-    near, far = (top_divergences(one, ids, logprobs, 1.0) for one in (same, elsewhere))
+    near, far = (top_k_kl_divergences(one, ids, logprobs, 1.0) for one in (same, elsewhere))
     assert far > near + 1
 
 
@@ -167,7 +169,7 @@ def test_a_student_pays_for_weight_on_tokens_that_the_teacher_never_named() -> N
 def test_a_teacher_or_a_student_that_is_quite_sure_gives_finite_gradients(sure: float) -> None:
     logits = torch.tensor([[90.0, -90.0, -90.0]], requires_grad=True)
     told_of = torch.tensor([[sure, -60.0]])
-    loss = top_divergences(logits, torch.tensor([[1, 0]]), told_of, 2.0).sum()
+    loss = top_k_kl_divergences(logits, torch.tensor([[1, 0]]), told_of, 2.0).sum()
     loss.backward()
     assert torch.isfinite(loss)
     assert logits.grad is not None

@@ -17,16 +17,16 @@ from click.testing import CliRunner, Result
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluation.fidelity import fidelity
+from streamtrain.evaluation.fidelity import compare_with_teacher
 from streamtrain.evaluation.fidelity_view import fidelity_table
-from streamtrain.evaluation.metrics import judge
+from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import read_records
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question, read_questions
-from streamtrain.heldout.teacher_answers import Told
-from streamtrain.models.student import load_student, source_of
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
+from streamtrain.heldout.teacher_answers import TeacherAnswer
+from streamtrain.models.student import load_student, model_source
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
 from tests.unit.streamtrain.analysis.test_compare import compare, make_run
 from tests.unit.streamtrain.analysis.test_compare import write_record as keep
@@ -43,16 +43,20 @@ def soft(**chances: float) -> dict[str, float]:
     return {name: math.log(chance) for name, chance in chances.items()}
 
 
-def pair(name: str, first: Told | None, second: Told | None) -> list[Question]:
+def pair(name: str, first: TeacherAnswer | None, second: TeacherAnswer | None) -> list[Question]:
     return [
-        Question(f"{name}?", ("a", "b"), 0, name, "original", told=first),
-        Question(f"{name}!", ("a", "b"), 1, name, "counterfactual", told=second),
+        Question(f"{name}?", ("a", "b"), 0, name, "original", teacher_answer=first),
+        Question(f"{name}!", ("a", "b"), 1, name, "counterfactual", teacher_answer=second),
     ]
 
 
 def test_agreement_and_divergence_of_originals_and_counterfactuals() -> None:
-    sure, other = Told(0, (0.9, 0.1), "t"), Told(1, (0.2, 0.8), "t")
-    questions = [*pair("x", sure, other), *pair("y", sure, None), *pair("z", Told(0), other)]
+    sure, other = TeacherAnswer(0, (0.9, 0.1), "t"), TeacherAnswer(1, (0.2, 0.8), "t")
+    questions = [
+        *pair("x", sure, other),
+        *pair("y", sure, None),
+        *pair("z", TeacherAnswer(0), other),
+    ]
     predictions = [
         Prediction(0, (0.6, 0.4)),
         Prediction(0, (0.7, 0.3)),
@@ -61,7 +65,7 @@ def test_agreement_and_divergence_of_originals_and_counterfactuals() -> None:
         Prediction(None),
         Prediction(1),
     ]
-    found = fidelity(questions, predictions)
+    found = compare_with_teacher(questions, predictions)
     assert found is not None
     assert (found.teachers, found.untold, found.whole.questions) == (("t",), 1, 5)
     assert found.original is not None
@@ -83,19 +87,22 @@ def test_agreement_and_divergence_of_originals_and_counterfactuals() -> None:
 
 
 def test_without_pairs_there_is_one_figure_and_without_a_teacher_none() -> None:
-    questions = [Question("x", ("a", "b"), 0, told=Told(1)), Question("y", ("a", "b"), 0)]
-    found = fidelity(questions, [Prediction(1, (0.2, 0.8))] * 2)
+    questions = [
+        Question("x", ("a", "b"), 0, teacher_answer=TeacherAnswer(1)),
+        Question("y", ("a", "b"), 0),
+    ]
+    found = compare_with_teacher(questions, [Prediction(1, (0.2, 0.8))] * 2)
     assert found is not None
     assert (found.original, found.counterfactual, found.whole.divergence) == (None, None, None)
     assert (found.whole.agreement, found.untold) == (1.0, 1)
-    silent = judge(questions[1:], [Prediction(0)])
+    silent = score_predictions(questions[1:], [Prediction(0)])
     assert silent.fidelity is None
     assert "fidelity" not in silent.to_json()
 
 
 def test_an_option_that_the_student_rules_out_costs_much_but_not_everything() -> None:
-    questions = [Question("x", ("a", "b"), 0, told=Told(0, (0.5, 0.5)))]
-    found = fidelity(questions, [Prediction(1, (0.0, 1.0))])
+    questions = [Question("x", ("a", "b"), 0, teacher_answer=TeacherAnswer(0, (0.5, 0.5)))]
+    found = compare_with_teacher(questions, [Prediction(1, (0.0, 1.0))])
     assert found is not None
     assert found.whole.divergence is not None
     assert 300 < found.whole.divergence.mean < 400
@@ -105,7 +112,7 @@ def test_soft_labels_come_as_text_or_object_and_in_any_order(tmp_path: Path) -> 
     logs = soft(b=0.75, a=0.25)
     row = {"question": "q", "choices": ["a", "b"], "answer": 0, "soft_labels_teacher": "m"}
     rows = [{**row, "soft_labels": logs}, {**row, "soft_labels": json.dumps(logs)}, row]
-    told = [one.told for one in read_questions(write(tmp_path / "set.jsonl", rows))]
+    told = [one.teacher_answer for one in read_questions(write(tmp_path / "set.jsonl", rows))]
     assert told[0] == told[1]
     assert told[0] is not None
     assert (told[0].choice, told[0].teacher) == (1, "m")
@@ -120,13 +127,16 @@ def test_options_of_other_rows_that_parquet_adds_are_left_out(tmp_path: Path) ->
     ]
     path = tmp_path / "set.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    assert [one.told and one.told.choice for one in read_questions(path)] == [0, 1]
+    assert [one.teacher_answer and one.teacher_answer.choice for one in read_questions(path)] == [
+        0,
+        1,
+    ]
     maps = pyarrow.array([list(soft(a=0.3, b=0.7).items())], pyarrow.map_("string", "double"))
     table = pyarrow.Table.from_pylist([{k: rows[0][k] for k in ("question", "choices", "answer")}])
     pyarrow.parquet.write_table(table.append_column("soft_labels", maps), path)
     (only,) = read_questions(path)
-    assert only.told is not None
-    assert only.told.probabilities == pytest.approx((0.3, 0.7))
+    assert only.teacher_answer is not None
+    assert only.teacher_answer.probabilities == pytest.approx((0.3, 0.7))
 
 
 def test_a_counterfactual_has_its_own_soft_labels_or_none(tmp_path: Path) -> None:
@@ -140,7 +150,7 @@ def test_a_counterfactual_has_its_own_soft_labels_or_none(tmp_path: Path) -> Non
     }
     both = {**row, "cf_soft_labels": soft(cold=0.8, hot=0.2)}
     path = write(tmp_path / "set.jsonl", [row, both])
-    told = [one.told for one in read_questions(path, ("cold", "hot"))]
+    told = [one.teacher_answer for one in read_questions(path, ("cold", "hot"))]
     assert [one and (one.choice, one.teacher) for one in told] == [
         (1, "m"),
         None,
@@ -157,7 +167,7 @@ def test_a_recorded_prediction_reads_as_an_answer_does(tmp_path: Path, value: An
             read_questions(write(tmp_path / "set.jsonl", [row]))
         return
     (only,) = read_questions(write(tmp_path / "set.jsonl", [row]))
-    assert only.told == Told(1)
+    assert only.teacher_answer == TeacherAnswer(1)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +210,10 @@ def classifier(tiny_model: Path, tiny_classifier: Path, tmp_path: Path) -> Path:
             "data": {"labels": ["hot", "neither", "cold"], "max_input": 60},
         }
     )
-    student = load_student(source_of(config), config.tune, torch.device("cpu"))
+    student = load_student(model_source(config), config.tune, torch.device("cpu"))
     out = tmp_path / "run"
     out.mkdir()
-    write_outcome(Job(config, str(folder), "d", out, None), student, Progress({}), None)
+    write_outcome(RunSpec(config, str(folder), "d", out, None), student, TrainProgress({}), None)
     return out
 
 
@@ -258,12 +268,12 @@ def test_a_teacher_with_other_tokens_is_asked_and_kept(
 
 
 def test_a_table_without_probabilities_has_no_column_for_them() -> None:
-    questions = [Question("x", ("a", "b"), 0, told=Told(1))]
-    shown = fidelity_table({"held": judge(questions, [Prediction(1)]).to_json()})
+    questions = [Question("x", ("a", "b"), 0, teacher_answer=TeacherAnswer(1))]
+    shown = fidelity_table({"held": score_predictions(questions, [Prediction(1)]).to_json()})
     assert shown is not None
     assert shown.columns[-1] == "agreement"
     assert shown.rows[0][:-1] == ("held", "teacher", "all", "1", "0")
-    silent = judge([Question("y", ("a", "b"), 0)], [Prediction(1)])
+    silent = score_predictions([Question("y", ("a", "b"), 0)], [Prediction(1)])
     assert fidelity_table({"held": silent.to_json()}) is None
 
 
@@ -307,10 +317,10 @@ def test_only_a_classifier_is_held_against_a_model(tmp_path: Path) -> None:
 def test_runs_side_by_side_show_their_fidelity_to_each_teacher(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, name, [True]) for name in ("one", "two", "three")]
     for run, teacher in zip(runs, ("big", "big", "/m/huge"), strict=True):
-        told = Told(0, (0.9, 0.1), teacher)
+        told = TeacherAnswer(0, (0.9, 0.1), teacher)
         questions = [*pair("x", told, told), *pair("y", told, None)]
         answers = [Prediction(choice, (0.5, 0.5)) for choice in (0, 1, 0, 1)]
-        keep(run / "evaluations", "pairs", questions, judge(questions, answers))
+        keep(run / "evaluations", "pairs", questions, score_predictions(questions, answers))
     head, one, *_, chance = csv.reader(compare(*runs, "--format", "csv").stdout.splitlines())
     told_columns = [name for name in head if "agreement" in name or "KL" in name]
     assert told_columns[:2] == ["pairs, agreement with big", "pairs, KL from big"]

@@ -10,10 +10,10 @@ import pytest
 
 from raygen.core.stats import wilson
 from streamtrain.errors import InputError
-from streamtrain.evaluation.metrics import judge
+from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.statistics import bootstrap, calibration_error, mcnemar, share_interval
-from streamtrain.heldout.overlap import shared
-from streamtrain.heldout.prediction import Prediction, vote
+from streamtrain.heldout.overlap import shared_questions
+from streamtrain.heldout.prediction import Prediction, majority_vote
 from streamtrain.heldout.questions import Question, question_key, read_questions
 
 
@@ -61,9 +61,9 @@ def test_calibration_is_the_gap_between_confidence_and_hits_by_bin() -> None:
 
 
 def test_the_majority_of_samples_wins_and_unread_ones_are_counted() -> None:
-    assert vote([2, None, 1, 1, None], 3) == Prediction(1, votes=(0, 2, 1), unread=2)
-    assert vote([2, 1], 3).choice == 2
-    assert vote([None, None], 2) == Prediction(None, votes=(0, 0), unread=2)
+    assert majority_vote([2, None, 1, 1, None], 3) == Prediction(1, votes=(0, 2, 1), unread=2)
+    assert majority_vote([2, 1], 3).choice == 2
+    assert majority_vote([None, None], 2) == Prediction(None, votes=(0, 0), unread=2)
 
 
 def test_a_pair_is_right_only_when_both_are() -> None:
@@ -74,23 +74,27 @@ def test_a_pair_is_right_only_when_both_are() -> None:
         asked(1, "y", "counterfactual"),
         asked(1, "alone"),
     ]
-    result = judge(questions, [Prediction(choice) for choice in (0, 1, 0, 0, None)])
+    result = score_predictions(questions, [Prediction(choice) for choice in (0, 1, 0, 0, None)])
     assert result.contrast is not None
     assert (result.contrast.original, result.contrast.counterfactual) == (1.0, 0.5)
     assert (result.contrast.pairs, result.contrast.both) == (2, 0.5)
     assert (result.correct, result.total, result.unparsed, result.chance) == (3, 5, 1, 0.5)
-    assert judge(questions[4:], [Prediction(1)]).contrast is None
+    assert score_predictions(questions[4:], [Prediction(1)]).contrast is None
 
 
 def test_calibration_takes_the_confidence_in_the_chosen_option() -> None:
     questions = [asked(0), asked(0)]
     predictions = [Prediction(0, (0.8, 0.2)), Prediction(1, (0.3, 0.7))]
-    assert judge(questions, predictions).calibration == pytest.approx((0.2 + 0.7) / 2)
-    assert judge(questions, [Prediction(0), Prediction(1)]).calibration is None
+    assert score_predictions(questions, predictions).calibration == pytest.approx((0.2 + 0.7) / 2)
+    assert score_predictions(questions, [Prediction(0), Prediction(1)]).calibration is None
 
 
 def test_a_prediction_survives_the_file() -> None:
-    for one in (Prediction(1, (0.25, 0.75), "So B."), vote([0, None], 2), Prediction(None)):
+    for one in (
+        Prediction(1, (0.25, 0.75), "So B."),
+        majority_vote([0, None], 2),
+        Prediction(None),
+    ):
         assert Prediction.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
@@ -117,9 +121,9 @@ def test_rows_that_two_files_both_count_from_0_are_different_pairs(tmp_path: Pat
     here.mkdir()
     there.mkdir()
     first = read_questions(write(here, row))
-    assert shared(first, read_questions(write(there, row))) == first
+    assert shared_questions(first, read_questions(write(there, row))) == first
     other = {**row, "text": "Fine.", "cf_text": "Awful."}
-    assert shared(first, read_questions(write(there, other))) == []
+    assert shared_questions(first, read_questions(write(there, other))) == []
 
 
 def test_classes_that_nobody_names_are_those_of_the_file(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from raygen.engines.base import Completion, EngineSpec, Prompt, Request, Samplin
 from raygen.engines.registry import start_engine
 from streamtrain.cli.main import main
 from streamtrain.evaluation.continuations import write_greedily
-from streamtrain.evaluation.predictions import asking
+from streamtrain.evaluation.predictions import prompt_format
 from streamtrain.evaluation.votes import Samples, engine_for, vote_with
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import save_final
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
 from tests.unit.streamtrain.models.test_seq2seq import config, family, learner, rows
 
@@ -41,13 +41,15 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = learner(settings)
     for number in range(80):
         made.step(rows(3), number, 1.0)
-    write_outcome(Job(settings, str(model), "d", out, None), made.student, Progress({}), None)
+    write_outcome(
+        RunSpec(settings, str(model), "d", out, None), made.student, TrainProgress({}), None
+    )
     return out
 
 
 def sampled(folder: Path, count: int) -> list[list[str]]:
     """What the folder's model writes to each question, asked of the engine by its own prompt."""
-    how = asking(config(folder, **SETTINGS).data)
+    how = prompt_format(config(folder, **SETTINGS).data)
 
     async def ask() -> list[list[str]]:
         engine = await start_engine(EngineSpec("s", str(folder), backend="transformers"))
@@ -75,7 +77,7 @@ def test_the_vote_is_the_majority_of_the_samples(run: Path, tmp_path: Path) -> N
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)["predictions"]
-    how = asking(config(run / "final", **SETTINGS).data)
+    how = prompt_format(config(run / "final", **SETTINGS).data)
     seen: set[int] = set()
     for question, texts, answer in zip(QUESTIONS, sampled(run / "final", 9), found, strict=True):
         read = [how.parse(text, question) for text in texts]
@@ -140,7 +142,7 @@ class Listener:
 
 async def test_the_student_is_told_the_question_alone() -> None:
     """Neither the answer nor a rationale of the file reaches the prompt that it was trained on."""
-    listener, how = Listener(), asking(config(Path("m"), data={"rationale": "before"}).data)
+    listener, how = Listener(), prompt_format(config(Path("m"), data={"rationale": "before"}).data)
     await vote_with(listener, QUESTIONS, how, Samples(2))
     for question, prompt in zip(QUESTIONS, listener.heard, strict=True):
         other = Question(question.question, question.choices, (question.answer + 1) % 3)

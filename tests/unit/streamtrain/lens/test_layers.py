@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from streamtrain.errors import InputError
-from streamtrain.lens.layers import Passage, Reader
+from streamtrain.lens.layers import LayerReader, LensInput
 from streamtrain.models.student import PACKABLE, Kind, Student
 
 CPU = torch.device("cpu")
@@ -96,11 +96,11 @@ def test_every_family_that_can_be_trained_is_read() -> None:
 def test_a_layer_reads_as_the_model_that_ends_there(tiny_model: Path, name: str) -> None:
     family, place, sizes = CAUSAL[name]
     one = student(tiny_model, "causal", family, sizes)
-    reader = Reader(one)
-    found = reader.logits(reader.states(Passage((5, 9, 40, 7))))
+    reader = LayerReader(one)
+    found = reader.logits(reader.states(LensInput((5, 9, 40, 7))))
     assert found.shape == (3, 4, 400)
     # From the second time on the model's own head has less to do.
-    torch.testing.assert_close(reader.logits(reader.states(Passage((5, 9, 40, 7)))), found)
+    torch.testing.assert_close(reader.logits(reader.states(LensInput((5, 9, 40, 7)))), found)
     for depth in (3, 2, 1):
         cut(one.model, place, depth)
         with torch.no_grad():
@@ -114,8 +114,8 @@ def test_a_decoders_layer_reads_as_the_decoder_that_ends_there(tiny_model: Path,
     one = student(tiny_model, "seq2seq", family, sizes)
     if family == "bart":
         torch.nn.init.normal_(one.model.final_logits_bias)
-    reader = Reader(one)
-    passage = Passage((9, 40), (5, 7, 11))
+    reader = LayerReader(one)
+    passage = LensInput((9, 40), (5, 7, 11))
     found = reader.logits(reader.states(passage))
     assert found.shape == (3, 3, 400)
     assert reader.tokens(passage) == [2, 9, 40]
@@ -139,4 +139,4 @@ def test_an_end_that_is_not_known_is_refused(tiny_model: Path) -> None:
 
     one.model.register_forward_hook(doubled)
     with pytest.raises(InputError, match="not available yet for llama models"):
-        Reader(one).states(Passage((5, 9)))
+        LayerReader(one).states(LensInput((5, 9)))

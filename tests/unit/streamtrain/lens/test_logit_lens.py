@@ -20,13 +20,13 @@ from streamtrain.config.student import StudentConfig
 from streamtrain.data.stream import Cursor
 from streamtrain.errors import InputError
 from streamtrain.heldout.questions import Question, read_questions
-from streamtrain.lens.layers import Passage, Reader
-from streamtrain.lens.logit_lens import Curves, common, label_curve, summary
+from streamtrain.lens.layers import LayerReader, LensInput
+from streamtrain.lens.logit_lens import LabelCurves, common_curves, first_layer_summary, label_curve
 from streamtrain.lens.passages import halves, lens_texts
-from streamtrain.lens.student import read_subject
-from streamtrain.models.student import Source, load_student
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
+from streamtrain.lens.student import load_lens_student
+from streamtrain.models.student import ModelSource, load_student
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
 from tests.support.dataset_records import COLUMNS, committer, result
 from tests.unit.streamtrain.models.test_seq2seq import family as make_seq2seq
@@ -53,9 +53,9 @@ def make_run(model: Path, out: Path, data: str = "none", **settings: Any) -> Pat
     given = {"student": "tiny", "version": 1, "model": str(model), "tune": {"method": "lora"}}
     config = StudentConfig.model_validate({**given, **settings})
     out.mkdir()
-    student = load_student(Source(str(model), kind=config.kind), config.tune, CPU)
-    at = Progress({}, Cursor(plan="plan-a"))
-    write_outcome(Job(config, str(model), data, out, None), student, at, None)
+    student = load_student(ModelSource(str(model), kind=config.kind), config.tune, CPU)
+    at = TrainProgress({}, Cursor(plan="plan-a"))
+    write_outcome(RunSpec(config, str(model), data, out, None), student, at, None)
     return out
 
 
@@ -84,25 +84,25 @@ def lens(*words: str | Path) -> Result:
 
 
 def test_a_curve_is_the_probability_of_one_token(tiny_model: Path) -> None:
-    reader = Reader(load_student(Source(str(tiny_model)), None, CPU))
-    passage = Passage((5, 9, 40))
+    reader = LayerReader(load_student(ModelSource(str(tiny_model)), None, CPU))
+    passage = LensInput((5, 9, 40))
     logits = reader.logits(reader.states(passage))[:, -1]
     expected = [float(row.exp()[7] / row.exp().sum()) for row in logits]
     assert label_curve(reader, passage, 7) == pytest.approx(expected, rel=1e-4)
 
 
 def test_only_what_all_answer_rightly_is_looked_at() -> None:
-    one = Curves("one", {"a": (0.1, 0.7), "b": (0.2, 0.3)})
-    two = Curves("two", {"b": (0.5, 0.9), "c": (0.5, 0.5)})
-    assert [each.of for each in common([one, two])] == [{"b": (0.2, 0.3)}, {"b": (0.5, 0.9)}]
+    one = LabelCurves("one", {"a": (0.1, 0.7), "b": (0.2, 0.3)})
+    two = LabelCurves("two", {"b": (0.5, 0.9), "c": (0.5, 0.5)})
+    assert [each.of for each in common_curves([one, two])] == [{"b": (0.2, 0.3)}, {"b": (0.5, 0.9)}]
     with pytest.raises(InputError, match="no question is answered rightly"):
-        common([one, Curves("three", {"c": (0.5, 0.5)})])
+        common_curves([one, LabelCurves("three", {"c": (0.5, 0.5)})])
 
 
 def test_a_question_that_is_never_sure_comes_last() -> None:
-    curves = Curves("s", {"a": (0.7, 0.1, 0.9), "b": (0.1, 0.2, 0.61), "c": (0.6, 0.6, 0.6)})
+    curves = LabelCurves("s", {"a": (0.7, 0.1, 0.9), "b": (0.1, 0.2, 0.61), "c": (0.6, 0.6, 0.6)})
     assert curves.first_above(0.6) == [1, 3, None]
-    assert summary([curves], 0.6).rows == (("s", "3", "3", "3", "3", "never", "1"),)
+    assert first_layer_summary([curves], 0.6).rows == (("s", "3", "3", "3", "3", "never", "1"),)
     assert curves.mean() == pytest.approx([1.4 / 3, 0.3, 2.11 / 3])
 
 
@@ -128,7 +128,7 @@ def test_one_question_is_read_at_every_place(
     told = json.loads(done.stdout)
     (grid,) = told["students"]
     assert told["question"] == "Which, 1, 0?"
-    subject = read_subject(out)
+    subject = load_lens_student(out)
     question = read_questions(held)[2]
     (answer,) = subject.answers([question])
     passage, options = subject.before_label(question, answer)
@@ -186,7 +186,7 @@ def test_a_classifier_has_no_lens(tmp_path: Path) -> None:
 def test_a_lens_never_learns_from_what_is_looked_at(tiny_model: Path, tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", rows(10))
     out = make_run(tiny_model, tmp_path / "run", str(data))
-    subject = read_subject(out)
+    subject = load_lens_student(out)
     looked = read_questions(write(tmp_path / "held.jsonl", rows(5)))
     texts = lens_texts(subject, looked, None)
     decode = subject.student.tokenizer.decode
@@ -205,7 +205,7 @@ def test_a_lens_learns_from_what_the_student_was_trained_on_alone(
     lines = [{**line, "predicted": 0} for line in rows(6)]
     out = make_run(tiny_model, tmp_path / "run", str(make_dataset(tmp_path / "data", lines)))
     looked = read_questions(write(tmp_path / "held.jsonl", rows(1, begin=50)))
-    subject = read_subject(out)
+    subject = load_lens_student(out)
     texts = lens_texts(subject, looked, None)
     decode = subject.student.tokenizer.decode
     read = [decode(passage.ids) for passage in (*texts.learned, *texts.held)]
@@ -226,10 +226,10 @@ def test_a_decoder_is_looked_at_where_its_target_stands(
     assert done.exit_code == 0, done.output
     (grid,) = json.loads(done.stdout)["students"]
     assert "".join(grid["tokens"][1:]).strip() == "[FIN_LABEL]"
-    subject = read_subject(out)
+    subject = load_lens_student(out)
     texts = lens_texts(subject, read_questions(held), None)
     decode = subject.student.tokenizer.decode
-    assert all("Which, " in decode(one.given) for one in texts.learned)
+    assert all("Which, " in decode(one.encoder_ids) for one in texts.learned)
     assert all(decode(one.ids).startswith(" [FIN_LABEL]") for one in texts.learned)
     # A decoder reads one token behind what it writes, so its last one isn't read.
     assert all(1 not in one.ids for one in texts.learned)
@@ -283,7 +283,7 @@ def test_another_students_weights_have_another_lens(tiny_model: Path, tmp_path: 
     held = write(tmp_path / "held.jsonl", rows(4, begin=50))
     words = (out, "--data", held, "--tuned", "--steps", "1")
     assert lens(*words).exit_code == 0
-    student = read_subject(out).student
+    student = load_lens_student(out).student
     for name, weights in student.model.named_parameters():
         if "lora_B" in name:
             weights.data.fill_(0.01)

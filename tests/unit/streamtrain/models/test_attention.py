@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.data.batches import Encoded, collate
+from streamtrain.data.batches import TokenizedExample, collate
 from streamtrain.errors import InputError
-from streamtrain.models.student import Source, load_student
+from streamtrain.models.student import ModelSource, load_student
 from tests.unit.streamtrain.training.test_learning import tiny_family
 
 CPU = torch.device("cpu")
@@ -60,7 +60,9 @@ def test_a_flat_row_has_the_logits_of_its_sequences(
     student.model.config._attn_implementation = kernel
     assert student.flash
     assert not plain.flash
-    sequences = [Encoded(tuple(range(3, 3 + n)), (0.0,) + (1.0,) * (n - 1)) for n in (9, 4, 13)]
+    sequences = [
+        TokenizedExample(tuple(range(3, 3 + n)), (0.0,) + (1.0,) * (n - 1)) for n in (9, 4, 13)
+    ]
     batch = collate([sequences], student.pad, student.flash)
     assert batch.lengths == (9, 4, 13)
     with torch.no_grad():
@@ -72,12 +74,12 @@ def test_a_flat_row_has_the_logits_of_its_sequences(
 
 def test_a_kernel_that_a_model_lacks_is_refused(tiny_model: Path) -> None:
     with pytest.raises(InputError, match=r"attention: flash_attention_2 can't be used for a llama"):
-        load_student(Source(str(tiny_model), attention="flash_attention_2"), None, CPU)
+        load_student(ModelSource(str(tiny_model), attention="flash_attention_2"), None, CPU)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_the_model_has_the_kernel_that_was_asked_for(tiny_model: Path, attention: Any) -> None:
-    student = load_student(Source(str(tiny_model), attention=attention), None, CPU)
+    student = load_student(ModelSource(str(tiny_model), attention=attention), None, CPU)
     assert student.model.config._attn_implementation == attention
 
 
@@ -86,4 +88,4 @@ def test_a_kernel_that_forgets_local_windows_is_refused(tiny_model: Path, tmp_pa
     student.model.save_pretrained(tmp_path)
     student.tokenizer.save_pretrained(tmp_path)
     with pytest.raises(InputError, match="ignores the local windows"):
-        load_student(Source(str(tmp_path), attention="flash_attention_2"), None, CPU)
+        load_student(ModelSource(str(tmp_path), attention="flash_attention_2"), None, CPU)

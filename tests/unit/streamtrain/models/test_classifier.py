@@ -11,24 +11,29 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.errors import InputError
-from streamtrain.evaluation.predictions import evaluate
+from streamtrain.evaluation.predictions import evaluate_student
 from streamtrain.heldout.questions import Question
-from streamtrain.losses.classification import ClassLesson
-from streamtrain.losses.functional import divergences, layer_distances, paired_losses
+from streamtrain.losses.classification import ClassificationObjective
+from streamtrain.losses.functional import kl_divergences, layer_distances, paired_losses
 from streamtrain.models.classifier import classify, pad_texts, predict_classes
-from streamtrain.models.student import Source, Student, load_student, source_of
-from streamtrain.models.teacher import Teacher, layer_pairs, load_teacher, recorded
-from streamtrain.run.spec import Job
+from streamtrain.models.student import ModelSource, Student, load_student, model_source
+from streamtrain.models.teacher import (
+    TeacherClassifier,
+    layer_pairs,
+    load_teacher,
+    recorded_log_probabilities,
+)
+from streamtrain.run.spec import RunSpec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from streamtrain.training.outcome import read_outcome, write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.data.test_stream import paired_feed
 
 CPU = torch.device("cpu")
@@ -91,13 +96,13 @@ def config(model: Path, **more: Any) -> StudentConfig:
 
 def start(settings: StudentConfig) -> Student:
     torch.manual_seed(0)
-    return load_student(source_of(settings), settings.tune, CPU)
+    return load_student(model_source(settings), settings.tune, CPU)
 
 
-def learner(settings: StudentConfig, teacher: Teacher | None = None) -> Learner:
+def learner(settings: StudentConfig, teacher: TeacherClassifier | None = None) -> TrainStep:
     student = start(settings)
-    encoder = make_encoder(settings, student.tokenizer)
-    return Learner(student, encoder, settings, Alone(), teacher)
+    encoder = make_example_tokenizer(settings, student.tokenizer)
+    return TrainStep(student, encoder, settings, SingleProcess(), teacher)
 
 
 def rows(pairs: int) -> list[dict[str, Any]]:
@@ -140,7 +145,7 @@ def one_text(student: Student, text: str) -> tuple[torch.Tensor, tuple[torch.Ten
     return torch.log_softmax(output.logits[0], dim=-1), output.hidden_states
 
 
-def check_step(made: Learner, batch: list[dict[str, Any]], expected: torch.Tensor) -> None:
+def check_step(made: TrainStep, batch: list[dict[str, Any]], expected: torch.Tensor) -> None:
     """A step has the loss and the gradients of the plain reference, in any micro-batches."""
     parameters = [p for _, p in made.student.trainable()]
     expected.backward()
@@ -166,16 +171,16 @@ def test_every_family_learns_and_is_the_same_after_saving(
     assert losses[-1] < losses[0] / 2
     questions = [Question(row["text"], LABELS, LABELS.index(row["label"]), classes=True)
                  for row in batch]  # fmt: skip
-    before = evaluate(made.student, made.encoder, questions, settings.data)
+    before = evaluate_student(made.student, made.encoder, questions, settings.data)
     assert before.correct == len(batch)
 
-    job = Job(settings, str(model), "data", tmp_path / "out", None)
-    folder = write_outcome(job, made.student, Progress({}), None)
+    job = RunSpec(settings, str(model), "data", tmp_path / "out", None)
+    folder = write_outcome(job, made.student, TrainProgress({}), None)
     loaded, again = read_outcome(folder, CPU)
     assert loaded.model.config.id2label == dict(enumerate(LABELS))
     texts = [question.question for question in questions]
     was = predict_classes(made.student, made.encoder, texts)
-    now = predict_classes(loaded, make_encoder(again, loaded.tokenizer), texts)
+    now = predict_classes(loaded, make_example_tokenizer(again, loaded.tokenizer), texts)
     for one, other in zip(was, now, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
@@ -186,12 +191,14 @@ def test_a_text_is_read_in_the_files_own_form(
     settings = config(family("bert", tmp_path, tiny_model), data={"input": "Judge: {{ text }}"})
     made = learner(settings)
     (row, *_) = rows(1)
-    (learned,) = ClassLesson(made.student, made.encoder, settings, None).exercises(row, 1.0)
+    (learned,) = ClassificationObjective(made.student, made.encoder, settings, None).samples(
+        row, 1.0
+    )
     assert list(learned.ids) == made.encoder.text(f"Judge: {row['text'].strip()}")[0]
     asked: list[str] = []
     real = made.encoder.text
     monkeypatch.setattr(made.encoder, "text", lambda text: asked.append(text) or real(text))
-    evaluate(made.student, made.encoder, [Question("It was.", LABELS, 0, classes=True)],
+    evaluate_student(made.student, made.encoder, [Question("It was.", LABELS, 0, classes=True)],
              settings.data)  # fmt: skip
     assert asked == ["Judge: It was."]
 
@@ -245,14 +252,16 @@ def test_imitating_recorded_labels(
     check_step(made, batch, total / len(batch))
 
 
-def teacher_of(tiny_model: Path, folder: Path, order: tuple[str, ...], student: Student) -> Teacher:
+def teacher_of(
+    tiny_model: Path, folder: Path, order: tuple[str, ...], student: Student
+) -> TeacherClassifier:
     """A random teacher of four wider layers, whose classes come in another order."""
     model = family("bert", folder, tiny_model, layers=4, width=48)
-    source = Source(str(model), kind="classifier", labels=order)
+    source = ModelSource(str(model), kind="classifier", labels=order)
     torch.manual_seed(5)
     made = load_student(source, None, CPU)
     made.model.save_pretrained(model)
-    return load_teacher(Source(str(model), kind="classifier"), LABELS, student.tokenizer, CPU)
+    return load_teacher(ModelSource(str(model), kind="classifier"), LABELS, student.tokenizer, CPU)
 
 
 def test_imitating_a_teacher_and_its_layers(
@@ -288,7 +297,7 @@ def test_imitating_a_teacher_and_its_layers(
     made.step(batch, 0, 1.0)
     after = list(made.student.projections.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    path = checkpoint.save(tmp_path / "c", made.student, made.optimizer, Progress({}, step=1))
+    path = checkpoint.save(tmp_path / "c", made.student, made.optimizer, TrainProgress({}, step=1))
     other = learner(settings, teacher)
     checkpoint.load_weights(path, other.student, other.optimizer)
     assert made.step(batch, 1, 1.0).loss == other.step(batch, 1, 1.0).loss
@@ -309,10 +318,10 @@ def test_a_whole_run_with_pairs_and_a_teacher(tiny_model: Path, tmp_path: Path) 
     held.write_text('{"text": "Never seen", "label": "neutral"}\n')
 
     def run(out: str, stops: list[bool], resume: bool = False) -> str:
-        job = Job(settings, settings.model, "data", tmp_path / out, held, resume=resume)
+        job = RunSpec(settings, settings.model, "data", tmp_path / out, held, resume=resume)
         job = replace(job, teacher=teacher.model.model.name_or_path)
         feed = paired_feed(rows(3))
-        return train(job, Alone(), lambda: feed, lambda: bool(stops and stops.pop(0)), CPU)
+        return train(job, SingleProcess(), lambda: feed, lambda: bool(stops and stops.pop(0)), CPU)
 
     assert run("whole", []) == "end"
     assert run("cut", [False, True]) == "stopped"
@@ -363,9 +372,11 @@ def test_a_layer_that_is_not_there_is_refused(tiny_model: Path, tmp_path: Path) 
 def test_soft_labels_that_are_not_the_teachers_are_refused(
     change: dict[str, Any], message: str
 ) -> None:
-    assert recorded(rows(1)[0], LABELS, "judge@main")[1] == pytest.approx(math.log(0.2))
+    assert recorded_log_probabilities(rows(1)[0], LABELS, "judge@main")[1] == pytest.approx(
+        math.log(0.2)
+    )
     with pytest.raises(InputError, match=message):
-        recorded({**rows(1)[0], **change}, LABELS, "judge@main")
+        recorded_log_probabilities({**rows(1)[0], **change}, LABELS, "judge@main")
 
 
 @pytest.mark.parametrize(
@@ -383,7 +394,9 @@ def test_a_row_that_is_no_labelled_text_is_refused(
 def test_a_classifier_is_not_asked_questions_with_options(tiny_model: Path, tmp_path: Path) -> None:
     made = learner(config(family("bert", tmp_path, tiny_model)))
     with pytest.raises(InputError, match="needs rows with text and label"):
-        evaluate(made.student, made.encoder, [Question("Why?", ("a", "b"), 0)], Data(labels=LABELS))
+        evaluate_student(
+            made.student, made.encoder, [Question("Why?", ("a", "b"), 0)], DataConfig(labels=LABELS)
+        )
 
 
 def test_padding_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
@@ -408,8 +421,8 @@ def test_divergence_is_zero_only_for_the_same_prediction() -> None:
     torch.manual_seed(0)
     logits = torch.randn(3, 4)
     same = torch.log_softmax(logits, dim=-1)
-    torch.testing.assert_close(divergences(logits, same, 2.0), torch.zeros(3), atol=1e-6, rtol=0)
-    assert divergences(logits, same.flip(-1), 2.0).min() > 0.01
+    torch.testing.assert_close(kl_divergences(logits, same, 2.0), torch.zeros(3), atol=1e-6, rtol=0)
+    assert kl_divergences(logits, same.flip(-1), 2.0).min() > 0.01
 
 
 def test_layers_are_compared_where_a_token_is() -> None:

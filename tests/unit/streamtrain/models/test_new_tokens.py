@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_example
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import write_texts
-from streamtrain.models.student import Source, load_student
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.models.student import ModelSource, load_student
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.training.test_learning import tiny_family
 
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def test_new_tokens_are_single_trained_and_saved(
     tiny_model: Path, tmp_path: Path, method: str, tied: bool
 ) -> None:
     source = tmp_path / "base"
-    base = load_student(Source(str(tiny_model)), None, CPU)
+    base = load_student(ModelSource(str(tiny_model)), None, CPU)
     base.model.config.tie_word_embeddings = tied
     base.model.tie_weights()
     base.model.save_pretrained(source)
@@ -68,13 +68,15 @@ def test_new_tokens_are_single_trained_and_saved(
 
     settings = config(source, method)
     torch.manual_seed(0)
-    student = load_student(Source(str(source)), settings.tune, CPU, settings.data.tokens)
+    student = load_student(ModelSource(str(source)), settings.tune, CPU, settings.data.tokens)
     ids = student.tokenizer.convert_tokens_to_ids(list(TOKENS))
     assert student.tokenizer.encode("[MASK]", add_special_tokens=False) == ids[:1]
     text = student.tokenizer("It is [MASK]. [FIN_LABEL] B [FIN_LABEL]", return_tensors="pt")
     before = student.model.get_input_embeddings()(torch.tensor(ids)).detach().clone()
 
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     for step in range(3):
         learner.step(ROWS, step, 1.0)
     after = student.model.get_input_embeddings()(torch.tensor(ids)).detach()
@@ -83,8 +85,8 @@ def test_new_tokens_are_single_trained_and_saved(
     with torch.no_grad():
         trained = student.model(**text).logits
 
-    job = Job(settings, str(source), str(tmp_path / "data"), tmp_path / "out", None)
-    folder = write_outcome(job, student, Progress({}), None)
+    job = RunSpec(settings, str(source), str(tmp_path / "data"), tmp_path / "out", None)
+    folder = write_outcome(job, student, TrainProgress({}), None)
     loaded, _ = read_outcome(folder, CPU)
     loaded.model.eval()
     with torch.no_grad():
@@ -95,16 +97,18 @@ def test_an_adapter_learns_to_write_a_new_token(tiny_model: Path, tmp_path: Path
     """Its head isn't tied to what it reads by, and a row of it that isn't trained is never best."""
     settings = config(tiny_model, "lora")
     torch.manual_seed(0)
-    student = load_student(Source(str(tiny_model)), settings.tune, CPU, settings.data.tokens)
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(ModelSource(str(tiny_model)), settings.tune, CPU, settings.data.tokens)
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     for step in range(60):
         learner.step(ROWS[:1], step, 1.0)
     # A random model learns little more by an adapter than which tokens there are.
     prompt = make_example(ROWS[0], settings.data).prompt
     (text,) = write_texts(student, learner.encoder, [prompt])
     assert any(token in text for token in TOKENS)
-    job = Job(settings, str(tiny_model), str(tmp_path / "data"), tmp_path / "out", None)
-    loaded, _ = read_outcome(write_outcome(job, student, Progress({}), None), CPU)
+    job = RunSpec(settings, str(tiny_model), str(tmp_path / "data"), tmp_path / "out", None)
+    loaded, _ = read_outcome(write_outcome(job, student, TrainProgress({}), None), CPU)
     assert write_texts(loaded, learner.encoder, [prompt]) == [text]
 
 
@@ -113,18 +117,20 @@ def test_a_head_keeps_its_bias(tiny_model: Path, tmp_path: Path) -> None:
     torch.nn.init.normal_(phi.model.get_output_embeddings().bias)
     phi.model.save_pretrained(tmp_path)
     phi.tokenizer.save_pretrained(tmp_path)
-    student = load_student(Source(str(tmp_path)), config(tmp_path, "lora").tune, CPU, TOKENS)
+    student = load_student(ModelSource(str(tmp_path)), config(tmp_path, "lora").tune, CPU, TOKENS)
     ids = torch.tensor([[0, 5, 9]])
     with torch.no_grad():
         expected = phi.model.eval()(ids).logits
         found = student.model.eval()(ids).logits
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected)
-    encoder = make_encoder(config(tmp_path, "lora"), student.tokenizer)
+    encoder = make_example_tokenizer(config(tmp_path, "lora"), student.tokenizer)
     with pytest.raises(InputError, match=r"can't learn to write \[FIN_LABEL\], .* full"):
-        Learner(student, encoder, config(tmp_path, "lora"), Alone())
-    Learner(replace(student, adapter=False), encoder, config(tmp_path, "full"), Alone())
+        TrainStep(student, encoder, config(tmp_path, "lora"), SingleProcess())
+    TrainStep(replace(student, adapter=False), encoder, config(tmp_path, "full"), SingleProcess())
 
 
 def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:
-    student = load_student(Source(str(tiny_model)), None, CPU, ("</s>",))
-    assert len(student.tokenizer) == len(load_student(Source(str(tiny_model)), None, CPU).tokenizer)
+    student = load_student(ModelSource(str(tiny_model)), None, CPU, ("</s>",))
+    assert len(student.tokenizer) == len(
+        load_student(ModelSource(str(tiny_model)), None, CPU).tokenizer
+    )

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_example
-from streamtrain.evaluation.predictions import asking, evaluate, predict
+from streamtrain.evaluation.predictions import evaluate_student, predict, prompt_format
 from streamtrain.heldout.questions import Question
-from streamtrain.losses.language_model import TextLesson
+from streamtrain.losses.language_model import LanguageModelObjective
 from streamtrain.models.seq2seq import branch_scores
-from streamtrain.models.student import Student, check_packable, load_student, source_of
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.models.student import Student, check_packable, load_student, model_source
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")
 
@@ -66,11 +66,13 @@ def config(model: Path, **more: Any) -> StudentConfig:
     return StudentConfig.model_validate(given)
 
 
-def learner(settings: StudentConfig) -> Learner:
+def learner(settings: StudentConfig) -> TrainStep:
     torch.manual_seed(0)
-    source = replace(source_of(settings), attention=settings.attention)
+    source = replace(model_source(settings), attention=settings.attention)
     student = load_student(source, settings.tune, CPU)
-    return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    return TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     student, total, weighed = made.student, torch.zeros(()), 0.0
     start = student.model.config.decoder_start_token_id
     for row in rows(3):
-        example = make_example(row, Data())
+        example = make_example(row, DataConfig())
         given = torch.tensor([student.tokenizer(example.prompt)["input_ids"]])
         before = [start]
         spans = [
@@ -156,7 +158,9 @@ def test_a_file_that_asks_for_packing_trains_by_length(
     for pack in (True, False):
         made = learner(config(model, data={"pack": pack}))
         check_packable(made.student)
-        groups = TextLesson(made.student, made.encoder, config(model, data={"pack": pack}))
+        groups = LanguageModelObjective(
+            made.student, made.encoder, config(model, data={"pack": pack})
+        )
         exercises = [one for row in rows(9) for one in groups.exercises(row, 1.0)]
         split = [
             loss.args[0] for loss in groups.losses(exercises, 300) if isinstance(loss, partial)
@@ -214,15 +218,15 @@ def test_it_learns_answers_and_is_the_same_after_saving(
     assert losses[-1] < (losses[0] / 2 if method == "full" else losses[0] - 0.3)
     questions = [Question(r["question"].strip(), tuple(r["choices"]), r["answer"]) for r in batch]
     if method == "full":
-        found = evaluate(made.student, made.encoder, questions, settings.data)
+        found = evaluate_student(made.student, made.encoder, questions, settings.data)
         assert (found.correct, found.unparsed) == (2, 0)
 
-    job = Job(settings, str(model), "data", tmp_path / "out", None)
-    folder = write_outcome(job, made.student, Progress({}), None)
+    job = RunSpec(settings, str(model), "data", tmp_path / "out", None)
+    folder = write_outcome(job, made.student, TrainProgress({}), None)
     loaded, again = read_outcome(folder, CPU)
-    how = asking(again.data, "scored")
+    how = prompt_format(again.data, "scored")
     was = predict(made.student, made.encoder, questions, how)
-    now = predict(loaded, make_encoder(again, loaded.tokenizer), questions, how)
+    now = predict(loaded, make_example_tokenizer(again, loaded.tokenizer), questions, how)
     for one, other in zip(was, now, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert one.text == other.text

@@ -10,10 +10,16 @@ import pytest
 import torch
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoder, make_encoder
-from streamtrain.evaluation.predictions import asking, at_rest, label_branch, predict, write_texts
+from streamtrain.data.batches import ExampleTokenizer, make_example_tokenizer
+from streamtrain.evaluation.predictions import (
+    inference_mode,
+    label_branch,
+    predict,
+    prompt_format,
+    write_texts,
+)
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import Student, load_student, source_of
+from streamtrain.models.student import Student, load_student, model_source
 
 CPU = torch.device("cpu")
 LONGEST = 16
@@ -77,7 +83,7 @@ def family(kind: str, folder: Path, tiny_model: Path) -> Path:
 
 def student_of(
     kind: str, method: str, folder: Path, tiny_model: Path, **data: Any
-) -> tuple[Student, Encoder, StudentConfig]:
+) -> tuple[Student, ExampleTokenizer, StudentConfig]:
     """A student whose adapter, if it has one, changes what it says; it ends after a third token."""
     settings = StudentConfig.model_validate(
         {
@@ -89,13 +95,13 @@ def student_of(
             "data": {"max_target": LONGEST, **data},
         }
     )
-    student = load_student(source_of(settings), settings.tune, CPU)
+    student = load_student(model_source(settings), settings.tune, CPU)
     torch.manual_seed(1)
     for name, weights in student.model.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(weights, std=0.2)
     student.model.eval()
-    return student, make_encoder(settings, student.tokenizer), settings
+    return student, make_example_tokenizer(settings, student.tokenizer), settings
 
 
 def start_of(student: Student) -> int:
@@ -155,7 +161,7 @@ def test_a_text_is_the_likeliest_token_after_token(
     assert len({len(answer) for answer in answers}) > 1
     expected = [text_of(student, answer) for answer in answers]
     assert any(expected)
-    with at_rest(student):
+    with inference_mode(student):
         assert write_texts(student, encoder, INPUTS) == expected
 
 
@@ -171,7 +177,7 @@ def test_a_text_ends_once_it_has_what_is_wanted(
 
     answers = [written(student, prompt, until) for prompt in prompts]
     assert len({len(answer) for answer in answers}) > 1
-    with at_rest(student):
+    with inference_mode(student):
         found = write_texts(student, encoder, INPUTS, until)
     assert found == [text_of(student, answer) for answer in answers]
 
@@ -186,7 +192,7 @@ def test_options_are_as_likely_as_their_tokens_one_after_the_other(
     """After the input and, where a rationale comes first, the student's own."""
     data = {"label": "text", "rationale": rationale}
     student, encoder, settings = student_of(kind, method, tmp_path, tiny_model, **data)
-    how = asking(settings.data, "scored")
+    how = prompt_format(settings.data, "scored")
     found = predict(student, encoder, QUESTIONS, how)
     for question, prediction in zip(QUESTIONS, found, strict=True):
         assert (prediction.text is not None) == (rationale == "before")

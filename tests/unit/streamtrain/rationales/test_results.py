@@ -17,12 +17,12 @@ from raygen.engines.registry import start_engine
 from streamtrain.cli.main import main
 from streamtrain.errors import InputError
 from streamtrain.evaluation.statistics import cohen_kappa, sign_test
-from streamtrain.rationales.annotations import Ballot, read_ballot
+from streamtrain.rationales.annotations import Annotations, read_annotations
 from streamtrain.rationales.judge_model import JudgeModel, judge_with, read_verdict
-from streamtrain.rationales.results import count_verdicts, remarks, table
+from streamtrain.rationales.results import count_verdicts, result_remarks, table
 from streamtrain.rationales.sheet import (
-    Item,
-    Key,
+    SheetItem,
+    SheetKey,
     make_key,
     read_key,
     sheet_csv,
@@ -63,16 +63,16 @@ def run(tmp_path: Path) -> Path:
     return run
 
 
-def item(number: int, student: str = "left", **more: Any) -> Item:
+def item(number: int, student: str = "left", **more: Any) -> SheetItem:
     side = "left" if student == "left" else "right"
     texts = {"left": f"left {number}", "right": f"right {number}", **more}
-    return Item(
+    return SheetItem(
         f"q{number}", "Why?", ("a", "b"), 0, texts["left"], texts["right"], side, texts.get("group")
     )
 
 
-def key_of(*items: Item) -> Key:
-    return Key("tiny", "run", "held", "rationale", 0, items)
+def key_of(*items: SheetItem) -> SheetKey:
+    return SheetKey("tiny", "run", "held", "rationale", 0, items)
 
 
 def test_a_sheet_is_blind_and_its_key_is_not(run: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def fill(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 def test_a_filled_in_sheet_reads_whatever_saved_it(tmp_path: Path) -> None:
     rows = [("q1", "Left", "good"), ("q2", " tie ", ""), ("q3", "", "hm; odd")]
-    expected = Ballot(
+    expected = Annotations(
         "ann", {"q1": "left", "q2": "tie"}, {"q1": "good", "q3": "hm; odd"}, ("row 4",), 1, 0
     )
     for mark in ",;\t":
@@ -156,8 +156,8 @@ def test_a_filled_in_sheet_reads_whatever_saved_it(tmp_path: Path) -> None:
         lines = csv.writer(text, delimiter=mark)
         lines.writerows([("item", "verdict", "comment"), *rows, ("", "", "")])
         path = fill(tmp_path / "ann.csv", text.getvalue(), "utf-8-sig")
-        assert read_ballot(path, ["q1", "q2", "q3"]) == expected
-    found = read_ballot(path, ["q1", "q2", "q3", "q4"])
+        assert read_annotations(path, ["q1", "q2", "q3"]) == expected
+    found = read_annotations(path, ["q1", "q2", "q3", "q4"])
     assert found.missing == ("row 4", "item q4 (not on the sheet)")
 
 
@@ -174,15 +174,17 @@ def test_a_filled_in_sheet_reads_whatever_saved_it(tmp_path: Path) -> None:
 )
 def test_bad_verdicts_are_named_by_row(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_ballot(fill(tmp_path / "ann.csv", text), ["q1", "q2"])
+        read_annotations(fill(tmp_path / "ann.csv", text), ["q1", "q2"])
     with pytest.raises(InputError, match="saved as CSV in UTF-8"):
-        read_ballot(fill(tmp_path / "ann.csv", "item,verdict\nq1,é", "latin-1"), ["q1"])
+        read_annotations(fill(tmp_path / "ann.csv", "item,verdict\nq1,é", "latin-1"), ["q1"])
 
 
 def test_verdicts_are_counted_for_the_student() -> None:
     key = key_of(*(item(n, "left" if n % 2 else "right") for n in range(8)))
     # The student is right on q0, q2, ...: so these are win, win, loss, tie.
-    said = Ballot("ann", {"q0": "right", "q1": "left", "q2": "left", "q3": "tie"}, {}, (), 2, 1)
+    said = Annotations(
+        "ann", {"q0": "right", "q1": "left", "q2": "left", "q3": "tie"}, {}, (), 2, 1
+    )
     found = count_verdicts(key, [said])
     (rater,) = found.raters
     assert rater.tally is not None
@@ -205,7 +207,7 @@ def test_a_sign_test_leaves_ties_out() -> None:
 def test_pairs_are_one_piece_of_evidence() -> None:
     key = key_of(*(item(n, group=str(n // 2)) for n in range(20)))
     said = {f"q{n}": "left" if n // 2 % 2 else "right" for n in range(20)}
-    (rater,) = count_verdicts(key, [Ballot("ann", said)]).raters  # type: ignore[arg-type]
+    (rater,) = count_verdicts(key, [Annotations("ann", said)]).raters  # type: ignore[arg-type]
     assert rater.tally is not None
     wide = rater.tally.win.high - rater.tally.win.low
     assert wide > 0.55  # ten pairs; Wilson's of twenty would be 0.40 wide
@@ -220,9 +222,9 @@ def test_kappa_is_agreement_beyond_chance() -> None:
 
 def test_raters_are_put_together_by_item() -> None:
     key = key_of(*(item(n) for n in range(4)))
-    ann = Ballot("ann", {"q0": "left", "q1": "left", "q2": "right", "q3": "tie"})
-    bob = Ballot("bob", {"q0": "left", "q1": "right", "q2": "right"}, {}, ("row 5",))
-    eve = Ballot("eve", {"q0": "right", "q2": "tie"})
+    ann = Annotations("ann", {"q0": "left", "q1": "left", "q2": "right", "q3": "tie"})
+    bob = Annotations("bob", {"q0": "left", "q1": "right", "q2": "right"}, {}, ("row 5",))
+    eve = Annotations("eve", {"q0": "right", "q2": "tie"})
     found = count_verdicts(key, [ann, bob, eve])
     assert found.together is not None
     together = found.together
@@ -235,7 +237,7 @@ def test_raters_are_put_together_by_item() -> None:
     # ann and eve: win against loss, loss against tie; nothing alike, 1/4 by chance. So bob and eve.
     others = (0 - 1 / 4) / (1 - 1 / 4)
     assert found.agreement.kappa == pytest.approx((first + 2 * others) / 3)
-    assert "bob: no verdict for 1 of 4 items: row 5" in remarks(found)
+    assert "bob: no verdict for 1 of 4 items: row 5" in result_remarks(found)
     assert [row[0] for row in table(found).rows] == ["ann", "bob", "eve", "together"]
 
 
@@ -349,7 +351,7 @@ async def test_a_judge_is_asked_in_both_orders() -> None:
         item(3, "left", left="same", right="same"),
         item(4, "left", left="same", right="bad"),
         item(5, "left", left="bad", right="mumble"),
-        Item("q6", "Why long?", ("a", "b"), 0, "x", "y", "left", None),
+        SheetItem("q6", "Why long?", ("a", "b"), 0, "x", "y", "left", None),
     ]
     found = await judge_with(engine, "m", items)
     assert found.verdicts == {"q0": "left", "q1": "right", "q2": "tie", "q3": "tie", "q4": "tie"}
@@ -372,7 +374,7 @@ async def test_a_judge_that_cannot_be_read_has_no_figures() -> None:
     found = count_verdicts(key_of(item(0)), [await judge_with(engine, "m", [item(0)])])
     assert found.raters[0].tally is None
     assert table(found).rows[0][:3] == ("m", "0", "")
-    missing, unread = remarks(found)
+    missing, unread = result_remarks(found)
     assert missing == "m: no verdict for 1 of 1 items: item q0 (an answer can't be read)"
     assert "no answer could be read, the first is 'I like both.'" in unread
     assert math.isclose(found.raters[0].p_of_place, 1.0)

@@ -13,16 +13,16 @@ from click.testing import CliRunner
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER
-from streamtrain.data.batches import make_encoder
-from streamtrain.evaluation.predictions import asking, predict
+from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.evaluation.predictions import predict, prompt_format
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import load_student, source_of
+from streamtrain.models.student import load_student, model_source
 from streamtrain.rationales.write import write_rationales
-from streamtrain.run.spec import Job
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.run.spec import RunSpec
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import write_outcome
-from streamtrain.training.step import Learner
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.analysis.test_compare import make_run
 from tests.unit.streamtrain.models.test_seq2seq import family
 
@@ -40,7 +40,7 @@ QUESTION = Question(str(ROW["question"]), ("oven", "fridge"), 1)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def taught(model: Path, steps: int = 40, **more: Any) -> Learner:
+def taught(model: Path, steps: int = 40, **more: Any) -> TrainStep:
     """A student that learned the row by heart."""
     settings = StudentConfig.model_validate(
         {
@@ -53,8 +53,10 @@ def taught(model: Path, steps: int = 40, **more: Any) -> Learner:
         }
     )
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, torch.device("cpu"))
-    made = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(model_source(settings), settings.tune, torch.device("cpu"))
+    made = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     for number in range(steps):
         made.step([ROW], number, 1.0)
     return made
@@ -68,7 +70,7 @@ def test_a_student_writes_to_its_own_end(
     model = family("t5", tmp_path, tiny_model) if kind == "seq2seq" else tiny_model
     data = {"rationale": placement, "max_target": 64}
     made = taught(model, kind=kind, data=data, steps=70 if kind == "seq2seq" else 40)
-    how = asking(StudentConfig.model_validate({**_minimal(), "data": data}).data)
+    how = prompt_format(StudentConfig.model_validate({**_minimal(), "data": data}).data)
     answers = predict(made.student, made.encoder, [QUESTION], how)
     (found,) = write_rationales(made.student, made.encoder, [QUESTION], how, answers)
     assert found.rationale == ROW["rationale"]
@@ -87,7 +89,9 @@ def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: P
     settings = StudentConfig.model_validate(
         {**_minimal(), "tune": {"method": "full"}, "data": {"max_target": 64}}
     )
-    write_outcome(Job(settings, str(tiny_model), "d", out, None), made.student, Progress({}), None)
+    write_outcome(
+        RunSpec(settings, str(tiny_model), "d", out, None), made.student, TrainProgress({}), None
+    )
     held = tmp_path / "held.jsonl"
     held.write_text(json.dumps(ROW) + "\n")
     done = CliRunner().invoke(main, ["eval", str(out), "--data", str(held), "--rationales"])

@@ -16,7 +16,7 @@ from streamtrain.config.student import StudentConfig, parse_config
 from streamtrain.errors import InputError
 from streamtrain.run.events import Metrics
 from streamtrain.run.loggers import missing, open_loggers
-from streamtrain.run.spec import JobOptions, make_job
+from streamtrain.run.spec import RunOptions, make_run_spec
 
 MINIMAL = "student: s\nversion: 1\nmodel: org/m\n"
 
@@ -109,7 +109,7 @@ def test_what_is_not_installed_is_told_before_the_start(
     path.write_text(MINIMAL + "log: [tensorboard, wandb]\n")
     document = load_document(path)
     with pytest.raises(ProblemsError) as caught:
-        make_job(document, parse_config(document), tmp_path, JobOptions("data"))
+        make_run_spec(document, parse_config(document), tmp_path, RunOptions("data"))
     told = [(problem.line, problem.message[:27]) for problem in caught.value.problems]
     assert told == [(4, "log: tensorboard is not ins"), (4, "log: wandb is not installed")]
 

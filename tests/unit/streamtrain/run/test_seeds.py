@@ -8,19 +8,19 @@ import pytest
 
 from streamtrain.config.student import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.run.seeds import seeded_jobs, spread
-from streamtrain.run.spec import CHECKPOINTS, RESULT, Job
+from streamtrain.run.seeds import accuracy_spread, seeded_runs
+from streamtrain.run.spec import CHECKPOINTS, RESULT, RunSpec
 
 
-def job(out: Path, resume: bool = False) -> Job:
+def job(out: Path, resume: bool = False) -> RunSpec:
     config = StudentConfig.model_validate(
         {"student": "s", "version": 1, "model": "m", "stream": {"seed": 4}}
     )
-    return Job(config, "m", "data", out, None, resume=resume)
+    return RunSpec(config, "m", "data", out, None, resume=resume)
 
 
 def test_every_seed_has_a_folder_and_nothing_else_of_the_student_changes(tmp_path: Path) -> None:
-    jobs = seeded_jobs(job(tmp_path), 3)
+    jobs = seeded_runs(job(tmp_path), 3)
     assert [one.seed for one in jobs] == [4, 5, 6]
     assert [one.job.config.stream.seed for one in jobs] == [4, 5, 6]
     assert [one.job.out.name for one in jobs] == ["seed-4", "seed-5", "seed-6"]
@@ -34,14 +34,17 @@ def test_a_resumed_call_keeps_what_is_done_goes_on_and_begins_the_rest(tmp_path:
     (tmp_path / "seed-4" / CHECKPOINTS).mkdir(parents=True)
     (tmp_path / "seed-4" / RESULT).write_text("{}")
     (tmp_path / "seed-5" / CHECKPOINTS).mkdir(parents=True)
-    jobs = seeded_jobs(job(tmp_path, resume=True), 3)
+    jobs = seeded_runs(job(tmp_path, resume=True), 3)
     assert [one.done for one in jobs] == [True, False, False]
     assert [one.job.resume for one in jobs[1:]] == [True, False]
     with pytest.raises(InputError, match="seed-4 already holds a run"):
-        seeded_jobs(job(tmp_path), 3)
+        seeded_runs(job(tmp_path), 3)
 
 
 def test_the_spread_is_mean_and_sample_deviation() -> None:
     told = [{"after": {"accuracy": score}} for score in (0.5, 0.7)]
-    assert spread(told) == {"mean": pytest.approx(0.6), "deviation": pytest.approx(0.02**0.5)}
-    assert spread([*told, {"after": None}]) is None
+    assert accuracy_spread(told) == {
+        "mean": pytest.approx(0.6),
+        "deviation": pytest.approx(0.02**0.5),
+    }
+    assert accuracy_spread([*told, {"after": None}]) is None

@@ -18,10 +18,10 @@ from streamtrain.config.student import parse_config, read_document
 from streamtrain.data.dataset import DatasetFeed
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.models.student import Student
-from streamtrain.run.spec import JobOptions, make_job
+from streamtrain.run.spec import RunOptions, make_run_spec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from tests.unit.streamtrain.training.test_selection import events
 
@@ -51,10 +51,10 @@ class Run:
             for _, parameter in self.student.trainable():
                 parameter.fill_(float(step))
         return checkpoint.save(
-            self.folder, self.student, self.optimizer, Progress({}, step=step, rows=10 * step)
+            self.folder, self.student, self.optimizer, TrainProgress({}, step=step, rows=10 * step)
         )
 
-    def load(self) -> Progress:
+    def load(self) -> TrainProgress:
         """Load the latest checkpoint, and check that its parts belong together."""
         found = checkpoint.latest(self.folder)
         assert found is not None
@@ -234,14 +234,14 @@ def test_a_run_of_version_0_1_0_goes_on(tmp_path: Path) -> None:
         shutil.copytree(DATA / name, tmp_path / name)
     folder = tmp_path / "run-0.1.0"
     document = read_document(folder / "student.yaml")
-    options = JobOptions(str(tmp_path / "dataset-0.1.0" / "out"), resume=True)
-    job = make_job(document, parse_config(document), folder, options)
+    options = RunOptions(str(tmp_path / "dataset-0.1.0" / "out"), resume=True)
+    job = make_run_spec(document, parse_config(document), folder, options)
     before = checkpoint.latest(job.out / "checkpoints")
     assert before is not None
     assert json.loads((before / "progress.json").read_text())["version"] == 1
     assert checkpoint.load_progress(before).step == 25
     feed = DatasetFeed(job.data, follow=False)
-    assert train(job, Alone(), lambda: feed, lambda: False, CPU) == "end"
+    assert train(job, SingleProcess(), lambda: feed, lambda: False, CPU) == "end"
     steps = events(job.out, "step")
     assert [step["step"] for step in steps] == list(range(1, 33))
     losses = [step["loss"] for step in steps]

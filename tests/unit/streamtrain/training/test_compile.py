@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamtrain.data.batches import make_encoder
-from streamtrain.training.communicator import Alone
-from streamtrain.training.step import Learner
+from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.training.communicator import SingleProcess
+from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.training.test_learning import config, load, rows
 
 
@@ -23,7 +23,9 @@ def test_compiled_layers_learn_the_same_under_the_same_names(tiny_model: Path, m
             tiny_model, tune={"method": method}, optim={"lr": 1e-3, "compile": compiled}
         )
         student = load(tiny_model, method)
-        learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+        learner = TrainStep(
+            student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+        )
         losses = [learner.step(rows(4), number, 1.0).loss for number in range(3)]
         assert bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]) is compiled
         learned.append((losses, dict(student.trainable())))

@@ -12,8 +12,8 @@ import pytest
 
 from raygen.dataset.storage import Folder
 from streamtrain.config.student import StudentConfig
-from streamtrain.run.spec import GROW, Job
-from streamtrain.training.elastic import Grower, Growth
+from streamtrain.run.spec import GROW, RunSpec
+from streamtrain.training.elastic import GrowthRequester, WorkerGrowth
 from tests.support.dataset_records import block, committer
 
 LOADED = {"event": "loaded", "time": 110.0}
@@ -25,8 +25,8 @@ def step(number: int, total: int | None = 101) -> Mapping[str, Any]:
             "tokens_per_second": 50.0}  # fmt: skip
 
 
-def seen(most: int, *events: Mapping[str, Any]) -> Growth:
-    growth = Growth(most)
+def seen(most: int, *events: Mapping[str, Any]) -> WorkerGrowth:
+    growth = WorkerGrowth(most)
     growth.begin(1, now=100.0)
     for event in events:
         growth.see(event)
@@ -72,9 +72,9 @@ def test_a_run_is_asked_once_its_dataset_has_ended(
 ) -> None:
     monkeypatch.setattr("streamtrain.training.elastic._LOOK_EVERY_S", 0.0)
     config = StudentConfig(student="s", version=1, model="m")
-    job = Job(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
+    job = RunSpec(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
     growth = seen(4, LOADED, step(1))
-    grower = Grower(job, growth, lambda: 2)
+    grower = GrowthRequester(job, growth, lambda: 2)
     folder = Folder.at(tmp_path / "data")
     run = committer(folder)
     run.commit([block(folder, ["a"])])
@@ -82,7 +82,7 @@ def test_a_run_is_asked_once_its_dataset_has_ended(
     assert not (tmp_path / GROW).exists()
     run.finish("end")
     selecting = replace(job, select=tmp_path / "select.jsonl")
-    Grower(selecting, growth, lambda: 1).look()
+    GrowthRequester(selecting, growth, lambda: 1).look()
     assert not (tmp_path / GROW).exists(), "the one free GPU is for the evaluations"
     grower.look()
     assert (tmp_path / GROW).read_text() == "3"
@@ -107,9 +107,9 @@ def test_a_dataset_that_has_ended_is_not_read_again_while_gpus_are_waited_for(
     monkeypatch.setattr("streamtrain.training.elastic._LOOK_EVERY_S", 0.0)
     monkeypatch.setattr("streamtrain.training.elastic.DatasetFeed", EndedFeed)
     config = StudentConfig(student="s", version=1, model="m")
-    job = Job(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
+    job = RunSpec(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
     free = iter([0, 0, 3])
-    grower = Grower(job, seen(4, LOADED, step(1)), lambda: next(free))
+    grower = GrowthRequester(job, seen(4, LOADED, step(1)), lambda: next(free))
     for _ in range(3):
         grower.look()
     assert (tmp_path / GROW).read_text() == "4"

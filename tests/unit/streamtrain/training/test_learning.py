@@ -11,24 +11,35 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import Encoded, Encoder, collate, make_encoder
+from streamtrain.data.batches import (
+    ExampleTokenizer,
+    TokenizedExample,
+    collate,
+    make_example_tokenizer,
+)
 from streamtrain.data.cursor import Cursor
 from streamtrain.data.examples import make_example
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.evaluation.continuations import tree_scores
-from streamtrain.evaluation.metrics import judge
-from streamtrain.evaluation.predictions import evaluate, write_texts
+from streamtrain.evaluation.metrics import score_predictions
+from streamtrain.evaluation.predictions import evaluate_student, write_texts
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
 from streamtrain.losses.functional import weighted_nll
-from streamtrain.models.student import Source, Student, check_packable, load_student, save_final
+from streamtrain.models.student import (
+    ModelSource,
+    Student,
+    check_packable,
+    load_student,
+    save_final,
+)
 from streamtrain.run.resume import order_settings
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import Progress
-from streamtrain.training.communicator import Alone
-from streamtrain.training.step import Learner
+from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.communicator import SingleProcess
+from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")
 
@@ -46,7 +57,7 @@ def load(model: Path, method: str = "full") -> Student:
     tune = StudentConfig.model_validate(
         {"student": "tiny", "version": 1, "model": "m", "tune": {"method": method}}
     ).tune
-    return load_student(Source(str(model)), tune, CPU)
+    return load_student(ModelSource(str(model)), tune, CPU)
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -63,7 +74,7 @@ def rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def plain_loss(student: Student, sequences: list[Encoded]) -> torch.Tensor:
+def plain_loss(student: Student, sequences: list[TokenizedExample]) -> torch.Tensor:
     """The loss as its definition says: one sequence at a time, every token by itself."""
     total, weight = torch.zeros(()), 0.0
     for one in sequences:
@@ -113,16 +124,17 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
         objective={"weights": {"rationale": 0.3, "label": 2.0}},
         optim={"lr": 1e-2, "clip": None},
     )
-    encoder = make_encoder(settings, student.tokenizer)
+    encoder = make_example_tokenizer(settings, student.tokenizer)
     views = {"positive": 1.0, "negative": 0.5}
     sequences = [
-        encoder.example(make_example(row, Data(), weight=views[row["view"]])) for row in rows(7)
+        encoder.example(make_example(row, DataConfig(), weight=views[row["view"]]))
+        for row in rows(7)
     ]
     expected = plain_loss(student, sequences)
     expected.backward()
     reference = gradients(student)
     student.model.zero_grad(set_to_none=True)
-    learner = Learner(student, encoder, settings, Alone())
+    learner = TrainStep(student, encoder, settings, SingleProcess())
     learner.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
     done = learner.step(rows(7), 0, 1.0)
     assert done.loss == pytest.approx(expected.item(), rel=1e-5)
@@ -133,9 +145,9 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
 def test_prompt_tokens_carry_no_loss(tiny_model: Path) -> None:
     """Another target token changes the loss; what comes before the target has no weight."""
     student = load(tiny_model)
-    encoder = make_encoder(config(tiny_model), student.tokenizer)
-    one = encoder.example(make_example(rows(1)[0], Data()))
-    prompt = len(student.tokenizer(make_example(rows(1)[0], Data()).prompt)["input_ids"])
+    encoder = make_example_tokenizer(config(tiny_model), student.tokenizer)
+    one = encoder.example(make_example(rows(1)[0], DataConfig()))
+    prompt = len(student.tokenizer(make_example(rows(1)[0], DataConfig()).prompt)["input_ids"])
     assert set(one.weights[:prompt]) == {0.0}
     assert set(one.weights[prompt:]) == {1.0}
 
@@ -145,7 +157,9 @@ def test_prompt_tokens_carry_no_loss(tiny_model: Path) -> None:
 def test_packed_logits_equal_unpacked_ones(tiny_model: Path, kind: str, attention: str) -> None:
     student = tiny_family(tiny_model, kind, attention)
     check_packable(student)
-    sequences = [Encoded(tuple(range(3, 3 + n)), (0.0,) + (1.0,) * (n - 1)) for n in (9, 4, 13)]
+    sequences = [
+        TokenizedExample(tuple(range(3, 3 + n)), (0.0,) + (1.0,) * (n - 1)) for n in (9, 4, 13)
+    ]
     packed = collate([sequences], student.pad)
     with torch.no_grad():
         logits = student.logits(packed, torch.arange(packed.ids.shape[1]))[0]
@@ -199,7 +213,9 @@ def test_packing_is_refused_where_it_is_not_known_to_be_right(tiny_model: Path) 
 def test_training_learns(tiny_model: Path) -> None:
     student = load(tiny_model, "lora")
     settings = config(tiny_model, optim={"lr": 1e-2})
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     losses = [learner.step(rows(4), number, 1.0).loss for number in range(20)]
     assert losses[-1] < losses[0] - 0.5
 
@@ -215,7 +231,7 @@ def test_a_lora_trains_the_linear_layers_and_not_the_head(tiny_model: Path) -> N
 @pytest.mark.parametrize("option", ["dora", "rslora"])
 def test_the_options_of_an_adapter_reach_it(tiny_model: Path, option: str) -> None:
     tune = config(tiny_model, tune={"r": 4, "alpha": 8, option: True}).tune
-    student = load_student(Source(str(tiny_model)), tune, CPU)
+    student = load_student(ModelSource(str(tiny_model)), tune, CPU)
     magnitudes = [name for name, _ in student.trainable() if "lora_magnitude_vector" in name]
     assert bool(magnitudes) == (option == "dora")
     scalings = {
@@ -231,7 +247,9 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(
 ) -> None:
     student = load(tiny_model)
     settings = config(tiny_model)
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     _, first = student.trainable()[0]
     with torch.no_grad():
         first[:, 0] = math.inf
@@ -246,7 +264,7 @@ def test_a_model_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't load the causal model"):
         load(tmp_path)
     with pytest.raises(InputError, match="bundled"):
-        load_student(Source("bundled:nothing"), None, CPU)
+        load_student(ModelSource("bundled:nothing"), None, CPU)
 
 
 def test_options_are_scored_as_continuations_of_the_prompt(tiny_model: Path) -> None:
@@ -274,10 +292,10 @@ def test_an_evaluation_does_not_depend_on_its_batches(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = load(tiny_model)
-    encoder = make_encoder(config(tiny_model), student.tokenizer)
-    together = evaluate(student, encoder, QUESTIONS, Data())
+    encoder = make_example_tokenizer(config(tiny_model), student.tokenizer)
+    together = evaluate_student(student, encoder, QUESTIONS, DataConfig())
     monkeypatch.setattr("streamtrain.evaluation.predictions._PLACES_PER_FORWARD", 1)
-    alone = evaluate(student, encoder, QUESTIONS, Data(rationale="none"))
+    alone = evaluate_student(student, encoder, QUESTIONS, DataConfig(rationale="none"))
     for one, other in zip(together.predictions, alone.predictions, strict=True):
         assert one.choice == other.choice
         assert one.probabilities == pytest.approx(other.probabilities, rel=1e-4)
@@ -287,8 +305,8 @@ def test_an_evaluation_does_not_depend_on_its_batches(
 
 def test_a_student_that_writes_nothing_sensible_is_unparsed_and_wrong(tiny_model: Path) -> None:
     student = load(tiny_model)
-    encoder = make_encoder(config(tiny_model, data={"max_target": 8}), student.tokenizer)
-    result = evaluate(student, encoder, QUESTIONS[:3], Data(rationale="before"))
+    encoder = make_example_tokenizer(config(tiny_model, data={"max_target": 8}), student.tokenizer)
+    result = evaluate_student(student, encoder, QUESTIONS[:3], DataConfig(rationale="before"))
     assert (result.correct, result.unparsed) == (0, 3)
     assert all(prediction.text for prediction in result.predictions)
 
@@ -303,7 +321,7 @@ def test_a_model_s_own_way_of_writing_is_left_out(
     asked = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "eos_token_id": [1, 7]}
     (folder / "generation_config.json").write_text(json.dumps(asked))
     plain, chat = load(tiny_model, method), load(folder, method)
-    encoder = make_encoder(config(tiny_model, data={"max_target": 24}), plain.tokenizer)
+    encoder = make_example_tokenizer(config(tiny_model, data={"max_target": 24}), plain.tokenizer)
     texts = [question.question for question in QUESTIONS]
     assert write_texts(chat, encoder, texts) == write_texts(plain, encoder, texts)
     assert sorted(chat.model.generation_config.eos_token_id) == [1, 7]
@@ -316,18 +334,18 @@ def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> No
         data={"rationale": "before", "max_target": 64},
         optim={"lr": 3e-3},
     )
-    encoder = make_encoder(settings, student.tokenizer)
-    learner = Learner(student, encoder, settings, Alone())
+    encoder = make_example_tokenizer(settings, student.tokenizer)
+    learner = TrainStep(student, encoder, settings, SingleProcess())
     row = {**rows(1)[0], "rationale": "So."}
     for number in range(40):
         learner.step([row], number, 1.0)
     question = Question(row["question"].strip(), tuple(row["choices"]), 1)
-    result = evaluate(student, encoder, [question], Data(rationale="before"))
+    result = evaluate_student(student, encoder, [question], DataConfig(rationale="before"))
     assert (result.correct, result.unparsed) == (1, 0)
 
 
 def test_unparsed_answers_are_wrong_and_counted() -> None:
-    result = judge(QUESTIONS[:4], [Prediction(choice) for choice in (0, None, 0, 3)])
+    result = score_predictions(QUESTIONS[:4], [Prediction(choice) for choice in (0, None, 0, 3)])
     assert (result.correct, result.unparsed, result.accuracy) == (2, 1, 0.5)
 
 
@@ -337,14 +355,16 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_progress(
 ) -> None:
     settings = config(tiny_model)
 
-    def learner() -> Learner:
+    def learner() -> TrainStep:
         student = load(tiny_model, method)
-        return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+        return TrainStep(
+            student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+        )
 
     first = learner()
     for number in range(3):
         first.step(rows(4), number, 1.0)
-    at = Progress(order_settings(settings), Cursor(chunk=2, chunk_start=4, plan="p"), step=3)
+    at = TrainProgress(order_settings(settings), Cursor(chunk=2, chunk_start=4, plan="p"), step=3)
     path = checkpoint.save(tmp_path, first.student, first.optimizer, at)
     assert checkpoint.latest(tmp_path) == path
     assert checkpoint.load_progress(path) == at
@@ -359,10 +379,12 @@ def test_old_checkpoints_are_dropped_and_a_torn_one_is_not_seen(
 ) -> None:
     student = load(tiny_model, "lora")
     settings = config(tiny_model)
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
     assert checkpoint.latest(tmp_path) is None
     for step in range(1, 5):
-        at = Progress(order_settings(settings), step=step)
+        at = TrainProgress(order_settings(settings), step=step)
         checkpoint.save(tmp_path, student, learner.optimizer, at)
     (tmp_path / ".step-00000009.tmp").mkdir()
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000003", "step-00000004"]
@@ -374,8 +396,10 @@ def test_old_checkpoints_are_dropped_and_a_torn_one_is_not_seen(
 def test_a_checkpoint_of_another_student_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     settings = config(tiny_model)
     student = load(tiny_model, "lora")
-    learner = Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
-    at = Progress(order_settings(settings))
+    learner = TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
+    at = TrainProgress(order_settings(settings))
     path = checkpoint.save(tmp_path, student, learner.optimizer, at)
     with pytest.raises(InputError, match="belongs to another student"):
         checkpoint.load_weights(path, load(tiny_model, "full"))
@@ -389,8 +413,8 @@ def test_the_final_folder_is_what_from_pretrained_loads(
 
     student = load(tiny_model, method)
     settings = config(tiny_model)
-    encoder: Encoder = make_encoder(settings, student.tokenizer)
-    Learner(student, encoder, settings, Alone()).step(rows(4), 0, 1.0)
+    encoder: ExampleTokenizer = make_example_tokenizer(settings, student.tokenizer)
+    TrainStep(student, encoder, settings, SingleProcess()).step(rows(4), 0, 1.0)
     save_final(student, tmp_path / "final")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "final")
     assert AutoTokenizer.from_pretrained(tmp_path / "final").eos_token_id == 1

@@ -17,11 +17,11 @@ from raygen.config.document import ProblemsError
 from streamtrain.config.student import StudentConfig, parse_config, read_document
 from streamtrain.errors import InputError
 from streamtrain.evaluation.records import read_records
-from streamtrain.heldout.overlap import HeldOut, shared
+from streamtrain.heldout.overlap import HeldOut, shared_questions
 from streamtrain.heldout.questions import Question
-from streamtrain.run.spec import JobOptions, make_job
+from streamtrain.run.spec import RunOptions, make_run_spec
 from streamtrain.training import checkpoint
-from streamtrain.training.communicator import Alone
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from streamtrain.training.selection import Selection
 
@@ -65,9 +65,9 @@ def test_sets_share_a_question_or_a_pair() -> None:
         Question("a", ("x", "y"), 0, "g"),
         Question("b", ("x", "y"), 0, "g", "counterfactual"),
     )
-    assert shared([one], [two]) == [two]
-    assert shared([one], [Question("A ", ("y", "x"), 1)]) != []
-    assert shared([one], [Question("b", ("x", "y"), 0)]) == []
+    assert shared_questions([one], [two]) == [two]
+    assert shared_questions([one], [Question("A ", ("y", "x"), 1)]) != []
+    assert shared_questions([one], [Question("b", ("x", "y"), 0)]) == []
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ def student(folder: Path, model: Path, evaluate: dict[str, Any], **optim: Any) -
 
 def go(path: Path, told: Sequence[dict[str, Any]] = ROWS, resume: bool = False) -> tuple[str, Path]:
     document = read_document(path)
-    options = JobOptions("data", path.parent / "out", resume=resume)
-    job = make_job(document, parse_config(document), path.parent, options)
-    reason = train(job, Alone(), lambda: FakeFeed(told), lambda: False, torch.device("cpu"))
+    options = RunOptions("data", path.parent / "out", resume=resume)
+    job = make_run_spec(document, parse_config(document), path.parent, options)
+    reason = train(job, SingleProcess(), lambda: FakeFeed(told), lambda: False, torch.device("cpu"))
     return reason, job.out
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.config.data import Data
+from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_encoder
+from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_tasks
-from streamtrain.evaluation.predictions import asking
+from streamtrain.evaluation.predictions import prompt_format
 from streamtrain.heldout.questions import Question
-from streamtrain.models.student import Student, load_student, source_of
-from streamtrain.training.communicator import Alone
-from streamtrain.training.step import Learner
+from streamtrain.models.student import Student, load_student, model_source
+from streamtrain.training.communicator import SingleProcess
+from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")
 
@@ -24,13 +24,15 @@ CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def learner(model: Path, **more: Any) -> Learner:
+def learner(model: Path, **more: Any) -> TrainStep:
     settings = StudentConfig.model_validate(
         {"student": "t", "version": 1, "model": str(model), "tune": {"method": "full"}, **more}
     )
     torch.manual_seed(0)
-    student = load_student(source_of(settings), settings.tune, CPU)
-    return Learner(student, make_encoder(settings, student.tokenizer), settings, Alone())
+    student = load_student(model_source(settings), settings.tune, CPU)
+    return TrainStep(
+        student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
+    )
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -107,15 +109,15 @@ def test_a_counterfactual_row_teaches_its_label_alone(tiny_model: Path) -> None:
 
 def test_a_refuting_row_has_the_rationales_task_alone() -> None:
     row = {**rows(1)[0], "refuted": "none", "answer": 1}
-    (only,) = make_tasks(row, Data(rationale="task"))
+    (only,) = make_tasks(row, DataConfig(rationale="task"))
     assert only.part == "rationale"
     assert only.prompt.startswith("[rationale] Question:")
     assert "Refute: none" in only.prompt
 
 
 def test_an_evaluation_asks_for_the_label(tiny_model: Path) -> None:
-    data = Data(rationale="task")
-    how = asking(data)
+    data = DataConfig(rationale="task")
+    how = prompt_format(data)
     assert how.how == "scored"
     assert how.prompt(Question("Why?", ("a", "b"), 0)).startswith("[label] Question: Why?")
 

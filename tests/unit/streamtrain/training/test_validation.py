@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from streamtrain.config.student import parse_config, read_document
-from streamtrain.run.spec import Job, JobOptions, make_job
-from streamtrain.training.communicator import Alone
+from streamtrain.run.spec import RunOptions, RunSpec, make_run_spec
+from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
-from streamtrain.training.validation import validate
+from streamtrain.training.validation import validate_weights
 from tests.unit.streamtrain.training.test_selection import ROWS, FakeFeed, events, student
 
 CPU = torch.device("cpu")
@@ -24,14 +24,14 @@ SELECT = {"select": "select.jsonl", "every": 3}
 class LateValidator:
     """A fake of a task beside the loop: the figures are real, and come so many looks late."""
 
-    def __init__(self, job: Job, late: int) -> None:
+    def __init__(self, job: RunSpec, late: int) -> None:
         self.started: list[int] = []
         self._job, self._late = job, late
         self._running: dict[int, tuple[int, dict[str, Any]]] = {}
 
     def start(self, step: int, weights: Path) -> None:
         self.started.append(step)
-        self._running[step] = (self._late, validate(self._job, weights, CPU))
+        self._running[step] = (self._late, validate_weights(self._job, weights, CPU))
 
     def finished(self, wait: bool) -> Mapping[int, Mapping[str, Any]]:
         self._running = {step: (left - 1, told) for step, (left, told) in self._running.items()}
@@ -39,16 +39,16 @@ class LateValidator:
         return {step: self._running.pop(step)[1] for step in sorted(done, reverse=True)}
 
 
-def made(path: Path, out: str, resume: bool = False) -> Job:
+def made(path: Path, out: str, resume: bool = False) -> RunSpec:
     document = read_document(path)
-    options = JobOptions("data", path.parent / out, resume=resume)
-    return make_job(document, parse_config(document), path.parent, options)
+    options = RunOptions("data", path.parent / out, resume=resume)
+    return make_run_spec(document, parse_config(document), path.parent, options)
 
 
 def go(
-    job: Job, validator: LateValidator | None, stopping: Callable[[], bool] = lambda: False
+    job: RunSpec, validator: LateValidator | None, stopping: Callable[[], bool] = lambda: False
 ) -> str:
-    return train(job, Alone(), lambda: FakeFeed(ROWS), stopping, CPU, validator)
+    return train(job, SingleProcess(), lambda: FakeFeed(ROWS), stopping, CPU, validator)
 
 
 def looks(out: Path) -> list[tuple[int, float, bool]]:

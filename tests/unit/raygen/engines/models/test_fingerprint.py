@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from raygen.engines.base import EngineSpec
-from raygen.engines.models.fingerprint import Pinned, pin
+from raygen.engines.models.fingerprint import ModelFingerprint, fingerprint_model
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -51,14 +51,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HTTPServer]
     server.server_close()
 
 
-def of(model: str, **more: Any) -> Pinned:
-    return pin(EngineSpec("teacher", model, **more))
+def of(model: str, **more: Any) -> ModelFingerprint:
+    return fingerprint_model(EngineSpec("teacher", model, **more))
 
 
 def test_a_hub_model_is_its_commit_also_where_only_the_cache_is_left(
     hub: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert of("org/model") == Pinned("org/model", commit=COMMIT)
+    assert of("org/model") == ModelFingerprint("org/model", commit=COMMIT)
     hub.shutdown()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert of("org/model").commit == COMMIT
@@ -110,7 +110,7 @@ def test_a_bundled_model_is_its_file_and_a_wrong_name_is_unresolved() -> None:
 
 
 def test_a_fake_engine_is_what_it_answers() -> None:
-    def fake(**args: Any) -> Pinned:
+    def fake(**args: Any) -> ModelFingerprint:
         return of("fake", backend="fake", args=args)
 
     assert fake(answers=["a"]) == fake(answers=["a"], latency=0.5)

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from raygen.engines.base import EngineSetupError, EngineSpec
-from raygen.engines.models.resolution import locate
+from raygen.engines.models.resolution import resolve_model
 from raygen.engines.registry import check_engine, start_engine
 from streamtrain.errors import InputError
-from streamtrain.models.student import Source, load_adapter, load_student
+from streamtrain.models.student import ModelSource, load_adapter, load_student
 
 CPU = torch.device("cpu")
 
@@ -73,7 +73,7 @@ async def test_an_engine_refuses_pickled_weights(pickled: tuple[Path, Path]) -> 
 def test_a_student_refuses_pickled_weights(pickled: tuple[Path, Path], kind: Any) -> None:
     folder, target = pickled
     with pytest.raises(InputError, match=r"no weights as safetensors.* `revision:` that has"):
-        load_student(Source(str(folder), kind=kind, labels=("a", "b")), None, CPU)
+        load_student(ModelSource(str(folder), kind=kind, labels=("a", "b")), None, CPU)
     assert not target.exists()
 
 
@@ -92,7 +92,7 @@ async def test_pickled_adapters_are_refused(
     with pytest.raises(EngineSetupError, match=r"no adapter_model\.safetensors"):
         await start_engine(spec(folder))
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
-        load_adapter(Source(str(tiny_model)), folder, CPU)
+        load_adapter(ModelSource(str(tiny_model)), folder, CPU)
     assert not target.exists()
 
 
@@ -103,7 +103,7 @@ def test_an_adapter_names_no_module_to_import(tiny_adapter: Path, tmp_path: Path
     settings |= {"megatron_config": {}, "megatron_core": "evil"}
     (folder / "adapter_config.json").write_text(json.dumps(settings))
     with pytest.raises(EngineSetupError, match="megatron_config"):
-        locate(str(folder), None)
+        resolve_model(str(folder), None)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def test_a_models_own_python_never_runs(with_code: tuple[Path, Path]) -> N
     with pytest.raises(EngineSetupError, match="custom code"):
         await start_engine(spec(folder))
     with pytest.raises(InputError, match="custom code"):
-        load_student(Source(str(folder)), None, CPU)
+        load_student(ModelSource(str(folder)), None, CPU)
     assert not target.exists()
 
 

@@ -6,24 +6,24 @@ import asyncio
 
 import pytest
 
-from raygen.engines.openai.circuit_breaker import OPENS_AT, Circuit
+from raygen.engines.openai.circuit_breaker import OPENS_AT, CircuitBreaker
 
 
-def opened() -> Circuit:
-    circuit = Circuit()
+def opened() -> CircuitBreaker:
+    circuit = CircuitBreaker()
     assert [circuit.failed() for _ in range(OPENS_AT)] == [False] * (OPENS_AT - 1) + [True]
     assert circuit.open
     return circuit
 
 
-async def waiting(circuit: Circuit, number: int) -> list[asyncio.Task[bool]]:
+async def waiting(circuit: CircuitBreaker, number: int) -> list[asyncio.Task[bool]]:
     tasks = [asyncio.create_task(circuit.enter()) for _ in range(number)]
     await asyncio.sleep(0)
     return tasks
 
 
 async def test_a_circuit_that_is_closed_holds_nobody_up() -> None:
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for _ in range(OPENS_AT - 1):
         circuit.failed()
     assert not circuit.answered()

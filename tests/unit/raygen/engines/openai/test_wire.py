@@ -22,9 +22,9 @@ from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_
 from raygen.engines.openai.wire import (
     Dialect,
     DialectError,
-    Trouble,
+    RetryableFailure,
     derived_seed,
-    refusal,
+    error_of_status,
     request_body,
 )
 
@@ -253,7 +253,7 @@ def test_what_a_status_means(
     status: int, text: str, error: type[EngineError] | None, message: str
 ) -> None:
     with pytest.raises(error or RequestRefusedError, match=message) as raised:
-        refusal(status, text, None, "engine 'e' at http://h/v1")
+        error_of_status(status, text, None, "engine 'e' at http://h/v1")
     assert "sk-1" not in str(raised.value)
 
 
@@ -261,8 +261,8 @@ def test_what_a_status_means(
     ("status", "kind"), [(429, "busy"), (503, "busy"), (500, "broken"), (502, "broken")]
 )
 def test_what_is_tried_again(status: int, kind: str) -> None:
-    trouble = refusal(status, "oops", 2.5, "e")
-    assert isinstance(trouble, Trouble)
+    trouble = error_of_status(status, "oops", 2.5, "e")
+    assert isinstance(trouble, RetryableFailure)
     assert (trouble.kind, trouble.retry_after) == (kind, 2.5)
 
 

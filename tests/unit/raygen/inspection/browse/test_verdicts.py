@@ -12,8 +12,8 @@ from raygen.core.errors import UserError
 from raygen.core.stats import wilson
 from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
-from raygen.inspection.browse.filter_precision import Figure, Precision, precision
-from raygen.inspection.browse.item import Ref
+from raygen.inspection.browse.filter_precision import NodePrecision, Precision, precision
+from raygen.inspection.browse.item import ItemRef
 from raygen.inspection.browse.sample import draw_sample, stratum
 from raygen.inspection.browse.verdicts import (
     Verdict,
@@ -25,19 +25,19 @@ from raygen.inspection.browse.verdicts import (
 from raygen.views.precision import precision_view
 from tests.support.screens import printed
 
-KEPT = [Ref(f"kept-{i}", f"row-{i}", "last") for i in range(50)]
-LONG = [Ref(f"long-{i}", f"row-{i}", "short", "long") for i in range(3)]
-WRONG = [Ref(f"wrong-{i}", f"row-{i}", "right", "wrong") for i in range(40)]
-TIED = [Ref(f"tied-{i}", f"row-{i}", "right", "tie") for i in range(40)]
+KEPT = [ItemRef(f"kept-{i}", f"row-{i}", "last") for i in range(50)]
+LONG = [ItemRef(f"long-{i}", f"row-{i}", "short", "long") for i in range(3)]
+WRONG = [ItemRef(f"wrong-{i}", f"row-{i}", "right", "wrong") for i in range(40)]
+TIED = [ItemRef(f"tied-{i}", f"row-{i}", "right", "tie") for i in range(40)]
 REFS = [*KEPT, *LONG, *WRONG, *TIED]
 NODES = ["short", "right", "last"]
 
 
-def said(word: Word, *refs: Ref, plan: str = "plan") -> list[Verdict]:
+def said(word: Word, *refs: ItemRef, plan: str = "plan") -> list[Verdict]:
     return [Verdict.on(ref, plan, word, "") for ref in refs]
 
 
-def of(found: Precision, rater: str, node: str | None, reason: str | None = None) -> Figure:
+def of(found: Precision, rater: str, node: str | None, reason: str | None = None) -> NodePrecision:
     figures = next(rated.figures for rated in found.raters if rated.rater == rater)
     return next(one for one in figures if (one.node, one.reason) == (node, reason))
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from raygen.cli.main import main
 from raygen.dataset.commit import Committer
 from raygen.dataset.reader import Dataset
-from raygen.dataset.records import Rejected, RowResult
+from raygen.dataset.records import RejectedRow, RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.inspection.diff.described import describe_recipe, describe_stored
@@ -20,8 +20,8 @@ from raygen.inspection.diff.distributions import BINS, spread_pair
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops.registry import built_in
 from raygen.planning.lock_check import make_lock, source_rows
-from raygen.planning.preparation import Reference, prepare
-from raygen.planning.sidecars import write_beside
+from raygen.planning.preparation import RecipeRequest, prepare
+from raygen.planning.sidecars import write_sidecars
 from raygen.recipe.lock import STORED
 from tests.support.dataset_records import call
 
@@ -37,7 +37,7 @@ graph:
     set: {note: NOTE, share: {expr: "1 / 2", type: number}, view: "'positive'"}
 output: {from: noted, path: out}
 """
-REJECT = Rejected("noted", "wrong_answer", "no")
+REJECT = RejectedRow("noted", "wrong_answer", "no")
 
 
 def dataset(
@@ -47,7 +47,7 @@ def dataset(
     question = {"question": "What falls?", "choices": ["sand", "snow"], "answer": "snow"}
     (folder / "q.jsonl").write_text(json.dumps(question) + "\n")
     (folder / "recipe.yaml").write_text(RECIPE.replace("NOTE", written))
-    prepared = prepare(Reference(folder / "recipe.yaml"))
+    prepared = prepare(RecipeRequest(folder / "recipe.yaml"))
     plan, out = prepared.plan, Folder.at(folder / name)
     committer = Committer(out, plan.hash, plan.columns, "run")
     committer.start({"source": 6})
@@ -65,7 +65,7 @@ def dataset(
         for key, note in notes.items()
     ]
     committer.commit([write_block(out, results, plan.hash, plan.columns)])
-    write_beside(out, prepared, {})
+    write_sidecars(out, prepared, {})
     return str(folder / name)
 
 
@@ -114,7 +114,7 @@ def test_two_datasets_beside_each_other(pair: tuple[str, str]) -> None:
 def test_the_locks_of_both_are_compared_where_both_carry_one(
     pair: tuple[str, str], tmp_path: Path
 ) -> None:
-    prepared = prepare(Reference(tmp_path / "recipe.yaml"))
+    prepared = prepare(RecipeRequest(tmp_path / "recipe.yaml"))
     lock = make_lock(prepared, source_rows(prepared))
     Folder.at(pair[0]).write_text(STORED, lock.to_text())
     assert json.loads(run(*pair, "--json").stdout)["lock"] is None
@@ -203,9 +203,9 @@ def test_a_dataset_of_a_classification_has_its_prompts_beside_its_recipe(tmp_pat
         "graph: {soft: {op: soft_labels, from: source, engine: t}}\n"
         "output: {from: soft, path: out}\n"
     )
-    prepared = prepare(Reference(path))
+    prepared = prepare(RecipeRequest(path))
     folder = Folder.at(tmp_path / "out")
-    write_beside(folder, prepared, {})
+    write_sidecars(folder, prepared, {})
     stored = describe_stored(OpenedDataset(Dataset(folder), prepared.plan.to_json()), built_in())
     assert stored.nodes == describe_recipe(str(path), built_in()).nodes
     assert stored.nodes["soft"].templates

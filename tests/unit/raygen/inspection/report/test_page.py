@@ -21,17 +21,19 @@ from raygen.dataset.storage import Folder
 from raygen.inspection.opened import open_dataset
 from raygen.inspection.report import render_report
 from raygen.inspection.report.cards import card_of
-from raygen.inspection.report.examples import MOST, Shown, sample
+from raygen.inspection.report.examples import MOST, ShownRow, choose_rows
 from raygen.inspection.report.flow import flow_chart
-from raygen.inspection.report.spread import distinct, histogram
-from raygen.inspection.report.students import read_runs
+from raygen.inspection.report.spread import distinct_bigrams, histogram
+from raygen.inspection.report.students import read_student_runs
 from tests.support.report_datasets import COLUMNS, made_plan, row, write_dataset
 
 TASK = TASKS["multiple_choice"]
 
 
-def shown(**data: Any) -> Shown:
-    return Shown("kept", "k", "right", "positive", "", "", {**row("Where do fish live?"), **data})
+def shown(**data: Any) -> ShownRow:
+    return ShownRow(
+        "kept", "k", "right", "positive", "", "", {**row("Where do fish live?"), **data}
+    )
 
 
 def fields(card: Any) -> dict[str, list[tuple[str, str]]]:
@@ -164,7 +166,7 @@ def test_the_right_answer_and_the_predicted_one_stand_at_the_options() -> None:
 def test_the_sample_is_spread_over_views_and_reasons(tmp_path: Path) -> None:
     sources = [row(f"Question {n}?") for n in range(MOST + 40)]
     views = [{"rationale": "a", "view": "positive"}, {"rationale": "b", "view": "negative"}]
-    found = sample(open_dataset(write_dataset(tmp_path / "data", sources, views)))
+    found = choose_rows(open_dataset(write_dataset(tmp_path / "data", sources, views)))
     kept = [one for one in found.rows if one.status == "kept"]
     assert (len(kept), found.examples) == (MOST, 2 * (MOST + 39))
     assert sum(one.view == "negative" for one in kept) == MOST // 2
@@ -215,9 +217,9 @@ def test_small_groups_are_put_together() -> None:
 
 
 def test_diversity_is_the_share_of_word_pairs_that_repeat_nothing() -> None:
-    assert distinct(["a b c", "x y z"]) == 1.0
-    assert distinct(["a b c", "A b c"]) == 0.5
-    assert distinct(["a b c"]) is None
+    assert distinct_bigrams(["a b c", "x y z"]) == 1.0
+    assert distinct_bigrams(["a b c", "A b c"]) == 0.5
+    assert distinct_bigrams(["a b c"]) is None
 
 
 def test_students_are_shown_with_curves_accuracies_and_the_matrix(tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ def test_students_are_shown_with_curves_accuracies_and_the_matrix(tmp_path: Path
     for words in ("Loss by step", "70.0 %", "10.0 % to 90.0 %", "Out of domain", "far.vote30",
                   "data:image/png;base64,iVBORw=="):  # fmt: skip
         assert words in page
-    (found,) = read_runs([run])
+    (found,) = read_student_runs([run])
     assert [step["loss"] for step in found.steps][-1] == 0.25
     assert len(found.steps) == 5
 
@@ -239,18 +241,18 @@ def test_students_are_shown_with_curves_accuracies_and_the_matrix(tmp_path: Path
 def test_seeds_are_runs_of_their_own(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_run(tmp_path / "s" / f"seed-{seed}")
-    assert [run.label for run in read_runs([tmp_path / "s"])] == ["s/seed-0", "s/seed-1"]
+    assert [run.label for run in read_student_runs([tmp_path / "s"])] == ["s/seed-0", "s/seed-1"]
 
 
 def test_a_run_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no metrics"):
-        read_runs([tmp_path])
+        read_student_runs([tmp_path])
     run = write_run(tmp_path / "run")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"event": "step"}\n')
     with pytest.raises(UserError, match=r"metrics.jsonl:8: no event"):
-        read_runs([run])
+        read_student_runs([run])
     (run / "metrics.jsonl").unlink()
     (run / "result.json").write_text("[")
     with pytest.raises(UserError, match="no JSON"):
-        read_runs([run])
+        read_student_runs([run])

@@ -4,15 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.ops.common.alignment import fills_of, same_words, with_end_of
-from raygen.ops.common.spans import MASK, unmask
+from raygen.ops.common.alignment import extract_fills, restore_ending, same_words
+from raygen.ops.common.spans import MASK, fill_masks
 
 JUSTICE = "What might be [MASK] if [MASK] is convicted of [MASK]?"
 
 
 def test_the_example_of_the_paper_is_aligned() -> None:
     text = "What might be a concern for society if an innocent person is convicted of a crime?"
-    assert fills_of(JUSTICE, text) == ["a concern for society", "an innocent person", "a crime"]
+    assert extract_fills(JUSTICE, text) == [
+        "a concern for society",
+        "an innocent person",
+        "a crime",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ def test_the_example_of_the_paper_is_aligned() -> None:
     ],
 )
 def test_what_does_not_count(masked: str, filled: str, fills: list[str]) -> None:
-    assert fills_of(masked, filled) == fills
+    assert extract_fills(masked, filled) == fills
 
 
 @pytest.mark.parametrize(
@@ -53,13 +57,13 @@ def test_what_does_not_count(masked: str, filled: str, fills: list[str]) -> None
     ],
 )
 def test_what_changes_the_text(masked: str, filled: str) -> None:
-    assert fills_of(masked, filled) is None
+    assert extract_fills(masked, filled) is None
 
 
 def test_the_filled_text_gets_the_end_of_the_masked_one() -> None:
-    assert with_end_of("Where is [MASK]?", "Where is\n the  dog.") == "Where is the dog?"
-    assert with_end_of("[MASK] is here", "The dog is here.") == "The dog is here"
-    assert with_end_of("Why [MASK]? ", "Why me?!") == "Why me?"
+    assert restore_ending("Where is [MASK]?", "Where is\n the  dog.") == "Where is the dog?"
+    assert restore_ending("[MASK] is here", "The dog is here.") == "The dog is here"
+    assert restore_ending("Why [MASK]? ", "Why me?!") == "Why me?"
 
 
 def test_case_and_punctuation_make_no_other_words() -> None:
@@ -76,18 +80,18 @@ FILLS = st.from_regex(r"[xyz]( ?[xyzab,]){0,4}", fullmatch=True)
 def test_whatever_is_filled_in_is_aligned(data: st.DataObject, between: list[str]) -> None:
     masked = MASK.join([data.draw(st.sampled_from(("", "Ab ", "a "))), *between, "?"])
     fills = data.draw(st.lists(FILLS, min_size=len(between) + 1, max_size=len(between) + 1))
-    filled = unmask(masked, fills)
-    read = fills_of(masked, filled)
+    filled = fill_masks(masked, fills)
+    read = extract_fills(masked, filled)
     assert read is not None
     assert len(read) == len(fills)
-    assert "".join(unmask(masked, read).split()) == "".join(filled.split())
+    assert "".join(fill_masks(masked, read).split()) == "".join(filled.split())
 
 
 @given(st.lists(KEPT, max_size=3), st.text("bxy,; ", max_size=30))
 def test_what_is_read_is_what_was_kept(between: list[str], filled: str) -> None:
     masked = MASK.join(["", *between, ""])
-    read = fills_of(masked, filled)
+    read = extract_fills(masked, filled)
     if read is not None:
         assert len(read) == masked.count(MASK)
         assert all(fill.strip() == fill != "" for fill in read)
-        assert "".join(unmask(masked, read).split()) == "".join(filled.split())
+        assert "".join(fill_masks(masked, read).split()) == "".join(filled.split())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raygen.ops.common.edits import character_distance, edited, same_text, token_distance
+from raygen.ops.common.edits import character_distance, extract_edit, same_text, token_distance
 
 FILM = "a charming and funny film ."
 LABELS = ("negative", "positive")
@@ -33,7 +33,7 @@ LABELS = ("negative", "positive")
     ],
 )
 def test_what_stands_around_an_edit_is_taken_off(answer: str) -> None:
-    assert edited(answer, FILM, LABELS) == "a dull and funny film ."
+    assert extract_edit(answer, FILM, LABELS) == "a dull and funny film ."
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_stands_around_an_edit_is_taken_off(answer: str) -> None:
     ],
 )
 def test_what_belongs_to_the_text_stays(answer: str, original: str) -> None:
-    assert edited(answer, original, LABELS) == answer
+    assert extract_edit(answer, original, LABELS) == answer
 
 
 def test_distances_are_shares() -> None:

@@ -10,7 +10,12 @@ from pydantic import ValidationError
 from raygen.core.row import Row
 from raygen.core.task import TASKS, Task
 from raygen.engines.base import EngineSetupError, Message
-from raygen.ops.common.prediction import HIDDEN, Prediction, PredictionParams, predict
+from raygen.ops.common.prediction import (
+    HIDDEN,
+    OptionProbabilities,
+    PredictionParams,
+    predict_options,
+)
 from raygen.testing import FakeContext, Script
 
 FISH = {"question": "Where do fish live?", "choices": ["sky", "deep water"], "answer": 1}
@@ -21,10 +26,10 @@ CLASSES = replace(TASKS["classification"], labels=("bad", "good"))
 
 async def ask(
     data: Mapping[str, Any], script: Script, task: Task = CHOICE, **params: Any
-) -> tuple[Prediction, FakeContext]:
+) -> tuple[OptionProbabilities, FakeContext]:
     context = FakeContext(Row("key", data), script, task)
     parsed = PredictionParams.model_validate(params)
-    return await predict(data, data[task.stem], parsed, context, "second"), context
+    return await predict_options(data, data[task.stem], parsed, context, "second"), context
 
 
 def scores(*logprobs: float) -> Script:
@@ -87,7 +92,7 @@ async def test_a_prompt_reads_the_text_under_its_own_name_and_other_columns() ->
     prompt = "{{ topic }}: {{ question }} {{ stem }}"
     params = PredictionParams.model_validate({"prompt": prompt})
     context = FakeContext(Row("key", FISH), scores(-1.0, -2.0), CHOICE)
-    await predict({**FISH, "topic": "fish"}, "Where do birds fly?", params, context)
+    await predict_options({**FISH, "topic": "fish"}, "Where do birds fly?", params, context)
     assert context.scored[0][0] == "fish: Where do birds fly? Where do birds fly?"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from raygen.engines.base import Completion
-from raygen.ops.common.reject_reasons import fault_of
+from raygen.ops.common.reject_reasons import completion_reject
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from raygen.ops.common.reject_reasons import fault_of
     ],
 )
 def test_reasons(answer: Completion, reason: str | None) -> None:
-    fault = fault_of(answer)
+    fault = completion_reject(answer)
     assert (fault.reason if fault else None) == reason
 
 
 def test_a_cut_off_answer_may_count() -> None:
-    assert fault_of(Completion("It is", "length"), cut_off_counts=False) is None
+    assert completion_reject(Completion("It is", "length"), cut_off_counts=False) is None

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.ops.common.selection import Pick, diversity, most_diverse, picked
+from raygen.ops.common.selection import Pick, mean_distance, most_diverse, select_samples
 
 TEXTS = st.lists(st.text("abc ", min_size=1, max_size=12), max_size=8)
 
@@ -12,14 +12,14 @@ TEXTS = st.lists(st.text("abc ", min_size=1, max_size=12), max_size=8)
 def test_as_many_as_asked_for_are_picked_once_each(texts: list[str], most: int, seed: int) -> None:
     for by in ("first", "random", "diverse", "likely"):
         pick = Pick(by=by, at_most=most)
-        places = picked(texts, [-1.0] * len(texts), pick, seed)
+        places = select_samples(texts, [-1.0] * len(texts), pick, seed)
         assert len(places) == min(most, len(texts))
         assert places == sorted(set(places))
 
 
 @given(TEXTS)
 def test_diversity_is_a_share(texts: list[str]) -> None:
-    figure = diversity(texts)
+    figure = mean_distance(texts)
     assert (figure is None) == (len(texts) < 2)
     assert figure is None or 0 <= figure <= 1
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.ops.common.spans import MASK, Span, mask, merged, occurrences, unmask, words
+from raygen.ops.common.spans import (
+    MASK,
+    TextSpan,
+    count_words,
+    fill_masks,
+    mask_spans,
+    merge_spans,
+    occurrences,
+)
 
 TEXT = "The farm land by the farm was sold; farmland, Farm LAND and farm-hands were not."
 
@@ -37,38 +45,40 @@ def test_whole_words_are_found_whatever_their_case(named: str, standing: list[st
 
 def test_neighbours_and_overlaps_become_one_mask() -> None:
     text = "the old farm land is sold"
-    spans = [Span(0, 12, "phrase"), Span(8, 12, "topic"), Span(13, 17, "topic")]
-    assert merged(text, spans) == [Span(0, 17, "topic")]
-    assert mask(text, merged(text, spans)) == "[MASK] is sold"
+    spans = [TextSpan(0, 12, "phrase"), TextSpan(8, 12, "topic"), TextSpan(13, 17, "topic")]
+    assert merge_spans(text, spans) == [TextSpan(0, 17, "topic")]
+    assert mask_spans(text, merge_spans(text, spans)) == "[MASK] is sold"
 
 
 def test_punctuation_keeps_neighbours_apart() -> None:
     text = "farm, land"
-    spans = merged(text, [Span(6, 10, "phrase"), Span(0, 4, "phrase")])
-    assert mask(text, spans) == "[MASK], [MASK]"
+    spans = merge_spans(text, [TextSpan(6, 10, "phrase"), TextSpan(0, 4, "phrase")])
+    assert mask_spans(text, spans) == "[MASK], [MASK]"
 
 
 def test_the_fills_must_be_as_many_as_the_masks() -> None:
     with pytest.raises(ValueError, match="argument"):
-        unmask("a [MASK] b", [])
+        fill_masks("a [MASK] b", [])
 
 
 TEXTS = st.text("ab -',.?\n", max_size=40)
 
 
 @st.composite
-def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[Span]]:
+def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[TextSpan]]:
     text = draw(TEXTS)
     ends = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))
     kinds = st.sampled_from(("topic", "phrase"))
     pairs = draw(st.lists(st.tuples(ends, kinds), max_size=6))
-    return text, [Span(min(e), max(e), kind) for e, kind in pairs if text[min(e) : max(e)].strip()]
+    return text, [
+        TextSpan(min(e), max(e), kind) for e, kind in pairs if text[min(e) : max(e)].strip()
+    ]
 
 
 @given(texts_with_spans())
-def test_merged_spans_never_touch_and_lose_no_character(case: tuple[str, list[Span]]) -> None:
+def test_merged_spans_never_touch_and_lose_no_character(case: tuple[str, list[TextSpan]]) -> None:
     text, spans = case
-    result = merged(text, spans)
+    result = merge_spans(text, spans)
     for first, second in pairwise(result):
         assert first.end < second.start
         assert text[first.end : second.start].strip()
@@ -81,12 +91,14 @@ def test_merged_spans_never_touch_and_lose_no_character(case: tuple[str, list[Sp
 
 
 @given(texts_with_spans())
-def test_unmasking_with_what_was_there_gives_the_text_back(case: tuple[str, list[Span]]) -> None:
+def test_unmasking_with_what_was_there_gives_the_text_back(
+    case: tuple[str, list[TextSpan]],
+) -> None:
     text, spans = case
-    result = merged(text, spans)
-    masked = mask(text, result)
+    result = merge_spans(text, spans)
+    masked = mask_spans(text, result)
     assert masked.count(MASK) == len(result)
-    assert unmask(masked, [text[span.start : span.end] for span in result]) == text
+    assert fill_masks(masked, [text[span.start : span.end] for span in result]) == text
 
 
 @given(TEXTS, st.text("ab-", min_size=1, max_size=3))
@@ -98,4 +110,4 @@ def test_occurrences_are_what_was_named(text: str, named: str) -> None:
 
 
 def test_a_contraction_is_one_word() -> None:
-    assert words("Mike's dog didn't bark - twice.") == 5
+    assert count_words("Mike's dog didn't bark - twice.") == 5

@@ -14,11 +14,11 @@ import pytest
 
 from raygen.config.document import ProblemsError
 from raygen.core.errors import UserError
-from raygen.planning.preparation import Reference, prepare
+from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.load import load_recipe
 from raygen.recipe.remote import companions, store
 from raygen.recipe.remote.fetch import fetch, find_recipe
-from raygen.recipe.remote.ref import Ref, parse_ref
+from raygen.recipe.remote.ref import RecipeRef, parse_ref
 from tests.support.references import RECIPE, commit, files_of, git, hub_of, served, write_recipe
 
 
@@ -42,20 +42,23 @@ PIN = "sha256:" + "b" * 64
 @pytest.mark.parametrize(
     ("text", "ref"),
     [
-        ("git+https://h/o/r", Ref("git", "https://h/o/r", "recipe.yaml")),
-        ("git+https://h/o/r.git@v1#x/y.yaml", Ref("git", "https://h/o/r.git", "x/y.yaml", "v1")),
-        ("git+ssh://git@h/o/r@a/b#x", Ref("git", "ssh://git@h/o/r", "x/recipe.yaml", "a/b")),
-        ("git+file:///o/r@main#x.yml", Ref("git", "file:///o/r", "x.yml", "main")),
-        ("hf://datasets/o/n/r.yaml@v1", Ref("hub", "datasets/o/n", "r.yaml", "v1")),
-        ("hf://datasets/o/n@v1/x/r.yaml", Ref("hub", "datasets/o/n", "x/r.yaml", "v1")),
-        ("hf://datasets/o/n", Ref("hub", "datasets/o/n", "recipe.yaml")),
-        ("hf://o/n/r.yaml", Ref("hub", "o/n", "r.yaml")),
-        ("https://h/x/r.yaml", Ref("url", "https://h/x", "r.yaml")),
-        ("s3://b/x/", Ref("url", "s3://b/x", "recipe.yaml")),
-        (f"s3://b/r.yaml@{PIN}", Ref("url", "s3://b", "r.yaml", PIN)),
+        ("git+https://h/o/r", RecipeRef("git", "https://h/o/r", "recipe.yaml")),
+        (
+            "git+https://h/o/r.git@v1#x/y.yaml",
+            RecipeRef("git", "https://h/o/r.git", "x/y.yaml", "v1"),
+        ),
+        ("git+ssh://git@h/o/r@a/b#x", RecipeRef("git", "ssh://git@h/o/r", "x/recipe.yaml", "a/b")),
+        ("git+file:///o/r@main#x.yml", RecipeRef("git", "file:///o/r", "x.yml", "main")),
+        ("hf://datasets/o/n/r.yaml@v1", RecipeRef("hub", "datasets/o/n", "r.yaml", "v1")),
+        ("hf://datasets/o/n@v1/x/r.yaml", RecipeRef("hub", "datasets/o/n", "x/r.yaml", "v1")),
+        ("hf://datasets/o/n", RecipeRef("hub", "datasets/o/n", "recipe.yaml")),
+        ("hf://o/n/r.yaml", RecipeRef("hub", "o/n", "r.yaml")),
+        ("https://h/x/r.yaml", RecipeRef("url", "https://h/x", "r.yaml")),
+        ("s3://b/x/", RecipeRef("url", "s3://b/x", "recipe.yaml")),
+        (f"s3://b/r.yaml@{PIN}", RecipeRef("url", "s3://b", "r.yaml", PIN)),
     ],
 )
-def test_a_reference_is_taken_apart_and_put_together(text: str, ref: Ref) -> None:
+def test_a_reference_is_taken_apart_and_put_together(text: str, ref: RecipeRef) -> None:
     assert parse_ref(text) == ref
     pin = PIN if ref.kind == "url" else SHA
     assert parse_ref(ref.at(pin)) == replace(ref, rev=pin)
@@ -151,7 +154,7 @@ def test_a_folder_on_the_web_comes_with_what_its_recipe_names(tmp_path: Path) ->
             fetch(f"{address}/b.yaml")
     files = {path.relative_to(found.root).as_posix() for path in found.root.rglob("*.*")}
     assert files == {"recipe.yaml", "p.j2", "data/q.jsonl"}
-    assert prepare(Reference(found.file, fetched=found)).recipe.name == "shared"
+    assert prepare(RecipeRequest(found.file, fetched=found)).recipe.name == "shared"
     assert fetch(found.pinned).root == found.root, "a pin that is cached needs no server"
     with pytest.raises(UserError, match="can't be fetched"):
         fetch(f"{address}/a/recipe.yaml")
@@ -189,7 +192,7 @@ def test_globs_students_and_extended_recipes_come_along(
     files = {path.relative_to(found.root).as_posix() for path in found.root.rglob("*.*")}
     assert files == {"recipe.yaml", "base/recipe.yaml", "base/p.j2", "rows/1.jsonl", "rows/2.jsonl",
                      "student.yaml", "held.jsonl"}  # fmt: skip
-    recipe = prepare(Reference(found.file, fetched=found)).recipe
+    recipe = prepare(RecipeRequest(found.file, fetched=found)).recipe
     assert (recipe.name, recipe.fetched) == ("top", (found,))
 
 
@@ -250,9 +253,9 @@ def test_a_local_recipe_extends_a_fetched_one(
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: git+file://{tmp_path}/repository\nrecipe: mine\n"
                     "output: {path: /tmp/anywhere}\n")  # fmt: skip
-    recipe = prepare(Reference(path)).recipe
+    recipe = prepare(RecipeRequest(path)).recipe
     assert [one.pin for one in recipe.fetched] == [pin]
     assert recipe.source_base == recipe.fetched[0].root
     path.write_text("extends: memory://nowhere/recipe.yaml\n")
     with pytest.raises(ProblemsError, match=r"mine\.yaml:1:1: extends: memory://nowhere has no"):
-        prepare(Reference(path))
+        prepare(RecipeRequest(path))
