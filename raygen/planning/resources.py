@@ -34,8 +34,8 @@ class Cluster:
 class GpuAllocation:
     """Who has which GPUs: `actors` for generation, and what the student is trained on.
 
-    `beside`: it is trained while rows are generated, else after that. `workers` is how many train
-    workers there may be once the actors have given their GPUs back. `note` is for people.
+    `concurrent`: it is trained while rows are generated, else after that. `workers` is how many
+    train workers there may be once the actors have given their GPUs back. `note` is for people.
     """
 
     actors: int

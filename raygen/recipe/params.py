@@ -87,7 +87,7 @@ def sole_reference(text: str) -> str | None:
 
 
 def escape_references(text: str) -> str:
-    """A text that `filled` turns back into this one."""
+    """A text that `fill_references` turns back into this one."""
     return text.replace("${", "$${")
 
 

@@ -1,7 +1,7 @@
 """Datasets for others: the card, push and pull, exports to other formats.
 
-Others use `push`, `pull`, `export` and `write_card`. It moves finished datasets, and knows nothing
-of running a plan.
+Others use `push`, `pull`, `export_examples` and `write_card`. It moves finished datasets, and
+knows nothing of running a plan.
 """
 
 import lazy_loader

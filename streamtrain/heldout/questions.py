@@ -28,7 +28,7 @@ class Question:
     """One question; `answer` is the zero-based index of the right option.
 
     Where `classes` is set, the question is a text, and the options are the classes of all texts.
-    The questions of a pair share their `group`. `told` is what is known of a teacher's answer.
+    The questions of a pair share their `group`. `teacher_answer` is None where none is known.
     """
 
     question: str

@@ -1,6 +1,6 @@
 """Look inside a student: what each layer already knows of the label.
 
-The command line uses `look` and the tuned lens. It loads a finished student in eval mode and
+The command line uses `apply_lens` and the tuned lens. It loads a finished student in eval mode and
 trains nothing but the lens's own maps.
 """
 

@@ -82,8 +82,8 @@ def load_model(
     except LOAD_ERRORS as error:
         raise EngineSetupError(
             f"engine {spec.name!r}: transformers can't load the model {spec.model}: "
-            f"{type(error).__name__}: {describe_load_failure(error)[:400]}; check the model and the "
-            "engine's args"
+            f"{type(error).__name__}: {describe_load_failure(error)[:400]}; check the model and "
+            "the engine's args"
         ) from error
 
 

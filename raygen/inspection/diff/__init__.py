@@ -1,6 +1,6 @@
 """Find what differs between two recipes or two datasets.
 
-Others use `compare` and its results, `RecipeDiff` and `DatasetDiff`. It prints nothing.
+Others use `compare_named` and its results, `RecipeDiff` and `DatasetDiff`. It prints nothing.
 """
 
 import lazy_loader

@@ -64,8 +64,8 @@ def _pipeline(wanted: str | None) -> Any:
         raise EngineSetupError(MISSING)
     if wanted is not None and wanted != pipeline_version(name):
         raise EngineSetupError(
-            f"the run's noun phrases are of {wanted}, and {platform.node()} has {pipeline_version(name)}; "
-            "install the same on all machines"
+            f"the run's noun phrases are of {wanted}, and {platform.node()} has "
+            f"{pipeline_version(name)}; install the same on all machines"
         )
     import spacy
 
