@@ -188,9 +188,10 @@ def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
             client[bare] = value
         elif not any(part in name for part in _TABLE_OPTIONS):
             store[name] = value
-    # What may be named depends on the store, and is checked by it.
+    # What may be named depends on the store, and is checked by it. Client options, even none, would
+    # take the place of the environment's (AWS_ALLOW_HTTP).
     opened: Any = from_url
-    return cast("ObjectStore", opened(uri, config=store, client_options=client))
+    return cast("ObjectStore", opened(uri, config=store or None, client_options=client or None))
 
 
 @contextmanager

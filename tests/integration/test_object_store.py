@@ -72,6 +72,18 @@ def test_connections_that_break_are_not_noticed(folder: Folder, store: FailingSt
             assert store.fail(0)[failure] > 0
 
 
+def test_the_environment_says_where_the_store_is_as_it_does_for_tables(
+    store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    folder = Folder.at("s3://shelf/by environment/out")
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    assert contents(folder)[0] == ["a"]
+    folder.delete("control/stop")
+
+
 def test_a_store_that_refuses_is_an_error_in_one_line(store: FailingStore) -> None:
     nowhere = Folder.at("s3://not-there/out", store.environment)
     with pytest.raises(DatasetError, match=r"^can't .*NoSuchBucket.*same command") as raised:
