@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from raygen.cli.main import main
 from raygen.core.errors import UserError
 from raygen.core.row import Status
 from raygen.dataset.reader import PLAN, Dataset
@@ -204,3 +206,25 @@ def test_a_dataset_of_before_says_nothing_and_goes_on(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, unbound, {"k": "kept"})
     plan = bind_plan(unbound)
     assert continue_plan(plan, dataset, ["k", "new"]) == plan
+
+
+@pytest.mark.parametrize("command", [("apply", "--yes"), ("preview",)])
+def test_what_an_op_lacks_is_said_before_anything_starts(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    shuffling(tmp_path)
+    (tmp_path / "student" / "tokenizer.json").unlink()
+    load_tokenizer.cache_clear()
+    name, *options = command
+    done = CliRunner().invoke(main, [name, str(tmp_path / "recipe.yaml"), *options])
+    assert done.exit_code == 2, done.output
+    assert "node 'shuffled'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preview_runs_with_what_the_plan_is_bound_to(tmp_path: Path) -> None:
+    shuffling(tmp_path)
+    done = CliRunner().invoke(main, ["preview", str(tmp_path / "recipe.yaml"), "--json"])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert sorted(row["examples"][0]["rationale"].split()) == ["falls", "in", "snow", "winter"]
