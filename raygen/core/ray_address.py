@@ -30,19 +30,28 @@ def joining_words(address: str | None) -> str:
     return f"joining Ray at {address}{_origin(address)}" if address else "starting Ray"
 
 
-def check_address(address: str, *, patience_s: float = _PATIENCE_S) -> None:
-    """See that a Ray cluster answers at HOST:PORT; Ray itself would wait for 14 minutes.
-
-    Raises UserError.
-    """
-    named = f"{address}{_origin(address)}"
+def check_form(address: str) -> None:
+    """See that an address is HOST:PORT. Raises UserError."""
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():
         raise UserError(
-            f"{named} is no address of a Ray cluster; expected HOST:PORT as `ray start --head` "
-            f"prints it, with port 6379 where nothing else was said, or auto{_advice(address)}",
+            f"{address}{_origin(address)} is no address of a Ray cluster; expected HOST:PORT as "
+            "`ray start --head` prints it, with port 6379 where nothing else was said, or auto"
+            f"{_advice(address)}",
             1,
         )
+
+
+def check_answer(
+    address: str, reached_at: str | None = None, *, patience_s: float = _PATIENCE_S
+) -> None:
+    """See that a Ray cluster answers at HOST:PORT; Ray itself would wait for 14 minutes.
+
+    `reached_at` is what Ray makes of the address, as it takes localhost for the machine's own
+    address. Raises UserError.
+    """
+    named = f"{address}{_origin(address)}"
+    host, _, port = (reached_at or address).rpartition(":")
     until = time.monotonic() + patience_s
     while True:
         try:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from raygen.core.errors import UserError
 from raygen.core.home import home_folder, use_writable_home
 from raygen.core.output_redirect import redirect_logs
-from raygen.core.ray_address import check_address, cluster_name
+from raygen.core.ray_address import check_answer, check_form, cluster_name
 from raygen.core.temporary import can_write, private_folder, room_for_folder, socket_folder
 
 _Value = TypeVar("_Value")
@@ -127,6 +127,8 @@ def start_twice(
     """
     try:
         return start()
+    except (ConnectionError, ValueError) as error:  # another try would end alike
+        raise UserError(f"can't reach or start {what}: {last_line(error)}", 1) from error
     except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as for a node that is late
         log.warning("can't reach or start %s, trying once more: %s", what, last_line(error))
     clean_up()
@@ -147,16 +149,17 @@ def last_line(error: BaseException) -> str:
 
 
 def _checked(address: str) -> str:
-    """The address as HOST:PORT, where a cluster answers."""
+    """The address as Ray resolves it, where a cluster answers. Raises UserError."""
     from ray._private import services
 
-    if address == "auto":
-        try:
-            address = services.canonicalize_bootstrap_address(address) or address
-        except (ConnectionError, ValueError) as error:
-            raise UserError(f"can't find the Ray cluster auto: {last_line(error)}", 1) from error
-    check_address(address)
-    return address
+    if address != "auto":
+        check_form(address)
+    try:
+        resolved = str(services.canonicalize_bootstrap_address(address))
+    except (ConnectionError, ValueError) as error:
+        raise UserError(f"can't find {cluster_name(address)}: {last_line(error)}", 1) from error
+    check_answer(resolved if address == "auto" else address, resolved)
+    return resolved
 
 
 def _job_config() -> Any:

@@ -1,4 +1,4 @@
-"""Ray Data over a pool of actors that hold engines: the only place in raygen that knows Ray.
+"""Ray Data over a pool of actors that hold engines: the only Ray here but for joining it.
 
 Each actor is a Worker. What Ray Data hands it are tickets; for each it takes a block of rows from
 the control actor, so that a run can be given more rows while its engines are up. The control actor

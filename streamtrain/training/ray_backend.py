@@ -302,7 +302,7 @@ def _most_workers(job: RunSpec) -> int:
 
 @contextlib.contextmanager
 def _cluster(job: RunSpec, address: str | None) -> Iterator[None]:
-    """Joins the cluster at `address`, or starts a local one just large enough."""
+    """Join the cluster at `address`, or start a local one just large enough. Raises InputError."""
     log = job.out / RAY / "ray.log"
     with contextlib.ExitStack() as stack:
         try:

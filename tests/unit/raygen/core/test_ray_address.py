@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from raygen.core.errors import UserError
-from raygen.core.ray_address import check_address, cluster_name, joining_words
+from raygen.core.ray_address import check_answer, check_form, cluster_name, joining_words
 
 GRPC_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
@@ -41,14 +41,14 @@ def free_address() -> str:
 
 def told(address: str) -> str:
     with pytest.raises(UserError) as raised:
-        check_address(address, patience_s=0.0)
+        check_answer(address, patience_s=0.0)
     assert raised.value.exit_code == 1
     return str(raised.value)
 
 
 def test_a_grpc_server_may_be_a_cluster() -> None:
     with server(lambda connection: connection.sendall(GRPC_SETTINGS)) as address:
-        check_address(address, patience_s=0.0)
+        check_answer(address, patience_s=0.0)
 
 
 def test_an_address_where_nothing_answers_is_named_with_the_variable_it_came_from(
@@ -87,14 +87,23 @@ def test_what_answers_may_be_no_cluster(answer: Callable[[socket.socket], None])
 def test_a_server_with_tls_is_left_to_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with server(lambda connection: None) as address:
-        check_address(address, patience_s=0.0)
+        check_answer(address, patience_s=0.0)
 
 
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:8265", "ray://head:10001", "head", "head:ray", ":6379", ""]
 )
 def test_what_is_no_address_of_a_cluster_is_said_to_be_none(address: str) -> None:
-    assert "expected HOST:PORT as `ray start --head` prints it" in told(address)
+    with pytest.raises(UserError, match="expected HOST:PORT as `ray start --head` prints it"):
+        check_form(address)
+
+
+def test_what_ray_makes_of_an_address_is_what_must_answer() -> None:
+    with server(lambda connection: connection.sendall(GRPC_SETTINGS)) as reached_at:
+        check_form("localhost:6379")
+        check_answer("localhost:6379", reached_at, patience_s=0.0)
+        with pytest.raises(UserError, match=f"answers at {reached_at}: "):
+            check_answer(reached_at, free_address(), patience_s=0.0)
 
 
 def test_a_cluster_that_is_being_started_is_waited_for() -> None:
@@ -109,7 +118,7 @@ def test_a_cluster_that_is_being_started_is_waited_for() -> None:
 
     starting = threading.Timer(0.2, late)
     starting.start()
-    check_address(address, patience_s=30.0)
+    check_answer(address, patience_s=30.0)
     starting.join()
 
 

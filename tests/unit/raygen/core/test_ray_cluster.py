@@ -54,6 +54,18 @@ def test_a_node_that_is_late_twice_ends_with_what_to_do() -> None:
     assert raised.value.exit_code == 1
 
 
+def test_an_address_that_refuses_is_not_tried_again() -> None:
+    starts: list[str] = []
+
+    def refused() -> str:
+        starts.append("start")
+        raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+
+    with pytest.raises(UserError, match=r"^can't reach or start x: Failed to connect .*:6379$"):
+        start_twice(refused, lambda: None, "x", Path("log"))
+    assert starts == ["start"]
+
+
 def test_a_start_that_the_user_ends_is_not_tried_again() -> None:
     def interrupted() -> str:
         raise KeyboardInterrupt
