@@ -150,7 +150,7 @@ class Project:
         """Seconds until the ledger has more rows than before, or the run has ended."""
         begun = time.monotonic()
         while process.poll() is None:
-            if (self.out / "rows").exists() and len(self.ledger()) > before:
+            if self.committed() > before:
                 break
             assert time.monotonic() < begun + 240
             time.sleep(0.1)
@@ -163,6 +163,15 @@ class Project:
     def ledger(self) -> pl.DataFrame:
         """The ledger, by key."""
         return pl.read_delta(str(self.out / "rows")).sort("key")
+
+    @property
+    def begun(self) -> bool:
+        """Whether the ledger has a first version; its folder is there a moment before."""
+        return any((self.out / "rows" / "_delta_log").glob("*.json"))
+
+    def committed(self) -> int:
+        """How many rows the ledger has."""
+        return len(self.ledger()) if self.begun else 0
 
 
 UNDISTURBED_ROWS = 160

@@ -74,7 +74,7 @@ def test_a_killed_driver_loses_nothing_and_repeats_nothing(
     for rows in (10, 50):
         process = project.start("--profile", str(profile))
         project.wait_for(
-            lambda rows=rows: (project.out / "rows").exists() and len(project.ledger()) >= rows,  # type: ignore[misc]
+            lambda rows=rows: project.committed() >= rows,  # type: ignore[misc]
             process,
         )
         kill(process)
@@ -106,7 +106,7 @@ def test_a_signal_commits_what_is_in_flight_and_leaves_the_rest_pending(
     profile = project.folder / "slow.yaml"
     profile.write_text("profile: slow\nconcurrency: 8\n")
     process = project.start("--profile", str(profile))
-    project.wait_for(lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, process)
+    project.wait_for(lambda: project.committed() > 0, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     summary = json.loads(out)

@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_during_a_run_and_after_a_kill_loses_nothing(
 ) -> None:
     words = slow(project)
     process = project.start(*words)
-    project.wait_for(lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, process)
+    project.wait_for(lambda: project.committed() > 0, process)
     before = len(project.ledger())
     assert set_clock(project.out, by_s) > 3
     project.wait_for(lambda: len(project.ledger()) > before, process)

@@ -104,9 +104,7 @@ def test_an_engines_process_is_killed_and_its_rows_run_again(
 ) -> None:
     process = project.start(*write(project))
     at = random.Random(seed).randrange(10, ROWS // 2)
-    project.wait_for(
-        lambda: (project.out / "rows").exists() and len(project.ledger()) >= at, process
-    )
+    project.wait_for(lambda: project.committed() >= at, process)
     running = actors(project.address)
     assert running
     random.Random(seed).choice(running).kill()
@@ -121,7 +119,7 @@ def test_a_process_that_holds_no_engine_is_killed(
 ) -> None:
     """Ray Data's own workers are replaced; without the control actor the next apply goes on."""
     process = project.start(*write(project))
-    project.wait_for(lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, process)
+    project.wait_for(lambda: project.committed() > 0, process)
     engines = actors(project.address)
     control = which == "the control"
     chosen = [
@@ -156,9 +154,7 @@ def test_a_node_is_lost_and_one_is_added_and_the_run_goes_on(
     project = Project(tmp_path, str(nodes.address))
     process = project.start(*write(project))
     at = random.Random(seed).randrange(10, ROWS // 3)
-    project.wait_for(
-        lambda: (project.out / "rows").exists() and len(project.ledger()) >= at, process
-    )
+    project.wait_for(lambda: project.committed() >= at, process)
     lost = random.Random(seed).choice(sorted(nodes.worker_nodes, key=lambda node: node.node_id))
     running = actors(project.address)
     nodes.remove_node(lost, allow_graceful=False)

@@ -74,11 +74,11 @@ def test_killed_at_any_instant_the_dataset_ends_as_if_nothing_had_happened(
     time.sleep(random.Random(seed).uniform(0.2, longest))
     kill(process)
     # `status` holds kept + dropped + failed + pending against the source at every instant.
-    if (project.out / "rows").exists():
+    if project.begun:
         assert project.status()["failed"] == 0
         nothing = project.examples() if (project.out / "examples").exists() else None
         assert nothing is None or set(nothing["id"]) <= set(undisturbed["id"])
-    before = len(project.ledger()) if (project.out / "rows").exists() else 0
+    before = project.committed()
     again = project.start()
     record_property("recovery_s", project.recovers(again, before))
     summary = project.ends(again)
@@ -118,10 +118,7 @@ def test_at_every_instant_of_runs_and_kills_the_counts_add_up_and_no_file_is_tor
         for least in (1, 60):
             process = project.start(*words)
             project.wait_for(
-                lambda least=least: (
-                    (project.out / "rows").exists()  # type: ignore[misc]
-                    and len(project.ledger()) >= least
-                ),
+                lambda least=least: project.committed() >= least,  # type: ignore[misc]
                 process,
             )
             kill(process)
@@ -141,7 +138,7 @@ def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
 ) -> None:
     words = slow(project)
     older = project.start(*words)
-    project.wait_for(lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, older)
+    project.wait_for(lambda: project.committed() > 0, older)
     newer = project.start(*words)
     out, err = older.communicate(timeout=120)
     assert older.returncode == 1, err
@@ -167,7 +164,7 @@ def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(
     """The first would wait for what is in flight, here for a minute."""
     words = slow(project, latency=60.0, rows=20)
     process = project.start(*words)
-    project.wait_for(lambda: (project.out / "rows").exists(), process)
+    project.wait_for(lambda: project.begun, process)
     time.sleep(3)
     process.send_signal(number)
     time.sleep(1)

@@ -203,9 +203,7 @@ def test_a_server_that_dies_ends_the_run_and_the_next_apply_goes_on(
         words = write(project, server, 120)
         server.fault = lambda question: time.sleep(0.3)  # type: ignore[method-assign]
         process = project.start(*words)
-        project.wait_for(
-            lambda: (project.out / "rows").exists() and len(project.ledger()) > 0, process
-        )
+        project.wait_for(lambda: project.committed() > 0, process)
         server.fault = lambda question: "nothing"  # type: ignore[method-assign]
     out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
