@@ -39,6 +39,11 @@ class Cursor:
         """Rows used so far, replayed ones included."""
         return self.fresh + self.replayed
 
+    @property
+    def known(self) -> int:
+        """How many units were there, at least, when it came to stand where it does."""
+        return max(self.chunk_start + self.chunk_size, self.pass_size)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
         return asdict(self)

@@ -260,12 +260,7 @@ class _Run:
             return _Turn("end")
         stream.poll()
         self.at.left_out = dict(stream.left_out)
-        if taken is not None and len(stream) < taken.known:
-            if stream.ended:
-                raise StreamLostError(
-                    f"{self.job.data}: step {taken.step} was taken with {taken.known} examples or "
-                    f"more, and the dataset ended with {len(stream)}; start a new run"
-                )
+        if self._lacks_rows(stream, taken):
             return _Turn("wait")
         now = taken or Decision(self.at.step + 1, len(stream), stream.ended)
         with stream.seen_at(now):
@@ -287,6 +282,19 @@ class _Run:
                 "see `raygen status` for why rows were dropped or failed"
             )
         return _Turn("end")
+
+    def _lacks_rows(self, stream: ShardStream, taken: Decision | None) -> bool:
+        """Whether rows are still to be read that were there when the cursor was saved, or when the
+        next step was taken before. Raises StreamLostError where the dataset ended without them."""
+        there = max(stream.cursor.known, taken.known if taken else 0)
+        if len(stream) >= there:
+            return False
+        if stream.ended:
+            raise StreamLostError(
+                f"{self.job.data}: step {self.at.step + 1} needs {there} examples that were there "
+                f"before, and the dataset ended with {len(stream)}; start a new run"
+            )
+        return True
 
     def _length(self, stream: ShardStream, batch: GlobalBatch) -> int | None:
         """The run's number of steps, `batch` included, once it is known."""

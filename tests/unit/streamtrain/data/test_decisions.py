@@ -144,5 +144,5 @@ def test_a_dataset_that_has_become_smaller_is_an_error(tiny_model: Path, tmp_pat
     )
     shutil.rmtree(tmp_path / "out" / "checkpoints")
     again = made(tmp_path, tiny_model, "wait", resume=True)
-    with pytest.raises(StreamLostError, match="step 1 was taken with 24 examples"):
+    with pytest.raises(StreamLostError, match="step 1 needs 24 examples"):
         train(again, SingleProcess(), lambda: GrowingFeed([8]), lambda: False, CPU)

@@ -24,6 +24,7 @@ from tests.unit.streamtrain.training.test_selection import Commit, State, events
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+CPU = torch.device("cpu")
 DEADLOCK_S = 30.0
 """A wait that takes longer is no wait any more."""
 
@@ -97,7 +98,7 @@ def test_a_finished_dataset_is_looked_at_once_however_many_steps_are_taken(
 ) -> None:
     job = made(tmp_path, tiny_model, "wait")
     feed = CountingFeed([rows(24)])
-    assert train(job, SingleProcess(), lambda: feed, lambda: False, torch.device("cpu")) == "end"
+    assert train(job, SingleProcess(), lambda: feed, lambda: False, CPU) == "end"
     assert len(events(job.out, "step")) == 12
     assert feed.reads == {"state": 1, "poll": 1, "read": 1}
     assert threading.get_ident() not in feed.threads
@@ -118,9 +119,54 @@ def test_steps_go_on_while_the_store_is_slow_to_answer(tiny_model: Path, tmp_pat
             held_up.append(not third.wait(DEADLOCK_S))
 
     feed = CountingFeed([rows(24)[:12], rows(24)[12:]], before)
-    assert train(job, SingleProcess(), lambda: feed, stopping, torch.device("cpu")) == "end"
+    assert train(job, SingleProcess(), lambda: feed, stopping, CPU) == "end"
     assert held_up == [False]
     assert len(events(job.out, "step")) == 12
+
+
+def test_a_resumed_run_waits_for_the_rows_that_its_cursor_is_among(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """It was stopped in the middle of a chunk, and asks for a batch before the store answers."""
+    job = made(tmp_path, tiny_model, "wait")
+
+    def after_two() -> bool:
+        return len(events(job.out, "step")) == 2
+
+    assert (
+        train(job, SingleProcess(), lambda: CountingFeed([rows(24)]), after_two, CPU) == "stopped"
+    )
+    asked, turns = threading.Event(), []
+
+    def stopping() -> bool:
+        turns.append(None)
+        if len(turns) == 2:
+            asked.set()
+        return False
+
+    def before(look: int) -> None:
+        assert asked.wait(DEADLOCK_S)
+
+    again = made(tmp_path, tiny_model, "wait", resume=True)
+    feed = CountingFeed([rows(24)], before)
+    assert train(again, SingleProcess(), lambda: feed, stopping, CPU) == "end"
+    assert [event["step"] for event in events(job.out, "step")] == list(range(1, 13))
+
+
+def test_a_dataset_that_lost_rows_that_a_run_is_among_is_one_message(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    job = made(tmp_path, tiny_model, "wait")
+
+    def after_four() -> bool:
+        return len(events(job.out, "step")) == 4
+
+    assert (
+        train(job, SingleProcess(), lambda: CountingFeed([rows(24)]), after_four, CPU) == "stopped"
+    )
+    again = made(tmp_path, tiny_model, "wait", resume=True)
+    with pytest.raises(StreamLostError, match=r"step 5 needs 20 examples.*ended with 8"):
+        train(again, SingleProcess(), lambda: CountingFeed([rows(8)]), lambda: False, CPU)
 
 
 def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_the_run(
@@ -139,7 +185,7 @@ def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_
         return False
 
     feed = CountingFeed([rows(24)], before)
-    train(job, SingleProcess(), lambda: feed, stopping, torch.device("cpu"))
+    train(job, SingleProcess(), lambda: feed, stopping, CPU)
     steps = events(job.out, "step")
     assert steps[0]["data_wait_s"] >= slow_s
     assert steps[-1]["wait_s"] == pytest.approx(
