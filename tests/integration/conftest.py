@@ -161,7 +161,9 @@ class Project:
         return pl.read_delta(str(self.out / "examples")).sort("id")
 
     def ledger(self) -> pl.DataFrame:
-        """The ledger, by key."""
+        """The ledger, by key; empty while the table is being made."""
+        if not (self.out / "rows" / "_delta_log" / f"{0:020d}.json").exists():
+            return pl.DataFrame(schema={"key": pl.String})
         return pl.read_delta(str(self.out / "rows")).sort("key")
 
     @property
