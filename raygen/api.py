@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 
 
 class Displayable(ABC):
-    """Something that shows itself: as text in a terminal, as HTML in a notebook."""
+    """An answer that shows itself: as text in a terminal, as HTML in a notebook."""
 
     @abstractmethod
     def view(self) -> RenderableType:
-        """What a terminal shows of it, for `rich.print`."""
+        """Return what the command would print, for `rich.print`."""
 
     def __repr__(self) -> str:
         return to_text(self.view())
@@ -73,15 +73,15 @@ def load(
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
     **params: Any,
 ) -> LoadedRecipe:
-    """A recipe by a path, a folder or a reference to fetch; `params` are its own, as in `n=30`.
+    """Load a recipe by a path, a folder or a reference; `params` are its own, as in `n=30`.
 
     `set` changes anything in it by a dotted path, `{"engines.teacher.backend": "openai"}`. The
-    file is read anew by every method. Raises UserError where there is none.
+    file is read anew by every method. Raises UserError where there is no recipe.
     """
     overrides = {name: json.dumps(value) for name, value in {**(set or {}), **params}.items()}
-    place, fetched = find_recipe(path) if isinstance(path, str) else (path, None)
+    local, fetched = find_recipe(path) if isinstance(path, str) else (path, None)
     reference = RecipeRequest(
-        place,
+        local,
         overrides,
         Path(profile) if profile is not None else None,
         limit,
@@ -95,12 +95,12 @@ def load(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedRecipe(Displayable):
-    """A recipe and how it is changed."""
+    """A recipe with its overrides; it shows its graph."""
 
     reference: RecipeRequest
 
     def validate(self) -> Validation:
-        """Check all of it, without starting anything; the problems are in the answer."""
+        """Check everything without starting anything; the problems are in the answer."""
         try:
             prepare(self.reference, training_problems)
         except ProblemsError as error:
@@ -108,7 +108,7 @@ class LoadedRecipe(Displayable):
         return Validation(())
 
     def plan(self, out: str | None = None) -> PlanReport:
-        """What would run, and what it would cost. Raises ProblemsError."""
+        """Plan what would run, and estimate its cost. Raises ProblemsError."""
         return PlanReport(make_plan_overview(self._prepared(), out))
 
     def preview(self, n: int = 3, *, full: bool = False, yes: bool = False) -> PreviewReport:
@@ -154,7 +154,6 @@ class LoadedRecipe(Displayable):
             return Applied(apply(request, ui))
 
     def view(self) -> RenderableType:
-        """The graph, or what keeps it from being one."""
         try:
             return graph_view(self._prepared().plan)
         except ProblemsError as error:
@@ -179,7 +178,6 @@ class Validation(Displayable):
         return self.valid
 
     def view(self) -> RenderableType:
-        """The problems with their places."""
         if self.valid:
             return Text("valid", style="green")
         table = plain_table("line", "column", "problem")
@@ -207,11 +205,10 @@ class PlanReport(Displayable):
         return self.outlook.estimate
 
     def to_json(self) -> dict[str, Any]:
-        """As `raygen plan --json`."""
+        """Return what `raygen plan --json` prints."""
         return self.outlook.to_json()
 
     def view(self) -> RenderableType:
-        """As `raygen plan`."""
         return plan_view(self.outlook)
 
 
@@ -233,11 +230,10 @@ class PreviewReport(Displayable):
         return [dict(example) for row in self.rows for example in row.result.examples]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """As `raygen preview --json`."""
+        """Return what `raygen preview --json` prints."""
         return self.preview.to_json()
 
     def view(self) -> RenderableType:
-        """As `raygen preview`."""
         return preview_view(self.preview, self.full)
 
 
@@ -256,15 +252,14 @@ class Applied(Displayable):
         return self.summary.exit_code == 0
 
     def examples(self) -> pl.LazyFrame:
-        """The examples, in no particular order."""
+        """Scan the examples, in no particular order."""
         return Dataset.open(self.dataset).examples()
 
     def status(self) -> StatusReport:
-        """What has become of every source row."""
+        """Count the fate of every source row."""
         return StatusReport(self.dataset, Dataset.open(self.dataset).status())
 
     def view(self) -> RenderableType:
-        """As `raygen apply` ends."""
         return render_summary(self.summary)
 
 
@@ -276,7 +271,6 @@ class StatusReport(Displayable):
     status: DatasetStatus
 
     def view(self) -> RenderableType:
-        """As `raygen status`."""
         return status_view(self.dataset, self.status)
 
 
@@ -284,7 +278,7 @@ class _PythonUI(TerminalUI):
     """The progress of a run where nobody types: a question without `yes` is an error."""
 
     def confirm(self, question: str) -> bool:
-        """Yes, or UserError."""
+        """Agree with `yes`; raise UserError without."""
         if self._yes:
             return True
         raise UserError(f"{question} apply(yes=True) says yes")

@@ -28,10 +28,10 @@ def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -
     from raygen.inspection.diff import RecipeDiff, compare_named
     from raygen.views import dataset_diff_view, recipe_diff_view
 
-    found = compare_named(a, b, all_ops(trusted))
+    difference = compare_named(a, b, all_ops(trusted))
     if as_json:
-        print_json(found.to_json())
-    elif isinstance(found, RecipeDiff):
-        Console().print(recipe_diff_view(found, full))
+        print_json(difference.to_json())
+    elif isinstance(difference, RecipeDiff):
+        Console().print(recipe_diff_view(difference, full))
     else:
-        Console().print(dataset_diff_view(found, full))
+        Console().print(dataset_diff_view(difference, full))

@@ -42,21 +42,22 @@ def validate(as_json: bool, **options: Any) -> None:
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise
-        found = error.problems if isinstance(error, ProblemsError) else []
+        issues = error.problems if isinstance(error, ProblemsError) else []
         problems = [
             {"file": p.file, "line": p.line, "column": p.column, "message": p.message}
-            for p in found
+            for p in issues
         ]
         print_json({"valid": False, "problems": problems or [{"message": str(error)}]})
         raise click.exceptions.Exit(explain(error)[1]) from None
     if as_json:
-        told = [str(hint) for one in checked for hint in one.hints]
-        print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(told))})
+        hints = [str(hint) for variant in checked for hint in variant.hints]
+        print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(hints))})
     else:
-        for one in checked:
-            variant = f" ({one.recipe.variant})" if one.recipe.variant else ""
-            click.echo(f"{one.recipe.path}{variant}: valid, {plural(len(one.plan.nodes), 'node')}")
-        for hint in dict.fromkeys(hint for one in checked for hint in one.hints):
+        for variant in checked:
+            recipe = variant.recipe
+            name = f" ({recipe.variant})" if recipe.variant else ""
+            click.echo(f"{recipe.path}{name}: valid, {plural(len(variant.plan.nodes), 'node')}")
+        for hint in dict.fromkeys(hint for variant in checked for hint in variant.hints):
             click.echo(f"hint: {hint}", err=True)
 
 

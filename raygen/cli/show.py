@@ -65,7 +65,7 @@ def show(
     full: bool,
     trusted: tuple[Path, ...],
     as_json: bool,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Look at a dataset's examples, or with --rejected at what was dropped, one by one.
 
@@ -74,9 +74,9 @@ def show(
     answers are kept in the dataset's folder, and say how right each filter is.
     """
     catalogue = Catalogue(folder, trusted)
-    seed, rater, most = (given.pop(name) for name in ("seed", "rater", "most"))
-    rejected = given.pop("rejected") or given["reason"] is not None
-    wanted = ItemFilter(rejected, **given)
+    seed, rater, most = (options.pop(name) for name in ("seed", "rater", "most"))
+    rejected = options.pop("rejected") or options["reason"] is not None
+    wanted = ItemFilter(rejected, **options)
     if size is None and not verdicts:
         _show(catalogue, wanted, most, full=full, as_json=as_json)
         return
@@ -91,8 +91,7 @@ def show(
 def _show(
     catalogue: Catalogue, wanted: ItemFilter, most: int | None, *, full: bool, as_json: bool
 ) -> None:
-    found = catalogue.find(wanted)
-    items = catalogue.items(found.refs[:most])
+    items = catalogue.items(catalogue.find(wanted).refs[:most])
     if as_json:
         print_json([items[number].to_json() for number in range(len(items))])
         return
@@ -114,16 +113,16 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
         raise UserError(f"nobody can judge what was dropped: {catalogue.unknown}")
     opened = catalogue.opened
     folder = opened.folder
-    given = read_verdicts(folder).get(rater, [])
+    former = read_verdicts(folder).get(rater, [])
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
     drawn = draw_sample(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].exact)
     save = partial(write_verdicts, folder, rater)
-    if {ref.id for ref in drawn} <= {one.item for one in given}:
+    if {ref.id for ref in drawn} <= {verdict.item for verdict in former}:
         return
     if not _at_terminal():
         raise UserError("--sample asks a person, and nobody sits at a terminal here")
     left = rate(
-        catalogue.items(drawn), opened.plan_hash, given, save, Terminal(), (opened.task, full)
+        catalogue.items(drawn), opened.plan_hash, former, save, Terminal(), (opened.task, full)
     )
     click.clear()
     if left:
@@ -135,13 +134,13 @@ def _report(catalogue: Catalogue, as_json: bool) -> None:
     folder = opened.folder
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
     nodes = [node["name"] for node in opened.plan["nodes"]]
-    found = precision(opened.plan_hash, nodes, refs, read_verdicts(folder))
+    figures = precision(opened.plan_hash, nodes, refs, read_verdicts(folder))
     if as_json:
-        print_json(found.to_json())
-    elif not found.raters:
+        print_json(figures.to_json())
+    elif not figures.raters:
         raise UserError(f"{folder.uri} has no verdicts; --sample 50 asks for some", 1)
     else:
-        Console().print(precision_view(found))
+        Console().print(precision_view(figures))
 
 
 def _pages(items: Items, task: Task, full: bool) -> Iterator[str]:

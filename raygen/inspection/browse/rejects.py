@@ -13,7 +13,7 @@ from raygen.core import digest, run_coroutine
 from raygen.dataset import Call, RejectedRow, read_recorded_calls
 from raygen.inspection.browse.item import Item, ItemRef
 from raygen.inspection.browse.replay import DroppedRow, replay, texts
-from raygen.inspection.browse.written import UnknownPlanError, written_plan
+from raygen.inspection.browse.stored_plan import UnknownPlanError, rebuild_plan
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.planning import Plan
@@ -37,7 +37,7 @@ class Rejects:
         """Why no row can be replayed; empty where they can."""
         self._plan: Plan | None = None
         try:
-            self._plan = written_plan(opened.plan, ops)
+            self._plan = rebuild_plan(opened.plan, ops)
         except UnknownPlanError as error:
             self.unknown = str(error)
         self._replayed = lru_cache(_ROWS_HELD)(self._replay)

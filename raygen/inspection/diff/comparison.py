@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from raygen.dataset import ROWS, Folder, newest_version
 from raygen.inspection.diff.datasets import DatasetDiff, compare_datasets
-from raygen.inspection.diff.described import RecipeDescription, describe_recipe, describe_stored
+from raygen.inspection.diff.description import RecipeDescription, describe_recipe, describe_stored
 from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
 from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.ops import Op

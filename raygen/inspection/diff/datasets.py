@@ -11,7 +11,7 @@ from typing import Any
 
 from raygen.core import ColumnType, named_option
 from raygen.dataset import DatasetStatus
-from raygen.inspection.diff.described import describe_stored
+from raygen.inspection.diff.description import describe_stored
 from raygen.inspection.diff.distributions import (
     Shares,
     SpreadPair,

@@ -6,7 +6,7 @@ Knows nothing of folders or rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,9 +80,8 @@ def spread_pair(
     """Summarise both sides' numbers over the same bins."""
     both = [*a, *b]
     low, high = min(both, default=0.0), max(both, default=0.0)
-    edges = [low + (high - low) * step / BINS for step in range(BINS + 1)]
     unit: Literal["words", ""] = "words" if kind == "string" else ""
-    return SpreadPair(column, unit, _spread(a, edges), _spread(b, edges))
+    return SpreadPair(column, unit, _spread(a, low, high), _spread(b, low, high))
 
 
 def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
@@ -108,24 +107,12 @@ def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
     return dict(frame.group_by(column).agg(pl.len()).drop_nulls().collect().iter_rows())
 
 
-def _spread(values: Sequence[float], edges: Sequence[float]) -> Spread | None:
+def _spread(values: Sequence[float], low: float, high: float) -> Spread | None:
+    """Summarise numbers, with a histogram from `low` to `high`."""
+    import numpy as np
+
     if not values:
         return None
-    ordered = sorted(values)
-    quantiles = tuple(_quantile(ordered, share) for share in _QUANTILES)
-    return Spread(len(ordered), sum(ordered) / len(ordered), quantiles, _bins(ordered, edges))
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-def _bins(ordered: Iterable[float], edges: Sequence[float]) -> tuple[int, ...]:
-    width = (edges[-1] - edges[0]) / BINS
-    found = [0] * BINS
-    for value in ordered:
-        found[min(BINS - 1, int((value - edges[0]) / width)) if width else 0] += 1
-    return tuple(found)
+    bins, _ = np.histogram(values, BINS, (low, high if high > low else low + 1))
+    quantiles = tuple(np.quantile(values, _QUANTILES).tolist())
+    return Spread(len(values), sum(values) / len(values), quantiles, tuple(bins.tolist()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from raygen.inspection.diff.change import Change, changes
-from raygen.inspection.diff.described import NodeDescription, RecipeDescription
+from raygen.inspection.diff.description import NodeDescription, RecipeDescription
 
 Fate = Literal["added", "removed", "changed", "after a change"]
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from raygen.core import Task, count, option_letter
 from raygen.inspection.marks import marked
 from raygen.inspection.report.examples import ShownRow
-from raygen.inspection.report.figure import make_visible
+from raygen.inspection.report.figure import visible
 
 FIELD = 1500
 """Characters of a field that are shown."""
@@ -74,21 +74,21 @@ def card_of(shown: ShownRow, task: Task) -> Card:
     shown_elsewhere = (*_HEAD, task.stem, "choices", "key", *(_ANSWERS if options else ()))
     fields = [Field("why", (("", _cut(shown.detail)),), True)] if shown.detail else []
     fields += [
-        Field(make_visible(name), _value(name, value, data, task), _long(value))
+        Field(visible(name), _value(name, value, data, task), _long(value))
         for name, value in data.items()
         if name not in shown_elsewhere and value not in (None, "")
     ]
     fields.sort(key=lambda field: (field.name != "why", field.name != "rationale", not field.long))
-    wrote = f"{make_visible(shown.node)} wrote for this source row"
+    wrote = f"{visible(shown.node)} wrote for this source row"
     fields += [Field(wrote, (("", _cut(text.strip())),), True) for text in shown.completions[:1]]
     fields += [Field("and", (("", _cut(text.strip())),), True) for text in shown.completions[1:]]
     return Card(
         shown.status,
-        make_visible(shown.node),
-        make_visible(shown.view),
-        make_visible(str(data.get("variant") or "")),
-        make_visible(shown.reason),
-        make_visible(shown.key),
+        visible(shown.node),
+        visible(shown.view),
+        visible(str(data.get("variant") or "")),
+        visible(shown.reason),
+        visible(shown.key),
         _value(task.stem, stem, data, task) if stem else (),
         options,
         tuple(fields),
@@ -127,7 +127,7 @@ def marked_pieces(text: Text) -> Iterator[Piece]:
         opening, closing = _WRAPPED.get(tag, ("", ""))
         if opening and piece.startswith(opening) and piece.endswith(closing):
             piece = piece[len(opening) : -len(closing)]
-        yield tag, make_visible(piece)
+        yield tag, visible(piece)
 
 
 def _short(value: Any) -> Any:
@@ -143,7 +143,7 @@ def _short(value: Any) -> Any:
 def _cut(text: str) -> str:
     if len(text) > FIELD:
         text = f"{text[:FIELD]}… ({count(len(text) - FIELD)} more characters)"
-    return make_visible(text)
+    return visible(text)
 
 
 def _long(value: Any) -> bool:

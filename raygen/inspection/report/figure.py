@@ -44,7 +44,6 @@ class ReportSection:
     note: str = ""
 
 
-def make_visible(text: str) -> str:
-    """A text with what can't be seen made visible: control characters, marks that turn the
-    direction of what follows."""
+def visible(text: str) -> str:
+    """Replace what can't be seen: control characters, marks that turn the direction of text."""
     return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

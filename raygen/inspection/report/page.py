@@ -16,12 +16,12 @@ from typing import Any
 from raygen.core import count, duration, percent, plural
 from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.inspection.report.cards import FIELD, Card, card_of
-from raygen.inspection.report.effort import effort_section, plan_section, rows_section
+from raygen.inspection.report.distributions import spread_section
 from raygen.inspection.report.examples import MOST, RowSample, choose_rows
-from raygen.inspection.report.spread import spread_section
-from raygen.inspection.report.students import read_student_runs, runs_of_dataset
-from raygen.inspection.report.taught import accuracy_section, training_section
+from raygen.inspection.report.run_sections import effort_section, plan_section, rows_section
+from raygen.inspection.report.student_sections import accuracy_section, training_section
 from raygen.inspection.report.template import render
+from raygen.inspection.report.training_runs import read_student_runs, runs_of_dataset
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "

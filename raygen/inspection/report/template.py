@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from raygen.inspection.report.figure import make_visible
+from raygen.inspection.report.figure import visible
 
 
 def render(template: str, **values: Any) -> str:
@@ -28,6 +28,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["seen"] = lambda text: make_visible(str(text))
+    environment.filters["visible"] = lambda text: visible(str(text))
     environment.filters["trusted"] = Markup
     return environment

@@ -18,7 +18,7 @@ from raygen.dataset.reader import PLAN, Dataset
 from raygen.dataset.storage import Folder
 from raygen.engines.fake import FakeEngine
 from raygen.engines.models.tokenizer import load_tokenizer
-from raygen.inspection.browse.written import UnknownPlanError, written_plan
+from raygen.inspection.browse.stored_plan import UnknownPlanError, rebuild_plan
 from raygen.ops import mask_topic_words
 from raygen.planning.binding import bind_plan, continue_plan
 from raygen.planning.plan import Plan
@@ -151,7 +151,7 @@ async def test_rows_are_replayed_with_what_made_them(
     plan = bind_plan(masking(tmp_path))
     install(monkeypatch, "en_core_web_sm")
     ops = {node.op.name: node.op for node in plan.nodes}
-    again = written_plan(plan.to_json(), ops)
+    again = rebuild_plan(plan.to_json(), ops)
     again = replace(again, engines=plan.engines)
     assert (await masked(again))["phrases_by"] == "engine"
 
@@ -181,7 +181,7 @@ def test_rows_are_never_added_with_another_tokenizer(tmp_path: Path) -> None:
         continue_plan(other, dataset, ["k", "new"])
     ops = {node.op.name: node.op for node in plan.nodes}
     with pytest.raises(UnknownPlanError, match="has changed since"):
-        written_plan(plan.to_json(), ops)
+        rebuild_plan(plan.to_json(), ops)
 
 
 def test_a_finished_dataset_keeps_saying_what_made_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.share.examples import read_examples
 from raygen.share.formats import ANSWERED, REFUTED, TaskWording
-from raygen.share.upload import push
+from raygen.share.transfer import push
 from tests.support.shared_dataset import ROWS, question, write_dataset
 
 SEEN = "Question: What is cold, 0?\nOptions:\n(A) fire\n(B) snow\n(C) tea\n"

@@ -21,10 +21,10 @@ from raygen.dataset.storage import Folder
 from raygen.inspection.opened import open_dataset
 from raygen.inspection.report import render_report
 from raygen.inspection.report.cards import card_of
+from raygen.inspection.report.distributions import distinct, histogram
 from raygen.inspection.report.examples import MOST, ShownRow, choose_rows
 from raygen.inspection.report.flow import flow_chart
-from raygen.inspection.report.spread import distinct_bigrams, histogram
-from raygen.inspection.report.students import read_student_runs
+from raygen.inspection.report.training_runs import read_student_runs
 from tests.support.report_datasets import COLUMNS, made_plan, row, write_dataset
 
 TASK = TASKS["multiple_choice"]
@@ -217,9 +217,9 @@ def test_small_groups_are_put_together() -> None:
 
 
 def test_diversity_is_the_share_of_word_pairs_that_repeat_nothing() -> None:
-    assert distinct_bigrams(["a b c", "x y z"]) == 1.0
-    assert distinct_bigrams(["a b c", "A b c"]) == 0.5
-    assert distinct_bigrams(["a b c"]) is None
+    assert distinct(["a b c", "x y z"]) == 1.0
+    assert distinct(["a b c", "A b c"]) == 0.5
+    assert distinct(["a b c"]) is None
 
 
 def test_students_are_shown_with_curves_accuracies_and_the_matrix(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from raygen.core import count, duration, percent
 from raygen.inspection.report.charts import chart
 from raygen.inspection.report.figure import Figure, FigureTable, ReportSection
-from raygen.inspection.report.students import Evaluation, StudentRun
+from raygen.inspection.report.training_runs import StudentEvaluation, StudentRun
 
 _POINTS = 150
 _CURVES = {
@@ -64,7 +64,7 @@ def accuracy_section(runs: Sequence[StudentRun]) -> ReportSection | None:
     return ReportSection("accuracy", "How good the students are", figures)
 
 
-def _line(result: Evaluation) -> tuple[str, ...]:
+def _line(result: StudentEvaluation) -> tuple[str, ...]:
     interval = f"{percent(result.low)} to {percent(result.high)}"
     right = f"{count(result.correct)} of {count(result.total)}"
     return (result.name, percent(result.accuracy), interval, percent(result.chance), right,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from raygen.core import count, percent
 from raygen.inspection.opened import OpenedDataset
 from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, make_visible
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,7 +81,7 @@ def _lengths(frame: pl.DataFrame, name: str, by: str) -> Iterator[Figure]:
     groups: dict[str, list[float]] = defaultdict(list)
     for text, group in frame.select(name, "_group").iter_rows():
         if text:
-            groups[make_visible(group)].append(len(text.split()))
+            groups[visible(group)].append(len(text.split()))
     if max((max(numbers) for numbers in groups.values()), default=0) > _NAMES:
         description = f"Examples by the number of words of their {name}"
         picture = histogram(groups, description, {"x": "words", "y": "examples"}, whole=True)
@@ -98,9 +98,7 @@ def _difference(frame: pl.DataFrame, texts: Sequence[str]) -> Iterator[Figure]:
     axes = {"x": "examples", "y": "source rows"}
     picture = histogram(numbers, description, axes, whole=True)
     yield Figure("Examples of one source row", (picture,), _table(numbers))
-    shares = {
-        "source rows": [s for rows in of_row.values() if (s := distinct_bigrams(rows)) is not None]
-    }
+    shares = {"source rows": [s for rows in of_row.values() if (s := distinct(rows)) is not None]}
     if not shares["source rows"]:
         return
     description = f"Source rows by how many word pairs of their {texts[0]} texts differ"
@@ -113,7 +111,7 @@ def _difference(frame: pl.DataFrame, texts: Sequence[str]) -> Iterator[Figure]:
     yield Figure("Diversity within a source row", (picture,), _table(shares, digits=2), note)
 
 
-def distinct_bigrams(texts: Sequence[str]) -> float | None:
+def distinct(texts: Sequence[str]) -> float | None:
     """Compute the share of distinct word pairs; None where fewer than two texts have some."""
     by_text = [list(pairwise(text.casefold().split())) for text in texts]
     if sum(map(bool, by_text)) < 2:
@@ -126,7 +124,7 @@ def _number(frame: pl.DataFrame, name: str) -> Iterator[Figure]:
     groups: dict[str, list[float]] = defaultdict(list)
     for number, group in frame.select(name, "_group").drop_nulls().iter_rows():
         if number >= 0:
-            groups[make_visible(group)].append(number)
+            groups[visible(group)].append(number)
     if not groups:
         return
     picture = histogram(groups, f"Examples by {name}", {"x": name, "y": "examples"})
@@ -137,10 +135,10 @@ def _shares(name: str, counts: Mapping[str, int]) -> Figure:
     """Draw the examples by the values of a column that an op reports."""
     total = sum(counts.values())
     values = [
-        {"name": make_visible(value), "amount": n, "group": "examples", "order": 0}
+        {"name": visible(value), "amount": n, "group": "examples", "order": 0}
         for value, n in list(counts.items())[:_VALUES]
     ]
-    rows = tuple((make_visible(value), count(n), percent(n / total)) for value, n in counts.items())
+    rows = tuple((visible(value), count(n), percent(n / total)) for value, n in counts.items())
     picture = chart("bars", values, f"Examples by {name}", {"x": "examples"})
     return Figure(f"Examples by {name}", (picture,), FigureTable((name, "examples", "share"), rows))
 

@@ -21,7 +21,7 @@ _HEAVY = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class StudentEvaluation:
     """An evaluation: the right answers among `total`, with the 95 % interval of the accuracy."""
 
     name: str
@@ -45,13 +45,13 @@ class StudentRun:
     label: str
     steps: tuple[Mapping[str, Any], ...]
     selects: tuple[Mapping[str, Any], ...]
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[StudentEvaluation, ...]
     in_domain: frozenset[str]
     result: Mapping[str, Any]
     pictures: Mapping[str, str]
 
     @property
-    def before(self) -> Evaluation | None:
+    def before(self) -> StudentEvaluation | None:
         """The evaluation before training."""
         return _evaluation("before training", self.result.get("before"))
 
@@ -132,7 +132,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{path}:{number}: no event of a training run ({error!r})", 1) from None
 
 
-def _evaluation(name: str, figures: Any, file: Path | None = None) -> Evaluation | None:
+def _evaluation(name: str, figures: Any, file: Path | None = None) -> StudentEvaluation | None:
     if not figures:
         return None
     names = ("accuracy", "low", "high", "chance", "correct", "total")
@@ -141,7 +141,7 @@ def _evaluation(name: str, figures: Any, file: Path | None = None) -> Evaluation
         unparsed = int(figures.get("unparsed", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file or RESULT}: no figures of an evaluation ({error!r})", 1) from None
-    return Evaluation(name, accuracy, low, high, chance, int(correct), int(total), unparsed)
+    return StudentEvaluation(name, accuracy, low, high, chance, int(correct), int(total), unparsed)
 
 
 def _lenses(folder: Path) -> Iterator[tuple[str, str]]:

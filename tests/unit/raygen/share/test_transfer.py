@@ -19,10 +19,9 @@ from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
 from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import RecipeRequest, prepare
-from raygen.share.download import pull
 from raygen.share.layout import stage_dataset
 from raygen.share.locations import parse_location
-from raygen.share.upload import Pushed, publish, push
+from raygen.share.transfer import Pushed, publish, pull, push
 from tests.support.hub_stub import Hub, running_hub
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
 

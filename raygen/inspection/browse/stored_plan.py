@@ -20,48 +20,48 @@ class UnknownPlanError(Exception):
     """The plan can't be replayed here; str() says why."""
 
 
-def written_plan(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
+def rebuild_plan(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
     """Rebuild the plan. Raises UnknownPlanError where these ops don't make its rows."""
-    if written["version"] != PLAN_VERSION:
-        raise UnknownPlanError(f"its plan.json is of version {written['version']}")
+    if stored["version"] != PLAN_VERSION:
+        raise UnknownPlanError(f"its plan.json is of version {stored['version']}")
     return Plan(
-        recipe=written["recipe"],
-        task=make_task(written["task"], written.get("labels")),
-        nodes=tuple(_node(node, ops) for node in written["nodes"]),
-        outputs=tuple(written["outputs"]),
+        recipe=stored["recipe"],
+        task=make_task(stored["task"], stored.get("labels")),
+        nodes=tuple(_node(node, ops) for node in stored["nodes"]),
+        outputs=tuple(stored["outputs"]),
         engines={
             name: EngineSpec(name, engine["model"], engine["revision"])
-            for name, engine in written["engines"].items()
+            for name, engine in stored["engines"].items()
         },
-        columns=written["columns"],
-        hash=written["hash"],
-        max_failed=written["max_failed"],
+        columns=stored["columns"],
+        hash=stored["hash"],
+        max_failed=stored["max_failed"],
     )
 
 
-def _node(written: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
-    name, op = written["name"], ops.get(written["op"])
+def _node(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
+    name, op = stored["name"], ops.get(stored["op"])
     if op is None:
         raise UnknownPlanError(
-            f"node {name!r} has the op {written['op']!r}, which isn't installed here; install its "
+            f"node {name!r} has the op {stored['op']!r}, which isn't installed here; install its "
             "package, or give its file with --trust"
         )
-    if op.version != (ran := written["op_version"]):
+    if op.version != (ran := stored["op_version"]):
         raise UnknownPlanError(
             f"node {name!r} ran version {ran} of {op.name!r}, and here is version {op.version}"
         )
     try:
-        params = op.params.read_back(written["params"])
+        params = op.params.read_back(stored["params"])
     except ValidationError as error:
         raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
-    binding = _binding(name, op, params, written.get("bound"))
-    return Node(name, op, params, tuple(written["from"]), written["engine"], binding=binding)
+    binding = _binding(name, op, params, stored.get("bound"))
+    return Node(name, op, params, tuple(stored["from"]), stored["engine"], binding=binding)
 
 
 def _binding(
     name: str, op: Op, params: OpParams, facts: Mapping[str, str] | None
 ) -> Binding | None:
-    """What the op ran with; as it is here, where a plan.json of raygen 0.1.0 has no facts."""
+    """Bind the op to what it ran with; to what is here, where plan.json (0.1.0) has no facts."""
     if op.bind is None:
         return None
     try:
