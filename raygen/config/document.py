@@ -42,7 +42,7 @@ class Document:
     marks: Mapping[Place, Mark]
 
     def mark(self, path: Sequence[str | int] = ()) -> Mark:
-        """The place of the key or entry at `path`, or of its nearest parent that exists."""
+        """Return the place of the key or entry at `path`, or of its nearest parent that exists."""
         for end in range(len(path), -1, -1):
             mark = self.marks.get(tuple(path[:end]))
             if mark is not None:
@@ -50,12 +50,12 @@ class Document:
         return Mark(self.file, 1, 1)
 
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
-        """A problem with what stands at `path`."""
+        """Return a problem with what stands at `path`."""
         mark = self.mark(path)
         return Problem(mark.file, mark.line, mark.column, message)
 
     def section(self, path: Sequence[str | int]) -> Document:
-        """The sub tree at `path` as a document of its own. Raises KeyError, IndexError."""
+        """Return the sub tree at `path` as a document of its own. Raises KeyError, IndexError."""
         data = self.data
         for part in path:
             data = data[part]
@@ -66,7 +66,7 @@ class Document:
 
 
 def load_document(path: Path) -> Document:
-    """The document in a file. Raises ProblemsError, also where the file can't be read."""
+    """Return the document in a file. Raises ProblemsError, also where the file can't be read."""
     file = str(path)
     try:
         with path.open("rb") as content:  # a device has no end
@@ -86,12 +86,12 @@ def load_document(path: Path) -> Document:
 
 
 def parse_text(text: str, file: str) -> Document:
-    """The document in a text; `file` names it in problems. Raises ProblemsError."""
+    """Return the document in a text; `file` names it in problems. Raises ProblemsError."""
     return Document(file, *read_text(text, file))
 
 
 def parse_model(document: Document, model: type[Model], path: Sequence[str | int] = ()) -> Model:
-    """The data at `path` as a model, without conversions (`"5"` is no integer).
+    """Return the data at `path` as a model, without conversions (`"5"` is no integer).
 
     Raises ProblemsError with every problem at once.
     """
@@ -133,7 +133,7 @@ def _model_problems(
 
 
 def _existing(data: Any, loc: Sequence[str | int]) -> Place:
-    """A pydantic location without the parts that name a union's member."""
+    """Return a pydantic location without the parts that name a union's member."""
     path: list[str | int] = []
     for part in loc:
         inside = isinstance(data, dict) and part in data

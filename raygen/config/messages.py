@@ -43,14 +43,14 @@ _BOUNDS = {
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option that `word` was probably meant to be, or None where none is close."""
+    """Return the option that `word` was probably meant to be, or None where none is close."""
     by_folded = {_fold(option): option for option in sorted(options, reverse=True)}
     close = get_close_matches(_fold(word), sorted(by_folded), n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """The end of a sentence: the nearest spelling, else what there is to choose from."""
+    """Return the end of a sentence: the nearest spelling, else what there is to choose from."""
     known = sorted(options)
     guess = nearest(word, known)
     if guess is not None:
@@ -59,7 +59,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 
 
 def found(value: Any) -> str:
-    """A value as a reader of the file knows it, shortened."""
+    """Return a value as a reader of the file knows it, shortened."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -74,7 +74,7 @@ def found(value: Any) -> str:
 
 
 def expected(error: Mapping[str, Any]) -> str | None:
-    """What one pydantic error detail asked for, or None where only its message says so."""
+    """Return what one pydantic error detail asked for, or None where only its message says so."""
     kind = str(error["type"])
     if kind in _BOUNDS:
         context = error.get("ctx", {}).items()
@@ -89,7 +89,7 @@ def expected(error: Mapping[str, Any]) -> str | None:
 
 
 def reason(errors: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence for all errors of one place (a union's members each report their own)."""
+    """Return one sentence for all errors of one place (a union's members each report their own)."""
     value = errors[0]["input"]
     wanted: list[str] = []
     for error in errors:
@@ -108,7 +108,8 @@ def reason(errors: Sequence[Mapping[str, Any]]) -> str:
 
 
 def known_keys(schema: Mapping[str, Any], path: Sequence[str | int]) -> list[str]:
-    """The keys that a JSON Schema allows in the mapping at `path`, over all its alternatives."""
+    """Return the keys that a JSON Schema allows in the mapping at `path`, over all its
+    alternatives."""
     level = _alternatives(schema, schema)
     for part in path:
         level = [

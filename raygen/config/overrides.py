@@ -44,7 +44,8 @@ class _OverrideError(ValueError):
 def override(
     recipe: Document, overrides: Mapping[str, str], top_level: Iterable[str]
 ) -> tuple[Document, list[Problem]]:
-    """The recipe's document with the overrides in place; a param's value becomes its default."""
+    """Return the recipe's document with the overrides in place; a param's value becomes its
+    default."""
     data = copy.deepcopy(recipe.data)
     marks = dict(recipe.marks)
     known = _changeable(top_level)
@@ -68,7 +69,8 @@ def override(
 def apply_variant(
     recipe: Document, name: str, top_level: Iterable[str]
 ) -> tuple[Document, list[Problem]]:
-    """The recipe's document with a variant's overrides in place; their problems stand in it."""
+    """Return the recipe's document with a variant's overrides in place; their problems stand in
+    it."""
     variants = recipe.data.get(_VARIANTS)
     variants = variants if isinstance(variants, dict) else {}
     if name not in variants:
@@ -94,7 +96,7 @@ def apply_variant(
 
 
 def variant_names(recipe: Document) -> list[str]:
-    """The names of a recipe's variants, as written."""
+    """Return the names of a recipe's variants, as written."""
     variants = recipe.data.get(_VARIANTS) if isinstance(recipe.data, dict) else None
     return list(variants) if isinstance(variants, dict) else []
 

@@ -40,7 +40,8 @@ _FRAGILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
 
 
 def read_text(text: str, file: str) -> tuple[Any, Mapping[Place, Mark]]:
-    """The data in a text and its marks; `file` names it in problems. Raises ProblemsError."""
+    """Return the data in a text and its marks; `file` names it in problems. Raises
+    ProblemsError."""
     if len(text) > MAX_CHARACTERS:
         raise ProblemsError([Problem(file, 1, 1, _too_long(len(text)))])
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
@@ -65,7 +66,7 @@ def read_text(text: str, file: str) -> tuple[Any, Mapping[Place, Mark]]:
 
 
 def dump_text(data: Any) -> str:
-    """YAML that `read_text` reads back as equal data; texts of several lines as blocks."""
+    """Return YAML that `read_text` reads back as equal data; texts of several lines as blocks."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a library's error says; its type's name where it says nothing."""
+    """Return the first line of what a library's error says; its type's name where it says
+    nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -14,7 +14,8 @@ _Value = TypeVar("_Value")
 
 
 def run_coroutine(work: Coroutine[Any, Any, _Value]) -> _Value:
-    """The coroutine's value; where this thread's event loop runs already, from another thread."""
+    """Return the coroutine's value; where this thread's event loop runs already, from another
+    thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -24,7 +25,8 @@ def run_coroutine(work: Coroutine[Any, Any, _Value]) -> _Value:
 
 
 def cancelled_by_library() -> bool:
-    """Whether the CancelledError at hand comes from a library: nobody cancelled the running task.
+    """Tell whether the CancelledError at hand comes from a library: nobody cancelled the running
+    task.
 
     Such an error must not go on as a cancellation: a TaskGroup takes no notice of it, and the work
     is lost without a word.

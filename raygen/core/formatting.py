@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def count(number: float) -> str:
-    """A whole number with thousands apart: `12,345`."""
+    """Return a whole number with thousands apart: `12,345`."""
     return f"{round(number):,}"
 
 
@@ -17,7 +17,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Return a span of time in its two largest units: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -27,7 +27,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as `31.2 %`."""
+    """Return a share in [0, 1] as `31.2 %`."""
     return f"{100 * share:.1f} %"
 
 

@@ -64,7 +64,7 @@ def use_writable_home(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The user's home; None for a user whom the machine doesn't know and who has no HOME."""
+    """Return the user's home; None for a user whom the machine doesn't know and who has no HOME."""
     if environ.get("HOME"):
         return Path(environ["HOME"])
     try:

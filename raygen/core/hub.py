@@ -69,8 +69,8 @@ def hub_errors(doing: str) -> Iterator[None]:
 
 
 def network_error() -> type[Exception]:
-    """What the hub's client raises where the network fails, no OSError: the base of its HTTP
-    library's errors. Which library that is changes with the client's version."""
+    """Return what the hub's client raises where the network fails, no OSError: the base of its
+    HTTP library's errors. Which library that is changes with the client's version."""
     from huggingface_hub.errors import HfHubHTTPError
 
     bases = HfHubHTTPError.__bases__

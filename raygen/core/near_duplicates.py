@@ -15,14 +15,14 @@ _PIECE = 5
 
 
 def column_text(value: Any) -> str:
-    """A column's value as a text to compare."""
+    """Return a column's value as a text to compare."""
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:
-    """Per text the place of the earlier text that it repeats, None where it is the first.
+    """Return per text the place of the earlier text that it repeats, None where it is the first.
 
     Case and white space don't count. With `near`, a text also repeats one whose similarity to it
     is at least that. A text is only held against texts that repeat none themselves.
@@ -36,13 +36,13 @@ def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | 
 
 
 def similarity(a: frozenset[str], b: frozenset[str]) -> float:
-    """The share of two texts' pieces that both have (Jaccard), from 0 to 1."""
+    """Return the share of two texts' pieces that both have (Jaccard), from 0 to 1."""
     shared = len(a & b)
     return shared / (len(a) + len(b) - shared)
 
 
 def shingles(text: str) -> frozenset[str]:
-    """All runs of five characters in a text; the whole of a shorter one."""
+    """Return all runs of five characters in a text; the whole of a shorter one."""
     return frozenset(text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def redirect_output(log: Path) -> None:
-    """Sends what this process and its later children write to a file, for good."""
+    """Send what this process and its later children write to a file, for good."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -39,7 +39,7 @@ def redirected_output(log: Path) -> Iterator[None]:
 
 
 def redirect_logs(log: Path, libraries: Sequence[str]) -> None:
-    """Sends what these libraries log to a file, for good."""
+    """Send what these libraries log to a file, for good."""
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     for name in libraries:

@@ -43,6 +43,6 @@ class ProblemsError(Exception):
 
 
 def problem_after(file: str, before: str, message: str) -> Problem:
-    """A problem with the character that follows `before`."""
+    """Return a problem with the character that follows `before`."""
     line = before.count("\n") + 1
     return Problem(file, line, len(before) - (before.rfind("\n") + 1) + 1, message)

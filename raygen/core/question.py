@@ -13,7 +13,7 @@ from string import ascii_uppercase
 def prompt_text(
     question: str, choices: Sequence[str], control: str = "", refuted: str | None = None
 ) -> str:
-    """The input: the question and its lettered options, behind the view's control token.
+    """Return the input: the question and its lettered options, behind the view's control token.
 
     `refuted` is the option that the rationale is to speak against.
     """

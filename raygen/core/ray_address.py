@@ -26,7 +26,7 @@ _SETTINGS = 4
 
 
 def joining_words(address: str | None) -> str:
-    """What happens while a cluster is joined, for people."""
+    """Return what happens while a cluster is joined, for people."""
     return f"joining Ray at {address}{_origin(address)}" if address else "starting Ray"
 
 
@@ -76,12 +76,12 @@ def check_answer(
 
 
 def cluster_name(address: str | None) -> str:
-    """A cluster for people, with who said so."""
+    """Return a cluster for people, with who said so."""
     return f"the Ray cluster at {address}{_origin(address)}" if address else "a local Ray cluster"
 
 
 def _origin(address: str | None) -> str:
-    """Where an address comes from, where that isn't the command line or a profile."""
+    """Say where an address comes from, where that isn't the command line or a profile."""
     return " (RAY_ADDRESS)" if address and address == os.environ.get("RAY_ADDRESS") else ""
 
 
@@ -90,7 +90,7 @@ def _advice(address: str) -> str:
 
 
 def _is_grpc(connection: socket.socket) -> bool:
-    """Whether a server speaks HTTP/2 without TLS, as gRPC does."""
+    """Tell whether a server speaks HTTP/2 without TLS, as gRPC does."""
     connection.settimeout(_CONNECT_S)
     connection.sendall(_HTTP2_HELLO)
     try:

@@ -83,7 +83,8 @@ def joined_cluster(
 
 
 def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Where a local cluster may keep its files and sockets; None where Ray's own choice will do.
+    """Say where a local cluster may keep its files and sockets; None where Ray's own choice will
+    do.
 
     Raises UserError where no folder fits.
     """
@@ -143,13 +144,13 @@ def start_twice(
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of what an error says, which names the cause where Ray raises it."""
+    """Return the last line of what an error says, which names the cause where Ray raises it."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 def _checked(address: str) -> str:
-    """The address as Ray resolves it, where a cluster answers. Raises UserError."""
+    """Return the address as Ray resolves it, where a cluster answers. Raises UserError."""
     from ray._private import services
 
     if address != "auto":
@@ -163,7 +164,8 @@ def _checked(address: str) -> str:
 
 
 def _job_config() -> Any:
-    """A job whose workers import libraries before files of the user's that are named like them.
+    """Return a job whose workers import libraries before files of the user's that are named like
+    them.
 
     Ray puts the current folder and the script's before everything else.
     """

@@ -30,7 +30,7 @@ class Row:
     lineage: Lineage = ()
 
     def child(self, node: str, k: int, columns: Mapping[str, Any]) -> Row:
-        """The k-th row that `node` makes of this one, with `columns` added or replaced."""
+        """Return the k-th row that `node` makes of this one, with `columns` added or replaced."""
         return Row(self.key, {**self.data, **columns}, (*self.lineage, (node, k)))
 
     @property
@@ -48,16 +48,17 @@ class Reject:
 
 
 def digest(*parts: Any) -> str:
-    """A 128-bit hex digest of JSON-able parts, equal on every machine and Python."""
+    """Return a 128-bit hex digest of JSON-able parts, equal on every machine and Python."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def row_key(data: Mapping[str, Any], occurrence: int = 0) -> str:
-    """The key of a source row: a hash of its content, and of its occurrence among equal rows."""
+    """Return the key of a source row: a hash of its content, and of its occurrence among equal
+    rows."""
     return digest("row", data, occurrence)
 
 
 def derive_seed(row: Row, node: str, k: int = 0) -> int:
-    """A seed in [0, 2**31) for the k-th draw of `node` on `row`."""
+    """Return a seed in [0, 2**31) for the k-th draw of `node` on `row`."""
     return int(digest("seed", row.key, row.lineage, node, k)[:8], 16) >> 1

@@ -111,7 +111,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= {"_made": _made, "_turns": _turns}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may have this attribute."""
+        """Tell whether a template may have this attribute."""
         return attr not in _DENIED and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -181,7 +181,7 @@ def _unchanged(context: Context, value: Any) -> Any:
 
 
 def _made(value: Any) -> Any:
-    """A new value, counted; one that makes its items as they are read becomes a list."""
+    """Return a new value, counted; one that makes its items as they are read becomes a list."""
     if isinstance(value, Iterator):
         value = list(_turns(value))
     _BUDGET.get().spend_size(value)
@@ -196,7 +196,7 @@ def _turns(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _bounded_filter(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, unless what it makes is too large."""
+    """Return the filter, unless what it makes is too large."""
     first = 1 if hasattr(run, "jinja_pass_arg") else 0
 
     operation = "%" if name == "format" else name
@@ -211,7 +211,8 @@ def _bounded_filter(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _growth(name: str, value: Any, given: list[Any]) -> int:
-    """The characters that a filter or a method makes beyond those that it is given, at most."""
+    """Return the characters that a filter or a method makes beyond those that it is given, at
+    most."""
     if name in ("format", "format_map", "%") and isinstance(value, str):
         if _WIDE.search(value.replace("{{", "").replace("}}", "")):
             raise SecurityError("a width in a format is a number of at most four digits")

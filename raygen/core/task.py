@@ -33,23 +33,23 @@ class Task:
     """The classes of a classification, where the recipe names them."""
 
     def options(self, data: Mapping[str, Any]) -> list[str]:
-        """What an answer is chosen from: the row's choices, or the task's labels."""
+        """Return what an answer is chosen from: the row's choices, or the task's labels."""
         return list(data["choices"]) if self.name == "multiple_choice" else list(self.labels)
 
     def gold(self, data: Mapping[str, Any]) -> int:
-        """The index of the row's gold answer among its options."""
+        """Return the index of the row's gold answer among its options."""
         if self.name == "multiple_choice":
             return int(data["answer"])
         return self.labels.index(data["label"])
 
     def answered(self, option: int) -> dict[str, Any]:
-        """The columns of a row whose gold answer is this option."""
+        """Return the columns of a row whose gold answer is this option."""
         if self.name == "multiple_choice":
             return {"answer": option}
         return {"label": self.labels[option]}
 
     def normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """A row with the task's columns in their canonical form.
+        """Return a row with the task's columns in their canonical form.
 
         For multiple choice the options may come as a list, as the hub's {label, text} lists, or
         as a text "... (A) red (B) blue", which may be the question's own end; the answer as a
@@ -87,7 +87,7 @@ TASKS: Mapping[str, Task] = {
 
 
 def make_task(name: TaskName, labels: Iterable[str] | None) -> Task:
-    """The task of this name, with the classes that a recipe or its plan names."""
+    """Return the task of this name, with the classes that a recipe or its plan names."""
     return replace(TASKS[name], labels=tuple(labels or ()))
 
 
@@ -96,12 +96,12 @@ _LETTERED = re.compile(r"\(([A-Za-z])\)\s*")
 
 
 def option_letter(index: int) -> str:
-    """The capital letter of a zero-based option index."""
+    """Return the capital letter of a zero-based option index."""
     return ascii_uppercase[index]
 
 
 def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
-    """A value as people name it: an option's index as its label, or its letter."""
+    """Return a value as people name it: an option's index as its label, or its letter."""
     if column not in OPTION_COLUMNS or not isinstance(value, int):
         return str(value)
     if not 0 <= value < (len(labels) or len(ascii_uppercase)):
@@ -110,7 +110,7 @@ def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
 
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:
-    """The label's text; where the classes are known, an index stands for one of them."""
+    """Return the label's text; where the classes are known, an index stands for one of them."""
     text = str(value).strip() if isinstance(value, str | int | float) else ""
     if not text:
         raise ValueError(f"label is {value!r}; expected a text")
@@ -153,7 +153,7 @@ def _choices(value: Any) -> list[str]:
 
 
 def _marks(value: Any) -> list[str]:
-    """The options' own labels, where they come with some: A, B, ... or 1, 2, ..."""
+    """Return the options' own labels, where they come with some: A, B, ... or 1, 2, ..."""
     labels = value.get("label") if isinstance(value, Mapping) else None
     return [str(label).strip() for label in labels] if isinstance(labels, list | tuple) else []
 

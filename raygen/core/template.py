@@ -48,7 +48,7 @@ _ENVIRONMENT = _environment()
 
 @lru_cache(maxsize=1024)
 def template_fields(text: str) -> frozenset[str]:
-    """The names of the row's columns that a template reads. Raises TemplateError."""
+    """Return the names of the row's columns that a template reads. Raises TemplateError."""
     try:
         names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
         _compiled(text)
@@ -61,18 +61,18 @@ def template_fields(text: str) -> frozenset[str]:
 
 
 def expression_as_template(expression: str) -> str:
-    """An expression in the form of a template that reads the same fields."""
+    """Return an expression in the form of a template that reads the same fields."""
     return "{{ (" + expression + ") }}"
 
 
 def literal_ending(text: str) -> str:
-    """The end of a template's last line that is its own words, and none of a row's."""
+    """Return the end of a template's last line that is its own words, and none of a row's."""
     last = _MARKUP_END.split(text.removesuffix("\n"))[-1]
     return last.rsplit("\n", 1)[-1]
 
 
 def render(text: str, data: Mapping[str, Any]) -> str:
-    """The template filled with the row's columns. Raises TemplateError."""
+    """Return the template filled with the row's columns. Raises TemplateError."""
     try:
         with bounded():
             return _compiled(text).render(data)
@@ -81,7 +81,7 @@ def render(text: str, data: Mapping[str, Any]) -> str:
 
 
 def evaluate_expression(expression: str, data: Mapping[str, Any]) -> Any:
-    """The value of a Jinja expression over the row's columns. Raises TemplateError."""
+    """Return the value of a Jinja expression over the row's columns. Raises TemplateError."""
     try:
         with bounded():
             value = _expression(expression)(data)

@@ -19,7 +19,7 @@ _BASES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a name of its own foll
 
 
 def can_write(folder: Path) -> bool:
-    """Whether files can be written to a folder, which is made if need be."""
+    """Tell whether files can be written to a folder, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -28,7 +28,7 @@ def can_write(folder: Path) -> bool:
 
 
 def private_folder() -> Path:
-    """A folder for temporary files that nobody but this user can write to or read."""
+    """Return a folder for temporary files that nobody but this user can write to or read."""
     folder = Path(tempfile.gettempdir()) / f"raygen-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -42,7 +42,7 @@ def private_folder() -> Path:
 
 
 def socket_folder(own: str, names: Sequence[str], socket: str) -> str | None:
-    """A folder that can be written and in which a socket fits; None where there is none.
+    """Return a folder that can be written and in which a socket fits; None where there is none.
 
     Looks for `names` in `own` and then in the other folders for temporary files. `socket` is the
     longest path of a socket in the folder.
@@ -56,5 +56,5 @@ def socket_folder(own: str, names: Sequence[str], socket: str) -> str | None:
 
 
 def room_for_folder(socket: str) -> int:
-    """How many bytes the path of a folder may have for a socket to fit in."""
+    """Count how many bytes the path of a folder may have for a socket to fit in."""
     return _MOST_SOCKET_BYTES - len(os.fsencode(f"/{socket}"))

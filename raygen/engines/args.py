@@ -164,7 +164,8 @@ A = TypeVar("A", bound=Args)
 
 
 def parse_args(spec: EngineSpec, model: type[A]) -> A:
-    """The engine's arguments as `model`. Raises EngineSetupError that names every wrong one."""
+    """Return the engine's arguments as `model`. Raises EngineSetupError that names every wrong
+    one."""
     problems = args_problems(spec, model)
     if problems:
         raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
@@ -172,7 +173,7 @@ def parse_args(spec: EngineSpec, model: type[A]) -> A:
 
 
 def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
-    """What is wrong with the engine's arguments, one sentence each."""
+    """Return what is wrong with the engine's arguments, one sentence each."""
     try:
         model.model_validate(dict(spec.args))
     except ValidationError as error:
@@ -186,7 +187,7 @@ def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
 
 
 def unknown_arg(spec: EngineSpec, word: str, known: Collection[str]) -> str:
-    """The sentence for an argument that the engine's backend doesn't have."""
+    """Return the sentence for an argument that the engine's backend doesn't have."""
     near = nearest(word, known)
     hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
     return f"{spec.backend} has no argument {word!r}; {hint}"

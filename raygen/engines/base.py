@@ -107,7 +107,7 @@ class TopTokens:
 
 
 def model_name(model: str, revision: str | None) -> str:
-    """A model as datasets and people name it: what a student's teacher is held against."""
+    """Return a model as datasets and people name it: what a student's teacher is held against."""
     return f"{model}@{revision}" if revision else model
 
 
@@ -135,11 +135,11 @@ class Engine(Protocol):
     """A running model. Every method may be called concurrently from one event loop."""
 
     async def generate(self, request: Request) -> list[Completion]:
-        """`request.sampling.n` completions, in the order the backend numbers them."""
+        """Return `request.sampling.n` completions, in the order the backend numbers them."""
         ...
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """The log-probability of each candidate as a continuation of `prompt`."""
+        """Return the log-probability of each candidate as a continuation of `prompt`."""
         ...
 
     async def close(self) -> None:
@@ -152,7 +152,7 @@ class Classifier(Protocol):
     """An engine with a classification head."""
 
     async def classify(self, text: str) -> dict[str, float]:
-        """The probability of each of the model's labels for a text; they add up to 1."""
+        """Return the probability of each of the model's labels for a text; they add up to 1."""
         ...
 
 
@@ -161,7 +161,7 @@ class TokenPredictor(Protocol):
     """A language model whose tokens this process can see."""
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """The k most probable tokens at each place of a text that follows a prompt.
+        """Return the k most probable tokens at each place of a text that follows a prompt.
 
         Both are tokenized by themselves, so that the text has the same tokens after any prompt.
         """
@@ -173,7 +173,8 @@ class Attributor(Protocol):
     """An engine that can look into its model: gradients and embeddings."""
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        """Integrated gradients of the tokens of `text[start:]` toward `target` as what follows.
+        """Return integrated gradients of the tokens of `text[start:]` toward `target` as what
+        follows.
 
         The baseline is zero embeddings for these tokens, while the others stand as they are; a
         score is the sum over the embedding's dimensions. The scores add up to the change of the
@@ -182,7 +183,8 @@ class Attributor(Protocol):
         ...
 
     async def nearest(self, word: str, k: int) -> list[str]:
-        """The k whole words whose input embeddings are nearest to the word's, nearest first."""
+        """Return the k whole words whose input embeddings are nearest to the word's, nearest
+        first."""
         ...
 
 

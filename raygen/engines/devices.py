@@ -14,7 +14,8 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus() -> tuple[str, ...] | None:
-    """The GPUs that this process may use, as CUDA names them; None where all of the machine's."""
+    """Return the GPUs that this process may use, as CUDA names them; None where all of the
+    machine's."""
     named = os.environ.get(_VISIBLE)
     if named is None:
         return None
@@ -25,7 +26,7 @@ def visible_gpus() -> tuple[str, ...] | None:
 
 
 def assign_gpus(specs: Iterable[EngineSpec]) -> list[tuple[EngineSpec, tuple[str, ...]]]:
-    """The engines, each with GPUs of its own among the visible ones.
+    """Return the engines, each with GPUs of its own among the visible ones.
 
     Raises EngineSetupError where they are too few.
     """

@@ -56,7 +56,7 @@ class FakeEngine:
         log.warning("engine %r is fake: its answers are scripted, no model runs", spec.name)
 
     async def generate(self, request: Request) -> list[Completion]:
-        """The scripted completions, after the simulated latency."""
+        """Return the scripted completions, after the simulated latency."""
         text = _text(request.prompt)
         sampling = request.sampling
         replies = self._replies(text)
@@ -69,7 +69,8 @@ class FakeEngine:
         return answers
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """A log-probability in [-10, 0) for each candidate, made from a hash of both texts."""
+        """Return a log-probability in [-10, 0) for each candidate, made from a hash of both
+        texts."""
         text = _text(prompt)
         replies = self._replies(text) if self._rules else []
         await self._wait(0)
@@ -84,7 +85,8 @@ class FakeEngine:
         ]
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """For each word itself and made-up tokens, each half as probable as the one before."""
+        """Return for each word itself and made-up tokens, each half as probable as the one
+        before."""
         await self._wait(0)
         words = text.split()
         seen = [" ".join([_text(prompt), *words[:at]]) for at in range(len(words))]
@@ -101,7 +103,8 @@ class FakeEngine:
         )
 
     async def classify(self, text: str) -> dict[str, float]:
-        """The probabilities of the first of `args.classes` that matches, else made-up ones."""
+        """Return the probabilities of the first of `args.classes` that matches, else made-up
+        ones."""
         await self._wait(0)
         for pattern, chances in self._classes:
             if pattern.search(text):
@@ -110,7 +113,7 @@ class FakeEngine:
         return {label: weight / sum(weights.values()) for label, weight in weights.items()}
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        """A score in [-1, 1) for each word of `text[start:]`."""
+        """Return a score in [-1, 1) for each word of `text[start:]`."""
         await self._wait(0)
         return [
             TokenScore(
@@ -123,7 +126,7 @@ class FakeEngine:
         ]
 
     async def nearest(self, word: str, k: int) -> list[str]:
-        """k made-up words."""
+        """Return k made-up words."""
         await self._wait(0)
         return [f"{word}{place}" for place in range(1, k + 1)]
 
@@ -131,7 +134,7 @@ class FakeEngine:
         """Nothing to free."""
 
     def _replies(self, text: str) -> Sequence[FakeReply]:
-        """What is scripted for a prompt, without the faults that it has met often enough."""
+        """Return what is scripted for a prompt, without the faults that it has met often enough."""
         for pattern, replies in self._rules:
             if pattern.search(text):
                 transient = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
@@ -181,7 +184,7 @@ def _number(text: str, salt: int | str | None) -> int:
 
 
 def _cut(reply: str | FakeText, sampling: Sampling, prompt_tokens: int) -> Completion:
-    """The reply as a sampler would end it; words are tokens."""
+    """Return the reply as a sampler would end it; words are tokens."""
     script = FakeText(text=reply) if isinstance(reply, str) else reply
     ends = [at for stop in sampling.stop if (at := script.text.find(stop)) >= 0]
     text = script.text[: min(ends)] if ends else script.text

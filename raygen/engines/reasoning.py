@@ -12,7 +12,7 @@ _CLOSE = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
 
 
 def split_thinking(text: str) -> tuple[str | None, str]:
-    """The thoughts, None where there are none, and the answer.
+    """Return the thoughts, None where there are none, and the answer.
 
     A chat template may have opened the section already, so a closing tag alone ends one too. A
     section that never closes is thought to its end: the answer is empty.

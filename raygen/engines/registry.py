@@ -34,14 +34,14 @@ _BY_KIND: Mapping[Kind, frozenset[Ability]] = {
 
 
 def abilities(spec: EngineSpec) -> frozenset[Ability]:
-    """What an engine on this backend can do; an op that needs more can't use it."""
+    """Return what an engine on this backend can do; an op that needs more can't use it."""
     if spec.backend == "transformers":
         return _BY_KIND.get(model_kind(spec), _ABILITIES[spec.backend])
     return _ABILITIES[spec.backend]
 
 
 def check_engine(spec: EngineSpec) -> list[str]:
-    """What would keep the engine from starting, as far as can be told in milliseconds.
+    """Return what would keep the engine from starting, as far as can be told in milliseconds.
 
     Looks at names, arguments, installed packages and the environment; loads and reaches nothing.
     """

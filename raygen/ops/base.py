@@ -24,12 +24,12 @@ class OpParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def engines(self) -> Mapping[str, str]:
-        """The engines named beside the node's own `engine`: parameter -> engine."""
+        """Return the engines named beside the node's own `engine`: parameter -> engine."""
         return {}
 
     @classmethod
     def read_back(cls, written: Mapping[str, Any]) -> Self:
-        """The parameters that a plan.json has, where those that nobody gave stand too.
+        """Return the parameters that a plan.json has, where those that nobody gave stand too.
 
         Raises ValidationError where they no longer fit.
         """
@@ -66,7 +66,7 @@ class Context(Protocol):
 
     @abstractmethod
     def seed(self, k: int = 0) -> int:
-        """The seed of the k-th draw of this node on this row."""
+        """Return the seed of the k-th draw of this node on this row."""
         ...
 
     @abstractmethod
@@ -88,36 +88,37 @@ class Context(Protocol):
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
-        """Log-probabilities of the candidates after the prompt; recorded as above."""
+        """Return log-probabilities of the candidates after the prompt; recorded as above."""
         ...
 
     @abstractmethod
     async def top_tokens(
         self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
     ) -> TopTokens:
-        """The k most probable tokens at each place of a text after a prompt; recorded as above."""
+        """Return the k most probable tokens at each place of a text after a prompt; recorded as
+        above."""
         ...
 
     @abstractmethod
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
-        """The probability of each label of a classifier; recorded as above."""
+        """Return the probability of each label of a classifier; recorded as above."""
         ...
 
     @abstractmethod
     async def attribute(
         self, text: str, start: int, target: str, *, engine: str | None = None
     ) -> list[TokenScore]:
-        """How much each token of `text[start:]` speaks for `target` after the text."""
+        """Say how much each token of `text[start:]` speaks for `target` after the text."""
         ...
 
     @abstractmethod
     async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
-        """The k words nearest to a word by the model's input embeddings."""
+        """Return the k words nearest to a word by the model's input embeddings."""
         ...
 
     @abstractmethod
     def teacher(self, engine: str | None = None) -> str:
-        """The model, and its revision, of the node's engine or another."""
+        """Return the model, and its revision, of the node's engine or another."""
         ...
 
 

@@ -30,7 +30,7 @@ class DeduplicateParams(OpParams):
 async def run(
     rows: Sequence[Row], params: DeduplicateParams, ctx: Context
 ) -> Sequence[Row | Reject]:
-    """Each row, or its reject."""
+    """Return each row, or its reject."""
     texts = ["\n".join(column_text(row.data[name]) for name in params.on) for row in rows]
     return [
         row if first is None else Reject("duplicate", f"repeats {texts[first][:160]!r}")
@@ -39,7 +39,7 @@ async def run(
 
 
 def columns(params: DeduplicateParams, task: Task) -> Columns:
-    """Needs the columns that it compares."""
+    """Declare that it needs the columns that it compares."""
     return Columns(requires=frozenset(params.on))
 
 

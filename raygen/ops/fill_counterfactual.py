@@ -85,7 +85,7 @@ class FillCounterfactualParams(SamplingParams):
         return self
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one."""
+        """Return the recipe's prompt, or the default one."""
         form = "_fills" if self.form == "fills" else ""
         return self.prompt or default_prompt(f"fill_counterfactual{form}")
 
@@ -105,7 +105,7 @@ class _Wanted:
     params: FillCounterfactualParams
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
-        """The new text and its fills, or what is wrong with it."""
+        """Return the new text and its fills, or what is wrong with it."""
         fault = completion_reject(answer)
         if fault is not None:
             return fault
@@ -127,7 +127,7 @@ class _Wanted:
         return text, fills
 
     def _put_in(self, said: str) -> str | Reject:
-        """The masked text with the listed fills in the place of its masks."""
+        """Return the masked text with the listed fills in the place of its masks."""
         fills = [fill.strip() for fill in said.rstrip(".;").split(";")]
         masks = self.masked.count(MASK)
         if len(fills) != masks or not all(fills):
@@ -137,7 +137,7 @@ class _Wanted:
 
 
 async def run(row: Row, params: FillCounterfactualParams, ctx: Context) -> Sequence[Row | Reject]:
-    """A row or a reject for each target."""
+    """Return a row or a reject for each target."""
     targets = await _targets(row, params, ctx)
     filled = (_filled(row, target, k, params, ctx) for k, target in enumerate(targets))
     return await asyncio.gather(*filled)
@@ -189,14 +189,15 @@ async def _filled(
 
 
 def _unwrapped(text: str, masked: str) -> str:
-    """The answer's first line without the prompt's label, and without quotation marks around it."""
+    """Return the answer's first line without the prompt's label, and without quotation marks
+    around it."""
     line = _LABEL.sub("", text.strip()).split("\n", 1)[0].strip()
     quoted = _QUOTED.match(line)
     return quoted.group(2).strip() if quoted and masked[0] not in quoted.group(1) else line
 
 
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
-    """Reads the masked text; replaces the question and its answer."""
+    """Declare that it reads the masked text; replaces the question and its answer."""
     require_options(task, "fill_counterfactual")
     params.scoring.check_untold(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
     scores = params.target == "hardest"

@@ -21,14 +21,14 @@ class FilterParams(OpParams):
 
 
 async def run(row: Row, params: FilterParams, ctx: Context) -> Sequence[Row | Reject]:
-    """One row, or its reject."""
+    """Return one row, or its reject."""
     if evaluate_expression(params.where, row.data):
         return [row]
     return [Reject(params.reason, f"not ({params.where})")]
 
 
 def columns(params: FilterParams, task: Task) -> Columns:
-    """Reads what the expression reads."""
+    """Declare that it reads what the expression reads."""
     return Columns(templates={"where": expression_as_template(params.where)})
 
 

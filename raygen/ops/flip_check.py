@@ -27,7 +27,7 @@ class FlipCheckParams(PredictionParams):
 
 
 async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its probabilities, or its reject."""
+    """Return the row with its probabilities, or its reject."""
     options = ctx.task.options(row.data)
     before = await predict_options(row.data, row.data["original"], params, ctx)
     old = before.option
@@ -51,7 +51,7 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 
 
 def columns(params: FlipCheckParams, task: Task) -> Columns:
-    """Needs a counterfactual; hides what would tell the teacher its answer."""
+    """Declare that it needs a counterfactual; hides what would tell the teacher its answer."""
     params.check(task, "flip_check")
     if params.by != "classify" and "original" in template_fields(params.template(task)):
         raise ValueError(

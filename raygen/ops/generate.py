@@ -61,7 +61,7 @@ class GenerateParams(SamplingParams):
 
 
 async def run(row: Row, params: GenerateParams, ctx: Context) -> Sequence[Row | Reject]:
-    """n rows or rejects, in the engine's order."""
+    """Return n rows or rejects, in the engine's order."""
     sampling = params.sampling(ctx.seed())
     answers = await ctx.generate(_prompt(row, params), sampling, params.json_schema)
     return [_outcome(row, params, ctx, k, answer) for k, answer in enumerate(answers)]
@@ -94,7 +94,7 @@ def _outcome(
 
 
 def columns(params: GenerateParams, task: Task) -> Columns:
-    """Reads what the prompt reads; provides the answer's column."""
+    """Declare that it reads what the prompt reads; provides the answer's column."""
     templates = {"prompt": params.prompt} if params.prompt is not None else {}
     for index, turn in enumerate(params.messages or ()):
         templates[f"messages.{index}.content"] = turn.content

@@ -35,7 +35,7 @@ class JoinViewsParams(OpParams):
 
 
 async def run(rows: Sequence[Row], params: JoinViewsParams, ctx: Context) -> Sequence[Row | Reject]:
-    """All rows with their group, those of incomplete groups as rejects."""
+    """Return all rows with their group, those of incomplete groups as rejects."""
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[_question(row, ctx) if params.per == "question" else ""].append(row)
@@ -66,7 +66,7 @@ def _value(row: Row, by: str) -> str:
 
 
 def columns(params: JoinViewsParams, task: Task) -> Columns:
-    """Needs the view where it asks for views; the variant may be missing."""
+    """Declare that it needs the view where it asks for views; the variant may be missing."""
     return Columns(
         requires=frozenset({task.stem, *({"view"} if params.by == "view" else ())}),
         optional=frozenset({"variant"}),

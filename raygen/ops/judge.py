@@ -80,7 +80,7 @@ class JudgeParams(SamplingParams):
         return _object({"reason": _REASON, "scores": _object(dict.fromkeys(self.scored, score))})
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one."""
+        """Return the recipe's prompt, or the default one."""
         return self.prompt or default_prompt("judge_pair" if self.compare else "judge_scores")
 
 
@@ -97,7 +97,7 @@ _SCHEMA_OF_PAIR = _object({"reason": _REASON, "better": {"enum": ["1", "2", "tie
 
 
 async def run(row: Row, params: JudgeParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its scores or its verdict, or its reject."""
+    """Return the row with its scores or its verdict, or its reject."""
     fields: dict[str, Any] = {
         **row.data,
         "shown": [{"name": n, "value": _value(row.data, n, ctx.task)} for n in params.show],
@@ -183,7 +183,7 @@ def _read(answer: Completion, schema: Mapping[str, Any]) -> _Said | Reject:
 
 
 def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
-    """A column as a judge reads it: options by letter and text."""
+    """Return a column as a judge reads it: options by letter and text."""
     value = data[name]
     if task.name == "multiple_choice":
         options = [f"({option_letter(k).lower()}) {text}" for k, text in enumerate(data["choices"])]
@@ -195,7 +195,7 @@ def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
 
 
 def columns(params: JudgeParams, task: Task) -> Columns:
-    """Reads what it shows and compares; provides the scores or the verdict."""
+    """Declare that it reads what it shows and compares; provides the scores or the verdict."""
     added: dict[str, ColumnType] = (
         {"verdict": "string", "consistent": "boolean", "reason": "string"}
         if params.compare

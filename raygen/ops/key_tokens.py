@@ -71,17 +71,17 @@ class KeyTokensParams(OpParams):
         return self
 
     def engines(self) -> Mapping[str, str]:
-        """The engine that is looked into."""
+        """Return the engine that is looked into."""
         named = {"student": self.student, "embeddings": self.embeddings}
         return {parameter: name for parameter, name in named.items() if name is not None}
 
     def template(self) -> str:
-        """The student's input, the recipe's or streamtrain's."""
+        """Return the student's input, the recipe's or streamtrain's."""
         return self.prompt or default_prompt("key_tokens")
 
 
 async def run(row: Row, params: KeyTokensParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its key tokens."""
+    """Return the row with its key tokens."""
     if params.by == "gradients":
         found = await _by_gradients(row, params, ctx)
     elif params.by == "nearest":
@@ -133,7 +133,7 @@ def _by_column(rationale: str, words: Any) -> list[Key]:
 
 
 def _label(data: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The label's index and text; for free text the text alone."""
+    """Return the label's index and text; for free text the text alone."""
     label = data.get("label")
     if task.name == "free_text":
         return {"label": None, "label_text": str(data["answer"] if label is None else label)}
@@ -155,7 +155,8 @@ def _overlap(found: Sequence[Key], others: Any, rationale: str) -> dict[str, flo
 
 
 def _whole_words(keys: Sequence[Key], rationale: str) -> set[str]:
-    """The words of keys; a key with a place stands for the words of the rationale it touches."""
+    """Return the words of keys; a key with a place stands for the words of the rationale it
+    touches."""
     places = [(m.start(), m.end(), m.group().casefold()) for m in _WORD.finditer(rationale)]
     found: set[str] = set()
     for key in keys:
@@ -167,7 +168,7 @@ def _whole_words(keys: Sequence[Key], rationale: str) -> set[str]:
 
 
 def columns(params: KeyTokensParams, task: Task) -> Columns:
-    """Needs the rationale, or for the nearest words a label."""
+    """Declare that it needs the rationale, or for the nearest words a label."""
     if task.name != "free_text":
         require_options(task, "key_tokens")
     elif params.by == "gradients" and params.target == TARGET:

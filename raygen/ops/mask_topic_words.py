@@ -84,7 +84,7 @@ class MaskTopicWordsParams(SamplingParams):
     """The pipeline, with its version, that the plan is bound to."""
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one."""
+        """Return the recipe's prompt, or the default one."""
         return self.prompt or default_prompt("mask_topic_words")
 
     @property
@@ -100,14 +100,14 @@ class MaskTopicWordsParams(SamplingParams):
         return self._pipeline
 
     def bound(self, by: Literal["library", "engine"], pipeline: str | None) -> Self:
-        """The same where it is settled who names the noun phrases."""
+        """Return a copy with the source of noun phrases resolved."""
         bound = self.model_copy(update={"phrases": by})
         bound._pipeline = pipeline
         return bound
 
 
 async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[Row | Reject]:
-    """One row, or the reject of the last answer where none is usable."""
+    """Return one row, or the reject of the last answer where none is usable."""
     text = str(row.data[ctx.task.stem])
     if MASK in text:
         return [Reject("mask_in_text", f"the text has a {MASK} already: {text[:80]!r}")]
@@ -156,7 +156,7 @@ def _outcome(
 
 
 def _named(answer: str) -> tuple[list[str], list[str]]:
-    """The topic words and the noun phrases that an answer lists."""
+    """Return the topic words and the noun phrases that an answer lists."""
     topics, *phrases = _PHRASES_LABEL.split(answer.strip(), maxsplit=1)
     return _listed(_LABEL.sub("", topics)), _listed(phrases[0]) if phrases else []
 
@@ -167,7 +167,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _spans(text: str, names: Iterable[str], kind: Kind) -> list[TextSpan]:
-    """Where the names stand; what asks the question, and function words alone, are no topic."""
+    """Say where the names stand; what asks the question, and function words alone, are no topic."""
     spans: list[TextSpan] = []
     for name in names:
         parts = name.casefold().split()
@@ -177,7 +177,7 @@ def _spans(text: str, names: Iterable[str], kind: Kind) -> list[TextSpan]:
 
 
 def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
-    """Reads the stem; says where the library that is asked for isn't there."""
+    """Declare that it reads the stem; says where the library that is asked for isn't there."""
     if params.phrases == "library" and installed_pipeline() is None:
         raise ValueError(MISSING)
     emitted: dict[str, Any] = {"masked": "string", "masked_spans": "json", "phrases_by": "string"}
@@ -197,7 +197,7 @@ def _environment(params: MaskTopicWordsParams) -> dict[str, str]:
 
 
 def bind(params: MaskTopicWordsParams, facts: Mapping[str, str] | None) -> Binding:
-    """Settles who names the noun phrases. Raises ValueError for a pipeline that isn't here."""
+    """Settle who names the noun phrases. Raises ValueError for a pipeline that isn't here."""
     by: Literal["library", "engine"] = "library" if params.by_library else "engine"
     if facts is not None and params.phrases == "auto":
         by = "library" if facts.get("phrases") == "library" else "engine"

@@ -91,7 +91,7 @@ class MinimalEditParams(SamplingParams):
         return {"teacher": self.teacher} if self.teacher else {}
 
     def template(self, task: Task) -> str:
-        """The recipe's prompt, or the default one for the task."""
+        """Return the recipe's prompt, or the default one for the task."""
         return self.prompt or default_prompt(f"minimal_edit_{task.name}")
 
 
@@ -125,7 +125,7 @@ class _Edit:
         return self.ctx.task.options(self.row.data)
 
     async def attempt(self, k: int, tries: Sequence[_Try]) -> list[_Try]:
-        """The k-th attempt, after the earlier ones; equal edits are judged once."""
+        """Return the k-th attempt, after the earlier ones; equal edits are judged once."""
         params, task = self.params, self.ctx.task
         seen = {t.text: t.verdict for t in tries}
         fields = {
@@ -172,7 +172,7 @@ class _Edit:
 
 
 async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The smallest edit that flips, or the reject of the last attempt."""
+    """Return the smallest edit that flips, or the reject of the last attempt."""
     original, gold = row.data[ctx.task.stem], ctx.task.gold(row.data)
     options = ctx.task.options(row.data)
     before = await predict_options(row.data, original, params.predict, ctx, params.teacher)
@@ -221,7 +221,7 @@ def _target(params: MinimalEditParams, before: OptionProbabilities, gold: int, c
 
 
 def columns(params: MinimalEditParams, task: Task) -> Columns:
-    """Needs the task's columns; replaces the text and its answer."""
+    """Declare that it needs the task's columns; replaces the text and its answer."""
     params.predict.check(task, "minimal_edit")
     params.predict.check_untold(task, "predict.prompt", _GIVEN)
     generate, ability = frozenset[Ability]({"generate"}), params.predict.ability

@@ -57,7 +57,7 @@ class NegativeViewParams(SamplingParams):
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one."""
+        """Return the recipe's prompt, or the default one."""
         return self.prompt or default_prompt("negative_view")
 
 
@@ -71,7 +71,7 @@ class _Refutation:
 
 
 async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Row | Reject]:
-    """One row, or one per wrong option, or rejects."""
+    """Return one row, or one per wrong option, or rejects."""
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     wrong = [option for option in range(len(options)) if option != gold]
     found = await asyncio.gather(
@@ -101,7 +101,7 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
 async def _refutation(
     row: Row, option: int, k: int, params: NegativeViewParams, ctx: Context
 ) -> _Refutation | Reject:
-    """The first usable refutation of one option, or the reject of its last answer."""
+    """Return the first usable refutation of one option, or the reject of its last answer."""
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     fields = {**template_row(row, ctx.task), "gold": gold, "refuted": options[option]}
     prompt = params.prompt_of(render(params.template(), fields))
@@ -115,7 +115,8 @@ async def _refutation(
 
 
 def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int) -> str | Reject:
-    """The refutation without a final answer to the whole question, or what is wrong with it."""
+    """Return the refutation without a final answer to the whole question, or what is wrong with
+    it."""
     fault = completion_reject(answer)
     if fault is not None:
         return fault
@@ -155,7 +156,7 @@ def _joined(
 
 
 def columns(params: NegativeViewParams, task: Task) -> Columns:
-    """Reads the question, its options and its answer."""
+    """Declare that it reads the question, its options and its answer."""
     require_options(task, "negative_view")
     wrong = (len(task.labels) or OPTIONS_EXPECTED) - 1
     rows = 1.0 if params.emit == "joined" else float(wrong)

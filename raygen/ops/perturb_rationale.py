@@ -85,20 +85,20 @@ class PerturbRationaleParams(OpParams):
         return not (self.how == "unknown" and self.place == "instead")
 
     def pieces(self, text: str) -> list[str]:
-        """A text cut as `unit` says. Raises EngineSetupError without the tokenizer."""
+        """Return a text cut as `unit` says. Raises EngineSetupError without the tokenizer."""
         if self.tokenizer is None:
             return split_words(text)
         return split_tokens(text, self._loaded or load_tokenizer(self.tokenizer, self.revision))
 
     def bound(self, tokenizer: Tokenizer) -> Self:
-        """The same with the tokenizer loaded."""
+        """Return a copy with the tokenizer loaded."""
         bound = self.model_copy()
         bound._loaded = tokenizer
         return bound
 
 
 async def run(row: Row, params: PerturbRationaleParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its rationale perturbed."""
+    """Return the row with its rationale perturbed."""
     draw = random.Random(ctx.seed())
     new: dict[str, str] | Reject
     if params.how == "unknown":
@@ -162,7 +162,7 @@ def _unknown(row: Row, params: PerturbRationaleParams) -> dict[str, str]:
 
 
 def columns(params: PerturbRationaleParams, task: Task) -> Columns:
-    """Needs the rationale, and the column with what is kept."""
+    """Declare that it needs the rationale, and the column with what is kept."""
     requires = {"rationale"} if params.needs_rationale else set()
     if params.keep is not None:
         requires.add(params.keep)
@@ -176,7 +176,7 @@ def columns(params: PerturbRationaleParams, task: Task) -> Columns:
 
 
 def bind(params: PerturbRationaleParams, facts: Mapping[str, str] | None) -> Binding:
-    """Loads the tokenizer. Raises EngineSetupError where it can't be had, ValueError for another
+    """Load the tokenizer. Raises EngineSetupError where it can't be had, ValueError for another
     one than before."""
     if params.tokenizer is None:
         return Binding(params, {})

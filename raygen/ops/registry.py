@@ -44,7 +44,7 @@ class OpError(Exception):
 
 @lru_cache(maxsize=1)
 def built_in() -> Mapping[str, Op]:
-    """The ops that ship with raygen, by name."""
+    """Return the ops that ship with raygen, by name."""
     modules = (
         sample_rationales,
         mask_topic_words,
@@ -69,7 +69,7 @@ def built_in() -> Mapping[str, Op]:
 
 
 def all_ops(trusted: Iterable[Path] = ()) -> Mapping[str, Op]:
-    """Every op that a recipe may name. Raises OpError where two ops share a name."""
+    """Return every op that a recipe may name. Raises OpError where two ops share a name."""
     table = dict(built_in())
     for entry in entry_points(group=ENTRY_POINTS):
         op = entry.load()
@@ -83,7 +83,8 @@ def all_ops(trusted: Iterable[Path] = ()) -> Mapping[str, Op]:
 
 
 def ops_of_file(path: Path) -> list[Op]:
-    """The ops that a Python file defines at its top level; the file is run, so trust it first.
+    """Return the ops that a Python file defines at its top level; the file is run, so trust it
+    first.
 
     It is imported under its own name, which is how worker processes find it again.
     """

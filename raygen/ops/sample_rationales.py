@@ -79,7 +79,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
 
 
 async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequence[Row | Reject]:
-    """n rows or rejects, in the engine's order."""
+    """Return n rows or rejects, in the engine's order."""
     prompt = params.prompt_of(params.asked(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     said = [parse_completion(answer, row.data, ctx.task) for answer in answers]
@@ -123,7 +123,7 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
 def _agreement(
     sample: ReasoningSample, reached: Counter[Any], n: int, params: SampleRationalesParams
 ) -> dict[str, Any]:
-    """Where the label is shown the samples have no answers of their own to agree on."""
+    """Return the sample's agreement; empty where the label is shown, as answers are given then."""
     if not params.hidden:
         return {}
     return {
@@ -170,7 +170,7 @@ def _correct(
 def _picked(
     outcomes: Sequence[ReasoningSample | Reject], pick: Pick, seed: int
 ) -> list[ReasoningSample | Reject]:
-    """The outcomes with a reject in place of each sample that doesn't stay."""
+    """Return the outcomes with a reject in place of each sample that doesn't stay."""
     done = list(outcomes)
     left = {k: each for k, each in enumerate(outcomes) if isinstance(each, ReasoningSample)}
     if pick.near is not None:
@@ -193,7 +193,7 @@ def _picked(
 def _columns_of(
     sample: ReasoningSample, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
 ) -> dict[str, Any]:
-    """A row's columns that don't depend on the other samples."""
+    """Return a row's columns that don't depend on the other samples."""
     answer = sample.answer
     label = training_label(task, answer) if isinstance(answer, int) else answer
     return {
@@ -209,7 +209,7 @@ def _columns_of(
 
 
 def columns(params: SampleRationalesParams, task: Task) -> Columns:
-    """Needs the task's columns; with the label hidden, no template may read what tells it."""
+    """Declare that it needs the task's columns; a hidden label is hidden from templates, too."""
     params.check(task, "sample_rationales")
     requires = set(task.columns)
     if task.name == "free_text" and (params.keep == "correct" or not params.hidden):

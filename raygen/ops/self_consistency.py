@@ -59,7 +59,7 @@ class SelfConsistencyParams(SamplingParams):
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one."""
+        """Return the recipe's prompt, or the default one."""
         return self.prompt or default_prompt("self_consistency")
 
 
@@ -82,17 +82,17 @@ class Votes:
         return sorted(option for option, votes in self.by_option.items() if votes == most)
 
     def share(self, option: int) -> float:
-        """The share of all paths that reach an option."""
+        """Return the share of all paths that reach an option."""
         return self.by_option[option] / max(1, self.paths)
 
     def words(self, options: Sequence[str]) -> str:
-        """The votes for people."""
+        """Return the votes for people."""
         counts = [f"{options[option]!r} {votes}" for option, votes in self.by_option.most_common()]
         return ", ".join([*counts, f"unread {self.unread}"]) + f" of {self.paths}"
 
 
 async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its votes, or its reject."""
+    """Return the row with its votes, or its reject."""
     options = ctx.task.options(row.data)
     seen = {name: value for name, value in template_row(row, ctx.task).items() if name not in _TOLD}
     prompt = params.prompt_of(render(params.template(), seen))
@@ -121,7 +121,7 @@ def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> 
 
 
 def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -> Reject | None:
-    """What speaks against the row, None where the vote bears its answer out."""
+    """Return what speaks against the row, None where the vote bears its answer out."""
     said = votes.words(options)
     if not votes.by_option:
         return Reject("unreadable", f"no path names exactly one option, of {votes.paths}")
@@ -135,7 +135,7 @@ def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -
 
 
 def columns(params: SelfConsistencyParams, task: Task) -> Columns:
-    """Reads the question and its options; hides whatever tells the answer."""
+    """Declare that it reads the question and its options; hides whatever tells the answer."""
     require_options(task, "self_consistency")
     if params.thinking == "column":
         raise ValueError(

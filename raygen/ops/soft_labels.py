@@ -33,7 +33,7 @@ class SoftLabelsParams(PredictionParams):
 
 
 async def run(row: Row, params: SoftLabelsParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its soft labels."""
+    """Return the row with its soft labels."""
     prediction = await predict_options(row.data, row.data[ctx.task.stem], params, ctx)
     soft = {
         option: math.log(max(probability, sys.float_info.min))
@@ -44,7 +44,7 @@ async def run(row: Row, params: SoftLabelsParams, ctx: Context) -> Sequence[Row 
 
 
 def columns(params: SoftLabelsParams, task: Task) -> Columns:
-    """Needs the task's columns; hides the answer."""
+    """Declare that it needs the task's columns; hides the answer."""
     params.check(task, "soft_labels")
     return Columns(
         requires=frozenset(task.columns),

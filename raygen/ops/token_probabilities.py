@@ -36,7 +36,7 @@ class TokenProbabilitiesParams(ReasoningParams):
 
 
 async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Sequence[Row | Reject]:
-    """The row with its tokens' probabilities."""
+    """Return the row with its tokens' probabilities."""
     rationale = row.data["rationale"].strip()
     if not rationale:
         return [Reject("empty", "the rationale is empty")]
@@ -56,7 +56,7 @@ async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Seque
 
 
 def columns(params: TokenProbabilitiesParams, task: Task) -> Columns:
-    """Needs the task's columns and the rationale, which its prompt can't read."""
+    """Declare that it needs the task's columns and the rationale, which its prompt can't read."""
     params.check(task, "token_probabilities")
     answer = {"answer"} if task.name == "free_text" and not params.hidden else set()
     return Columns(

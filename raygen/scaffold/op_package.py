@@ -40,7 +40,7 @@ def write_package(name: str, folder: Path | None = None) -> tuple[Path, list[Pat
 
 
 def package_files(name: str) -> Mapping[str, str]:
-    """The texts of the package by their paths in it."""
+    """Return the texts of the package by their paths in it."""
     module = _module(name)
     sources = {
         "pyproject.toml": "pyproject.toml",

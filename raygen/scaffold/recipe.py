@@ -63,7 +63,7 @@ class Starter:
     base_url: str = ""
 
     def text(self) -> str:
-        """The recipe, with comments."""
+        """Return the recipe, with comments."""
         stem = TASKS[self.task].stem
         renamed = {name: column for name, column in self.columns.items() if name != column}
         return template("recipe.yaml.j2").render(
@@ -88,7 +88,7 @@ class Starter:
 
 
 def methods_for(task: TaskName) -> list[Method]:
-    """The methods that make sense for a task; the first is the one to suggest."""
+    """Return the methods that make sense for a task; the first is the one to suggest."""
     if task == "free_text":
         return ["generate", "rationales"]
     every: list[Method] = list(get_args(Method))
@@ -96,7 +96,7 @@ def methods_for(task: TaskName) -> list[Method]:
 
 
 def source_columns(source: str, base: Path) -> dict[str, ColumnType]:
-    """The columns of a source, empty where they can't be told without reaching it.
+    """Return the columns of a source, empty where they can't be told without reaching it.
 
     Raises SourceError for a local source that can't be read.
     """
@@ -109,7 +109,7 @@ def source_columns(source: str, base: Path) -> dict[str, ColumnType]:
 
 
 def guess_task(columns: Mapping[str, ColumnType]) -> TaskName:
-    """The task whose columns seem to be there."""
+    """Return the task whose columns seem to be there."""
     likely: tuple[TaskName, ...] = ("multiple_choice", "classification")
     for task in likely:
         if len(guess_columns(task, columns)) == len(TASKS[task].columns):
@@ -118,7 +118,7 @@ def guess_task(columns: Mapping[str, ColumnType]) -> TaskName:
 
 
 def guess_columns(task: TaskName, columns: Mapping[str, ColumnType]) -> dict[str, str]:
-    """The task's columns that the source seems to have: name there by name here."""
+    """Return the task's columns that the source seems to have: name there by name here."""
     found: dict[str, str] = {}
     folded = {name.casefold(): name for name in columns}
     for wanted in TASKS[task].columns:
@@ -134,12 +134,13 @@ def guess_columns(task: TaskName, columns: Mapping[str, ColumnType]) -> dict[str
 
 
 def suggest(wanted: str, columns: Mapping[str, ColumnType]) -> str | None:
-    """The column that is spelt most like the wanted one."""
+    """Return the column that is spelt most like the wanted one."""
     return nearest(wanted, columns)
 
 
 def guess_labels(source: str, column: str, base: Path) -> list[str]:
-    """The values of a label column, where they are few; sorted, or in order of their index."""
+    """Return the values of a label column, where they are few; sorted, or in order of their
+    index."""
     values = {
         row[column]
         for file in read_source(source, base)
@@ -152,14 +153,14 @@ def guess_labels(source: str, column: str, base: Path) -> list[str]:
 
 
 def path_from(recipe: Path, path: str) -> str:
-    """A path that the user gave from here, as the recipe's own folder has it."""
+    """Return a path that the user gave from here, as the recipe's own folder has it."""
     if "://" in path or Path(path).is_absolute():
         return path
     return Path(os.path.relpath(path, recipe.parent or ".")).as_posix()
 
 
 def template(name: str) -> jinja2.Template:
-    """One of the texts in `starters/`, to be filled in."""
+    """Return one of the texts in `starters/`, to be filled in."""
     text = files("raygen.scaffold").joinpath("templates", name).read_text("utf-8")
     environment = jinja2.Environment(  # noqa: S701 - YAML, whose values the filter quotes, and code
         trim_blocks=True,
@@ -178,6 +179,6 @@ def _fits(wanted: str, kind: ColumnType) -> bool:
 
 
 def _quoted(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Return a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
     return text.removesuffix("...\n").strip()

@@ -30,7 +30,7 @@ _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | Non
 
 
 def read_parquet(name: str, *, types_only: bool) -> SourceFile:
-    """A Parquet file's rows, or no more than its types. Raises SourceError, OSError."""
+    """Return a Parquet file's rows, or no more than its types. Raises SourceError, OSError."""
     import fsspec
 
     try:
@@ -66,7 +66,8 @@ def read_hub(path: str) -> SourceFile:
 
 
 def from_arrow(name: str, table: pa.Table) -> SourceFile:
-    """An Arrow table's rows. Columns of bytes, as images are, can be in no prompt: left out."""
+    """Return an Arrow table's rows. Columns of bytes, as images are, can be in no prompt: left
+    out."""
     types: dict[str, ColumnType] = {}
     columns = {}
     for column in table.column_names:
@@ -79,7 +80,8 @@ def from_arrow(name: str, table: pa.Table) -> SourceFile:
 
 
 def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | None]:
-    """The column type, None for one that can't be JSON, and what to cast to, None for nothing."""
+    """Return the column type, None for one that can't be JSON, and what to cast to, None for
+    nothing."""
     if pa.types.is_dictionary(type_):
         kind, plain = _plain_type(type_.value_type)
         return kind, plain or type_.value_type

@@ -47,7 +47,7 @@ class SourceRow:
 
 
 def no_column(path: str, column: str, where: str, there: Iterable[str]) -> SourceError:
-    """The error of a recipe that names a column which the source doesn't have."""
+    """Return the error of a recipe that names a column which the source doesn't have."""
     names = list(there)
     return SourceError(
         f"{path} has no column {column!r} ({where}){did_you_mean(column, names)}; "
@@ -58,7 +58,7 @@ def no_column(path: str, column: str, where: str, there: Iterable[str]) -> Sourc
 def without_repeats(
     rows: Sequence[SourceRow], repeated: DeduplicateSpec, path: str
 ) -> list[SourceRow]:
-    """The rows that are the first of their kind, in their order; no key changes."""
+    """Return the rows that are the first of their kind, in their order; no key changes."""
     there = column_names(rows)
     for column in repeated.on:
         if column not in there:
@@ -69,7 +69,7 @@ def without_repeats(
 
 
 def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
-    """`n` rows in their order, chosen by a hash of key and seed, not by their positions.
+    """Return `n` rows in their order, chosen by a hash of key and seed, not by their positions.
 
     Without `n` all rows, in the order in which they would be chosen.
     """
@@ -96,5 +96,5 @@ def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> lis
 
 
 def column_names(rows: Sequence[SourceRow]) -> list[str]:
-    """The columns of all rows, in the order of first appearance."""
+    """Return the columns of all rows, in the order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.data))

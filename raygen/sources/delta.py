@@ -17,7 +17,7 @@ _LOG = "_delta_log"
 
 
 def find_delta_table(place: str) -> str | None:
-    """The Delta table in a folder: the folder itself, a dataset's examples, or None."""
+    """Return the Delta table in a folder: the folder itself, a dataset's examples, or None."""
     folder = Folder.at(place)
     if folder.exists(f"{EXAMPLES}/{_LOG}"):
         return folder.join(EXAMPLES)
@@ -25,7 +25,7 @@ def find_delta_table(place: str) -> str | None:
 
 
 def read_delta(table: str) -> SourceFile:
-    """The rows of a Delta table as it is now. Raises SourceError."""
+    """Return the rows of a Delta table as it is now. Raises SourceError."""
     import polars as pl
 
     from raygen.sources.arrow import from_arrow
@@ -54,12 +54,12 @@ def read_delta(table: str) -> SourceFile:
 
 
 def _is_ours(table: str) -> bool:
-    """Whether it is the examples of a dataset."""
+    """Tell whether it is the examples of a dataset."""
     return table.rstrip("/").endswith(f"/{EXAMPLES}")
 
 
 def _nested(table: str) -> set[str]:
-    """The columns that hold JSON as text, as the plan beside a dataset's tables says."""
+    """Return the columns that hold JSON as text, as the plan beside a dataset's tables says."""
     beside = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
     if not beside.exists("plan.json"):
         return set()

@@ -27,7 +27,7 @@ _PARQUET = (".parquet", ".pq")
 
 
 def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
-    """Every file that a source path names, sorted by name; relative paths start at `base`.
+    """Return every file that a source path names, sorted by name; relative paths start at `base`.
 
     Takes a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the folder
     of a dataset that raygen wrote or of another Delta table, or
@@ -79,7 +79,7 @@ def _neighbours(place: str, remote: bool) -> str:
 
 
 def _suffix(path: str) -> str | None:
-    """The suffix that names a file's format, None where it is none that can be read."""
+    """Return the suffix that names a file's format, None where it is none that can be read."""
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     return suffix if suffix in _TEXT or suffix in _PARQUET else None
 

@@ -80,13 +80,14 @@ class KeyedSource:
         return self.column("key")
 
     def column(self, name: str) -> list[Any]:
-        """A column's values of all rows, by ordinal. Raises DatasetError."""
+        """Return a column's values of all rows, by ordinal. Raises DatasetError."""
         with self._lock, storage_errors("read the keyed source", self._where):
             values: list[Any] = self._file.read([name])[name].to_pylist()
         return values
 
     def read(self, ordinals: Sequence[int]) -> list[tuple[str, dict[str, Any]]]:
-        """The key and the data of these rows, in the order asked for. Raises DatasetError."""
+        """Return the key and the data of these rows, in the order asked for. Raises
+        DatasetError."""
         by_group: dict[int, list[int]] = defaultdict(list)
         for ordinal in ordinals:
             by_group[ordinal // _GROUP_ROWS].append(ordinal)
@@ -113,7 +114,7 @@ def open_keyed(folder: Folder, name: str) -> KeyedSource:
 
 
 def scan_columns(spec: SourceSpec, base: Path) -> dict[str, ColumnType]:
-    """The types of the source's columns after the mapping. Raises SourceError."""
+    """Return the types of the source's columns after the mapping. Raises SourceError."""
     files = read_source(spec.path, base, types_only=True)
     types = _renamed(_types(files), _mapping(spec, files))
     for column in spec.repeated.on if spec.repeated else ():
@@ -159,14 +160,14 @@ def take_rows(spec: SourceSpec, task: Task, base: Path) -> TakenRows:
 
 
 def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
-    """The keyed copy of the rows that `take_rows` takes."""
+    """Return the keyed copy of the rows that `take_rows` takes."""
     return take_rows(spec, task, base).copied(folder)
 
 
 def _taken_rows(
     spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, Sequence[str]]
 ) -> tuple[list[SourceRow], int]:
-    """The rows that are taken, and how many repeat an earlier one."""
+    """Return the rows that are taken, and how many repeat an earlier one."""
     read = _keyed_rows(spec, task, files, names)
     rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
     left_out = len(read) - len(rows)
@@ -176,7 +177,7 @@ def _taken_rows(
 
 
 def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[str]]:
-    """Source column -> the names that the spec gives it; one column may have several."""
+    """Return source column -> the names that the spec gives it; one column may have several."""
     there = list(dict.fromkeys(name for file in files for name in file.types))
     for canonical, column in spec.columns.items():
         if column not in there:
@@ -188,7 +189,7 @@ def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[st
 
 
 def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
-    """Types by source column."""
+    """Return types by source column."""
     kinds: dict[str, set[ColumnType]] = {}
     for file in files:
         for name, kind in file.types.items():
@@ -197,7 +198,8 @@ def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
 
 
 def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> dict[str, T]:
-    """What belongs to each column, under its new names; a column whose name one takes is gone."""
+    """Return what belongs to each column, under its new names; a column whose name one takes is
+    gone."""
     taken = {name for given in names.values() for name in given}
     return {
         name: value
@@ -237,7 +239,8 @@ def _keyed_rows(
 
 
 def _encode(rows: Sequence[SourceRow], types: Mapping[str, ColumnType], path: str) -> pa.Table:
-    """The keyed copy: `key` and the columns, nested values as JSON text marked in the field."""
+    """Return the keyed copy: `key` and the columns, nested values as JSON text marked in the
+    field."""
     import pyarrow as pa
 
     from raygen.dataset import ARROW_TYPES

@@ -35,30 +35,30 @@ class SourceFile:
     raw: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
     def place(self, index: int) -> str:
-        """Where a row stands, for people: file and line."""
+        """Say where a row stands, for people: file and line."""
         return f"{self.name}, {self.unit} {self.numbers[index]}"
 
     def content(self, index: int) -> dict[str, Any]:
-        """A row as the file has it, whatever the other rows are."""
+        """Return a row as the file has it, whatever the other rows are."""
         return self.raw[index] if self.raw else self.rows[index]
 
 
 def problems_error(problems: Sequence[str], advice: str) -> SourceError:
-    """One error for many bad rows: the first five, how many in all, and what to do."""
+    """Return one error for many bad rows: the first five, how many in all, and what to do."""
     more = len(problems) - _SHOWN
     lines = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else []), advice]
     return SourceError("\n".join(lines))
 
 
 def rows_of(files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, int]]:
-    """All rows in order, each as its file and its index there."""
+    """Return all rows in order, each as its file and its index there."""
     for file in files:
         for index in range(len(file.rows)):
             yield file, index
 
 
 def infer_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
-    """The type of each column of plain values, in the order of first appearance."""
+    """Return the type of each column of plain values, in the order of first appearance."""
     seen: dict[str, set[ColumnType]] = {}
     for row in rows:
         for name, value in row.items():
@@ -69,7 +69,7 @@ def infer_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
 
 
 def merge_types(kinds: set[ColumnType]) -> ColumnType:
-    """The type that holds values of all these types."""
+    """Return the type that holds values of all these types."""
     if not kinds:
         return "string"
     if kinds == {"integer", "number"}:

@@ -19,7 +19,8 @@ csv.field_size_limit(2**31 - 1)
 
 
 def parse_jsonl(name: str, content: bytes) -> SourceFile:
-    """One JSON object per line; empty lines are skipped. Raises SourceError, all lines at once."""
+    """Return one JSON object per line; empty lines are skipped. Raises SourceError, all lines at
+    once."""
     numbers, rows, problems = [], [], []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
@@ -39,7 +40,8 @@ def parse_jsonl(name: str, content: bytes) -> SourceFile:
 
 
 def parse_json(name: str, content: bytes) -> SourceFile:
-    """A JSON list of objects, one object, or JSON lines under another name. Raises SourceError."""
+    """Return a JSON list of objects, one object, or JSON lines under another name. Raises
+    SourceError."""
     if not content.strip():
         return SourceFile(name, "item", {})
     try:
@@ -71,7 +73,7 @@ def _from_values(name: str, unit: str, numbers: Sequence[int], rows: Sequence[An
 
 
 def parse_csv(name: str, content: bytes) -> SourceFile:
-    """A header and rows, with tabs where the name ends in .tsv. Raises SourceError.
+    """Return a header and rows, with tabs where the name ends in .tsv. Raises SourceError.
 
     An empty cell is None. A column is of integers, numbers, booleans or JSON where every filled
     cell is one, else of texts.

@@ -121,7 +121,8 @@ async def run_op(
     task: Task = TASKS["multiple_choice"],
     **params: Any,
 ) -> tuple[list[Row | Reject], FakeContext]:
-    """The op's outcomes for one row (for a group op: for its rows), and the context it used."""
+    """Return the op's outcomes for one row (for a group op: for its rows), and the context it
+    used."""
     rows = [Row("key", data)] if isinstance(data, Mapping) else list(data)
     script = answers if isinstance(answers, Script) else Script(answers)
     context = FakeContext(rows[0], script, task)
@@ -131,5 +132,5 @@ async def run_op(
 
 
 def reasons(outcomes: Sequence[Row | Reject]) -> list[str | None]:
-    """The reject reason of each outcome, None for a row."""
+    """Return the reject reason of each outcome, None for a row."""
     return [outcome.reason if isinstance(outcome, Reject) else None for outcome in outcomes]

@@ -72,7 +72,7 @@ class _Check:
         self.script = script
 
     def runs(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[list[Row], _Ran]]:
-        """Each row by itself; for a group op, all as the rows of one source row."""
+        """Return each row by itself; for a group op, all as the rows of one source row."""
         if self.op.group:
             group = [Row("source", data, (("before", k),)) for k, data in enumerate(rows)]
             return [(group, self._run(group))]
@@ -82,7 +82,7 @@ class _Check:
     def purity(
         self, rows: Sequence[Mapping[str, Any]], runs: Sequence[tuple[list[Row], _Ran]]
     ) -> Iterator[str]:
-        """Runs on the same rows, on rows without what isn't declared, on others' hidden columns."""
+        """Run on the same rows, on rows without what isn't declared, on others' hidden columns."""
         first = _told(runs)
         before = copy.deepcopy(list(rows))
         again = self._try(rows)
@@ -113,7 +113,7 @@ class _Check:
         return known | set(self.task.columns)  # every row has the task's
 
     def _try(self, rows: Sequence[Mapping[str, Any]], known: frozenset[str] | None = None) -> Any:
-        """What a run gives, or the error that it ends with."""
+        """Return what a run gives, or the error that it ends with."""
         random.seed()
         try:
             return _told(self.runs(rows), known)
@@ -128,7 +128,7 @@ class _Check:
 
 
 def _told(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None = None) -> Any:
-    """All that can be seen of some runs; with `known`, of the rows only what the op made."""
+    """Return all that can be seen of some runs; with `known`, of the rows only what the op made."""
     seen = []
     for before, (outcomes, context) in runs:
         there = set().union(*(row.data for row in before)) - (known or frozenset())
@@ -144,7 +144,7 @@ def _told(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None =
 
 
 def _same_prompts(one: Any, other: Any) -> bool:
-    """Whether each prompt is the same in both; one may have ended earlier than the other."""
+    """Tell whether each prompt is the same in both; one may have ended earlier than the other."""
     if isinstance(one, str):
         return True  # it can't run on other values, so it has shown none of them
     return all(
@@ -156,7 +156,7 @@ def _same_prompts(one: Any, other: Any) -> bool:
 
 
 def _form(op: Op, params: OpParams) -> Iterator[str]:
-    """What the plan and `raygen ops` need of the op and its parameters."""
+    """Return what the plan and `raygen ops` need of the op and its parameters."""
     if not op.doc or op.doc == (OpParams.__doc__ or "").strip():
         yield f"{op.params.__name__} has no docstring; say what the op does, emits and rejects"
     for name, field in op.params.model_fields.items():
@@ -230,7 +230,7 @@ def _row(before: Sequence[Row], row: Row, declared: Columns) -> Iterator[str]:
 
 
 def _asked(rows_in: int, ran: _Ran, declared: Columns) -> Iterator[str]:
-    """Whether what was asked of the engine stays within the declared cost."""
+    """Tell whether what was asked of the engine stays within the declared cost."""
     _, context = ran
     cost = declared.cost
     calls = len(context.asked) + len(context.scored)

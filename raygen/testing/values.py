@@ -21,7 +21,7 @@ _HELD: Mapping[ColumnType, tuple[type, ...]] = {
 
 
 def holds(kind: ColumnType, value: Any) -> bool:
-    """Whether a column of this type can hold the value; any can hold nothing."""
+    """Tell whether a column of this type can hold the value; any can hold nothing."""
     if value is None:
         return True
     if kind == "json":
@@ -38,7 +38,7 @@ def holds(kind: ColumnType, value: Any) -> bool:
 
 
 def changed(name: str, row: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """The row with another value in a column: another answer, where it is the task's."""
+    """Return the row with another value in a column: another answer, where it is the task's."""
     value = row.get(name)
     if name == task.answer and name in row:
         options = task.options(row)

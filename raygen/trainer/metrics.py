@@ -28,7 +28,7 @@ class Accuracy:
         return self.correct / self.total if self.total else 0.0
 
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the share."""
+        """Return the 95 % Wilson score interval of the share."""
         return wilson(self.correct, self.total)
 
 
@@ -75,7 +75,7 @@ class MetricsTail:
             )
 
     def read(self) -> TrainerState:
-        """The state with every complete line so far."""
+        """Return the state with every complete line so far."""
         for line in self._lines.read():
             if line.strip():
                 self._state = fold_event(self._state, line)
@@ -83,7 +83,7 @@ class MetricsTail:
 
 
 def fold_event(state: TrainerState, line: bytes) -> TrainerState:
-    """The state after one line of metrics. An unreadable line becomes the state's error."""
+    """Return the state after one line of metrics. An unreadable line becomes the state's error."""
     try:
         event = json.loads(line)
         return _HANDLERS.get(event["event"], _ignore)(state, event)

@@ -62,7 +62,7 @@ class TrainJob:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """The command line, for this Python."""
+        """Return the command line, for this Python."""
         words = [*_FIT, *_config_words(self.config, self.section, self.base)]
         words += ["--data", self.data, "--out", str(self.out), "--follow"]
         for override in self.overrides:
@@ -72,12 +72,12 @@ class TrainJob:
 
 
 def finished(out: Path) -> bool:
-    """Whether a run has ended in a student's folder."""
+    """Tell whether a run has ended in a student's folder."""
     return (out / RESULT).exists()
 
 
 def can_resume(out: Path) -> bool:
-    """Whether there is a run to go on with in a student's folder."""
+    """Tell whether there is a run to go on with in a student's folder."""
     return finished(out) or (out / _CHECKPOINTS).exists()
 
 
@@ -96,7 +96,7 @@ class Trainer:
         self._start()
 
     def poll(self) -> TrainerState:
-        """The state now, without waiting."""
+        """Return the state now, without waiting."""
         code = self._process.poll()
         state = self._metrics.read()
         if code is None:
@@ -114,7 +114,7 @@ class Trainer:
         return replace(state, phase="finished", finished=True)
 
     def wait(self, timeout_s: float | None = None) -> TrainerState:
-        """The state once the training has ended, or after `timeout_s` seconds."""
+        """Return the state once the training has ended, or after `timeout_s` seconds."""
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_s)
@@ -123,7 +123,7 @@ class Trainer:
                 return state
 
     def stop(self, grace_s: float = 15.0) -> TrainerState:
-        """Asks the process and its children to end, and kills them after `grace_s` seconds."""
+        """Ask the process and its children to end, and kill them after `grace_s` seconds."""
         self._asked = True
         if self._process.poll() is None:
             self._stopped = True
@@ -149,7 +149,8 @@ class Trainer:
             )
 
     def _may_return(self, state: TrainerState) -> bool:
-        """Whether one that was killed is started again: not where it never gets any further."""
+        """Tell whether one that was killed is started again: not where it never gets any
+        further."""
         self._deaths = 1 if state.checkpoint else self._deaths + 1
         return self._deaths < _MOST_DEATHS
 
@@ -169,7 +170,8 @@ class Trainer:
 def check_student(
     config: Path, section: str | None, base: Path | None
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """The problems of a student that is to follow a dataset, each with its path in the section.
+    """Return the problems of a student that is to follow a dataset, each with its path in the
+    section.
 
     Raises UserError where streamtrain itself doesn't answer.
     """

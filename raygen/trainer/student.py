@@ -66,7 +66,7 @@ class Training:
         return folder if folder.is_dir() else None
 
     def outcome(self) -> TrainerState:
-        """How the run that ended here ended."""
+        """Say how the run that ended here ended."""
         result = json.loads((self.out / trainer.RESULT).read_text("utf-8"))
         return TrainerState(
             phase="finished",
@@ -78,7 +78,7 @@ class Training:
         )
 
     def workers(self) -> int:
-        """How many train workers will run, for a local cluster's size."""
+        """Count how many train workers will run, for a local cluster's size."""
         profile = self.recipe.profile
         configured = _configured(self.recipe, self.file).get("workers")
         from_profile = profile.workers if profile else None
@@ -86,7 +86,7 @@ class Training:
 
 
 def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem]:
-    """What streamtrain finds wrong with the student of a recipe, or of `--train`."""
+    """Return what streamtrain finds wrong with the student of a recipe, or of `--train`."""
     file = _file(recipe, train)
     if file is not None:
         document = load_document(file)
@@ -99,7 +99,7 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
 
 
 def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
-    """The training that a recipe, or `--train`, asks for; None where neither does.
+    """Return the training that a recipe, or `--train`, asks for; None where neither does.
 
     The student lies where its configuration says, or beside the tables, those of variants apart;
     with the dataset `moved` by `--out` always beside the tables.
@@ -118,7 +118,7 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
 
 
 def students_of(folder: Folder, training: Training | None) -> list[Path]:
-    """The folders of what training left on a dataset, of every variant."""
+    """Return the folders of what training left on a dataset, of every variant."""
     beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
     outs = {*beside, *([training.out] if training else [])}
     return sorted(out for out in outs if trainer.can_resume(out))
@@ -141,7 +141,7 @@ def _file(recipe: Recipe, train: Path | None) -> Path | None:
 
 
 def _named(recipe: Recipe, train: Path | None, file: Path | None, output: str) -> Path:
-    """The folder that a student's configuration names."""
+    """Return the folder that a student's configuration names."""
     if file is None:
         return Path(recipe.resolver.landing(("train", "output"), output))
     if train is None and recipe.resolver.origins.owner(("train",)) is not None:
@@ -162,6 +162,6 @@ def _accuracy(found: Mapping[str, Any] | None) -> Accuracy | None:
 
 
 def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
-    """The student's configuration as written, not yet checked."""
+    """Return the student's configuration as written, not yet checked."""
     data = load_document(file).data if file else recipe.train
     return data if isinstance(data, Mapping) else {}

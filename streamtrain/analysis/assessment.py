@@ -74,7 +74,7 @@ class _Subject:
     def answers(
         self, questions: Sequence[Question], ways: EvaluationOptions, view: View
     ) -> list[Prediction]:
-        """Its answers to a set of questions."""
+        """Return its answers to a set of questions."""
         how = prompt_format(self.config.data, ways.how, view)
         if ways.samples is not None:
             backend = ways.backend or engine_for(self.folder, self.config.kind)
@@ -85,7 +85,7 @@ class _Subject:
     def rationales(
         self, questions: Sequence[Question], view: View, answers: Sequence[Prediction]
     ) -> list[WrittenRationale]:
-        """What it writes out for each of the questions that it gave these answers to."""
+        """Return what it writes out for each of the questions that it gave these answers to."""
         student, encoder = self._load()
         how = prompt_format(self.config.data, None, view)
         return write_rationales(student, encoder, questions, how, answers)
@@ -102,8 +102,8 @@ def evaluate_sets(
     ways: EvaluationOptions,
     remark: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Assessment]:
-    """Each set asked of the student in each view, as its evaluation is done and written; `remark`
-    hears of what could not be checked.
+    """Return each set asked of the student in each view, as its evaluation is done and written;
+    `remark` hears of what could not be checked.
 
     Raises InputError for a set or a student that can't be read, and for a set that the student is
     trained on or that chose its step, before any question is asked.
@@ -173,14 +173,15 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: EvaluationOptions
 
 
 def tables(assessments: Sequence[Assessment]) -> list[TextTable]:
-    """The figures of every set, and beside a teacher where something is known of its answers."""
+    """Return the figures of every set, and beside a teacher where something is known of its
+    answers."""
     figures = {one.name: one.evaluation.to_json(predictions=False) for one in assessments}
     beside = fidelity_table(figures)
     return [accuracy_summary(assessments), *([beside] if beside else [])]
 
 
 def accuracy_summary(assessments: Sequence[Assessment]) -> TextTable:
-    """The accuracy on every set, beside what guessing would get."""
+    """Return the accuracy on every set, beside what guessing would get."""
     columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
     pairs = any(one.evaluation.contrast for one in assessments)
     more = ("original", "contrast", "both right") if pairs else ()
@@ -218,7 +219,7 @@ def _name(stem: str, ways: EvaluationOptions, view: View) -> str:
 
 
 def is_default_evaluation(name: str) -> bool:
-    """Whether the name of an evaluation, which `_name` made, is that of its set alone."""
+    """Tell whether the name of an evaluation, which `_name` made, is that of its set alone."""
     way = name.rpartition(".")[2] if "." in name else ""
     other = {*get_args(View), *get_args(How)}
     return way not in other and not re.fullmatch(r"vote\d+", way)

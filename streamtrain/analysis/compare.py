@@ -35,7 +35,8 @@ class EvaluatedRun:
 
 
 def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
-    """The runs in these folders. Runs of one student, as of several seeds, are told by folder.
+    """Return the runs in these folders. Runs of one student, as of several seeds, are told by
+    folder.
 
     Raises InputError where a folder holds no student, no evaluation, or another run's questions
     under the same name.
@@ -62,7 +63,8 @@ def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
 
 
 def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
-    """A row for each run, one for the mean of each student that has several, and one for chance.
+    """Return a row for each run, one for the mean of each student that has several, and one for
+    chance.
 
     A set of pairs has a second column at the end, for the pairs of which both are right; a set
     whose teacher's answers are known has columns for how faithful the runs are to it.
@@ -92,7 +94,7 @@ def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
 
 
 def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
-    """Each two runs on each set that both were asked: what parts them, and how sure that is.
+    """Return each two runs on each set that both were asked: what parts them, and how sure that is.
 
     The difference is of accuracies, first less second, its interval a bootstrap over questions (of
     pairs where they come in pairs); p is McNemar's, exact.
@@ -107,7 +109,7 @@ def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
 
 
 def dots_of(runs: Sequence[EvaluatedRun]) -> tuple[list[Dot], list[tuple[str, float]]]:
-    """The accuracies with their intervals as dots, and what guessing gets on each set."""
+    """Return the accuracies with their intervals as dots, and what guessing gets on each set."""
     found = [
         Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
         for run in runs

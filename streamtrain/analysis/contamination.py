@@ -19,7 +19,7 @@ from streamtrain.run import RESULT, read_result
 def check_contamination(
     student: Path, config: StudentConfig, sets: Mapping[str, Sequence[Question]]
 ) -> list[str]:
-    """What could not be held against these sets, by the name of their files, in words.
+    """Return what could not be held against these sets, by the name of their files, in words.
 
     Raises InputError where a question, or the other one of its pair, is in the dataset that the
     student in this folder is trained on, or in the set that chose its step.

@@ -13,7 +13,7 @@ from streamtrain.errors import InputError
 
 
 def check_pushable(folder: Path) -> None:
-    """Raises InputError where others couldn't load what is in the folder: an adapter whose base
+    """Raise InputError where others couldn't load what is in the folder: an adapter whose base
     model lies on this machine alone."""
     settings = folder / "adapter_config.json"
     if not settings.exists():

@@ -39,7 +39,7 @@ class MatrixRow:
     accuracies: Mapping[str, tuple[float, ...]]
 
     def away(self) -> list[float]:
-        """The mean accuracies on the sets of other domains."""
+        """Return the mean accuracies on the sets of other domains."""
         return [mean(found) for name, found in self.accuracies.items() if name not in self.own]
 
 
@@ -51,7 +51,7 @@ class Matrix:
     chance: Mapping[str, float]
 
     def table(self) -> TextTable:
-        """The accuracies; those on sets of a run's own domain have a star."""
+        """Return the accuracies; those on sets of a run's own domain have a star."""
         rows = [
             (row.label, *(_cell(row, name) for name in self.chance), _shown(row.away()))
             for row in self.rows
@@ -61,7 +61,7 @@ class Matrix:
         return TextTable(("trained on", *self.chance, _MEAN), tuple(rows))
 
     def picture(self) -> Heatmap:
-        """The same as a coloured table; cells of a run's own domain have a frame."""
+        """Return the matrix as a heatmap; cells of a run's own domain have a frame."""
         lines: list[list[float | None]] = [
             [
                 *(mean(row.accuracies[n]) if n in row.accuracies else None for n in self.chance),
@@ -91,8 +91,9 @@ class Matrix:
 
 
 def read_domain(folder: Path) -> Domain:
-    """A run's dataset by the name of its recipe (of its folder where it can't be read any more). Of
-    its own domain are the set that the run reported, and one that bears the dataset's name.
+    """Return a run's dataset by the name of its recipe (of its folder where it can't be read any
+    more). Of its own domain are the set that the run reported, and one that bears the dataset's
+    name.
 
     Raises InputError where there is no finished run.
     """
@@ -111,7 +112,7 @@ def read_domain(folder: Path) -> Domain:
 
 
 def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matrix:
-    """The matrix of runs, each with its domain; a row is the mean over a student's seeds.
+    """Return the matrix of runs, each with its domain; a row is the mean over a student's seeds.
 
     Raises InputError where no set can be of a run's own domain and none was reported.
     """

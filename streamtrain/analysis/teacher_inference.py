@@ -30,7 +30,7 @@ from streamtrain.training import holds_student, read_outcome
 def infer_teacher_answers(
     teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
 ) -> list[list[Question]]:
-    """The questions of each set with the answers of a teacher: a folder (also one that `fit`
+    """Return the questions of each set with the answers of a teacher: a folder (also one that `fit`
     wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens,
     and has the form of its own file if it was trained with one.
 

@@ -22,7 +22,7 @@ class ConfigSection(BaseModel):
 
 
 def refuse_keys(section: BaseModel, keys: Iterable[str], why: str) -> None:
-    """Raises ValueError that names those of the keys that the section sets."""
+    """Raise ValueError that names those of the keys that the section sets."""
     found = [key for key in keys if key in section.model_fields_set]
     if found:
         raise ValueError(f"{', '.join(found)} {why}; remove them")

@@ -16,9 +16,9 @@ _OF_CLASSIFIERS = ("text",)
 
 
 def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> None:
-    """Raises ValueError for a template that can't be parsed, reads what not every question has or
-    what tells the answer, or doesn't show what an input must: its question, its control token where
-    there are any, and its task where there are two."""
+    """Raise ValueError for a template that can't be parsed, reads what not every question has or
+    what tells the answer, or doesn't show what an input must: its question, its control token
+    where there are any, and its task where there are two."""
     try:
         read = template_fields(template)
     except TemplateError as error:
@@ -41,12 +41,13 @@ def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> 
 
 
 def template_reads(template: str, name: str) -> bool:
-    """Whether a template that was checked reads a field."""
+    """Tell whether a template that was checked reads a field."""
     return name in template_fields(template)
 
 
 def fill_input(template: str, values: Mapping[str, Any]) -> str:
-    """The input, without space around it. Raises InputError where that fails, or it is empty."""
+    """Return the input, without space around it. Raises InputError where that fails, or it is
+    empty."""
     try:
         text = render(template, values).strip()
     except TemplateError as error:

@@ -85,7 +85,7 @@ class ObjectiveConfig(ConfigSection):
         return self
 
     def divergence_weight(self, default: float) -> float:
-        """`alpha`, or the kind's default."""
+        """Return `alpha`, or the kind's default."""
         return default if self.alpha is None else self.alpha
 
     @property

@@ -205,7 +205,7 @@ class StudentConfig(ConfigSection):
 
 
 def read_document(path: Path, section: str | None = None) -> Document:
-    """The file's document, or its part under `section` (dotted). Raises ProblemsError."""
+    """Return the file's document, or its part under `section` (dotted). Raises ProblemsError."""
     document = load_document(path)
     if section is None:
         return document
@@ -218,19 +218,19 @@ def read_document(path: Path, section: str | None = None) -> Document:
 
 
 def override(document: Document, settings: Iterable[str]) -> Document:
-    """A document with `KEY=VALUE` settings applied. Raises ProblemsError."""
+    """Return a document with `KEY=VALUE` settings applied. Raises ProblemsError."""
     for setting in settings:
         document = _override(document, setting)
     return document
 
 
 def parse_config(document: Document) -> StudentConfig:
-    """The student in a document. Raises ProblemsError with all problems at once."""
+    """Return the student in a document. Raises ProblemsError with all problems at once."""
     return parse_model(document, StudentConfig)
 
 
 def problem_path(document: Document, problem: Problem) -> list[str | int]:
-    """The keys that lead to what a problem is about, as far as its position tells them."""
+    """Return the keys that lead to what a problem is about, as far as its position tells them."""
     here = [
         path
         for path, mark in document.marks.items()
@@ -246,7 +246,7 @@ def _names(message: str, key: str | int) -> bool:
 
 
 def _override(document: Document, setting: str) -> Document:
-    """A document with one `dotted.key=value` replaced; the value is read as YAML."""
+    """Return a document with one `dotted.key=value` replaced; the value is read as YAML."""
     key, equals, text = setting.partition("=")
     file = f"--set {setting}"
     if not equals or not all(key.split(".")):

@@ -67,7 +67,7 @@ class TargetForm:
     marker: str = ""
 
     def spans(self, label: str, rationale: str | None) -> tuple[TargetSpan, ...]:
-        """The target of a label, with a rationale where this form has one."""
+        """Return the target of a label, with a rationale where this form has one."""
         begin = len(self.opening)
         end = begin + len(self.gap) + len(label)
         text = f"{self.opening}{self.gap}{label}{self.end}"
@@ -78,20 +78,20 @@ class TargetForm:
         return (told, why) if self.placement == "after" else (why, told)
 
     def rationale_alone(self, rationale: str) -> TargetSpan:
-        """The target that has no label."""
+        """Return the target that has no label."""
         return TargetSpan("rationale", f"{self.lead}{rationale.strip()}")
 
     def option(self, label: str) -> str:
-        """What follows `opening` where the label is this one."""
+        """Return what follows `opening` where the label is this one."""
         return f"{self.gap}{label}"
 
     def complete(self, text: str) -> bool:
-        """Whether a text that is still being written has a whole label."""
+        """Tell whether a text that is still being written has a whole label."""
         places = self._openings(text)
         return any(self._any_label(text, begun, r"\n") is not None for _, begun in places)
 
     def parse(self, text: str, labels: Sequence[str]) -> int | None:
-        """Which of the labels a written text names; None where it names none of them.
+        """Say which of the labels a written text names; None where it names none of them.
 
         Where the rationale comes first the last announcement of a label counts, else the first.
         """
@@ -99,7 +99,7 @@ class TargetForm:
         return found.label if found else None
 
     def before_label(self, text: str, labels: Sequence[str]) -> str:
-        """What a written text says before it announces its label."""
+        """Return what a written text says before it announces its label."""
         found = self._announcement(text, labels)
         if found is not None:
             return text[: found.start].rstrip()
@@ -107,7 +107,8 @@ class TargetForm:
         return (text[: begun[-1][0]] if begun else text).rstrip()
 
     def rationale_of(self, text: str, labels: Sequence[str]) -> str:
-        """The rationale in a whole written text; where its label can't be found all of the text."""
+        """Return the rationale in a whole written text; where its label can't be found all of
+        the text."""
         if self.placement == "before":
             why = self.before_label(text, labels).strip()
             return why.removeprefix(self.why_opening.strip()).strip()
@@ -130,7 +131,8 @@ class TargetForm:
     def _announced(
         self, text: str, place: tuple[int, int], labels: Sequence[str]
     ) -> LabelAnnouncement | None:
-        """The longest of the labels that stands whole after an opening, or another text there."""
+        """Return the longest of the labels that stands whole after an opening, or another text
+        there."""
         start, begun = place
         stop = self._stop(_LINE_END)
         for number in sorted(range(len(labels)), key=lambda at: len(labels[at]), reverse=True):
@@ -145,8 +147,8 @@ class TargetForm:
         return found.end() if found else None
 
     def _openings(self, text: str) -> list[tuple[int, int]]:
-        """Where the opening begins and ends, everywhere in a text, also where it overlaps itself;
-        the text's own start where a label has no opening."""
+        """Say where the opening begins and ends, everywhere in a text, also where it overlaps
+        itself; the text's own start where a label has no opening."""
         opening = _spaced(self.opening) or r"\A"
         return [place.span(1) for place in re.finditer(rf"(?=({opening}))", text)]
 
@@ -156,7 +158,7 @@ class TargetForm:
 
 
 def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetForm:
-    """The form whose label stands between two markers (arXiv 2406.14511)."""
+    """Return the form whose label stands between two markers (arXiv 2406.14511)."""
     first = placement == "before"
     return TargetForm(
         placement,
@@ -171,9 +173,9 @@ def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetFor
 
 @lru_cache(maxsize=64)
 def written_form(target: str, lead: str = " ") -> TargetForm:
-    """The form of a text with `{{ label }}` once and `{{ rationale }}` at most once, which stand
-    where it says. Raises ValueError for another text, and where no label could be told from what is
-    around it."""
+    """Return the form of a text with `{{ label }}` once and `{{ rationale }}` at most once,
+    which stand where it says. Raises ValueError for another text, and where no label could be
+    told from what is around it."""
     parts = _PLACEHOLDER.split(target.strip())
     literals, names = parts[::2], parts[1::2]
     strange = next((one for one in literals if _BRACES.search(one)), None)
@@ -209,13 +211,13 @@ def written_form(target: str, lead: str = " ") -> TargetForm:
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """A text and the space at its end."""
+    """Return a text and the space at its end."""
     body = text.rstrip()
     return body, text[len(body) :]
 
 
 def _spaced(text: str) -> str:
-    """A pattern of a text, whatever its spaces: not every tokenizer keeps them."""
+    """Return a pattern of a text, whatever its spaces: not every tokenizer keeps them."""
     return r"\s+".join(map(re.escape, text.split()))
 
 

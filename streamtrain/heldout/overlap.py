@@ -25,7 +25,8 @@ class HeldOut:
         }
 
     def where(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The set that has a row of the dataset, or the other one of its pair, and what of it."""
+        """Return the set that has a row of the dataset, or the other one of its pair, and what
+        of it."""
         choices = row.get("choices") or ()
         for column in ("question", "text", "original"):
             text = row.get(column)
@@ -38,7 +39,7 @@ class HeldOut:
         return None if named is None else (named, f"its group {group!r}")
 
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raises InputError where a row of the dataset, or the other one of its pair, is held
+        """Raise InputError where a row of the dataset, or the other one of its pair, is held
         out."""
         found = self.where(row)
         if found is not None:
@@ -51,7 +52,7 @@ class HeldOut:
 
 
 def shared_questions(first: Sequence[Question], second: Sequence[Question]) -> list[Question]:
-    """The questions of `second` that, or whose pair, are in `first` too."""
+    """Return the questions of `second` that, or whose pair, are in `first` too."""
     keys = {question.key for question in first}
     groups = {question.group for question in first} - {None}
     return [q for q in second if q.key in keys or q.group in groups]

@@ -25,18 +25,18 @@ class Prediction:
     unread: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that `from_json` reads back."""
+        """Return plain data that `from_json` reads back."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prediction:
-        """The prediction that `to_json` wrote."""
+        """Return the prediction that `to_json` wrote."""
         lists = {key: tuple(data[key]) for key in ("probabilities", "votes") if key in data}
         return cls(data.get("choice"), text=data.get("text"), unread=data["unread"], **lists)
 
 
 def majority_vote(answers: list[int | None], options: int) -> Prediction:
-    """The majority of samples (self-consistency); None only where no sample could be read.
+    """Return the majority of samples (self-consistency); None only where no sample could be read.
 
     Of options with as many votes the one that was named first wins. A sample that couldn't be read
     counts for none and stays in the denominator of the shares.

@@ -46,13 +46,15 @@ class Question:
 
 
 def question_key(text: str, choices: Sequence[str]) -> str:
-    """The hash of a question, whatever its spaces, its capitals and the order of its options."""
+    """Return the hash of a question, whatever its spaces, its capitals and the order of its
+    options."""
     return digest("question", _plain(text), sorted(map(_plain, choices)))
 
 
 def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
-    """The questions of a `.jsonl` or `.parquet` file with `question`, `choices` and `answer`, or
-    with `text` and `label`, whose classes are `labels` or else those that the file has.
+    """Return the questions of a `.jsonl` or `.parquet` file with `question`, `choices` and
+    `answer`, or with `text` and `label`, whose classes are `labels` or else those that the file
+    has.
 
     Raises InputError that counts all bad rows and shows the first five.
     """
@@ -60,7 +62,10 @@ def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
 
 
 def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Mapping[str, Any]]]:
-    """The same, each with the columns of its row; a counterfactual has those of its own alone."""
+    """Read questions like `read_questions`, each with the columns of its row.
+
+    A counterfactual has its own columns alone.
+    """
     questions: list[tuple[Question, Mapping[str, Any]]] = []
     bad: list[str] = []
     rows = list(_rows(path))
@@ -83,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Rows with their numbers, counted from 1 (line numbers in JSON lines)."""
+    """Return rows with their numbers, counted from 1 (line numbers in JSON lines)."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected held-out questions (.jsonl, .parquet)")
     if path.suffix == ".parquet":
@@ -103,7 +108,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _json(line: bytes) -> Any:
-    """The value of a line, or the error that says why it has none."""
+    """Return the value of a line, or the error that says why it has none."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -111,7 +116,7 @@ def _json(line: bytes) -> Any:
 
 
 def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
-    """What the file asks: to choose among a question's options, or to classify."""
+    """Return what the file asks: to choose among a question's options, or to classify."""
     texts = [
         row for _, row in rows if isinstance(row, Mapping) and "text" in row and "label" in row
     ]
@@ -123,7 +128,7 @@ def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
 
 
 def _questions(row: Any, task: Task) -> Iterator[tuple[Question, Mapping[str, Any]]]:
-    """The question of a row, and its counterfactual where the row has one."""
+    """Return the question of a row, and its counterfactual where the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
     if isinstance(row, Exception):

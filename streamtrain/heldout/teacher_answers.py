@@ -29,7 +29,7 @@ class TeacherAnswer:
 
 
 def most_likely_answer(probabilities: Sequence[float], teacher: str | None) -> TeacherAnswer:
-    """The answer of a teacher that gives the options these probabilities."""
+    """Return the answer of a teacher that gives the options these probabilities."""
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
     return TeacherAnswer(best, tuple(probabilities), teacher)
 
@@ -37,7 +37,7 @@ def most_likely_answer(probabilities: Sequence[float], teacher: str | None) -> T
 def recorded_answer(
     row: Mapping[str, Any], task: Task, options: Sequence[str]
 ) -> TeacherAnswer | None:
-    """The teacher's answer that a row records, None where it records none.
+    """Return the teacher's answer that a row records, None where it records none.
 
     Raises ValueError where it can't be read.
     """
@@ -55,7 +55,7 @@ def recorded_answer(
 
 
 def _probabilities(value: Any, options: Sequence[str]) -> list[float]:
-    """The options' probabilities from {option: log-probability}, or from its JSON text."""
+    """Return the options' probabilities from {option: log-probability}, or from its JSON text."""
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError as error:

@@ -45,12 +45,12 @@ class LayerReader:
         self._checked = False
 
     def tokens(self, passage: LensInput) -> list[int]:
-        """The token that stands at each place of a passage."""
+        """Return the token that stands at each place of a passage."""
         return [*self._start(), *passage.ids]
 
     def states(self, passage: LensInput) -> torch.Tensor:
-        """The states (layers, places, width) after each layer; every place is followed by the next
-        one's token, the last by what comes then.
+        """Return the states (layers, places, width) after each layer; every place is followed by
+        the next one's token, the last by what comes then.
 
         Raises InputError where the model ends in a way that isn't known.
         """
@@ -83,7 +83,7 @@ class LayerReader:
         return states
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Logits (..., vocabulary) of what follows states (..., width) of any layer."""
+        """Return logits (..., vocabulary) of what follows states (..., width) of any layer."""
         for part in self._tail:
             states = part(states)
         config = self._base.config
@@ -111,12 +111,11 @@ class LayerReader:
         return {"input_ids": given, "decoder_input_ids": own}
 
     def _head(self) -> dict[str, int]:
-        """The model's own head reads every place once, to be held against; later it would read them
-        in vain."""
+        """Run the model's own head over every position once, for `_check`; skip it afterwards."""
         return {"logits_to_keep": 1} if self._checked and self.student.kind == "causal" else {}
 
     def _check(self, last: torch.Tensor, own: torch.Tensor) -> None:
-        """The last layer, read like the others, must say what the model says."""
+        """See that the last layer, read like the others, gives the model's own logits."""
         with torch.no_grad():
             read = self.logits(last)
         if not torch.allclose(read, own.float(), **_CLOSE):

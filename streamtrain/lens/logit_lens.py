@@ -39,18 +39,19 @@ class LabelCurves:
         return len(next(iter(self.of.values())))
 
     def mean(self) -> list[float]:
-        """The mean over the questions, for each layer."""
+        """Return the mean over the questions, for each layer."""
         return [float(value) for value in np.mean(list(self.of.values()), axis=0)]
 
     def first_above(self, threshold: float) -> list[int | None]:
-        """For each question the first layer, counted from 1, that is surer; None where none is."""
+        """Return for each question the first layer, counted from 1, that is surer; None where
+        none is."""
         return [
             next((layer for layer, p in enumerate(curve, 1) if p > threshold), None)
             for curve in self.of.values()
         ]
 
     def to_json(self, threshold: float) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "student": self.label,
             "questions": {key: list(curve) for key, curve in self.of.items()},
@@ -63,7 +64,7 @@ class LabelCurves:
 def read_curves(
     folders: Sequence[Path], questions: Sequence[Question], tuning: TuningOptions | None = None
 ) -> list[LabelCurves]:
-    """The students' curves over the questions that all of them answer rightly.
+    """Return the students' curves over the questions that all of them answer rightly.
 
     Raises InputError where there is no such question, or a student that has no lens.
     """
@@ -76,7 +77,7 @@ def read_curves(
 
 
 def common_curves(curves: Sequence[LabelCurves]) -> list[LabelCurves]:
-    """The curves over the questions that all have. Raises InputError where there is none."""
+    """Return the curves over the questions that all have. Raises InputError where there is none."""
     keys = [key for key in curves[0].of if all(key in each.of for each in curves)]
     if not keys:
         raise InputError(
@@ -91,7 +92,7 @@ def common_curves(curves: Sequence[LabelCurves]) -> list[LabelCurves]:
 def label_curve(
     reader: LayerReader, passage: LensInput, token: int, translators: LayerTranslators | None = None
 ) -> tuple[float, ...]:
-    """The probability of a token as the next one, after each layer."""
+    """Return the probability of a token as the next one, after each layer."""
     states = reader.states(passage)[:, -1:]
     with torch.no_grad():
         read = reader.logits(translators(states) if translators else states)
@@ -99,18 +100,18 @@ def label_curve(
 
 
 def first_layer_summary(curves: Sequence[LabelCurves], threshold: float) -> TextTable:
-    """When each student knows: quartiles of the first layer above the threshold."""
+    """Say when each student knows: quartiles of the first layer above the threshold."""
     columns = ("student", "questions", "layers", "first quartile", "median", "third quartile")
     return TextTable((*columns, "never"), tuple(_row(each, threshold) for each in curves))
 
 
 def by_layer(curves: Sequence[LabelCurves]) -> TextTable:
-    """The mean probability of the label after each layer; a cell is empty past the last."""
+    """Return the mean probability of the label after each layer; a cell is empty past the last."""
     return _layers([(each.label, each.mean()) for each in curves])
 
 
 def divergence_by_layer(curves: Sequence[LabelCurves]) -> TextTable:
-    """How far each layer's reading is from the student's own one on held-out texts, by both
+    """Say how far each layer's reading is from the student's own one on held-out texts, by both
     lenses, in nats."""
     return _layers(
         [
@@ -136,7 +137,7 @@ def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> TextTable:
 def _right(
     subject: LensStudent, questions: Sequence[Question], tuned: TunedLens | None
 ) -> dict[str, tuple[float, ...]]:
-    """The curves of the questions that a student answers rightly."""
+    """Return the curves of the questions that a student answers rightly."""
     right = {}
     for question, answer in zip(questions, subject.answers(questions), strict=True):
         if answer.choice == question.answer:

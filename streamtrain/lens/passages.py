@@ -47,8 +47,8 @@ class TuningTexts:
 def lens_texts(
     subject: LensStudent, looked_at: Sequence[Question], file: Path | None
 ) -> TuningTexts:
-    """Passages of `file`'s questions, or of the dataset that the student is trained on, without the
-    questions that are looked at and the other ones of their pairs.
+    """Return passages of `file`'s questions, or of the dataset that the student is trained on,
+    without the questions that are looked at and the other ones of their pairs.
 
     Raises InputError where fewer than two questions are left.
     """
@@ -68,7 +68,8 @@ def lens_texts(
 
 
 def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
-    """A file's questions in two parts, pairs together, that are the same whatever their order.
+    """Return a file's questions in two parts, pairs together, that are the same whatever their
+    order.
 
     Raises InputError where one part would be empty.
     """

@@ -37,7 +37,7 @@ class PositionGrid:
     label: tuple[tuple[float, ...], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "student": self.student,
             "gold": self.gold,
@@ -51,8 +51,8 @@ class PositionGrid:
 def read_grid(
     folder: Path, question: Question, looked_at: Sequence[Question], tuning: TuningOptions | None
 ) -> PositionGrid:
-    """A student's layers on a question, up to the place before its label; a tuned lens learns from
-    nothing that is `looked_at`.
+    """Return a student's layers on a question, up to the place before its label; a tuned lens
+    learns from nothing that is `looked_at`.
 
     Raises InputError where there is no student, or it has no lens.
     """
@@ -83,7 +83,7 @@ def read_grid(
 
 
 def cells(grids: Sequence[PositionGrid]) -> TextTable:
-    """A row for each student, place and layer."""
+    """Return a row for each student, place and layer."""
     columns = ("student", "place", "token", "layer", "top", "top probability", "label probability")
     rows = tuple(
         (
@@ -103,7 +103,8 @@ def cells(grids: Sequence[PositionGrid]) -> TextTable:
 
 
 def at_the_end(grids: Sequence[PositionGrid]) -> TextTable:
-    """A row for each layer: what each student holds likeliest before the label, and the label."""
+    """Return a row for each layer: what each student holds likeliest before the label, and the
+    label."""
     columns = [part for grid in grids for part in (grid.student, f"gold label {grid.gold.strip()}")]
     depth = max(len(grid.top) for grid in grids)
     rows = tuple(
@@ -124,7 +125,7 @@ def _end(grid: PositionGrid, layer: int) -> tuple[str, str]:
 
 
 def picture_of(grid: PositionGrid, lens: str) -> Heatmap:
-    """The last places of a grid, the last layer on top."""
+    """Return the last places of a grid, the last layer on top."""
     begin = max(0, len(grid.tokens) - SHOWN)
     layers = range(len(grid.top) - 1, -1, -1)
     answer = "answered rightly" if grid.right else "answered wrongly"

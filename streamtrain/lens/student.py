@@ -32,14 +32,14 @@ class LensStudent:
     reader: LayerReader
 
     def answers(self, questions: Sequence[Question]) -> list[Prediction]:
-        """Its answer to each question, asked as it is trained."""
+        """Return its answer to each question, asked as it is trained."""
         return predict(self.student, self.encoder, questions, self.how)
 
     def before_label(
         self, question: Question, answer: Prediction
     ) -> tuple[LensInput, list[list[int]]]:
-        """All that stands before the label, the student's own rationale too where that comes first,
-        and the tokens of each option that may follow."""
+        """Return all that stands before the label, the student's own rationale too where that
+        comes first, and the tokens of each option that may follow."""
         given, begun, options = label_branch(self.encoder, question, answer.text, self.how)
         ids = [list(option) for option in options]
         if self.student.kind == "seq2seq":
@@ -48,7 +48,7 @@ class LensStudent:
 
 
 def load_lens_student(folder: Path) -> LensStudent:
-    """The student of a run. Raises InputError where there is none, or it has no lens."""
+    """Return the student of a run. Raises InputError where there is none, or it has no lens."""
     found, config = find_student(folder)
     if config.kind == "classifier":
         raise InputError(

@@ -45,8 +45,8 @@ class LayerTranslators:
 def tune_translators(
     reader: LayerReader, passages: Sequence[LensInput], steps: int, seed: int = 0
 ) -> LayerTranslators:
-    """Translators whose readings come closest to the student's own ones, by divergence (KL), over
-    places of these passages. At least one passage."""
+    """Return translators whose readings come closest to the student's own ones, by divergence
+    (KL), over places of these passages. At least one passage."""
     draw = torch.Generator().manual_seed(seed)
     inner, _, width = _batch(reader, [passages[0]], draw)[:-1].shape
     device = reader.student.device
@@ -79,8 +79,8 @@ def tune_translators(
 def layer_divergences(
     reader: LayerReader, passages: Sequence[LensInput], translators: LayerTranslators | None
 ) -> list[float]:
-    """For each layer the mean divergence (KL, in nats) of its reading from the student's own one,
-    over places of some passages."""
+    """Return for each layer the mean divergence (KL, in nats) of its reading from the student's
+    own one, over places of some passages."""
     sums: torch.Tensor | float = 0.0
     places = 0
     with torch.no_grad():
@@ -96,7 +96,8 @@ def layer_divergences(
 
 
 def spread_positions(count: int) -> list[int]:
-    """Places of a passage of `count`: all of a short one, else evenly spread ones and the last."""
+    """Return places of a passage of `count`: all of a short one, else evenly spread ones and the
+    last."""
     return sorted({*range(0, count, -(-count // _PLACES)), count - 1})
 
 
@@ -109,7 +110,7 @@ def _divergence(reader: LayerReader, states: torch.Tensor, wanted: torch.Tensor)
 def _batch(
     reader: LayerReader, passages: Sequence[LensInput], draw: torch.Generator
 ) -> torch.Tensor:
-    """The states (layers, places, width) at some places of each passage."""
+    """Return the states (layers, places, width) at some places of each passage."""
     parts = []
     for passage in passages:
         states = reader.states(passage)
@@ -119,7 +120,7 @@ def _batch(
 
 
 def _draws(count: int, steps: int, draw: torch.Generator) -> Iterator[list[int]]:
-    """The passages of each step; none comes twice before all came once."""
+    """Return the passages of each step; none comes twice before all came once."""
     waiting: list[int] = []
     for _ in range(steps):
         while len(waiting) < _PASSAGES:

@@ -52,7 +52,7 @@ class TunedLens:
     tuned: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, without the weights."""
+        """Return plain data, without the weights."""
         return {
             "folder": str(self.folder),
             "learned": self.learned,
@@ -65,7 +65,7 @@ class TunedLens:
 def tuned_lens(
     subject: LensStudent, looked_at: Sequence[Question], tuning: TuningOptions
 ) -> TunedLens:
-    """The student's lens that is tuned so: the kept one, or a new one, which is kept.
+    """Return the student's lens that is tuned so: the kept one, or a new one, which is kept.
 
     Raises InputError where there are no texts, or the kept one can't be read.
     """
@@ -85,7 +85,8 @@ def tuned_lens(
 
 
 def _fingerprint(subject: LensStudent) -> str:
-    """A hash of the student's weights as they lie in its folder, and of the model below them."""
+    """Return a hash of the student's weights as they lie in its folder, and of the model below
+    them."""
     found = hashlib.blake2b(digest_size=16)
     for file in sorted(subject.folder.glob("*.safetensors")):
         with file.open("rb") as data:

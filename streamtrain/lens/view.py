@@ -51,11 +51,11 @@ class CurvesView:
     curves: tuple[LabelCurves, ...]
 
     def table(self) -> TextTable:
-        """Each layer."""
+        """Return a table with a row for each layer."""
         return by_layer(self.curves)
 
     def text(self) -> str:
-        """All for people."""
+        """Return the whole text that the terminal shows."""
         parts = [first_layer_summary(self.curves, self.looking.threshold), by_layer(self.curves)]
         shown = [part.show("text") for part in parts]
         tuned = [(curve.label, curve.tuned) for curve in self.curves if curve.tuned]
@@ -72,7 +72,7 @@ class CurvesView:
         return "\n\n".join(shown)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         threshold = self.looking.threshold
         return {
             "threshold": threshold,
@@ -80,7 +80,7 @@ class CurvesView:
         }
 
     def draw(self, file: Path) -> None:
-        """The means by layer. Raises OSError."""
+        """Return the means by layer. Raises OSError."""
         count = len(self.curves[0].of)
         threshold = self.looking.threshold
         curves(
@@ -104,15 +104,15 @@ class PositionsView:
     grids: tuple[PositionGrid, ...]
 
     def table(self) -> TextTable:
-        """Each layer at each place."""
+        """Return a table with a row for each layer at each position."""
         return cells(self.grids)
 
     def text(self) -> str:
-        """The place before the label, for people."""
+        """Return the place before the label, for people."""
         return f"{self.question.question}\n\n{at_the_end(self.grids).show('text')}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "question": self.question.question,
             "lens": self.looking.lens,
@@ -120,12 +120,12 @@ class PositionsView:
         }
 
     def draw(self, file: Path) -> None:
-        """The last places, layer by layer. Raises OSError."""
+        """Return the last places, layer by layer. Raises OSError."""
         heatmap([picture_of(grid, self.looking.lens) for grid in self.grids], file)
 
 
 def apply_lens(folders: Sequence[Path], looking: LensOptions) -> CurvesView | PositionsView:
-    """The students of some runs under the lens.
+    """Return the students of some runs under the lens.
 
     Raises InputError where a student has no lens, or there is no such question.
     """

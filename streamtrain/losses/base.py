@@ -38,7 +38,7 @@ class TrainSample(Protocol):
         ...
 
     def scaled(self, factor: float) -> Self:
-        """The same with its weight multiplied."""
+        """Return a copy with its weight multiplied."""
         ...
 
 
@@ -54,10 +54,12 @@ class Objective(Protocol[E]):
         ...
 
     def samples(self, row: Mapping[str, Any], weight: float) -> Sequence[E]:
-        """What there is to learn from a row. Raises InputError for one that teaches nothing."""
+        """Return what there is to learn from a row. Raises InputError for one that teaches
+        nothing."""
         ...
 
     def losses(self, exercises: Sequence[E], places: int) -> Sequence[Callable[[], Any]]:
-        """For each micro-batch of at most about `places` places what computes its weighted loss, a
-        tensor to be differentiated before the next; exercises come in the order of the rows."""
+        """Return for each micro-batch of at most about `places` places what computes its
+        weighted loss, a tensor to be differentiated before the next; exercises come in the order
+        of the rows."""
         ...

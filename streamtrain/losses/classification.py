@@ -52,7 +52,7 @@ class ClassificationSample:
         return len(self.ids)
 
     def scaled(self, factor: float) -> ClassificationSample:
-        """The same with its weight multiplied."""
+        """Return a copy with its weight multiplied."""
         return replace(self, weight=self.weight * factor)
 
 
@@ -84,7 +84,7 @@ class ClassificationObjective:
         )
 
     def samples(self, row: Mapping[str, Any], weight: float) -> list[ClassificationSample]:
-        """The text of a row. Raises InputError where it has none, or a class unheard of."""
+        """Return the text of a row. Raises InputError where it has none, or a class unheard of."""
         text, label, objective = row.get("text"), row.get("label"), self._objective
         name = f"example {row.get('id', '(without id)')} of the dataset"
         if not isinstance(text, str) or not text.strip():
@@ -104,7 +104,7 @@ class ClassificationObjective:
     def losses(
         self, exercises: Sequence[ClassificationSample], places: int
     ) -> list[Callable[[], torch.Tensor]]:
-        """The summed weighted loss of each micro-batch; the halves of a pair stay in one."""
+        """Return the summed weighted loss of each micro-batch; the halves of a pair stay in one."""
         size = 1 if self._objective.paired is None else 2
         units = [exercises[at : at + size] for at in range(0, len(exercises), size)]
         lengths = [size * max(one.tokens for one in unit) for unit in units]

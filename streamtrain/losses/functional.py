@@ -24,14 +24,14 @@ def weighted_nll(
 
 
 def class_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy (N,) of each text's class; `logits` (N, classes), `labels` (N,)."""
+    """Return the cross-entropy (N,) of each text's class; `logits` (N, classes), `labels` (N,)."""
     return functional.cross_entropy(logits, labels, reduction="none")
 
 
 def kl_divergences(
     logits: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """KL(teacher || student) (N,) at a temperature, times its square.
+    """Return KL(teacher || student) (N,) at a temperature, times its square.
 
     `log_probabilities` (N, classes) are the teacher's, at temperature 1.
     """
@@ -44,8 +44,8 @@ def kl_divergences(
 def top_k_kl_divergences(
     logits: torch.Tensor, ids: torch.Tensor, log_probabilities: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """KL(teacher || student) (N,) at a temperature, times its square, over the k tokens that are
-    known of the teacher and one more class: all other tokens together.
+    """Return KL(teacher || student) (N,) at a temperature, times its square, over the k tokens that
+    are known of the teacher and one more class: all other tokens together.
 
     `logits` (N, vocabulary) are the student's; `ids` (N, k) and `log_probabilities` (N, k), at
     temperature 1, the teacher's. Without that class a student could put its weight on any other
@@ -56,7 +56,7 @@ def top_k_kl_divergences(
 
 
 def _with_rest(log_probabilities: torch.Tensor) -> torch.Tensor:
-    """The classes (N, k) and, as one more, what they leave of the probability."""
+    """Return the classes (N, k) and, as one more, what they leave of the probability."""
     known = log_probabilities.exp().sum(dim=-1, keepdim=True).clamp(max=1 - 1e-6)
     return torch.cat([log_probabilities, torch.log1p(-known)], dim=-1)
 
@@ -64,8 +64,8 @@ def _with_rest(log_probabilities: torch.Tensor) -> torch.Tensor:
 def layer_distances(
     student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """The mean squared distance (N,) of hidden states, over the tokens of a text, their width and
-    the layers. Each layer is (N, T, width), the `mask` (N, T) is 1 where a token is."""
+    """Return the mean squared distance (N,) of hidden states, over the tokens of a text, their
+    width and the layers. Each layer is (N, T, width), the `mask` (N, T) is 1 where a token is."""
     places = mask.sum(dim=1)
     squares = [
         ((one.float() - other.float()).square().mean(dim=-1) * mask).sum(dim=1) / places
@@ -77,5 +77,6 @@ def layer_distances(
 def paired_losses(
     original: torch.Tensor, counterfactual: torch.Tensor, strength: float
 ) -> torch.Tensor:
-    """CE(counterfactual) + strength x |CE(original) - CE(counterfactual)| of each pair (N,)."""
+    """Return CE(counterfactual) + strength x |CE(original) - CE(counterfactual)| of each pair
+    (N,)."""
     return counterfactual + strength * (original - counterfactual).abs()

@@ -39,7 +39,7 @@ class LanguageModelObjective:
     """The rows of a dataset as inputs and targets of a student that writes."""
 
     def __init__(self, student: Student, encoder: ExampleTokenizer, config: StudentConfig) -> None:
-        """Raises InputError for a target that the student can't learn to write."""
+        """Raise InputError for a target that the student can't learn to write."""
         if student.adapter:
             form = config.data.form
             around = (form.opening, form.end, form.why_opening, form.why_end)
@@ -61,7 +61,7 @@ class LanguageModelObjective:
         return self._shares
 
     def samples(self, row: Mapping[str, Any], weight: float) -> list[TokenizedExample]:
-        """The tokens of a row's examples. Raises InputError for a row that is none."""
+        """Return the tokens of a row's examples. Raises InputError for a row that is none."""
         if "rationale" in self._shares:
             examples = make_tasks(row, self._data, weight)
         elif "factual" in self._shares:
@@ -90,7 +90,7 @@ class LanguageModelObjective:
     def losses(
         self, exercises: Sequence[TokenizedExample], places: int
     ) -> list[Callable[[], torch.Tensor]]:
-        """The summed weighted loss of each micro-batch of about `places` token positions.
+        """Return the summed weighted loss of each micro-batch of about `places` token positions.
 
         An encoder and a decoder take sequences of similar length side by side, `pack` or not: their
         attention across can't be told the borders in a row without patching the model.
@@ -122,7 +122,7 @@ class LanguageModelObjective:
         return loss + alpha * (far * weights[chosen][told]).sum()
 
     def _target_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
-        """The same where the target is a decoder's alone."""
+        """Return the summed weighted loss of a micro-batch of an encoder-decoder."""
         sequences = [sequence for row in group for sequence in row]
         batch = pad_targets(
             self._student, [one.encoder_ids for one in sequences], [one.ids for one in sequences]

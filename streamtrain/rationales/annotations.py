@@ -41,7 +41,7 @@ class Annotations:
 
 
 def read_all_annotations(paths: Sequence[Path], items: Collection[str]) -> list[Annotations]:
-    """The filled-in sheets of several raters, each named by its file.
+    """Return the filled-in sheets of several raters, each named by its file.
 
     Raises InputError that names bad rows by file and number.
     """
@@ -56,7 +56,7 @@ def read_all_annotations(paths: Sequence[Path], items: Collection[str]) -> list[
 
 
 def read_annotations(path: Path, items: Collection[str]) -> Annotations:
-    """The filled-in sheet of one rater. A row without a verdict is named in `missing`.
+    """Return the filled-in sheet of one rater. A row without a verdict is named in `missing`.
 
     Raises InputError where a verdict is none, an item is not the key's, or there is no verdict.
     """
@@ -94,7 +94,7 @@ def read_annotations(path: Path, items: Collection[str]) -> Annotations:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows with their numbers as a spreadsheet has them, whatever parts its columns."""
+    """Return the rows with their numbers as a spreadsheet has them, whatever parts its columns."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -76,7 +76,7 @@ class JudgeModel:
 
 
 def judge_sheet(judge: JudgeModel, items: Sequence[SheetItem]) -> Annotations:
-    """The model's verdict on every item. Raises InputError where the model can't be run."""
+    """Return the model's verdict on every item. Raises InputError where the model can't be run."""
 
     return with_started_engine(
         judge.spec,
@@ -86,7 +86,7 @@ def judge_sheet(judge: JudgeModel, items: Sequence[SheetItem]) -> Annotations:
 
 
 async def judge_with(engine: Engine, name: str, items: Sequence[SheetItem]) -> Annotations:
-    """An engine's verdict on every item. Raises EngineError."""
+    """Return an engine's verdict on every item. Raises EngineError."""
     free = asyncio.Semaphore(_IN_FLIGHT)
 
     async def ask(item: SheetItem, first: str, second: str) -> tuple[Place | None, str]:
@@ -142,9 +142,9 @@ def _ballot(
 
 
 def read_verdict(answer: Completion) -> Place | None:
-    """The one verdict that an answer gives on a line of its own; None where it gives none, or
-    several. What was cut off may have been another word, so the last line of a cut answer doesn't
-    count."""
+    """Return the one verdict that an answer gives on a line of its own; None where it gives
+    none, or several. What was cut off may have been another word, so the last line of a cut
+    answer doesn't count."""
     lines = answer.text.strip().splitlines()
     if answer.finish_reason == "length":
         lines = lines[:-1]

@@ -88,7 +88,7 @@ class Verdicts:
     ballots: tuple[Annotations, ...]
 
     def figures(self) -> dict[str, Any]:
-        """Plain data without the single items."""
+        """Return plain data without the single items."""
         return {
             "student": self.key.student,
             "set": self.key.set,
@@ -100,7 +100,7 @@ class Verdicts:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, with every item's texts, outcomes, comments and a judge's answers."""
+        """Return plain data, with every item's texts, outcomes, comments and a judge's answers."""
         return {**self.figures(), "verdicts": [self._item(item) for item in self.key.items]}
 
     def _item(self, item: SheetItem) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Verdicts:
 
 
 def count_verdicts(key: SheetKey, ballots: Sequence[Annotations]) -> Verdicts:
-    """The figures of all ballots. At least one ballot, on items of the key alone."""
+    """Return the figures of all ballots. At least one ballot, on items of the key alone."""
     outcomes = {one.rater: _outcomes(key, one) for one in ballots}
     raters = tuple(
         Rater(
@@ -158,7 +158,7 @@ def count_verdicts(key: SheetKey, ballots: Sequence[Annotations]) -> Verdicts:
 
 
 def table(verdicts: Verdicts) -> TextTable:
-    """The student's outcomes by rater, and of all of them together."""
+    """Return the student's outcomes by rater, and of all of them together."""
     columns = ("rater", "items", "win", "tie", "loss", "p", "first : second place", "p of place")
     judges = any(rater.swayed is not None for rater in verdicts.raters)
     rows = [
@@ -177,7 +177,7 @@ def table(verdicts: Verdicts) -> TextTable:
 
 
 def result_remarks(verdicts: Verdicts) -> list[str]:
-    """What else is to be said: agreement, and which verdicts are missing."""
+    """Return what else is to be said: agreement, and which verdicts are missing."""
     lines = []
     if found := verdicts.agreement:
         kappa = "undefined" if found.kappa is None else f"{found.kappa:.2f}"

@@ -71,7 +71,7 @@ class SheetKey:
 
 
 def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> SheetKey:
-    """The items of a sheet: at most so many questions of a file, drawn by the seed, with the
+    """Return the items of a sheet: at most so many questions of a file, drawn by the seed, with the
     rationales that an evaluation of the student kept; the student is as often left as right.
 
     Raises InputError where the student's rationales are not kept, or the file has none.
@@ -123,7 +123,7 @@ def write_sheet(key: SheetKey, folder: Path) -> None:
 
 
 def read_key(path: Path) -> SheetKey:
-    """The key that `write_sheet` wrote. Raises InputError where it isn't one."""
+    """Return the key that `write_sheet` wrote. Raises InputError where it isn't one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["version"] != KEY_VERSION:
@@ -142,7 +142,7 @@ def read_key(path: Path) -> SheetKey:
 
 
 def sheet_csv(items: Sequence[SheetItem]) -> str:
-    """The sheet as CSV, in which no text is a formula."""
+    """Return the sheet as CSV, in which no text is a formula."""
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(_COLUMNS)
@@ -153,7 +153,7 @@ def sheet_csv(items: Sequence[SheetItem]) -> str:
 
 
 def sheet_page(items: Sequence[SheetItem]) -> str:
-    """The sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
+    """Return the sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
     shown = [
         {
             "item": one.item,
@@ -171,7 +171,7 @@ def sheet_page(items: Sequence[SheetItem]) -> str:
 
 
 def _rationales(path: Path, checkpoint: Path, data: Path) -> dict[str, str]:
-    """The student's rationales by their questions' keys."""
+    """Return the student's rationales by their questions' keys."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {line["key"]: line["rationale"] for line in lines}
@@ -208,7 +208,8 @@ def _item(question: Question, theirs: str, own: str, side: Side, seed: int) -> S
 
 
 def _text(value: Any) -> str:
-    """A text on one line: line breaks would tell the sides apart, and disturb spreadsheets."""
+    """Return a text on one line: line breaks would tell the sides apart, and disturb
+    spreadsheets."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 

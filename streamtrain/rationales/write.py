@@ -27,7 +27,7 @@ class WrittenRationale:
 
 
 def check_writes_rationales(config: StudentConfig) -> None:
-    """Raises InputError for a student that writes no rationales."""
+    """Raise InputError for a student that writes no rationales."""
     if config.kind == "classifier":
         raise InputError("a classifier writes nothing, so it has no rationales")
     if config.data.form.placement == "none":
@@ -44,7 +44,7 @@ def write_rationales(
     how: PromptFormat,
     answers: Sequence[Prediction],
 ) -> list[WrittenRationale]:
-    """What the student writes for each question, greedily and to its end.
+    """Return what the student writes for each question, greedily and to its end.
 
     Where the rationale is a task of its own it comes without a label: then the choice is that of
     the `answers`.

@@ -62,7 +62,8 @@ class Stated:
 
 
 def readable(text: str) -> tuple[str, str]:
-    """A text in two: what is too far from its end to be searched for an answer, and the rest.
+    """Return a text in two: what is too far from its end to be searched for an answer, and the
+    rest.
 
     Blanks without end are shortened: a model that degenerates says the same until it is stopped.
     """
@@ -72,7 +73,7 @@ def readable(text: str) -> tuple[str, str]:
 
 
 def announcements(text: str) -> list[Announcement]:
-    """The announcing phrases of a text, in order."""
+    """Return the announcing phrases of a text, in order."""
     found = [
         Announcement(match.start(), match.end(), match["weak"] is not None)
         for match in _PHRASE.finditer(text)
@@ -82,7 +83,8 @@ def announcements(text: str) -> list[Announcement]:
 
 
 def json_answer(text: str) -> Stated | None:
-    """The answer of the last JSON object that has one; its own reasoning, or the text before it."""
+    """Return the answer of the last JSON object that has one; its own reasoning, or the text
+    before it."""
     decoder = json.JSONDecoder()
     for match in reversed(list(re.finditer(r"\{", text))[-_MOST_OBJECTS:]):
         try:

@@ -121,7 +121,7 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
 
 
 def names_option(text: str, option: str) -> bool:
-    """Whether the text has the option as whole words, whatever the case and the article."""
+    """Tell whether the text has the option as whole words, whatever the case and the article."""
     words = re.escape(bare_option(option))
     return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
@@ -147,7 +147,7 @@ def _structured(stated: Stated, choices: Sequence[str]) -> Answer:
 
 
 def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str]) -> Answer | None:
-    """What the last announcement says; None where there is none, or nothing follows it."""
+    """Return what the last announcement says; None where there is none, or nothing follows it."""
     chosen: Answer | None = None
     for phrase in reversed(phrases):
         reading = _read_head(text[phrase.end :], choices, phrase.weak)
@@ -169,7 +169,8 @@ def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str
 
 
 def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOption:
-    """What stands after an announcement: the option at its head, else the only one it names."""
+    """Return what stands after an announcement: the option at its head, else the only one it
+    names."""
     skipped = len(tail) - len(tail.lstrip())
     tail = tail[skipped:]
     line = tail.split("\n", 1)[0][:_LONGEST_LINE]
@@ -208,8 +209,8 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOptio
 
 
 def _reason_after(tail: str) -> str:
-    """The reasoning of a text that answers first: what comes after "because", or after the answer's
-    own sentence."""
+    """Return the reasoning of a text that answers first: what comes after "because", or after
+    the answer's own sentence."""
     because = _BECAUSE.match(tail)
     if because is not None:
         return tail[because.end() :].strip()
@@ -218,7 +219,7 @@ def _reason_after(tail: str) -> str:
 
 
 def _starts_list(head: Mention, tail: str) -> bool:
-    """Whether the letter opens a list of the options, as in "each choice: A: ... B: ..."."""
+    """Tell whether the letter opens a list of the options, as in "each choice: A: ... B: ..."."""
     mark = tail[head.end : head.end + 1]
     following = ascii_uppercase[head.option + 1 : head.option + 2]
     if not following or mark not in (":", ".", ")", "-") or head.option:
@@ -227,7 +228,8 @@ def _starts_list(head: Mention, tail: str) -> bool:
 
 
 def _other_words(after: str, option: str) -> bool:
-    """Whether a letter is followed by a name of its own that has nothing of the option's words."""
+    """Tell whether a letter is followed by a name of its own that has nothing of the option's
+    words."""
     name = _NAME.match(after)
     if name is None or len(after.split()) > _LONGEST_NAME or _FUNCTION_WORD.fullmatch(name[1]):
         return False
@@ -240,7 +242,7 @@ def _other_words(after: str, option: str) -> bool:
 
 
 def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
-    """A bare letter right at the head, which running text could not be trusted with."""
+    """Return a bare letter right at the head, which running text could not be trusted with."""
     found = re.match(
         r"[\s*_`\"'“(\[]*([A-Za-z])(?=[\s*_`\"'”)\]]*(?:[^\w\s'’]|$)|\s+(?:because|since|as|and|or)\b)",
         line,
@@ -258,7 +260,7 @@ def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
 
 
 def _sentence_end(line: str, listed: Sequence[Mention]) -> int:
-    """Where the answer's own clause ends, not counting what stands within a mention."""
+    """Say where the answer's own clause ends, not counting what stands within a mention."""
     for pattern in (_EXPLAINS, _SENTENCE_END):
         for match in pattern.finditer(line):
             inside = any(each.start <= match.start() < each.end for each in listed)
@@ -270,7 +272,7 @@ def _sentence_end(line: str, listed: Sequence[Mention]) -> int:
 
 
 def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
-    """The last "(b) is the right answer"."""
+    """Return the last "(b) is the right answer"."""
     listed = mentions(text, choices)
     for index in reversed(range(len(listed))):
         each = listed[index]
@@ -289,7 +291,7 @@ def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
 
 
 def _alone(text: str, choices: Sequence[str]) -> Answer | None:
-    """The option of a text that is nothing else, or whose last line is nothing else."""
+    """Return the option of a text that is nothing else, or whose last line is nothing else."""
     lines = text.rsplit("\n", 1)
     reading = _read_head(lines[-1], choices, weak=True)
     if reading.option is None or re.search(r"\w", lines[-1][reading.end :]):

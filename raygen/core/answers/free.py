@@ -35,7 +35,7 @@ class FreeAnswer:
 
 
 def read_free_answer(text: str) -> FreeAnswer:
-    """The last announced answer of a text, and the text before the announcement.
+    """Return the last announced answer of a text, and the text before the announcement.
 
     Without JSON, a box or an announcement, a short text is its own answer, and a longer one's
     last number is.
@@ -67,7 +67,7 @@ def _read(text: str) -> FreeAnswer:
 
 
 def answer_key(text: str) -> str:
-    """The same text for the same answers; empty where there is nothing to compare.
+    """Return a key that is equal for equal answers; empty where there is nothing to compare.
 
     "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
     words are compared without case, articles, punctuation and surplus space.
@@ -77,7 +77,8 @@ def answer_key(text: str) -> str:
 
 
 def number_of(text: str) -> Fraction | None:
-    """The number that an answer is: of an equation the right side; None where there are several."""
+    """Return the number that an answer is: of an equation the right side; None where there are
+    several."""
     plain = _THOUSANDS.sub("", text.strip().strip("*_`").rstrip("."))
     right = plain.rstrip("= ").rsplit("=", 1)[-1]
     value = _sum(re.sub(r"[$€£%\s]", "", right).replace("×", "*").replace("÷", "/"))
@@ -90,7 +91,7 @@ def number_of(text: str) -> Fraction | None:
 
 
 def normalised(text: str) -> str:
-    """The words of an answer, without case, articles, punctuation and surplus space."""
+    """Return the words of an answer, without case, articles, punctuation and surplus space."""
     plain = text.casefold().translate(str.maketrans("", "", string.punctuation + "“”‘’"))
     words = plain.split()
     return " ".join(word for word in words if word not in ("a", "an", "the")) or " ".join(words)
@@ -111,7 +112,7 @@ def _tidy(rationale: str) -> str:
 
 
 def _sum(text: str) -> Fraction | None:
-    """The value of a short sum of plain numbers, None for anything else."""
+    """Return the value of a short sum of plain numbers, None for anything else."""
     if not 0 < len(text) <= _LONGEST_SUM or "**" in text or "//" in text:
         return None
     if not re.fullmatch(r"[\d.+\-*/()]+", text):

@@ -70,7 +70,7 @@ class Mention:
 
 
 def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
-    """All mentions in order, none inside another; a letter beyond the choices is none."""
+    """Return all mentions in order, none inside another; a letter beyond the choices is none."""
     found: list[Mention] = []
     for match in _LETTERS.finditer(text):
         name = match["in"] or match["closed"] or match["called"] or match["bare"]
@@ -91,7 +91,7 @@ def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
 
 
 def _first_behind(spans: Sequence[tuple[int, int]], place: int) -> tuple[int, int] | None:
-    """The first of some ordered spans that ends behind a place."""
+    """Return the first of some ordered spans that ends behind a place."""
     at = bisect_right(spans, place, key=lambda span: span[1])
     return spans[at] if at < len(spans) else None
 
@@ -102,22 +102,23 @@ def _inside(spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
 
 
 def asserted(found: Sequence[Mention]) -> set[int]:
-    """The options that are named and not denied."""
+    """Return the options that are named and not denied."""
     return {each.option for each in found if not each.denied}
 
 
 def coordinated(between: str) -> bool:
-    """Whether the text between two mentions puts them on one footing: "or", "and", a comma."""
+    """Tell whether the text between two mentions puts them on one footing: "or", "and", a comma."""
     return _COORDINATED.match(between) is not None
 
 
 def bare_option(option: str) -> str:
-    """The option without its ending stop and its article, which answers add and leave out."""
+    """Return the option without its ending stop and its article, which answers add and leave
+    out."""
     return _ARTICLE.sub("", option.strip().rstrip(".")) or option
 
 
 def same_worded_options(choices: Sequence[str], option: int) -> set[int]:
-    """The options with the same words as this one, itself among them."""
+    """Return the options with the same words as this one, itself among them."""
     words = bare_option(choices[option]).casefold()
     return {i for i, choice in enumerate(choices) if bare_option(choice).casefold() == words}
 
@@ -147,7 +148,8 @@ def _whole(body: str) -> str:
 
 
 def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
-    """Whether words that are common in any text stand as an answer: "No, it isn't", "is: yes"."""
+    """Tell whether words that are common in any text stand as an answer: "No, it isn't", "is:
+    yes"."""
     said = match.group().casefold()
     if said in _POLAR:
         before = text[: match.start()]

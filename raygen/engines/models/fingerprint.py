@@ -38,7 +38,8 @@ class ModelFingerprint:
 
 
 def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
-    """What the model of an engine is now. Asks the hub, and reads a local model's files whole."""
+    """Return what the model of an engine is now. Asks the hub, and reads a local model's files
+    whole."""
     if spec.backend == "fake":
         told = {name: value for name, value in spec.args.items() if name not in _FAKE_TIMES}
         return ModelFingerprint(spec.model, spec.revision, content=digest("fake", told))
@@ -67,7 +68,7 @@ def _pin(model: str, revision: str | None) -> ModelFingerprint:
 
 
 def _base(folder: Path) -> ModelFingerprint | None:
-    """The model that the adapter in a folder was made for; None where it holds none."""
+    """Return the model that the adapter in a folder was made for; None where it holds none."""
     try:
         settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,13 +78,13 @@ def _base(folder: Path) -> ModelFingerprint | None:
 
 
 def _content(place: Path) -> str:
-    """A hash of a file, or of all files of a folder by their names."""
+    """Return a hash of a file, or of all files of a folder by their names."""
     files = [(file.relative_to(place).as_posix(), file) for file in _files(place)]
     return digest("model", [(name, _hash(file)) for name, file in files])
 
 
 def _files(place: Path) -> Iterator[Path]:
-    """The files in a folder, or the file itself; hidden ones are no part of a model."""
+    """Return the files in a folder, or the file itself; hidden ones are no part of a model."""
     if place.is_file():
         yield place
         return

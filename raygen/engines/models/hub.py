@@ -19,7 +19,8 @@ class MissingConfigError(EngineSetupError):
 
 
 def find_config(model: str, revision: str | None) -> Path:
-    """The `config.json` of `model`, fetched into the hub's cache where it comes from the hub.
+    """Return the `config.json` of `model`, fetched into the hub's cache where it comes from the
+    hub.
 
     Raises EngineSetupError, with what to do, where the model can't be had.
     """
@@ -42,7 +43,7 @@ def find_config(model: str, revision: str | None) -> Path:
 
 
 def cached_config(model: str, revision: str | None) -> Path | None:
-    """The `config.json` of a hub model that was fetched before; None where it was not."""
+    """Return the `config.json` of a hub model that was fetched before; None where it was not."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -54,7 +55,8 @@ def cached_config(model: str, revision: str | None) -> Path | None:
 
 
 def hub_commit(model: str, revision: str | None) -> str:
-    """The commit that a revision of a hub model is now, by the hub, or without it by the cache.
+    """Return the commit that a revision of a hub model is now, by the hub, or without it by the
+    cache.
 
     Raises EngineSetupError, with what to do, where neither knows it.
     """
@@ -83,7 +85,8 @@ def _without_retries_told() -> Iterator[None]:
 
 
 def fetch_adapter(model: str, revision: str | None) -> Path | None:
-    """The folder of a hub repository's adapter, fetched into the cache; None where it has none."""
+    """Return the folder of a hub repository's adapter, fetched into the cache; None where it has
+    none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -20,7 +20,7 @@ _HEADS: dict[Kind, tuple[str, ...]] = {
 
 
 def model_kind(spec: EngineSpec) -> Kind:
-    """`args.kind`, else what the model's configuration says, else causal."""
+    """Return `args.kind`, else what the model's configuration says, else causal."""
     for kind in _HEADS:
         if spec.args.get("kind") == kind:
             return kind
@@ -31,7 +31,7 @@ def model_kind(spec: EngineSpec) -> Kind:
 
 
 def kind_problem(spec: EngineSpec) -> str | None:
-    """Why the model, as far as its configuration is at hand, is not of that kind."""
+    """Say why the model, as far as its configuration is at hand, is not of that kind."""
     kind = model_kind(spec)
     heads = _architectures(spec)
     if not heads or any(head.endswith(_HEADS[kind]) for head in heads):

@@ -27,7 +27,7 @@ class PromptTokenizer:
     max_len: int | None
 
     def prompt(self, prompt: Prompt) -> list[int]:
-        """The tokens of a prompt; a chat is rendered with the model's own template.
+        """Return the tokens of a prompt; a chat is rendered with the model's own template.
 
         Raises RequestRefusedError where they leave no room for an answer.
         """
@@ -36,7 +36,7 @@ class PromptTokenizer:
         return ids
 
     def candidates(self, prompt: Prompt, texts: Sequence[str]) -> list[tuple[list[int], int]]:
-        """For each text its tokens after the prompt's, and where they begin.
+        """Return for each text its tokens after the prompt's, and where they begin.
 
         A token that the text's start merges with the prompt's end counts with the text.
         """
@@ -52,7 +52,8 @@ class PromptTokenizer:
         return found
 
     def apart(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
-        """The tokens of a prompt and a text, each tokenized by itself, and where the text begins.
+        """Return the tokens of a prompt and a text, each tokenized by itself, and where the text
+        begins.
 
         Raises RequestRefusedError where one of them is empty, or both are too long.
         """
@@ -65,7 +66,8 @@ class PromptTokenizer:
     def spans(
         self, text: str, start: int, target: str
     ) -> tuple[list[int], int, list[tuple[int, int, int]]]:
-        """The tokens of text and target, where the target's begin, and the tokens of text[start:].
+        """Return the tokens of text and target, where the target's begin, and the tokens of
+        text[start:].
 
         Those are (place, start, end), in characters and without space around them. A token across
         `start` is one of them.
@@ -89,7 +91,8 @@ class PromptTokenizer:
             )
 
     def _render(self, prompt: Prompt) -> tuple[str, bool]:
-        """The prompt as text, and whether the tokenizer must add its special tokens to it."""
+        """Return the prompt as text, and whether the tokenizer must add its special tokens to
+        it."""
         if isinstance(prompt, str):
             return prompt, True
         if getattr(self.tokenizer, "chat_template", None) is None:

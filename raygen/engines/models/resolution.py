@@ -66,7 +66,7 @@ def resolve_model(model: str, revision: str | None) -> ResolvedModel:
 
 
 def check_adapter(folder: Path) -> None:
-    """Raises EngineSetupError for an adapter that would run code when it is loaded."""
+    """Raise EngineSetupError for an adapter that would run code when it is loaded."""
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise EngineSetupError(
             f"the adapter {folder} has no {ADAPTER_WEIGHTS}: weights of other formats may carry "
@@ -80,7 +80,7 @@ def check_adapter(folder: Path) -> None:
 
 
 def describe_load_failure(error: Exception) -> str:
-    """What to tell of a model that transformers couldn't load, in one line."""
+    """Return what to tell of a model that transformers couldn't load, in one line."""
     first = first_line(error)
     if isinstance(error, OSError) and "safetensors" in first:
         # transformers advises to allow pickled ones.
@@ -93,7 +93,7 @@ def describe_load_failure(error: Exception) -> str:
 
 
 def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
-    """A model's `config.json` where it can be read at once; None where it would be fetched.
+    """Return a model's `config.json` where it can be read at once; None where it would be fetched.
 
     For an adapter, that of the model it was made for.
     """
@@ -106,7 +106,7 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """A JSON object in a file; an empty one where it is none."""
+    """Return a JSON object in a file; an empty one where it is none."""
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -17,7 +17,7 @@ _DEFAULT = "after"
 
 
 def attribution_problem(spec: EngineSpec) -> str | None:
-    """Why gradients of this model toward a label say nothing of a rationale's tokens, or None.
+    """Say why gradients of this model toward a label say nothing of a rationale's tokens, or None.
 
     Only in a student trained with the rationale before the label does anything flow from the label
     back to the rationale. A fake can be asked for anything.

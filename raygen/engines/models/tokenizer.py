@@ -33,23 +33,23 @@ class Tokenizer:
     content: str
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the text's tokens, without those that a model puts around it."""
+        """Return the ids of the text's tokens, without those that a model puts around it."""
         ids: list[int] = self.fast.encode(text, add_special_tokens=False).ids
         return ids
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token starts and ends in the text, in characters."""
+        """Say where each token starts and ends in the text, in characters."""
         places: list[tuple[int, int]] = self.fast.encode(text, add_special_tokens=False).offsets
         return places
 
     def count(self, text: str) -> int:
-        """How many tokens a model sees for this text as a prompt."""
+        """Count how many tokens a model sees for this text as a prompt."""
         return len(self.fast.encode(text).ids)
 
 
 @lru_cache(maxsize=16)
 def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
-    """The tokenizer of a folder, a bundled model, or one on the hub (its cache comes first).
+    """Return the tokenizer of a folder, a bundled model, or one on the hub (its cache comes first).
 
     Raises EngineSetupError where it can't be had, within seconds where the hub can't be reached.
     """

@@ -11,7 +11,7 @@ from raygen.core import digest
 
 
 def vocabulary_fingerprint(tokenizer: Any) -> str:
-    """A fingerprint of a Hugging Face tokenizer's tokens and their numbers.
+    """Return a fingerprint of a Hugging Face tokenizer's tokens and their numbers.
 
     Tokens that were added to it count for nothing: a student has control tokens of its own.
     """

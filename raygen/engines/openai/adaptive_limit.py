@@ -40,7 +40,7 @@ class AdaptiveLimit:
         return int(self._limit)
 
     def answered(self, started: float, now: float, busy: bool) -> None:
-        """A request that began at `started` was answered; `busy`: the limit was in full use."""
+        """Record an answer to a request that began at `started`; `busy`: the limit was used up."""
         took = now - started
         last = took if self._latency is None else self._latency
         self._latency = last + _SMOOTH * (took - last)
@@ -51,7 +51,7 @@ class AdaptiveLimit:
             self._limit = min(self._limit, self._ceiling)
 
     def pushed_back(self, started: float, now: float) -> None:
-        """A request that began at `started` was turned away because the endpoint is busy."""
+        """Record that the endpoint was too busy for a request that began at `started`."""
         self._cut(started, now, CUT_BUSY, 1.0)
 
     def _cut(self, started: float, now: float, factor: float, floor: float) -> None:

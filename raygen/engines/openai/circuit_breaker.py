@@ -43,24 +43,24 @@ class CircuitBreaker:
         return self.open
 
     def leave(self) -> None:
-        """The one that asked alone no longer does: where it is still open, another one does."""
+        """End a probe: while the circuit is still open, another request may probe."""
         self._asking = False
         self._wake()
 
     def failed(self) -> bool:
-        """An attempt failed; whether that has opened the circuit."""
+        """Record a failed attempt; tell whether it has opened the circuit."""
         self._failures += 1
         return self._failures == OPENS_AT
 
     def answered(self) -> bool:
-        """An attempt was answered; whether that has closed the circuit."""
+        """Record an answer; tell whether it has closed the circuit."""
         was_open, self._failures = self.open, 0
         if was_open:
             self._wake()
         return was_open
 
     def give_up(self, error: Exception) -> None:
-        """The endpoint counts as away: all who wait for it end with this error."""
+        """Give the endpoint up: end all who wait for it with this error."""
         self._failures = 0
         for turn in self._waiting:
             if not turn.done():

@@ -115,7 +115,7 @@ class Endpoint:
     async def _try(
         self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
     ) -> T | RetryableFailure | None:
-        """One attempt of one that is inside the gate, and what it teaches."""
+        """Make one attempt inside the gate, and adapt limit and circuit breaker to it."""
         started = time.monotonic()
         try:
             outcome = await self._attempt(url, body, read, ignored)
@@ -196,13 +196,13 @@ class Endpoint:
 
 
 def _proxy(url: URL) -> str | None:
-    """The proxy that the environment names for this address, looked up once."""
+    """Return the proxy that the environment names for this address, looked up once."""
     host = url.host or ""
     return None if proxy_bypass(host) else getproxies().get(url.scheme)
 
 
 def _seconds(retry_after: str | None, date: str | None) -> float | None:
-    """A Retry-After header, in seconds or as a date, as seconds from the reply's own date.
+    """Return a Retry-After header, in seconds or as a date, as seconds from the reply's own date.
 
     Never longer than an endpoint's patience: it is then asked once more.
     """

@@ -75,7 +75,7 @@ class OpenAIEngine:
         return engine
 
     async def generate(self, request: Request) -> list[Completion]:
-        """`n` completions of one request; of several where the server answers one at a time.
+        """Return `n` completions of one request; of several where the server answers one at a time.
 
         Completion k > 0 of its own request has a seed derived from the request's seed and k.
         """
@@ -99,7 +99,8 @@ class OpenAIEngine:
         return first + [replace(answers[0], prompt_tokens=shared) for answers in rest]
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """Log-probabilities by echo, which few servers offer (vLLM does): else EngineSetupError."""
+        """Return log-probabilities by echo, which few servers offer (vLLM does): else
+        EngineSetupError."""
         if not isinstance(prompt, str):
             raise EngineSetupError(
                 f"{self._where} can't score a chat prompt: only the server knows its template; "
@@ -127,7 +128,7 @@ class OpenAIEngine:
         )
 
     async def _ask(self, request: Request, n: int, index: int) -> list[Completion]:
-        """The completions of one POST, said in the dialect that the endpoint takes."""
+        """Return the completions of one POST, said in the dialect that the endpoint takes."""
         seed = derived_seed(request.sampling.seed, index)
         asked = replace(request, sampling=replace(request.sampling, n=n, seed=seed))
         url = self._plain if isinstance(request.prompt, str) else self._chat

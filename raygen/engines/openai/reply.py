@@ -30,7 +30,7 @@ class BadReplyError(Exception):
 
 
 def parse_completions(reply: Any) -> list[Completion]:
-    """The choices of a reply in the order of their index. Raises BadReplyError."""
+    """Return the choices of a reply in the order of their index. Raises BadReplyError."""
     try:
         choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
         answers = [_completion(choice) for choice in choices]
@@ -51,7 +51,7 @@ def parse_completions(reply: Any) -> list[Completion]:
 
 
 def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Score]:
-    """The summed log-probability of each candidate's tokens. Raises BadReplyError.
+    """Return the summed log-probability of each candidate's tokens. Raises BadReplyError.
 
     A token that spans the end of the prompt counts with the candidate.
     """
@@ -87,7 +87,8 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
 
 
 def _logprob(choice: Mapping[str, Any]) -> float | None:
-    """The summed log-probability of the choice's tokens, where the server gives all of them."""
+    """Return the summed log-probability of the choice's tokens, where the server gives all of
+    them."""
     found = choice.get("logprobs")
     if not isinstance(found, Mapping):
         return None
@@ -102,7 +103,7 @@ def _logprob(choice: Mapping[str, Any]) -> float | None:
 
 
 def _usage(usage: Mapping[str, Any]) -> tuple[int, int]:
-    """Tokens in and out, thoughts included: some servers count those in the total alone."""
+    """Return tokens in and out, thoughts included: some servers count those in the total alone."""
     prompt, output, total = (
         max(0, int(usage.get(name) or 0))
         for name in ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -130,7 +131,7 @@ def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
-    """`total` split in proportion to the weights, in whole numbers that add up to it."""
+    """Return `total` split in proportion to the weights, in whole numbers that add up to it."""
     whole = sum(weights)
     if not whole:
         weights, whole = [1] * len(weights), len(weights)

@@ -24,13 +24,14 @@ class Secret:
         self._bytes = [form.encode() for form in self._forms] if len(key) >= _LONG else []
 
     def hidden(self, message: str) -> str:
-        """A message to people, without the key."""
+        """Return a message to people, without the key."""
         for form in self._forms:
             message = message.replace(form, _INSTEAD)
         return message
 
     def out_of(self, reply: bytes) -> bytes:
-        """What a server sends, without the key where it is long enough to be one for sure."""
+        """Return what a server sends, without the key where it is long enough to be one for
+        sure."""
         for form in self._bytes:
             reply = reply.replace(form, _INSTEAD.encode())
         return reply

@@ -60,14 +60,16 @@ class DialectError(Exception):
 
 
 def derived_seed(seed: int | None, index: int) -> int | None:
-    """The seed of the index-th completion when it needs a request of its own; 0 keeps the seed."""
+    """Return the seed of the index-th completion when it needs a request of its own; 0 keeps the
+    seed."""
     if seed is None or index == 0:
         return seed
     return int(digest("completion", seed, index)[:8], 16) >> 1
 
 
 def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:
-    """The JSON of a request, for /chat/completions when its prompt is a chat, else /completions."""
+    """Return the JSON of a request, for /chat/completions when its prompt is a chat, else
+    /completions."""
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
@@ -103,7 +105,7 @@ def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, An
 
 
 def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, Any]:
-    """The JSON that asks for the log-probabilities of prompt + candidate, echoed."""
+    """Return the JSON that asks for the log-probabilities of prompt + candidate, echoed."""
     # One new token, because not every server takes 0; it lies behind the text and is left out.
     return {
         "model": model,
@@ -118,7 +120,7 @@ def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, 
 def error_of_status(
     status: int, text: str, retry_after: float | None, where: str
 ) -> RetryableFailure:
-    """What a status other than 200 means: a Trouble to retry, or else the error to end with.
+    """Return the error of a status other than 200: a RetryableFailure, else one to end with.
 
     Raises RequestRefusedError, EngineSetupError, EngineUnavailableError or DialectError. `where`
     names the engine and its address; the text of a 401 or 403 is left out, as it may hold a key.
@@ -154,7 +156,7 @@ def error_of_status(
 
 
 def _strict(schema: Any) -> bool:
-    """Whether a schema keeps to the rules that OpenAI's strict mode asks of every object."""
+    """Tell whether a schema keeps to the rules that OpenAI's strict mode asks of every object."""
     if isinstance(schema, list):
         return all(_strict(part) for part in schema)
     if not isinstance(schema, Mapping):
@@ -168,7 +170,7 @@ def _strict(schema: Any) -> bool:
 
 
 def _reason(text: str) -> tuple[str, str]:
-    """The message and the code in an error reply, whatever its form."""
+    """Return the message and the code in an error reply, whatever its form."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -78,7 +78,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def vllm_problems(spec: EngineSpec) -> list[str]:
-    """What is wrong with the arguments of a vllm engine, one sentence each."""
+    """Return what is wrong with the arguments of a vllm engine, one sentence each."""
     known = vllm_arg_types()
     if not known:
         return [
@@ -92,7 +92,7 @@ def vllm_problems(spec: EngineSpec) -> list[str]:
 
 @cache
 def vllm_arg_types() -> Mapping[str, tuple[str, ...]]:
-    """The installed vLLM's engine arguments and what each may hold; empty without vLLM.
+    """Return the installed vLLM's engine arguments and what each may hold; empty without vLLM.
 
     By the names of plain types (`int`, `None`, ...); nothing where one is of another kind.
     """
@@ -133,7 +133,8 @@ def _faults(spec: EngineSpec, name: str, value: Any) -> Iterator[str]:
 
 
 def _names_code(value: Any) -> bool:
-    """Whether a part of a configuration names code to import, or weights that may carry some."""
+    """Tell whether a part of a configuration names code to import, or weights that may carry
+    some."""
     if isinstance(value, Mapping):
         return any(
             key.endswith(("_plugin", "trust_remote_code", "load_format", "_cls")) and inner
@@ -151,7 +152,7 @@ def _fits(value: Any, kinds: tuple[str, ...]) -> bool:
 
 
 def _plain(annotation: ast.expr) -> tuple[str, ...]:
-    """The plain types of an annotation such as `int | None`; none where it names another."""
+    """Return the plain types of an annotation such as `int | None`; none where it names another."""
     if isinstance(annotation, ast.BinOp):
         left, right = _plain(annotation.left), _plain(annotation.right)
         return (*left, *right) if left and right else ()

@@ -15,7 +15,7 @@ _CONTEXT = 4096
 
 
 def cpu_environment() -> dict[str, str]:
-    """Environment variables that are set where the user has not set them."""
+    """Return environment variables that are set where the user has not set them."""
     return {
         # vLLM takes one thread where this is not said.
         "OMP_NUM_THREADS": str(os.cpu_count() or 1),
@@ -28,7 +28,7 @@ def cpu_environment() -> dict[str, str]:
 
 
 def cpu_arguments(config: Path) -> dict[str, Any]:
-    """Engine arguments, for the model with this `config.json`."""
+    """Return engine arguments, for the model with this `config.json`."""
     return {
         "dtype": "auto" if _has_amx() else "float32",
         "enforce_eager": True,
@@ -43,7 +43,7 @@ def cpu_arguments(config: Path) -> dict[str, Any]:
 
 
 def _context(config: Path) -> int | None:
-    """Tokens of prompt and answer: what the model takes, and no more than 4,096.
+    """Return tokens of prompt and answer: what the model takes, and no more than 4,096.
 
     Without chunks vLLM reserves for a whole prompt of that length. None leaves it to vLLM.
     """
@@ -55,12 +55,12 @@ def _context(config: Path) -> int | None:
 
 
 def _cache_gib() -> int:
-    """GiB for the KV cache: an eighth of the memory, between 1 and 4."""
+    """Return GiB for the KV cache: an eighth of the memory, between 1 and 4."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(4, max(1, memory // (8 * _GIB)))
 
 
 def _has_amx() -> bool:
-    """Whether this CPU multiplies bfloat16 in tiles; without, float32 is faster."""
+    """Tell whether this CPU multiplies bfloat16 in tiles; without, float32 is faster."""
     cpus = Path("/proc/cpuinfo")
     return cpus.is_file() and "amx_bf16" in cpus.read_text(encoding="utf-8")

@@ -105,7 +105,7 @@ class VLLMEngine:
             raise EngineSetupError(_load_failure(spec, found.model, error)) from error
 
     async def generate(self, request: Request) -> list[Completion]:
-        """`n` completions from one request; the k-th is drawn with the seed plus k."""
+        """Return `n` completions from one request; the k-th is drawn with the seed plus k."""
         from vllm.exceptions import VLLMClientError
         from vllm.sampling_params import (
             RequestOutputKind,
@@ -144,7 +144,8 @@ class VLLMEngine:
         ]
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+        """Return summed log-probabilities of each candidate's tokens, as the model reads them in
+        place.
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
@@ -153,7 +154,7 @@ class VLLMEngine:
         return list(await asyncio.gather(*(self._score(ids, start) for ids, start in found)))
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """The k most probable tokens at each place of a text that follows a prompt."""
+        """Return the k most probable tokens at each place of a text that follows a prompt."""
         self._need_prompt_logprobs()
         most = self._llm.model_config.max_logprobs
         if k > most >= 0:
@@ -187,7 +188,7 @@ class VLLMEngine:
         self._llm = None
 
     async def _ready(self) -> Self:
-        """The engine with its adapter loaded, so that a bad one is told before any row starts."""
+        """Load the adapter, so that a bad one is reported before any row starts."""
         if self._adapter is not None:
             try:
                 await self._llm.add_lora(self._adapter)
@@ -214,7 +215,8 @@ class VLLMEngine:
         return Score(float(sum(logprobs)), len(logprobs), len(ids))
 
     async def _read(self, ids: list[int], k: int) -> list[Any]:
-        """For each token, by their numbers, its own log-probability and those of the k best."""
+        """Return for each token, by their numbers, its own log-probability and those of the k
+        best."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         params = SamplingParams(
@@ -227,7 +229,7 @@ class VLLMEngine:
         return list((await self._run(ids, params)).prompt_logprobs)
 
     async def _run(self, ids: list[int], params: Any) -> Any:
-        """The final output of one request. Raises the engine errors that vLLM's mean."""
+        """Return the final output of one request. Raises the engine errors that vLLM's mean."""
         from vllm import exceptions
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
@@ -263,7 +265,8 @@ class VLLMEngine:
 
 
 def _socket_environment() -> dict[str, str]:
-    """Where vLLM's processes may meet, if the folder for temporary files has too long a name."""
+    """Say where vLLM's processes may meet, if the folder for temporary files has too long a
+    name."""
     own = tempfile.gettempdir()
     folder = socket_folder(own, ("",), str(uuid4()))
     return {} if folder in (None, own) else {"VLLM_RPC_BASE_PATH": str(folder)}
@@ -292,7 +295,8 @@ def _visible(devices: Sequence[str]) -> Iterator[None]:
 
 
 def _defaults(spec: EngineSpec, config: Path) -> dict[str, Any]:
-    """Engine arguments that a profile may override: vLLM's own on GPUs, other ones on a CPU."""
+    """Return engine arguments that a profile may override: vLLM's own on GPUs, other ones on a
+    CPU."""
     from vllm.platforms import current_platform
 
     common = {"disable_log_stats": True}

@@ -17,7 +17,7 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def lora_arguments(adapter: Path | None) -> dict[str, Any]:
-    """Engine arguments for an adapter, none without one.
+    """Return engine arguments for an adapter, none without one.
 
     Raises EngineSetupError for an adapter that vLLM can't run.
     """
@@ -43,7 +43,7 @@ def lora_arguments(adapter: Path | None) -> dict[str, Any]:
 
 
 def adapted_modules(adapter: Path) -> set[str]:
-    """The names of the modules that the adapter has weights for, such as `q_proj`."""
+    """Return the names of the modules that the adapter has weights for, such as `q_proj`."""
     from safetensors import SafetensorError, safe_open
 
     try:

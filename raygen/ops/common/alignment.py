@@ -17,7 +17,8 @@ _SENTENCE_END = re.compile(
 
 
 def extract_fills(masked: str, filled: str) -> list[str] | None:
-    """What `filled` has in the place of each mask, or None where it changed the text around them.
+    """Return what `filled` has in the place of each mask, or None where it changed the text around
+    them.
 
     Differences that don't count: the case of the first letter, the amount of white space, `a` for
     `an`, and the punctuation at the very end. A mask stands for words, so what fills it may not end
@@ -32,13 +33,13 @@ def extract_fills(masked: str, filled: str) -> list[str] | None:
 
 
 def restore_ending(masked: str, filled: str) -> str:
-    """The filled text on one line, ending as the masked text does."""
+    """Return the filled text on one line, ending as the masked text does."""
     end = masked.strip().removeprefix(_without_end(masked))
     return " ".join(_without_end(filled).split()) + end
 
 
 def same_words(one: str, other: str) -> bool:
-    """Whether two texts differ in case, white space and punctuation at most."""
+    """Tell whether two texts differ in case, white space and punctuation at most."""
     return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
 
 
@@ -47,7 +48,7 @@ def _without_end(text: str) -> str:
 
 
 def _pattern(masked: str) -> str:
-    """A pattern with a group for each mask.
+    """Return a pattern with a group for each mask.
 
     A mask takes the least that lets the next words follow and keeps it (an atomic group), so that
     a text that doesn't fit is refused in one pass, however many masks there are.
@@ -61,7 +62,8 @@ def _pattern(masked: str) -> str:
 
 
 def _kept(piece: str, *, start: bool, end: bool) -> str:
-    """A pattern for the words between two masks, or between a mask and an end of the text."""
+    """Return a pattern for the words between two masks, or between a mask and an end of the
+    text."""
     kept = [_word(word) for word in piece.split()]
     if not kept:
         return r"\s*"
@@ -81,6 +83,6 @@ def _word(word: str) -> str:
 
 
 def _any_case(pattern: str, word: str) -> str:
-    """The pattern of a word, its first letter in either case."""
+    """Return the pattern of a word, its first letter in either case."""
     head = re.escape(word[0])
     return f"(?:{head}|{re.escape(word[0].swapcase())})" + pattern[len(head) :]

@@ -48,7 +48,8 @@ class ReasoningSample:
 def parse_completion(
     completion: Completion, data: Mapping[str, Any], task: Task
 ) -> ParsedCompletion | Reject:
-    """The completion apart; `empty`, `refused`, or `truncated` before it stated an answer."""
+    """Return the completion apart; `empty`, `refused`, or `truncated` before it stated an
+    answer."""
     fault = completion_reject(completion, cut_off_counts=False)
     if fault is not None:
         return fault
@@ -60,19 +61,19 @@ def parse_completion(
 
 
 def extract_thoughts(completion: Completion, data: Mapping[str, Any], task: Task) -> str:
-    """A reasoning model's thoughts, without an announcement of the answer at their end."""
+    """Return a reasoning model's thoughts, without an announcement of the answer at their end."""
     thoughts = (completion.thinking or "").strip()
     said = _apart(thoughts, data, task)
     return said.rationale if said.announced and said.rationale else thoughts
 
 
 def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:
-    """The row's gold answer: an option's index, in free text the column `answer`."""
+    """Return the row's gold answer: an option's index, in free text the column `answer`."""
     return str(data["answer"]) if task.name == "free_text" else task.gold(data)
 
 
 def answer_words(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
-    """An answer in words."""
+    """Return an answer in words."""
     return task.options(data)[answer] if isinstance(answer, int) else answer or ""
 
 

@@ -25,7 +25,7 @@ class Demonstration(OpParams):
     rationale: str
 
     def rendered(self, task: Task) -> dict[str, Any]:
-        """The demonstration as templates see it; `answer` is a choice's index.
+        """Return the demonstration as templates see it; `answer` is a choice's index.
 
         Beside its own columns it has `stem`, `options`, `gold` (the right option's index, None
         without options) and `gold_text`. Raises ValueError where it isn't one of the task.
@@ -56,7 +56,7 @@ class Demonstration(OpParams):
 
 
 def read_demonstrations(value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
-    """The demonstrations of a list, or of the lines of a `.jsonl` file.
+    """Return the demonstrations of a list, or of the lines of a `.jsonl` file.
 
     Those with choices are checked at once. Raises ValueError, pydantic's where a line is amiss.
     """

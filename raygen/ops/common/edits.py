@@ -23,27 +23,27 @@ _DOUBLE = ('"', "“", "«")
 
 
 def edit_tokens(text: str) -> list[str]:
-    """Words and punctuation marks."""
+    """Return words and punctuation marks."""
     return _TOKEN.findall(text)
 
 
 def token_distance(one: str, other: str) -> float:
-    """The Levenshtein distance in tokens, as a share of the longer text's tokens."""
+    """Return the Levenshtein distance in tokens, as a share of the longer text's tokens."""
     return Levenshtein.normalized_distance(edit_tokens(one), edit_tokens(other))
 
 
 def character_distance(one: str, other: str) -> float:
-    """The Levenshtein distance in characters, as a share of the longer text's characters."""
+    """Return the Levenshtein distance in characters, as a share of the longer text's characters."""
     return Levenshtein.normalized_distance(one, other)
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts have the same words, whatever their case, spacing and punctuation."""
+    """Tell whether two texts have the same words, whatever their case, spacing and punctuation."""
     return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
 
 
 def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
-    """The edited text in a model's answer, without what models put around it.
+    """Return the edited text in a model's answer, without what models put around it.
 
     That is an announcement ("Here is the sentence:"), quotation marks, bold marks, the label
     after it, and, where the original is one line, further lines. What the original has too stays.
@@ -66,7 +66,8 @@ def _without_label(text: str, original: str, options: Sequence[str]) -> str:
 
 
 def _unquoted(text: str, original: str) -> str:
-    """Without a pair of quotation marks around it, and what a model explains after the second."""
+    """Return the text without a pair of quotation marks around it, and what a model explains
+    after the second."""
     closing = _QUOTES.get(text[:1])
     if closing is None or original.lstrip()[:1] == text[:1]:
         return text

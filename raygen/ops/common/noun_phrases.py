@@ -24,14 +24,15 @@ _QUESTION_WORDS = frozenset({"WP", "WP$", "WDT", "WRB"})
 
 
 def installed_pipeline() -> str | None:
-    """The name of the pipeline that would be used, None where there is none; imports nothing."""
+    """Return the name of the pipeline that would be used, None where there is none; imports
+    nothing."""
     if find_spec("spacy") is None:
         return None
     return next((name for name in PIPELINES if find_spec(name) is not None), None)
 
 
 def pipeline_version(pipeline: str) -> str:
-    """The name of an installed pipeline with its version."""
+    """Return the name of an installed pipeline with its version."""
     try:
         return f"{pipeline} {version(pipeline)}"
     except PackageNotFoundError:  # a folder on the path that was never installed
@@ -39,7 +40,7 @@ def pipeline_version(pipeline: str) -> str:
 
 
 def noun_phrases(text: str, pipeline: str | None = None) -> list[tuple[int, int]]:
-    """The characters of each whole noun phrase, determiners included.
+    """Return the characters of each whole noun phrase, determiners included.
 
     `pipeline` is the one, with its version, that must name them. Raises EngineSetupError where this
     machine has another one, or none.

@@ -28,22 +28,22 @@ def require_options(task: Task, op: str) -> None:
 
 
 def training_label(task: Task, option: int) -> int | str:
-    """An example's training label: an option's index, or a classification's class."""
+    """Return an example's training label: an option's index, or a classification's class."""
     return option if task.name == "multiple_choice" else task.labels[option]
 
 
 def label_type(task: Task) -> ColumnType:
-    """The type of that label."""
+    """Return the type of that label."""
     return "integer" if task.name == "multiple_choice" else "string"
 
 
 def view_columns(data: Mapping[str, Any], view: str) -> dict[str, str]:
-    """The columns `view` and `variant` of an example made of this row."""
+    """Return the columns `view` and `variant` of an example made of this row."""
     if data.get("variant") == "counterfactual":
         return {"view": f"counterfactual_{view}", "variant": "counterfactual"}
     return {"view": view, "variant": "original"}
 
 
 def template_row(row: Row, task: Task) -> dict[str, Any]:
-    """The row as templates see it, with `stem` and `options` whatever the task."""
+    """Return the row as templates see it, with `stem` and `options` whatever the task."""
     return {**row.data, "stem": row.data[task.stem], "options": task.options(row.data)}

@@ -88,15 +88,15 @@ class PredictionParams(SamplingParams):
         return frozenset({_ABILITY[self.by]})
 
     def template(self, task: Task) -> str:
-        """The recipe's prompt, or the default one for the task."""
+        """Return the recipe's prompt, or the default one for the task."""
         return self.prompt or default_prompt(f"predict_{task.name}")
 
     def templates(self, task: Task, parameter: str = "prompt") -> dict[str, str]:
-        """The template by its parameter; a classifier has none."""
+        """Return the template by its parameter; a classifier has none."""
         return {} if self.by == "classify" else {parameter: self.template(task)}
 
     def check(self, task: Task, op: str) -> None:
-        """Raises ValueError where the task's options can't be predicted so."""
+        """Raise ValueError where the task's options can't be predicted so."""
         require_options(task, op)
         if task.name == "multiple_choice" and self.by == "classify":
             raise ValueError(
@@ -110,7 +110,7 @@ class PredictionParams(SamplingParams):
             )
 
     def check_untold(self, task: Task, parameter: str, told: frozenset[str]) -> None:
-        """Raises ValueError where the prompt reads the answer, or what only the op is `told`.
+        """Raise ValueError where the prompt reads the answer, or what only the op is `told`.
 
         For an op with prompts that may read it; the others hide it from all of theirs.
         """
@@ -122,7 +122,7 @@ class PredictionParams(SamplingParams):
             )
 
     def prediction_cost(self, task: Task, predictions: int) -> Cost:
-        """The cost of so many predictions."""
+        """Return the cost of so many predictions."""
         if self.by == "vote":
             return self.cost(predictions, rows=1.0)
         options = max(1, len(task.labels)) if self.by == "score" else 1
@@ -150,7 +150,7 @@ class OptionProbabilities:
         return dict(zip(self.options, self.probabilities, strict=True))
 
     def words(self) -> str:
-        """The prediction for people: the option and its probability."""
+        """Return the prediction for people: the option and its probability."""
         if self.option is None:
             return f"no single option ({max(self.probabilities):.2f} at most)"
         return f"{self.options[self.option]!r} ({self.probabilities[self.option]:.2f})"
@@ -163,7 +163,8 @@ async def predict_options(
     ctx: Context,
     engine: str | None = None,
 ) -> OptionProbabilities:
-    """What the teacher says of a row when its question, or its text to classify, is `text`."""
+    """Return what the teacher says of a row when its question, or its text to classify, is
+    `text`."""
     options = tuple(ctx.task.options(data))
     if params.by == "classify":
         chances = await ctx.classify(text, engine=engine)
@@ -192,13 +193,15 @@ def _default_candidates(task: Task) -> Literal["letters", "texts"]:
 def _shares(
     answers: Sequence[Completion], ending: str, options: Sequence[str]
 ) -> tuple[float, ...]:
-    """Each option's share of the answers; one that names no single option counts for none."""
+    """Return each option's share of the answers; one that names no single option counts for
+    none."""
     read = [_read(answer.text, ending, options) for answer in answers]
     return tuple(read.count(option) / max(1, len(answers)) for option in range(len(options)))
 
 
 def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
-    """The option that an answer names, or that it names as the end of the prompt's own words."""
+    """Return the option that an answer names, or that it names as the end of the prompt's own
+    words."""
     option = read_answer(text, options).option
     if option is None and ending:
         return read_answer(ending + text, options).option
@@ -208,7 +211,8 @@ def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
 def _of_labels(
     chances: Mapping[str, float], options: Sequence[str], labels: Mapping[str, str]
 ) -> tuple[float, ...]:
-    """The classifier's probabilities by option. Raises EngineSetupError where labels don't fit."""
+    """Return the classifier's probabilities by option. Raises EngineSetupError where labels
+    don't fit."""
     numbers = [_NUMBERED.fullmatch(label) for label in chances]
     if labels:
         places = [labels.get(label) for label in chances]

@@ -6,5 +6,5 @@ from importlib.resources import files
 
 @lru_cache(maxsize=64)
 def default_prompt(name: str) -> str:
-    """The text of the default prompt `name`, a file of raygen/prompts."""
+    """Return the text of the default prompt `name`, a file of raygen/prompts."""
     return files("raygen.ops").joinpath("prompts", f"{name}.j2").read_text("utf-8").rstrip("\n")

@@ -52,21 +52,21 @@ class ReasoningParams(PromptParams):
         return asked if self.hidden else asked | {"gold", "gold_text"}
 
     def worked(self, task: Task) -> list[dict[str, Any]]:
-        """The demonstrations as templates see them. Raises ValueError."""
+        """Return the demonstrations as templates see them. Raises ValueError."""
         return [d.rendered(task) for d in self.demonstrations if isinstance(d, Demonstration)]
 
     def template(self) -> str:
-        """The recipe's prompt, or the default one for the label mode."""
+        """Return the recipe's prompt, or the default one for the label mode."""
         return self.prompt or default_prompt(f"sample_rationales_{self.label}")
 
     def check(self, task: Task, op: str) -> None:
-        """Raises ValueError where the task has no options, or a demonstration isn't one of it."""
+        """Raise ValueError where the task has no options, or a demonstration isn't one of it."""
         if task.name != "free_text":
             require_options(task, op)
         self.worked(task)
 
     def asked(self, row: Row, task: Task) -> str:
-        """The text of the prompt for a row."""
+        """Return the text of the prompt for a row."""
         fields = template_row(row, task)
         if self.hidden:
             fields = {name: value for name, value in fields.items() if name not in HIDDEN}

@@ -20,7 +20,8 @@ _REFUSED = frozenset({"refusal", "content_filter"})
 
 
 def completion_reject(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
-    """The reject of an answer that can't be used as it stands, None for one that can be read.
+    """Return the reject of an answer that can't be used as it stands, None for one that can be
+    read.
 
     `empty` (also where there are thoughts and no answer), `truncated` (max_tokens cut it off;
     unless `cut_off_counts` is False), `refused` (by the engine's word or by its first sentence).

@@ -21,7 +21,7 @@ class PromptParams(OpParams):
     chat: bool = Field(False, description="send the prompt as a chat turn of the user")
 
     def prompt_of(self, text: str) -> Prompt:
-        """A completion prompt, or one chat turn where `chat` is set."""
+        """Return a completion prompt, or one chat turn where `chat` is set."""
         return (Message("user", text),) if self.chat else text
 
 
@@ -45,7 +45,7 @@ class SamplingParams(PromptParams):
         return self
 
     def sampling(self, seed: int) -> Sampling:
-        """The request's sampling, with the node's own seed mixed into the row's."""
+        """Return the request's sampling, with the node's own seed mixed into the row's."""
         return Sampling(
             n=self.n,
             temperature=self.temperature,
@@ -56,11 +56,11 @@ class SamplingParams(PromptParams):
         )
 
     def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
-        """The cost of so many calls with these parameters; `rows` out are by default n."""
+        """Return the cost of so many calls with these parameters; `rows` out are by default n."""
         return Cost(calls, self.n, self.max_tokens, float(self.n) if rows is None else rows)
 
     def thoughts(self, answer: Completion) -> dict[str, Any]:
-        """The column with the answer's thoughts, where it is asked for."""
+        """Return the column with the answer's thoughts, where it is asked for."""
         return {"thinking": answer.thinking} if self.thinking == "column" else {}
 
     @property

@@ -25,7 +25,8 @@ class TextSpan:
 
 
 def occurrences(text: str, words: str, kind: Kind) -> list[TextSpan]:
-    """Every place where `words` stand in the text as whole words, whatever the case and spacing.
+    """Return every place where `words` stand in the text as whole words, whatever the case and
+    spacing.
 
     The parts of a hyphenated word are no whole words.
     """
@@ -37,13 +38,14 @@ def occurrences(text: str, words: str, kind: Kind) -> list[TextSpan]:
 
 
 def spans_touch(text: str, one: TextSpan, other: TextSpan) -> bool:
-    """Whether two spans overlap, or have nothing but white space between them."""
+    """Tell whether two spans overlap, or have nothing but white space between them."""
     first, second = sorted((one, other))
     return not text[first.end : second.start].strip()
 
 
 def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
-    """The spans in order, those that touch made into one; a topic makes the whole a topic."""
+    """Return the spans in order, those that touch made into one; a topic makes the whole a
+    topic."""
     done: list[TextSpan] = []
     for span in sorted(spans):
         if done and spans_touch(text, done[-1], span):
@@ -55,7 +57,7 @@ def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
 
 
 def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
-    """The text with a mask for each span; the spans are in order and don't overlap."""
+    """Return the text with a mask for each span; the spans are in order and don't overlap."""
     pieces, at = [], 0
     for span in spans:
         pieces += [text[at : span.start], MASK]
@@ -64,11 +66,12 @@ def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
 
 
 def fill_masks(masked: str, fills: Sequence[str]) -> str:
-    """The masked text with its masks filled in order. Raises ValueError where counts differ."""
+    """Return the masked text with its masks filled in order. Raises ValueError where counts
+    differ."""
     first, *rest = masked.split(MASK)
     return first + "".join(fill + kept for fill, kept in zip(fills, rest, strict=True))
 
 
 def count_words(text: str) -> int:
-    """How many words a text has."""
+    """Count how many words a text has."""
     return len(re.findall(r"\w+(?:['’]\w+)*", text))

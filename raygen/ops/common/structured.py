@@ -27,7 +27,7 @@ class InvalidJsonError(ValueError):
 
 
 def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
-    """The answer's JSON value: the whole of it, or its one fenced block.
+    """Return the answer's JSON value: the whole of it, or its one fenced block.
 
     Raises InvalidJsonError. An engine that enforces the schema is held to it all the same.
     """

@@ -13,12 +13,12 @@ from raygen.engines.models import Tokenizer
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, each with a space before it."""
+    """Return the words of a text, each with a space before it."""
     return [f" {word}" for word in text.split()]
 
 
 def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
-    """The tokens of a text as a student reads it: after a space, as its rationale stands.
+    """Return the tokens of a text as a student reads it: after a space, as its rationale stands.
 
     A character that is several tokens stays whole.
     """
@@ -32,17 +32,18 @@ def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
 
 
 def join_pieces(pieces: Sequence[str]) -> str:
-    """The text of pieces, without space around it."""
+    """Return the text of pieces, without space around it."""
     return "".join(pieces).strip()
 
 
 def mask_piece(piece: str, mask: str) -> str:
-    """The mask in place of a piece, with the piece's space."""
+    """Return the mask in place of a piece, with the piece's space."""
     return piece[: len(piece) - len(piece.lstrip())] + mask
 
 
 def column_texts(value: Any) -> list[Mapping[str, Any]]:
-    """A column with words as a list of {text, start, end}: key tokens, a list of texts, or a text.
+    """Return a column with words as a list of {text, start, end}: key tokens, a list of texts, or a
+    text.
 
     Words without a place have None for start and end. Raises ValueError for anything else.
     """
