@@ -115,20 +115,20 @@ def _model_problems(
     for detail in error.errors(include_url=False):
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden":
-            place = _existing(document.data, loc)
-            options = known_keys(schema, place[:-1])
-            message = f"unknown key {place[-1]!r}{did_you_mean(str(place[-1]), options)}"
-            problems.append(document.problem(place, message))
+            path = _existing(document.data, loc)
+            options = known_keys(schema, path[:-1])
+            message = f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), options)}"
+            problems.append(document.problem(path, message))
         elif detail["type"] == "missing":
-            place = _existing(document.data, loc[:-1])
-            problems.append(document.problem(place, f"key {loc[-1]!r} is missing"))
+            path = _existing(document.data, loc[:-1])
+            problems.append(document.problem(path, f"key {loc[-1]!r} is missing"))
         else:
             by_place.setdefault(_existing(document.data, loc), []).append(detail)
-    for place, details in by_place.items():
+    for path, details in by_place.items():
         # A union reports its other members at the union itself: the deepest says most.
-        if not any(other != place and other[: len(place)] == place for other in by_place):
-            name = f"{place[-1]}: " if place and isinstance(place[-1], str) else ""
-            problems.append(document.problem(place, name + reason(details)))
+        if not any(other != path and other[: len(path)] == path for other in by_place):
+            name = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
+            problems.append(document.problem(path, name + reason(details)))
     return problems
 
 

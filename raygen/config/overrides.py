@@ -54,15 +54,15 @@ def override(
         mark = Mark(f"--set {key}={text}", 1, 1)
         try:
             value = _value(text)
-            place = _place(data, key, known)
-            if place[0] == "params" and _is_text_param(data, place) and not isinstance(value, str):
+            path = _place(data, key, known)
+            if path[0] == "params" and _is_text_param(data, path) and not isinstance(value, str):
                 value = text
-            _put(data, place, value)
+            _put(data, path, value)
         except _OverrideError as error:
             problems.append(Problem(mark.file, 1, 1, str(error)))
         else:
-            marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
-            marks[place] = mark
+            marks = {p: m for p, m in marks.items() if p[: len(path)] != path}
+            marks[path] = mark
     return Document(recipe.file, data, marks), problems
 
 
@@ -84,14 +84,14 @@ def apply_variant(
     for key, value in changes.items() if isinstance(changes, dict) else ():
         written: Place = (_VARIANTS, name, key)
         try:
-            place = _place(data, str(key), known, _PARAMS)
-            _put(data, place, copy.deepcopy(value))
+            path = _place(data, str(key), known, _PARAMS)
+            _put(data, path, copy.deepcopy(value))
         except _OverrideError as error:
             problems.append(recipe.problem(written, str(error)))
         else:
-            marks = {p: m for p, m in marks.items() if p[: len(place)] != place}
+            marks = {p: m for p, m in marks.items() if p[: len(path)] != path}
             for below, mark in recipe.section(written).marks.items():
-                marks[(*place, *below)] = mark
+                marks[(*path, *below)] = mark
     return Document(recipe.file, data, marks), problems
 
 
@@ -148,18 +148,18 @@ def _hint(word: str, names: list[str]) -> str:
     return f"; expected a param or a key of the recipe: {', '.join(sorted(names))}"
 
 
-def _is_text_param(data: Mapping[str, Any], place: Place) -> bool:
-    param = data["params"][place[1]]
-    return place[2:] == ("default",) and isinstance(param, dict) and param.get("type") == "str"
+def _is_text_param(data: Mapping[str, Any], path: Place) -> bool:
+    param = data["params"][path[1]]
+    return path[2:] == ("default",) and isinstance(param, dict) and param.get("type") == "str"
 
 
-def _put(data: Any, place: Place, value: Any) -> None:
-    for part in place[:-1]:
+def _put(data: Any, path: Place, value: Any) -> None:
+    for part in path[:-1]:
         if isinstance(data, dict) and data.get(part) is None:
             data[part] = {}
         data = data[part]
     if not isinstance(data, dict | list):
         raise _OverrideError(
-            f"can't be set: {'.'.join(map(str, place[:-1]))!r} has no keys of its own"
+            f"can't be set: {'.'.join(map(str, path[:-1]))!r} has no keys of its own"
         )
-    data[place[-1]] = value  # type: ignore[index]
+    data[path[-1]] = value  # type: ignore[index]

@@ -194,9 +194,9 @@ def _check_depth(text: str, file: str) -> None:
             depth -= 1
         if depth > _MAX_DEPTH:
             mark = event.start_mark
-            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             message = f"nested more than {_MAX_DEPTH} levels deep"
-            raise ProblemsError([Problem(file, *place, message)])
+            raise ProblemsError([Problem(file, *position, message)])
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:

@@ -29,9 +29,9 @@ def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | 
     """
     plain = [" ".join(text.casefold().split()) for text in texts]
     first: dict[str, int] = {}
-    exact = [first.setdefault(text, place) for place, text in enumerate(plain)]
+    exact = [first.setdefault(text, number) for number, text in enumerate(plain)]
     if near is None:
-        return [earlier if earlier < place else None for place, earlier in enumerate(exact)]
+        return [earlier if earlier < number else None for number, earlier in enumerate(exact)]
     return _near(plain, exact, near)
 
 
@@ -52,22 +52,22 @@ def _near(plain: Sequence[str], exact: Sequence[int], near: float) -> list[int |
     With the pieces of all texts in one order, two texts that share enough of them share one of
     the first few of each; in order of rarity, few others do.
     """
-    held = {place: shingles(plain[place]) for place in sorted(set(exact))}
+    held = {number: shingles(plain[number]) for number in sorted(set(exact))}
     times = Counter(piece for text in held.values() for piece in text)
     kept: defaultdict[str, list[int]] = defaultdict(list)
-    found: dict[int, int | None] = {}
-    for place, mine in held.items():
-        ordered = sorted(mine, key=lambda piece: (times[piece], piece))
-        head = ordered[: len(mine) - ceil(near * len(mine) - 1e-9) + 1]
+    earlier_by_number: dict[int, int | None] = {}
+    for number, own_shingles in held.items():
+        ordered = sorted(own_shingles, key=lambda piece: (times[piece], piece))
+        head = ordered[: len(own_shingles) - ceil(near * len(own_shingles) - 1e-9) + 1]
         candidates = sorted({other for piece in head for other in kept[piece]})
-        similar = (other for other in candidates if similarity(mine, held[other]) >= near)
-        found[place] = next(similar, None)
-        if found[place] is None:
+        similar = (other for other in candidates if similarity(own_shingles, held[other]) >= near)
+        earlier_by_number[number] = next(similar, None)
+        if earlier_by_number[number] is None:
             for piece in head:
-                kept[piece].append(place)
+                kept[piece].append(number)
     answer: list[int | None] = []
-    for place, earlier in enumerate(exact):
-        nearest = found[earlier]
-        own = earlier if earlier < place else None
+    for number, earlier in enumerate(exact):
+        nearest = earlier_by_number[earlier]
+        own = earlier if earlier < number else None
         answer.append(own if nearest is None else nearest)
     return answer

@@ -32,11 +32,11 @@ def private_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"raygen-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return Path(tempfile.mkdtemp(prefix="raygen-"))
-    safe = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
-    if safe and found.st_uid == os.getuid():
+    safe = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
+    if safe and status.st_uid == os.getuid():
         return folder
     return Path(tempfile.mkdtemp(prefix="raygen-"))
 

@@ -89,16 +89,16 @@ class FakeEngine:
         before."""
         await self._wait(0)
         words = text.split()
-        seen = [" ".join([_text(prompt), *words[:at]]) for at in range(len(words))]
+        prefixes = [" ".join([_text(prompt), *words[:at]]) for at in range(len(words))]
         tokens = [_number(word, "token") % 50_000 for word in words]
         return TopTokens(
             "fake",
             tuple(tokens),
             tuple(
-                (token, *(50_000 + _number(before, place) % 50_000 for place in range(1, k)))
-                for token, before in zip(tokens, seen, strict=True)
+                (token, *(50_000 + _number(before, rank) % 50_000 for rank in range(1, k)))
+                for token, before in zip(tokens, prefixes, strict=True)
             ),
-            tuple(tuple(-(place + 1) * math.log(2) for place in range(k)) for _ in words),
+            tuple(tuple(-(rank + 1) * math.log(2) for rank in range(k)) for _ in words),
             len(_text(prompt).split()) + len(words),
         )
 
@@ -128,7 +128,7 @@ class FakeEngine:
     async def nearest(self, word: str, k: int) -> list[str]:
         """Return k made-up words."""
         await self._wait(0)
-        return [f"{word}{place}" for place in range(1, k + 1)]
+        return [f"{word}{rank}" for rank in range(1, k + 1)]
 
     async def close(self) -> None:
         """Nothing to free."""
@@ -141,8 +141,8 @@ class FakeEngine:
                 for fault in transient:
                     if self._met[text] < (fault.times or 0):
                         return [fault]
-                if left := [reply for reply in replies if reply not in transient]:
-                    return left
+                if permanent := [reply for reply in replies if reply not in transient]:
+                    return permanent
         if not self._plain:
             raise RequestRefusedError(
                 "bad_request", f"no rule of the fake engine {self._name!r} matches {text[:80]!r}"

@@ -50,8 +50,10 @@ def check_engine(spec: EngineSpec) -> list[str]:
     if spec.backend == "openai":
         return args_problems(spec, OpenAIArgs) or _openai_problems(spec)
     bundled = bundled_problem(spec.model)
-    own = vllm_problems(spec) if spec.backend == "vllm" else _transformers_problems(spec)
-    return ([bundled] if bundled else []) + own
+    backend_problems = (
+        vllm_problems(spec) if spec.backend == "vllm" else _transformers_problems(spec)
+    )
+    return ([bundled] if bundled else []) + backend_problems
 
 
 async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:

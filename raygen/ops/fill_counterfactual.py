@@ -109,29 +109,29 @@ class _Wanted:
         fault = completion_reject(answer)
         if fault is not None:
             return fault
-        said = _unwrapped(answer.text, self.masked)
-        if _MASK_LEFT.search(said):
-            return Reject("mask_left", said[:160])
-        text = self._put_in(said) if self.params.form == "fills" else said
+        filled = _unwrapped(answer.text, self.masked)
+        if _MASK_LEFT.search(filled):
+            return Reject("mask_left", filled[:160])
+        text = self._put_in(filled) if self.params.form == "fills" else filled
         if isinstance(text, Reject):
             return text
         text = restore_ending(self.masked, text)
         fills = extract_fills(self.masked, text)
         if fills is None:
-            return Reject("text_changed", f"{said[:120]!r} is not {self.masked[:120]!r} filled")
+            return Reject("text_changed", f"{filled[:120]!r} is not {self.masked[:120]!r} filled")
         if same_words(text, self.original):
-            return Reject("unchanged", said[:160])
+            return Reject("unchanged", filled[:160])
         leaks = names_option(text, self.target) and not names_option(self.original, self.target)
         if leaks and not self.params.allow_answer:
-            return Reject("answer_leaked", f"names {self.target!r}: {said[:120]!r}")
+            return Reject("answer_leaked", f"names {self.target!r}: {filled[:120]!r}")
         return text, fills
 
-    def _put_in(self, said: str) -> str | Reject:
+    def _put_in(self, filled: str) -> str | Reject:
         """Return the masked text with the listed fills in the place of its masks."""
-        fills = [fill.strip() for fill in said.rstrip(".;").split(";")]
+        fills = [fill.strip() for fill in filled.rstrip(".;").split(";")]
         masks = self.masked.count(MASK)
         if len(fills) != masks or not all(fills):
-            return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {said[:120]!r}")
+            return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {filled[:120]!r}")
         text = fill_masks(self.masked, fills)
         return text[0].upper() + text[1:] if self.original[0].isupper() else text
 
@@ -150,8 +150,8 @@ async def _targets(row: Row, params: FillCounterfactualParams, ctx: Context) -> 
         return wrong
     if params.target == "random":
         return [Random(ctx.seed()).choice(wrong)]
-    found = await predict_options(row.data, row.data[ctx.task.stem], params.scoring, ctx)
-    return [max(wrong, key=lambda option: found.probabilities[option])]
+    prediction = await predict_options(row.data, row.data[ctx.task.stem], params.scoring, ctx)
+    return [max(wrong, key=lambda option: prediction.probabilities[option])]
 
 
 async def _filled(

@@ -41,8 +41,8 @@ async def run(rows: Sequence[Row], params: JoinViewsParams, ctx: Context) -> Seq
         groups[_question(row, ctx) if params.per == "question" else ""].append(row)
     outcomes: list[Row | Reject] = []
     for question, members in groups.items():
-        there = {_value(row, params.by) for row in members}
-        missing = [value for value in params.required if value not in there]
+        present = {_value(row, params.by) for row in members}
+        missing = [value for value in params.required if value not in present]
         group = digest("group", rows[0].key, question)
         for row in members:
             if missing:

@@ -140,11 +140,11 @@ async def _verdict(
         (other, one, {"1": "b", "2": "a"}),
     ):
         pair = {**fields, "first": first, "second": second}
-        (said,) = await _asked(params, ctx, pair, _SCHEMA_OF_PAIR)
-        if isinstance(said, Reject):
-            return said
-        verdicts.append(names.get(said.value["better"], "tie"))
-        read.append(said)
+        (answer,) = await _asked(params, ctx, pair, _SCHEMA_OF_PAIR)
+        if isinstance(answer, Reject):
+            return answer
+        verdicts.append(names.get(answer.value["better"], "tie"))
+        read.append(answer)
     consistent = verdicts[0] == verdicts[1]
     if not consistent and params.inconsistent == "reject":
         return Reject("inconsistent", f"{verdicts[0]}, and with the two swapped {verdicts[1]}")

@@ -83,16 +83,16 @@ class KeyTokensParams(OpParams):
 async def run(row: Row, params: KeyTokensParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its key tokens."""
     if params.by == "gradients":
-        found = await _by_gradients(row, params, ctx)
+        keys = await _by_gradients(row, params, ctx)
     elif params.by == "nearest":
-        found = await _by_embedding(row, params, ctx)
+        keys = await _by_embedding(row, params, ctx)
     else:
-        found = _by_column(row.data["rationale"], row.data.get(params.words or ""))
-    if not found:
+        keys = _by_column(row.data["rationale"], row.data.get(params.words or ""))
+    if not keys:
         return [Reject("no_key_tokens", f"none in {str(row.data.get('rationale'))[:80]!r}")]
-    new: dict[str, Any] = {params.into: found}
+    new: dict[str, Any] = {params.into: keys}
     if params.compare is not None:
-        new |= _overlap(found, row.data.get(params.compare), row.data.get("rationale") or "")
+        new |= _overlap(keys, row.data.get(params.compare), row.data.get("rationale") or "")
     return [row.child(ctx.node, 0, new)]
 
 
@@ -104,11 +104,11 @@ async def _by_gradients(row: Row, params: KeyTokensParams, ctx: Context) -> list
     target = render(params.target, fields)
     scores = await ctx.attribute(text, len(prompt) + 1, target, engine=params.student)
     shift = len(prompt) + 1 - (len(rationale) - len(rationale.lstrip()))
-    found = [
+    scored = [
         {"text": s.text, "start": s.start - shift, "end": s.end - shift, "score": s.score}
         for s in sorted(scores, key=lambda s: (-s.score, s.start))[: params.k]
     ]
-    return sorted(found, key=lambda key: key["start"])
+    return sorted(scored, key=lambda key: key["start"])
 
 
 async def _by_embedding(row: Row, params: KeyTokensParams, ctx: Context) -> list[Key]:
@@ -144,27 +144,29 @@ def _label(data: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {"label": index, "label_text": options[index]}
 
 
-def _overlap(found: Sequence[Key], others: Any, rationale: str) -> dict[str, float | None]:
-    ours = _whole_words(found, rationale)
-    theirs = _whole_words(column_texts(others if others is not None else []), rationale)
-    both = len(ours & theirs)
+def _overlap(keys: Sequence[Key], others: Any, rationale: str) -> dict[str, float | None]:
+    ours = _whole_words(keys, rationale)
+    other_words = _whole_words(column_texts(others if others is not None else []), rationale)
+    both = len(ours & other_words)
     return {
         "overlap_precision": both / len(ours) if ours else None,
-        "overlap_recall": both / len(theirs) if theirs else None,
+        "overlap_recall": both / len(other_words) if other_words else None,
     }
 
 
 def _whole_words(keys: Sequence[Key], rationale: str) -> set[str]:
     """Return the words of keys; a key with a place stands for the words of the rationale it
     touches."""
-    places = [(m.start(), m.end(), m.group().casefold()) for m in _WORD.finditer(rationale)]
-    found: set[str] = set()
+    word_spans = [(m.start(), m.end(), m.group().casefold()) for m in _WORD.finditer(rationale)]
+    words: set[str] = set()
     for key in keys:
         if key["start"] is None:
-            found |= {word.casefold() for word in _WORD.findall(key["text"])}
+            words |= {word.casefold() for word in _WORD.findall(key["text"])}
         else:
-            found |= {w for start, end, w in places if start < key["end"] and key["start"] < end}
-    return found
+            words |= {
+                w for start, end, w in word_spans if start < key["end"] and key["start"] < end
+            }
+    return words
 
 
 def columns(params: KeyTokensParams, task: Task) -> Columns:

@@ -128,17 +128,21 @@ def _outcome(
     if fault is not None:
         return fault
     topics, phrases = _named(answer.text)
-    found = _spans(text, topics, "topic")
-    if not found:
+    topic_spans = _spans(text, topics, "topic")
+    if not topic_spans:
         return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
     if params.by_library:
         found_phrases = noun_phrases(text, params.pipeline)
-        beside = [TextSpan(start, end, "phrase") for start, end in found_phrases]
+        phrase_spans = [TextSpan(start, end, "phrase") for start, end in found_phrases]
     else:
-        beside = _spans(text, phrases, "phrase")
+        phrase_spans = _spans(text, phrases, "phrase")
     if params.which == "around":
-        beside = [span for span in beside if any(spans_touch(text, span, topic) for topic in found)]
-    spans = merge_spans(text, [*found, *beside])
+        phrase_spans = [
+            span
+            for span in phrase_spans
+            if any(spans_touch(text, span, topic) for topic in topic_spans)
+        ]
+    spans = merge_spans(text, [*topic_spans, *phrase_spans])
     masked = mask_spans(text, spans)
     share = 1 - count_words(masked.replace(MASK, " ")) / max(1, count_words(text))
     if share > params.max_share:

@@ -127,14 +127,14 @@ class _Edit:
     async def attempt(self, k: int, tries: Sequence[_Try]) -> list[_Try]:
         """Return the k-th attempt, after the earlier ones; equal edits are judged once."""
         params, task = self.params, self.ctx.task
-        seen = {t.text: t.verdict for t in tries}
+        verdicts = {t.text: t.verdict for t in tries}
         fields = {
             **template_row(self.row, task),
             "gold": self.gold,
             "target": self.target,
             "demonstrations": [d.model_dump() for d in params.demonstrations
                                if isinstance(d, EditDemonstration)],
-            "tries": [{"text": text, "verdict": verdict} for text, verdict in seen.items() if text],
+            "tries": [{"text": text, "verdict": fate} for text, fate in verdicts.items() if text],
         }  # fmt: skip
         prompt = params.prompt_of(render(params.template(task), fields))
         sampling = params.sampling(self.ctx.seed(k))
@@ -158,17 +158,21 @@ class _Edit:
         if distance > params.max_distance:
             reject = Reject("too_far", f"{distance:.2f} of the words differ: {text[:120]!r}")
             return _Try(answer, text, "it changes too much", reject)
-        found = await predict_options(self.row.data, text, params.predict, self.ctx, params.teacher)
-        if found.option == self.target:
-            return _Try(answer, text, f"it is {new} but changes more than it must", None, found)
-        detail = f"{found.words()}, but the target is {new!r}: {text[:120]!r}"
-        if found.option is None:
+        prediction = await predict_options(
+            self.row.data, text, params.predict, self.ctx, params.teacher
+        )
+        if prediction.option == self.target:
+            return _Try(
+                answer, text, f"it is {new} but changes more than it must", None, prediction
+            )
+        detail = f"{prediction.words()}, but the target is {new!r}: {text[:120]!r}"
+        if prediction.option is None:
             reject = Reject("no_prediction", detail)
-            return _Try(answer, text, "it is not clear", reject, found)
-        still = found.option == self.gold
+            return _Try(answer, text, "it is not clear", reject, prediction)
+        still = prediction.option == self.gold
         reject = Reject("not_flipped" if still else "wrong_target", detail)
-        verdict = f"it is {'still ' if still else ''}{self.options[found.option]}"
-        return _Try(answer, text, verdict, reject, found)
+        verdict = f"it is {'still ' if still else ''}{self.options[prediction.option]}"
+        return _Try(answer, text, verdict, reject, prediction)
 
 
 async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row | Reject]:

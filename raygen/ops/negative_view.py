@@ -74,11 +74,11 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
     """Return one row, or one per wrong option, or rejects."""
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     wrong = [option for option in range(len(options)) if option != gold]
-    found = await asyncio.gather(
+    refutations = await asyncio.gather(
         *(_refutation(row, option, k, params, ctx) for k, option in enumerate(wrong))
     )
     if params.emit == "joined":
-        return [_joined(row, found, params, ctx)]
+        return [_joined(row, refutations, params, ctx)]
     label = training_label(ctx.task, gold) if len(options) == 2 else None
     return [
         outcome
@@ -94,7 +94,7 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
                 **outcome.thoughts,
             },
         )
-        for k, outcome in enumerate(found)
+        for k, outcome in enumerate(refutations)
     ]
 
 
@@ -131,11 +131,11 @@ def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int
 
 
 def _joined(
-    row: Row, found: Sequence[_Refutation | Reject], params: NegativeViewParams, ctx: Context
+    row: Row, refutations: Sequence[_Refutation | Reject], params: NegativeViewParams, ctx: Context
 ) -> Row | Reject:
     options = ctx.task.options(row.data)
     texts, thoughts = [], []
-    for outcome in found:
+    for outcome in refutations:
         if isinstance(outcome, Reject):
             return outcome
         option = options[outcome.option]

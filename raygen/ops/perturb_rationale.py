@@ -127,8 +127,8 @@ def _rearranged(
     count = int(fraction * len(pieces) + 0.5)
     if count == 0:
         return Reject("too_short", f"{len(pieces)} {params.unit}s, of which {fraction} is none")
-    for place in draw.sample(range(len(pieces)), count):
-        pieces[place] = mask_piece(pieces[place], params.mask)
+    for index in draw.sample(range(len(pieces)), count):
+        pieces[index] = mask_piece(pieces[index], params.mask)
     return {"rationale": join_pieces(pieces), "perturbation": f"masked {fraction:g}"}
 
 

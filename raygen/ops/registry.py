@@ -105,10 +105,10 @@ def ops_of_file(path: Path) -> list[Op]:
         raise OpError(f"{path}: can't be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
-    found = [value for value in vars(module).values() if isinstance(value, Op)]
-    if not found:
+    file_ops = [value for value in vars(module).values() if isinstance(value, Op)]
+    if not file_ops:
         raise OpError(f"{path}: defines no op; expected a raygen.ops.base.Op at its top level")
-    return found
+    return file_ops
 
 
 def _is_file(origin: str | None, path: Path) -> bool:

@@ -82,16 +82,16 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     """Return n rows or rejects, in the engine's order."""
     prompt = params.prompt_of(params.asked(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    said = [parse_completion(answer, row.data, ctx.task) for answer in answers]
+    parsed = [parse_completion(answer, row.data, ctx.task) for answer in answers]
     read = [
         each.answer
-        for each in said
+        for each in parsed
         if isinstance(each, ParsedCompletion) and each.answer is not None
     ]
     reached = Counter(comparison_key(answer) for answer in read)
     outcomes = [
         each if isinstance(each, Reject) else _outcome(each, answer, row.data, params, ctx.task)
-        for each, answer in zip(said, answers, strict=True)
+        for each, answer in zip(parsed, answers, strict=True)
     ]
     samples = [each for each in outcomes if isinstance(each, ReasoningSample)]
     spread = mean_distance([sample.rationale for sample in samples])
@@ -133,29 +133,33 @@ def _agreement(
 
 
 def _outcome(
-    said: ParsedCompletion,
+    parsed: ParsedCompletion,
     completion: Completion,
     data: Mapping[str, Any],
     params: SampleRationalesParams,
     task: Task,
 ) -> ReasoningSample | Reject:
     text = completion.text.strip()
-    if params.hidden and said.answer is None:
+    if params.hidden and parsed.answer is None:
         what = "answer" if task.name == "free_text" else "option"
         return Reject("no_answer", f"names no single {what}: {text[-80:]!r}")
     gold = None if params.hidden else gold_answer(data, task)
-    if gold is not None and said.announced and comparison_key(said.answer) != comparison_key(gold):
-        return Reject("wrong_answer", f"argues for {answer_words(said.answer, data, task)!r}")
-    rationale = said.rationale if params.hidden or said.announced else text
+    if (
+        gold is not None
+        and parsed.announced
+        and comparison_key(parsed.answer) != comparison_key(gold)
+    ):
+        return Reject("wrong_answer", f"argues for {answer_words(parsed.answer, data, task)!r}")
+    rationale = parsed.rationale if params.hidden or parsed.announced else text
     if params.rationale_from == "thinking":
         rationale = extract_thoughts(completion, data, task)
         if not rationale:
             return Reject("no_thinking", f"no thoughts before {text[:80]!r}")
     if not rationale:
         return Reject("empty", f"nothing but the answer: {text[:80]!r}")
-    answer = said.answer if gold is None else gold
+    answer = parsed.answer if gold is None else gold
     return ReasoningSample(
-        rationale, answer, said.confidence if params.hidden else None, completion
+        rationale, answer, parsed.confidence if params.hidden else None, completion
     )
 
 
@@ -172,21 +176,21 @@ def _picked(
 ) -> list[ReasoningSample | Reject]:
     """Return the outcomes with a reject in place of each sample that doesn't stay."""
     done = list(outcomes)
-    left = {k: each for k, each in enumerate(outcomes) if isinstance(each, ReasoningSample)}
+    usable = {k: each for k, each in enumerate(outcomes) if isinstance(each, ReasoningSample)}
     if pick.near is not None:
-        places, texts = list(left), [each.rationale for each in left.values()]
-        for k, earlier in zip(places, find_repeats(texts, pick.near), strict=True):
+        indices, texts = list(usable), [each.rationale for each in usable.values()]
+        for k, earlier in zip(indices, find_repeats(texts, pick.near), strict=True):
             if earlier is not None:
-                done[k] = Reject("duplicate", f"repeats sample {places[earlier]}")
-                del left[k]
-    samples = list(left.values())
+                done[k] = Reject("duplicate", f"repeats sample {indices[earlier]}")
+                del usable[k]
+    samples = list(usable.values())
     likelihoods = [sample.per_token for sample in samples]
     stay = select_samples([sample.rationale for sample in samples], likelihoods, pick, seed)
-    for place, k in enumerate(left):
-        if place not in stay:
-            unknown = pick.by == "likely" and likelihoods[place] is None
+    for index, k in enumerate(usable):
+        if index not in stay:
+            unknown = pick.by == "likely" and likelihoods[index] is None
             reason = "no_logprob" if unknown else "not_picked"
-            done[k] = Reject(reason, f"{pick.by}, {len(stay)} of {len(left)} samples stay")
+            done[k] = Reject(reason, f"{pick.by}, {len(stay)} of {len(usable)} samples stay")
     return done
 
 
@@ -214,13 +218,13 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
     requires = set(task.columns)
     if task.name == "free_text" and (params.keep == "correct" or not params.hidden):
         requires.add("answer")
-    own: dict[str, ColumnType] = {
+    added: dict[str, ColumnType] = {
         "confidence": "number",
         "agreement": "number",
         "distinct_answers": "integer",
     }
     if not params.hidden:
-        own = {}
+        added = {}
     stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
     return Columns(
         requires=frozenset(requires),
@@ -233,7 +237,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
             "logprob": "number",
             "logprob_per_token": "number",
             "diversity": "number",
-            **own,
+            **added,
             "sample": "integer",
             "view": "string",
             "variant": "string",

@@ -94,8 +94,10 @@ class Votes:
 async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its votes, or its reject."""
     options = ctx.task.options(row.data)
-    seen = {name: value for name, value in template_row(row, ctx.task).items() if name not in _TOLD}
-    prompt = params.prompt_of(render(params.template(), seen))
+    visible = {
+        name: value for name, value in template_row(row, ctx.task).items() if name not in _TOLD
+    }
+    prompt = params.prompt_of(render(params.template(), visible))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     read = [_vote(answer, options, params.min_confidence) for answer in answers]
     votes = Votes(Counter(option for option in read if option is not None), len(answers))
@@ -122,15 +124,17 @@ def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> 
 
 def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -> Reject | None:
     """Return what speaks against the row, None where the vote bears its answer out."""
-    said = votes.words(options)
+    votes_text = votes.words(options)
     if not votes.by_option:
         return Reject("unreadable", f"no path names exactly one option, of {votes.paths}")
     if len(votes.winners) > 1:
-        return Reject("tie", said)
+        return Reject("tie", votes_text)
     if votes.winners != [gold]:
-        return Reject("other_answer", f"not {options[gold]!r}: {said}")
+        return Reject("other_answer", f"not {options[gold]!r}: {votes_text}")
     if votes.share(gold) < threshold:
-        return Reject("low_agreement", f"{votes.share(gold):.0%} for {options[gold]!r}: {said}")
+        return Reject(
+            "low_agreement", f"{votes.share(gold):.0%} for {options[gold]!r}: {votes_text}"
+        )
     return None
 
 

@@ -40,18 +40,20 @@ async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Seque
     rationale = row.data["rationale"].strip()
     if not rationale:
         return [Reject("empty", "the rationale is empty")]
-    found = await ctx.top_tokens(
+    top_tokens = await ctx.top_tokens(
         params.prompt_of(params.asked(row, ctx.task)),
         rationale if params.chat else f" {rationale}",
         params.top,
     )
-    told = {
-        "vocabulary": found.vocabulary,
-        "tokens": list(found.tokens),
-        "ids": [list(place) for place in found.ids],
-        "logprobs": [[round(one, DECIMALS) for one in place] for place in found.logprobs],
+    recorded = {
+        "vocabulary": top_tokens.vocabulary,
+        "tokens": list(top_tokens.tokens),
+        "ids": [list(position) for position in top_tokens.ids],
+        "logprobs": [
+            [round(logprob, DECIMALS) for logprob in position] for position in top_tokens.logprobs
+        ],
     }
-    columns = {"token_probabilities": told, "token_probabilities_teacher": ctx.teacher()}
+    columns = {"token_probabilities": recorded, "token_probabilities_teacher": ctx.teacher()}
     return [row.child(ctx.node, 0, columns)]
 
 

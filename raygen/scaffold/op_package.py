@@ -31,11 +31,11 @@ def write_package(name: str, folder: Path | None = None) -> tuple[Path, list[Pat
     where.parent.mkdir(parents=True, exist_ok=True)
     written = package_files(name)
     with TemporaryDirectory(dir=where.parent, prefix=f".{where.name}-") as draft:
-        whole = Path(draft) / where.name
+        package = Path(draft) / where.name
         for path, text in written.items():
-            (whole / path).parent.mkdir(parents=True, exist_ok=True)
-            (whole / path).write_text(text, "utf-8")
-        whole.replace(where)
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(text, "utf-8")
+        package.replace(where)
     return where, [Path(path) for path in written]
 
 

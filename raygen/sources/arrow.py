@@ -37,9 +37,9 @@ def read_parquet(name: str, *, types_only: bool) -> SourceFile:
         with fsspec.open(name, "rb") as file:
             if not types_only:
                 return from_arrow(name, pq.read_table(file))
-            found = pq.ParquetFile(file)
-            types = from_arrow(name, found.schema_arrow.empty_table()).types
-            return SourceFile(name, "row", types, range(1, found.metadata.num_rows + 1))
+            parquet = pq.ParquetFile(file)
+            types = from_arrow(name, parquet.schema_arrow.empty_table()).types
+            return SourceFile(name, "row", types, range(1, parquet.metadata.num_rows + 1))
     except pa.ArrowException as error:
         raise SourceError(f"{name}: {error}; expected a Parquet file") from error
 

@@ -46,9 +46,9 @@ class SourceRow:
     data: dict[str, Any]
 
 
-def no_column(path: str, column: str, where: str, there: Iterable[str]) -> SourceError:
+def no_column(path: str, column: str, where: str, columns: Iterable[str]) -> SourceError:
     """Return the error of a recipe that names a column which the source doesn't have."""
-    names = list(there)
+    names = list(columns)
     return SourceError(
         f"{path} has no column {column!r} ({where}){did_you_mean(column, names)}; "
         f"it has: {', '.join(names)}"
@@ -59,13 +59,13 @@ def without_repeats(
     rows: Sequence[SourceRow], repeated: DeduplicateSpec, path: str
 ) -> list[SourceRow]:
     """Return the rows that are the first of their kind, in their order; no key changes."""
-    there = column_names(rows)
+    columns = column_names(rows)
     for column in repeated.on:
-        if column not in there:
-            raise no_column(path, column, "source.deduplicate", there)
+        if column not in columns:
+            raise no_column(path, column, "source.deduplicate", columns)
     texts = ["\n".join(column_text(row.data.get(name)) for name in repeated.on) for row in rows]
-    found = find_repeats(texts, repeated.near)
-    return [row for row, first in zip(rows, found, strict=True) if first is None]
+    earlier = find_repeats(texts, repeated.near)
+    return [row for row, first in zip(rows, earlier, strict=True) if first is None]
 
 
 def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
@@ -84,9 +84,9 @@ def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> lis
     # Taking every value's first row, then every value's second, ... shares as equally as can be.
     rounds: Counter[str] = Counter()
     ranked: list[tuple[int, int, SourceRow]] = []
-    for place, row in enumerate(drawn):
-        value = digest(row.data.get(by)) if by is not None else str(place)
-        ranked.append((rounds[value], place, row))
+    for rank, row in enumerate(drawn):
+        value = digest(row.data.get(by)) if by is not None else str(rank)
+        ranked.append((rounds[value], rank, row))
         rounds[value] += 1
     drawn = [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
     if sample.n is None:

@@ -16,9 +16,9 @@ from raygen.sources.rows import SourceError, SourceFile
 _LOG = "_delta_log"
 
 
-def find_delta_table(place: str) -> str | None:
+def find_delta_table(path: str) -> str | None:
     """Return the Delta table in a folder: the folder itself, a dataset's examples, or None."""
-    folder = Folder.at(place)
+    folder = Folder.at(path)
     if folder.exists(f"{EXAMPLES}/{_LOG}"):
         return folder.join(EXAMPLES)
     return folder.join() if folder.exists(_LOG) else None
@@ -60,8 +60,8 @@ def _is_ours(table: str) -> bool:
 
 def _nested(table: str) -> set[str]:
     """Return the columns that hold JSON as text, as the plan beside a dataset's tables says."""
-    beside = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
-    if not beside.exists("plan.json"):
+    dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
+    if not dataset_folder.exists("plan.json"):
         return set()
-    plan: dict[str, Any] = json.loads(beside.read_text("plan.json"))
+    plan: dict[str, Any] = json.loads(dataset_folder.read_text("plan.json"))
     return {name for name, kind in plan["columns"].items() if kind == "json"}

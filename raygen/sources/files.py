@@ -45,36 +45,36 @@ def _expand(path: str, base: Path) -> list[str]:
     import fsspec
 
     remote = "://" in path
-    place = path if remote else str(base / Path(path).expanduser())
+    pattern = path if remote else str(base / Path(path).expanduser())
     try:
-        filesystem, inner = fsspec.core.url_to_fs(place)
+        filesystem, inner = fsspec.core.url_to_fs(pattern)
         if not any(sign in path for sign in "*?["):
             if filesystem.isdir(inner):
-                table = find_delta_table(place)
+                table = find_delta_table(pattern)
                 if table is None:
                     raise SourceError(
-                        f"{place} is a folder without a dataset; give a file or a glob, as in "
+                        f"{pattern} is a folder without a dataset; give a file or a glob, as in "
                         f"{path}/*.jsonl"
                     )
                 return [table]
             if not filesystem.exists(inner):
-                raise SourceError(f"no file {place}; {_neighbours(place, remote)}")
-            return [place]
-        found = sorted(filesystem.glob(inner))
+                raise SourceError(f"no file {pattern}; {_neighbours(pattern, remote)}")
+            return [pattern]
+        paths = sorted(filesystem.glob(inner))
     except (OSError, ImportError, ValueError) as error:
-        raise SourceError(f"can't reach {place}: {error}") from error
-    if not found:
-        raise SourceError(f"no file matches {place}; check the pattern or add the files")
-    return [filesystem.unstrip_protocol(name) if remote else name for name in found]
+        raise SourceError(f"can't reach {pattern}: {error}") from error
+    if not paths:
+        raise SourceError(f"no file matches {pattern}; check the pattern or add the files")
+    return [filesystem.unstrip_protocol(name) if remote else name for name in paths]
 
 
-def _neighbours(place: str, remote: bool) -> str:
-    folder = Path(place).parent
+def _neighbours(path: str, remote: bool) -> str:
+    folder = Path(path).parent
     if remote:
         return "check source.path"
     if not folder.is_dir():
         return f"the folder {folder} doesn't exist either; check source.path"
-    guess = nearest(Path(place).name, [entry.name for entry in folder.iterdir()])
+    guess = nearest(Path(path).name, [entry.name for entry in folder.iterdir()])
     return f"did you mean {str(folder / guess)!r}?" if guess else "check source.path"
 
 

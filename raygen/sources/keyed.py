@@ -66,8 +66,8 @@ class KeyedSource:
         self.name = name
         self._where = folder.join(name)
         with storage_errors("read the keyed source", self._where):
-            place = folder.local / name if folder.local else io.BytesIO(folder.read_bytes(name))
-            self._file = pq.ParquetFile(place)
+            file = folder.local / name if folder.local else io.BytesIO(folder.read_bytes(name))
+            self._file = pq.ParquetFile(file)
         self.total: int = self._file.metadata.num_rows
         self.left_out = int((self._file.schema_arrow.metadata or {}).get(b"left_out", 0))
         """How many rows repeat an earlier one and are no rows of the source."""
@@ -178,10 +178,10 @@ def _taken_rows(
 
 def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[str]]:
     """Return source column -> the names that the spec gives it; one column may have several."""
-    there = list(dict.fromkeys(name for file in files for name in file.types))
+    columns = list(dict.fromkeys(name for file in files for name in file.types))
     for canonical, column in spec.columns.items():
-        if column not in there:
-            raise no_column(spec.path, column, f"source.columns.{canonical}", there)
+        if column not in columns:
+            raise no_column(spec.path, column, f"source.columns.{canonical}", columns)
     names: dict[str, list[str]] = {}
     for canonical, column in spec.columns.items():
         names.setdefault(column, []).append(canonical)
@@ -194,7 +194,7 @@ def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
     for file in files:
         for name, kind in file.types.items():
             kinds.setdefault(name, set()).add(kind)
-    return {name: merge_types(found) for name, found in kinds.items()}
+    return {name: merge_types(column_kinds) for name, column_kinds in kinds.items()}
 
 
 def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> dict[str, T]:

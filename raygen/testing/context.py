@@ -68,8 +68,8 @@ class FakeContext(Context):
         self.schemas.append(schema)
         self.engines.append(engine)
         answers = self.script.answers
-        said = answers(_text(prompt), sampling) if callable(answers) else answers
-        return [a if isinstance(a, Completion) else Completion(a) for a in said]
+        texts = answers(_text(prompt), sampling) if callable(answers) else answers
+        return [a if isinstance(a, Completion) else Completion(a) for a in texts]
 
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None

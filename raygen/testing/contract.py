@@ -77,7 +77,7 @@ class _Check:
             group = [Row("source", data, (("before", k),)) for k, data in enumerate(rows)]
             return [(group, self._run(group))]
         single = [[Row(f"source-{k}", data)] for k, data in enumerate(rows)]
-        return [(one, self._run(one)) for one in single]
+        return [(row, self._run(row)) for row in single]
 
     def purity(
         self, rows: Sequence[Mapping[str, Any]], runs: Sequence[tuple[list[Row], _Ran]]
@@ -129,27 +129,27 @@ class _Check:
 
 def _told(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None = None) -> Any:
     """Return all that can be seen of some runs; with `known`, of the rows only what the op made."""
-    seen = []
+    observed = []
     for before, (outcomes, context) in runs:
-        there = set().union(*(row.data for row in before)) - (known or frozenset())
-        left_out = there if known is not None else set()
+        columns = set().union(*(row.data for row in before)) - (known or frozenset())
+        left_out = columns if known is not None else set()
         made = [
             (outcome.id, {name: outcome.data[name] for name in outcome.data.keys() - left_out})
             if isinstance(outcome, Row)
             else outcome
             for outcome in outcomes
         ]
-        seen.append((made, context.asked, context.scored))
-    return seen
+        observed.append((made, context.asked, context.scored))
+    return observed
 
 
-def _same_prompts(one: Any, other: Any) -> bool:
+def _same_prompts(first: Any, second: Any) -> bool:
     """Tell whether each prompt is the same in both; one may have ended earlier than the other."""
-    if isinstance(one, str):
+    if isinstance(first, str):
         return True  # it can't run on other values, so it has shown none of them
     return all(
         a == b
-        for (_, asked, scored), (_, asked_too, scored_too) in zip(one, other, strict=True)
+        for (_, asked, scored), (_, asked_too, scored_too) in zip(first, second, strict=True)
         for pairs in (zip(asked, asked_too, strict=False), zip(scored, scored_too, strict=False))
         for (a, _), (b, _) in pairs
     )

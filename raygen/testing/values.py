@@ -33,7 +33,7 @@ def holds(kind: ColumnType, value: Any) -> bool:
     if isinstance(value, bool) and kind != "boolean":
         return False
     if kind == "strings":
-        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
     return isinstance(value, _HELD[kind])
 
 

@@ -185,9 +185,10 @@ def check_student(
     except subprocess.TimeoutExpired:
         raise UserError(f"{config}: `streamtrain fit --check` gave no answer", 1) from None
     except (ValueError, KeyError, TypeError):
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        last_line = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         raise UserError(
-            f"{config}: `streamtrain fit --check` failed with exit code {done.returncode}: {said}",
+            f"{config}: `streamtrain fit --check` failed with exit code "
+            f"{done.returncode}: {last_line}",
             1,
         ) from None
 

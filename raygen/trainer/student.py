@@ -90,12 +90,14 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
     file = _file(recipe, train)
     if file is not None:
         document = load_document(file)
-        return [document.problem(at, said) for at, said in trainer.check_student(file, None, None)]
+        return [
+            document.problem(at, message) for at, message in trainer.check_student(file, None, None)
+        ]
     if recipe.train is None:
         return []
     with tempfile.TemporaryDirectory() as folder:
-        found = trainer.check_student(_written(recipe, Path(folder)), None, recipe.base)
-    return [recipe.document.problem(("train", *at), said) for at, said in found]
+        problems = trainer.check_student(_written(recipe, Path(folder)), None, recipe.base)
+    return [recipe.document.problem(("train", *at), message) for at, message in problems]
 
 
 def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
@@ -119,8 +121,8 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
 
 def students_of(folder: Folder, training: Training | None) -> list[Path]:
     """Return the folders of what training left on a dataset, of every variant."""
-    beside = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
-    outs = {*beside, *([training.out] if training else [])}
+    folders = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
+    outs = {*folders, *([training.out] if training else [])}
     return sorted(out for out in outs if trainer.can_resume(out))
 
 
@@ -155,10 +157,10 @@ def _written(recipe: Recipe, folder: Path) -> Path:
     return path
 
 
-def _accuracy(found: Mapping[str, Any] | None) -> Accuracy | None:
-    if found is None:
+def _accuracy(evaluation: Mapping[str, Any] | None) -> Accuracy | None:
+    if evaluation is None:
         return None
-    return Accuracy(found["correct"], found["total"], found["unparsed"])
+    return Accuracy(evaluation["correct"], evaluation["total"], evaluation["unparsed"])
 
 
 def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:

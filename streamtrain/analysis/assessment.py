@@ -122,23 +122,23 @@ def evaluate_sets(
         for view in ways.views:
             evaluation = score_predictions(questions, subject.answers(questions, ways, view))
             name = _name(stem, ways, view)
-            place = write_record(evaluations_folder(folder), name, questions, evaluation)
+            written_to = write_record(evaluations_folder(folder), name, questions, evaluation)
             if ways.rationales:
                 written = subject.rationales(questions, view, evaluation.predictions)
-                write_lines(place / RATIONALES, _lines(questions, written))
+                write_lines(written_to / RATIONALES, _lines(questions, written))
             yield Assessment(name, evaluation)
 
 
 def _lines(
     questions: Sequence[Question], written: Sequence[WrittenRationale]
 ) -> Iterator[dict[str, Any]]:
-    for question, one in zip(questions, written, strict=True):
+    for question, rationale in zip(questions, written, strict=True):
         yield {
             "key": question.key,
             "question": question.question,
             "choices": question.choices,
             "answer": question.answer,
-            **asdict(one),
+            **asdict(rationale),
         }
 
 
@@ -175,23 +175,28 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: EvaluationOptions
 def tables(assessments: Sequence[Assessment]) -> list[TextTable]:
     """Return the figures of every set, and beside a teacher where something is known of its
     answers."""
-    figures = {one.name: one.evaluation.to_json(predictions=False) for one in assessments}
-    beside = fidelity_table(figures)
-    return [accuracy_summary(assessments), *([beside] if beside else [])]
+    figures = {
+        assessment.name: assessment.evaluation.to_json(predictions=False)
+        for assessment in assessments
+    }
+    fidelity = fidelity_table(figures)
+    return [accuracy_summary(assessments), *([fidelity] if fidelity else [])]
 
 
 def accuracy_summary(assessments: Sequence[Assessment]) -> TextTable:
     """Return the accuracy on every set, beside what guessing would get."""
     columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
-    pairs = any(one.evaluation.contrast for one in assessments)
+    pairs = any(assessment.evaluation.contrast for assessment in assessments)
     more = ("original", "contrast", "both right") if pairs else ()
-    return TextTable((*columns, *more), tuple(_row(one, pairs) for one in assessments))
+    return TextTable(
+        (*columns, *more), tuple(_row(assessment, pairs) for assessment in assessments)
+    )
 
 
-def _row(one: Assessment, pairs: bool) -> tuple[str, ...]:
-    result, contrast = one.evaluation, one.evaluation.contrast
+def _row(assessment: Assessment, pairs: bool) -> tuple[str, ...]:
+    result, contrast = assessment.evaluation, assessment.evaluation.contrast
     cells = (
-        one.name,
+        assessment.name,
         f"{result.accuracy:.1%}",
         f"{result.low:.1%} to {result.high:.1%}",
         f"{result.chance:.1%}",

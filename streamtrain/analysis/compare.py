@@ -41,11 +41,13 @@ def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
     Raises InputError where a folder holds no student, no evaluation, or another run's questions
     under the same name.
     """
-    found = [find_student(folder) for folder in folders]
-    names = [config.student for _, config in found]
+    students = [find_student(folder) for folder in folders]
+    names = [config.student for _, config in students]
     runs = []
-    for folder, (place, config) in zip(folders, found, strict=True):
-        records = {record.name: record for record in read_records(evaluations_folder(place))}
+    for folder, (student_folder, config) in zip(folders, students, strict=True):
+        records = {
+            record.name: record for record in read_records(evaluations_folder(student_folder))
+        }
         if not records:
             raise InputError(
                 f"{folder} has no evaluations; run `streamtrain eval {folder} --data FILE` first"
@@ -72,14 +74,14 @@ def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
     names = _names(runs)
     paired = [name for name in names if any(_contrast(run.records.get(name)) for run in runs)]
     figures = [{name: record.figures for name, record in run.records.items()} for run in runs]
-    beside = dict(fidelity_columns(figures))
-    blank = ("",) * (len(paired) + len(beside))
+    fidelity = dict(fidelity_columns(figures))
+    blank = ("",) * (len(paired) + len(fidelity))
     rows = [
         (
             run.label,
             *(_accuracy(run.records.get(name)) for name in names),
             *(_both_right(run.records.get(name)) for name in paired),
-            *(cells[number] for cells in beside.values()),
+            *(cells[number] for cells in fidelity.values()),
         )
         for number, run in enumerate(runs)
     ]
@@ -89,7 +91,7 @@ def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
             cells = (_mean([run.records[n] for run in same if n in run.records]) for n in names)
             rows.append((f"{student}, mean of {len(same)}", *cells, *blank))
     rows.append(("chance", *(_chance(runs, name) for name in names), *blank))
-    columns = ("student", *names, *(f"{name}, both right" for name in paired), *beside)
+    columns = ("student", *names, *(f"{name}, both right" for name in paired), *fidelity)
     return TextTable(columns, tuple(rows))
 
 
@@ -110,7 +112,7 @@ def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
 
 def dots_of(runs: Sequence[EvaluatedRun]) -> tuple[list[Dot], list[tuple[str, float]]]:
     """Return the accuracies with their intervals as dots, and what guessing gets on each set."""
-    found = [
+    records = [
         Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
         for run in runs
         for name in run.records
@@ -119,7 +121,7 @@ def dots_of(runs: Sequence[EvaluatedRun]) -> tuple[list[Dot], list[tuple[str, fl
         (name, next(run.records[name].figures["chance"] for run in runs if name in run.records))
         for name in _names(runs)
     ]
-    return found, chances
+    return records, chances
 
 
 def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
@@ -158,10 +160,10 @@ def _chance(runs: Sequence[EvaluatedRun], name: str) -> str:
 
 
 def _difference(name: str, first: EvaluatedRun, second: EvaluatedRun) -> tuple[str, ...]:
-    one, other = first.records[name], second.records[name]
+    first_record, second_record = first.records[name], second.records[name]
     gaps: dict[object, list[float]] = {}
-    for number, (a, b) in enumerate(_pairs(one, other)):
-        group = one.answers[number]["group"]
+    for number, (a, b) in enumerate(_pairs(first_record, second_record)):
+        group = first_record.answers[number]["group"]
         gaps.setdefault(number if group is None else group, []).append(float(a) - float(b))
     low, high = bootstrap(list(gaps.values()))
     return (
@@ -170,11 +172,11 @@ def _difference(name: str, first: EvaluatedRun, second: EvaluatedRun) -> tuple[s
         second.label,
         f"{mean(gap for cluster in gaps.values() for gap in cluster):+.1%}",
         f"{low:+.1%} to {high:+.1%}",
-        f"{mcnemar(one.right, other.right):.3g}",
-        str(sum(a and not b for a, b in _pairs(one, other))),
-        str(sum(b and not a for a, b in _pairs(one, other))),
+        f"{mcnemar(first_record.right, second_record.right):.3g}",
+        str(sum(a and not b for a, b in _pairs(first_record, second_record))),
+        str(sum(b and not a for a, b in _pairs(first_record, second_record))),
     )
 
 
-def _pairs(one: EvaluationRecord, other: EvaluationRecord) -> Iterator[tuple[bool, bool]]:
-    return zip(one.right, other.right, strict=True)
+def _pairs(first: EvaluationRecord, second: EvaluationRecord) -> Iterator[tuple[bool, bool]]:
+    return zip(first.right, second.right, strict=True)

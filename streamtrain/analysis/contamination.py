@@ -26,14 +26,14 @@ def check_contamination(
     """
     if not (student.parent / RESULT).exists():
         return []
-    told = read_result(student.parent)
-    return [*_selected(told, config, sets), *_trained_on(told, config, sets)]
+    result = read_result(student.parent)
+    return [*_selected(result, config, sets), *_trained_on(result, config, sets)]
 
 
 def _selected(
-    told: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
+    result: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
 ) -> Iterator[str]:
-    file = (told.get("selected") or {}).get("set")
+    file = (result.get("selected") or {}).get("set")
     if file is None:
         return
     if not Path(file).exists():
@@ -49,24 +49,24 @@ def _selected(
 
 
 def _trained_on(
-    told: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
+    result: Mapping[str, Any], config: StudentConfig, sets: Mapping[str, Sequence[Question]]
 ) -> Iterator[str]:
-    plan = told.get("plan")
+    plan = result.get("plan")
     if plan is None:
         return
     wanted, held_out, count = RowFilter(config), HeldOut(sets), 0
-    found: dict[str, list[str]] = {}
+    overlaps: dict[str, list[str]] = {}
     try:
-        for row in each_example(told["data"], plan):
+        for row in each_example(result["data"], plan):
             count += 1
-            if (place := held_out.where(row)) and wanted.refusal(row) is None:
-                name, what = place
-                found.setdefault(name, []).append(f"example {row['id']}: {what}")
+            if (set_name := held_out.where(row)) and wanted.refusal(row) is None:
+                name, what = set_name
+                overlaps.setdefault(name, []).append(f"example {row['id']}: {what}")
     except InputError:
         count = 0
     if count == 0:
-        yield f"{told['data']} no longer has the examples that the student is trained on"
-    for name, examples in found.items():
+        yield f"{result['data']} no longer has the examples that the student is trained on"
+    for name, examples in overlaps.items():
         raise InputError(
             f"{name}: {len(examples)} of the examples that the student is trained on have its "
             f"questions, or the other ones of their pairs, as {examples[0]}; a student must not be "

@@ -40,7 +40,9 @@ class MatrixRow:
 
     def away(self) -> list[float]:
         """Return the mean accuracies on the sets of other domains."""
-        return [mean(found) for name, found in self.accuracies.items() if name not in self.own]
+        return [
+            mean(accuracies) for name, accuracies in self.accuracies.items() if name not in self.own
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +99,17 @@ def read_domain(folder: Path) -> Domain:
 
     Raises InputError where there is no finished run.
     """
-    found, config = find_student(folder)
-    result = found.parent / RESULT
+    student_folder, config = find_student(folder)
+    result = student_folder.parent / RESULT
     if not result.exists():
         raise InputError(
-            f"{folder} is no finished run: expected {RESULT} beside {found.name}/, which names the "
+            f"{folder} is no finished run: expected {RESULT} beside "
+            f"{student_folder.name}/, which names the "
             "dataset that it is trained on"
         )
-    told = read_result(result.parent)
-    facts = dataset_facts(told["data"], told["plan"]) if told.get("plan") else None
-    name = facts.recipe if facts else PurePosixPath(told["data"]).name
+    outcome = read_result(result.parent)
+    facts = dataset_facts(outcome["data"], outcome["plan"]) if outcome.get("plan") else None
+    name = facts.recipe if facts else PurePosixPath(outcome["data"]).name
     report = config.evaluate.report
     return Domain(name, frozenset({name, *([Path(report).stem] if report else [])}))
 
@@ -135,7 +138,11 @@ def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matr
         MatrixRow(
             f"{dataset} ({student})" if dataset in several else dataset,
             frozenset[str]().union(*(domain.own for _, domain in members)),
-            {name: found for name in names if (found := _found([run for run, _ in members], name))},
+            {
+                name: accuracies
+                for name in names
+                if (accuracies := _found([run for run, _ in members], name))
+            },
         )
         for (dataset, student), members in groups.items()
     )
@@ -152,10 +159,10 @@ def _chance(runs: Sequence[EvaluatedRun], name: str) -> float:
 
 
 def _cell(row: MatrixRow, name: str) -> str:
-    found = row.accuracies.get(name, ())
-    star = " *" if found and name in row.own else ""
-    spread = f" ± {stdev(found):.1%}" if len(found) > 1 else ""
-    return f"{_shown(found)}{spread}{star}"
+    accuracies = row.accuracies.get(name, ())
+    star = " *" if accuracies and name in row.own else ""
+    spread = f" ± {stdev(accuracies):.1%}" if len(accuracies) > 1 else ""
+    return f"{_shown(accuracies)}{spread}{star}"
 
 
 def _shown(values: Sequence[float]) -> str:

@@ -24,9 +24,11 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
 
     Raises InputError where there is no run, the target is used, or there is nothing to merge.
     """
-    found, config = find_student(checkpoint)
-    if not (found.parent / RESULT).exists():
-        raise InputError(f"{checkpoint} is no finished run: expected {RESULT} beside {found.name}/")
+    student_folder, config = find_student(checkpoint)
+    if not (student_folder.parent / RESULT).exists():
+        raise InputError(
+            f"{checkpoint} is no finished run: expected {RESULT} beside {student_folder.name}/"
+        )
     if target.exists():
         raise InputError(f"{target} is there already; give another folder with --out")
     if merge and config.tune.method == "full":
@@ -42,9 +44,9 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
             json.dumps({**settings, "tune": {"method": "full"}}, indent=1), encoding="utf-8"
         )
     else:
-        shutil.copytree(found, draft)
-    result = read_result(found.parent)
-    card = describe_student(evaluations_folder(found), config, result, merge)
+        shutil.copytree(student_folder, draft)
+    result = read_result(student_folder.parent)
+    card = describe_student(evaluations_folder(student_folder), config, result, merge)
     (draft / CARD).write_text(card, encoding="utf-8")
     draft.rename(target)
     return target

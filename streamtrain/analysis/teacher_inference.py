@@ -41,24 +41,24 @@ def infer_teacher_answers(
     order = label_order(model, config.data.labels or (), f"--teacher {teacher}")
     model.model.eval()
     encoder = make_example_tokenizer(config, model.tokenizer)
-    told = []
+    answered = []
     for questions in sets:
         with torch.inference_mode():
-            found = predict_classes(
-                model, encoder, [class_text(data, one.question) for one in questions]
+            predictions = predict_classes(
+                model, encoder, [class_text(data, each.question) for each in questions]
             )
-        told.append(
+        answered.append(
             [
                 replace(
                     question,
                     teacher_answer=most_likely_answer(
-                        [(one.probabilities or ())[place] for place in order], teacher
+                        [(each.probabilities or ())[place] for place in order], teacher
                     ),
                 )
-                for question, one in zip(questions, found, strict=True)
+                for question, each in zip(questions, predictions, strict=True)
             ]
         )
-    return told
+    return answered
 
 
 def _load(teacher: str, device: torch.device) -> tuple[Student, DataConfig]:

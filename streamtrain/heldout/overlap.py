@@ -31,9 +31,9 @@ class HeldOut:
         for column in ("question", "text", "original"):
             text = row.get(column)
             if isinstance(text, str):
-                found = self._keys.get(question_key(text, choices))
-                if found is not None:
-                    return found, f"its {column} {text[:80]!r}"
+                held_out = self._keys.get(question_key(text, choices))
+                if held_out is not None:
+                    return held_out, f"its {column} {text[:80]!r}"
         group = str(row.get("group"))
         named = self._groups.get(group)
         return None if named is None else (named, f"its group {group!r}")
@@ -41,9 +41,9 @@ class HeldOut:
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise InputError where a row of the dataset, or the other one of its pair, is held
         out."""
-        found = self.where(row)
-        if found is not None:
-            name, what = found
+        held_out = self.where(row)
+        if held_out is not None:
+            name, what = held_out
             raise InputError(
                 f"example {row.get('id', '(without id)')} of the dataset is also in "
                 f"evaluate.{name}: {what}; a student must not be judged by what it is trained on, "

@@ -57,12 +57,12 @@ def recorded_answer(
 def _probabilities(value: Any, options: Sequence[str]) -> list[float]:
     """Return the options' probabilities from {option: log-probability}, or from its JSON text."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
+        recorded = json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError as error:
         raise ValueError(f"soft_labels is {value!r}, which is not JSON ({error.msg})") from None
     # Parquet gives the rows of a file the same keys, and none of another row's options a value.
     logs = {
-        str(option).strip(): log for option, log in _items(found) if log is not None
+        str(option).strip(): log for option, log in _items(recorded) if log is not None
     }  # fmt: skip
     if set(logs) != set(options):
         raise ValueError(
@@ -71,23 +71,26 @@ def _probabilities(value: Any, options: Sequence[str]) -> list[float]:
         )
     values = [logs[option] for option in options]
     if not all(_is_log(value) for value in values):
-        raise ValueError(f"soft_labels is {found!r}; expected finite log-probabilities")
+        raise ValueError(f"soft_labels is {recorded!r}; expected finite log-probabilities")
     chances = [math.exp(min(value, 1.0)) for value in values]
     if abs(sum(chances) - 1) > _ROUNDING:
         raise ValueError(
-            f"soft_labels is {found!r}, whose probabilities add up to {sum(chances):.3g}; expected "
+            f"soft_labels is {recorded!r}, whose probabilities add up to {sum(chances):.3g}; "
+            "expected "
             "log-probabilities (natural, at temperature 1) of options that add up to 1"
         )
     return [chance / sum(chances) for chance in chances]
 
 
-def _items(found: Any) -> Sequence[tuple[Any, Any]]:
-    if isinstance(found, Mapping):
-        return list(found.items())
+def _items(recorded: Any) -> Sequence[tuple[Any, Any]]:
+    if isinstance(recorded, Mapping):
+        return list(recorded.items())
     # What Parquet gives for a column of the type map.
-    if isinstance(found, list) and all(isinstance(one, tuple) and len(one) == 2 for one in found):
-        return found
-    raise ValueError(f"soft_labels is {found!r}; expected an object {{option: log-probability}}")
+    if isinstance(recorded, list) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in recorded
+    ):
+        return recorded
+    raise ValueError(f"soft_labels is {recorded!r}; expected an object {{option: log-probability}}")
 
 
 def _is_log(value: Any) -> bool:

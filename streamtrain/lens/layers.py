@@ -104,21 +104,21 @@ class LayerReader:
         return (self._base.config.decoder_start_token_id,)
 
     def _inputs(self, passage: LensInput) -> dict[str, torch.Tensor]:
-        own = torch.tensor([self.tokens(passage)], device=self.student.device)
+        ids = torch.tensor([self.tokens(passage)], device=self.student.device)
         if self.student.kind != "seq2seq":
-            return {"input_ids": own}
-        given = torch.tensor([list(passage.encoder_ids)], device=self.student.device)
-        return {"input_ids": given, "decoder_input_ids": own}
+            return {"input_ids": ids}
+        encoder_ids = torch.tensor([list(passage.encoder_ids)], device=self.student.device)
+        return {"input_ids": encoder_ids, "decoder_input_ids": ids}
 
     def _head(self) -> dict[str, int]:
         """Run the model's own head over every position once, for `_check`; skip it afterwards."""
         return {"logits_to_keep": 1} if self._checked and self.student.kind == "causal" else {}
 
-    def _check(self, last: torch.Tensor, own: torch.Tensor) -> None:
+    def _check(self, last: torch.Tensor, model_logits: torch.Tensor) -> None:
         """See that the last layer, read like the others, gives the model's own logits."""
         with torch.no_grad():
             read = self.logits(last)
-        if not torch.allclose(read, own.float(), **_CLOSE):
+        if not torch.allclose(read, model_logits.float(), **_CLOSE):
             raise InputError(
                 f"the lens is not available yet for {self._base.config.model_type} models: what "
                 "follows their last layer isn't a norm, a head and a known scale"

@@ -73,11 +73,11 @@ def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question
 
     Raises InputError where one part would be empty.
     """
-    names = sorted({digest(one.group or one.key) for one in questions})
+    names = sorted({digest(question.group or question.key) for question in questions})
     first = set(names[::2])
     parts = (
-        [one for one in questions if digest(one.group or one.key) in first],
-        [one for one in questions if digest(one.group or one.key) not in first],
+        [question for question in questions if digest(question.group or question.key) in first],
+        [question for question in questions if digest(question.group or question.key) not in first],
     )
     if not all(parts):
         raise InputError("one question can't both tune a lens and be looked at; give more of them")
@@ -86,13 +86,15 @@ def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question
 
 def _of_file(subject: LensStudent, looked_at: Sequence[Question], file: Path) -> Iterator[_Named]:
     questions = read_questions(file)
-    seen = {one.key for one in shared_questions(looked_at, questions)}
-    left = sorted((one for one in questions if one.key not in seen), key=lambda one: one.key)
-    left = left[:_MOST]
-    for question, answer in zip(left, subject.answers(left), strict=True):
+    excluded = {one.key for one in shared_questions(looked_at, questions)}
+    remaining = sorted(
+        (one for one in questions if one.key not in excluded), key=lambda one: one.key
+    )
+    remaining = remaining[:_MOST]
+    for question, answer in zip(remaining, subject.answers(remaining), strict=True):
         passage, options = subject.before_label(question, answer)
-        whole = LensInput((*passage.ids, *options[question.answer]), passage.encoder_ids)
-        yield question.group or question.key, whole
+        full_input = LensInput((*passage.ids, *options[question.answer]), passage.encoder_ids)
+        yield question.group or question.key, full_input
 
 
 def _of_dataset(subject: LensStudent, looked_at: Sequence[Question]) -> Iterator[_Named]:
@@ -101,16 +103,19 @@ def _of_dataset(subject: LensStudent, looked_at: Sequence[Question]) -> Iterator
         raise InputError(
             f"{subject.folder} is no part of a run that names its dataset; give texts with --texts"
         )
-    told = read_result(result.parent)
+    outcome = read_result(result.parent)
     out = HeldOut({"data": looked_at})
     wanted = RowFilter(subject.config)
-    lesson = LanguageModelObjective(subject.student, subject.encoder, subject.config)
-    for row in dataset_examples(told["data"], told["plan"]):
+    objective = LanguageModelObjective(subject.student, subject.encoder, subject.config)
+    for row in dataset_examples(outcome["data"], outcome["plan"]):
         if wanted.refusal(row) or out.where(row):
             continue
         # A source row's examples, its counterfactuals too, stay on one side.
         name = str(row["key"])
-        for one in lesson.samples(row, 1.0):
-            apart = subject.student.kind == "seq2seq"
+        for sample in objective.samples(row, 1.0):
+            encoder_decoder = subject.student.kind == "seq2seq"
             # A decoder reads one token behind.
-            yield name, LensInput(one.ids[:-1] if apart else one.ids, one.encoder_ids)
+            yield (
+                name,
+                LensInput(sample.ids[:-1] if encoder_decoder else sample.ids, sample.encoder_ids),
+            )

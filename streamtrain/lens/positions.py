@@ -88,15 +88,15 @@ def cells(grids: Sequence[PositionGrid]) -> TextTable:
     rows = tuple(
         (
             grid.student,
-            str(place + 1),
+            str(position + 1),
             token,
             str(layer + 1),
-            grid.top[layer][place][0],
-            f"{grid.top[layer][place][1]:.4f}",
-            f"{grid.label[layer][place]:.4f}",
+            grid.top[layer][position][0],
+            f"{grid.top[layer][position][1]:.4f}",
+            f"{grid.label[layer][position]:.4f}",
         )
         for grid in grids
-        for place, token in enumerate(grid.tokens)
+        for position, token in enumerate(grid.tokens)
         for layer in range(len(grid.top))
     )
     return TextTable(columns, rows)

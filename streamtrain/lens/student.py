@@ -40,16 +40,18 @@ class LensStudent:
     ) -> tuple[LensInput, list[list[int]]]:
         """Return all that stands before the label, the student's own rationale too where that
         comes first, and the tokens of each option that may follow."""
-        given, begun, options = label_branch(self.encoder, question, answer.text, self.how)
+        encoder_ids, target_start, options = label_branch(
+            self.encoder, question, answer.text, self.how
+        )
         ids = [list(option) for option in options]
         if self.student.kind == "seq2seq":
-            return LensInput(tuple(begun), tuple(given)), ids
-        return LensInput((*given, *begun)), ids
+            return LensInput(tuple(target_start), tuple(encoder_ids)), ids
+        return LensInput((*encoder_ids, *target_start)), ids
 
 
 def load_lens_student(folder: Path) -> LensStudent:
     """Return the student of a run. Raises InputError where there is none, or it has no lens."""
-    found, config = find_student(folder)
+    student_folder, config = find_student(folder)
     if config.kind == "classifier":
         raise InputError(
             f"{folder}: a classifier has no lens: its head knows classes, not words; "
@@ -58,7 +60,7 @@ def load_lens_student(folder: Path) -> LensStudent:
     student, _ = read_outcome(folder, default_device())
     return LensStudent(
         f"{config.student} ({folder})",
-        found,
+        student_folder,
         config,
         student,
         make_example_tokenizer(config, student.tokenizer),

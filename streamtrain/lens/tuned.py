@@ -82,17 +82,19 @@ def layer_divergences(
     """Return for each layer the mean divergence (KL, in nats) of its reading from the student's
     own one, over places of some passages."""
     sums: torch.Tensor | float = 0.0
-    places = 0
+    position_count = 0
     with torch.no_grad():
         for passage in passages:
             states = reader.states(passage)
             states = states[:, spread_positions(states.shape[1])]
             wanted = torch.log_softmax(reader.logits(states[-1]), dim=-1)
             read = states if translators is None else translators(states)
-            sums = sums + torch.stack([_divergence(reader, one, wanted).sum() for one in read])
-            places += len(wanted)
+            sums = sums + torch.stack(
+                [_divergence(reader, layer_states, wanted).sum() for layer_states in read]
+            )
+            position_count += len(wanted)
     assert isinstance(sums, torch.Tensor)  # noqa: S101 - there is at least one passage
-    return [float(value) / places for value in sums]
+    return [float(value) / position_count for value in sums]
 
 
 def spread_positions(count: int) -> list[int]:
@@ -114,8 +116,8 @@ def _batch(
     parts = []
     for passage in passages:
         states = reader.states(passage)
-        places = torch.randperm(states.shape[1], generator=draw)[:_PLACES]
-        parts.append(states[:, places.to(states.device)])
+        positions = torch.randperm(states.shape[1], generator=draw)[:_PLACES]
+        parts.append(states[:, positions.to(states.device)])
     return torch.cat(parts, dim=1)
 
 

@@ -77,21 +77,21 @@ def tuned_lens(
     translators = tune_translators(subject.reader, texts.learned, tuning.steps)
     logit = layer_divergences(subject.reader, texts.held, None)
     better = layer_divergences(subject.reader, texts.held, translators)
-    found = TunedLens(
+    lens = TunedLens(
         translators, folder, len(texts.learned), len(texts.held), tuple(logit), tuple(better)
     )
-    _write(found, tuning, texts.hash)
-    return found
+    _write(lens, tuning, texts.hash)
+    return lens
 
 
 def _fingerprint(subject: LensStudent) -> str:
     """Return a hash of the student's weights as they lie in its folder, and of the model below
     them."""
-    found = hashlib.blake2b(digest_size=16)
+    fingerprint = hashlib.blake2b(digest_size=16)
     for file in sorted(subject.folder.glob("*.safetensors")):
         with file.open("rb") as data:
-            found.update(hashlib.file_digest(data, "blake2b").digest())
-    return digest(subject.config.model, subject.config.revision, found.hexdigest())
+            fingerprint.update(hashlib.file_digest(data, "blake2b").digest())
+    return digest(subject.config.model, subject.config.revision, fingerprint.hexdigest())
 
 
 def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:

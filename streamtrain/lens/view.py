@@ -138,8 +138,8 @@ def apply_lens(folders: Sequence[Path], looking: LensOptions) -> CurvesView | Po
     if looking.number is not None:
         question = _numbered(every, questions, looking.number)
     else:
-        found = read_curves(folders, questions, tuning)
-        question = next(one for one in questions if one.key in found[0].of)
+        curves = read_curves(folders, questions, tuning)
+        question = next(one for one in questions if one.key in curves[0].of)
     grids = (read_grid(folder, question, questions, tuning) for folder in folders)
     return PositionsView(looking, question, tuple(grids))
 

@@ -107,54 +107,56 @@ class ClassificationObjective:
         """Return the summed weighted loss of each micro-batch; the halves of a pair stay in one."""
         size = 1 if self._objective.paired is None else 2
         units = [exercises[at : at + size] for at in range(0, len(exercises), size)]
-        lengths = [size * max(one.tokens for one in unit) for unit in units]
+        lengths = [size * max(sample.tokens for sample in unit) for unit in units]
         return [
-            partial(self._loss, [one for number in group for one in units[number]])
+            partial(self._loss, [sample for number in group for sample in units[number]])
             for group in group_by_length(lengths, places)
         ]
 
     def _loss(self, batch: Sequence[ClassificationSample]) -> torch.Tensor:
         device = self._student.device
-        texts = pad_texts([one.ids for one in batch], self._student.pad, device)
-        labels = torch.tensor([one.label for one in batch], device=device)
-        weights = torch.tensor([one.weight for one in batch], device=device)
-        found = classify(self._student, texts, hidden=bool(self._layers))
-        losses = class_losses(found.logits, labels)
+        texts = pad_texts([sample.ids for sample in batch], self._student.pad, device)
+        labels = torch.tensor([sample.label for sample in batch], device=device)
+        weights = torch.tensor([sample.weight for sample in batch], device=device)
+        outputs = classify(self._student, texts, hidden=bool(self._layers))
+        losses = class_losses(outputs.logits, labels)
         if self._objective.paired is None:
             loss = (losses * weights).sum()
         else:
             pairs = paired_losses(losses[::2], losses[1::2], self._objective.paired)
             loss = (pairs * (weights[::2] + weights[1::2])).sum()
         if self._objective.loss == "kd":
-            loss = loss + (self._imitation(batch, texts, found) * weights).sum()
+            loss = loss + (self._imitation(batch, texts, outputs) * weights).sum()
         return loss
 
     def _imitation(
         self,
         batch: Sequence[ClassificationSample],
         texts: ClassifierInputs,
-        found: ClassifierOutputs,
+        outputs: ClassifierOutputs,
     ) -> torch.Tensor:
         """alpha KL + beta MSE of each text."""
-        objective, told = self._objective, ClassifierOutputs(found.logits)
+        objective, teacher_outputs = self._objective, ClassifierOutputs(outputs.logits)
         if self._teacher is not None:
-            told = self._teacher.classify(texts, hidden=bool(self._layers))
-        soft = told.logits
+            teacher_outputs = self._teacher.classify(texts, hidden=bool(self._layers))
+        soft = teacher_outputs.logits
         if objective.soft_labels == "dataset" and self._alpha > 0:
-            soft = torch.tensor([one.soft for one in batch], device=texts.ids.device)
+            soft = torch.tensor([sample.soft for sample in batch], device=texts.ids.device)
         losses = torch.zeros(len(batch), device=texts.ids.device)
         if self._alpha > 0:
             losses = losses + self._alpha * kl_divergences(
-                found.logits, soft, objective.temperature
+                outputs.logits, soft, objective.temperature
             )
         if self._layers and self._student.projections is not None:
             with self._student.precision():
-                mine = [
-                    project(found.hidden[own])
+                student_layers = [
+                    project(outputs.hidden[own])
                     for project, (own, _) in zip(
                         self._student.projections, self._layers, strict=True
                     )
                 ]
-            theirs = [told.hidden[layer] for _, layer in self._layers]
-            losses = losses + objective.beta * layer_distances(mine, theirs, texts.mask)
+            teacher_layers = [teacher_outputs.hidden[layer] for _, layer in self._layers]
+            losses = losses + objective.beta * layer_distances(
+                student_layers, teacher_layers, texts.mask
+            )
         return losses

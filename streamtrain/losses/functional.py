@@ -66,10 +66,11 @@ def layer_distances(
 ) -> torch.Tensor:
     """Return the mean squared distance (N,) of hidden states, over the tokens of a text, their
     width and the layers. Each layer is (N, T, width), the `mask` (N, T) is 1 where a token is."""
-    places = mask.sum(dim=1)
+    token_counts = mask.sum(dim=1)
     squares = [
-        ((one.float() - other.float()).square().mean(dim=-1) * mask).sum(dim=1) / places
-        for one, other in zip(student, teacher, strict=True)
+        ((student_layer.float() - teacher_layer.float()).square().mean(dim=-1) * mask).sum(dim=1)
+        / token_counts
+        for student_layer, teacher_layer in zip(student, teacher, strict=True)
     ]
     return torch.stack(squares).mean(dim=0)
 

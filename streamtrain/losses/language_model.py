@@ -48,10 +48,13 @@ class LanguageModelObjective:
         self._encoder = encoder
         self._data = config.data
         self._objective = config.objective
-        own, counterfactual = config.objective.label_share, config.objective.counterfactual_share
+        label_share, counterfactual = (
+            config.objective.label_share,
+            config.objective.counterfactual_share,
+        )
         self._shares = {"": 1.0}
         if self._data.form.placement == "task":
-            self._shares = {"label": own, "rationale": 1 - own}
+            self._shares = {"label": label_share, "rationale": 1 - label_share}
         elif counterfactual is not None:
             self._shares = {"factual": 1 - counterfactual, "counterfactual": counterfactual}
 
@@ -69,8 +72,8 @@ class LanguageModelObjective:
         else:
             examples = [make_example(row, self._data, weight)]
         if self._objective.loss == "kd":
-            told = self._told(row)
-            examples = [replace(example, top_k=told) for example in examples]
+            top_k = self._told(row)
+            examples = [replace(example, top_k=top_k) for example in examples]
         return [self._encoder.example(example) for example in examples]
 
     @cached_property
@@ -79,13 +82,13 @@ class LanguageModelObjective:
 
     def _told(self, row: Mapping[str, Any]) -> TopKTargets:
         assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule
-        told = read_top_k_targets(row, self._objective.teacher.name)
-        if told.vocabulary != self._vocabulary:
+        top_k = read_top_k_targets(row, self._objective.teacher.name)
+        if top_k.vocabulary != self._vocabulary:
             raise InputError(
-                f"{told.row}: its token probabilities are of another vocabulary than the student "
+                f"{top_k.row}: its token probabilities are of another vocabulary than the student "
                 "reads; take a student of the teacher's family, or loss: lm, which needs none"
             )
-        return told
+        return top_k
 
     def losses(
         self, exercises: Sequence[TokenizedExample], places: int
@@ -107,27 +110,34 @@ class LanguageModelObjective:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         """Computed only where a target is to be predicted."""
-        places = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
-        weights, targets = batch.weights[:, places + 1], batch.ids[:, places + 1]
+        positions = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
+        weights, targets = batch.weights[:, positions + 1], batch.ids[:, positions + 1]
         chosen = weights > 0
-        logits = self._student.logits(batch, places)[chosen]
+        logits = self._student.logits(batch, positions)[chosen]
         loss = weighted_nll(logits, targets[chosen], weights[chosen])
         if batch.soft is None:
             return loss
-        numbers = batch.soft.numbers[:, places + 1][chosen]
-        told = numbers >= 0
-        ids, logprobs = batch.soft.ids[numbers[told]], batch.soft.logprobs[numbers[told]]
-        far = top_k_kl_divergences(logits[told], ids, logprobs, self._objective.temperature)
+        numbers = batch.soft.numbers[:, positions + 1][chosen]
+        has_targets = numbers >= 0
+        ids, logprobs = (
+            batch.soft.ids[numbers[has_targets]],
+            batch.soft.logprobs[numbers[has_targets]],
+        )
+        divergence = top_k_kl_divergences(
+            logits[has_targets], ids, logprobs, self._objective.temperature
+        )
         alpha = self._objective.divergence_weight(TOKEN_ALPHA)
-        return loss + alpha * (far * weights[chosen][told]).sum()
+        return loss + alpha * (divergence * weights[chosen][has_targets]).sum()
 
     def _target_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
         """Return the summed weighted loss of a micro-batch of an encoder-decoder."""
         sequences = [sequence for row in group for sequence in row]
         batch = pad_targets(
-            self._student, [one.encoder_ids for one in sequences], [one.ids for one in sequences]
+            self._student,
+            [example.encoder_ids for example in sequences],
+            [example.ids for example in sequences],
         )
-        weights = torch.tensor([weight for one in sequences for weight in one.weights])
+        weights = torch.tensor([weight for example in sequences for weight in example.weights])
         chosen = batch.wanted >= 0
         logits = target_logits(self._student, batch)[chosen]
         return weighted_nll(logits, batch.wanted[chosen], weights.to(self._student.device))

@@ -62,21 +62,21 @@ def read_annotations(path: Path, items: Collection[str]) -> Annotations:
     """
     verdicts: dict[str, Verdict] = {}
     comments: dict[str, str] = {}
-    missing, bad, seen = [], [], set()
+    missing, bad, seen_items = [], [], set()
     for number, row in _rows(path):
         item = (row.get("item") or "").strip()
-        said = (row.get("verdict") or "").strip().casefold()
+        verdict = (row.get("verdict") or "").strip().casefold()
         if item not in items:
             bad.append(f"row {number}: the key has no item {item!r}")
-        elif item in seen:
+        elif item in seen_items:
             bad.append(f"row {number}: item {item} a second time")
-        elif said and said not in get_args(Verdict):
+        elif verdict and verdict not in get_args(Verdict):
             bad.append(f"row {number}: verdict is {row['verdict']!r}")
-        elif said:
-            verdicts[item] = cast("Verdict", said)
+        elif verdict:
+            verdicts[item] = cast("Verdict", verdict)
         else:
             missing.append(f"row {number}")
-        seen.add(item)
+        seen_items.add(item)
         if comment := (row.get("comment") or "").strip():
             comments[item] = comment
     if bad:
@@ -86,10 +86,15 @@ def read_annotations(path: Path, items: Collection[str]) -> Annotations:
         )
     if not verdicts:
         raise InputError(f"{path} has no verdict; fill in left, right or tie")
-    missing += [f"item {item} (not on the sheet)" for item in items if item not in seen]
-    given = list(verdicts.values())
+    missing += [f"item {item} (not on the sheet)" for item in items if item not in seen_items]
+    in_order = list(verdicts.values())
     return Annotations(
-        path.stem, verdicts, comments, tuple(missing), given.count("left"), given.count("right")
+        path.stem,
+        verdicts,
+        comments,
+        tuple(missing),
+        in_order.count("left"),
+        in_order.count("right"),
     )
 
 

@@ -120,23 +120,23 @@ def _ballot(
 ) -> Annotations:
     verdicts: dict[str, Verdict] = {}
     missing: list[str] = []
-    places: list[tuple[Place, Place]] = []
-    for item, (one, _), (other, _) in zip(items, as_shown, swapped, strict=True):
-        if one is None or other is None:
+    both_orders: list[tuple[Place, Place]] = []
+    for item, (first, _), (second, _) in zip(items, as_shown, swapped, strict=True):
+        if first is None or second is None:
             missing.append(f"item {item.item} (an answer can't be read)")
         else:
-            places.append((one, other))
-            verdicts[item.item] = _AGREED.get((one, other), "tie")
+            both_orders.append((first, second))
+            verdicts[item.item] = _AGREED.get((first, second), "tie")
     return Annotations(
         name,
         verdicts,
         missing=tuple(missing),
-        first=places.count(("1", "1")),
-        second=places.count(("2", "2")),
-        swayed=sum(pair not in _AGREED for pair in places),
+        first=both_orders.count(("1", "1")),
+        second=both_orders.count(("2", "2")),
+        swayed=sum(pair not in _AGREED for pair in both_orders),
         answers={
-            item.item: (one[1], other[1])
-            for item, one, other in zip(items, as_shown, swapped, strict=True)
+            item.item: (first[1], second[1])
+            for item, first, second in zip(items, as_shown, swapped, strict=True)
         },
     )
 
@@ -148,9 +148,9 @@ def read_verdict(answer: Completion) -> Place | None:
     lines = answer.text.strip().splitlines()
     if answer.finish_reason == "length":
         lines = lines[:-1]
-    found: set[Place] = set()
+    verdicts: set[Place] = set()
     for line in lines:
         if match := _VERDICT.fullmatch(line):
-            said = match.group(1).lower()
-            found.add("1" if said == "1" else "2" if said == "2" else "tie")
-    return found.pop() if len(found) == 1 else None
+            word = match.group(1).lower()
+            verdicts.add("1" if word == "1" else "2" if word == "2" else "tie")
+    return verdicts.pop() if len(verdicts) == 1 else None

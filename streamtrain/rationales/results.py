@@ -104,47 +104,47 @@ class Verdicts:
         return {**self.figures(), "verdicts": [self._item(item) for item in self.key.items]}
 
     def _item(self, item: SheetItem) -> dict[str, Any]:
-        own, theirs = item.left, item.right
+        student_text, teacher_text = item.left, item.right
         if item.student == "right":
-            own, theirs = theirs, own
+            student_text, teacher_text = teacher_text, student_text
         return {
             "item": item.item,
             "question": item.question,
             "choices": item.choices,
             "answer": item.answer,
-            "student": own,
-            "teacher": theirs,
+            "student": student_text,
+            "teacher": teacher_text,
             "student_side": item.student,
             "outcomes": {
                 name: of[item.item] for name, of in self.outcomes.items() if item.item in of
             },
             "comments": {
-                one.rater: one.comments[item.item]
-                for one in self.ballots
-                if item.item in one.comments
+                annotations.rater: annotations.comments[item.item]
+                for annotations in self.ballots
+                if item.item in annotations.comments
             },
             "answers": {
-                one.rater: one.answers[item.item]
-                for one in self.ballots
-                if item.item in one.answers
+                annotations.rater: annotations.answers[item.item]
+                for annotations in self.ballots
+                if item.item in annotations.answers
             },
         }
 
 
 def count_verdicts(key: SheetKey, ballots: Sequence[Annotations]) -> Verdicts:
     """Return the figures of all ballots. At least one ballot, on items of the key alone."""
-    outcomes = {one.rater: _outcomes(key, one) for one in ballots}
+    outcomes = {annotations.rater: _outcomes(key, annotations) for annotations in ballots}
     raters = tuple(
         Rater(
-            one.rater,
-            _tally(key, outcomes[one.rater]),
-            one.missing,
-            one.first,
-            one.second,
-            sign_test(one.first, one.second),
-            one.swayed,
+            annotations.rater,
+            _tally(key, outcomes[annotations.rater]),
+            annotations.missing,
+            annotations.first,
+            annotations.second,
+            sign_test(annotations.first, annotations.second),
+            annotations.swayed,
         )
-        for one in ballots
+        for annotations in ballots
     )
     several = len(ballots) > 1
     return Verdicts(
@@ -179,11 +179,11 @@ def table(verdicts: Verdicts) -> TextTable:
 def result_remarks(verdicts: Verdicts) -> list[str]:
     """Return what else is to be said: agreement, and which verdicts are missing."""
     lines = []
-    if found := verdicts.agreement:
-        kappa = "undefined" if found.kappa is None else f"{found.kappa:.2f}"
+    if agreement := verdicts.agreement:
+        kappa = "undefined" if agreement.kappa is None else f"{agreement.kappa:.2f}"
         lines.append(
-            f"raters agree on {found.same:.1%} of the items, Cohen's kappa {kappa} "
-            f"(mean over each two raters: {found.pairs})"
+            f"raters agree on {agreement.same:.1%} of the items, Cohen's kappa {kappa} "
+            f"(mean over each two raters: {agreement.pairs})"
         )
     for rater, ballot in zip(verdicts.raters, verdicts.ballots, strict=True):
         if rater.missing:
@@ -194,9 +194,10 @@ def result_remarks(verdicts: Verdicts) -> list[str]:
                 f"items: {', '.join(shown)}"
             )
         if rater.tally is None and ballot.answers:
-            said = next(iter(ballot.answers.values()))[0]
+            first_answer = next(iter(ballot.answers.values()))[0]
             lines.append(
-                f"{rater.name}: no answer could be read, the first is {said[:80]!r}; expected a "
+                f"{rater.name}: no answer could be read, the first is {first_answer[:80]!r}; "
+                "expected a "
                 "line `Verdict: 1`, `Verdict: 2` or `Verdict: tie`; take a stronger judge"
             )
     return lines
@@ -205,40 +206,43 @@ def result_remarks(verdicts: Verdicts) -> list[str]:
 def _outcomes(key: SheetKey, ballot: Annotations) -> dict[str, Outcome]:
     sides = {item.item: item.student for item in key.items}
     return {
-        item: "tie" if said == "tie" else "win" if said == sides[item] else "loss"
-        for item, said in ballot.verdicts.items()
+        item: "tie" if verdict == "tie" else "win" if verdict == sides[item] else "loss"
+        for item, verdict in ballot.verdicts.items()
     }
 
 
 def _together(key: SheetKey, raters: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
-    found: dict[str, Outcome] = {}
+    together: dict[str, Outcome] = {}
     for item in key.items:
-        said = [of[item.item] for of in raters if item.item in of]
-        if said:
-            lead = said.count("win") - said.count("loss")
-            found[item.item] = "win" if lead > 0 else "loss" if lead < 0 else "tie"
-    return found
+        verdicts = [of[item.item] for of in raters if item.item in of]
+        if verdicts:
+            lead = verdicts.count("win") - verdicts.count("loss")
+            together[item.item] = "win" if lead > 0 else "loss" if lead < 0 else "tie"
+    return together
 
 
 def _tally(key: SheetKey, outcomes: Mapping[str, Outcome]) -> Tally | None:
     items = [item for item in key.items if item.item in outcomes]
     if not items:
         return None
-    said = [outcomes[item.item] for item in items]
-    win, tie, loss = (_rate(items, [one == outcome for one in said]) for outcome in _OUTCOMES)
+    item_outcomes = [outcomes[item.item] for item in items]
+    win, tie, loss = (
+        _rate(items, [item_outcome == outcome for item_outcome in item_outcomes])
+        for outcome in _OUTCOMES
+    )
     return Tally(len(items), win, tie, loss, sign_test(win.count, loss.count))
 
 
 def _rate(items: Sequence[SheetItem], hits: Sequence[bool]) -> OutcomeRate:
-    low, high = share_interval(clusters([float(h) for h in hits], [one.group for one in items]))
+    low, high = share_interval(clusters([float(h) for h in hits], [item.group for item in items]))
     return OutcomeRate(sum(hits), sum(hits) / len(hits), low, high)
 
 
 def _agreement(raters: Sequence[Mapping[str, Outcome]]) -> Agreement | None:
     same: list[float] = []
     kappas: list[float] = []
-    for one, other in combinations(raters, 2):
-        pairs = [(one[item], other[item]) for item in one if item in other]
+    for first, second in combinations(raters, 2):
+        pairs = [(first[item], second[item]) for item in first if item in second]
         if pairs:
             same.append(mean(float(a == b) for a, b in pairs))
             kappa = cohen_kappa(pairs)
@@ -250,5 +254,5 @@ def _cells(tally: Tally | None) -> tuple[str, ...]:
     if tally is None:
         return ("0", "", "", "", "")
     rates = (tally.win, tally.tie, tally.loss)
-    shown = (f"{one.share:.1%} [{one.low:.1%}, {one.high:.1%}]" for one in rates)
+    shown = (f"{rate.share:.1%} [{rate.low:.1%}, {rate.high:.1%}]" for rate in rates)
     return (str(tally.items), *shown, f"{tally.p:.3g}")

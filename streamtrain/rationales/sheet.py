@@ -77,30 +77,34 @@ def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -
     Raises InputError where the student's rationales are not kept, or the file has none.
     """
     folder, config = find_student(checkpoint)
-    own = _rationales(evaluations_folder(folder) / data.stem / RATIONALES, checkpoint, data)
+    student_rationales = _rationales(
+        evaluations_folder(folder) / data.stem / RATIONALES, checkpoint, data
+    )
     rows = read_rows(data, config.data.labels or ())
-    found: dict[str, tuple[Question, str]] = {}
+    questions: dict[str, tuple[Question, str]] = {}
     for question, row in rows:
-        if theirs := _text(row.get(column)):
-            found.setdefault(question.key, (question, theirs))
-    if not found:
+        if teacher_rationale := _text(row.get(column)):
+            questions.setdefault(question.key, (question, teacher_rationale))
+    if not questions:
         columns = ", ".join(sorted({name for _, row in rows for name in row}))
         raise InputError(
             f"{data}: no row has a rationale in the column {column!r}; found {columns}; name the "
             "teacher's with --teacher-column"
         )
-    unknown = [question for question, _ in found.values() if question.key not in own]
+    unknown = [
+        question for question, _ in questions.values() if question.key not in student_rationales
+    ]
     if unknown:
         raise InputError(
             f"{data}: the student wrote no rationale for {len(unknown)} of its questions, as "
             f"{unknown[0].question[:80]!r}; {_again(checkpoint, data)} again"
         )
     chance = Random(seed)
-    drawn = chance.sample(sorted(found), min(count, len(found)))
+    drawn = chance.sample(sorted(questions), min(count, len(questions)))
     sides: list[Side] = [("left", "right")[number % 2] for number in range(len(drawn))]
     chance.shuffle(sides)
     items = [
-        _item(*found[key], _text(own[key]), side, seed)
+        _item(*questions[key], _text(student_rationales[key]), side, seed)
         for key, side in zip(drawn, sides, strict=True)
     ]
     return SheetKey(config.student, str(folder.absolute()), data.stem, column, seed, tuple(items))
@@ -118,8 +122,8 @@ def write_sheet(key: SheetKey, folder: Path) -> None:
     # Spreadsheets know UTF-8 by this mark alone.
     (folder / SHEET).write_text(sheet_csv(key.items), encoding="utf-8-sig", newline="")
     (folder / PAGE).write_text(sheet_page(key.items), encoding="utf-8")
-    whole = {"version": KEY_VERSION, **asdict(key)}
-    (folder / KEY).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    document = {"version": KEY_VERSION, **asdict(key)}
+    (folder / KEY).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def read_key(path: Path) -> SheetKey:
@@ -131,7 +135,7 @@ def read_key(path: Path) -> SheetKey:
                 f"{path} is a key of version {data['version']}; expected {KEY_VERSION}; make the "
                 "sheet again"
             )
-        items = [SheetItem(**{**one, "choices": tuple(one["choices"])}) for one in data["items"]]
+        items = [SheetItem(**{**item, "choices": tuple(item["choices"])}) for item in data["items"]]
         names = ("student", "run", "set", "column", "seed")
         return SheetKey(**{name: data[name] for name in names}, items=tuple(items))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -146,8 +150,8 @@ def sheet_csv(items: Sequence[SheetItem]) -> str:
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(_COLUMNS)
-    for one in items:
-        cells = (one.item, one.question, one.options, one.gold, one.left, one.right, "", "")
+    for item in items:
+        cells = (item.item, item.question, item.options, item.gold, item.left, item.right, "", "")
         lines.writerow([_inert(cell) for cell in cells])
     return text.getvalue()
 
@@ -156,14 +160,14 @@ def sheet_page(items: Sequence[SheetItem]) -> str:
     """Return the sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
     shown = [
         {
-            "item": one.item,
-            "question": one.question,
-            "options": one.options,
-            "answer": one.gold,
-            "left": one.left,
-            "right": one.right,
+            "item": item.item,
+            "question": item.question,
+            "options": item.options,
+            "answer": item.gold,
+            "left": item.left,
+            "right": item.right,
         }
-        for one in items
+        for item in items
     ]
     page = files("streamtrain.rationales").joinpath(PAGE).read_text(encoding="utf-8")
     # So that no text ends the element that it stands in.
@@ -189,9 +193,15 @@ def _again(checkpoint: Path, data: Path) -> str:
     return f"run `streamtrain eval {checkpoint} --data {data} --rationales`"
 
 
-def _item(question: Question, theirs: str, own: str, side: Side, seed: int) -> SheetItem:
-    own = own or NOTHING
-    left, right = (own, theirs) if side == "left" else (theirs, own)
+def _item(
+    question: Question, teacher_rationale: str, student_rationale: str, side: Side, seed: int
+) -> SheetItem:
+    student_rationale = student_rationale or NOTHING
+    left, right = (
+        (student_rationale, teacher_rationale)
+        if side == "left"
+        else (teacher_rationale, student_rationale)
+    )
     # Of what the sheet shows alone, so that an id tells no side, and of another sheet is another;
     # letters first, so that no spreadsheet reads a number.
     name = f"q{digest('item', seed, question.key, left, right)[:10]}"

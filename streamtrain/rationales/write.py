@@ -50,15 +50,17 @@ def write_rationales(
     the `answers`.
     """
     alone = how.data.form.placement == "task"
-    asked = InputVariant(how.view, "rationale" if alone else "label")
-    prompts = [input_text(how.data, one.question, one.choices, asked) for one in questions]
+    variant = InputVariant(how.view, "rationale" if alone else "label")
+    prompts = [
+        input_text(how.data, question.question, question.choices, variant) for question in questions
+    ]
     with inference_mode(student):
         texts = write_texts(student, encoder, prompts)
     return [
         WrittenRationale(
             text,
-            how.data.form.rationale_of(text, label_texts(one.choices, how.data.label)),
-            answer.choice if alone else how.parse(text, one),
+            how.data.form.rationale_of(text, label_texts(question.choices, how.data.label)),
+            answer.choice if alone else how.parse(text, question),
         )
-        for text, one, answer in zip(texts, questions, answers, strict=True)
+        for text, question, answer in zip(texts, questions, answers, strict=True)
     ]

@@ -74,12 +74,12 @@ def readable(text: str) -> tuple[str, str]:
 
 def announcements(text: str) -> list[Announcement]:
     """Return the announcing phrases of a text, in order."""
-    found = [
+    phrases = [
         Announcement(match.start(), match.end(), match["weak"] is not None)
         for match in _PHRASE.finditer(text)
     ]
-    found += [Announcement(match.start(), match.end()) for match in _CHOSEN.finditer(text)]
-    return sorted(found, key=lambda each: each.start)
+    phrases += [Announcement(match.start(), match.end()) for match in _CHOSEN.finditer(text)]
+    return sorted(phrases, key=lambda each: each.start)
 
 
 def json_answer(text: str) -> Stated | None:

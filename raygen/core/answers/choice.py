@@ -131,9 +131,9 @@ def _read(text: str, choices: Sequence[str]) -> Answer:
     if stated is not None:
         return _structured(stated, choices)
     phrases = announcements(text)[-_MOST_PHRASES:]
-    found = _announced(text, phrases, choices) or _afterwards(text, choices)
-    if found is not None:
-        return found
+    announced = _announced(text, phrases, choices) or _afterwards(text, choices)
+    if announced is not None:
+        return announced
     alone = _alone(text, choices)
     if alone is not None:
         return alone
@@ -233,30 +233,30 @@ def _other_words(after: str, option: str) -> bool:
     name = _NAME.match(after)
     if name is None or len(after.split()) > _LONGEST_NAME or _FUNCTION_WORD.fullmatch(name[1]):
         return False
-    said, meant = after.casefold().strip(" .\"'”*_"), option.casefold()
-    stems = {word[:_STEM] for word in re.findall(r"\w+", said)}
+    following, meant = after.casefold().strip(" .\"'”*_"), option.casefold()
+    stems = {word[:_STEM] for word in re.findall(r"\w+", following)}
     return not (
         stems & {word[:_STEM] for word in re.findall(r"\w+", meant)}
-        or SequenceMatcher(None, said, meant).ratio() >= _ALIKE
+        or SequenceMatcher(None, following, meant).ratio() >= _ALIKE
     )
 
 
 def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
     """Return a bare letter right at the head, which running text could not be trusted with."""
-    found = re.match(
+    match = re.match(
         r"[\s*_`\"'“(\[]*([A-Za-z])(?=[\s*_`\"'”)\]]*(?:[^\w\s'’]|$)|\s+(?:because|since|as|and|or)\b)",
         line,
     )
-    if found is None:
+    if match is None:
         return None
-    option = ascii_uppercase.index(found[1].upper())
+    option = ascii_uppercase.index(match[1].upper())
     if option >= len(choices):
         return None
-    after = line[found.end(1) :]
-    own = bare_option(choices[option]).casefold()
-    if _WORD_GOES_ON.match(after) and not after[1:].casefold().startswith(own):
+    after = line[match.end(1) :]
+    option_text = bare_option(choices[option]).casefold()
+    if _WORD_GOES_ON.match(after) and not after[1:].casefold().startswith(option_text):
         return None
-    return Mention(option, found.start(1), found.end(1), "bare")
+    return Mention(option, match.start(1), match.end(1), "bare")
 
 
 def _sentence_end(line: str, listed: Sequence[Mention]) -> int:

@@ -53,9 +53,9 @@ def _read(text: str) -> FreeAnswer:
     if stated is not None:
         return FreeAnswer(stated.value, stated.rationale, 1.0)
     for phrase in reversed([each for each in announcements(text) if not each.weak]):
-        said = _first_sentence(text[phrase.end :])
-        if said:
-            return FreeAnswer(said, _tidy(text[: phrase.start]), 0.95)
+        sentence = _first_sentence(text[phrase.end :])
+        if sentence:
+            return FreeAnswer(sentence, _tidy(text[: phrase.start]), 0.95)
     if not text:
         return FreeAnswer(None, text)
     if "\n" not in text and len(text.split()) <= _SHORT:
@@ -84,7 +84,7 @@ def number_of(text: str) -> Fraction | None:
     value = _sum(re.sub(r"[$€£%\s]", "", right).replace("×", "*").replace("÷", "/"))
     if value is not None:
         return value
-    numbers = [found.group() for found in _NUMBER.finditer(right)]
+    numbers = [match.group() for match in _NUMBER.finditer(right)]
     if len(numbers) != 1:
         return None
     return _sum(re.sub(r"[$€£%\s,]", "", numbers[0]))

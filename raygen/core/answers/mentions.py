@@ -71,28 +71,28 @@ class Mention:
 
 def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
     """Return all mentions in order, none inside another; a letter beyond the choices is none."""
-    found: list[Mention] = []
+    in_text: list[Mention] = []
     for match in _LETTERS.finditer(text):
         name = match["in"] or match["closed"] or match["called"] or match["bare"]
         option = ascii_uppercase.index(name.upper())
         if option < len(choices):
-            found.append(Mention(option, *match.span(), "bare" if match["bare"] else "letter"))
-    taken = [(each.start, each.end) for each in found if each.by == "letter"]
+            in_text.append(Mention(option, *match.span(), "bare" if match["bare"] else "letter"))
+    taken = [(each.start, each.end) for each in in_text if each.by == "letter"]
     for match in _options_pattern(tuple(choices)).finditer(text):
         meets = _first_behind(taken, match.start())
         if meets is not None and meets[0] < match.end():
             continue
         index = int(str(match.lastgroup)[1:])
         if _stands_alone(text, match, choices[index]):
-            found.append(Mention(index, *match.span(), "text"))
-    texts = [(each.start, each.end) for each in found if each.by == "text"]
-    found = [each for each in found if each.by != "bare" or not _inside(texts, each)]
-    return _with_denials(text, sorted(found, key=lambda each: each.start))
+            in_text.append(Mention(index, *match.span(), "text"))
+    texts = [(each.start, each.end) for each in in_text if each.by == "text"]
+    in_text = [each for each in in_text if each.by != "bare" or not _inside(texts, each)]
+    return _with_denials(text, sorted(in_text, key=lambda each: each.start))
 
 
-def _first_behind(spans: Sequence[tuple[int, int]], place: int) -> tuple[int, int] | None:
+def _first_behind(spans: Sequence[tuple[int, int]], position: int) -> tuple[int, int] | None:
     """Return the first of some ordered spans that ends behind a place."""
-    at = bisect_right(spans, place, key=lambda span: span[1])
+    at = bisect_right(spans, position, key=lambda span: span[1])
     return spans[at] if at < len(spans) else None
 
 
@@ -101,9 +101,9 @@ def _inside(spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
     return around is not None and around[0] <= mention.start and mention.end <= around[1]
 
 
-def asserted(found: Sequence[Mention]) -> set[int]:
+def asserted(mentions: Sequence[Mention]) -> set[int]:
     """Return the options that are named and not denied."""
-    return {each.option for each in found if not each.denied}
+    return {each.option for each in mentions if not each.denied}
 
 
 def coordinated(between: str) -> bool:
@@ -150,13 +150,13 @@ def _whole(body: str) -> str:
 def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
     """Tell whether words that are common in any text stand as an answer: "No, it isn't", "is:
     yes"."""
-    said = match.group().casefold()
-    if said in _POLAR:
+    word = match.group().casefold()
+    if word in _POLAR:
         before = text[: match.start()]
         after = text[match.end() :].lstrip(" \"'”’*_)")
         if after and after[0] not in ".!?:;,\n":
             return False
-        if said != bare_option(choice).casefold():
+        if word != bare_option(choice).casefold():
             return FILLER.match(before.rsplit("\n", 1)[-1]) is not None
         start = before.rstrip(" \"'“‘*_(")
         return not start or start[-1] in ".!?:;,\n" or FILLER.match(before) is not None
@@ -165,20 +165,20 @@ def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
     return True
 
 
-def _with_denials(text: str, found: Sequence[Mention]) -> list[Mention]:
+def _with_denials(text: str, mentions: Sequence[Mention]) -> list[Mention]:
     """Mark what is denied: "not (b)", "rather than b", "(b) is wrong", "neither a nor b"."""
     denied_before: list[bool] = []
-    for index, each in enumerate(found):
+    for index, each in enumerate(mentions):
         before = text[max(0, each.start - 60) : each.start]
         denied = _BEFORE.search(before) is not None
         if not denied and index and denied_before[index - 1]:
-            denied = _JOINED.match(text[found[index - 1].end : each.start]) is not None
+            denied = _JOINED.match(text[mentions[index - 1].end : each.start]) is not None
         denied_before.append(denied)
     marked: list[Mention] = []
     denied_after = False
-    for index in reversed(range(len(found))):
-        each = found[index]
-        following = found[index + 1] if index + 1 < len(found) else None
+    for index in reversed(range(len(mentions))):
+        each = mentions[index]
+        following = mentions[index + 1] if index + 1 < len(mentions) else None
         limit = following.start if following else len(text)
         joined = following is not None and _JOINED.match(text[each.end : limit]) is not None
         denied_after = (denied_after and joined) or (

@@ -92,8 +92,8 @@ def _source(name: str) -> Path | None:
     package = find_spec(model.package)
     if package is None or package.origin is None:
         return None
-    place = Path(package.origin).parent / model.place
-    return place if place.exists() else None
+    path = Path(package.origin).parent / model.place
+    return path if path.exists() else None
 
 
 def _converted(name: str, gguf: Path) -> Path:

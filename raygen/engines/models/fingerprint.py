@@ -41,8 +41,10 @@ def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
     """Return what the model of an engine is now. Asks the hub, and reads a local model's files
     whole."""
     if spec.backend == "fake":
-        told = {name: value for name, value in spec.args.items() if name not in _FAKE_TIMES}
-        return ModelFingerprint(spec.model, spec.revision, content=digest("fake", told))
+        identifying_args = {
+            name: value for name, value in spec.args.items() if name not in _FAKE_TIMES
+        }
+        return ModelFingerprint(spec.model, spec.revision, content=digest("fake", identifying_args))
     if spec.backend == "openai":
         why = "an endpoint doesn't say what it serves under a name"
         return ModelFingerprint(spec.model, spec.revision, unresolved=why)
@@ -52,9 +54,9 @@ def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
 def _pin(model: str, revision: str | None) -> ModelFingerprint:
     if problem := bundled_problem(model):
         return ModelFingerprint(model, revision, unresolved=problem)
-    place = bundled_path(model) or Path(model).expanduser()
-    if place.exists():
-        return ModelFingerprint(model, revision, content=_content(place), base=_base(place))
+    path = bundled_path(model) or Path(model).expanduser()
+    if path.exists():
+        return ModelFingerprint(model, revision, content=_content(path), base=_base(path))
     if revision and _COMMIT.fullmatch(revision):
         return ModelFingerprint(model, revision, commit=revision)
     from huggingface_hub import constants
@@ -77,19 +79,19 @@ def _base(folder: Path) -> ModelFingerprint | None:
     return _pin(base, settings.get("revision")) if isinstance(base, str) else None
 
 
-def _content(place: Path) -> str:
+def _content(path: Path) -> str:
     """Return a hash of a file, or of all files of a folder by their names."""
-    files = [(file.relative_to(place).as_posix(), file) for file in _files(place)]
+    files = [(file.relative_to(path).as_posix(), file) for file in _files(path)]
     return digest("model", [(name, _hash(file)) for name, file in files])
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(path: Path) -> Iterator[Path]:
     """Return the files in a folder, or the file itself; hidden ones are no part of a model."""
-    if place.is_file():
-        yield place
+    if path.is_file():
+        yield path
         return
-    for file in sorted(place.rglob("*")):
-        hidden = any(part.startswith((".", "__")) for part in file.relative_to(place).parts)
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith((".", "__")) for part in file.relative_to(path).parts)
         if file.is_file() and not hidden:
             yield file
 

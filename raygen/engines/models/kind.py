@@ -44,5 +44,5 @@ def kind_problem(spec: EngineSpec) -> str | None:
 
 def _architectures(spec: EngineSpec) -> list[str]:
     config = known_config(spec.model, spec.revision) or {}
-    found = config.get("architectures") or []
-    return [str(name) for name in found] if isinstance(found, list) else []
+    architectures = config.get("architectures") or []
+    return [str(name) for name in architectures] if isinstance(architectures, list) else []

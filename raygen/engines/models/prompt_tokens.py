@@ -42,14 +42,14 @@ class PromptTokenizer:
         """
         rendered, special = self._render(prompt)
         head = self._encode(rendered, special)
-        found = []
+        tokenized = []
         for text in texts:
             ids = self._encode(rendered + text, special)
             self._check(ids)
             pairs = enumerate(zip(head, ids, strict=False))
             shared = next((at for at, (a, b) in pairs if a != b), min(len(head), len(ids)))
-            found.append((ids, shared))
-        return found
+            tokenized.append((ids, shared))
+        return tokenized
 
     def apart(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
         """Return the tokens of a prompt and a text, each tokenized by itself, and where the text
@@ -73,14 +73,14 @@ class PromptTokenizer:
         `start` is one of them.
         """
         ((ids, shared),) = self.candidates(text, [target])
-        found = self.tokenizer(text + target, return_offsets_mapping=True)
-        places = []
-        for place, (a, b) in enumerate(found["offset_mapping"][:shared]):
+        encoding = self.tokenizer(text + target, return_offsets_mapping=True)
+        positions = []
+        for position, (a, b) in enumerate(encoding["offset_mapping"][:shared]):
             word = text[a:b].strip()
             if b > max(a, start):
                 begin = a + text[a:b].find(word)
-                places.append((place, begin, begin + len(word)) if word else (place, a, b))
-        return ids, shared, places
+                positions.append((position, begin, begin + len(word)) if word else (position, a, b))
+        return ids, shared, positions
 
     def _check(self, ids: Sequence[int]) -> None:
         if self.max_len is not None and len(ids) >= self.max_len:

@@ -45,10 +45,10 @@ def resolve_model(model: str, revision: str | None) -> ResolvedModel:
         try:
             return ResolvedModel(path, revision, find_config(path, revision))
         except MissingConfigError as error:
-            found = None if adapter.is_dir() else fetch_adapter(path, revision)
-            if found is None:
+            adapter_folder = None if adapter.is_dir() else fetch_adapter(path, revision)
+            if adapter_folder is None:
                 raise error from None
-            adapter = found
+            adapter = adapter_folder
     settings = _read(adapter / ADAPTER)
     base = settings.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
@@ -101,14 +101,14 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
     if (folder / ADAPTER).is_file():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
         return known_config(base, None) if isinstance(base, str) else None
-    found = folder / "config.json" if folder.is_dir() else cached_config(model, revision)
-    return _read(found) if found is not None and found.is_file() else None
+    config = folder / "config.json" if folder.is_dir() else cached_config(model, revision)
+    return _read(config) if config is not None and config.is_file() else None
 
 
 def _read(file: Path) -> dict[str, Any]:
     """Return a JSON object in a file; an empty one where it is none."""
     try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
+        value: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

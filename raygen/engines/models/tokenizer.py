@@ -39,8 +39,8 @@ class Tokenizer:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Say where each token starts and ends in the text, in characters."""
-        places: list[tuple[int, int]] = self.fast.encode(text, add_special_tokens=False).offsets
-        return places
+        offsets: list[tuple[int, int]] = self.fast.encode(text, add_special_tokens=False).offsets
+        return offsets
 
     def count(self, text: str) -> int:
         """Count how many tokens a model sees for this text as a prompt."""

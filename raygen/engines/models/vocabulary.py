@@ -16,5 +16,5 @@ def vocabulary_fingerprint(tokenizer: Any) -> str:
     Tokens that were added to it count for nothing: a student has control tokens of its own.
     """
     added = tokenizer.get_added_vocab()
-    own = sorted(pair for pair in tokenizer.get_vocab().items() if pair[0] not in added)
-    return digest("vocabulary", own)[:16]
+    pairs = sorted(pair for pair in tokenizer.get_vocab().items() if pair[0] not in added)
+    return digest("vocabulary", pairs)[:16]

@@ -76,12 +76,12 @@ class Gate:
         if self.inside < self.limit.value and not self._waiting:
             self.inside += 1
             return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if slot.done() and not slot.cancelled():
                 self.leave()
             raise
 
@@ -89,7 +89,7 @@ class Gate:
         """Give the place back, and let in whoever fits now."""
         self.inside -= 1
         while self._waiting and self.inside < self.limit.value:
-            place = self._waiting.popleft()
-            if not place.done():
+            slot = self._waiting.popleft()
+            if not slot.done():
                 self.inside += 1
-                place.set_result(None)
+                slot.set_result(None)

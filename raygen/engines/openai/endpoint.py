@@ -151,8 +151,10 @@ class Endpoint:
             return RetryableFailure("broken", f"{self.where} did not answer in time (args.timeout)")
         except (aiohttp.ClientError, ConnectionError) as error:
             # Not its repr, which has the headers that were sent.
-            told = self._secret.hidden(" ".join(f"{type(error).__name__}: {error}".split())[:300])
-            return RetryableFailure("broken", f"{self.where} broke off: {told}")
+            message = self._secret.hidden(
+                " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            )
+            return RetryableFailure("broken", f"{self.where} broke off: {message}")
         if status == 200:
             try:
                 return read(raw)

@@ -130,25 +130,25 @@ class OpenAIEngine:
     async def _ask(self, request: Request, n: int, index: int) -> list[Completion]:
         """Return the completions of one POST, said in the dialect that the endpoint takes."""
         seed = derived_seed(request.sampling.seed, index)
-        asked = replace(request, sampling=replace(request.sampling, n=n, seed=seed))
+        part = replace(request, sampling=replace(request.sampling, n=n, seed=seed))
         url = self._plain if isinstance(request.prompt, str) else self._chat
         schema = json.dumps(request.schema, sort_keys=True)
         while True:
-            said = replace(self._dialect, format=self._formats.get(schema, "json_schema"))
-            body = json.dumps(request_body(self._model, asked, said)).encode()
+            dialect = replace(self._dialect, format=self._formats.get(schema, "json_schema"))
+            body = json.dumps(request_body(self._model, part, dialect)).encode()
             try:
                 answers = await self._endpoint.send(url, body, _read)
                 assert answers is not None  # noqa: S101 - no status passes without an answer
                 return answers
             except DialectError as error:
-                if error.what == "n" and asked.sampling.n > 1:
+                if error.what == "n" and part.sampling.n > 1:
                     self._one_each = True
-                    asked = replace(asked, sampling=replace(asked.sampling, n=1))
-                elif error.what == "format" and request.schema and said.format in _WEAKER:
-                    self._formats[schema] = _WEAKER[said.format]
-                elif error.what == "logprobs" and said.logprobs:
+                    part = replace(part, sampling=replace(part.sampling, n=1))
+                elif error.what == "format" and request.schema and dialect.format in _WEAKER:
+                    self._formats[schema] = _WEAKER[dialect.format]
+                elif error.what == "logprobs" and dialect.logprobs:
                     self._dialect = replace(self._dialect, logprobs=False)
-                elif error.what == "max_tokens" and said.limit_key == "max_tokens":
+                elif error.what == "max_tokens" and dialect.limit_key == "max_tokens":
                     self._dialect = replace(self._dialect, limit_key="max_completion_tokens")
                 else:
                     raise RequestRefusedError("bad_request", str(error)) from None

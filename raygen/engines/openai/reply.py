@@ -89,11 +89,11 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
 def _logprob(choice: Mapping[str, Any]) -> float | None:
     """Return the summed log-probability of the choice's tokens, where the server gives all of
     them."""
-    found = choice.get("logprobs")
-    if not isinstance(found, Mapping):
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
         return None
-    values = found.get("token_logprobs")
-    content = found.get("content")
+    values = logprobs.get("token_logprobs")
+    content = logprobs.get("content")
     if isinstance(content, list):
         values = [entry.get("logprob") for entry in content if isinstance(entry, Mapping)]
     if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
@@ -132,12 +132,12 @@ def _score(logprobs: Mapping[str, Any], start: int, end: int) -> Score:
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
     """Return `total` split in proportion to the weights, in whole numbers that add up to it."""
-    whole = sum(weights)
-    if not whole:
-        weights, whole = [1] * len(weights), len(weights)
+    weight_sum = sum(weights)
+    if not weight_sum:
+        weights, weight_sum = [1] * len(weights), len(weights)
     edges = [0]
-    seen = 0
+    weight_so_far = 0
     for weight in weights:
-        seen += weight
-        edges.append(round(total * seen / whole))
+        weight_so_far += weight
+        edges.append(round(total * weight_so_far / weight_sum))
     return [after - before for before, after in itertools.pairwise(edges)]

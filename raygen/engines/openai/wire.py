@@ -172,12 +172,12 @@ def _strict(schema: Any) -> bool:
 def _reason(text: str) -> tuple[str, str]:
     """Return the message and the code in an error reply, whatever its form."""
     try:
-        found = json.loads(text)
+        reply = json.loads(text)
     except (ValueError, RecursionError):
         return " ".join(text.split())[:200] or "nothing", ""
-    if isinstance(found, Mapping):
-        error = found.get("error", found.get("detail", found.get("message", found)))
+    if isinstance(reply, Mapping):
+        error = reply.get("error", reply.get("detail", reply.get("message", reply)))
         if isinstance(error, Mapping):
             return str(error.get("message", error))[:400], str(error.get("code") or "")
         return str(error)[:400], ""
-    return str(found)[:200], ""
+    return str(reply)[:200], ""

@@ -87,7 +87,7 @@ def vllm_problems(spec: EngineSpec) -> list[str]:
                 "(or '.[cpu]' without a GPU), or choose another backend in the profile"
             )
         ]
-    return [told for name, value in spec.args.items() for told in _faults(spec, name, value)]
+    return [problem for name, value in spec.args.items() for problem in _faults(spec, name, value)]
 
 
 @cache

@@ -47,8 +47,8 @@ def _context(config: Path) -> int | None:
 
     Without chunks vLLM reserves for a whole prompt of that length. None leaves it to vLLM.
     """
-    found: Any = json.loads(config.read_text(encoding="utf-8"))
-    known = found.get("max_position_embeddings") or found.get("text_config", {}).get(
+    settings: Any = json.loads(config.read_text(encoding="utf-8"))
+    known = settings.get("max_position_embeddings") or settings.get("text_config", {}).get(
         "max_position_embeddings"
     )
     return min(known, _CONTEXT) if isinstance(known, int) else None

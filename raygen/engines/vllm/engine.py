@@ -77,8 +77,8 @@ class VLLMEngine:
         Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
         """
         try:
-            found = resolve_model(spec.model, spec.revision)
-            lora = lora_arguments(found.adapter)
+            model = resolve_model(spec.model, spec.revision)
+            lora = lora_arguments(model.adapter)
         except EngineSetupError as error:
             raise EngineSetupError(f"engine {spec.name!r}: {error}") from error
         _set_environment({**_ENV, **_socket_environment()})
@@ -87,10 +87,10 @@ class VLLMEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = {
-            "model": found.model,
-            "revision": found.revision,
+            "model": model.model,
+            "revision": model.revision,
             "load_format": SAFE_FORMATS[0],
-            **_defaults(spec, found.config),
+            **_defaults(spec, model.config),
             **lora,
             **spec.args,
         }
@@ -99,10 +99,10 @@ class VLLMEngine:
                 # In no variable: vLLM keeps exceptions, which keep this frame, and with it the
                 # engine until the interpreter exits.
                 return await cls(
-                    spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)), found.adapter
+                    spec, AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments)), model.adapter
                 )._ready()
         except (*_LOAD_ERRORS, VLLMError) as error:
-            raise EngineSetupError(_load_failure(spec, found.model, error)) from error
+            raise EngineSetupError(_load_failure(spec, model.model, error)) from error
 
     async def generate(self, request: Request) -> list[Completion]:
         """Return `n` completions from one request; the k-th is drawn with the seed plus k."""
@@ -150,8 +150,8 @@ class VLLMEngine:
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
         self._need_prompt_logprobs()
-        found = self._tokens.candidates(prompt, candidates)
-        return list(await asyncio.gather(*(self._score(ids, start) for ids, start in found)))
+        tokenized = self._tokens.candidates(prompt, candidates)
+        return list(await asyncio.gather(*(self._score(ids, start) for ids, start in tokenized)))
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
         """Return the k most probable tokens at each place of a text that follows a prompt."""
@@ -163,17 +163,17 @@ class VLLMEngine:
                 f"token; set top: {most}, or args.max_logprobs: {k} in the engine's profile"
             )
         ids, start = self._tokens.apart(prompt, text)
-        places = (await self._read(ids, k))[start:]
+        positions = (await self._read(ids, k))[start:]
         # Beside the k best each place has the token that stands there, whatever its rank.
         best = [
-            sorted(((e.rank, token, e.logprob) for token, e in place.items() if e.rank <= k))
-            for place in places
+            sorted(((e.rank, token, e.logprob) for token, e in position.items() if e.rank <= k))
+            for position in positions
         ]
         return TopTokens(
             self._vocabulary,
             tuple(ids[start:]),
-            tuple(tuple(token for _, token, _ in place) for place in best),
-            tuple(tuple(logprob for _, _, logprob in place) for place in best),
+            tuple(tuple(token for _, token, _ in position) for position in best),
+            tuple(tuple(logprob for _, _, logprob in position) for position in best),
             len(ids),
         )
 
@@ -267,9 +267,9 @@ class VLLMEngine:
 def _socket_environment() -> dict[str, str]:
     """Say where vLLM's processes may meet, if the folder for temporary files has too long a
     name."""
-    own = tempfile.gettempdir()
-    folder = socket_folder(own, ("",), str(uuid4()))
-    return {} if folder in (None, own) else {"VLLM_RPC_BASE_PATH": str(folder)}
+    temp_folder = tempfile.gettempdir()
+    folder = socket_folder(temp_folder, ("",), str(uuid4()))
+    return {} if folder in (None, temp_folder) else {"VLLM_RPC_BASE_PATH": str(folder)}
 
 
 def _set_environment(values: dict[str, str]) -> None:
@@ -314,10 +314,10 @@ def _defaults(spec: EngineSpec, config: Path) -> dict[str, Any]:
 def _load_failure(spec: EngineSpec, path: str, error: Exception) -> str:
     where = spec.model if path == spec.model else f"{spec.model} ({path})"
     why = _first_line(error)
-    told = f"engine {spec.name!r}: vLLM can't load the model {where}: {why}"
+    message = f"engine {spec.name!r}: vLLM can't load the model {where}: {why}"
     if "memory" in str(error).lower():
-        return f"{told}; lower args.max_model_len, or give it more gpus or a smaller model"
-    return f"{told}; check the model and the engine's args, the log above has the details"
+        return f"{message}; lower args.max_model_len, or give it more gpus or a smaller model"
+    return f"{message}; check the model and the engine's args, the log above has the details"
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,10 +26,10 @@ def extract_fills(masked: str, filled: str) -> list[str] | None:
     """
     if MASK not in masked:
         return None
-    found = re.fullmatch(_pattern(_without_end(masked)), _without_end(filled), re.DOTALL)
-    if found is None or any(_SENTENCE_END.search(fill) for fill in found.groups()):
+    match = re.fullmatch(_pattern(_without_end(masked)), _without_end(filled), re.DOTALL)
+    if match is None or any(_SENTENCE_END.search(fill) for fill in match.groups()):
         return None
-    return list(found.groups())
+    return list(match.groups())
 
 
 def restore_ending(masked: str, filled: str) -> str:
@@ -38,9 +38,9 @@ def restore_ending(masked: str, filled: str) -> str:
     return " ".join(_without_end(filled).split()) + end
 
 
-def same_words(one: str, other: str) -> bool:
+def same_words(first: str, second: str) -> bool:
     """Tell whether two texts differ in case, white space and punctuation at most."""
-    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
+    return re.findall(r"\w+", first.casefold()) == re.findall(r"\w+", second.casefold())
 
 
 def _without_end(text: str) -> str:
@@ -74,8 +74,8 @@ def _kept(piece: str, *, start: bool, end: bool) -> str:
     return before + r"\s+".join(kept) + after
 
 
-def _gap(beside: str) -> str:
-    return r"\s+" if beside.isspace() else r"\s*"
+def _gap(text: str) -> str:
+    return r"\s+" if text.isspace() else r"\s*"
 
 
 def _word(word: str) -> str:

@@ -53,18 +53,18 @@ def parse_completion(
     fault = completion_reject(completion, cut_off_counts=False)
     if fault is not None:
         return fault
-    said = _apart(completion.text.strip(), data, task)
-    if completion.finish_reason == "length" and not said.announced:
+    parsed = _apart(completion.text.strip(), data, task)
+    if completion.finish_reason == "length" and not parsed.announced:
         detail = f"cut off after {completion.output_tokens} tokens: {completion.text[-80:]!r}"
         return Reject("truncated", detail)
-    return said
+    return parsed
 
 
 def extract_thoughts(completion: Completion, data: Mapping[str, Any], task: Task) -> str:
     """Return a reasoning model's thoughts, without an announcement of the answer at their end."""
     thoughts = (completion.thinking or "").strip()
-    said = _apart(thoughts, data, task)
-    return said.rationale if said.announced and said.rationale else thoughts
+    parsed = _apart(thoughts, data, task)
+    return parsed.rationale if parsed.announced and parsed.rationale else thoughts
 
 
 def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:

@@ -48,14 +48,14 @@ def noun_phrases(text: str, pipeline: str | None = None) -> list[tuple[int, int]
     Left out are phrases of pronouns alone ("it", "what"), and the question word that begins one
     ("which old house" is "old house"): they carry no topic, and a question needs them.
     """
-    found = []
+    spans = []
     for chunk in _pipeline(pipeline)(text).noun_chunks:
         tokens = list(chunk)
         while tokens and tokens[0].tag_ in _QUESTION_WORDS:
             del tokens[0]
         if any(token.tag_ not in _NO_PHRASE for token in tokens):
-            found.append((tokens[0].idx, tokens[-1].idx + len(tokens[-1].text)))
-    return found
+            spans.append((tokens[0].idx, tokens[-1].idx + len(tokens[-1].text)))
+    return spans
 
 
 @lru_cache(maxsize=1)

@@ -169,8 +169,8 @@ async def predict_options(
     if params.by == "classify":
         chances = await ctx.classify(text, engine=engine)
         return OptionProbabilities(options, _of_labels(chances, options, params.labels or {}))
-    seen = {name: value for name, value in data.items() if name not in HIDDEN}
-    given = {**seen, ctx.task.stem: text, "stem": text, "options": list(options)}
+    visible = {name: value for name, value in data.items() if name not in HIDDEN}
+    given = {**visible, ctx.task.stem: text, "stem": text, "options": list(options)}
     prompt = params.prompt_of(render(params.template(ctx.task), given))
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
@@ -229,6 +229,6 @@ def _of_labels(
         )
     total = sum(chances.values())
     return tuple(
-        sum(p for p, place in zip(chances.values(), places, strict=True) if place == option) / total
+        sum(p for p, index in zip(chances.values(), places, strict=True) if index == option) / total
         for option in options
     )

@@ -65,8 +65,8 @@ def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
     picked = [0] if texts else []
     nearest = [text_distance(held[0], each) for each in held]
     while len(picked) < min(at_most, len(texts)):
-        left = [place for place in range(len(texts)) if place not in picked]
-        farthest = max(left, key=lambda place: (nearest[place], -place))
+        remaining = [index for index in range(len(texts)) if index not in picked]
+        farthest = max(remaining, key=lambda index: (nearest[index], -index))
         picked.append(farthest)
         nearest = [
             min(so_far, text_distance(held[farthest], each))
@@ -86,8 +86,8 @@ def select_samples(
     if pick.by == "random":
         return sorted(random.Random(seed).sample(range(len(texts)), min(most, len(texts))))
     if pick.by == "likely":
-        known = [(value, -place) for place, value in enumerate(likelihoods) if value is not None]
-        return sorted(-place for _, place in sorted(known, reverse=True)[:most])
+        known = [(value, -index) for index, value in enumerate(likelihoods) if value is not None]
+        return sorted(-index for _, index in sorted(known, reverse=True)[:most])
     return list(range(min(most, len(texts))))
 
 

@@ -51,12 +51,14 @@ def column_texts(value: Any) -> list[Mapping[str, Any]]:
         value = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", value)
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r}; expected key tokens, a list of words, or a text")
-    found: list[Mapping[str, Any]] = []
+    entries: list[Mapping[str, Any]] = []
     for each in value:
         if isinstance(each, str):
-            found.append({"text": each, "start": None, "end": None})
+            entries.append({"text": each, "start": None, "end": None})
         elif isinstance(each, Mapping) and isinstance(each.get("text"), str):
-            found.append({"text": each["text"], "start": each.get("start"), "end": each.get("end")})
+            entries.append(
+                {"text": each["text"], "start": each.get("start"), "end": each.get("end")}
+            )
         else:
             raise ValueError(f"an entry {each!r}; expected a word, or an object with a text")
-    return found
+    return entries
