@@ -13,7 +13,7 @@ from pathlib import Path
 from raygen.config import Document, found, load_document
 from raygen.core import ProblemsError, UserError
 from raygen.recipe.merge import merge_documents
-from raygen.recipe.remote.boundary import escape_reason, url_refusal
+from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.fetched import Fetched
 from raygen.recipe.schema import RECIPE_VERSION
@@ -81,8 +81,10 @@ def _find(reference: str, said_in: Path, fetched: Fetched | None) -> tuple[Path,
             raise UserError(why)
         below = fetch(reference)
         return below.file, below
-    if fetched is not None and (why := escape_reason(fetched, said_in.parent, reference)):
-        raise UserError(why)
+    if fetched is not None:
+        why = escape_reason(fetched, said_in.parent, reference) or alone_reason(fetched, reference)
+        if why is not None:
+            raise UserError(why)
     file = recipe_in(_tidy(said_in.parent / Path(reference).expanduser()))
     if fetched is not None and (why := escape_reason(fetched, file.parent, file.name)):
         raise UserError(why)

@@ -17,7 +17,7 @@ from pathlib import Path
 from raygen.config import nearest
 from raygen.core import Place
 from raygen.recipe.origins import Origins
-from raygen.recipe.remote.boundary import escape_reason, url_refusal
+from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.fetched import Fetched
 
 _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/)?\.\.(?:/|$)).*")
@@ -101,6 +101,9 @@ class Resolver:
         """A file whose text stands in the recipe: beside the param's value, or what uses it."""
         *others, last = self.origins.folders(place)
         folder = next((one for one in others if (one / text).is_file()), last)
+        owner = self.origins.owner(place)
+        if owner is not None and folder.is_relative_to(owner.root):
+            _check(alone_reason(owner, text))
         try:
             return str(_inside(folder, text))
         except OSError as error:
@@ -152,6 +155,8 @@ def _rows_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
     if "::" in text or _is_url(text):
         return url_refusal(owner, text)
     if (why := escape_reason(owner, folder, text)) is not None:
+        return why
+    if (why := alone_reason(owner, text)) is not None:
         return why
     if (folder / text).is_dir():
         # It would be a table, whose log may name files anywhere.

@@ -100,6 +100,14 @@ def hub_of(folder: Path, commit: str) -> type[BaseHTTPRequestHandler]:
                 known = {"id": "org/name", "sha": commit, "siblings": []}
                 self._send(200, json.dumps(known).encode(), {"Content-Type": "application/json"})
                 return
+            if path == f"/api/datasets/org/name/tree/{commit}":
+                entries = [
+                    {"type": "file", "path": file.relative_to(folder).as_posix(), "size": 1,
+                     "oid": "0" * 40}
+                    for file in folder.rglob("*") if file.is_file()
+                ]  # fmt: skip
+                self._send(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+                return
             start = f"/datasets/org/name/resolve/{commit}/"
             file = folder / path.removeprefix(start)
             if not path.startswith(start):

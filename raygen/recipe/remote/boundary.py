@@ -37,6 +37,17 @@ def escape_reason(fetched: Fetched, folder: Path, text: str) -> str | None:
     return None if inside else f"{text!r} is a link out of what was fetched; {_ADVICE}"
 
 
+def alone_reason(fetched: Fetched, text: str) -> str | None:
+    """Say why a file can't have come with a recipe from the web; None where it can."""
+    if not fetched.is_alone:
+        return None
+    return (
+        f"{text!r} didn't come along: of a recipe on the web only its own file is fetched; write "
+        "the text into it, name rows by a URL, or publish the folder by git, on the Hugging Face "
+        "hub or in an object store"
+    )
+
+
 def url_refusal(fetched: Fetched, url: str) -> str | None:
     """Say why what was fetched may not read from a URL; None where it may."""
     if not url.startswith(_SCHEMES) or "::" in url:

@@ -11,8 +11,8 @@ from pathlib import Path
 from raygen.core import UserError
 from raygen.recipe.remote import cache
 from raygen.recipe.remote.boundary import escape_reason
-from raygen.recipe.remote.companions import fetch_companions
 from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.gather import gather
 from raygen.recipe.remote.git import fetch_git, is_commit
 from raygen.recipe.remote.ref import RecipeRef, is_remote, parse_ref
 
@@ -73,7 +73,7 @@ def _of_hub(ref: RecipeRef) -> tuple[Path, str]:
         return known, pin
 
     def fill(into: Path) -> str:
-        fetch_companions(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
+        gather(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
         return pin
 
     return cache.store_fetched(place, fill)
@@ -88,7 +88,7 @@ def _of_store(ref: RecipeRef) -> tuple[Path, str]:
     def fill(into: Path) -> str:
         from raygen.recipe.remote.store import StoreFiles
 
-        fetch_companions(StoreFiles(ref.place), ref.place, ref.path, into)
+        gather(StoreFiles(ref.place), ref.place, ref.path, into)
         pin = _content_hash(into)
         if ref.rev and ref.rev != pin:
             raise UserError(

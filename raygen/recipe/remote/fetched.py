@@ -23,6 +23,11 @@ class Fetched:
     file: Path
     """The recipe in it."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it came without the files that it names: the web has no listing of a folder."""
+        return self.reference.startswith(("http://", "https://"))
+
     def to_json(self) -> dict[str, Any]:
         """What is kept of it beside a dataset."""
         return {"reference": self.reference, "pinned": self.pinned, "pin": self.pin}

@@ -6,13 +6,12 @@ of recipes.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from raygen.core import UserError, first_line, network_error
-from raygen.recipe.remote.companions import MOST_BYTES, too_large
+from raygen.recipe.remote.gather import MOST_BYTES, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}
 
@@ -24,7 +23,6 @@ class HubFiles:
         self._type, self._name = _repository(place)
         self._place = place
         self._commit = commit
-        self._all: list[str] | None = None
 
     def read(self, path: str) -> bytes | None:
         """A file's content, None where there is no such file. Raises UserError."""
@@ -43,17 +41,12 @@ class HubFiles:
             except EntryNotFoundError:
                 return None
 
-    def matching(self, pattern: str) -> list[str]:
-        """The paths of the files that a glob matches. Raises UserError."""
+    def names(self) -> list[str]:
+        """The paths of the repository's files. Raises UserError."""
         from huggingface_hub import HfApi
 
-        if self._all is None:
-            with _hub_errors(f"hf://{self._place}"):
-                api = HfApi()
-                self._all = api.list_repo_files(
-                    self._name, repo_type=self._type, revision=self._commit
-                )
-        return sorted(fnmatch.filter(self._all, pattern))
+        with _hub_errors(f"hf://{self._place}"):
+            return HfApi().list_repo_files(self._name, repo_type=self._type, revision=self._commit)
 
 
 def commit_of(place: str, rev: str | None) -> str:

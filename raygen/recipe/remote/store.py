@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from raygen.core import UserError
-from raygen.recipe.remote.companions import MOST_BYTES, too_large
+from raygen.recipe.remote.gather import MOST_BYTES, too_large
+
+_DEPTH = 5
+"""How many levels of folders of a store are listed."""
 
 
 class StoreFiles:
@@ -38,16 +41,19 @@ class StoreFiles:
             raise too_large(where)
         return content
 
-    def matching(self, pattern: str) -> list[str]:
-        """The paths of the files that a glob matches. The web has no listing: none there."""
+    def names(self) -> list[str]:
+        """The paths of the files, those that lie deep left out. The web has no listing: none there.
+
+        Raises UserError.
+        """
         if self._web:
             return []
         start = self._files._strip_protocol(self._place).rstrip("/") + "/"
         try:
-            found = self._files.glob(start + pattern)
+            paths = self._files.find(start, maxdepth=_DEPTH)
         except Exception as error:
-            raise self._unreachable(f"{self._place}/{pattern}", error) from error
-        return sorted(name.removeprefix(start) for name in map(str, found))
+            raise self._unreachable(self._place, error) from error
+        return sorted(path.removeprefix(start) for path in map(str, paths))
 
     def _content(self, where: str) -> bytes:
         try:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,7 +18,7 @@ from raygen.planning.lock_check import source_rows, verified_lock
 from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.lock import Lock
 from raygen.recipe.remote.fetch import find_recipe
-from tests.support.references import RECIPE, commit, files_of, served, write_recipe
+from tests.support.references import RECIPE, commit, write_recipe
 
 VARIANTS = RECIPE + "variants: {few: {n: 1}}\n"
 
@@ -127,11 +128,14 @@ def test_the_lock_that_came_with_a_fetched_recipe_is_held_to(base: Path) -> None
     commit(base)
     lock, told = held(f"git+file://{base}@main")
     assert (lock is not None, told[0].endswith("/recipe.lock.yaml")) == (True, True)
-    with served(files_of(base)) as address:
-        assert held(f"{address}/recipe.yaml")[0] is not None
-        fetched = find_recipe(f"{address}/recipe.yaml")[1]
-        assert fetched is not None
-        assert (fetched.root / "recipe.few.lock.yaml").is_file()
+    store = fsspec.filesystem("memory")
+    for file in [file for file in base.rglob("*") if file.is_file() and ".git" not in file.parts]:
+        store.pipe(f"/base/{file.relative_to(base)}", file.read_bytes())
+    assert held("memory://base")[0] is not None
+    fetched = find_recipe("memory://base")[1]
+    store.rm("/base", recursive=True)
+    assert fetched is not None
+    assert (fetched.root / "recipe.few.lock.yaml").is_file()
     edit("recipe.lock.yaml", "rows: 1", "rows: 2")(base)
     commit(base)
     reference = f"git+file://{base}@main"

@@ -16,7 +16,7 @@ from raygen.config.document import ProblemsError
 from raygen.core.errors import UserError
 from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.recipe.load import load_recipe
-from raygen.recipe.remote import companions, store
+from raygen.recipe.remote import gather, store
 from raygen.recipe.remote.fetch import fetch, find_recipe
 from raygen.recipe.remote.ref import RecipeRef, parse_ref
 from tests.support.references import RECIPE, commit, files_of, git, hub_of, served, write_recipe
@@ -143,21 +143,47 @@ def test_a_repository_that_is_not_there_is_told_in_gits_own_words(tmp_path: Path
         fetch(f"git+file://{tmp_path}/nowhere")
 
 
-def test_a_folder_on_the_web_comes_with_what_its_recipe_names(tmp_path: Path) -> None:
-    write_recipe(tmp_path / "site" / "a")
-    (tmp_path / "site" / "a" / "unnamed.txt").write_text("x")
+INLINE = RECIPE.replace("{file: p.j2}", "'{{ question }}'")
+
+
+def test_a_recipe_on_the_web_comes_alone(tmp_path: Path) -> None:
+    rows = write_recipe(tmp_path / "site" / "a").parent / "data" / "q.jsonl"
     with served(files_of(tmp_path / "site")) as address:
+        url = f"{address}/a/{rows.relative_to(rows.parents[1])}"
+        (tmp_path / "site" / "a" / "recipe.yaml").write_text(INLINE.replace("data/q.jsonl", url))
         found = fetch(f"{address}/a/recipe.yaml")
         assert found.pin.startswith("sha256:")
         assert fetch(f"{address}/a/").root == fetch(f"{address}/a").root == found.root
         with pytest.raises(UserError, match=r"has no file 'b\.yaml'"):
             fetch(f"{address}/b.yaml")
-    files = {path.relative_to(found.root).as_posix() for path in found.root.rglob("*.*")}
-    assert files == {"recipe.yaml", "p.j2", "data/q.jsonl"}
-    assert prepare(RecipeRequest(found.file, fetched=found)).recipe.name == "shared"
+        assert prepare(RecipeRequest(found.file, fetched=found)).recipe.name == "shared"
+    assert [path.name for path in found.root.rglob("*")] == ["recipe.yaml"]
     assert fetch(found.pinned).root == found.root, "a pin that is cached needs no server"
     with pytest.raises(UserError, match="can't be fetched"):
         fetch(f"{address}/a/recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        (RECIPE, [("4:10", "data/q.jsonl"), ("10:71", "p.j2")]),
+        (f"extends: base\n{INLINE}", [("1:1", "base")]),
+        (f"{INLINE}train: student.yaml\n", [("4:10", "data/q.jsonl"), ("12:1", "student.yaml")]),
+    ],
+)
+def test_what_a_recipe_on_the_web_lacks_is_told_with_what_to_do(
+    tmp_path: Path, text: str, places: list[tuple[str, str]]
+) -> None:
+    write_recipe(tmp_path / "site" / "a", text)
+    with served(files_of(tmp_path / "site")) as address:
+        found = fetch(f"{address}/a/recipe.yaml")
+        with pytest.raises(ProblemsError) as caught:
+            load_recipe(found.file, fetched=found)
+    told = [str(problem).removeprefix(f"{found.file}:") for problem in caught.value.problems]
+    assert [line.partition(": ")[0] for line in told] == [place for place, _ in places]
+    for line, (_, name) in zip(told, places, strict=True):
+        assert f"{name!r} didn't come along: " in line
+        assert "only its own file is fetched; write the text into it" in line
 
 
 def test_a_changed_recipe_is_another_pin_and_not_the_one_that_was_named(
@@ -196,10 +222,49 @@ def test_globs_students_and_extended_recipes_come_along(
     assert (recipe.name, recipe.fetched) == ("top", (found,))
 
 
+def test_a_file_comes_along_by_its_listing_and_not_by_its_ending(
+    memory: fsspec.AbstractFileSystem,
+) -> None:
+    memory.pipe({
+        "/a/recipe.yaml": RECIPE.replace("p.j2", "prompts/ask").encode(),
+        "/a/prompts/ask": b"{{ question }}",
+        "/a/notes.txt": b"nobody names it",
+        "/a/data/q.jsonl": b"{}\n",
+    })  # fmt: skip
+    found = fetch("memory://a")
+    files = {path.relative_to(found.root).as_posix() for path in found.root.rglob("*")}
+    assert files == {"recipe.yaml", "prompts", "prompts/ask", "data", "data/q.jsonl"}
+
+
+class Listed:
+    """A store that lists what it is told to."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self.read_paths: list[str] = []
+
+    def read(self, path: str) -> bytes:
+        self.read_paths.append(path)
+        return b"x: 'data/**/x.json'\ny: ../up.json\nz: 'a\\b'\n"
+
+    def names(self) -> list[str]:
+        return self._names
+
+
+def test_a_listed_name_that_leads_out_is_not_written(tmp_path: Path) -> None:
+    out = ["data/../../../x.json", "/data/x.json", "data//x.json", "../up.json", "a\\b"]
+    store = Listed(["recipe.yaml", "data/x.json", "data/b/c/x.json", *out])
+    into = tmp_path / "into"
+    gather.gather(store, "s3://b", "recipe.yaml", into)
+    assert store.read_paths == ["recipe.yaml", "data/b/c/x.json", "data/x.json"]
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert files == {f"into/{name}" for name in store.read_paths}
+
+
 def test_data_beside_a_recipe_stays_small(
     memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    monkeypatch.setattr(companions, "MOST_BYTES", 2000)
+    monkeypatch.setattr(gather, "MOST_BYTES", 2000)
     monkeypatch.setattr(store, "MOST_BYTES", 2000)
     memory.pipe({"/a/recipe.yaml": RECIPE.encode(), "/a/data/q.jsonl": b"x" * 3000})
     with pytest.raises(UserError, match=r"q\.jsonl: .* name its data by a URL in source\.path"):
