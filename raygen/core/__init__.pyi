@@ -1,3 +1,6 @@
+from .change import Change as Change
+from .change import changes as changes
+from .change import flat as flat
 from .errors import UserError as UserError
 from .errors import first_line as first_line
 from .event_loop import cancelled_by_library as cancelled_by_library

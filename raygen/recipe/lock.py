@@ -5,7 +5,8 @@ Knows nothing of how any of it is found out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from raygen.config import Document, dump_text, load_document, parse_model, parse_text
 from raygen.config import found as worded
-from raygen.core import ProblemsError, digest
+from raygen.core import Change, ProblemsError, changes, digest
 from raygen.dataset import Folder, storage_errors
 from raygen.engines import model_name
 from raygen.recipe.schema import RecipeSection
@@ -28,8 +29,6 @@ _HEAD = """\
 # What the recipe was when it was locked: `raygen apply --locked` refuses anything else.
 # Written by `raygen lock`; keep it where it lies, and don't edit it.
 """
-_NOTHING = "nothing"
-_EDITED = "the recipe, or one that it extends, was edited: undo that"
 
 
 class LockedOptions(RecipeSection):
@@ -136,15 +135,15 @@ class Lock(RecipeSection):
 
 @dataclass(frozen=True, slots=True)
 class LockDifference:
-    """One thing that isn't as it was locked, and what to do about it."""
+    """A key of a lock that isn't as it was locked, and what to do about it."""
 
-    what: str
+    key: str
     locked: str
     found: str
     todo: str
 
     def __str__(self) -> str:
-        return f"{self.what}: locked {self.locked}, found {self.found}; {self.todo}"
+        return f"{self.key}: locked {self.locked}, found {self.found}; {self.todo}"
 
 
 def read_lock(path: Path) -> Lock | None:
@@ -164,15 +163,18 @@ def stored_lock(folder: Folder) -> Lock | None:
 
 
 def lock_differences(locked: Lock, found: Lock) -> list[LockDifference]:
-    """All that isn't as it was locked."""
+    """List what isn't as it was locked, without what only follows from another difference.
+
+    Options, and what was fetched, come first where anything differs: alone they are no difference.
+    """
+    changed = _changed(_compared(locked, found), _compared(found, locked))
+    if not changed:
+        return []
+    reasons = _changed(_reasons(locked), _reasons(found))
     return [
-        *_plan(locked, found),
-        *_source(locked, found),
-        *_values("output", locked.stops, found.stops, "write what was locked into the recipe"),
-        *_engines(locked, found),
-        *_nodes(locked.nodes, found.nodes),
-        *_packages(locked.packages, found.packages),
-        *_values("file", locked.files, found.files, "give the --trust that was locked"),
+        LockDifference(key, _shown(change.before), _shown(change.after), _todo(change))
+        for key, change in (reasons | changed).items()
+        if not any(re.fullmatch(cause, other) for cause in _causes(key) for other in changed)
     ]
 
 
@@ -188,107 +190,95 @@ def _parsed(document: Document) -> Lock:
     return parse_model(document, Lock)
 
 
-def _plan(locked: Lock, found: Lock) -> Iterator[LockDifference]:
-    if locked.plan == found.plan:
-        return
-    todo = [
-        f"{reference} was {pinned} then: name that in its place"
-        for reference, pinned in locked.fetched.items()
-        if found.fetched.get(reference) != pinned
-    ]
-    if locked.given.words != found.given.words:
-        todo.append(_options(locked.given, found.given))
-    yield LockDifference("plan", locked.plan, found.plan, "; ".join(todo) or _EDITED)
+def _compared(lock: Lock, other: Lock) -> dict[str, Any]:
+    """What of a lock is compared; an engine or a node that only one has counts as one thing."""
+    return {
+        "plan": lock.plan,
+        "source": {"rows": lock.source.rows, "content": lock.source.content},
+        "stops": lock.stops,
+        "engines": {
+            name: engine.model_dump(mode="json") if name in other.engines else engine.model
+            for name, engine in lock.engines.items()
+        },
+        "nodes": {
+            name: node.model_dump(mode="json") if name in other.nodes else node.op
+            for name, node in lock.nodes.items()
+        },
+        "packages": lock.packages,
+        "files": lock.files,
+    }
 
 
-def _options(locked: LockedOptions, found: LockedOptions) -> str:
-    if locked.words:
-        return f"it was locked with `{locked.words}`: give the same"
-    return f"it was locked without `{found.words}`: leave that out"
+def _reasons(lock: Lock) -> dict[str, Any]:
+    """What beside the recipe decides what is compared."""
+    given = lock.given
+    return {"options": given.words or None, "profile": given.profile, "fetched": lock.fetched}
 
 
-def _source(locked: Lock, found: Lock) -> Iterator[LockDifference]:
-    old, new = locked.source, found.source
-    todo = f"bring {old.path} back to the rows that it had"
-    if locked.given.limit != found.given.limit:
-        todo = _options(locked.given, found.given)
-    if old.rows != new.rows:
-        yield LockDifference("source rows", f"{old.rows:,}", f"{new.rows:,}", todo)
-    elif old.content != new.content:
-        yield LockDifference("source content", old.content, new.content, todo)
+def _changed(before: Any, after: Any) -> dict[str, Change]:
+    return {
+        change.key: change
+        for change in changes(before, after)
+        if {} not in (change.before, change.after)  # the keys that are in the other are told
+        and not (change.key.endswith(".unresolved") and change.before and change.after)
+    }
 
 
-def _engines(locked: Lock, found: Lock) -> Iterator[LockDifference]:
-    yield from _missing("engine", locked.engines, found.engines)
-    profile = locked.given.profile
-    todo = f"run it with the profile {profile}" if profile else "run it without a profile"
-    if profile == found.given.profile:
-        todo = "write what was locked into the recipe or the profile"
-    for name in [name for name in locked.engines if name in found.engines]:
-        old, new = locked.engines[name], found.engines[name]
-        what = f"engine {name}"
-        if old.backend != new.backend:
-            yield LockDifference(f"{what}, backend", old.backend, new.backend, todo)
-        else:
-            yield from _values(f"{what}, args", old.args, new.args, todo)
-        yield from _models(what, old, new)
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else worded(value)
 
 
-def _models(what: str, old: LockedModel, new: LockedModel) -> Iterator[LockDifference]:
-    if (old.model, old.revision) != (new.model, new.revision):
-        todo = "name the locked one in the recipe"
-        yield LockDifference(f"{what}, model", old.name, new.name, todo)
-        return
-    if old.state != new.state:
-        todo = "put the files back that were locked"
-        if new.unresolved:
-            todo = f"it can't be looked up here: {new.unresolved}"
-        elif old.commit:
-            todo = f"the hub has a newer one; write `revision: {old.commit}` and lock again"
-        yield LockDifference(f"{what}, model {old.model}", old.state, new.state, todo)
-    if old.base is not None and new.base is not None:
-        yield from _models(f"{what}, base", old.base, new.base)
+def _causes(key: str) -> Iterator[str]:
+    """The keys, as patterns, whose change explains the change of a key."""
+    for effect, cause in _FOLLOWS:
+        if match := re.fullmatch(effect, key):
+            yield match.expand(cause)
 
 
-def _nodes(
-    locked: Mapping[str, LockedNode], found: Mapping[str, LockedNode]
-) -> Iterator[LockDifference]:
-    yield from _missing("node", locked, found)
-    for name in [name for name in locked if name in found]:
-        old, new = locked[name], found[name]
-        what = f"node {name}"
-        told = list(_values(f"{what}, prompt", old.prompts, new.prompts, "undo the edit of it"))
-        if (old.op, old.version) != (new.op, new.version):
-            was, now = (f"{one.op} version {one.version}" for one in (old, new))
-            todo = "name the locked op" if old.op != new.op else "install what it was locked with"
-            told.append(LockDifference(f"{what}, op", was, now, todo))
-        if not told and old.identity != new.identity:
-            todo = "its parameters or models were edited: undo that"
-            told.append(LockDifference(what, old.identity, new.identity, todo))
-        yield from told
+def _todo(change: Change) -> str:
+    name = change.key.partition(".")[2]
+    todo, *others = next(todo for key, *todo in _ADVICE if re.fullmatch(key, change.key))
+    if change.before is None and others:
+        todo = others[0]
+    return todo.format(name=name, locked=change.before)
 
 
-def _packages(locked: Mapping[str, str], found: Mapping[str, str]) -> Iterator[LockDifference]:
-    for name in sorted(locked.keys() | found.keys()):
-        old, new = locked.get(name, _NOTHING), found.get(name, _NOTHING)
-        todo = f"install {name}=={old}" if name in locked else f"run it without {name}"
-        if old != new:
-            yield LockDifference(f"package {name}", old, new, todo)
+_FOLLOWS = (
+    (r"source\.content", r"source\.rows"),
+    (r"(engines\.[^.]+)\.args\..*", r"\1\.backend"),
+    (r"(engines\..*)\.(?:commit|content)", r"\1\.(model|revision|unresolved)"),
+    (r"(engines\..*)\.(?:unresolved|base\b.*)", r"\1\.(model|revision)"),
+    (r"(nodes\.[^.]+)\.version", r"\1\.op"),
+    (r"(nodes\.[^.]+)\.identity", r"\1\.(op|version|prompts\..*)"),
+)
+"""A key, and those that explain its change: it isn't told where one of them changed too."""
 
-
-def _missing(
-    what: str, locked: Mapping[str, Any], found: Mapping[str, Any]
-) -> Iterator[LockDifference]:
-    for name in [name for name in locked if name not in found]:
-        yield LockDifference(f"{what} {name}", "one", _NOTHING, "put it back")
-    for name in [name for name in found if name not in locked]:
-        yield LockDifference(f"{what} {name}", _NOTHING, "one", "take it out")
-
-
-def _values(
-    what: str, locked: Mapping[str, Any], found: Mapping[str, Any], todo: str
-) -> Iterator[LockDifference]:
-    for name in dict.fromkeys([*locked, *found]):
-        old, new = locked.get(name), found.get(name)
-        if old != new:
-            yield LockDifference(f"{what} {name}", worded(old), worded(new), todo)
+_ADVICE = (
+    (r"options", "give the options that it was locked with", "leave them out"),
+    (r"profile", "run it with the profile that it was locked with", "run it without a profile"),
+    (r"fetched\..*", "name {locked} in its place"),
+    (r"plan", "the recipe, or one that it extends, was edited, or something above changes it"),
+    (r"source\..*", "bring the source back to the rows that it had"),
+    (r"stops\..*", "write what was locked into the recipe's `output`"),
+    (r"(engines|nodes)\.[^.]+", "put it back", "take it out"),
+    (r"engines\.[^.]+\.(backend|args\..*)", "write what was locked into the recipe or the profile"),
+    (r"engines\..*\.(model|revision|base)", "name the locked one in the recipe"),
+    (
+        r"engines\..*\.commit",
+        "the hub has a newer one; write `revision: {locked}` and lock again",
+        "put the files back that were locked",
+    ),
+    (r"engines\..*\.content", "put the files back that were locked"),
+    (
+        r"engines\..*\.unresolved",
+        "it can be looked up now: lock again",
+        "it can't be looked up here",
+    ),
+    (r"nodes\..*\.prompts\..*", "undo the edit of it"),
+    (r"nodes\..*\.op", "name the locked op"),
+    (r"nodes\..*\.version", "install what it was locked with"),
+    (r"nodes\..*\.identity", "its parameters or models were edited: undo that"),
+    (r"packages\..*", "install {name}=={locked}", "run it without {name}"),
+    (r"files\..*", "give the --trust that was locked"),
+)
+"""What to do about a key that changed; the last, if there are two, where nothing was locked."""

@@ -10,9 +10,8 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core import plural
+from raygen.core import Change, plural
 from raygen.inspection import changed_words
-from raygen.inspection.diff import Change
 
 _SHORT = 60
 _LONG = 700

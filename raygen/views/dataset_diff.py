@@ -58,7 +58,7 @@ def _locks(diff: DatasetDiff) -> Table:
     table = plain_table("", "A", "B")
     for difference in diff.lock or ():
         locked = Text(difference.locked, style="red")
-        table.add_row(Text(difference.what), locked, Text(difference.found, style="green"))
+        table.add_row(Text(difference.key), locked, Text(difference.found, style="green"))
     return table
 
 

@@ -54,7 +54,7 @@ def _engine(engine: LockedEngine) -> Text:
 
 def _change(change: LockDifference) -> Text:
     return Text.assemble(
-        f"  {change.what}: ", (change.locked, "red"), " → ", (change.found, "green")
+        f"  {change.key}: ", (change.locked, "red"), " → ", (change.found, "green")
     )
 
 

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raygen.inspection.diff import Change, NodeDiff, RecipeDiff
+from raygen.core import Change
+from raygen.inspection.diff import NodeDiff, RecipeDiff
 from raygen.views.changes import change_text, diff_text
 from raygen.views.tables import facts_table
 

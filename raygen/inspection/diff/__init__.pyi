@@ -1,4 +1,3 @@
-from .change import Change as Change
 from .comparison import compare_named as compare_named
 from .datasets import DatasetDiff as DatasetDiff
 from .datasets import NodeCounts as NodeCounts

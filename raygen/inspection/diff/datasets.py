@@ -60,7 +60,7 @@ class DatasetDiff:
             "recipe": self.recipe.to_json(),
             "lock": None
             if self.lock is None
-            else [{"what": d.what, "a": d.locked, "b": d.found} for d in self.lock],
+            else [{"what": d.key, "a": d.locked, "b": d.found} for d in self.lock],
             "counts": {name: list(pair) for name, pair in self.counts.items()},
             "nodes": {
                 name: [side and dict(zip(("in", "kept", "dropped"), side, strict=True))

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raygen.core import ProblemsError, Task
+from raygen.core import ProblemsError, Task, flat
 from raygen.dataset import DatasetError
 from raygen.engines import model_name
-from raygen.inspection.diff.change import flat
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.planning import RECIPE, make_plan, stored_recipe

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.inspection.diff.change import Change, changes
+from raygen.core import Change, changes
 from raygen.inspection.diff.description import NodeDescription, RecipeDescription
 
 Fate = Literal["added", "removed", "changed", "after a change"]

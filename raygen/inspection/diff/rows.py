@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from raygen.inspection.diff.change import Change
+from raygen.core import Change
 from raygen.inspection.opened import OpenedDataset
 
 Example = Mapping[str, Any]

@@ -91,7 +91,7 @@ def test_a_new_lock_tells_what_changed(recipe: Path) -> None:
     recipe.write_text(RECIPE.replace("Cold.", "Frost."))
     stdout = run("lock", recipe).stdout
     assert "1 change since it was locked before" in stdout
-    assert "engine teacher, model scripted: content" in stdout
+    assert "engines.teacher.content: " in stdout
 
 
 def test_every_variant_has_a_lock_of_its_own(recipe: Path) -> None:
@@ -105,10 +105,10 @@ def test_every_variant_has_a_lock_of_its_own(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("default: 3", "default: 4", "node rationales: locked"),
-        ("Cold.", "Frost.", "engine teacher, model scripted: locked content"),
-        ("predicted == answer", "predicted != answer", "node correct, prompt where"),
-        ("output: {from", "output: {rows: 2, from", "output rows: locked nothing, found 2"),
+        ("default: 3", "default: 4", "nodes.rationales.identity: locked"),
+        ("Cold.", "Frost.", "engines.teacher.content: locked"),
+        ("predicted == answer", "predicted != answer", "nodes.correct.prompts.where: locked"),
+        ("output: {from", "output: {rows: 2, from", "stops.rows: locked nothing, found 2"),
     ],
 )
 def test_an_edited_recipe_is_refused(recipe: Path, old: str, new: str, told: str) -> None:
@@ -123,19 +123,19 @@ def test_an_edited_recipe_is_refused(recipe: Path, old: str, new: str, told: str
 
 def test_other_rows_and_other_options_are_refused(recipe: Path) -> None:
     locked(recipe)
-    assert "source rows: locked 4, found 2" in run("apply", recipe, "--locked", "--limit", 2).stderr
+    assert "source.rows: locked 4, found 2" in run("apply", recipe, "--locked", "--limit", 2).stderr
     source = recipe.parent / "q.jsonl"
     source.write_text(source.read_text().replace("winter 1", "summer 1"))
     result = run("apply", recipe, "--locked", "--set", "n=1")
-    assert "source content: locked" in result.stderr
-    assert "locked without `--set n=1`" in result.stderr
+    assert "source.content: locked" in result.stderr
+    assert "options: locked nothing, found --set n=1; leave them out" in result.stderr
 
 
 def test_another_package_is_refused(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked(recipe)
     monkeypatch.setattr(locking, "version", lambda name: "9.9" if name == "jinja2" else "0.1.0")
     result = run("apply", recipe, "--locked")
-    assert "package jinja2: locked " in result.stderr
+    assert "packages.jinja2: locked " in result.stderr
     assert "install jinja2==" in result.stderr
 
 
@@ -159,7 +159,7 @@ def test_a_trusted_file_is_part_of_the_lock(recipe: Path, tmp_path: Path) -> Non
     assert list(answer["lock"]["files"]) == [file.name]
     file.write_text(OP + "\n# Changed.\n")
     result = run("apply", recipe, "--locked", "--trust", file)
-    assert "file raygen_stamp_locked.py: locked" in result.stderr
+    assert "files.raygen_stamp_locked.py: locked" in result.stderr
 
 
 def test_the_lock_of_a_dataset_is_not_written_anew(recipe: Path) -> None:

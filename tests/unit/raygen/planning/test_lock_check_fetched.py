@@ -74,10 +74,13 @@ def edit(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 
 CHANGES = [
-    (edit("recipe.yaml", "default: 2", "default: 3"), "node rationales: locked"),
-    (edit("p.j2", "{{ question }}", "Q: {{ question }}"), "node rationales, prompt prompt"),
-    (edit("recipe.yaml", "Cold.", "Frost."), "engine teacher, model scripted: locked content"),
-    (edit("data/q.jsonl", "What falls?", "What melts?"), "source content: locked"),
+    (edit("recipe.yaml", "default: 2", "default: 3"), "nodes.rationales.identity: locked"),
+    (
+        edit("p.j2", "{{ question }}", "Q: {{ question }}"),
+        "nodes.rationales.prompts.prompt: locked",
+    ),
+    (edit("recipe.yaml", "Cold.", "Frost."), "engines.teacher.content: locked"),
+    (edit("data/q.jsonl", "What falls?", "What melts?"), "source.content: locked"),
 ]
 
 
@@ -100,7 +103,7 @@ def test_a_change_of_what_a_recipe_extends_is_refused(
     said = refused("mine.yaml")
     assert told in said
     if "plan: locked" in said:
-        todo = f"{extended} was {pinned} then" if fetched else "or one that it extends, was edited"
+        todo = f"name {pinned} in its place" if fetched else "or one that it extends, was edited"
         assert todo in " ".join(said.split())
 
 
@@ -115,7 +118,7 @@ def test_the_lock_of_a_fetched_recipe_lies_here_and_is_found(base: Path, tmp_pat
     edit("recipe.yaml", "default: 2", "default: 3")(base)
     commit(base)
     said = refused(reference, "--out", "elsewhere")
-    assert "name that in its place" in said
+    assert "in its place" in said
     assert "--set" not in said
     assert "since it was locked before" in run("lock", reference).stdout
     assert held(reference)[0] is not None
@@ -139,7 +142,7 @@ def test_the_lock_that_came_with_a_fetched_recipe_is_held_to(base: Path) -> None
     edit("recipe.lock.yaml", "rows: 1", "rows: 2")(base)
     commit(base)
     reference = f"git+file://{base}@main"
-    assert "source rows: locked 2, found 1" in refused(reference)
+    assert "source.rows: locked 2, found 1" in refused(reference)
     (base / "recipe.lock.yaml").rename(base.parent / "secret.yaml")
     (base / "recipe.lock.yaml").symlink_to(base.parent / "secret.yaml")
     commit(base)

@@ -55,85 +55,86 @@ def test_what_is_as_it_was_has_no_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "what", "told"),
+    ("change", "value", "todo"),
     [
-        (("plan",), ("plan", "p1", "p2"), "edited"),
-        (("source", "rows"), ("source rows", "4", "5"), "back to the rows that it had"),
-        (("source", "content"), ("source content", "c1", "c2"), "q.jsonl"),
-        (("stops", "rows"), ("output rows", "3", "9"), "recipe"),
-        ((*TEACHER, "backend"), ("engine teacher, backend", "vllm", "openai"), "profile"),
-        (
-            (*TEACHER, "args", "dtype"),
-            ("engine teacher, args dtype", "the text 'float32'", "the text 'x'"),
-            "profile",
-        ),
-        ((*TEACHER, "model"), ("engine teacher, model", "org/model", "org/other"), "name"),
-        ((*TEACHER, "revision"), ("engine teacher, model", "org/model", "org/model@v2"), "name"),
-        (
-            (*TEACHER, "commit"),
-            ("engine teacher, model org/model", f"commit {'a' * 40}", f"commit {'b' * 40}"),
-            f"revision: {'a' * 40}",
-        ),
-        (
-            (*TEACHER, "base", "content"),
-            ("engine teacher, base, model org/base", "content b1", "content b2"),
-            "files",
-        ),
-        ((*THINK, "version"), ("node think, op", "generate version 1", "generate version 2"), "in"),
-        (
-            (*THINK, "prompts", "prompt"),
-            ("node think, prompt prompt", "the text 'h1'", "the text 'h2'"),
-            "undo",
-        ),
-        ((*THINK, "identity"), ("node think", "i1", "i9"), "parameters"),
-        (("nodes", "keep"), ("node keep", "one", "nothing"), "put it back"),
-        (("packages", "torch"), ("package torch", "2.13.0", "2.14"), "install torch==2.13.0"),
-        (("packages", "raygen"), ("package raygen", "0.1.0", "nothing"), "raygen==0.1.0"),
-        (("files", "ops.py"), ("file ops.py", "the text 'f1'", "the text 'f2'"), "--trust"),
+        (("plan",), "p2", "was edited"),
+        (("source", "rows"), 5, "back to the rows that it had"),
+        (("source", "content"), "c2", "back to the rows that it had"),
+        (("stops", "rows"), 9, "recipe's `output`"),
+        (("stops", "pairs"), 3, "recipe's `output`"),
+        ((*TEACHER, "args", "seed"), 0, "profile"),
+        ((*TEACHER, "backend"), "openai", "profile"),
+        ((*TEACHER, "args", "dtype"), "x", "profile"),
+        ((*TEACHER, "model"), "org/other", "name the locked one"),
+        ((*TEACHER, "revision"), "v2", "name the locked one"),
+        ((*TEACHER, "commit"), "b" * 40, f"write `revision: {'a' * 40}` and lock again"),
+        ((*TEACHER, "base", "content"), "b2", "put the files back"),
+        ((*THINK, "version"), 2, "install what it was locked with"),
+        ((*THINK, "op"), "map", "name the locked op"),
+        ((*THINK, "prompts", "prompt"), "h2", "undo the edit"),
+        ((*THINK, "identity"), "i9", "parameters or models were edited"),
+        (("nodes", "keep"), None, "put it back"),
+        (("packages", "torch"), "2.14", "install torch==2.13.0"),
+        (("packages", "raygen"), None, "install raygen==0.1.0"),
+        (("files", "ops.py"), "f2", "--trust"),
     ],
 )
-def test_each_difference_is_told_once(
-    change: tuple[str, ...], what: tuple[str, str, str], told: str
-) -> None:
-    value: Any = {"rows": None}.get(what[2], what[2].split(" ")[-1].strip("'"))
-    value = int(value) if value.isdecimal() else value.rpartition("@")[2]
-    found = lock((change, None if what[2] == "nothing" else value))
-    (one,) = lock_differences(lock(), found)
-    assert (one.what, one.locked, one.found) == what
-    assert told in one.todo
+def test_each_difference_is_told_once(change: tuple[str, ...], value: Any, todo: str) -> None:
+    was: Any = WRITTEN
+    for part in change:
+        was = was.get(part)
+    (one,) = lock_differences(lock(), lock((change, value)))
+    assert one.key == ".".join(change)
+    assert one.locked == ("filter" if change == ("nodes", "keep") else str(was or "nothing"))
+    assert one.found == ("nothing" if value is None else str(value))
+    assert todo in one.todo
 
 
 def test_what_came_is_told_too() -> None:
     (one,) = lock_differences(lock((("nodes", "keep"), None)), lock())
-    assert (one.what, one.locked, one.found) == ("node keep", "nothing", "one")
+    assert str(one) == "nodes.keep: locked nothing, found filter; take it out"
     (two,) = lock_differences(lock((("packages", "torch"), None)), lock())
-    assert "without torch" in two.todo
+    assert str(two) == "packages.torch: locked nothing, found 2.13.0; run it without torch"
 
 
-def test_other_options_are_the_advice() -> None:
-    given = lock((("given",), {"set": {"n": "3"}, "limit": 2}), (("plan",), "p2"))
-    (one,) = lock_differences(given, lock())
-    assert "`--set n=3 --limit 2`: give the same" in one.todo
-    (two,) = lock_differences(lock(), given)
-    assert "without `--set n=3 --limit 2`" in two.todo
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ([(("source", "rows"), 5), (("source", "content"), "c2")], "source.rows"),
+        ([((*TEACHER, "backend"), "fake"), ((*TEACHER, "args"), None)], "engines.teacher.backend"),
+        ([((*TEACHER, "model"), "o/x"), ((*TEACHER, "commit"), "b")], "engines.teacher.model"),
+        ([((*TEACHER, "model"), "o/x"), ((*TEACHER, "base"), None)], "engines.teacher.model"),
+        ([((*THINK, "op"), "map"), ((*THINK, "version"), 4)], "nodes.think.op"),
+        ([((*THINK, "version"), 2), ((*THINK, "identity"), "i9")], "nodes.think.version"),
+    ],
+)
+def test_what_follows_from_a_difference_is_not_told(changes: list[Any], key: str) -> None:
+    assert [one.key for one in lock_differences(lock(), lock(*changes))] == [key]
 
 
-def test_another_profile_is_the_advice_where_conditions_differ() -> None:
-    backend = ((*TEACHER, "backend"), "openai")
-    given = lock((("given",), {"profile": "laptop.yaml"}))
-    (one,) = lock_differences(given, lock(backend))
-    assert one.todo == "run it with the profile laptop.yaml"
-    (two,) = lock_differences(lock(), lock(backend, (("given",), {"profile": "laptop.yaml"})))
-    assert two.todo == "run it without a profile"
-    assert lock_differences(given, lock()) == [], "a profile that changes nothing is no difference"
+def test_other_options_and_another_profile_come_first_and_are_no_difference_alone() -> None:
+    given = lock((("given",), {"set": {"n": "3"}, "limit": 2, "profile": "laptop.yaml"}))
+    assert lock_differences(given, lock()) == []
+    options, profile, plan = map(str, lock_differences(given, lock((("plan",), "p2"))))
+    assert options.startswith("options: locked --set n=3 --limit 2, found nothing; give the opt")
+    assert profile.startswith("profile: locked laptop.yaml, found nothing; run it with the prof")
+    assert plan.startswith("plan: locked p1, found p2; the recipe, or one that it extends, was ed")
+    options, plan = map(
+        str, lock_differences(lock(), lock((("given",), {"limit": 2}), (("plan",), "p2")))
+    )
+    assert options == "options: locked nothing, found --limit 2; leave them out"
 
 
 def test_a_model_that_cant_be_looked_up_says_why() -> None:
     found = lock(((*TEACHER, "commit"), None), ((*TEACHER, "unresolved"), "no network"))
     (one,) = lock_differences(lock(), found)
-    assert (one.found, "no network" in one.todo) == ("unresolved", True)
+    assert str(one) == (
+        "engines.teacher.unresolved: locked nothing, found no network; it can't be looked up here"
+    )
     assert found.unresolved == {"teacher": "no network"}
     assert lock_differences(found, found) == []
+    other = lock(((*TEACHER, "commit"), None), ((*TEACHER, "unresolved"), "refused"))
+    assert lock_differences(found, other) == [], "why it can't be looked up is no difference"
 
 
 def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:

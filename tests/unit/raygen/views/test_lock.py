@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raygen.inspection.diff.change import Change
+from raygen.core.change import Change
 from raygen.recipe.lock import (
     Lock,
     LockDifference,
@@ -54,10 +54,10 @@ def test_a_lock_says_what_it_holds_and_what_stays_open() -> None:
 
 
 def test_a_lock_written_anew_says_what_changed() -> None:
-    change = LockDifference("package torch", "2.13.0", "2.14.0", "")
+    change = LockDifference("packages.torch", "2.13.0", "2.14.0", "")
     text = text_of(lock_view("x.lock.yaml", LOCK, [change], new=False))
     assert "1 change since it was locked before" in text
-    assert "package torch: 2.13.0 → 2.14.0" in text
+    assert "packages.torch: 2.13.0 → 2.14.0" in text
     assert "no change" in text_of(lock_view("x.lock.yaml", LOCK, [], new=False))
 
 

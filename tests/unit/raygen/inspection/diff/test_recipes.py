@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
-from raygen.inspection.diff.change import Change, changes, flat
+from raygen.core.change import Change, changes, flat
 
 RECIPE = """\
 recipe: small
