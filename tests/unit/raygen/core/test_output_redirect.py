@@ -16,9 +16,9 @@ def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -
     program = (
         "import os, subprocess, sys\n"
         "from pathlib import Path\n"
-        "from raygen.chatter import output_to\n"
+        "from raygen.core import redirected_output\n"
         "print('before')\n"
-        "with output_to(Path(sys.argv[1])):\n"
+        "with redirected_output(Path(sys.argv[1])):\n"
         "    print('inside')\n"
         "    subprocess.run([sys.executable, '-c', 'print(\"child\")'])\n"
         "print('after')\n"

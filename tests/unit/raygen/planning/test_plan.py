@@ -236,7 +236,7 @@ def test_planning_imports_nothing_heavy_and_hashes_alike_in_another_process(
     plan = plan_of(tmp_path, HEAD + graph, ops=all_ops())
     code = (
         "import sys; from pathlib import Path; "
-        "from raygen.recipe import load_recipe; from raygen.plan import make_plan; "
+        "from raygen.recipe import load_recipe; from raygen.planning import make_plan; "
         f"plan = make_plan(load_recipe(Path({str(tmp_path / 'r.yaml')!r})), {SOURCE!r}); "
         "heavy = {'torch', 'ray', 'vllm', 'pyarrow', 'polars', 'deltalake', 'transformers'}; "
         "print(plan.hash, sorted(heavy & set(sys.modules)))"
