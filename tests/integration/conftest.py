@@ -214,13 +214,33 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+BUNDLED = "bundled:smollm2-135m-instruct"
+
+
 @pytest.fixture(scope="session")
-def bundled_teacher() -> Iterator[RealEngine]:
-    """The bundled model on vLLM, as an op's engine `teacher`."""
-    args = {"max_model_len": 1024, "max_num_seqs": 16}
-    engine = RealEngine(EngineSpec("teacher", "bundled:smollm2-135m-instruct", args=args))
+def embedded() -> Iterator[RealEngine]:
+    """The bundled model in this process, which can be looked into, as an op's engine `teacher`."""
+    args = {"steps": 8}
+    engine = RealEngine(EngineSpec("teacher", BUNDLED, backend="transformers", args=args))
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def bundled_vllm() -> Iterator[RealEngine]:
+    """The bundled model on vLLM, as an op's engine `teacher`."""
+    args = {"max_model_len": 1024, "max_num_seqs": 16}
+    engine = RealEngine(EngineSpec("teacher", BUNDLED, args=args))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
+def bundled_teacher(request: pytest.FixtureRequest) -> RealEngine:
+    """The bundled model as an op's engine `teacher`; vLLM takes most of a minute to start."""
+    name = "embedded" if request.param == "transformers" else "bundled_vllm"
+    engine: RealEngine = request.getfixturevalue(name)
+    return engine
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

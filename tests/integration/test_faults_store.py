@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from raygen.dataset.log import newest_version
 from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder
-from tests.integration.conftest import Project, fake, ray_cluster
+from tests.integration.conftest import Project, fake, of_first, ray_cluster
 from tests.integration.failing_store import FailingStore, Failure, failing_store
 from tests.integration.test_faults_driver import SAME
 
@@ -46,11 +46,8 @@ def address(store: FailingStore) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> pl.DataFrame:
-    project = Project(tmp_path_factory.mktemp("undisturbed"), address)
-    project.write(ROWS)
-    project.apply()
-    return project.examples().select(SAME)
+def undisturbed(undisturbed_examples: pl.DataFrame) -> pl.DataFrame:
+    return of_first(undisturbed_examples, ROWS).select(SAME)
 
 
 def left_over(out: Folder) -> set[str]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from raygen.scaffold.op_package import write_package
 from tests.integration.conftest import fake
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLE = ROOT / "examples" / "drop-vacuous"
 
 REPEATING = "That is the right choice. So the answer is: (a)"
 REASONING = "Cold keeps bacteria from growing. So the answer is: "
@@ -70,8 +71,24 @@ def installed(folder: Path, target: Path, cache: Path) -> Installed:
     return package
 
 
+def leave_out_libraries(folder: Path) -> None:
+    """Let mypy read as little of torch and its kin as it does for raygen itself."""
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (skipped,) = (
+        section["module"]
+        for section in ours["tool"]["mypy"]["overrides"]
+        if section.get("follow_imports") == "skip"
+    )
+    with (folder / "pyproject.toml").open("a") as settings:
+        settings.write(
+            f"\n[[tool.mypy.overrides]]\nmodule = {json.dumps(skipped)}\n"
+            'ignore_missing_imports = true\nfollow_imports = "skip"\n'
+        )
+
+
 def check(package: Installed, tests: int) -> None:
     """The package's own tests, types and style are as they should be."""
+    leave_out_libraries(package.folder)
     assert f"{tests} passed" in package.run("pytest", "-p", "no:cacheprovider", "-q")
     assert "no issues" in package.run("mypy", "--follow-imports", "silent")
     package.run("ruff", "check", "--no-cache")
@@ -97,24 +114,31 @@ def test_a_long_name_breaks_no_line(tmp_path: Path) -> None:
     package.run("ruff", "format", "--check", "--no-cache")
 
 
-@pytest.mark.parametrize("example", ["drop-vacuous"])
-def test_the_worked_example_holds_and_makes_a_dataset(
-    tmp_path: Path, cache: Path, example: str
-) -> None:
-    folder = tmp_path / example
+@pytest.fixture
+def example(tmp_path: Path, cache: Path) -> Installed:
+    """A copy of the worked example, installed."""
+    folder = tmp_path / "drop-vacuous"
     left_out = shutil.ignore_patterns("build", "out", "*.egg-info", ".*_cache", "__pycache__")
-    shutil.copytree(EXAMPLES / example, folder, ignore=left_out)
-    package = installed(folder, tmp_path / "site", cache)
-    check(package, tests=8)
+    shutil.copytree(EXAMPLE, folder, ignore=left_out)
+    return installed(folder, tmp_path / "site", cache)
+
+
+def test_the_worked_example_passes_its_own_tests(example: Installed) -> None:
+    assert "8 passed" in example.run("pytest", "-p", "no:cacheprovider", "-q")
+
+
+@pytest.mark.slow
+def test_the_worked_example_holds_and_makes_a_dataset(example: Installed, tmp_path: Path) -> None:
+    check(example, tests=8)
     replies = [REPEATING, *(f"{REASONING}({letter})" for letter in "abc")]
     teacher = {name: value for name, value in fake(*replies).items() if name != "model"}
     profile = {"profile": "fake", "engines": {"teacher": teacher}}
     (tmp_path / "fake.yaml").write_text(yaml.safe_dump(profile))
-    assert "valid, 2 nodes" in package.run(
+    assert "valid, 2 nodes" in example.run(
         "raygen.cli", "validate", "recipe.yaml", "--profile", str(tmp_path / "fake.yaml")
     )
-    rows = package.rows("--profile", str(tmp_path / "fake.yaml"))
+    rows = example.rows("--profile", str(tmp_path / "fake.yaml"))
     assert rows["source"] == rows["kept"] == 4
-    status = json.loads(package.run("raygen.cli", "status", "out", "--json"))
+    status = json.loads(example.run("raygen.cli", "status", "out", "--json"))
     assert status["nodes"]["meaningful"] == [6, 4, 2]
     assert {"node": "meaningful", "reason": "vacuous", "count": 2} in status["rejects"]

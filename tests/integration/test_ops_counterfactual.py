@@ -1,4 +1,7 @@
-"""The ops of counterfactual distillation on the bundled model: the checks hold on what it says."""
+"""The ops of counterfactual distillation on the bundled model: the checks hold on what it says.
+
+In `make test` the small recipe of `test_recipes.py` runs them.
+"""
 
 import pytest
 
@@ -13,7 +16,7 @@ from raygen.ops.common.alignment import extract_fills
 from raygen.ops.common.spans import MASK, fill_masks
 from tests.integration.bundled import RealEngine
 
-pytestmark = pytest.mark.bundled
+pytestmark = [pytest.mark.bundled, pytest.mark.slow]
 
 ROW = {
     "question": "Where would you keep milk so that it stays cold?",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from raygen.core.row import Reject, Row
-from raygen.engines.base import EngineSpec
 from raygen.ops import key_tokens, perturb_rationale, sample_rationales
 from tests.integration.bundled import RealEngine
+from tests.integration.conftest import BUNDLED
 
 pytestmark = pytest.mark.bundled
 
-MODEL = "bundled:smollm2-135m-instruct"
 ROW = {
     "question": "Where would you keep milk so that it stays cold?",
     "choices": ["fridge", "oven", "desk"],
@@ -38,14 +36,7 @@ DEMOS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[RealEngine]:
-    """The bundled model in this process, which can be looked into."""
-    engine = RealEngine(EngineSpec("teacher", MODEL, backend="transformers", args={"steps": 8}))
-    yield engine
-    engine.close()
-
-
+@pytest.mark.slow
 def test_the_model_reasons_to_answers_of_its_own(bundled_teacher: RealEngine) -> None:
     outcomes = bundled_teacher.run(
         sample_rationales.OP,
@@ -72,6 +63,7 @@ def test_the_model_reasons_to_answers_of_its_own(bundled_teacher: RealEngine) ->
     assert reasons <= {"no_answer", "truncated", "empty", "duplicate", "not_picked"}
 
 
+@pytest.mark.slow
 def test_the_model_explains_an_answer(bundled_teacher: RealEngine) -> None:
     (outcome,) = bundled_teacher.run(
         sample_rationales.OP, ROW, n=1, label="shown", max_tokens=60, demonstrations=DEMOS
@@ -85,7 +77,7 @@ def test_the_model_explains_an_answer(bundled_teacher: RealEngine) -> None:
 
 def test_a_rationale_is_broken_along_the_models_tokens(embedded: RealEngine) -> None:
     data = {**ROW, "rationale": TEXT}
-    params: dict[str, Any] = {"unit": "token", "tokenizer": MODEL}
+    params: dict[str, Any] = {"unit": "token", "tokenizer": BUNDLED}
     (shuffled,) = embedded.run(perturb_rationale.OP, data, how="shuffle", **params)
     (masked,) = embedded.run(perturb_rationale.OP, data, how="mask", fraction=0.5, **params)
     assert isinstance(shuffled, Row)

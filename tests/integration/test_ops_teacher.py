@@ -51,6 +51,7 @@ def best(probabilities: dict[str, float]) -> str:
     return max(probabilities, key=lambda option: probabilities[option])
 
 
+@pytest.mark.slow
 def test_soft_labels(bundled_teacher: RealEngine) -> None:
     (row,) = known(bundled_teacher.run(soft.OP, FISH))
     assert sum(map(math.exp, row.data["soft_labels"].values())) == pytest.approx(1)
@@ -94,6 +95,7 @@ def test_flip_check_by_vote(bundled_teacher: RealEngine) -> None:
         assert votes == pytest.approx([round(vote) for vote in votes])
 
 
+@pytest.mark.slow
 def test_minimal_edit(bundled_teacher: RealEngine) -> None:
     params: dict[str, Any] = {"max_tokens": 24, "predict": {"prompt": PROMPT}}
     for film in FILMS:
@@ -109,21 +111,22 @@ def test_minimal_edit(bundled_teacher: RealEngine) -> None:
 
 def test_judge(bundled_teacher: RealEngine) -> None:
     data = {**FISH, "one": "Fish breathe with gills.", "other": "Birds have wings."}
-    scoring: dict[str, Any] = {"show": ["question", "answer", "one"], "max_tokens": 160}
+    scoring: dict[str, Any] = {"show": ["question", "answer", "one"], "max_tokens": 48}
     outcomes = bundled_teacher.run(judge.OP, data, rubric="Does it explain the answer?", **scoring)
     for row in known(outcomes, "truncated", "invalid_json"):
         assert 1 <= row.data["judge_score"] == row.data["judge_scores"]["overall"] <= 5
-    pair: dict[str, Any] = {"show": ["question"], "compare": ["one", "other"], "max_tokens": 160}
+    pair: dict[str, Any] = {"show": ["question"], "compare": ["one", "other"], "max_tokens": 48}
     outcomes = bundled_teacher.run(judge.OP, data, rubric="Which explains it?", **pair)
     for row in known(outcomes, "truncated", "invalid_json"):
         assert row.data["judge_consistent"] or row.data["judge_verdict"] == "tie"
 
 
-def test_generate_with_a_schema(bundled_teacher: RealEngine) -> None:
+@pytest.mark.slow
+def test_generate_with_a_schema(bundled_vllm: RealEngine) -> None:
     properties = {"animal": {"enum": ["dog", "cat"]}, "legs": {"type": "integer", "maximum": 9}}
     schema = {"type": "object", "properties": properties, "required": ["animal", "legs"]}
     params = {"prompt": "An animal as JSON:", "into": "animal", "schema": schema, "max_tokens": 48}
-    for row in known(bundled_teacher.run(generate.OP, {}, **params), "truncated"):
+    for row in known(bundled_vllm.run(generate.OP, {}, **params), "truncated"):
         assert row.data["animal"]["animal"] in ("dog", "cat")
 
 

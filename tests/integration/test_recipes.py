@@ -116,6 +116,14 @@ def test_cod_small(ray_address: str, tmp_path: Path) -> None:
     assert (tmp_path / "student" / "final" / "student.json").exists()
 
 
+def test_cot_mysteries_small(ray_address: str, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    words = ("--set", "limit=4", "--set", "train=null", "--set", f"out={out}")
+    apply("mysteries", ray_address, *QUICK, *words)
+    check_mysteries(examples(out))
+
+
+@pytest.mark.slow
 def test_cot_mysteries_small_with_the_key_tokens_of_its_own_student(
     ray_address: str, tmp_path: Path
 ) -> None:
