@@ -75,15 +75,15 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
     )
 
     found = read_key(key)
-    ballots = read_all_annotations(sheets, [item.item for item in found.items])
+    annotations = read_all_annotations(sheets, [item.item for item in found.items])
     if options["judge"]:
         from streamtrain.rationales import JudgeModel, judge_sheet
 
-        if options["judge"] in [one.rater for one in ballots]:
+        if options["judge"] in [one.rater for one in annotations]:
             raise InputError(f"a sheet is named {options['judge']} as the judge is; rename it")
         judge = JudgeModel(options["judge"], options["backend"], options["url"])
-        ballots.append(judge_sheet(judge, found.items))
-    counted = count_verdicts(found, ballots)
+        annotations.append(judge_sheet(judge, found.items))
+    counted = count_verdicts(found, annotations)
     kept = write_annotations(Path(found.run), found.set, counted.to_json())
     if options["as_json"]:
         click.echo(json.dumps(counted.figures()))

@@ -13,7 +13,7 @@ class TrainSample(Protocol):
     """One thing to learn, and how much it weighs.
 
     The loss of a global batch is the sum over the parts of share x (weighted sum / sum of weights),
-    so a part that has no exercise in a batch counts nothing.
+    so a part that has no sample in a batch counts nothing.
     """
 
     @property
@@ -34,7 +34,7 @@ class TrainSample(Protocol):
     def cut(self) -> bool: ...
     @property
     def part(self) -> str:
-        """The part of the loss that it belongs to, one of those of the lesson."""
+        """The part of the loss that it belongs to, one of those of the objective."""
         ...
 
     def scaled(self, factor: float) -> Self:
@@ -46,7 +46,7 @@ E = TypeVar("E", bound=TrainSample)
 
 
 class Objective(Protocol[E]):
-    """Rows as exercises, and exercises as losses."""
+    """What is minimised: makes training samples of rows, and losses of samples."""
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -58,8 +58,10 @@ class Objective(Protocol[E]):
         nothing."""
         ...
 
-    def losses(self, exercises: Sequence[E], places: int) -> Sequence[Callable[[], Any]]:
-        """Return for each micro-batch of at most about `places` places what computes its
-        weighted loss, a tensor to be differentiated before the next; exercises come in the order
-        of the rows."""
+    def losses(self, samples: Sequence[E], places: int) -> Sequence[Callable[[], Any]]:
+        """Cut samples into micro-batches of at most about `places` token positions.
+
+        Each micro-batch is a function that computes its summed weighted loss, a scalar tensor to
+        be differentiated before the next one is called. Samples come in the order of the rows.
+        """
         ...

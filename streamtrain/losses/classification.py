@@ -102,11 +102,11 @@ class ClassificationObjective:
         ]
 
     def losses(
-        self, exercises: Sequence[ClassificationSample], places: int
+        self, samples: Sequence[ClassificationSample], places: int
     ) -> list[Callable[[], torch.Tensor]]:
         """Return the summed weighted loss of each micro-batch; the halves of a pair stay in one."""
         size = 1 if self._objective.paired is None else 2
-        units = [exercises[at : at + size] for at in range(0, len(exercises), size)]
+        units = [samples[at : at + size] for at in range(0, len(samples), size)]
         lengths = [size * max(sample.tokens for sample in unit) for unit in units]
         return [
             partial(self._loss, [sample for number in group for sample in units[number]])

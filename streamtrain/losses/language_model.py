@@ -91,7 +91,7 @@ class LanguageModelObjective:
         return top_k
 
     def losses(
-        self, exercises: Sequence[TokenizedExample], places: int
+        self, samples: Sequence[TokenizedExample], places: int
     ) -> list[Callable[[], torch.Tensor]]:
         """Return the summed weighted loss of each micro-batch of about `places` token positions.
 
@@ -99,7 +99,7 @@ class LanguageModelObjective:
         attention across can't be told the borders in a row without patching the model.
         """
         pack = self._data.pack and self._student.kind == "causal"
-        groups = split_micro_batches(exercises, places, pack)
+        groups = split_micro_batches(samples, places, pack)
         return [partial(self._group_loss, group) for group in groups]
 
     def _group_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:

@@ -85,7 +85,7 @@ class Verdicts:
     agreement: Agreement | None
     outcomes: Mapping[str, Mapping[str, Outcome]]
     """By rater and item."""
-    ballots: tuple[Annotations, ...]
+    annotations: tuple[Annotations, ...]
 
     def figures(self) -> dict[str, Any]:
         """Return plain data without the single items."""
@@ -119,41 +119,41 @@ class Verdicts:
                 name: of[item.item] for name, of in self.outcomes.items() if item.item in of
             },
             "comments": {
-                annotations.rater: annotations.comments[item.item]
-                for annotations in self.ballots
-                if item.item in annotations.comments
+                each.rater: each.comments[item.item]
+                for each in self.annotations
+                if item.item in each.comments
             },
             "answers": {
-                annotations.rater: annotations.answers[item.item]
-                for annotations in self.ballots
-                if item.item in annotations.answers
+                each.rater: each.answers[item.item]
+                for each in self.annotations
+                if item.item in each.answers
             },
         }
 
 
-def count_verdicts(key: SheetKey, ballots: Sequence[Annotations]) -> Verdicts:
-    """Return the figures of all ballots. At least one ballot, on items of the key alone."""
-    outcomes = {annotations.rater: _outcomes(key, annotations) for annotations in ballots}
+def count_verdicts(key: SheetKey, annotations: Sequence[Annotations]) -> Verdicts:
+    """Count all raters' verdicts. At least one rater, on items of the key alone."""
+    outcomes = {each.rater: _outcomes(key, each) for each in annotations}
     raters = tuple(
         Rater(
-            annotations.rater,
-            _tally(key, outcomes[annotations.rater]),
-            annotations.missing,
-            annotations.first,
-            annotations.second,
-            sign_test(annotations.first, annotations.second),
-            annotations.swayed,
+            each.rater,
+            _tally(key, outcomes[each.rater]),
+            each.missing,
+            each.first,
+            each.second,
+            sign_test(each.first, each.second),
+            each.swayed,
         )
-        for annotations in ballots
+        for each in annotations
     )
-    several = len(ballots) > 1
+    several = len(annotations) > 1
     return Verdicts(
         key,
         raters,
         _tally(key, _together(key, list(outcomes.values()))) if several else None,
         _agreement(list(outcomes.values())) if several else None,
         outcomes,
-        tuple(ballots),
+        tuple(annotations),
     )
 
 
@@ -185,7 +185,7 @@ def result_remarks(verdicts: Verdicts) -> list[str]:
             f"raters agree on {agreement.same:.1%} of the items, Cohen's kappa {kappa} "
             f"(mean over each two raters: {agreement.pairs})"
         )
-    for rater, ballot in zip(verdicts.raters, verdicts.ballots, strict=True):
+    for rater, each in zip(verdicts.raters, verdicts.annotations, strict=True):
         if rater.missing:
             more = len(rater.missing) - _SHOWN
             shown = [*rater.missing[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
@@ -193,21 +193,21 @@ def result_remarks(verdicts: Verdicts) -> list[str]:
                 f"{rater.name}: no verdict for {len(rater.missing)} of {len(verdicts.key.items)} "
                 f"items: {', '.join(shown)}"
             )
-        if rater.tally is None and ballot.answers:
-            first_answer = next(iter(ballot.answers.values()))[0]
+        if rater.tally is None and each.answers:
+            first_answer = next(iter(each.answers.values()))[0]
             lines.append(
                 f"{rater.name}: no answer could be read, the first is {first_answer[:80]!r}; "
-                "expected a "
-                "line `Verdict: 1`, `Verdict: 2` or `Verdict: tie`; take a stronger judge"
+                "expected a line `Verdict: 1`, `Verdict: 2` or `Verdict: tie`; take a stronger "
+                "judge"
             )
     return lines
 
 
-def _outcomes(key: SheetKey, ballot: Annotations) -> dict[str, Outcome]:
+def _outcomes(key: SheetKey, annotations: Annotations) -> dict[str, Outcome]:
     sides = {item.item: item.student for item in key.items}
     return {
         item: "tie" if verdict == "tie" else "win" if verdict == sides[item] else "loss"
-        for item, verdict in ballot.verdicts.items()
+        for item, verdict in annotations.verdicts.items()
     }
 
 

@@ -421,7 +421,9 @@ def test_the_error_travels() -> None:
 
 
 def test_rows_need_no_heavy_import() -> None:
-    code = "import raygen.row, sys; print({'pyarrow', 'polars', 'deltalake'} & set(sys.modules))"
+    code = (
+        "import raygen.core.row, sys; print({'pyarrow', 'polars', 'deltalake'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
 

@@ -13,7 +13,7 @@ from streamtrain.analysis.hub_upload import check_pushable
 from streamtrain.errors import InputError
 from tests.support.hub_stub import TOKEN, Hub, running_hub
 
-PUSH = "import sys; from pathlib import Path; from streamtrain.push import push; "
+PUSH = "import sys; from pathlib import Path; from streamtrain.analysis import push_folder; "
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def hub() -> Iterator[Hub]:
 
 
 def push(hub: Hub, folder: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    code = f"{PUSH}print(push(Path({str(folder)!r}), 'me/student', True))"
+    code = f"{PUSH}print(push_folder(Path({str(folder)!r}), 'me/student', True))"
     return hub.python(code, folder.parent / "home", token)
 
 
