@@ -57,7 +57,7 @@ def test_the_same_lock_gives_the_same_rows_and_is_carried(project: Project, tmp_
     assert calls[0].equals(calls[1])
 
     other.write(40, engines={"teacher": fake("Other. So the answer is: (a)")})
-    assert "engine teacher" in other.apply("--locked", code=2)["error"]
+    assert "engines.teacher" in other.apply("--locked", code=2)["error"]
     assert rows(other).equals(rows(project)), "a refused run changes nothing"
     assert (other.out / "recipe.lock.yaml").exists()
 
