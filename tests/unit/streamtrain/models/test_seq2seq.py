@@ -161,10 +161,8 @@ def test_a_file_that_asks_for_packing_trains_by_length(
         groups = LanguageModelObjective(
             made.student, made.encoder, config(model, data={"pack": pack})
         )
-        exercises = [one for row in rows(9) for one in groups.exercises(row, 1.0)]
-        split = [
-            loss.args[0] for loss in groups.losses(exercises, 300) if isinstance(loss, partial)
-        ]
+        samples = [sample for row in rows(9) for sample in groups.samples(row, 1.0)]
+        split = [loss.args[0] for loss in groups.losses(samples, 300) if isinstance(loss, partial)]
         assert len(split) > 1
         assert all(len(row) == 1 for group in split for row in group)
         lengths = [one.tokens for group in split for row in group for one in row]

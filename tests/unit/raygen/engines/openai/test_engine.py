@@ -360,13 +360,15 @@ async def test_while_a_server_is_down_one_request_asks_and_all_are_answered_when
     server: Server, engine: OpenAIEngine
 ) -> None:
     """Of 60 requests, 32 fail before anybody knows; they wait, and no other is sent in vain."""
-    down, alone = 36, list[int]()
+    down, alone, all_sent = 36, list[int](), asyncio.Event()
 
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
         if count < down:
             if count >= 32:
                 alone.append(server.inside)
-            await asyncio.sleep(0.01)
+            elif count == 31:
+                all_sent.set()
+            await all_sent.wait()
             return web.Response(status=500)
         return choices(body, 1)
 

@@ -121,9 +121,9 @@ def test_the_locks_of_both_are_compared_where_both_carry_one(
     other = lock.model_copy(update={"packages": {**lock.packages, "raygen": "9.9"}})
     Folder.at(pair[1]).write_text(STORED, other.to_text())
     assert json.loads(run(*pair, "--json").stdout)["lock"] == [
-        {"what": "package raygen", "a": lock.packages["raygen"], "b": "9.9"}
+        {"what": "packages.raygen", "a": lock.packages["raygen"], "b": "9.9"}
     ]
-    assert "package raygen" in run(*pair).stdout
+    assert "packages.raygen" in run(*pair).stdout
 
 
 def test_rows_are_compared_by_key(pair: tuple[str, str]) -> None:
