@@ -112,7 +112,7 @@ def test_a_store_that_is_away_ends_the_run_and_it_goes_on_when_it_is_back(
     record_property: Callable[[str, object], None],
 ) -> None:
     project = Project(tmp_path, address)
-    project.write(ROWS, engines={"teacher": fake(latency=1.0)})
+    project.write(ROWS, engines={"teacher": fake(latency=2.0)})
     profile = tmp_path / "slow.yaml"
     profile.write_text("profile: slow\nconcurrency: 4\n")
     out = Folder.at("s3://shelf/away")
