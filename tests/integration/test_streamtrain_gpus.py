@@ -95,6 +95,7 @@ def test_more_workers_than_gpus_are_refused(address: str, tiny_model: Path, tmp_
     assert error["user"] is True
 
 
+@pytest.mark.slow
 def test_a_run_grows_once_its_dataset_has_ended_and_takes_the_same_batches(
     address: str, tiny_model: Path, tmp_path: Path
 ) -> None:
