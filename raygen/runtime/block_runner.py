@@ -21,6 +21,7 @@ from raygen.dataset import (
     RowResult,
     WrittenBlock,
     read_recorded_calls,
+    storage_errors,
     write_block,
 )
 from raygen.engines import EngineSetupError
@@ -139,7 +140,9 @@ class BlockRunner:
     async def _keyed_source(self) -> KeyedSource:
         """Open the source's keyed copy, once it is seen that this machine has the folder."""
         if self._source is None:
-            if not await asyncio.to_thread(self._job.folder.exists, self._job.probe):
+            with storage_errors("look for the run's probe", self._job.folder.join(self._job.probe)):
+                there = await asyncio.to_thread(self._job.folder.exists, self._job.probe)
+            if not there:
                 raise DatasetError(
                     f"a worker on {os.uname().nodename} doesn't see the output folder "
                     f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
