@@ -61,7 +61,7 @@ class TrainStep:
                 block.compile(dynamic=True)
         if config.parallel == "fsdp" and world.size > 1:
             student = shard(student)
-        self._lesson: Objective[Any] = (
+        self._objective: Objective[Any] = (
             ClassificationObjective(student, encoder, config, teacher)
             if student.kind == "classifier"
             else LanguageModelObjective(student, encoder, config)
@@ -87,15 +87,15 @@ class TrainStep:
         # Dropout is drawn anew from the step's number, so that a resumed run draws the same.
         torch.manual_seed(self._config.stream.seed + (number << 16) + (self._world.rank << 50))
         self.student.model.train()
-        mine = self._exercises(rank_slice(rows, self._world.rank, self._world.size, self._unit))
-        parts = self._lesson.shares
+        mine = self._samples(rank_slice(rows, self._world.rank, self._world.size, self._unit))
+        parts = self._objective.shares
         tokens, read, predicted, cut, *weights = self._world.all_reduce(
             [
-                sum(exercise.tokens for exercise in mine),
-                sum(exercise.read for exercise in mine),
-                sum(exercise.predicted for exercise in mine),
-                sum(exercise.cut for exercise in mine),
-                *(sum(one.weight for one in mine if one.part == part) for part in parts),
+                sum(sample.tokens for sample in mine),
+                sum(sample.read for sample in mine),
+                sum(sample.predicted for sample in mine),
+                sum(sample.cut for sample in mine),
+                *(sum(sample.weight for sample in mine if sample.part == part) for part in parts),
             ]
         )
         # A batch whose every weighted token was cut off teaches nothing, but is no error.
@@ -103,7 +103,7 @@ class TrainStep:
             part: share / (weight or 1.0)
             for (part, share), weight in zip(parts.items(), weights, strict=True)
         }
-        scaled = [exercise.scaled(factors[exercise.part]) for exercise in mine]
+        scaled = [sample.scaled(factors[sample.part]) for sample in mine]
         loss = 0.0
         for compute in self._passes(scaled, rows):
             part_loss = compute()
@@ -118,22 +118,24 @@ class TrainStep:
     def _unit(self) -> int:
         return len(PAIR) if self._config.data.pairs else 1
 
-    def _exercises(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        return [one for row in rows for one in self._lesson.samples(row, self._weight(row))]
+    def _samples(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        return [
+            sample for row in rows for sample in self._objective.samples(row, self._weight(row))
+        ]
 
     def _passes(
-        self, exercises: Sequence[Any], rows: Sequence[Mapping[str, Any]]
+        self, samples: Sequence[Any], rows: Sequence[Mapping[str, Any]]
     ) -> Sequence[Callable[[], torch.Tensor]]:
         """The losses to compute. A sharded student's are as many on every rank, since each pass
         gathers weights from all: a rank that has fewer fills up with some of weight zero."""
         places = _PLACES[self.student.device.type]
-        own = self._lesson.losses(exercises, places)
+        own = self._objective.losses(samples, places)
         if not self.student.sharded:
             return own
         ranks = range(self._world.size)
         counts = self._world.all_reduce([len(own) * (rank == self._world.rank) for rank in ranks])
-        idle = [one.scaled(0.0) for one in self._exercises(rows[: self._unit])]
-        spare = self._lesson.losses(idle, places)[0]
+        idle = [sample.scaled(0.0) for sample in self._samples(rows[: self._unit])]
+        spare = self._objective.losses(idle, places)[0]
         return [*own, *[spare] * (int(max(counts)) - len(own))]
 
     def _update(self, loss: float, number: int, factor: float) -> None:
