@@ -18,7 +18,7 @@ def write_card(folder: Folder) -> str:
     The header names each file of the examples, since files of replaced rows lie beside them.
     """
     facts = card_facts(open_dataset(folder))
-    if folder.exists(CARD) and not _is_ours(folder):
+    if _has_card(folder) and not _is_ours(folder):
         raise DatasetError(
             f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",
             exit_code=2,
@@ -35,9 +35,14 @@ def write_card(folder: Folder) -> str:
 
 def discard_card(folder: Folder) -> None:
     """Delete the card of rows that are being replaced. Raises DatasetError."""
-    if folder.exists(CARD) and _is_ours(folder):
+    if _has_card(folder) and _is_ours(folder):
         with storage_errors("delete the card", folder.uri):
             folder.delete(CARD)
+
+
+def _has_card(folder: Folder) -> bool:
+    with storage_errors("look for the card", folder.uri):
+        return folder.exists(CARD)
 
 
 def _is_ours(folder: Folder) -> bool:
