@@ -6,8 +6,8 @@ from .compare import accuracy_table as accuracy_table
 from .compare import dots_of as dots_of
 from .compare import read_evaluated_runs as read_evaluated_runs
 from .compare import run_differences as run_differences
-from .hub_upload import check_pushable as check_pushable
-from .hub_upload import push_folder as push_folder
+from .export import check_pushable as check_pushable
+from .export import export_student as export_student
+from .export import push_folder as push_folder
 from .matrix import make_matrix as make_matrix
 from .matrix import read_domain as read_domain
-from .student_export import export_student as export_student

@@ -1,8 +1,8 @@
 from .data import DataConfig as DataConfig
 from .data import LabelForm as LabelForm
 from .data import View as View
-from .inputs import fill_input as fill_input
-from .inputs import template_reads as template_reads
+from .data import fill_input as fill_input
+from .data import template_reads as template_reads
 from .student import Attention as Attention
 from .student import EvaluateConfig as EvaluateConfig
 from .student import Kind as Kind

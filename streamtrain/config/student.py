@@ -10,15 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raygen.config import Document, load_document, parse_model, parse_text
 from raygen.core import Problem, ProblemsError
-from streamtrain.config.base import ConfigSection, Positive, refuse_keys
-from streamtrain.config.data import DataConfig
-from streamtrain.config.inputs import check_input
+from streamtrain.config.base import ConfigSection, Positive, Rate, Weight, refuse_keys
+from streamtrain.config.data import DataConfig, check_input
 from streamtrain.config.objective import ObjectiveConfig
-from streamtrain.config.optim import OptimConfig
 
 Kind = Literal["causal", "seq2seq", "classifier"]
 LogName = Literal["tensorboard", "wandb", "mlflow"]
@@ -43,6 +41,39 @@ class TuneConfig(ConfigSection):
         extra = sorted(self.model_fields_set - {"method"})
         if self.method == "full" and extra:
             raise ValueError(f"method: full trains every parameter; remove {', '.join(extra)}")
+        return self
+
+
+class OptimConfig(ConfigSection):
+    """AdamW and the length of the run: `epochs`, or `max_steps`."""
+
+    lr: Rate = 3e-5
+    batch: Positive = 8
+    """Examples in a global batch, over all workers."""
+    epochs: Positive | None = None
+    max_steps: Positive | None = None
+    schedule: Literal["wsd", "linear", "cosine"] = "wsd"
+    warmup: Annotated[float, Field(ge=0.0)] = 0.03
+    """Below 1 a share of the run, else a number of steps."""
+    clip: Rate | None = 1.0
+    weight_decay: Weight = 0.0
+    eps: Rate = 1e-8
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradients instead of keeping them: slower, less memory."""
+    compile: bool = False
+    """Compile the model's layers with torch.compile: slow first steps, faster later ones."""
+
+    @field_validator("warmup")
+    @classmethod
+    def _share_or_whole_steps(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError(f"found {value}, expected a share below 1 or a whole number of steps")
+        return value
+
+    @model_validator(mode="after")
+    def _one_length(self) -> OptimConfig:
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError("epochs and max_steps both set the length of the run; give one")
         return self
 
 

@@ -12,23 +12,36 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from streamtrain.data.cursor import Cursor
-from streamtrain.data.decisions import Decision
-from streamtrain.data.epoch_units import SHARE, EpochUnits, Unit
-from streamtrain.data.rows import Rows, RowTable
+from streamtrain.config import StudentConfig
+from streamtrain.data.cursor import Cursor, Decision
+from streamtrain.data.epoch_units import PAIR, SHARE, EpochUnits, Unit
 from streamtrain.errors import StreamLostError
 
 HEARTBEAT_LIMIT_S = 60.0
 """A generator that is silent for longer than this is taken for dead."""
 
+REUSE = 4
+"""Uses of a row before the dataset has ended, where the file says neither how often nor epochs."""
+
 Row = Mapping[str, Any]
 Item = TypeVar("Item")
+
+
+class RowTable(Protocol):
+    """Rows by number, as pyarrow.Table has them."""
+
+    @property
+    def num_rows(self) -> int: ...
+    def take(self, indices: list[int]) -> RowTable: ...
+    def slice(self, offset: int, length: int) -> RowTable: ...
+    def to_pylist(self) -> list[dict[str, Any]]: ...
 
 
 class Commit(Protocol):
@@ -83,6 +96,25 @@ class StreamOrder:
     """Of a question each pass takes one row, another one each time; a pair gives both rows."""
 
 
+def make_order(config: StudentConfig) -> StreamOrder:
+    """The order of the rows that a student is trained on."""
+    data, stream = config.data, config.stream
+    unit: Unit = "row"
+    if data.pairs:
+        unit = "pair"
+    elif data.rationales.per_question == "one":
+        unit = "question"
+    rows = len(PAIR) if data.pairs else 1
+    return StreamOrder(
+        config.optim.batch // rows,
+        max(1, stream.shuffle // rows),
+        stream.seed,
+        config.epochs,
+        (stream.reuse or config.epochs or REUSE) if stream.starved == "replay" else 1,
+        unit,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class GlobalBatch:
     """The next rows, for all ranks together, and where the stream stands after them."""
@@ -98,6 +130,27 @@ def rank_slice(items: Sequence[Item], rank: int, size: int, unit: int = 1) -> Se
     every `unit` items stay together."""
     units = len(items) // unit
     return items[rank * units // size * unit : (rank + 1) * units // size * unit]
+
+
+class Rows:
+    """Tables end to end, addressed by row number."""
+
+    def __init__(self) -> None:
+        self._tables: list[RowTable] = []
+        self._starts: list[int] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        at = bisect_right(self._starts, number) - 1
+        return self._tables[at].slice(number - self._starts[at], 1).to_pylist()[0]
+
+    def append(self, table: RowTable) -> None:
+        self._tables.append(table)
+        self._starts.append(self._length)
+        self._length += table.num_rows
 
 
 class ShardStream:

@@ -1,5 +1,5 @@
-from .fidelity_view import fidelity_columns as fidelity_columns
-from .fidelity_view import fidelity_table as fidelity_table
+from .fidelity import fidelity_columns as fidelity_columns
+from .fidelity import fidelity_table as fidelity_table
 from .metrics import Evaluation as Evaluation
 from .metrics import score_predictions as score_predictions
 from .predictions import How as How

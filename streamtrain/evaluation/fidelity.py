@@ -1,20 +1,24 @@
 """How faithfully a student follows its teacher: the same option, and how far their probabilities
-are apart.
+are apart (CoD, arXiv 2510.21631).
 
-CoD (arXiv 2510.21631) asks it of originals and of counterfactuals. Knows nothing of models or of
-how either answered.
+Also shows it: a table of its own after an evaluation, columns where runs are compared. Knows
+nothing of models or of how either answered.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from streamtrain.evaluation.statistics import bootstrap, clusters, share_interval
 from streamtrain.heldout import Prediction, Question
+from streamtrain.tables import TextTable
+
+_PARTS = {"whole": "all", "original": "original", "counterfactual": "counterfactual"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +122,61 @@ def _divergence(told: Sequence[tuple[Question, Prediction]]) -> Divergence | Non
     values = [value for _, value in found]
     low, high = bootstrap(clusters(values, [group for group, _ in found]))
     return Divergence(len(found), sum(values) / len(values), low, high)
+
+
+def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> TextTable | None:
+    """A row for all, for the originals and for the counterfactuals of each set, from its figures;
+    None where no set has some."""
+    rows = []
+    for name, figures in sets.items():
+        found = figures.get("fidelity") or {}
+        for part, words in _PARTS.items():
+            if one := found.get(part):
+                untold = str(found["untold"]) if part == "whole" else ""
+                shown = (str(one["questions"]), untold, _share(one), _nats(one["divergence"]))
+                rows.append((name, _teachers(found), words, *shown))
+    columns = ("set", "teacher", "of", "questions", "untold", "agreement", "KL(teacher || student)")
+    # The last column is empty where nothing but the teacher's options is known.
+    width = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
+    return TextTable(columns[:width], tuple(row[:width] for row in rows)) if rows else None
+
+
+def fidelity_columns(
+    sets: Sequence[Mapping[str, Mapping[str, Any]]],
+) -> Iterator[tuple[str, list[str]]]:
+    """For several runs, each with the figures of its sets: columns with a cell for each run."""
+    found = [
+        (name, figures["fidelity"])
+        for run in sets
+        for name, figures in run.items()
+        if figures.get("fidelity")
+    ]
+    for name, teacher in dict.fromkeys((name, _teachers(one)) for name, one in found):
+        of_runs = [_with_teacher(run.get(name, {}), teacher) for run in sets]
+        for part, words in _PARTS.items():
+            parts = [one.get(part) for one in of_runs]
+            if not any(parts):
+                continue
+            what = ", ".join([name] if part == "whole" else [name, words])
+            yield f"{what}, agreement with {teacher}", [_share(one) for one in parts]
+            divergences = [one["divergence"] if one else None for one in parts]
+            if any(divergences):
+                yield f"{what}, KL from {teacher}", [_nats(one) for one in divergences]
+
+
+def _with_teacher(figures: Mapping[str, Any], teacher: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = figures.get("fidelity") or {}
+    return found if found and _teachers(found) == teacher else {}
+
+
+def _teachers(found: Mapping[str, Any]) -> str:
+    names = (PurePath(name).name if name.startswith("/") else name for name in found["teachers"])
+    return " + ".join(names) or "teacher"
+
+
+def _share(part: Mapping[str, Any] | None) -> str:
+    return f"{part['agreement']:.1%} [{part['low']:.1%}, {part['high']:.1%}]" if part else ""
+
+
+def _nats(part: Mapping[str, Any] | None) -> str:
+    return f"{part['mean']:.3f} [{part['low']:.3f}, {part['high']:.3f}]" if part else ""

@@ -19,8 +19,8 @@ from streamtrain.errors import InputError
 from streamtrain.heldout import Question
 from streamtrain.lens.layers import LayerReader, LensInput
 from streamtrain.lens.student import LensStudent, load_lens_student
-from streamtrain.lens.tuned import LayerTranslators
-from streamtrain.lens.tuning import TunedLens, TuningOptions, tuned_lens
+from streamtrain.lens.translators import LayerTranslators
+from streamtrain.lens.tuned_lens import TunedLens, TuningOptions, tuned_lens
 from streamtrain.tables import TextTable
 
 

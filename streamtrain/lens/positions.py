@@ -15,7 +15,7 @@ import torch
 
 from streamtrain.heldout import Question
 from streamtrain.lens.student import load_lens_student
-from streamtrain.lens.tuning import TuningOptions, tuned_lens
+from streamtrain.lens.tuned_lens import TuningOptions, tuned_lens
 from streamtrain.plots import Heatmap
 from streamtrain.tables import TextTable
 

@@ -21,7 +21,7 @@ from streamtrain.lens.logit_lens import (
 )
 from streamtrain.lens.passages import halves
 from streamtrain.lens.positions import PositionGrid, at_the_end, cells, picture_of, read_grid
-from streamtrain.lens.tuning import TuningOptions
+from streamtrain.lens.tuned_lens import TuningOptions
 from streamtrain.plots import Lines, curves, heatmap
 from streamtrain.tables import TextTable
 

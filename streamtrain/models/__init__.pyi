@@ -7,7 +7,6 @@ from .flops import ComputeLoad as ComputeLoad
 from .flops import peak_flops as peak_flops
 from .flops import token_flops as token_flops
 from .new_tokens import check_writable as check_writable
-from .repeated_blocks import repeated_blocks as repeated_blocks
 from .seq2seq import Branch as Branch
 from .seq2seq import branch_scores as branch_scores
 from .seq2seq import branch_size as branch_size
@@ -20,6 +19,7 @@ from .student import default_device as default_device
 from .student import load_adapter as load_adapter
 from .student import load_student as load_student
 from .student import model_source as model_source
+from .student import repeated_blocks as repeated_blocks
 from .student import save_final as save_final
 from .teacher import TeacherClassifier as TeacherClassifier
 from .teacher import compared_layers as compared_layers

@@ -194,6 +194,14 @@ def check_packable(student: Student) -> None:
         )
 
 
+def repeated_blocks(model: torch.nn.Module) -> list[Any]:
+    """The elements of the outermost lists of modules, in order: with an encoder and a decoder, the
+    layers of both."""
+    if isinstance(model, torch.nn.ModuleList):
+        return list(model)
+    return [block for child in model.children() for block in repeated_blocks(child)]
+
+
 def save_final(student: Student, folder: Path) -> None:
     """Write a model folder that `from_pretrained` loads; an adapter refers to its base model."""
     # New tokens are in the adapter; asking for the whole embedding too would ask the hub.

@@ -3,8 +3,6 @@ from .events import Metrics as Metrics
 from .events import append_event as append_event
 from .events import describe as describe
 from .loggers import open_loggers as open_loggers
-from .resume import check_same_settings as check_same_settings
-from .resume import order_settings as order_settings
 from .seeds import accuracy_spread as accuracy_spread
 from .seeds import seeded_runs as seeded_runs
 from .spec import BEST as BEST
@@ -21,8 +19,10 @@ from .spec import STUDENT as STUDENT
 from .spec import VALIDATING as VALIDATING
 from .spec import RunOptions as RunOptions
 from .spec import RunSpec as RunSpec
+from .spec import check_same_settings as check_same_settings
 from .spec import find_problems as find_problems
 from .spec import make_run_spec as make_run_spec
+from .spec import order_settings as order_settings
 from .spec import read_result as read_result
 from .spec import refuse_used_output as refuse_used_output
 from .stop_requests import StoppedError as StoppedError

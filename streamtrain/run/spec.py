@@ -6,7 +6,7 @@ Knows nothing of torch or Ray, so that a bad input is found in a moment.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,25 @@ def refuse_used_output(job: RunSpec) -> None:
         raise InputError(
             f"{job.out} already holds a run ({', '.join(used)}); "
             "continue it with --resume, or give another folder with --out"
+        )
+
+
+def order_settings(config: StudentConfig) -> dict[str, Any]:
+    """What the order and content of batches hang on: a resume must have the same."""
+    whole = config.model_dump(mode="json", include={"model", "revision", "tune", "data", "stream"})
+    return {
+        **whole,
+        "objective": config.objective.model_dump(mode="json"),
+        "batch": config.optim.batch,
+    }
+
+
+def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if changed:
+        raise InputError(
+            f"the run to resume had other settings for {', '.join(changed)}; "
+            "put them back, or start a new run in another output folder"
         )
 
 

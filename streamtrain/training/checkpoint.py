@@ -26,7 +26,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,10 @@ import torch
 
 from streamtrain.data import Cursor
 from streamtrain.errors import InputError
-from streamtrain.models import ComputeLoad, Student
+from streamtrain.models import Student
 from streamtrain.training import durable
-from streamtrain.training.selection import Selection
+from streamtrain.training.progress import Selection, TrainProgress
 from streamtrain.training.shards import OPTIMIZER, WEIGHTS, read_shards, read_whole, write_shards
-from streamtrain.training.step import StepResult
 
 FORMAT_VERSION = 2
 """Checkpoints of version 1 are read too."""
@@ -49,51 +48,6 @@ _LATEST = "latest"
 _PROGRESS = "progress.json"
 _NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
 """A checkpoint's name: its step, and how often that step had been saved before."""
-
-
-@dataclass(slots=True)
-class TrainProgress:
-    """How far a run is: what a resume needs besides weights and optimizer.
-
-    `total` and `total_known_at` are the schedule's; `seconds`, `wait_s` and `step_s`, which the
-    steps alone took, add up over restarts, and so do `flops` and what the devices could have done
-    at their peak, 0 where that isn't known; `epoch` is how often the known units were used;
-    `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
-    step that the select set was asked after, and `validating` are those whose figures aren't there
-    yet; `left_out` counts the dataset's examples that aren't trained on, by reason.
-    """
-
-    settings: Mapping[str, Any]
-    cursor: Cursor = field(default_factory=Cursor)
-    step: int = 0
-    rows: int = 0
-    tokens: int = 0
-    cut: int = 0
-    seconds: float = 0.0
-    wait_s: float = 0.0
-    step_s: float = 0.0
-    epoch: float = 0.0
-    flops: float = 0.0
-    peak_flops: float = 0.0
-    total: int | None = None
-    total_known_at: int = 0
-    first_step_time: float | None = None
-    ended_at_first_step: bool | None = None
-    before: Mapping[str, Any] | None = None
-    selection: Selection = field(default_factory=Selection)
-    selected_at: int | None = None
-    validating: list[int] = field(default_factory=list)
-    left_out: Mapping[str, int] = field(default_factory=dict)
-
-    def add(self, step: StepResult, rows: int, load: ComputeLoad) -> None:
-        """Count one more step, over so many rows."""
-        self.step += 1
-        self.rows += rows
-        self.tokens += step.tokens
-        self.cut += step.cut
-        self.step_s += step.seconds
-        self.flops += load.flops(step.tokens, step.read, step.predicted)
-        self.peak_flops += (load.peak or 0.0) * load.devices * step.seconds
 
 
 def save(

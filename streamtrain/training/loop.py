@@ -49,10 +49,10 @@ from streamtrain.run import (
     order_settings,
 )
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import Communicator
 from streamtrain.training.model_selection import ModelSelector, evaluation_due
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.schedule import Schedule
 from streamtrain.training.sharding import gathered_weights, unsharded_copy
 from streamtrain.training.step import StepResult, TrainStep

@@ -19,7 +19,7 @@ from streamtrain.heldout import HeldOut, Question, read_questions
 from streamtrain.models import Student
 from streamtrain.run import BEST, VALIDATING, RunSpec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.shards import copy_weights, save_weights
 from streamtrain.training.validation import Validator
 

@@ -21,7 +21,7 @@ from streamtrain.evaluation import EVALUATIONS, Evaluation, read_records
 from streamtrain.models import Student, load_adapter, load_student, model_source, save_final
 from streamtrain.run import FINAL, RESULT, STUDENT, RunSpec
 from streamtrain.training.card import model_card
-from streamtrain.training.checkpoint import TrainProgress
+from streamtrain.training.progress import TrainProgress
 
 FORMAT_VERSION = 1
 

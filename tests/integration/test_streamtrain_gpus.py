@@ -17,8 +17,7 @@ import pytest
 from raygen.core.row import digest
 from streamtrain.config.student import parse_config, read_document
 from streamtrain.data.dataset import DatasetFeed
-from streamtrain.data.order import make_order
-from streamtrain.data.stream import ShardStream
+from streamtrain.data.stream import ShardStream, make_order
 from tests.integration.fit_runs import (
     WAIT_S,
     Generator,

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.stream import Cursor
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.models.student import ModelSource, load_student, model_source, save_final
 from streamtrain.models.teacher import load_teacher
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import Communicator, ProcessGroup, SingleProcess
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.sharding import gathered_weights
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.models.test_seq2seq import family

@@ -17,7 +17,7 @@ from raygen.ops.filter import OP as FILTER
 from raygen.ops.filter import FilterParams
 from raygen.ops.map import OP as MAP
 from raygen.ops.map import MapParams
-from streamtrain.config.inputs import check_input
+from streamtrain.config.data import check_input
 
 ROW = {"x": "text", "items": ["a", "b"], "n": 10**9, "row": {"k": 1}}
 

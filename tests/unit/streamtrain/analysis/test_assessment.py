@@ -24,8 +24,8 @@ from streamtrain.heldout.questions import Question
 from streamtrain.models.student import ModelSource, load_student
 from streamtrain.run.spec import RunSpec
 from streamtrain.tables import TextTable
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 
 QUESTIONS = [
     {"question": f"Which is {n}?", "choices": ["none", str(n), "all"], "answer": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamtrain.analysis.hub_upload import check_pushable
+from streamtrain.analysis.export import check_pushable
 from streamtrain.errors import InputError
 from tests.support.hub_stub import TOKEN, Hub, running_hub
 

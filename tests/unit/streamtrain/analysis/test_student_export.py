@@ -26,9 +26,8 @@ from streamtrain.heldout.questions import Question
 from streamtrain.models.student import ModelSource, load_student
 from streamtrain.run.spec import RunSpec
 from streamtrain.training.card import model_card
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import read_outcome, write_outcome
-from streamtrain.training.selection import Selection
+from streamtrain.training.progress import Selection, TrainProgress
 from tests.unit.streamtrain.models.test_classifier import family
 
 CPU = torch.device("cpu")

@@ -18,16 +18,16 @@ from streamtrain.cli.main import main
 from streamtrain.config.data import DataConfig, LabelForm
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER, Placement, TargetForm, marker_form, written_form
-from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import label_texts, make_example
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import PromptFormat, label_branch, prompt_format
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import load_student, model_source
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.models.test_seq2seq import family
 

@@ -11,15 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamtrain.config.target import TargetSpan
-from streamtrain.data.batches import (
-    ExampleTokenizer,
-    LengthLimits,
-    TokenizedExample,
-    block_mask,
-    collate,
-    split_micro_batches,
-)
+from streamtrain.data.batches import block_mask, collate, split_micro_batches
 from streamtrain.data.examples import Example
+from streamtrain.data.tokenization import ExampleTokenizer, LengthLimits, TokenizedExample
 
 EOS = 0
 

@@ -16,17 +16,17 @@ from streamtrain.cli.main import main
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER
-from streamtrain.data.batches import ExampleTokenizer, make_example_tokenizer
 from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import ExampleTokenizer, make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import evaluate_student, label_branch, prompt_format
 from streamtrain.evaluation.votes import Samples, vote_with
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import load_student, model_source
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from streamtrain.config.student import parse_config, read_document
-from streamtrain.data.decisions import Decision, Decisions
+from streamtrain.data.cursor import Decision, Decisions
 from streamtrain.errors import StreamLostError
 from streamtrain.run.spec import RunOptions, RunSpec, make_run_spec, read_result
 from streamtrain.training.communicator import SingleProcess

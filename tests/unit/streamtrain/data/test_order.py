@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.order import make_order
+from streamtrain.data.stream import make_order
 
 
 def config(**more: Any) -> StudentConfig:

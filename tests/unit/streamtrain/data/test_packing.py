@@ -8,8 +8,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import collate, make_example_tokenizer, split_micro_batches
+from streamtrain.data.batches import collate, split_micro_batches
 from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import make_example_tokenizer
 
 DATA = Path(__file__).parents[5] / "shared" / "data" / "palm_csqa_train.parquet"
 BATCH = 64

@@ -11,7 +11,7 @@ import torch
 
 from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.losses.functional import top_k_kl_divergences
 from streamtrain.models.student import load_student, model_source

@@ -17,8 +17,7 @@ from click.testing import CliRunner, Result
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.errors import InputError
-from streamtrain.evaluation.fidelity import compare_with_teacher
-from streamtrain.evaluation.fidelity_view import fidelity_table
+from streamtrain.evaluation.fidelity import compare_with_teacher, fidelity_table
 from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import read_records
 from streamtrain.heldout.prediction import Prediction
@@ -26,8 +25,8 @@ from streamtrain.heldout.questions import Question, read_questions
 from streamtrain.heldout.teacher_answers import TeacherAnswer
 from streamtrain.models.student import load_student, model_source
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from tests.unit.streamtrain.analysis.test_compare import compare, make_run
 from tests.unit.streamtrain.analysis.test_compare import write_record as keep
 

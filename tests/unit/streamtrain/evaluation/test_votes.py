@@ -16,14 +16,13 @@ from click.testing import CliRunner
 from raygen.engines.base import Completion, EngineSpec, Prompt, Request, Sampling
 from raygen.engines.registry import start_engine
 from streamtrain.cli.main import main
-from streamtrain.evaluation.continuations import write_greedily
-from streamtrain.evaluation.predictions import prompt_format
+from streamtrain.evaluation.predictions import prompt_format, write_greedily
 from streamtrain.evaluation.votes import Samples, engine_for, vote_with
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import save_final
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from tests.unit.streamtrain.models.test_seq2seq import config, family, learner, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -26,8 +26,8 @@ from streamtrain.lens.passages import halves, lens_texts
 from streamtrain.lens.student import load_lens_student
 from streamtrain.models.student import ModelSource, load_student
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from tests.support.dataset_records import COLUMNS, committer, result
 from tests.unit.streamtrain.models.test_seq2seq import family as make_seq2seq
 

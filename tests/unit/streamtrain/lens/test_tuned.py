@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from streamtrain.lens.layers import LayerReader, LensInput
-from streamtrain.lens.tuned import (
+from streamtrain.lens.translators import (
     LayerTranslators,
     layer_divergences,
     spread_positions,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from streamtrain.data.batches import TokenizedExample, collate
+from streamtrain.data.batches import collate
+from streamtrain.data.tokenization import TokenizedExample
 from streamtrain.errors import InputError
 from streamtrain.models.student import ModelSource, load_student
 from tests.unit.streamtrain.training.test_learning import tiny_family

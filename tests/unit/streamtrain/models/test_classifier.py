@@ -13,7 +13,7 @@ import torch
 
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import evaluate_student
 from streamtrain.heldout.questions import Question
@@ -29,10 +29,10 @@ from streamtrain.models.teacher import (
 )
 from streamtrain.run.spec import RunSpec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.data.test_stream import paired_feed
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import write_texts
 from streamtrain.models.student import ModelSource, load_student
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.training.test_learning import tiny_family
 

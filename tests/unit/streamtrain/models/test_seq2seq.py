@@ -12,17 +12,17 @@ import torch
 
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.evaluation.predictions import evaluate_student, predict, prompt_format
 from streamtrain.heldout.questions import Question
 from streamtrain.losses.language_model import LanguageModelObjective
 from streamtrain.models.seq2seq import branch_scores
 from streamtrain.models.student import Student, check_packable, load_student, model_source
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")

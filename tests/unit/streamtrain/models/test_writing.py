@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import ExampleTokenizer, make_example_tokenizer
+from streamtrain.data.tokenization import ExampleTokenizer, make_example_tokenizer
 from streamtrain.evaluation.predictions import (
     inference_mode,
     label_branch,

@@ -13,15 +13,15 @@ from click.testing import CliRunner
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.config.target import MARKER
-from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.evaluation.predictions import predict, prompt_format
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import load_student, model_source
 from streamtrain.rationales.write import write_rationales
 from streamtrain.run.spec import RunSpec
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import write_outcome
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.analysis.test_compare import make_run
 from tests.unit.streamtrain.models.test_seq2seq import family

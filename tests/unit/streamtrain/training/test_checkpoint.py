@@ -20,9 +20,9 @@ from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.models.student import Student
 from streamtrain.run.spec import RunOptions, make_run_spec
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
+from streamtrain.training.progress import TrainProgress
 from tests.unit.streamtrain.training.test_selection import events
 
 pytestmark = pytest.mark.usefixtures("one_thread")

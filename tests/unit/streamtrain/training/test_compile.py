@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamtrain.data.batches import make_example_tokenizer
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.training.test_learning import config, load, rows

@@ -13,18 +13,13 @@ import torch
 
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import (
-    ExampleTokenizer,
-    TokenizedExample,
-    collate,
-    make_example_tokenizer,
-)
+from streamtrain.data.batches import collate
 from streamtrain.data.cursor import Cursor
 from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import ExampleTokenizer, TokenizedExample, make_example_tokenizer
 from streamtrain.errors import InputError, StreamtrainError
-from streamtrain.evaluation.continuations import tree_scores
 from streamtrain.evaluation.metrics import score_predictions
-from streamtrain.evaluation.predictions import evaluate_student, write_texts
+from streamtrain.evaluation.predictions import evaluate_student, tree_scores, write_texts
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
 from streamtrain.losses.functional import weighted_nll
@@ -35,10 +30,10 @@ from streamtrain.models.student import (
     load_student,
     save_final,
 )
-from streamtrain.run.resume import order_settings
+from streamtrain.run.spec import order_settings
 from streamtrain.training import checkpoint
-from streamtrain.training.checkpoint import TrainProgress
 from streamtrain.training.communicator import SingleProcess
+from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
 
 CPU = torch.device("cpu")

@@ -23,7 +23,7 @@ from streamtrain.run.spec import RunOptions, make_run_spec
 from streamtrain.training import checkpoint
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
-from streamtrain.training.selection import Selection
+from streamtrain.training.progress import Selection
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

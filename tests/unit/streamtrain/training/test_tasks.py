@@ -10,8 +10,8 @@ import torch
 
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.data.batches import make_example_tokenizer
 from streamtrain.data.examples import make_tasks
+from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.evaluation.predictions import prompt_format
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import Student, load_student, model_source

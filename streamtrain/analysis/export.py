@@ -1,4 +1,4 @@
-"""A finished student as a folder to pass on: the adapter as it is, or merged into its model.
+"""A finished student for others: a folder with its adapter or the merged model, and a hub upload.
 
 Knows nothing of how the student was trained or how good it is.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from raygen.core import HubError, Repository
 from streamtrain.errors import InputError
 from streamtrain.evaluation import evaluations_folder
 from streamtrain.models import save_final
@@ -50,3 +51,33 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
     (draft / CARD).write_text(card, encoding="utf-8")
     draft.rename(target)
     return target
+
+
+def check_pushable(folder: Path) -> None:
+    """Raise InputError where others couldn't load what is in the folder: an adapter whose base
+    model lies on this machine alone."""
+    settings = folder / "adapter_config.json"
+    if not settings.exists():
+        return
+    base = json.loads(settings.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    if Path(base).is_absolute():
+        raise InputError(
+            f"the adapter's base model is a folder of this machine ({base}), so nobody else could "
+            "load it; push it merged, with --merge"
+        )
+
+
+def push_folder(folder: Path, repository: str, private: bool) -> str:
+    """Upload a folder to a model repository `owner/name`, made where there is none; returns the
+    address of the commit.
+
+    Raises InputError where the hub refuses or can't be reached.
+    """
+    student = Repository(repository, "model")
+    try:
+        student.make(private)
+        return student.upload(folder, "A student of streamtrain")
+    except HubError as error:
+        raise InputError(
+            f"{error}. The student is in {folder}: run `hf upload`, or export it again"
+        ) from error

@@ -21,7 +21,7 @@ from streamtrain.evaluation import evaluations_folder
 from streamtrain.heldout import Question
 from streamtrain.lens.passages import lens_texts
 from streamtrain.lens.student import LensStudent
-from streamtrain.lens.tuned import LayerTranslators, layer_divergences, tune_translators
+from streamtrain.lens.translators import LayerTranslators, layer_divergences, tune_translators
 
 LENS = "lens"
 FORMAT_VERSION = 2
