@@ -24,7 +24,7 @@ from streamtrain.training.progress import TrainProgress
 from streamtrain.training.sharding import gathered_weights
 from streamtrain.training.step import TrainStep
 from tests.unit.streamtrain.models.test_seq2seq import family
-from tests.unit.streamtrain.training.test_learning import rows
+from tests.unit.streamtrain.training.test_step import rows
 
 pytestmark = pytest.mark.timeout(600)
 

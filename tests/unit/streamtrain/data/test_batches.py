@@ -1,74 +1,25 @@
-"""Tokens, loss weights, padding and packing."""
+"""Padding and packing, and how full the tensors are of recorded rationales, where at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
-from streamtrain.config.target import TargetSpan
+from streamtrain.config.student import StudentConfig
 from streamtrain.data.batches import block_mask, collate, split_micro_batches
-from streamtrain.data.examples import Example
-from streamtrain.data.tokenization import ExampleTokenizer, LengthLimits, TokenizedExample
-
-EOS = 0
-
-
-class FakeTokenizer:
-    """A fake tokenizer: one token for every character, after a beginning-of-text token."""
-
-    eos_token_id = EOS
-
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, Any]:
-        ids = [ord(character) for character in text]
-        return {"input_ids": [1, *ids] if add_special_tokens else ids}
-
-
-def encoder(
-    weights: Mapping[str, float] | None = None, max_input: int = 50, max_target: int = 50
-) -> ExampleTokenizer:
-    weights = weights or {"rationale": 1.0, "label": 1.0}
-    return ExampleTokenizer(FakeTokenizer(), LengthLimits(max_input, max_target), weights)
-
-
-EXAMPLE = Example("ask", (TargetSpan("label", " B"), TargetSpan("rationale", " so")), 2.0)
-
-
-def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
-    encoded = encoder({"rationale": 0.5, "label": 3.0}).example(EXAMPLE)
-    assert encoded.ids == (1, *map(ord, "ask B so"), EOS)
-    # The end of sequence weighs what the span before it does; the view doubles everything.
-    assert encoded.weights == (0, 0, 0, 0, 6, 6, 1, 1, 1, 1)
-    assert not encoded.cut
-
-
-def test_a_long_input_loses_its_beginning_and_a_long_target_its_end() -> None:
-    encoded = encoder(max_input=2, max_target=3).example(EXAMPLE)
-    assert encoded.ids == tuple(map(ord, "sk B "))
-    assert encoded.weights == (0, 0, 2, 2, 2)
-    assert encoded.cut
-
-
-def test_spans_may_weigh_the_same_whatever_their_length() -> None:
-    per_span = ExampleTokenizer(
-        FakeTokenizer(), LengthLimits(50, 50), {"rationale": 0.5, "label": 3.0}, per_span=True
-    )
-    weights = per_span.example(EXAMPLE).weights
-    assert weights[4:6] == (3.0, 3.0)
-    assert weights[6:] == (0.25,) * 4
-
-
-def test_a_span_that_is_cut_weighs_as_much_as_a_whole_one() -> None:
-    weights = {"rationale": 1.0, "label": 1.0}
-    cut = ExampleTokenizer(FakeTokenizer(), LengthLimits(50, 4), weights, per_span=True).example(
-        EXAMPLE
-    )
-    assert cut.cut
-    assert cut.weights[4:] == (1.0, 1.0, 1.0, 1.0)
+from streamtrain.data.examples import make_example
+from streamtrain.data.tokenization import (
+    TokenizedExample,
+    make_example_tokenizer,
+)
 
 
 def sequence(length: int, start: int = 5) -> TokenizedExample:
@@ -118,3 +69,35 @@ def test_no_sequence_is_lost_and_micro_batches_stay_small(
         width = max(sum(one.tokens for one in row) for row in rows)
         single = len(rows) == 1 and len(rows[0]) == 1
         assert single or width * len(rows) <= capacity
+
+
+DATA = Path(__file__).parents[5] / "shared" / "data" / "palm_csqa_train.parquet"
+BATCH = 64
+ROWS = 1024
+PLACES = 8192
+
+
+def share_of_tokens(rows: list[dict[str, Any]], model: Path, pack: bool) -> float:
+    """Of all places that the forward passes over these rows have, those that hold a token."""
+    settings = {"student": "s", "version": 1, "model": str(model), "data": {"pack": pack}}
+    config = StudentConfig.model_validate(settings)
+    encoder = make_example_tokenizer(config, AutoTokenizer.from_pretrained(model))
+    tokens = places = 0
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        examples = [encoder.example(make_example(row, config.data)) for row in batch]
+        tokens += sum(one.tokens for one in examples)
+        groups = split_micro_batches(examples, PLACES, pack)
+        places += sum(collate(group, 0, flat=pack).ids.numel() for group in groups)
+    return tokens / places
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason=f"the recorded rationales are not at {DATA}")
+def test_packed_batches_are_at_least_97_percent_tokens(tiny_model: Path) -> None:
+    rows = [
+        {**row, "answer": row["gold"], "view": "positive"}
+        for row in pyarrow.parquet.read_table(DATA).slice(0, ROWS).to_pylist()
+    ]
+    packed, padded = (share_of_tokens(rows, tiny_model, pack) for pack in (True, False))
+    assert packed >= 0.97
+    assert padded < packed

@@ -19,8 +19,8 @@ from streamtrain.data.stream import ShardStream, StreamOrder
 from streamtrain.errors import StreamLostError
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
-from tests.unit.streamtrain.data.test_decisions import made
-from tests.unit.streamtrain.training.test_selection import Commit, State, events, rows
+from tests.unit.streamtrain.data.test_cursor import made
+from tests.unit.streamtrain.training.test_model_selection import Commit, State, events, rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamtrain.config.student import StudentConfig
 from streamtrain.data.cursor import Cursor
 from streamtrain.data.epoch_units import SHARE
-from streamtrain.data.stream import ShardStream, StreamOrder, rank_slice
+from streamtrain.data.stream import ShardStream, StreamOrder, make_order, rank_slice
 from streamtrain.errors import InputError, StreamLostError
 
 
@@ -422,3 +423,30 @@ def test_a_pair_stays_together_in_a_batch_and_in_a_ranks_slice() -> None:
 def test_a_row_without_its_other_half_is_refused(rows: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ShardStream(paired_feed(rows), StreamOrder(2, 8, 1, 1, unit="pair")).poll()
+
+
+def config(**more: Any) -> StudentConfig:
+    return StudentConfig.model_validate({"student": "s", "version": 1, "model": "m", **more})
+
+
+@pytest.mark.parametrize(
+    ("stream", "optim", "reuse"),
+    [
+        ({}, {"epochs": 3}, 1),
+        ({"starved": "replay"}, {"epochs": 3}, 3),
+        ({"starved": "replay"}, {"max_steps": 9}, 4),
+        ({"starved": "replay", "reuse": 2}, {"epochs": 3}, 2),
+        ({"starved": "replay", "reuse": 7}, {"max_steps": 9}, 7),
+    ],
+)
+def test_how_often_a_row_is_used_while_waiting(
+    stream: dict[str, Any], optim: dict[str, Any], reuse: int
+) -> None:
+    assert make_order(config(stream=stream, optim=optim)).reuse == reuse
+
+
+def test_pairs_are_units_of_two_rows() -> None:
+    order = make_order(
+        config(data={"pairs": True}, optim={"batch": 8, "epochs": 2}, stream={"shuffle": 10})
+    )
+    assert (order.batch, order.shuffle, order.unit, order.epochs) == (4, 5, "pair", 2)

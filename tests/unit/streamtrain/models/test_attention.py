@@ -13,7 +13,7 @@ from streamtrain.data.batches import collate
 from streamtrain.data.tokenization import TokenizedExample
 from streamtrain.errors import InputError
 from streamtrain.models.student import ModelSource, load_student
-from tests.unit.streamtrain.training.test_learning import tiny_family
+from tests.unit.streamtrain.training.test_step import tiny_family
 
 CPU = torch.device("cpu")
 SEEN: list[list[int]] = []

@@ -20,7 +20,7 @@ from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
-from tests.unit.streamtrain.training.test_learning import tiny_family
+from tests.unit.streamtrain.training.test_step import tiny_family
 
 CPU = torch.device("cpu")
 TOKENS = ("[MASK]", "[FIN_LABEL]")

@@ -23,7 +23,7 @@ from streamtrain.training import checkpoint
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from streamtrain.training.progress import TrainProgress
-from tests.unit.streamtrain.training.test_selection import events
+from tests.unit.streamtrain.training.test_model_selection import events
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,7 +15,7 @@ from streamtrain.run.spec import RunOptions, RunSpec, make_run_spec
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
 from streamtrain.training.validation import validate_weights
-from tests.unit.streamtrain.training.test_selection import ROWS, FakeFeed, events, student
+from tests.unit.streamtrain.training.test_model_selection import ROWS, FakeFeed, events, student
 
 CPU = torch.device("cpu")
 SELECT = {"select": "select.jsonl", "every": 3}

@@ -1,7 +1,10 @@
-"""A student to pass on: merged it answers as before, and its card says what it is made of."""
+"""A student for others: merged it answers as before, its card says what it is made of, the hub gets it."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +19,11 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.records import RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
+from streamtrain.analysis.export import check_pushable
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.data.dataset import DatasetFacts, dataset_facts
+from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import score_predictions
 from streamtrain.evaluation.records import EVALUATIONS, read_records, write_record
 from streamtrain.heldout.prediction import Prediction
@@ -28,6 +33,7 @@ from streamtrain.run.spec import RunSpec
 from streamtrain.training.card import model_card
 from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.progress import Selection, TrainProgress
+from tests.support.hub_stub import TOKEN, Hub, running_hub
 from tests.unit.streamtrain.models.test_classifier import family
 
 CPU = torch.device("cpu")
@@ -227,3 +233,50 @@ def test_what_cannot_be_exported_is_refused(run: Path, tmp_path: Path) -> None:
     merged = tmp_path / "merged"
     export(run, "--out", str(merged), "--merge")
     assert "is no finished run" in export(merged, "--out", str(tmp_path / "again"))
+
+
+PUSH = "import sys; from pathlib import Path; from streamtrain.analysis import push_folder; "
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running_hub() as hub:
+        yield hub
+
+
+def push(hub: Hub, folder: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    code = f"{PUSH}print(push_folder(Path({str(folder)!r}), 'me/student', True))"
+    return hub.python(code, folder.parent / "home", token)
+
+
+def test_a_folder_becomes_a_commit_in_a_repository(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "README.md").write_text("# A student\n")
+    done = push(hub, folder)
+    assert done.returncode == 0, done.stderr
+    repository = hub.repositories["me/student"]
+    assert done.stdout.strip().endswith(f"/me/student/commit/{repository.sha}")
+    assert (repository.private, repository.commits) == (True, 1)
+    assert set(repository.files) == {"config.json", "README.md"}
+
+
+def test_a_token_that_is_refused_is_one_clear_error(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    done = push(hub, folder, "hf_bad")
+    assert done.returncode != 0
+    assert "InputError: can't push to me/student: " in done.stderr
+    assert "hf auth login" in done.stderr
+    assert "hf_bad" not in done.stderr
+
+
+def test_an_adapter_of_a_local_model_is_not_pushed(tmp_path: Path) -> None:
+    settings = tmp_path / "adapter_config.json"
+    settings.write_text(json.dumps({"base_model_name_or_path": "/models/mine"}))
+    with pytest.raises(InputError, match="with --merge"):
+        check_pushable(tmp_path)
+    settings.write_text(json.dumps({"base_model_name_or_path": "org/model"}))
+    check_pushable(tmp_path)

@@ -1,8 +1,9 @@
-"""Students that are asked by the turns of a chat: the same tokens wherever they are asked."""
+"""Examples as tokens and loss weights; and chats: the same tokens wherever they are asked."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from raygen.engines.models.prompt_tokens import PromptTokenizer
 from streamtrain.cli.main import main
 from streamtrain.config.data import DataConfig
 from streamtrain.config.student import StudentConfig
-from streamtrain.config.target import MARKER
-from streamtrain.data.examples import make_example
-from streamtrain.data.tokenization import ExampleTokenizer, make_example_tokenizer
+from streamtrain.config.target import MARKER, TargetSpan
+from streamtrain.data.examples import Example, make_example
+from streamtrain.data.tokenization import ExampleTokenizer, LengthLimits, make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation.predictions import evaluate_student, label_branch, prompt_format
 from streamtrain.evaluation.votes import Samples, vote_with
@@ -28,6 +29,62 @@ from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
+
+EOS = 0
+
+
+class FakeTokenizer:
+    """A fake tokenizer: one token for every character, after a beginning-of-text token."""
+
+    eos_token_id = EOS
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, Any]:
+        ids = [ord(character) for character in text]
+        return {"input_ids": [1, *ids] if add_special_tokens else ids}
+
+
+def encoder(
+    weights: Mapping[str, float] | None = None, max_input: int = 50, max_target: int = 50
+) -> ExampleTokenizer:
+    weights = weights or {"rationale": 1.0, "label": 1.0}
+    return ExampleTokenizer(FakeTokenizer(), LengthLimits(max_input, max_target), weights)
+
+
+EXAMPLE = Example("ask", (TargetSpan("label", " B"), TargetSpan("rationale", " so")), 2.0)
+
+
+def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
+    encoded = encoder({"rationale": 0.5, "label": 3.0}).example(EXAMPLE)
+    assert encoded.ids == (1, *map(ord, "ask B so"), EOS)
+    # The end of sequence weighs what the span before it does; the view doubles everything.
+    assert encoded.weights == (0, 0, 0, 0, 6, 6, 1, 1, 1, 1)
+    assert not encoded.cut
+
+
+def test_a_long_input_loses_its_beginning_and_a_long_target_its_end() -> None:
+    encoded = encoder(max_input=2, max_target=3).example(EXAMPLE)
+    assert encoded.ids == tuple(map(ord, "sk B "))
+    assert encoded.weights == (0, 0, 2, 2, 2)
+    assert encoded.cut
+
+
+def test_spans_may_weigh_the_same_whatever_their_length() -> None:
+    per_span = ExampleTokenizer(
+        FakeTokenizer(), LengthLimits(50, 50), {"rationale": 0.5, "label": 3.0}, per_span=True
+    )
+    weights = per_span.example(EXAMPLE).weights
+    assert weights[4:6] == (3.0, 3.0)
+    assert weights[6:] == (0.25,) * 4
+
+
+def test_a_span_that_is_cut_weighs_as_much_as_a_whole_one() -> None:
+    weights = {"rationale": 1.0, "label": 1.0}
+    cut = ExampleTokenizer(FakeTokenizer(), LengthLimits(50, 4), weights, per_span=True).example(
+        EXAMPLE
+    )
+    assert cut.cut
+    assert cut.weights[4:] == (1.0, 1.0, 1.0, 1.0)
+
 
 CPU = torch.device("cpu")
 ROW: dict[str, Any] = {

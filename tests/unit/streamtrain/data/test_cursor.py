@@ -18,7 +18,13 @@ from streamtrain.errors import StreamLostError
 from streamtrain.run.spec import RunOptions, RunSpec, make_run_spec, read_result
 from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.loop import train
-from tests.unit.streamtrain.training.test_selection import Commit, State, events, rows, student
+from tests.unit.streamtrain.training.test_model_selection import (
+    Commit,
+    State,
+    events,
+    rows,
+    student,
+)
 
 CPU = torch.device("cpu")
 ROWS = rows(24)
