@@ -1,4 +1,4 @@
-"""A student for others: merged it answers as before, its card says what it is made of, the hub gets it."""
+"""A student for others: merged it answers as before, its card says what it is made of, a push."""
 
 from __future__ import annotations
 
