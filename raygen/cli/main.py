@@ -1,4 +1,4 @@
-"""The command line: the group of all commands, and those that run or read a dataset.
+"""The command line: the group of all commands, and `apply`, which runs a recipe.
 
 Parses, calls, prints and sets the exit code; the work is elsewhere.
 """
@@ -20,15 +20,10 @@ import click
 from rich.console import Console
 
 from raygen.apply import confirm_first_use
-from raygen.cli import recipes as commands
-from raygen.cli import share as commands_share
-from raygen.cli.diff import diff
+from raygen.cli import datasets, recipes, share
 from raygen.cli.init import init
-from raygen.cli.lock import lock
 from raygen.cli.options import FILE, budget, print_json, recipe_request, reference, yes
 from raygen.cli.options import as_json as json_option
-from raygen.cli.report import report
-from raygen.cli.show import show
 from raygen.cli.terminal import Command, TerminalUI, debug_option, programs
 from raygen.planning import check_distinct_outputs, prepare_each
 
@@ -46,19 +41,20 @@ def main() -> None:
 
 for _command in (
     init,
-    commands.validate,
-    commands.plan,
-    commands.preview,
-    commands.graph,
-    lock,
-    diff,
-    commands.ops,
-    commands_share.card,
-    commands_share.push,
-    commands_share.pull,
-    commands_share.export,
-    report,
-    show,
+    recipes.validate,
+    recipes.plan,
+    recipes.preview,
+    recipes.graph,
+    recipes.lock,
+    recipes.ops,
+    datasets.status,
+    datasets.show,
+    datasets.diff,
+    datasets.report,
+    share.card,
+    share.push,
+    share.pull,
+    share.export,
 ):
     main.add_command(_command)
 
@@ -106,19 +102,3 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
         answers = [to_json(summary) for summary in summaries]
         print_json(answers if len(variants) > 1 else answers[0])
     raise click.exceptions.Exit(summaries[-1].exit_code)
-
-
-@main.command(cls=Command)
-@click.argument("folder", metavar="DIR")
-@json_option
-@debug_option
-def status(folder: str, as_json: bool) -> None:
-    """Show what has become of every source row of a dataset."""
-    from raygen.dataset import Dataset
-    from raygen.views import status_view
-
-    found = Dataset.open(folder).status()
-    if as_json:
-        print_json(found.to_json())
-    else:
-        Console().print(status_view(folder, found))

@@ -1,6 +1,6 @@
-"""The commands of a recipe's author: validate, plan, preview, graph, ops, init.
+"""The commands of a recipe's author: validate, plan, preview, graph, lock, ops.
 
-Parse, call and print; the work is elsewhere. None of them writes a dataset.
+They parse, call and print; the work is elsewhere. None of them writes a dataset.
 """
 
 from __future__ import annotations
@@ -153,3 +153,32 @@ def ops(name: str | None, trusted: tuple[Path, ...], prompt: bool, as_json: bool
 def _tell_log(checked: PreparedRecipe, log: Path) -> None:
     models = ", ".join(s.model for s in checked.plan.engines.values() if s.backend == "vllm")
     click.echo(f"starting {models}; log: {log}", err=True)
+
+
+@click.command(cls=Command)
+@reference
+@json_option
+@debug_option
+def lock(as_json: bool, **options: Any) -> None:
+    """Write down which models, rows, prompts and packages a recipe means now, for --locked."""
+    from raygen.core import ProblemsError
+    from raygen.planning import lock_path, make_lock, prepare_each, source_rows, write_lock
+    from raygen.recipe import lock_differences, read_lock
+    from raygen.views import lock_view
+
+    answers = []
+    for prepared in prepare_each(recipe_request(**options)):
+        path = lock_path(prepared)
+        with Console(stderr=True).status("reading the source and the models, asking the hub"):
+            made = make_lock(prepared, source_rows(prepared))
+        try:
+            before = read_lock(path)
+        except ProblemsError:
+            before = None  # written by another version, or spoilt: it is replaced
+        write_lock(path, made)
+        changes = lock_differences(before, made) if before else []
+        answers.append({"path": str(path), "lock": made.to_json()})
+        if not as_json:
+            Console().print(lock_view(str(path), made, changes, new=before is None))
+    if as_json:
+        print_json(answers if len(answers) > 1 else answers[0])

@@ -1,4 +1,3 @@
-from .facts import VIEW as VIEW
 from .facts import CardFacts as CardFacts
 from .facts import card_facts as card_facts
 from .facts import portable as portable
@@ -9,5 +8,6 @@ from .marks import bar as bar
 from .marks import changed_words as changed_words
 from .marks import marked as marked
 from .marks import option as option
+from .opened import VIEW as VIEW
 from .opened import OpenedDataset as OpenedDataset
 from .opened import open_dataset as open_dataset

@@ -20,11 +20,9 @@ from raygen.dataset import (
     newest_version,
     storage_errors,
 )
-from raygen.inspection.opened import OpenedDataset
+from raygen.inspection.opened import VIEW, OpenedDataset
 from raygen.planning import stored_recipe
 from raygen.recipe import Lock, RecipeSections, stored_lock
-
-VIEW = "view"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ from raygen.sources import KeyedSource, open_keyed
 if TYPE_CHECKING:
     import polars as pl
 
+VIEW = "view"
+"""The column that says what an example teaches, where a recipe has views."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeCalls:

@@ -1,6 +1,7 @@
 """Write the card of a dataset: what it is, how it was made, its licences, how to make it again.
 
-Markdown behind the hub's YAML header, from facts alone. Knows nothing of files.
+Markdown behind the hub's YAML header, from facts alone; one card lies in the dataset's own folder,
+beside its tables.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import yaml
 
 from raygen.core import ColumnType, count, plural
-from raygen.dataset import IDENTITY
-from raygen.inspection import CardFacts
+from raygen.dataset import IDENTITY, DatasetError, Folder, storage_errors
+from raygen.inspection import CardFacts, card_facts, open_dataset
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
 from raygen.views import Box, flowchart
@@ -46,6 +47,7 @@ _IDENTITY = {
     "node": "the step that made it",
 }
 _LICENSE = re.compile(r"[a-z0-9.+-]+")
+_MOST_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +283,41 @@ def _cell(text: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def write_card(folder: Folder) -> str:
+    """Write a dataset's card anew, and return its path. Raises DatasetError.
+
+    The header names each file of the examples, since files of replaced rows lie beside them.
+    """
+    facts = card_facts(open_dataset(folder))
+    if _has_card(folder) and not _is_ours(folder):
+        raise DatasetError(
+            f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",
+            exit_code=2,
+        )
+    data = facts.files if len(facts.files) <= _MOST_FILES else ()
+    load = (
+        f'"path/to/{folder.uri.rpartition("/")[2]}", split="train"' if data and folder.local else ""
+    )
+    text = dataset_card(facts, CardLinks(data, load))
+    with storage_errors("write the card", folder.uri):
+        folder.write_text(CARD, text)
+    return folder.join(CARD)
+
+
+def discard_card(folder: Folder) -> None:
+    """Delete the card of rows that are being replaced. Raises DatasetError."""
+    if _has_card(folder) and _is_ours(folder):
+        with storage_errors("delete the card", folder.uri):
+            folder.delete(CARD)
+
+
+def _has_card(folder: Folder) -> bool:
+    with storage_errors("look for the card", folder.uri):
+        return folder.exists(CARD)
+
+
+def _is_ours(folder: Folder) -> bool:
+    with storage_errors("read the card", folder.uri):
+        return SIGNATURE in folder.read_text(CARD)

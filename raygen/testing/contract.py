@@ -6,6 +6,7 @@ Runs the op on a fake context. Knows nothing of what the op is for.
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +19,15 @@ from raygen.engines import Completion
 from raygen.ops import Columns, Op, OpParams
 from raygen.ops.common import SamplingParams
 from raygen.testing.context import FakeContext, Script
-from raygen.testing.values import changed, holds
 
 _Ran = tuple[list[Row | Reject], FakeContext]
+_HELD: Mapping[ColumnType, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "strings": (list, tuple),
+}
 
 
 class ContractError(AssertionError):
@@ -239,3 +246,36 @@ def _asked(rows_in: int, ran: _Ran, declared: Columns) -> Iterator[str]:
     for _, sampling in context.asked:
         if sampling.n > cost.completions or sampling.max_tokens > cost.max_tokens:
             yield "it asks for more completions or tokens than its declared cost has"
+
+
+def holds(kind: ColumnType, value: Any) -> bool:
+    """Tell whether a column of this type can hold the value; any can hold nothing."""
+    if value is None:
+        return True
+    if kind == "json":
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            return False
+        return True
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    if kind == "strings":
+        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, _HELD[kind])
+
+
+def changed(name: str, row: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return the row with another value in a column: another answer, where it is the task's."""
+    value = row.get(name)
+    if name == task.answer and name in row:
+        options = task.options(row)
+        if len(options) > 1:
+            return {**row, **task.answered((task.gold(row) + 1) % len(options))}
+    if isinstance(value, bool):
+        return {**row, name: not value}
+    if isinstance(value, str):
+        return {**row, name: f"{value} (changed)"}
+    if isinstance(value, int | float):
+        return {**row, name: value + 1}
+    return dict(row)

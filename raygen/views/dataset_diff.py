@@ -25,8 +25,7 @@ from raygen.inspection.diff import (
     Spread,
     SpreadPair,
 )
-from raygen.views.changes import change_text, truncate
-from raygen.views.recipe_diff import recipe_changes, sides_table
+from raygen.views.recipe_diff import change_text, recipe_changes, sides_table, truncate
 from raygen.views.tables import facts_table, plain_table
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"

@@ -1,14 +1,16 @@
 """Render a preview: rows, prompts, completions, and their fate.
 
-Knows nothing of how rows run.
+A prompt is shortened, and what the node's last prompt began with isn't repeated. Knows nothing of
+how rows run.
 """
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from rich import box
@@ -20,15 +22,15 @@ from rich.text import Text
 from raygen.core import Reject, Row, Task, count, plural
 from raygen.dataset import Call
 from raygen.inspection import marked
-from raygen.runtime import NodeStep, Preview, PreviewedRow
-from raygen.views.prompts import Prompts, shorten
-from raygen.views.row import row_table
-from raygen.views.tables import facts_table, plain_table
+from raygen.runtime import NodeStep, Preview, PreviewedRow, chat_of
+from raygen.views.tables import SHOWN, facts_table, plain_table, row_table, shorten
 
 _LINE = 40
 _STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
 _QUIET = ("sample", "variant", "view", "thinking")
 """Columns that say little beside the completion that they come with."""
+_SAME = 120
+_HEAD = 200
 
 
 def preview_view(preview: Preview, full: bool = False) -> RenderableType:
@@ -283,3 +285,44 @@ def _totals(preview: Preview) -> list[RenderableType]:
 def _value(value: Any, full: bool) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if full else shorten(text)
+
+
+class Prompts:
+    """The prompts of a preview, in the order in which they are shown."""
+
+    def __init__(self, full: bool) -> None:
+        self._full = full
+        self._last: dict[str, str] = {}
+
+    def show(self, call: Call) -> str:
+        """Return the prompt; where it begins as the node's last one did, only what is new."""
+        text = _text(call.prompt)
+        before = self._last.get(call.node, "")
+        self._last[call.node] = text
+        if self._full:
+            return text
+        pairs = zip(before.splitlines(True), text.splitlines(True), strict=False)
+        same = sum(len(line) for line, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if _SAME < same < len(text):
+            return f"[... {count(same)} characters as above ...]\n{_by_lines(text[same:])}"
+        return _by_lines(text)
+
+
+def _text(prompt: str) -> str:
+    turns = chat_of(prompt)
+    if turns is None:
+        return prompt
+    shown = (f"{turn['role']}:\n{textwrap.indent(turn['content'], '  ')}" for turn in turns)
+    return "\n".join(shown)
+
+
+def _by_lines(text: str) -> str:
+    """Cut the middle lines of a prompt; its question stands at the end."""
+    if len(text) <= SHOWN:
+        return text
+    head = text[: text.rfind("\n", 0, _HEAD) + 1]
+    start = text.find("\n", len(text) - (SHOWN - _HEAD)) + 1
+    if not head or not start:
+        return shorten(text)
+    missing = start - len(head)
+    return f"{head}[... {count(missing)} characters more; --full shows them ...]\n{text[start:]}"

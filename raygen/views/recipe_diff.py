@@ -1,20 +1,22 @@
-"""Render the differences between two recipes.
+"""Render the differences between two recipes, and single changes: in a line, by words or by lines.
 
-Pure functions to rich renderables. Knows nothing of how they are found.
+Pure functions to rich renderables. Knows nothing of how differences are computed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core import Change
+from raygen.core import Change, plural
+from raygen.inspection import changed_words
 from raygen.inspection.diff import NodeDiff, RecipeDiff
-from raygen.views.changes import change_text, diff_text
 from raygen.views.tables import facts_table
 
 _MARKS = {
@@ -25,6 +27,10 @@ _MARKS = {
 }
 _OF_NEW = ("op", "from", "engine", "model")
 """Facts that are shown of a node that came or went."""
+_SHORT = 60
+_LONG = 700
+_LINES = 30
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def recipe_diff_view(diff: RecipeDiff, full: bool = False) -> RenderableType:
@@ -84,3 +90,39 @@ def _changes(changes: Sequence[Change], full: bool, indent: int = 2) -> list[Ren
         else:
             table.add_row(Text(change.key), change_text(change, full))
     return parts if table.row_count else parts[1:]
+
+
+def change_text(change: Change, full: bool = False) -> Text:
+    """Render the change of a value; a long text is cut unless `full`."""
+    if change.is_text:
+        return diff_text(change.lines(), full)
+    old, new = change.before, change.after
+    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHORT:
+        return truncate(changed_words(old, new), full)
+    return Text.assemble(_value(old, "red", full), " → ", _value(new, "green", full))
+
+
+def diff_text(lines: list[str], full: bool = False) -> Text:
+    """Colour the lines of a unified diff; cut unless `full`."""
+    shown = lines if full else lines[:_LINES]
+    text = Text("\n").join(Text(line, style=_STYLES.get(line[:1], "")) for line in shown)
+    if len(lines) > len(shown):
+        left = plural(len(lines) - len(shown), "line")
+        text.append(f"\n[... {left} more; --full shows them ...]", "dim")
+    return text
+
+
+def truncate(text: Text, full: bool) -> Text:
+    """Cut the end of a long text."""
+    if full or len(text) <= _LONG:
+        return text
+    return text[:_LONG].append(" [... --full shows all ...]", "dim")
+
+
+def _value(value: Any, style: str, full: bool) -> Text:
+    if value is None:
+        return Text("nothing", style="dim")
+    if isinstance(value, float):
+        return Text(f"{value:.4g}", style=style)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return truncate(Text(text, style=style), full)

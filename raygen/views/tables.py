@@ -1,11 +1,21 @@
-"""Make the tables that views share: without lines, and of named facts.
+"""Make what views share: tables without lines, tables of facts, a row's columns, shortened texts.
 
 Knows nothing of what stands in them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from rich.table import Table
+from rich.text import Text
+
+from raygen.core import Task, count
+from raygen.inspection import marked, option
+
+SHOWN = 600
+"""Characters of a long text that are shown."""
 
 
 def facts_table() -> Table:
@@ -22,4 +32,42 @@ def plain_table(*names: str, right: int = 0) -> Table:
     for index, name in enumerate(names):
         figures = index >= len(names) - right
         table.add_column(name, justify="right" if figures else "left", overflow="fold")
+    return table
+
+
+def shorten(text: str, limit: int = SHOWN) -> str:
+    """Cut a text in the middle, with a note of how much is missing."""
+    if len(text) <= limit:
+        return text
+    head, tail = text[: limit // 2].rstrip(), text[-(limit // 2) :].lstrip()
+    missing = len(text) - len(head) - len(tail)
+    return f"{head}\n[... {count(missing)} characters more; --full shows them ...]\n{tail}"
+
+
+def row_table(
+    data: Mapping[str, Any],
+    task: Task,
+    full: bool,
+    before: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
+) -> Table:
+    """Render the columns that aren't empty, those of the task first, the gold option marked.
+
+    `before` is the row that this one was made of; long texts are shortened unless `full`.
+    """
+    table = facts_table()
+    shown = [name for name in data if name not in task.columns and name not in without]
+    for name in (*(name for name in task.columns if name in data), *shown):
+        value = data[name]
+        if name == "choices" and task.name == "multiple_choice":
+            for index, _ in enumerate(value):
+                mark = "  (gold)" if index == data["answer"] else ""
+                label = name if index == 0 else ""
+                table.add_row(label, Text(f"{option(index, value)}{mark}"))
+        elif value is not None and (name != task.answer or task.name != "multiple_choice"):
+            # Changes are marked in the whole text, which a cut would spoil.
+            uncut = full or not isinstance(value, str) or name == task.stem
+            table.add_row(
+                name, marked(name, value if uncut else shorten(value), data, task, before)
+            )
     return table

@@ -19,7 +19,7 @@ HOMES = {
     },
     "vllm": {"raygen/engines/vllm/engine.py"},
     "matplotlib": {"streamtrain/plots.py"},
-    "vl_convert": {"raygen/inspection/report/charts.py"},
+    "vl_convert": {"raygen/inspection/report/figure.py"},
 }
 # Of raygen, streamtrain uses values, configuration, the dataset on disk, and engines.
 STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines"}

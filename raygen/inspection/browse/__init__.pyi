@@ -6,9 +6,9 @@ from .filter_precision import Precision as Precision
 from .filter_precision import precision as precision
 from .item import Item as Item
 from .item import ItemRef as ItemRef
-from .sample import draw_sample as draw_sample
 from .verdicts import Verdict as Verdict
 from .verdicts import Word as Word
 from .verdicts import check_rater as check_rater
+from .verdicts import draw_sample as draw_sample
 from .verdicts import read_verdicts as read_verdicts
 from .verdicts import write_verdicts as write_verdicts

@@ -12,8 +12,13 @@ from typing import Any
 from raygen.core import digest, run_coroutine
 from raygen.dataset import Call, RejectedRow, read_recorded_calls
 from raygen.inspection.browse.item import Item, ItemRef
-from raygen.inspection.browse.replay import DroppedRow, replay, texts
-from raygen.inspection.browse.stored_plan import UnknownPlanError, rebuild_plan
+from raygen.inspection.browse.replay import (
+    DroppedRow,
+    UnknownPlanError,
+    rebuild_plan,
+    replay,
+    texts,
+)
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
 from raygen.planning import Plan

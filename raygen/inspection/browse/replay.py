@@ -1,7 +1,8 @@
 """Run a finished row once more on its recorded calls, to see which rows each node dropped.
 
-Ops are pure, so a row that finds all its calls on record ends as it did. There is no engine: a call
-that isn't on record ends the replay. Knows nothing of how rejects are shown.
+Ops are pure, so a row whose calls are all on record ends as it did. The plan is rebuilt from
+plan.json. There is no engine: a call that isn't on record ends the replay. Knows nothing of how
+rejects are shown.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from raygen.core import Reject
+from pydantic import ValidationError
+
+from raygen.core import Reject, make_task
 from raygen.dataset import Call, Recorded, RejectedRow
-from raygen.engines import Engine, EngineSetupError, StandInEngine
-from raygen.planning import Plan
+from raygen.engines import Engine, EngineError, EngineSetupError, EngineSpec, StandInEngine
+from raygen.ops import Binding, Op, OpParams
+from raygen.planning import PLAN_VERSION, Node, Plan
 from raygen.runtime import NodeStep, RowProgram
 
 
@@ -85,3 +89,57 @@ class _NoEngine(StandInEngine):
 
     async def receive(self, *texts: str) -> NoReturn:
         raise EngineSetupError("the call isn't on record")
+
+
+class UnknownPlanError(Exception):
+    """The plan can't be replayed here; str() says why."""
+
+
+def rebuild_plan(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
+    """Rebuild the plan. Raises UnknownPlanError where these ops don't make its rows."""
+    if stored["version"] != PLAN_VERSION:
+        raise UnknownPlanError(f"its plan.json is of version {stored['version']}")
+    return Plan(
+        recipe=stored["recipe"],
+        task=make_task(stored["task"], stored.get("labels")),
+        nodes=tuple(_node(node, ops) for node in stored["nodes"]),
+        outputs=tuple(stored["outputs"]),
+        engines={
+            name: EngineSpec(name, engine["model"], engine["revision"])
+            for name, engine in stored["engines"].items()
+        },
+        columns=stored["columns"],
+        hash=stored["hash"],
+        max_failed=stored["max_failed"],
+    )
+
+
+def _node(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
+    name, op = stored["name"], ops.get(stored["op"])
+    if op is None:
+        raise UnknownPlanError(
+            f"node {name!r} has the op {stored['op']!r}, which isn't installed here; install its "
+            "package, or give its file with --trust"
+        )
+    if op.version != (ran := stored["op_version"]):
+        raise UnknownPlanError(
+            f"node {name!r} ran version {ran} of {op.name!r}, and here is version {op.version}"
+        )
+    try:
+        params = op.params.read_back(stored["params"])
+    except ValidationError as error:
+        raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
+    binding = _binding(name, op, params, stored.get("bound"))
+    return Node(name, op, params, tuple(stored["from"]), stored["engine"], binding=binding)
+
+
+def _binding(
+    name: str, op: Op, params: OpParams, facts: Mapping[str, str] | None
+) -> Binding | None:
+    """Bind the op to what it ran with; to what is here, where plan.json (0.1.0) has no facts."""
+    if op.bind is None:
+        return None
+    try:
+        return op.bind(params, facts)
+    except (EngineError, ValueError) as error:
+        raise UnknownPlanError(f"node {name!r}: {error}") from error

@@ -1,17 +1,19 @@
-"""Read and write people's verdicts on a dataset's items: one file for each rater in `verdicts/`.
+"""Draw a sample for people to judge, and keep each rater's verdicts in a file in `verdicts/`.
 
-Knows nothing of how raters are asked, or of what is computed from the answers.
+The same seed gives the same sample, and a larger sample has the smaller in it. Knows nothing of
+how raters are prompted, or of what is computed from their verdicts.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from raygen.core import UserError
+from raygen.core import UserError, digest
 from raygen.dataset import DatasetError, Folder, storage_errors
 from raygen.inspection.browse.item import ItemRef
 
@@ -95,3 +97,35 @@ def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
             "writes them. Mend the file, or move it away",
             exit_code=2,
         ) from error
+
+
+def draw_sample(
+    refs: Sequence[ItemRef], size: int, seed: int, fits: Callable[[ItemRef], bool] = lambda _: True
+) -> list[ItemRef]:
+    """Draw at most `size` items that fit, in an order that says nothing of their fate.
+
+    Kept rows and the rejects of each node are strata of the same size; what one has too few items
+    for goes to the others. Within a stratum each item is as likely as any other.
+    """
+    strata: dict[str | None, list[ItemRef]] = defaultdict(list)
+    for ref in sorted(refs, key=lambda ref: digest("sample", seed, ref.id)):
+        strata[stratum(ref)].append(ref)
+    left = {name: _fitting(strata[name], fits) for name in sorted(strata, key=str)}
+    drawn: list[ItemRef] = []
+    while left and len(drawn) < size:
+        for name, items in list(left.items()):
+            following = next(items, None)
+            if following is None:
+                del left[name]
+            elif len(drawn) < size:
+                drawn.append(following)
+    return sorted(drawn, key=lambda ref: digest("order", seed, ref.id))
+
+
+def stratum(ref: ItemRef) -> str | None:
+    """Return the node whose rejects an item is drawn from, None for the examples."""
+    return None if ref.kept else ref.node
+
+
+def _fitting(refs: Sequence[ItemRef], fits: Callable[[ItemRef], bool]) -> Iterator[ItemRef]:
+    return (ref for ref in refs if fits(ref))

@@ -1,6 +1,6 @@
-from .comparison import compare_named as compare_named
 from .datasets import DatasetDiff as DatasetDiff
 from .datasets import NodeCounts as NodeCounts
+from .datasets import compare_named as compare_named
 from .distributions import Shares as Shares
 from .distributions import Spread as Spread
 from .distributions import SpreadPair as SpreadPair

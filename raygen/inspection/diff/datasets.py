@@ -1,6 +1,7 @@
-"""What is different between two datasets: recipes, counts, distributions, rows.
+"""Compare two datasets: recipes, locks, counts, distributions, rows.
 
-Reads tables; knows nothing of how it is shown.
+A recipe and a dataset are compared by their recipes. Reads tables; knows nothing of how a
+difference is shown.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raygen.core import ColumnType, named_option
-from raygen.dataset import DatasetStatus
-from raygen.inspection.diff.description import describe_stored
+from raygen.dataset import ROWS, DatasetStatus, Folder, newest_version
 from raygen.inspection.diff.distributions import (
     Shares,
     SpreadPair,
@@ -20,12 +20,20 @@ from raygen.inspection.diff.distributions import (
     numbers,
     spread_pair,
 )
-from raygen.inspection.diff.recipes import RecipeDiff, compare_recipes
+from raygen.inspection.diff.recipes import (
+    RecipeDescription,
+    RecipeDiff,
+    compare_recipes,
+    describe_recipe,
+    describe_stored,
+)
 from raygen.inspection.diff.rows import RowsDiff, compare_rows
-from raygen.inspection.opened import OpenedDataset
+from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.ops import Op
 from raygen.recipe import LockDifference, lock_differences, stored_lock
 
+_RECIPES = ("git+", "hf://", "http://", "https://")
+"""Prefixes of references that can't be a dataset that grows, but may be a recipe."""
 _COUNTS = (
     "source", "kept", "dropped", "failed", "pending", "examples", "calls", "prompt_tokens",
     "output_tokens",
@@ -35,6 +43,35 @@ _NUMBER = "sample"
 """The column that only numbers the samples of a row."""
 
 NodeCounts = tuple[int, int, int]
+
+
+def compare_named(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
+    """Compare what two paths or references name: recipes, or the folders of datasets.
+
+    A recipe and a dataset are compared by their recipes. Raises UserError and ProblemsError.
+    """
+    left, right = _dataset(a), _dataset(b)
+    if left is not None and right is not None:
+        return compare_datasets(left, right, ops)
+    described = (_described(a, left, ops), _described(b, right, ops))
+    return compare_recipes(*described, stored=left is not right)
+
+
+def _dataset(reference: str) -> OpenedDataset | None:
+    if reference.startswith(_RECIPES):
+        return None
+    folder = Folder.at(reference)
+    if folder.local is not None and not folder.local.is_dir():
+        return None
+    return open_dataset(folder) if newest_version(folder, ROWS) >= 0 else None
+
+
+def _described(
+    reference: str, dataset: OpenedDataset | None, ops: Mapping[str, Op]
+) -> RecipeDescription:
+    if dataset is None:
+        return describe_recipe(reference, ops)
+    return describe_stored(dataset, ops)
 
 
 @dataclass(frozen=True, slots=True)

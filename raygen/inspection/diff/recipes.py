@@ -1,6 +1,7 @@
 """Compare two recipes: sections, engines, nodes, prompts, the plan's hash.
 
-Pure functions. Knows nothing of files.
+A recipe is described first, from its own file or from the dataset that keeps it; the comparison is
+pure. Knows nothing of rows.
 """
 
 from __future__ import annotations
@@ -9,10 +10,120 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core import Change, changes
-from raygen.inspection.diff.description import NodeDescription, RecipeDescription
+from raygen.core import Change, ProblemsError, Task, changes, flat
+from raygen.dataset import DatasetError
+from raygen.engines import model_name
+from raygen.inspection.opened import OpenedDataset
+from raygen.ops import Op
+from raygen.planning import RECIPE, make_plan, stored_recipe
+from raygen.recipe import Recipe, load_recipe, resolve_graph
+from raygen.recipe.remote import find_recipe, recipe_in
+from raygen.sources import SourceError, scan_columns
 
 Fate = Literal["added", "removed", "changed", "after a change"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDescription:
+    """A node: flat facts, and its templates by parameter, None where its op isn't installed."""
+
+    inputs: tuple[str, ...]
+    facts: Mapping[str, Any]
+    templates: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeDescription:
+    """A recipe: its sections but for the graph, its nodes in order, and its plan's hash.
+
+    `reference` is how the user named it.
+    """
+
+    reference: str
+    sections: Mapping[str, Any]
+    nodes: Mapping[str, NodeDescription]
+    plan: str | None
+    note: str = ""
+
+
+def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
+    """Describe the recipe at a path or a reference. Without its source it has no plan's hash.
+
+    Raises UserError and ProblemsError.
+    """
+    path, fetched = find_recipe(reference)
+    recipe = load_recipe(recipe_in(path), ops=ops, fetched=fetched)
+    graph = resolve_graph(recipe.document, ops)
+    if graph.problems:
+        raise ProblemsError(graph.problems)
+    try:
+        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops).hash
+        note = ""
+    except SourceError as error:
+        plan, note = None, f"{reference} has no plan's hash: {error}"
+    models = {name: model_name(e.model, e.revision) for name, e in recipe.engines.items()}
+    nodes = {}
+    for name in graph.order:
+        node = graph.nodes[name]
+        written = node.params.model_dump(mode="json", by_alias=True)
+        head = _head(node.op.name, node.op.version, node.engine, models)
+        templates = _templates(node.op, written, recipe.task)
+        nodes[name] = _node_description(node.inputs, head, written, templates)
+    return RecipeDescription(reference, _sections(recipe), nodes, plan, note)
+
+
+def describe_stored(dataset: OpenedDataset, ops: Mapping[str, Op]) -> RecipeDescription:
+    """Describe the recipe and the plan in a dataset. Raises DatasetError and ProblemsError."""
+    folder, plan = dataset.folder, dataset.plan
+    if not folder.exists(RECIPE):
+        raise DatasetError(
+            f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
+        )
+    _, filled = stored_recipe(folder)
+    models = {name: model_name(e["model"], e["revision"]) for name, e in plan["engines"].items()}
+    nodes = {}
+    for node in plan["nodes"]:
+        head = _head(node["op"], node["op_version"], node["engine"], models)
+        op = ops.get(node["op"])
+        same = op is not None and op.version == node["op_version"]
+        templates = _templates(op, node["params"], dataset.task) if op and same else None
+        nodes[node["name"]] = _node_description(
+            tuple(node["from"]), head, node["params"], templates
+        )
+    sections = {k: v for k, v in filled.data.items() if k not in ("graph", "version")}
+    return RecipeDescription(folder.uri, sections, nodes, plan["hash"])
+
+
+def _sections(recipe: Recipe) -> dict[str, Any]:
+    """Return the filled sections; the student as it would be frozen, from a file or not."""
+    data = {**recipe.document.data}
+    if "train" in data:
+        data["train"] = recipe.written["train"]
+    return {name: value for name, value in data.items() if name not in ("graph", "version")}
+
+
+def _head(op: str, version: int, engine: str | None, models: Mapping[str, str]) -> dict[str, Any]:
+    head: dict[str, Any] = {"op": op, "op version": version}
+    return {**head, "engine": engine, "model": models.get(engine)} if engine else head
+
+
+def _node_description(
+    inputs: tuple[str, ...],
+    head: Mapping[str, Any],
+    params: Mapping[str, Any],
+    templates: Mapping[str, str] | None,
+) -> NodeDescription:
+    """Leave templates out of the flat parameters; they are compared as texts."""
+    plain = {key: value for key, value in flat(params) if key not in (templates or {}) and key}
+    return NodeDescription(inputs, {**head, "from": list(inputs), **plain}, templates)
+
+
+def _templates(op: Op, params: Mapping[str, Any], task: Task) -> Mapping[str, str] | None:
+    """Return the templates of a node, its op's defaults among them."""
+    try:
+        return dict(op.columns(op.params.read_back(params), task).templates)
+    except ValueError:
+        return None  # an op of the same version that another raygen wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +190,35 @@ def compare_recipes(
         if (section := changes({name: a.sections.get(name)}, {name: b.sections.get(name)}))
     }
     notes = tuple(note for note in (a.note, b.note) if note)
-    return RecipeDiff((a.reference, b.reference), (a.plan, b.plan), sections, _nodes(a, b), notes)
+    return RecipeDiff(
+        (a.reference, b.reference), (a.plan, b.plan), sections, _node_diffs(a, b), notes
+    )
 
 
-def _nodes(a: RecipeDescription, b: RecipeDescription) -> tuple[NodeDiff, ...]:
+def _node_diffs(a: RecipeDescription, b: RecipeDescription) -> tuple[NodeDiff, ...]:
     removed = [
-        NodeDiff(name, "removed", changes(node.facts, {}), _prompts(node.templates, {}))
+        NodeDiff(name, "removed", changes(node.facts, {}), _prompt_changes(node.templates, {}))
         for name, node in a.nodes.items()
         if name not in b.nodes
     ]
     diffs: dict[str, NodeDiff] = {}
     for name, node in b.nodes.items():  # inputs come first
-        if (diff := _node(name, a.nodes.get(name), node)) is not None:
+        if (diff := _node_diff(name, a.nodes.get(name), node)) is not None:
             diffs[name] = diff
         elif any(parent in diffs for parent in node.inputs):
             diffs[name] = NodeDiff(name, "after a change")
     return (*removed, *diffs.values())
 
 
-def _node(name: str, old: NodeDescription | None, new: NodeDescription) -> NodeDiff | None:
+def _node_diff(name: str, old: NodeDescription | None, new: NodeDescription) -> NodeDiff | None:
     if old is None:
-        return NodeDiff(name, "added", changes({}, new.facts), _prompts({}, new.templates))
-    facts, prompts = changes(old.facts, new.facts), _prompts(old.templates, new.templates)
+        return NodeDiff(name, "added", changes({}, new.facts), _prompt_changes({}, new.templates))
+    facts, prompts = changes(old.facts, new.facts), _prompt_changes(old.templates, new.templates)
     return NodeDiff(name, "changed", facts, prompts) if facts or prompts else None
 
 
-def _prompts(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> tuple[Change, ...]:
+def _prompt_changes(
+    old: Mapping[str, str] | None, new: Mapping[str, str] | None
+) -> tuple[Change, ...]:
     """Compare prompts; nothing where one side's aren't known."""
     return () if old is None or new is None else changes(old, new)

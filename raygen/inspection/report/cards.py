@@ -16,7 +16,7 @@ from rich.text import Text
 from raygen.core import Task, count, option_letter
 from raygen.inspection.marks import marked
 from raygen.inspection.report.examples import ShownRow
-from raygen.inspection.report.figure import visible
+from raygen.inspection.report.template import visible
 
 FIELD = 1500
 """Characters of a field that are shown."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.core import count, percent
 from raygen.inspection.opened import OpenedDataset
-from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, visible
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, chart
+from raygen.inspection.report.template import visible
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,15 +1,28 @@
-"""What the page is made of: sections of figures, each drawn and as a table.
+"""Build what the page consists of: sections of figures, each as a table and as a chart in SVG.
 
-Knows nothing of where the values come from.
+Charts are the Vega-Lite specifications in `charts/`, filled with values. Their colours are
+variables of the page, so that one picture serves light and dark; nothing is fetched. The only user
+of vl_convert. Knows nothing of what the values mean.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+from markupsafe import escape
+
+Values = Sequence[Mapping[str, Any]]
+_SHORT = 16
+"""Letters of a group's name, up to which two fit in a line of the legend."""
+
+Kind = Literal["histogram", "bars", "dumbbell", "lines", "intervals", "heat"]
+
+_PALETTE = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,53 @@ class ReportSection:
     note: str = ""
 
 
-def visible(text: str) -> str:
-    """Replace what can't be seen: control characters, marks that turn the direction of text."""
-    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+def chart(
+    kind: Kind,
+    values: Values,
+    description: str,
+    titles: Mapping[str, str] | None = None,
+    colours: Mapping[str, str] | None = None,
+    *,
+    x: Mapping[str, Any] | None = None,
+) -> str:
+    """Draw a chart of values; `description` says what it shows to those who can't see it.
+
+    `titles` are those of the axes, by channel. Values of several groups have a legend; `colours`
+    are theirs where they mean something, as prompt and output do. `x` is
+    added to the encoding of the x axis.
+    """
+    import vl_convert
+
+    spec = _specification(f"{kind}.vl.json")
+    spec |= {"data": {"values": list(values)}, "description": description}
+    if x:
+        spec["encoding"]["x"] |= x
+    for channel, title in (titles or {}).items():
+        spec["encoding"][channel]["title"] = title
+    groups = list(dict.fromkeys(str(value["group"]) for value in values if "group" in value))
+    scale = {"domain": list(colours), "range": list(colours.values())} if colours else {}
+    if groups and not colours:
+        scale = {"domain": groups, "range": [*_PALETTE]}
+    for layer in [spec, *spec.get("layer", ())]:
+        colour = layer.get("encoding", {}).get("color")
+        if colour is not None:
+            colour["scale"] = scale
+            if len(groups) < 2 and not colours:
+                colour["legend"] = None
+            elif any(len(group) > _SHORT for group in groups):
+                colour.setdefault("legend", {"columns": 1})
+    svg: str = vl_convert.vegalite_to_svg(
+        spec, config=_specification("config.json"), allowed_base_urls=[]
+    )
+    # Vega names canvases alone.
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+
+
+def _specification(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(_text(name))
+    return spec
+
+
+@cache
+def _text(name: str) -> str:
+    return (files(__package__) / "charts" / name).read_text("utf-8")

@@ -10,8 +10,7 @@ from typing import Any
 
 from raygen.core import count, duration, percent, plural
 from raygen.inspection.opened import OpenedDataset
-from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, FigureTable, ReportSection
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, chart
 from raygen.inspection.report.flow import flow_chart
 
 _WIDE, _NARROW = 860.0, 330.0

@@ -11,8 +11,7 @@ from statistics import mean
 from typing import Any
 
 from raygen.core import count, duration, percent
-from raygen.inspection.report.charts import chart
-from raygen.inspection.report.figure import Figure, FigureTable, ReportSection
+from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, chart
 from raygen.inspection.report.training_runs import StudentEvaluation, StudentRun
 
 _POINTS = 150

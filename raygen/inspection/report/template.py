@@ -5,13 +5,14 @@ The only trusted markup is what Vega and these templates drew. Knows nothing of 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from raygen.inspection.report.figure import visible
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 
 
 def render(template: str, **values: Any) -> str:
@@ -31,3 +32,8 @@ def _environment() -> Environment:
     environment.filters["visible"] = lambda text: visible(str(text))
     environment.filters["trusted"] = Markup
     return environment
+
+
+def visible(text: str) -> str:
+    """Replace what can't be seen: control characters, marks that turn the direction of text."""
+    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

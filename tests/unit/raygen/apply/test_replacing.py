@@ -19,7 +19,7 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from raygen.planning.preparation import RecipeRequest, prepare
-from raygen.share.own_card import write_card
+from raygen.share.card import write_card
 from raygen.sources import key_source
 from raygen.trainer.student import students_of
 from raygen.views.summary import RunSummary

@@ -18,7 +18,7 @@ from raygen.dataset.reader import PLAN, Dataset
 from raygen.dataset.storage import Folder
 from raygen.engines.fake import FakeEngine
 from raygen.engines.models.tokenizer import load_tokenizer
-from raygen.inspection.browse.stored_plan import UnknownPlanError, rebuild_plan
+from raygen.inspection.browse.replay import UnknownPlanError, rebuild_plan
 from raygen.ops import mask_topic_words
 from raygen.planning.binding import bind_plan, continue_plan
 from raygen.planning.plan import Plan

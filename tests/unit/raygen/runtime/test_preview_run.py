@@ -27,7 +27,7 @@ from raygen.runtime import preview_run as module
 from raygen.runtime.preview_run import Preview, first_rows, preview, run_rows
 from raygen.sources import scan_columns
 from raygen.views import preview_view
-from raygen.views.prompts import shorten
+from raygen.views.tables import shorten
 
 RECIPE = """
 recipe: small

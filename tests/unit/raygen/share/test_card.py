@@ -12,8 +12,7 @@ from raygen.dataset.storage import Folder
 from raygen.inspection.facts import card_facts
 from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import RecipeRequest, prepare
-from raygen.share.card import CardLinks, dataset_card
-from raygen.share.own_card import discard_card, write_card
+from raygen.share.card import CardLinks, dataset_card, discard_card, write_card
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
 
 

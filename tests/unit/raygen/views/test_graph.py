@@ -10,7 +10,7 @@ from rich.console import Console
 
 from raygen.planning.plan import Plan
 from raygen.views import graph_view, mermaid
-from raygen.views.graph_svg import graph_svg
+from raygen.views.graph import graph_svg
 from tests.support.plans import fake_spec, node, plan
 
 SVG = "{http://www.w3.org/2000/svg}"

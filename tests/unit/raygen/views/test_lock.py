@@ -13,7 +13,7 @@ from raygen.recipe.lock import (
     LockedSource,
 )
 from raygen.views import lock_view
-from raygen.views.changes import change_text
+from raygen.views.recipe_diff import change_text
 from tests.unit.raygen.views.test_views import squeezed, text_of
 
 COMMIT = "a" * 40

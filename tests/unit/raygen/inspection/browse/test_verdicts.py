@@ -14,15 +14,16 @@ from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
 from raygen.inspection.browse.filter_precision import NodePrecision, Precision, precision
 from raygen.inspection.browse.item import ItemRef
-from raygen.inspection.browse.sample import draw_sample, stratum
 from raygen.inspection.browse.verdicts import (
     Verdict,
     Word,
     check_rater,
+    draw_sample,
     read_verdicts,
+    stratum,
     write_verdicts,
 )
-from raygen.views.precision import precision_view
+from raygen.views.browse import precision_view
 from tests.support.screens import printed
 
 KEPT = [ItemRef(f"kept-{i}", f"row-{i}", "last") for i in range(50)]

@@ -15,8 +15,8 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.records import RejectedRow, RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from raygen.inspection.diff.description import describe_recipe, describe_stored
 from raygen.inspection.diff.distributions import BINS, spread_pair
+from raygen.inspection.diff.recipes import describe_recipe, describe_stored
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops.registry import built_in
 from raygen.planning.lock_check import make_lock, source_rows

@@ -1,6 +1,6 @@
-"""The command show: examples and rejects of a dataset, and what people say of a sample of them.
+"""The commands that look at datasets: status, show, diff, report.
 
-Parses, calls, prints and asks; the work is elsewhere.
+They parse, call, print and ask for verdicts; the work is elsewhere.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from raygen.cli.options import FILE, print_json, trust
 from raygen.cli.options import as_json as json_option
-from raygen.cli.options import print_json, trust
 from raygen.cli.rating import Terminal, rate
 from raygen.cli.terminal import Command, debug_option
 from raygen.core import Task, UserError, plural
+from raygen.dataset import Folder, storage_errors
 from raygen.inspection.browse import (
     Catalogue,
     ItemFilter,
@@ -31,7 +32,26 @@ from raygen.inspection.browse import (
     read_verdicts,
     write_verdicts,
 )
+from raygen.ops import all_ops
 from raygen.views import item_view, precision_view
+
+REPORT = "report.html"
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@json_option
+@debug_option
+def status(folder: str, as_json: bool) -> None:
+    """Show what has become of every source row of a dataset."""
+    from raygen.dataset import Dataset
+    from raygen.views import status_view
+
+    found = Dataset.open(folder).status()
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Console().print(status_view(folder, found))
 
 
 @click.command(cls=Command)
@@ -164,3 +184,53 @@ def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:
         return f"no {noun} matches"
     other = "" if wanted.rejected else "; --rejected shows what was dropped"
     return f"{catalogue.opened.folder.uri} has no {noun}s{other}"
+
+
+@click.command(cls=Command)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@trust
+@click.option("--full", is_flag=True, help="Long texts in full, and all examples of a row.")
+@json_option
+@debug_option
+def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -> None:
+    """Compare two recipes, two datasets, or a recipe with the one that a dataset was made by."""
+    from raygen.inspection.diff import RecipeDiff, compare_named
+    from raygen.views import dataset_diff_view, recipe_diff_view
+
+    difference = compare_named(a, b, all_ops(trusted))
+    if as_json:
+        print_json(difference.to_json())
+    elif isinstance(difference, RecipeDiff):
+        Console().print(recipe_diff_view(difference, full))
+    else:
+        Console().print(dataset_diff_view(difference, full))
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.option("--out", type=FILE, metavar="FILE", help=f"Where it goes: DIR/{REPORT} if not told.")
+@click.option(
+    "--student",
+    "students",
+    type=FILE,
+    multiple=True,
+    metavar="RUN",
+    help="A training run to show, more than once for several; DIR/student if not told.",
+)
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@debug_option
+def report(folder: str, out: Path | None, students: tuple[Path, ...], show: bool) -> None:
+    """Write one HTML file that shows a dataset and its students, and opens offline."""
+    from raygen.inspection.report import render_report
+
+    target = Folder.at(folder) if out is None else Folder.at(out.parent)
+    if show and target.local is None:
+        raise UserError("--open opens files of this machine; name one with --out FILE")
+    page = render_report(folder, students)
+    name = REPORT if out is None else out.name
+    with storage_errors("write the report", target.uri):
+        target.write_text(name, page)
+    click.echo(f"{target.join(name)}: {len(page.encode()) / 1e6:.1f} MB")
+    if show and target.local is not None:
+        click.launch((target.local / name).as_uri())

@@ -15,7 +15,7 @@ from raygen.core.answers import read_answer
 from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.share.examples import read_examples
-from raygen.share.formats import ANSWERED, REFUTED, TaskWording
+from raygen.share.export import ANSWERED, REFUTED, TaskWording
 from raygen.share.transfer import push
 from tests.support.shared_dataset import ROWS, question, write_dataset
 
