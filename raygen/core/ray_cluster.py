@@ -20,10 +20,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raygen.core.errors import UserError
-from raygen.core.home import home_folder, use_writable_home
-from raygen.core.output_redirect import redirect_logs
+from raygen.core.process import redirect_logs
 from raygen.core.ray_address import check_answer, check_form, cluster_name
-from raygen.core.temporary import can_write, private_folder, room_for_folder, socket_folder
+from raygen.core.writable_folders import (
+    can_write,
+    home_folder,
+    private_folder,
+    room_for_folder,
+    socket_folder,
+    use_writable_home,
+)
 
 _Value = TypeVar("_Value")
 

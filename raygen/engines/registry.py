@@ -16,7 +16,7 @@ from raygen.engines.args import (
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.models.bundled import bundled_problem
-from raygen.engines.models.kind import Kind, kind_problem, model_kind
+from raygen.engines.models.metadata import Kind, kind_problem, model_kind
 from raygen.engines.vllm.args import vllm_problems
 
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {

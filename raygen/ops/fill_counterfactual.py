@@ -15,13 +15,12 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import names_option
 from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Cost, Op
-from raygen.ops.common.alignment import extract_fills, restore_ending, same_words
+from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.masking import MASK, extract_fills, fill_masks, restore_ending
 from raygen.ops.common.options import OPTIONS_EXPECTED, require_options, template_row
 from raygen.ops.common.prediction import PredictionParams, predict_options
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.spans import MASK, fill_masks
+from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.tokens import same_words
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
 _MASK_LEFT = re.compile(r"[\[{<(]\s*mask\s*[\]}>)]", re.IGNORECASE)

@@ -11,9 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Completion, Message, Prompt
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
+from raygen.ops.common.completions import InvalidJsonError, completion_reject, parse_json_answer
+from raygen.ops.common.request_params import SamplingParams
 
 
 class Turn(OpParams):

@@ -13,10 +13,8 @@ from pydantic import Field, model_validator
 from raygen.core import ColumnType, Reject, Row, Task, option_letter, render
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
+from raygen.ops.common.completions import InvalidJsonError, completion_reject, parse_json_answer
+from raygen.ops.common.request_params import SamplingParams, default_prompt
 
 _OPTIONS = ("answer", "label", "predicted", "target", "original_answer")
 """Columns that hold an option's index, which a judge reads as its letter and text."""

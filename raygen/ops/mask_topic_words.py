@@ -12,25 +12,24 @@ from pydantic import Field, PrivateAttr
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Completion
 from raygen.ops.base import Binding, Columns, Context, Op
+from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.masking import (
+    MASK,
+    Kind,
+    TextSpan,
+    mask_spans,
+    merge_spans,
+    occurrences,
+    spans_touch,
+)
 from raygen.ops.common.noun_phrases import (
     MISSING,
     installed_pipeline,
     noun_phrases,
     pipeline_version,
 )
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
-from raygen.ops.common.spans import (
-    MASK,
-    Kind,
-    TextSpan,
-    count_words,
-    mask_spans,
-    merge_spans,
-    occurrences,
-    spans_touch,
-)
+from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.tokens import count_words
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
 _PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)

@@ -12,12 +12,12 @@ from pydantic import Field, field_validator
 from raygen.core import Reject, Row, Task, render
 from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Op, OpParams
-from raygen.ops.common.edits import character_distance, extract_edit, same_text, token_distance
+from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.edits import character_distance, extract_edit, token_distance
 from raygen.ops.common.options import template_row
 from raygen.ops.common.prediction import OptionProbabilities, PredictionParams, predict_options
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.tokens import same_words
 
 _GIVEN = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
 
@@ -151,7 +151,7 @@ class _Edit:
         if fault is not None or not text:
             nothing = Reject("empty", f"no text in {answer.text.strip()[:80]!r}")
             return _Try(answer, "", "", fault or nothing)
-        if same_text(text, self.original):
+        if same_words(text, self.original):
             reject = Reject("unchanged", text[:160])
             return _Try(answer, text, "it is the same", reject)
         distance = token_distance(self.original, text)

@@ -13,6 +13,7 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import names_option, read_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Cost, Op
+from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.options import (
     OPTIONS_EXPECTED,
     label_type,
@@ -21,9 +22,7 @@ from raygen.ops.common.options import (
     training_label,
     view_columns,
 )
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.request_params import SamplingParams, default_prompt
 
 _STATED = 0.7
 """From this confidence on a text states its answer, and doesn't just happen to name an option."""

@@ -23,7 +23,7 @@ from raygen.ops.common.completions import (
 )
 from raygen.ops.common.options import label_type, training_label, view_columns
 from raygen.ops.common.rationale_prompt import ReasoningParams
-from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.request_params import SamplingParams
 from raygen.ops.common.selection import Pick, mean_distance, select_samples
 
 STOP = ("\nQ:", "\n\n")

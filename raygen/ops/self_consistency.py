@@ -12,11 +12,10 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import read_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
+from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.reject_reasons import completion_reject
-from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.request_params import SamplingParams, default_prompt
 
 _TOLD = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""

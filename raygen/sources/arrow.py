@@ -1,17 +1,21 @@
-"""The typed formats of a source: Parquet files and datasets of the Hugging Face hub.
+"""The typed formats of a source: Parquet files, datasets of the Hugging Face hub, Delta tables.
 
-Knows nothing of keys, tasks or column mappings.
+The rows of a Delta table come in the order of their ids where they have some: the order in which a
+dataset's rows were committed is no part of it. Knows nothing of keys, tasks or column mappings.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raygen.core import ColumnType
+from raygen.dataset import EXAMPLES, DatasetError, Folder, scan_table
 from raygen.sources.rows import SourceError, SourceFile
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (
@@ -65,6 +69,33 @@ def read_hub(path: str) -> SourceFile:
     return from_arrow(path, rows.with_format("arrow")[:])
 
 
+def read_delta(table: str) -> SourceFile:
+    """Return the rows of a Delta table as it is now. Raises SourceError."""
+    import polars as pl
+
+    folder = Folder.at(table)
+    try:
+        frame = scan_table(folder).collect()
+        source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        nested = _json_columns(table) if _is_ours(table) else set()
+    except (DatasetError, OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"can't read the table {table}: {error}") from error
+    # What a dataset's rows are doesn't hang on the plan that made them.
+    left_out = {"plan"} if _is_ours(table) else set()
+    rows = [{k: v for k, v in row.items() if k not in left_out} for row in source.rows]
+    if "id" in source.types:
+        rows.sort(key=lambda row: str(row["id"]))
+    for row in rows:
+        for name in nested & row.keys():
+            row[name] = None if row[name] is None else json.loads(row[name])
+    types: dict[str, ColumnType] = {
+        name: "json" if name in nested else kind
+        for name, kind in source.types.items()
+        if name not in left_out
+    }
+    return SourceFile(table, "row", types, range(1, len(rows) + 1), rows)
+
+
 def from_arrow(name: str, table: pa.Table) -> SourceFile:
     """Return an Arrow table's rows. Columns of bytes, as images are, can be in no prompt: left
     out."""
@@ -97,3 +128,17 @@ def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | No
         if all(kind for _, _, kind, _ in parts):
             return "json", pa.struct([(name, plain or own) for name, own, _, plain in parts])
     return None, None
+
+
+def _is_ours(table: str) -> bool:
+    """Tell whether it is the examples of a dataset."""
+    return table.rstrip("/").endswith(f"/{EXAMPLES}")
+
+
+def _json_columns(table: str) -> set[str]:
+    """Return the columns that hold JSON as text, as the plan beside a dataset's tables says."""
+    dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
+    if not dataset_folder.exists("plan.json"):
+        return set()
+    plan: dict[str, Any] = json.loads(dataset_folder.read_text("plan.json"))
+    return {name for name, kind in plan["columns"].items() if kind == "json"}

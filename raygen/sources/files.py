@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
-from raygen.sources.delta import find_delta_table, read_delta
+from raygen.dataset import EXAMPLES, Folder
 from raygen.sources.rows import SourceError, SourceFile
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
 
@@ -24,6 +24,7 @@ _TEXT: Mapping[str, Callable[[str, bytes], SourceFile]] = {
     ".tsv": parse_csv,
 }
 _PARQUET = (".parquet", ".pq")
+_LOG = "_delta_log"
 
 
 def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
@@ -39,6 +40,14 @@ def read_source(path: str, base: Path, *, types_only: bool = False) -> list[Sour
 
         return [read_hub(path)]
     return [_read_file(name, types_only) for name in _expand(path, base)]
+
+
+def find_delta_table(path: str) -> str | None:
+    """Return the Delta table in a folder: the folder itself, a dataset's examples, or None."""
+    folder = Folder.at(path)
+    if folder.exists(f"{EXAMPLES}/{_LOG}"):
+        return folder.join(EXAMPLES)
+    return folder.join() if folder.exists(_LOG) else None
 
 
 def _expand(path: str, base: Path) -> list[str]:
@@ -87,6 +96,8 @@ def _suffix(path: str) -> str | None:
 def _read_file(name: str, types_only: bool) -> SourceFile:
     suffix = _suffix(name)
     if suffix is None and find_delta_table(name) is not None:
+        from raygen.sources.arrow import read_delta
+
         return read_delta(name)
     if suffix is None:
         known = ", ".join((*_TEXT, *_PARQUET))

@@ -21,7 +21,7 @@ from raygen.engines.base import (
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
 from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
 from raygen.engines.reasoning import split_thinking
-from raygen.ops.common.structured import InvalidJsonError, parse_json_answer
+from raygen.ops.common.completions import InvalidJsonError, parse_json_answer
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import anything, choices, hostile, values
 

@@ -12,8 +12,7 @@ from raygen.ops import (
     negative_view,
     self_consistency,
 )
-from raygen.ops.common.alignment import extract_fills
-from raygen.ops.common.spans import MASK, fill_masks
+from raygen.ops.common.masking import MASK, extract_fills, fill_masks
 from tests.integration.bundled import RealEngine
 
 pytestmark = [pytest.mark.bundled, pytest.mark.slow]

@@ -3,10 +3,10 @@ from .bundled import cache_folder as cache_folder
 from .bundled import model_path as model_path
 from .fingerprint import ModelFingerprint as ModelFingerprint
 from .fingerprint import fingerprint_model as fingerprint_model
+from .fingerprint import vocabulary_fingerprint as vocabulary_fingerprint
+from .metadata import attribution_problem as attribution_problem
 from .prompt_tokens import PromptTokenizer as PromptTokenizer
 from .resolution import check_adapter as check_adapter
 from .resolution import describe_load_failure as describe_load_failure
-from .student_folder import attribution_problem as attribution_problem
 from .tokenizer import Tokenizer as Tokenizer
 from .tokenizer import load_tokenizer as load_tokenizer
-from .vocabulary import vocabulary_fingerprint as vocabulary_fingerprint

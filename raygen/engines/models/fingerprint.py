@@ -1,6 +1,7 @@
-"""What a model is, to the commit on the hub or to the content of its files.
+"""Fingerprints: which model an engine runs, and which vocabulary its tokenizer has.
 
-Knows nothing of backends' ways; a fake engine is what it is told to answer.
+A model is known by its commit on the hub or by the content of its files; a fake engine by its
+scripted answers. Knows nothing of how backends load a model.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raygen.core import digest
 from raygen.engines.base import EngineSetupError, EngineSpec
@@ -99,3 +101,13 @@ def _files(path: Path) -> Iterator[Path]:
 def _hash(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def vocabulary_fingerprint(tokenizer: Any) -> str:
+    """Return a fingerprint of a Hugging Face tokenizer's tokens and their numbers.
+
+    Tokens that were added to it count for nothing: a student has control tokens of its own.
+    """
+    added = tokenizer.get_added_vocab()
+    pairs = sorted(pair for pair in tokenizer.get_vocab().items() if pair[0] not in added)
+    return digest("vocabulary", pairs)[:16]

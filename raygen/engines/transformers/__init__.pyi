@@ -1,9 +1,9 @@
 from .generation import Sampler as Sampler
 from .generation import SampleRequest as SampleRequest
 from .loading import LOAD_ERRORS as LOAD_ERRORS
+from .loading import add_embedding_rows as add_embedding_rows
 from .loading import attach_adapter as attach_adapter
 from .loading import read_model as read_model
 from .loading import read_tokenizer as read_tokenizer
-from .new_tokens import add_embedding_rows as add_embedding_rows
 from .scoring import Continuation as Continuation
 from .scoring import score as score

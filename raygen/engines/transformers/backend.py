@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from raygen.engines.args import TransformersArgs, parse_args
 from raygen.engines.base import EngineSpec
-from raygen.engines.models.kind import Kind, model_kind
+from raygen.engines.models.metadata import Kind, model_kind
 from raygen.engines.transformers.causal import CausalEngine
 from raygen.engines.transformers.classifier import ClassifierEngine
 from raygen.engines.transformers.loading import load_model

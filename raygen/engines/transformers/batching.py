@@ -1,6 +1,7 @@
-"""Dynamic batching: what many tasks ask one at a time is run together, on a thread.
+"""Dynamic batching: items that many tasks submit one at a time run together, on a thread.
 
-Knows nothing of models. Whatever waits when the thread is free makes the next batch.
+Whatever waits when the thread is free makes the next batch; a batch that doesn't fit into memory is
+split. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
+
+import torch
+
+from raygen.engines.base import RequestRefusedError
 
 I = TypeVar("I")  # noqa: E741 - an item
 O = TypeVar("O")  # noqa: E741 - its outcome
@@ -65,3 +70,20 @@ class Batcher(Generic[I, O]):
             if not future.done():
                 batch.append((item, future))
         return batch
+
+
+def split_on_out_of_memory(
+    run: Callable[[Sequence[I]], Sequence[O | Exception]],
+) -> Callable[[Sequence[I]], Sequence[O | Exception]]:
+    """`run` in halves where a batch doesn't fit; an item that doesn't fit alone is refused."""
+
+    def halved(items: Sequence[I]) -> Sequence[O | Exception]:
+        try:
+            return run(items)
+        except torch.OutOfMemoryError as error:
+            if len(items) == 1:
+                return [RequestRefusedError("prompt_too_long", f"out of memory: {error}")]
+        half = len(items) // 2
+        return [*halved(items[:half]), *halved(items[half:])]
+
+    return halved

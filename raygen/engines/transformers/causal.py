@@ -22,14 +22,12 @@ from raygen.engines.base import (
     TokenScore,
     TopTokens,
 )
+from raygen.engines.models.fingerprint import vocabulary_fingerprint
 from raygen.engines.models.prompt_tokens import PromptTokenizer
-from raygen.engines.models.vocabulary import vocabulary_fingerprint
-from raygen.engines.transformers.batching import Batcher
+from raygen.engines.transformers.batching import Batcher, split_on_out_of_memory
 from raygen.engines.transformers.generation import Sampler, sample_requests
-from raygen.engines.transformers.gradients import integrated_gradients
+from raygen.engines.transformers.introspection import WordEmbeddings, integrated_gradients
 from raygen.engines.transformers.loading import LoadedModel
-from raygen.engines.transformers.memory import split_on_out_of_memory
-from raygen.engines.transformers.nearest_words import WordEmbeddings
 from raygen.engines.transformers.scoring import Continuation, TopTokensRequest, score, top_tokens
 
 

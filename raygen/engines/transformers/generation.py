@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from raygen.engines.base import Completion, RequestRefusedError, Sampling
-from raygen.engines.transformers.decoder import DecoderBatch
-from raygen.engines.transformers.prefill import PrefilledBatch
+from raygen.engines.transformers.prefill import DecoderBatch, PrefilledBatch
 
 _CONTEXT = 5
 """Tokens of the prompt that an answer is decoded after: some tokenizers eat a leading space."""

@@ -16,7 +16,6 @@ from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.devices import visible_gpus
 from raygen.engines.models.resolution import describe_load_failure, resolve_model
-from raygen.engines.transformers.new_tokens import add_embedding_rows
 
 LOAD_ERRORS = (
     AttributeError,
@@ -161,3 +160,19 @@ def _dtype(args: TransformersArgs, device: torch.device) -> Any:
     """float32 on a CPU, where few can do with less; elsewhere what the model was saved in."""
     named = args.dtype or ("float32" if device.type == "cpu" else "auto")
     return named if named == "auto" else getattr(torch, named)
+
+
+def add_embedding_rows(model: Any, tokens: Sequence[int]) -> None:
+    """Give the tokens rows in both embeddings, each the mean of the rows that were there before.
+
+    Some models have spare rows; none is ever taken away.
+    """
+    old = model.get_input_embeddings().weight.shape[0]
+    if max(tokens) >= old:
+        model.resize_token_embeddings(max(tokens) + 1, mean_resizing=False)
+    new = set(tokens)
+    known = [row for row in range(old) if row not in new]
+    with torch.no_grad():
+        for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if embedding is not None:
+                embedding.weight[list(tokens)] = embedding.weight[known].mean(dim=0)

@@ -19,10 +19,9 @@ from raygen.engines.base import (
     Score,
 )
 from raygen.engines.models.prompt_tokens import PromptTokenizer
-from raygen.engines.transformers.batching import Batcher
+from raygen.engines.transformers.batching import Batcher, split_on_out_of_memory
 from raygen.engines.transformers.generation import Sampler, sample_requests
 from raygen.engines.transformers.loading import LoadedModel
-from raygen.engines.transformers.memory import split_on_out_of_memory
 
 
 class Seq2SeqEngine:

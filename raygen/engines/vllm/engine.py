@@ -30,12 +30,16 @@ from raygen.engines.base import (
     Score,
     TopTokens,
 )
+from raygen.engines.models.fingerprint import vocabulary_fingerprint
 from raygen.engines.models.prompt_tokens import PromptTokenizer
 from raygen.engines.models.resolution import resolve_model
-from raygen.engines.models.vocabulary import vocabulary_fingerprint
 from raygen.engines.vllm.args import SAFE_FORMATS
-from raygen.engines.vllm.cpu import cpu_arguments, cpu_environment
-from raygen.engines.vllm.lora import adapted_modules, lora_arguments
+from raygen.engines.vllm.derived_args import (
+    adapted_modules,
+    cpu_arguments,
+    cpu_environment,
+    lora_arguments,
+)
 
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
 

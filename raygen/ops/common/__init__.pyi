@@ -1,1 +1,1 @@
-from .sampling import SamplingParams as SamplingParams
+from .request_params import SamplingParams as SamplingParams

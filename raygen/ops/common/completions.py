@@ -1,18 +1,76 @@
-"""What one sampled completion says: the answer it reaches, and the rationale that led there.
+"""Reading a completion: whether it is usable, and the JSON, answer or rationale in it.
 
-Knows nothing of the other samples, nor of what is done with this one.
+Knows nothing of engines, of the other completions, or of what is done with this one.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jsonschema
+
 from raygen.core import Reject, Task
 from raygen.core.answers import answer_key, read_answer, read_free_answer
 from raygen.engines import Completion
-from raygen.ops.common.reject_reasons import completion_reject
+
+_REFUSAL = re.compile(
+    r"\A\W*(?:i['’]?m sorry,? (?:but )?|i apologi[sz]e,? (?:but )?|unfortunately,? "
+    r"|as an ai\b[^.]*,? )?i (?:can(?:no|['’])t|am (?:not able|unable)|won['’]t|must decline)\b"
+    r"[^.\n]{0,60}\b(?:assist|help|provide|answer|comply|fulfil|generate|write|create|do that)",
+    re.IGNORECASE,
+)
+_REFUSED = frozenset({"refusal", "content_filter"})
+
+
+def completion_reject(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
+    """Return the reject of an answer that can't be used as it stands, None for one that can be
+    read.
+
+    `empty` (also where there are thoughts and no answer), `truncated` (max_tokens cut it off;
+    unless `cut_off_counts` is False), `refused` (by the engine's word or by its first sentence).
+    """
+    text = answer.text.strip()
+    if answer.finish_reason in _REFUSED or _REFUSAL.match(text):
+        return Reject("refused", text[:80] or answer.finish_reason)
+    if answer.finish_reason == "length" and (cut_off_counts or not text):
+        return Reject("truncated", f"cut off after {answer.output_tokens} tokens: {text[-80:]!r}")
+    if not text:
+        return Reject("empty", "nothing but thoughts" if answer.thinking else "the answer is empty")
+    return None
+
+
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
+
+
+class InvalidJsonError(ValueError):
+    """An answer that is no JSON, or not of the schema; str() says where and quotes it."""
+
+    @property
+    def reject(self) -> Reject:
+        """The row's reject."""
+        return Reject("invalid_json", str(self))
+
+
+def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
+    """Return the answer's JSON value: the whole of it, or its one fenced block.
+
+    Raises InvalidJsonError. An engine that enforces the schema is held to it all the same.
+    """
+    text = text.strip()
+    fenced = _FENCED.findall(text)
+    try:
+        value = json.loads(fenced[0] if len(fenced) == 1 else text)
+        jsonschema.validate(value, schema)
+    except jsonschema.ValidationError as error:
+        raise InvalidJsonError(f"{error.message[:200]}: {text[:80]!r}") from error
+    except (ValueError, RecursionError) as error:  # no JSON, or a number of 5,000 digits
+        raise InvalidJsonError(f"{error}: {text[:80]!r}") from error
+    return value
+
 
 _ANNOUNCED = 0.7
 _ANNOUNCED_FREE = 0.95

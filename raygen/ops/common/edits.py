@@ -37,11 +37,6 @@ def character_distance(one: str, other: str) -> float:
     return Levenshtein.normalized_distance(one, other)
 
 
-def same_text(one: str, other: str) -> bool:
-    """Tell whether two texts have the same words, whatever their case, spacing and punctuation."""
-    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
-
-
 def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
     """Return the edited text in a model's answer, without what models put around it.
 

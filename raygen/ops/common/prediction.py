@@ -17,8 +17,7 @@ from raygen.core.answers import read_answer
 from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
 from raygen.ops.common.options import require_options
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.sampling import SamplingParams
+from raygen.ops.common.request_params import SamplingParams, default_prompt
 
 By = Literal["classify", "score", "vote"]
 

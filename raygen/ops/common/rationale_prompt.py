@@ -1,7 +1,7 @@
-"""The prompt that asks for a rationale: what the teacher sees of a row, and what is hidden from it.
+"""The prompt that asks for a rationale: its demonstrations, and what the teacher sees of a row.
 
-The same for the op that samples rationales and for one that reads how probable they are. Knows
-nothing of engines.
+The op that samples rationales and the one that reads how probable they are share it. Knows nothing
+of engines.
 """
 
 from __future__ import annotations
@@ -10,13 +10,70 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from raygen.core import Row, Task, render
+from raygen.core import TASKS, Row, Task, render
+from raygen.ops.base import OpParams
 from raygen.ops.common.completions import answer_words, gold_answer
-from raygen.ops.common.demonstrations import Demonstration, read_demonstrations
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
-from raygen.ops.common.prompt_files import default_prompt
-from raygen.ops.common.sampling import PromptParams
+from raygen.ops.common.request_params import PromptParams, default_prompt
+
+
+class Demonstration(OpParams):
+    """One worked example: a question with choices, a text with a label, or a free question.
+
+    `answer` is written as in a source row; `label` is a classification's.
+    """
+
+    question: str | None = None
+    text: str | None = None
+    choices: tuple[str, ...] | None = None
+    answer: int | float | str | None = None
+    label: str | None = None
+    rationale: str
+
+    def rendered(self, task: Task) -> dict[str, Any]:
+        """Return the demonstration as templates see it; `answer` is a choice's index.
+
+        Beside its own columns it has `stem`, `options`, `gold` (the right option's index, None
+        without options) and `gold_text`. Raises ValueError where it isn't one of the task.
+        """
+        written = {k: v for k, v in self.model_dump().items() if v is not None}
+        extra = set(written) - {*task.columns, "rationale", "answer"}
+        if extra:
+            raise ValueError(
+                f"a demonstration has {', '.join(sorted(extra))}, which task {task.name} "
+                "doesn't know"
+            )
+        data = task.normalise(written)
+        gold: int | None = None
+        if task.name == "free_text":
+            if "answer" not in data:
+                raise ValueError("a demonstration has no answer")
+            gold_text = str(data["answer"])
+        else:
+            gold = task.gold(data)
+            gold_text = task.options(data)[gold]
+        return {
+            **data,
+            "stem": data[task.stem],
+            "options": task.options(data),
+            "gold": gold,
+            "gold_text": gold_text,
+        }
+
+
+def read_demonstrations(value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
+    """Return the demonstrations of a list, or of the lines of a `.jsonl` file.
+
+    Those with choices are checked at once. Raises ValueError, pydantic's where a line is amiss.
+    """
+    if isinstance(value, str):
+        lines = [line for line in value.splitlines() if line.strip()]
+        value = tuple(Demonstration.model_validate_json(line) for line in lines)
+    for demonstration in value:
+        if demonstration.choices is not None:
+            demonstration.rendered(TASKS["multiple_choice"])
+    return value
 
 
 class ReasoningParams(PromptParams):

@@ -31,6 +31,16 @@ def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
     return [*pieces, read[at:]] if at < len(read) else pieces
 
 
+def count_words(text: str) -> int:
+    """Count how many words a text has."""
+    return len(re.findall(r"\w+(?:['’]\w+)*", text))
+
+
+def same_words(first: str, second: str) -> bool:
+    """Tell whether two texts differ in case, white space and punctuation at most."""
+    return re.findall(r"\w+", first.casefold()) == re.findall(r"\w+", second.casefold())
+
+
 def join_pieces(pieces: Sequence[str]) -> str:
     """Return the text of pieces, without space around it."""
     return "".join(pieces).strip()

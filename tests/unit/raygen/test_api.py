@@ -14,8 +14,7 @@ import raygen
 from raygen import apply as apply_module
 from raygen.api import Applied, LoadedRecipe
 from raygen.apply.request import ApplyRequest, ApplyUI
-from raygen.core.errors import UserError
-from raygen.core.problem import ProblemsError
+from raygen.core.errors import ProblemsError, UserError
 from raygen.dataset.storage import Folder
 from raygen.views.summary import RunSummary
 from tests.support.dataset_records import block, committer

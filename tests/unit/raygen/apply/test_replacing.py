@@ -13,7 +13,7 @@ from raygen.apply.request import ApplyRequest, UserSession
 from raygen.apply.run import apply
 from raygen.apply.session import Session
 from raygen.core.errors import UserError
-from raygen.core.signals import Interrupts
+from raygen.core.process import Interrupts
 from raygen.dataset.commit import Committer
 from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from raygen.apply.request import ApplyRequest, UserSession
 from raygen.apply.session import Session
-from raygen.core.signals import Interrupts
+from raygen.core.process import Interrupts
 from raygen.dataset.storage import Folder
 from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.runtime.run_state import NodeCount, Snapshot

@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from raygen.cli.terminal import Command, TerminalUI, debug_option, explain
-from raygen.core.errors import UserError
-from raygen.core.problem import Problem, ProblemsError
+from raygen.core.errors import Problem, ProblemsError, UserError
 from raygen.dataset.records import DatasetError
 from raygen.engines.base import EngineSetupError, EngineUnavailableError
 from raygen.ops.registry import OpError

@@ -105,7 +105,7 @@ def test_a_folder_that_ray_cannot_use_is_replaced(folder: str) -> None:
 
 
 def test_without_any_folder_the_message_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygen.core.temporary._MOST_SOCKET_BYTES", 64)
+    monkeypatch.setattr("raygen.core.writable_folders._MOST_SOCKET_BYTES", 64)
     with pytest.raises(UserError, match=r"found '/x'; expected .* set RAY_TMPDIR to such a folder"):
         temp_folder({"TMPDIR": "/x"})
 

@@ -12,8 +12,8 @@ from raygen.core.task import TASKS
 from raygen.engines.base import Completion, EngineSetupError
 from raygen.ops import mask_topic_words as module
 from raygen.ops.common import noun_phrases as phrases
+from raygen.ops.common.masking import MASK, fill_masks
 from raygen.ops.common.noun_phrases import installed_pipeline, noun_phrases, pipeline_version
-from raygen.ops.common.spans import MASK, fill_masks
 from raygen.ops.mask_topic_words import OP
 from raygen.testing import reasons, run_op
 

@@ -3,15 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from raygen.core.row import Row
 from raygen.core.task import TASKS
 from raygen.engines.models.bundled import bundled_problem
-from raygen.engines.models.tokenizer import load_tokenizer
-from raygen.ops.common.tokens import join_pieces, split_tokens, split_words
 from raygen.ops.perturb_rationale import OP
 from raygen.testing import reasons, run_op
 
@@ -136,14 +132,3 @@ def test_an_unknown_bundled_tokenizer_is_a_plan_error() -> None:
     params = {"how": "shuffle", "unit": "token", "tokenizer": "bundled:nothing"}
     with pytest.raises(ValueError, match="no bundled model"):
         OP.columns(OP.params.model_validate(params), TASKS["multiple_choice"])
-
-
-@given(st.text(max_size=80))
-def test_words_joined_are_the_text(text: str) -> None:
-    assert join_pieces(split_words(text)) == " ".join(text.split())
-
-
-@needs_model
-@pytest.mark.parametrize("text", [TEXT, "naïve café 日本語 🙂 end", "a  b\nc"])
-def test_tokens_joined_are_the_text(text: str) -> None:
-    assert join_pieces(split_tokens(text, load_tokenizer(MODEL))) == text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.core.problem import ProblemsError
+from raygen.core.errors import ProblemsError
 from raygen.planning.preparation import RecipeRequest, prepare
 
 RECIPE = """\

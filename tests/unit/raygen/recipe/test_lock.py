@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raygen.core.problem import ProblemsError
+from raygen.core.errors import ProblemsError
 from raygen.recipe.lock import Lock, lock_differences, read_lock
 
 WRITTEN: dict[str, Any] = {

@@ -10,7 +10,7 @@ import jinja2
 import pytest
 from rich.console import Console, RenderableType
 
-from raygen.core.problem import Problem
+from raygen.core.errors import Problem
 from raygen.core.task import TASKS
 from raygen.dataset.status import DatasetStatus
 from raygen.engines.base import EngineSpec

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from raygen.engines.models.vocabulary import vocabulary_fingerprint
+from raygen.engines.models.fingerprint import vocabulary_fingerprint
 from streamtrain.config.student import StudentConfig
 from streamtrain.data.tokenization import make_example_tokenizer
 from streamtrain.errors import InputError

@@ -25,7 +25,7 @@ from raygen.engines.base import (
     TokenPredictor,
 )
 from raygen.engines.models.bundled import bundled_path
-from raygen.engines.models.vocabulary import vocabulary_fingerprint
+from raygen.engines.models.fingerprint import vocabulary_fingerprint
 from raygen.engines.registry import start_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

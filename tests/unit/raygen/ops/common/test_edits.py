@@ -2,7 +2,7 @@
 
 import pytest
 
-from raygen.ops.common.edits import character_distance, extract_edit, same_text, token_distance
+from raygen.ops.common.edits import character_distance, extract_edit, token_distance
 
 FILM = "a charming and funny film ."
 LABELS = ("negative", "positive")
@@ -60,8 +60,3 @@ def test_distances_are_shares() -> None:
     assert token_distance(FILM, "a dull and funny film .") == pytest.approx(1 / 6)
     assert token_distance("a b", "c d") == token_distance("", "a") == 1
     assert character_distance("abcd", "abce") == 0.25
-
-
-def test_same_words_are_the_same_text() -> None:
-    assert same_text(FILM, "A charming,  and funny film")
-    assert not same_text(FILM, "A charming and funny movie .")

@@ -13,8 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from raygen.engines.base import Attributor, EngineSpec, RequestRefusedError
 from raygen.engines.registry import start_engine
-from raygen.engines.transformers.gradients import integrated_gradients
-from raygen.engines.transformers.nearest_words import WordEmbeddings
+from raygen.engines.transformers.introspection import WordEmbeddings, integrated_gradients
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = "Why is the sky blue? Light is scattered by the air."

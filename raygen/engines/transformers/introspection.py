@@ -1,16 +1,54 @@
-"""The whole words of a model's vocabulary, and which of them lie near each other.
+"""What a model's gradients and embeddings say of tokens and words.
 
-Near is the cosine between input embeddings. A whole word is a token that begins a word and is
-made of letters alone; the vocabulary doesn't say whether a word could go on. Knows nothing of
-requests.
+Integrated gradients (Sundararajan et al. 2017) attribute a target's log-probability to tokens. The
+nearest words are those with the largest cosine between input embeddings, among whole words: tokens
+that begin a word and are made of letters alone (the vocabulary doesn't say whether a word could go
+on). Knows nothing of requests.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import torch
+from captum.attr import IntegratedGradients
+
+
+def integrated_gradients(
+    model: Any,
+    tokens: Sequence[int],
+    target: int,
+    places: Sequence[int],
+    steps: int,
+    batch: int,
+) -> list[float]:
+    """The attribution of the tokens at `places` toward the tokens from `target` on.
+
+    The function is the summed log-probability of the target's tokens, the baseline zero
+    embeddings at `places` while the other tokens stand as they are, and the integral a
+    Gauss-Legendre sum of `steps` points, `batch` at a time. The scores add up to the function's
+    change from the baseline.
+    """
+    ids = torch.tensor(tokens, device=model.device)
+    here = torch.tensor(places, device=model.device)
+    embedded = model.get_input_embeddings()(ids).detach()[None]
+    baseline = embedded.index_fill(1, here, 0)
+    scores = IntegratedGradients(partial(_log_probabilities, model, ids[target:])).attribute(
+        embedded, baseline, n_steps=steps, internal_batch_size=batch, method="gausslegendre"
+    )
+    found: list[float] = scores[0, here].float().sum(dim=-1).tolist()
+    return found
+
+
+def _log_probabilities(model: Any, following: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """The log-probability (rows,) of the last tokens of each row of embedded inputs."""
+    output = model(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(following) + 1)
+    logprobs = torch.log_softmax(output.logits[:, -len(following) - 1 : -1].float(), dim=-1)
+    chosen: torch.Tensor = logprobs.gather(-1, following.expand(len(inputs), -1)[..., None])
+    return chosen.sum(dim=(1, 2))
+
 
 _STARTS = ("Ġ", "▁")
 """How tokenizers mark a token that begins a word: byte-level ones, and SentencePiece's."""

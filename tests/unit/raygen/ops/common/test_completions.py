@@ -3,7 +3,7 @@
 import pytest
 
 from raygen.engines.base import Completion
-from raygen.ops.common.reject_reasons import completion_reject
+from raygen.ops.common.completions import completion_reject
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from raygen.sources.delta import find_delta_table
-from raygen.sources.files import read_source
+from raygen.sources.files import find_delta_table, read_source
 from raygen.sources.rows import SourceError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raygen.engines.vllm.args import vllm_arg_types
-from raygen.engines.vllm.cpu import cpu_arguments, cpu_environment
+from raygen.engines.vllm.derived_args import cpu_arguments, cpu_environment
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
-"""What this process and its children print goes to the log, and the terminal comes back."""
+"""This process's output, interrupts and coroutines."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from raygen.core.output_redirect import redirected_output
+from raygen.core.process import interrupts, redirected_output, run_coroutine
 
 
 def test_children_write_to_the_log_and_the_terminal_comes_back(tmp_path: Path) -> None:
@@ -38,3 +40,32 @@ def test_the_terminal_comes_back_after_an_error(
         raise KeyError("x")
     os.write(1, b"visible")
     assert capfd.readouterr().out == "visible"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_ends(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interrupts() as asked:
+        assert not asked.requested
+        os.kill(os.getpid(), number)
+        assert asked.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+async def _later(value: int) -> int:
+    await asyncio.sleep(0)
+    if value < 0:
+        raise ValueError("negative")
+    return value
+
+
+def test_without_a_loop() -> None:
+    assert run_coroutine(_later(3)) == 3
+
+
+async def test_inside_a_running_loop() -> None:
+    assert run_coroutine(_later(3)) == 3
+    with pytest.raises(ValueError, match="negative"):
+        run_coroutine(_later(-1))

@@ -1,11 +1,13 @@
-"""The sampling parameters that every op with an engine shares, and the prompt they go with.
+"""What every op with an engine sends: a prompt, by default one of raygen's, and how to sample.
 
-Knows nothing of any particular op.
+Knows nothing of any one op.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +15,12 @@ from pydantic import Field, model_validator
 from raygen.core import ColumnType
 from raygen.engines import Completion, Message, Prompt, Sampling
 from raygen.ops.base import Cost, OpParams
+
+
+@lru_cache(maxsize=64)
+def default_prompt(name: str) -> str:
+    """Return the text of the default prompt `name`, a file of raygen/prompts."""
+    return files("raygen.ops").joinpath("prompts", f"{name}.j2").read_text("utf-8").rstrip("\n")
 
 
 class PromptParams(OpParams):
