@@ -42,7 +42,7 @@ class Document:
     marks: Mapping[Place, Mark]
 
     def mark(self, path: Sequence[str | int] = ()) -> Mark:
-        """Return the place of the key or entry at `path`, or of its nearest parent that exists."""
+        """Return the mark of the key or entry at `path`, or of its nearest parent that exists."""
         for end in range(len(path), -1, -1):
             mark = self.marks.get(tuple(path[:end]))
             if mark is not None:
@@ -50,12 +50,12 @@ class Document:
         return Mark(self.file, 1, 1)
 
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
-        """Return a problem with what stands at `path`."""
+        """Make a problem that points at `path`."""
         mark = self.mark(path)
         return Problem(mark.file, mark.line, mark.column, message)
 
     def section(self, path: Sequence[str | int]) -> Document:
-        """Return the sub tree at `path` as a document of its own. Raises KeyError, IndexError."""
+        """Cut out the subtree at `path` as a document. Raises KeyError, IndexError."""
         data = self.data
         for part in path:
             data = data[part]
@@ -66,7 +66,10 @@ class Document:
 
 
 def load_document(path: Path) -> Document:
-    """Return the document in a file. Raises ProblemsError, also where the file can't be read."""
+    """Read a YAML file.
+
+    Raises ProblemsError for text that isn't valid, and for a file that can't be read.
+    """
     file = str(path)
     try:
         with path.open("rb") as content:  # a device has no end
@@ -86,14 +89,14 @@ def load_document(path: Path) -> Document:
 
 
 def parse_text(text: str, file: str) -> Document:
-    """Return the document in a text; `file` names it in problems. Raises ProblemsError."""
+    """Parse YAML; `file` is the name that problems give. Raises ProblemsError."""
     return Document(file, *read_text(text, file))
 
 
 def parse_model(document: Document, model: type[Model], path: Sequence[str | int] = ()) -> Model:
-    """Return the data at `path` as a model, without conversions (`"5"` is no integer).
+    """Validate the data at `path` as a pydantic model, without conversions (`"5"` is no integer).
 
-    Raises ProblemsError with every problem at once.
+    Raises ProblemsError with all problems at once.
     """
     here = document.section(path) if path else document
     if not isinstance(here.data, dict):
@@ -133,7 +136,7 @@ def _model_problems(
 
 
 def _existing(data: Any, loc: Sequence[str | int]) -> Place:
-    """Return a pydantic location without the parts that name a union's member."""
+    """Drop the parts of a pydantic location that name a union's member."""
     path: list[str | int] = []
     for part in loc:
         inside = isinstance(data, dict) and part in data

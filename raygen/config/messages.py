@@ -1,5 +1,4 @@
-"""How a problem with a user's file is put into words: what was found, what was expected, the
-nearest right spelling.
+"""Words for problems with a user's file: what was found, what was expected, the nearest spelling.
 
 Knows pydantic's error details and JSON Schema, and nothing of files, positions or recipes.
 """
@@ -43,14 +42,14 @@ _BOUNDS = {
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
-    """Return the option that `word` was probably meant to be, or None where none is close."""
+    """Guess which option a misspelled word meant; None if none is close."""
     by_folded = {_fold(option): option for option in sorted(options, reverse=True)}
     close = get_close_matches(_fold(word), sorted(by_folded), n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return the end of a sentence: the nearest spelling, else what there is to choose from."""
+    """End a sentence with the nearest spelling, or else with all options."""
     known = sorted(options)
     guess = nearest(word, known)
     if guess is not None:
@@ -59,7 +58,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 
 
 def found(value: Any) -> str:
-    """Return a value as a reader of the file knows it, shortened."""
+    """Describe a value as a reader of the file knows it, shortened."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -74,7 +73,7 @@ def found(value: Any) -> str:
 
 
 def expected(error: Mapping[str, Any]) -> str | None:
-    """Return what one pydantic error detail asked for, or None where only its message says so."""
+    """Say what a pydantic error detail asks for; None if only its message says so."""
     kind = str(error["type"])
     if kind in _BOUNDS:
         context = error.get("ctx", {}).items()
@@ -89,7 +88,7 @@ def expected(error: Mapping[str, Any]) -> str | None:
 
 
 def reason(errors: Sequence[Mapping[str, Any]]) -> str:
-    """Return one sentence for all errors of one place (a union's members each report their own)."""
+    """Sum up all errors at one position in a sentence; each member of a union reports its own."""
     value = errors[0]["input"]
     wanted: list[str] = []
     for error in errors:
@@ -108,8 +107,7 @@ def reason(errors: Sequence[Mapping[str, Any]]) -> str:
 
 
 def known_keys(schema: Mapping[str, Any], path: Sequence[str | int]) -> list[str]:
-    """Return the keys that a JSON Schema allows in the mapping at `path`, over all its
-    alternatives."""
+    """List the keys that any alternative of a JSON Schema allows in the mapping at `path`."""
     level = _alternatives(schema, schema)
     for part in path:
         level = [

@@ -1,8 +1,8 @@
-"""What stands in a recipe is replaced, by `--set KEY=VALUE` or by one of the recipe's variants.
+"""Replace values of a recipe, by `--set KEY=VALUE` or by one of the recipe's variants.
 
 A key is a param, or a dotted path into the recipe. The value of `--set` is read as YAML; what isn't
-YAML, as a template `{{ question }}`, is a text as it stands. Knows where things stand in a recipe
-and nothing of what they mean.
+YAML, as a template `{{ question }}`, is taken as text. Knows where values stand in a recipe and
+nothing of what they mean.
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ _WHOLE = (_VARIANTS, "extends")
 
 
 class _OverrideError(ValueError):
-    """An override that names no place in the recipe; str() says why."""
+    """An override whose key is not in the recipe; str() says why."""
 
 
 def override(
     recipe: Document, overrides: Mapping[str, str], top_level: Iterable[str]
 ) -> tuple[Document, list[Problem]]:
-    """Return the recipe's document with the overrides in place; a param's value becomes its
-    default."""
+    """Replace values by dotted keys; a param's value becomes its default.
+
+    `overrides` maps keys to YAML text, and `top_level` are the keys that a recipe may have. Returns
+    the new document, and a problem for each override that couldn't be applied.
+    """
     data = copy.deepcopy(recipe.data)
     marks = dict(recipe.marks)
     known = _changeable(top_level)
@@ -69,8 +72,11 @@ def override(
 def apply_variant(
     recipe: Document, name: str, top_level: Iterable[str]
 ) -> tuple[Document, list[Problem]]:
-    """Return the recipe's document with a variant's overrides in place; their problems stand in
-    it."""
+    """Replace values as the variant `name` says.
+
+    `top_level` are the keys that a recipe may have. Returns the new document, and problems that
+    point into the variant.
+    """
     variants = recipe.data.get(_VARIANTS)
     variants = variants if isinstance(variants, dict) else {}
     if name not in variants:
@@ -96,7 +102,7 @@ def apply_variant(
 
 
 def variant_names(recipe: Document) -> list[str]:
-    """Return the names of a recipe's variants, as written."""
+    """List the names of a recipe's variants in the order of the file."""
     variants = recipe.data.get(_VARIANTS) if isinstance(recipe.data, dict) else None
     return list(variants) if isinstance(variants, dict) else []
 

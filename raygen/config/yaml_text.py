@@ -40,8 +40,10 @@ _FRAGILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
 
 
 def read_text(text: str, file: str) -> tuple[Any, Mapping[Place, Mark]]:
-    """Return the data in a text and its marks; `file` names it in problems. Raises
-    ProblemsError."""
+    """Parse YAML into plain data, with the mark of each key and entry by its path.
+
+    `file` is the name that marks and problems give. Raises ProblemsError.
+    """
     if len(text) > MAX_CHARACTERS:
         raise ProblemsError([Problem(file, 1, 1, _too_long(len(text)))])
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
@@ -66,12 +68,12 @@ def read_text(text: str, file: str) -> tuple[Any, Mapping[Place, Mark]]:
 
 
 def dump_text(data: Any) -> str:
-    """Return YAML that `read_text` reads back as equal data; texts of several lines as blocks."""
+    """Write YAML that `read_text` reads back as equal data; a text of several lines is a block."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Loader(yaml.CSafeLoader):
-    """Parses and composes; the construction is `_Builder`'s."""
+    """Parses and composes; `_Builder` constructs."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name
 
@@ -99,7 +101,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 class _Builder:
-    """Turns composed nodes into plain data, its marks, and the problems on the way."""
+    """Turns composed nodes into plain data and marks, and collects problems."""
 
     def __init__(self, file: str) -> None:
         self.file = file

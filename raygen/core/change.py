@@ -1,4 +1,4 @@
-"""A value that is another one on the other side: nested data flattened and compared by its keys.
+"""Compare nested data by its dotted keys.
 
 Knows nothing of what the values mean.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What stands at a dotted key on both sides; None where nothing does."""
+    """The values at a dotted key on both sides; None on a side that lacks it."""
 
     key: str
     before: Any
@@ -25,18 +25,18 @@ class Change:
         return any(isinstance(v, str) and "\n" in v.strip() for v in (self.before, self.after))
 
     def lines(self) -> list[str]:
-        """Return the change as the lines of a unified diff, without its head."""
+        """Write the change as the lines of a unified diff, without the header."""
         old, new = (str(v).splitlines() if v is not None else [] for v in (self.before, self.after))
         return list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the change for a program; a text of several lines with its unified diff."""
+        """Write the change as plain data; a text of several lines comes with its unified diff."""
         values = {"key": self.key, "before": self.before, "after": self.after}
         return {**values, "diff": self.lines()} if self.is_text else values
 
 
 def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of each leaf; a list of plain values is one leaf."""
+    """Yield the dotted key and value of each leaf; a list of scalars is one leaf."""
     if isinstance(value, Mapping) and (value or not key):
         parts = list(value.items())
     elif isinstance(value, list | tuple) and any(isinstance(v, Mapping | list) for v in value):

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what a library's error says; its type's name where it says
-    nothing."""
+    """Return the first line of a library's error message, or the error's type if there is none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class UserError(Exception):
-    """An error to show as it is: str() says what, where and what to do.
+    """An error to show to the user as it is: str() says what, where and what to do.
 
-    `exit_code` is 2 where the user's input is wrong, 3 where too many rows failed, 1 otherwise.
+    `exit_code` is 2 if the user's input is wrong, 3 if too many rows failed, 1 otherwise.
     """
 
     def __init__(self, message: str, exit_code: int = 2) -> None:
@@ -32,7 +31,7 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """A place in a file, counted from 1."""
+    """A position in a file, counted from 1."""
 
     file: str
     line: int
@@ -41,7 +40,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong with what the user wrote, and where."""
+    """A mistake in what the user wrote, and its position."""
 
     file: str
     line: int
@@ -53,7 +52,7 @@ class Problem:
 
 
 class ProblemsError(Exception):
-    """All problems found, in the order of their places; str() is one line for each."""
+    """All problems of a file, ordered by position; str() has a line for each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(set(problems))
@@ -61,6 +60,6 @@ class ProblemsError(Exception):
 
 
 def problem_after(file: str, before: str, message: str) -> Problem:
-    """Return a problem with the character that follows `before`."""
+    """Make a problem at the character that follows the text `before`."""
     line = before.count("\n") + 1
     return Problem(file, line, len(before) - (before.rfind("\n") + 1) + 1, message)

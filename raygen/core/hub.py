@@ -1,4 +1,4 @@
-"""A folder on the Hugging Face hub, in one commit.
+"""Push a folder to the Hugging Face hub in one commit.
 
 Knows the hub's client, whose own the token is (`hf auth login`, HF_TOKEN); nothing of what is in
 the folder.
@@ -16,7 +16,7 @@ from raygen.core.errors import UserError, first_line
 
 
 class HubError(UserError):
-    """The hub refuses, or can't be reached; str() says what was to be done, and why not."""
+    """The hub refuses or can't be reached; str() says what was attempted, and why it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Repository:
     branch: str | None = None
 
     def make(self, private: bool) -> bool:
-        """Make it where there is none; whether the world can read it. Raises HubError."""
+        """Create the repository unless it exists; returns whether it is public. Raises HubError."""
         from huggingface_hub import HfApi
 
         api = HfApi()
@@ -37,8 +37,10 @@ class Repository:
             return api.repo_info(self.name, repo_type=self.kind).private is False
 
     def upload(self, folder: Path, message: str, replaced: str | None = None) -> str:
-        """Commit a folder's files, and in the same commit delete what was there and matches
-        `replaced`; the address of the commit. Raises HubError."""
+        """Commit a folder's files and return the commit's URL.
+
+        The same commit deletes files that match the pattern `replaced`. Raises HubError.
+        """
         from huggingface_hub import HfApi
 
         with hub_errors(f"push to {self.name}"):
@@ -55,7 +57,7 @@ class Repository:
 
 @contextmanager
 def hub_errors(doing: str) -> Iterator[None]:
-    """Turn what the hub's client raises into a HubError."""
+    """Turn what the hub's client raises into a HubError, whose message says "can't `doing`"."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.errors import LocalTokenNotFoundError as NoTokenError
 
@@ -69,8 +71,11 @@ def hub_errors(doing: str) -> Iterator[None]:
 
 
 def network_error() -> type[Exception]:
-    """Return what the hub's client raises where the network fails, no OSError: the base of its
-    HTTP library's errors. Which library that is changes with the client's version."""
+    """Return the base class of errors that the hub's client raises for a failing network.
+
+    It is the HTTP library's own and no OSError; which library that is depends on the client's
+    version.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     bases = HfHubHTTPError.__bases__

@@ -1,6 +1,6 @@
-"""The whole lines of a file, read while another process appends to it.
+"""Read the complete lines of a file while another process appends to it.
 
-Knows nothing of what stands in them.
+Knows nothing of what the lines mean.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 class LineTail:
-    """Reads what a growing file got since the last call.
+    """Reads what was appended to a file since the last call.
 
-    A line that isn't ended yet waits for its end. A file that was replaced or shortened is read
-    from its beginning; one that isn't there has no lines.
+    A line that isn't complete yet waits for its end. A file that was replaced or shortened is read
+    from its beginning; a missing file has no lines.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,13 +22,13 @@ class LineTail:
         self._offset = 0
 
     def skip(self) -> None:
-        """Pass over all that the file has now, also a line that a killed writer left half."""
+        """Skip the present content, including a partial line that a killed writer left."""
         if self._path.exists():
             status = self._path.stat()
             self._inode, self._offset = status.st_ino, status.st_size
 
     def read(self) -> list[bytes]:
-        """Return the lines that are new, without their ends. Raises OSError."""
+        """Return the new complete lines, without line ends. Raises OSError."""
         try:
             file = self._path.open("rb")
         except FileNotFoundError:

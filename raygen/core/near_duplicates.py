@@ -1,4 +1,4 @@
-"""Which texts repeat an earlier one, exactly or nearly, in the order that they come in.
+"""Find texts that repeat an earlier one, exactly or nearly, in the order in which they come.
 
 Knows nothing of rows or sources.
 """
@@ -15,17 +15,17 @@ _PIECE = 5
 
 
 def column_text(value: Any) -> str:
-    """Return a column's value as a text to compare."""
+    """Write a column's value as a text to compare."""
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | None]:
-    """Return per text the place of the earlier text that it repeats, None where it is the first.
+    """Return for each text the index of the earlier text that it repeats, None if it repeats none.
 
-    Case and white space don't count. With `near`, a text also repeats one whose similarity to it
-    is at least that. A text is only held against texts that repeat none themselves.
+    Case and white space don't count. With `near`, a text also repeats one whose similarity to it is
+    at least that. A text is compared only with texts that repeat none themselves.
     """
     plain = [" ".join(text.casefold().split()) for text in texts]
     first: dict[str, int] = {}
@@ -36,21 +36,21 @@ def find_repeats(texts: Sequence[str], near: float | None = None) -> list[int | 
 
 
 def similarity(a: frozenset[str], b: frozenset[str]) -> float:
-    """Return the share of two texts' pieces that both have (Jaccard), from 0 to 1."""
+    """Compute the Jaccard similarity of two sets of shingles, in [0, 1]."""
     shared = len(a & b)
     return shared / (len(a) + len(b) - shared)
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Return all runs of five characters in a text; the whole of a shorter one."""
+    """Cut a text into all runs of five characters; a shorter text is one shingle."""
     return frozenset(text[at : at + _PIECE] for at in range(max(1, len(text) - _PIECE + 1)))
 
 
 def _near(plain: Sequence[str], exact: Sequence[int], near: float) -> list[int | None]:
-    """By prefix filtering, which misses nothing.
+    """Find near repeats by prefix filtering, which misses none.
 
-    With the pieces of all texts in one order, two texts that share enough of them share one of
-    the first few of each; in order of rarity, few others do.
+    If the shingles of all texts are sorted in one order, two texts that share enough of them share
+    one of the first few of each; sorted by rarity, few others do.
     """
     held = {number: shingles(plain[number]) for number in sorted(set(exact))}
     times = Counter(piece for text in held.values() for piece in text)

@@ -32,7 +32,7 @@ def redirect_output(log: Path) -> None:
 
 @contextlib.contextmanager
 def redirected_output(log: Path) -> Iterator[None]:
-    """Sends what this process and its children write to a file, while the context lasts."""
+    """Send what this process and its children write to a file, while the context lasts."""
     kept = os.dup(1), os.dup(2)
     try:
         redirect_output(log)
@@ -60,13 +60,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM: the first asks to finish what is in flight, the second ends now."""
+    """Handles Ctrl-C and SIGTERM: the first asks to finish what is in flight, the second raises."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def listen(self) -> None:
-        """Take the signals, back from a library that took them for itself if need be."""
+        """Install the handlers, again if a library has replaced them."""
         for number in _SIGNALS:
             signal.signal(number, self)
 
@@ -78,7 +78,7 @@ class Interrupts:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Catch the two signals while the context lasts."""
+    """Handle Ctrl-C and SIGTERM while the context lasts."""
     handler = Interrupts()
     with signals_to(handler):
         yield handler
@@ -86,7 +86,7 @@ def interrupts() -> Iterator[Interrupts]:
 
 @contextmanager
 def signals_to(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Send both signals to a handler while the context lasts."""
+    """Send Ctrl-C and SIGTERM to a handler while the context lasts."""
     before = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
         yield
@@ -99,8 +99,7 @@ _Value = TypeVar("_Value")
 
 
 def run_coroutine(work: Coroutine[Any, Any, _Value]) -> _Value:
-    """Return the coroutine's value; where this thread's event loop runs already, from another
-    thread."""
+    """Run a coroutine to its end; on a thread of its own if this thread's event loop runs."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -110,8 +109,7 @@ def run_coroutine(work: Coroutine[Any, Any, _Value]) -> _Value:
 
 
 def cancelled_by_library() -> bool:
-    """Tell whether the CancelledError at hand comes from a library: nobody cancelled the running
-    task.
+    """Tell whether the CancelledError at hand comes from a library: nobody cancelled this task.
 
     Such an error must not go on as a cancellation: a TaskGroup takes no notice of it, and the work
     is lost without a word.

@@ -1,5 +1,4 @@
-"""How a question reads to whoever is to answer it: the question, its lettered options, and what is
-asked of them.
+"""How a question reads to a student: its words, its lettered options, and what is to be answered.
 
 Knows nothing of models or of who answers.
 """
@@ -13,9 +12,10 @@ from string import ascii_uppercase
 def prompt_text(
     question: str, choices: Sequence[str], control: str = "", refuted: str | None = None
 ) -> str:
-    """Return the input: the question and its lettered options, behind the view's control token.
+    """Write a student's input: the question and its lettered options.
 
-    `refuted` is the option that the rationale is to speak against.
+    `choices` are the options' texts, `control` is the view's control token, which comes first, and
+    `refuted` is the option that the rationale is to argue against, None in other views.
     """
     options = "\n".join(
         f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)

@@ -26,12 +26,12 @@ _SETTINGS = 4
 
 
 def joining_words(address: str | None) -> str:
-    """Return what happens while a cluster is joined, for people."""
+    """Say what happens while a cluster is joined or started."""
     return f"joining Ray at {address}{_origin(address)}" if address else "starting Ray"
 
 
 def check_form(address: str) -> None:
-    """See that an address is HOST:PORT. Raises UserError."""
+    """Check that an address is HOST:PORT. Raises UserError."""
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():
         raise UserError(
@@ -45,10 +45,10 @@ def check_form(address: str) -> None:
 def check_answer(
     address: str, reached_at: str | None = None, *, patience_s: float = _PATIENCE_S
 ) -> None:
-    """See that a Ray cluster answers at HOST:PORT; Ray itself would wait for 14 minutes.
+    """Check that a Ray cluster answers at HOST:PORT, for which Ray itself would wait 14 minutes.
 
-    `reached_at` is what Ray makes of the address, as it takes localhost for the machine's own
-    address. Raises UserError.
+    `reached_at` is Ray's own form of the address: it takes localhost for the machine's address.
+    Waits up to `patience_s` seconds. Raises UserError.
     """
     named = f"{address}{_origin(address)}"
     host, _, port = (reached_at or address).rpartition(":")
@@ -76,12 +76,12 @@ def check_answer(
 
 
 def cluster_name(address: str | None) -> str:
-    """Return a cluster for people, with who said so."""
+    """Name a cluster in a message, with where its address comes from."""
     return f"the Ray cluster at {address}{_origin(address)}" if address else "a local Ray cluster"
 
 
 def _origin(address: str | None) -> str:
-    """Say where an address comes from, where that isn't the command line or a profile."""
+    """Say where an address comes from if it is neither the command line nor a profile."""
     return " (RAY_ADDRESS)" if address and address == os.environ.get("RAY_ADDRESS") else ""
 
 

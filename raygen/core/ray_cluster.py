@@ -53,11 +53,13 @@ def joined_cluster(
     loggers: Sequence[str],
     modules: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """Join the Ray cluster at `address`, or start one here with `cpus` logical CPUs.
+    """Join a Ray cluster, or start one on this machine, while the context lasts.
 
-    What Ray logs goes to `log_file`. `modules` travel to the nodes, to those of a cluster the two
-    packages too. A cluster that was started ends with the context. Yields what `ray.init` returns;
-    raises UserError where there is no cluster to be had.
+    `address` is HOST:PORT or auto; None and `local` start one with `cpus` logical CPUs, which ends
+    with the context. `loggers` are the loggers whose output goes to `log_file`. `modules` are paths
+    of Python files or folders that travel to the nodes; to those of an existing cluster the two
+    packages travel too. Yields what `ray.init` returns. Raises UserError if there is no cluster to
+    be had.
     """
     import ray
 
@@ -89,10 +91,9 @@ def joined_cluster(
 
 
 def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Say where a local cluster may keep its files and sockets; None where Ray's own choice will
-    do.
+    """Choose a folder for a local cluster's files and sockets; None if Ray's own choice will do.
 
-    Raises UserError where no folder fits.
+    Raises UserError if no folder fits.
     """
     own = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
     folder = socket_folder(own, ("ray", f"ray-{os.getuid()}"), _SOCKET)
@@ -108,7 +109,7 @@ def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def use_own_token(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Make the token of a local cluster where Ray couldn't: it writes it to ~/.ray.
+    """Make a local cluster's token if Ray couldn't, which writes it to ~/.ray.
 
     It stays for the life of the process, since Ray reads it once.
     """
@@ -128,9 +129,10 @@ def use_own_token(environ: MutableMapping[str, str] = os.environ) -> None:
 def start_twice(
     start: Callable[[], _Value], clean_up: Callable[[], None], what: str, log_file: Path
 ) -> _Value:
-    """Start or join Ray; once more where it fails, as it does on a machine that is too busy.
+    """Start or join Ray, trying a second time after a failure, as on a machine that is too busy.
 
-    Raises UserError.
+    `clean_up` runs before the second try; `what` and `log_file` name the cluster and its log in the
+    message. Raises UserError.
     """
     try:
         return start()
@@ -150,13 +152,13 @@ def start_twice(
 
 
 def last_line(error: BaseException) -> str:
-    """Return the last line of what an error says, which names the cause where Ray raises it."""
+    """Return the last line of an error's message, where Ray names the cause."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 def _checked(address: str) -> str:
-    """Return the address as Ray resolves it, where a cluster answers. Raises UserError."""
+    """Resolve an address as Ray does, and check that a cluster answers there. Raises UserError."""
     from ray._private import services
 
     if address != "auto":
@@ -170,8 +172,7 @@ def _checked(address: str) -> str:
 
 
 def _job_config() -> Any:
-    """Return a job whose workers import libraries before files of the user's that are named like
-    them.
+    """Make a job whose workers import libraries before the user's files of the same names.
 
     Ray puts the current folder and the script's before everything else.
     """
@@ -183,7 +184,7 @@ def _job_config() -> Any:
 
 
 class _OwnFolder(list[str]):
-    """The folders that a worker searches first: none but the packages' own, where it must be.
+    """The folders that a worker searches first: only the packages' own, if it has to be there.
 
     A worker wouldn't find packages that were imported from the folder where the command was given.
     """
@@ -194,4 +195,4 @@ class _OwnFolder(list[str]):
         super().__init__([str(own)] if own == first else [])
 
     def extend(self, folders: object) -> None:
-        """Leave out what Ray would add."""
+        """Ignore the folders that Ray adds."""

@@ -23,14 +23,14 @@ Lineage = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row at one point of the graph. `key` names the source row it descends from."""
+    """A row at one point of the graph; `key` names the source row that it descends from."""
 
     key: str
     data: Mapping[str, Any]
     lineage: Lineage = ()
 
     def child(self, node: str, k: int, columns: Mapping[str, Any]) -> Row:
-        """Return the k-th row that `node` makes of this one, with `columns` added or replaced."""
+        """Make the k-th row that `node` makes of this one, with `columns` added or replaced."""
         return Row(self.key, {**self.data, **columns}, (*self.lineage, (node, k)))
 
     @property
@@ -48,17 +48,16 @@ class Reject:
 
 
 def digest(*parts: Any) -> str:
-    """Return a 128-bit hex digest of JSON-able parts, equal on every machine and Python."""
+    """Hash JSON-able parts to 128 bits in hex, equal on every machine and Python."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def row_key(data: Mapping[str, Any], occurrence: int = 0) -> str:
-    """Return the key of a source row: a hash of its content, and of its occurrence among equal
-    rows."""
+    """Make the key of a source row from its content, and its occurrence among equal rows."""
     return digest("row", data, occurrence)
 
 
 def derive_seed(row: Row, node: str, k: int = 0) -> int:
-    """Return a seed in [0, 2**31) for the k-th draw of `node` on `row`."""
+    """Derive the seed, in [0, 2**31), of the k-th draw of `node` on `row`."""
     return int(digest("seed", row.key, row.lineage, node, k)[:8], 16) >> 1

@@ -9,14 +9,14 @@ _NORMAL_95 = 1.959964
 
 
 def softmax(scores: Sequence[float]) -> tuple[float, ...]:
-    """Return probabilities from log-probabilities, adding up to 1. At least one score."""
+    """Turn log-probabilities into probabilities that add up to 1; takes at least one."""
     highest = max(scores)
     weights = [math.exp(score - highest) for score in scores]
     return tuple(weight / sum(weights) for weight in weights)
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of `correct` of `total` (Wilson, 1927); of none, the whole range."""
+    """Compute the 95 % interval of `correct` of `total` (Wilson, 1927); (0, 1) for a total of 0."""
     if total == 0:
         return 0.0, 1.0
     share, z2 = correct / total, _NORMAL_95**2

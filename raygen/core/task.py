@@ -33,7 +33,7 @@ class Task:
     """The classes of a classification, where the recipe names them."""
 
     def options(self, data: Mapping[str, Any]) -> list[str]:
-        """Return what an answer is chosen from: the row's choices, or the task's labels."""
+        """List the options to choose from: the row's choices, or the task's labels."""
         return list(data["choices"]) if self.name == "multiple_choice" else list(self.labels)
 
     def gold(self, data: Mapping[str, Any]) -> int:
@@ -43,18 +43,18 @@ class Task:
         return self.labels.index(data["label"])
 
     def answered(self, option: int) -> dict[str, Any]:
-        """Return the columns of a row whose gold answer is this option."""
+        """Return the columns that make this option the row's gold answer."""
         if self.name == "multiple_choice":
             return {"answer": option}
         return {"label": self.labels[option]}
 
     def normalise(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row with the task's columns in their canonical form.
+        """Bring the task's columns of a row into their canonical form.
 
-        For multiple choice the options may come as a list, as the hub's {label, text} lists, or
-        as a text "... (A) red (B) blue", which may be the question's own end; the answer as a
-        zero-based index, a letter, an option's label or its text, and it leaves as a zero-based
-        index. Raises ValueError that says what was found.
+        For multiple choice the options may come as a list, as the hub's {label, text} lists, or as
+        a text "... (A) red (B) blue", which may be the question's own end. The answer may come as a
+        zero-based index, a letter, an option's label or its text, and becomes a zero-based index.
+        Raises ValueError that says what was found.
         """
         row = dict(data)
         if self.name == "multiple_choice":
@@ -87,7 +87,7 @@ TASKS: Mapping[str, Task] = {
 
 
 def make_task(name: TaskName, labels: Iterable[str] | None) -> Task:
-    """Return the task of this name, with the classes that a recipe or its plan names."""
+    """Return the task of this name, with the labels that a recipe or its plan names."""
     return replace(TASKS[name], labels=tuple(labels or ()))
 
 
@@ -101,7 +101,7 @@ def option_letter(index: int) -> str:
 
 
 def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
-    """Return a value as people name it: an option's index as its label, or its letter."""
+    """Write a column's value as people name it: an option's index as its label, or its letter."""
     if column not in OPTION_COLUMNS or not isinstance(value, int):
         return str(value)
     if not 0 <= value < (len(labels) or len(ascii_uppercase)):
@@ -110,7 +110,7 @@ def named_option(column: str, value: Any, labels: Sequence[str]) -> str:
 
 
 def _class(value: Any, labels: tuple[str, ...]) -> str:
-    """Return the label's text; where the classes are known, an index stands for one of them."""
+    """Read a label's text; where the labels are known, an index may stand for one."""
     text = str(value).strip() if isinstance(value, str | int | float) else ""
     if not text:
         raise ValueError(f"label is {value!r}; expected a text")
@@ -153,7 +153,7 @@ def _choices(value: Any) -> list[str]:
 
 
 def _marks(value: Any) -> list[str]:
-    """Return the options' own labels, where they come with some: A, B, ... or 1, 2, ..."""
+    """Return the marks that the options come with, if any: A, B, ... or 1, 2, ..."""
     labels = value.get("label") if isinstance(value, Mapping) else None
     return [str(label).strip() for label in labels] if isinstance(labels, list | tuple) else []
 

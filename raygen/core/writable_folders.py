@@ -24,7 +24,7 @@ _BASES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a name of its own foll
 
 
 def can_write(folder: Path) -> bool:
-    """Tell whether files can be written to a folder, which is made if need be."""
+    """Tell whether files can be written to a folder, which is made if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -33,7 +33,7 @@ def can_write(folder: Path) -> bool:
 
 
 def private_folder() -> Path:
-    """Return a folder for temporary files that nobody but this user can write to or read."""
+    """Return a temporary folder that only this user can read or write."""
     folder = Path(tempfile.gettempdir()) / f"raygen-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -47,10 +47,10 @@ def private_folder() -> Path:
 
 
 def socket_folder(own: str, names: Sequence[str], socket: str) -> str | None:
-    """Return a folder that can be written and in which a socket fits; None where there is none.
+    """Find a writable folder whose path leaves room for a socket; None if there is none.
 
-    Looks for `names` in `own` and then in the other folders for temporary files. `socket` is the
-    longest path of a socket in the folder.
+    Tries `names` in `own`, then in the other temporary folders. `socket` is the longest path of a
+    socket in the folder.
     """
     for base in dict.fromkeys((own, tempfile.gettempdir(), *_BASES)):
         for name in names:
@@ -61,16 +61,16 @@ def socket_folder(own: str, names: Sequence[str], socket: str) -> str | None:
 
 
 def room_for_folder(socket: str) -> int:
-    """Count how many bytes the path of a folder may have for a socket to fit in."""
+    """Count the bytes that a folder's path may have for a socket's path to fit in."""
     return _MOST_SOCKET_BYTES - len(os.fsencode(f"/{socket}"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a library keeps something: the variable that says it, and the default.
+    """Where a library keeps something: the variable that says so, and the default.
 
-    `below` the cache folder or the home. What is there already may be `worth_reading`, though
-    nothing can be added.
+    The default is below the cache folder or the home. Content that is already there may be
+    `worth_reading`, though nothing can be added.
     """
 
     variable: str
@@ -94,7 +94,7 @@ _PLACES = (
 def use_writable_home(environ: MutableMapping[str, str] = os.environ) -> None:
     """Point libraries, here and in child processes, to folders that can be written.
 
-    To be called before they are imported. Changes nothing where the home is as it should be.
+    Must run before they are imported. Changes nothing if the home can be written.
     """
     _name_user(environ)
     home = home_folder(environ)
@@ -112,7 +112,7 @@ def use_writable_home(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the user's home; None for a user whom the machine doesn't know and who has no HOME."""
+    """Return the user's home; None for a user without HOME whom the machine doesn't know."""
     if environ.get("HOME"):
         return Path(environ["HOME"])
     try:
@@ -122,7 +122,7 @@ def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _name_user(environ: MutableMapping[str, str]) -> None:
-    """Give a user without an entry in passwd a name; PyTorch names a folder by it."""
+    """Give a user without an entry in passwd a name, by which PyTorch names a folder."""
     try:
         getpass.getuser()
     except (KeyError, OSError):

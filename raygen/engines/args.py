@@ -1,4 +1,4 @@
-"""What each backend accepts under `args`, and how a wrong entry is told.
+"""What each backend accepts under `args`, and how a wrong entry is reported.
 
 Knows nothing of how an engine runs, and imports no backend: `raygen validate` must answer before
 vLLM would have been imported.
@@ -164,8 +164,7 @@ A = TypeVar("A", bound=Args)
 
 
 def parse_args(spec: EngineSpec, model: type[A]) -> A:
-    """Return the engine's arguments as `model`. Raises EngineSetupError that names every wrong
-    one."""
+    """Validate the engine's arguments. Raises EngineSetupError that names every wrong one."""
     problems = args_problems(spec, model)
     if problems:
         raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
@@ -173,7 +172,7 @@ def parse_args(spec: EngineSpec, model: type[A]) -> A:
 
 
 def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
-    """Return what is wrong with the engine's arguments, one sentence each."""
+    """List what is wrong with the engine's arguments, a sentence each."""
     try:
         model.model_validate(dict(spec.args))
     except ValidationError as error:
@@ -187,7 +186,7 @@ def args_problems(spec: EngineSpec, model: type[Args]) -> list[str]:
 
 
 def unknown_arg(spec: EngineSpec, word: str, known: Collection[str]) -> str:
-    """Return the sentence for an argument that the engine's backend doesn't have."""
+    """Word the problem of an argument that the engine's backend doesn't have."""
     near = nearest(word, known)
     hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(known)[:8])}, ..."
     return f"{spec.backend} has no argument {word!r}; {hint}"

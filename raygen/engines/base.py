@@ -65,9 +65,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The summed log-probability of a candidate's tokens, in nats, and how many they are.
+    """The summed log-probability of a candidate's tokens, in nats, and their number.
 
-    `read` counts all tokens that the engine read for it, those of the prompt among them.
+    `read` counts all tokens that the engine read for it, including the prompt's.
     """
 
     logprob: float
@@ -82,7 +82,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """How much one token of a text speaks for a target: `text[start:end]` of the whole text."""
+    """How much one token of a text contributes to a target; `start` and `end` are characters."""
 
     text: str
     start: int
@@ -92,11 +92,11 @@ class TokenScore:
 
 @dataclass(frozen=True, slots=True)
 class TopTokens:
-    """What a model finds likely at each place of a text, after a prompt.
+    """The most probable tokens at each position of a text that follows a prompt.
 
-    `tokens` are the text's own, by their numbers in the model's `vocabulary` (a fingerprint of it).
-    For each of them `ids` has the k tokens that were the most probable there, the first of them
-    first, and `logprobs` their natural log-probabilities. `read` counts all tokens that were read.
+    `tokens` are the text's own ids in the model's `vocabulary` (a fingerprint of it). For each of
+    them `ids` has the k tokens that were most probable in its position, the best first, and
+    `logprobs` their natural log-probabilities. `read` counts all tokens that the engine read.
     """
 
     vocabulary: str
@@ -107,7 +107,7 @@ class TopTokens:
 
 
 def model_name(model: str, revision: str | None) -> str:
-    """Return a model as datasets and people name it: what a student's teacher is held against."""
+    """Name a model and its revision as datasets and student recipes name a teacher."""
     return f"{model}@{revision}" if revision else model
 
 
@@ -119,7 +119,8 @@ Ability = Literal["generate", "score", "top_tokens", "classify", "attribute", "n
 class EngineSpec:
     """A model to run (its identity) and the conditions to run it under (its profile).
 
-    `args` are the backend's own; `price` is in dollars per million tokens.
+    `gpus` is how many it takes, `args` are the backend's own, and `price` is in dollars per million
+    tokens.
     """
 
     name: str
@@ -135,7 +136,7 @@ class Engine(Protocol):
     """A running model. Every method may be called concurrently from one event loop."""
 
     async def generate(self, request: Request) -> list[Completion]:
-        """Return `request.sampling.n` completions, in the order the backend numbers them."""
+        """Sample `request.sampling.n` completions, in the order of the backend."""
         ...
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
@@ -152,7 +153,7 @@ class Classifier(Protocol):
     """An engine with a classification head."""
 
     async def classify(self, text: str) -> dict[str, float]:
-        """Return the probability of each of the model's labels for a text; they add up to 1."""
+        """Return the probability of each of the model's labels; they add up to 1."""
         ...
 
 
@@ -161,7 +162,7 @@ class TokenPredictor(Protocol):
     """A language model whose tokens this process can see."""
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """Return the k most probable tokens at each place of a text that follows a prompt.
+        """Return the k most probable tokens at each position of `text`, which follows `prompt`.
 
         Both are tokenized by themselves, so that the text has the same tokens after any prompt.
         """
@@ -173,18 +174,16 @@ class Attributor(Protocol):
     """An engine that can look into its model: gradients and embeddings."""
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        """Return integrated gradients of the tokens of `text[start:]` toward `target` as what
-        follows.
+        """Compute integrated gradients of the tokens of `text[start:]` toward `target` after them.
 
-        The baseline is zero embeddings for these tokens, while the others stand as they are; a
-        score is the sum over the embedding's dimensions. The scores add up to the change of the
-        target's log-probability from the baseline.
+        The baseline is zero embeddings for these tokens, while the others keep theirs; a score is
+        the sum over the embedding's dimensions. The scores add up to the change of the target's
+        log-probability from the baseline.
         """
         ...
 
     async def nearest(self, word: str, k: int) -> list[str]:
-        """Return the k whole words whose input embeddings are nearest to the word's, nearest
-        first."""
+        """Return the k whole words nearest to a word by input embeddings, nearest first."""
         ...
 
 

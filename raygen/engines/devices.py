@@ -1,4 +1,4 @@
-"""Which GPUs the engines of this process get: those that CUDA_VISIBLE_DEVICES leaves it.
+"""The GPUs that the engines of this process get, among those that CUDA_VISIBLE_DEVICES leaves it.
 
 Knows nothing of Ray, which hands out devices by itself, or of how a backend takes them.
 """
@@ -14,8 +14,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus() -> tuple[str, ...] | None:
-    """Return the GPUs that this process may use, as CUDA names them; None where all of the
-    machine's."""
+    """Return the GPUs that this process may use, by CUDA's names; None for all of the machine's."""
     named = os.environ.get(_VISIBLE)
     if named is None:
         return None
@@ -26,9 +25,9 @@ def visible_gpus() -> tuple[str, ...] | None:
 
 
 def assign_gpus(specs: Iterable[EngineSpec]) -> list[tuple[EngineSpec, tuple[str, ...]]]:
-    """Return the engines, each with GPUs of its own among the visible ones.
+    """Give each engine GPUs of its own among the visible ones.
 
-    Raises EngineSetupError where they are too few.
+    Raises EngineSetupError if there are too few.
     """
     specs = list(specs)
     needed, visible = sum(spec.gpus for spec in specs), visible_gpus()

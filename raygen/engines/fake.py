@@ -56,7 +56,7 @@ class FakeEngine:
         log.warning("engine %r is fake: its answers are scripted, no model runs", spec.name)
 
     async def generate(self, request: Request) -> list[Completion]:
-        """Return the scripted completions, after the simulated latency."""
+        """Return the scripted completions after the simulated latency."""
         text = _text(request.prompt)
         sampling = request.sampling
         replies = self._replies(text)
@@ -69,8 +69,7 @@ class FakeEngine:
         return answers
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """Return a log-probability in [-10, 0) for each candidate, made from a hash of both
-        texts."""
+        """Make up a log-probability in [-10, 0) for each candidate from a hash of both texts."""
         text = _text(prompt)
         replies = self._replies(text) if self._rules else []
         await self._wait(0)
@@ -85,8 +84,7 @@ class FakeEngine:
         ]
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """Return for each word itself and made-up tokens, each half as probable as the one
-        before."""
+        """Predict each word itself, then made-up tokens, each half as probable as the last one."""
         await self._wait(0)
         words = text.split()
         prefixes = [" ".join([_text(prompt), *words[:at]]) for at in range(len(words))]
@@ -103,8 +101,7 @@ class FakeEngine:
         )
 
     async def classify(self, text: str) -> dict[str, float]:
-        """Return the probabilities of the first of `args.classes` that matches, else made-up
-        ones."""
+        """Return the probabilities of the first match in `args.classes`, else made-up ones."""
         await self._wait(0)
         for pattern, chances in self._classes:
             if pattern.search(text):
@@ -113,7 +110,7 @@ class FakeEngine:
         return {label: weight / sum(weights.values()) for label, weight in weights.items()}
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        """Return a score in [-1, 1) for each word of `text[start:]`."""
+        """Make up a score in [-1, 1) for each word of `text[start:]`."""
         await self._wait(0)
         return [
             TokenScore(
@@ -126,15 +123,15 @@ class FakeEngine:
         ]
 
     async def nearest(self, word: str, k: int) -> list[str]:
-        """Return k made-up words."""
+        """Make up k words."""
         await self._wait(0)
         return [f"{word}{rank}" for rank in range(1, k + 1)]
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Free nothing."""
 
     def _replies(self, text: str) -> Sequence[FakeReply]:
-        """Return what is scripted for a prompt, without the faults that it has met often enough."""
+        """Return the replies scripted for a prompt, without faults that it has met often enough."""
         for pattern, replies in self._rules:
             if pattern.search(text):
                 transient = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
@@ -184,7 +181,7 @@ def _number(text: str, salt: int | str | None) -> int:
 
 
 def _cut(reply: str | FakeText, sampling: Sampling, prompt_tokens: int) -> Completion:
-    """Return the reply as a sampler would end it; words are tokens."""
+    """Cut the reply as a sampler would end it; words are tokens."""
     script = FakeText(text=reply) if isinstance(reply, str) else reply
     ends = [at for stop in sampling.stop if (at := script.text.find(stop)) >= 0]
     text = script.text[: min(ends)] if ends else script.text

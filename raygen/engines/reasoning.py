@@ -1,4 +1,4 @@
-"""The thoughts of a reasoning model, told apart from its answer.
+"""Split a reasoning model's thoughts from its answer.
 
 Knows nothing of engines: it takes a completion's text.
 """
@@ -12,10 +12,10 @@ _CLOSE = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
 
 
 def split_thinking(text: str) -> tuple[str | None, str]:
-    """Return the thoughts, None where there are none, and the answer.
+    """Split a completion into its thoughts, None if there are none, and its answer.
 
     A chat template may have opened the section already, so a closing tag alone ends one too. A
-    section that never closes is thought to its end: the answer is empty.
+    section that never closes makes all of the text thoughts: the answer is empty.
     """
     opened = _OPEN.match(text)
     closed = list(_CLOSE.finditer(text))

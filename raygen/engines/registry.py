@@ -1,6 +1,6 @@
-"""Which backend an engine runs on: checking a spec cheaply, and starting it.
+"""Check an engine's spec cheaply, and start the engine on its backend.
 
-The only place that knows every backend; each is imported when it is first started.
+The only module that knows every backend; each is imported when it is first started.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def abilities(spec: EngineSpec) -> frozenset[Ability]:
 
 
 def check_engine(spec: EngineSpec) -> list[str]:
-    """Return what would keep the engine from starting, as far as can be told in milliseconds.
+    """List what would keep the engine from starting, as far as milliseconds can tell.
 
     Looks at names, arguments, installed packages and the environment; loads and reaches nothing.
     """
@@ -57,10 +57,10 @@ def check_engine(spec: EngineSpec) -> list[str]:
 
 
 async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
-    """Start the engine on the accelerators named by `devices` (none: the backend chooses).
+    """Start the engine on the CUDA `devices`; without any the backend chooses.
 
-    Raises EngineSetupError when it can't start as configured, EngineUnavailableError when its
-    endpoint can't be reached.
+    Raises EngineSetupError if it can't start as configured, EngineUnavailableError if its endpoint
+    can't be reached.
     """
     problems = check_engine(spec)
     if problems:

@@ -1,7 +1,7 @@
-"""Stand-in engines: they can do whatever an engine can, and answer nothing.
+"""Stand-in engines, which have every ability and answer nothing.
 
-For whoever runs ops to learn what they ask, or on recorded calls alone. Knows nothing of what is
-done with a request.
+For callers that run ops to learn what they ask, or on recorded calls alone. Knows nothing of what
+is done with a request.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StandInEngine(ABC):
         await self.receive(word)
 
     async def close(self) -> None:  # noqa: B027 - there is nothing that one could have to free
-        """Nothing to free."""
+        """Free nothing."""
 
 
 def _text(prompt: Prompt) -> str:

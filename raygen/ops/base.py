@@ -24,14 +24,14 @@ class OpParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def engines(self) -> Mapping[str, str]:
-        """Return the engines named beside the node's own `engine`: parameter -> engine."""
+        """List engines named apart from the node's own `engine`: parameter -> engine."""
         return {}
 
     @classmethod
     def read_back(cls, written: Mapping[str, Any]) -> Self:
-        """Return the parameters that a plan.json has, where those that nobody gave stand too.
+        """Validate the parameters of a plan.json, which has defaults written out.
 
-        Raises ValidationError where they no longer fit.
+        Raises ValidationError if they no longer fit.
         """
         defaults = {
             field.alias or name: to_jsonable_python(field.get_default(call_default_factory=True))
@@ -49,24 +49,26 @@ class OpParams(BaseModel):
 class Context(Protocol):
     """What a running op may use, bound to one row, one node and that node's engine.
 
-    Contexts derive from it, so that none is made which lacks a method.
+    Contexts derive from it, so that none lacks a method. `engine` names another engine than the
+    node's. What `generate`, `score`, `top_tokens` and `classify` ask and get is recorded in the
+    row's transcript.
     """
 
     @property
     @abstractmethod
     def node(self) -> str:
-        """The name of the node that runs."""
+        """The name of the running node."""
         ...
 
     @property
     @abstractmethod
     def task(self) -> Task:
-        """The recipe's task: which columns carry the question, the options and the answer."""
+        """The recipe's task: which columns hold the question, the options and the answer."""
         ...
 
     @abstractmethod
     def seed(self, k: int = 0) -> int:
-        """Return the seed of the k-th draw of this node on this row."""
+        """Return the seed of the k-th draw of this node on this row, in [0, 2**31)."""
         ...
 
     @abstractmethod
@@ -78,9 +80,10 @@ class Context(Protocol):
         *,
         engine: str | None = None,
     ) -> list[Completion]:
-        """Sample from the node's engine, or another by name; recorded in the row's transcript.
+        """Sample completions, held to the JSON schema `schema` if there is one.
 
-        `<think>` sections are in `thinking` and no longer in `text`.
+        `sampling.n` completions come back in order, each with its `<think>` section moved from
+        `text` to `thinking`.
         """
         ...
 
@@ -88,27 +91,26 @@ class Context(Protocol):
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
-        """Return log-probabilities of the candidates after the prompt; recorded as above."""
+        """Return the log-probability of each candidate as a continuation of the prompt, in nats."""
         ...
 
     @abstractmethod
     async def top_tokens(
         self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
     ) -> TopTokens:
-        """Return the k most probable tokens at each place of a text after a prompt; recorded as
-        above."""
+        """Return the k most probable tokens at each position of `text`, after the prompt."""
         ...
 
     @abstractmethod
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
-        """Return the probability of each label of a classifier; recorded as above."""
+        """Return the probability of each label of a classifier."""
         ...
 
     @abstractmethod
     async def attribute(
         self, text: str, start: int, target: str, *, engine: str | None = None
     ) -> list[TokenScore]:
-        """Say how much each token of `text[start:]` speaks for `target` after the text."""
+        """Score how much each token of `text[start:]` contributes to `target` as what follows."""
         ...
 
     @abstractmethod
@@ -124,7 +126,7 @@ class Context(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an op asks of its engine for one row in, if nothing is rejected: an upper estimate.
+    """An upper estimate of what an op asks of its engine for one input row, if nothing is rejected.
 
     `calls` of `completions` each, of at most `max_tokens` output tokens; `rows` come out.
     """
@@ -139,12 +141,14 @@ class Cost:
 class Columns:
     """What an op, with its parameters, needs of a row and does to it.
 
-    `optional` are columns that it reads where a row has them, and can do without. `templates`
-    are the op's templates by parameter name; the plan checks that each field they read is in the
-    row and not hidden, or is one of `given`, which the op itself hands them.
-    `abilities` are what the engines must be able to do: parameter (`engine` for the node's own) ->
-    abilities. `reports` are columns whose values a status counts. `environment` is what was found
-    on this machine (a library) and decides the rows like a parameter; it is hashed where not empty.
+    `requires` are columns that it needs, `optional` columns that it reads if a row has them,
+    `provides` columns that it sets, with their types, and `hides` columns that none of its
+    templates may read. `templates` are its templates by parameter name; the plan checks that each
+    field they read is in the row and not hidden, or is one of `given`, which the op itself hands
+    them. `abilities` are what the engines must be able to do: parameter (`engine` for the node's
+    own) -> abilities. `reports` are columns whose values a status counts. `environment` is what was
+    found on this machine (a library) and decides the rows like a parameter; it is hashed if not
+    empty.
     """
 
     requires: frozenset[str] = frozenset()
@@ -161,10 +165,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A node's parameters as every worker runs them, with what the driver found for all of them.
+    """A node's parameters as every worker runs them, after the driver resolved them once for all.
 
-    `facts` say what that is, by name: plan.json keeps them, and rows of the same plan that are made
-    later must be made with the same.
+    `facts` are what it resolved, by name: plan.json keeps them, and rows of the same plan that are
+    made later must be made with the same.
     """
 
     params: OpParams
@@ -183,11 +187,11 @@ class Op:
 
     An op with `group` set waits for all rows that its inputs make of one source row, and gets them
     together: its `run` takes a sequence of rows, in the order of its inputs and their lineage. It
-    is not called where there are none.
+    is not called if there are none.
 
     An op that needs something of the machine it runs on (a library, a file) has `bind`, which the
     driver calls once before a run; workers look for nothing. With the facts of an earlier binding
-    it gives that one again. It raises ValueError or EngineSetupError where that can't be had.
+    it returns that binding again. It raises ValueError or EngineSetupError if that can't be had.
     """
 
     name: str

@@ -24,7 +24,7 @@ class ExplodeParams(OpParams):
 
 
 async def run(row: Row, params: ExplodeParams, ctx: Context) -> Sequence[Row | Reject]:
-    """Return as many rows as the list has items."""
+    """Make a row of each item of the list."""
     items = row.data[params.column]
     if items is not None and not isinstance(items, list | tuple):
         raise ValueError(f"column {params.column!r}: expected a list, found {items!r}")
@@ -37,7 +37,7 @@ async def run(row: Row, params: ExplodeParams, ctx: Context) -> Sequence[Row | R
 
 
 def columns(params: ExplodeParams, task: Task) -> Columns:
-    """Declare that it needs the list, provides the item and its position."""
+    """Declare that it needs the list and provides the item and its position."""
     return Columns(
         requires=frozenset({params.column}),
         provides={params.into: params.type, f"{params.into}_index": "integer"},

@@ -90,13 +90,13 @@ class FillCounterfactualParams(SamplingParams):
 
     @property
     def scoring(self) -> PredictionParams:
-        """How the teacher's probabilities of the options are found."""
+        """How the teacher scores the options."""
         return PredictionParams(by="score", prompt=self.score_prompt, chat=self.chat)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a candidate is held against."""
+    """What a candidate is checked against."""
 
     original: str
     masked: str
@@ -104,7 +104,7 @@ class _Wanted:
     params: FillCounterfactualParams
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
-        """Return the new text and its fills, or what is wrong with it."""
+        """Return the new text and its fills, or what is wrong with the candidate."""
         fault = completion_reject(answer)
         if fault is not None:
             return fault
@@ -126,7 +126,7 @@ class _Wanted:
         return text, fills
 
     def _put_in(self, filled: str) -> str | Reject:
-        """Return the masked text with the listed fills in the place of its masks."""
+        """Put the listed fills into the masks."""
         fills = [fill.strip() for fill in filled.rstrip(".;").split(";")]
         masks = self.masked.count(MASK)
         if len(fills) != masks or not all(fills):
@@ -188,15 +188,14 @@ async def _filled(
 
 
 def _unwrapped(text: str, masked: str) -> str:
-    """Return the answer's first line without the prompt's label, and without quotation marks
-    around it."""
+    """Strip the prompt's label and quotation marks from the answer's first line."""
     line = _LABEL.sub("", text.strip()).split("\n", 1)[0].strip()
     quoted = _QUOTED.match(line)
     return quoted.group(2).strip() if quoted and masked[0] not in quoted.group(1) else line
 
 
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
-    """Declare that it reads the masked text; replaces the question and its answer."""
+    """Declare that it reads the masked text and replaces the question and its answer."""
     require_options(task, "fill_counterfactual")
     params.scoring.check_untold(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
     scores = params.target == "hardest"

@@ -21,7 +21,7 @@ class FilterParams(OpParams):
 
 
 async def run(row: Row, params: FilterParams, ctx: Context) -> Sequence[Row | Reject]:
-    """Return one row, or its reject."""
+    """Return the row, or its reject."""
     if evaluate_expression(params.where, row.data):
         return [row]
     return [Reject(params.reason, f"not ({params.where})")]

@@ -51,7 +51,7 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 
 
 def columns(params: FlipCheckParams, task: Task) -> Columns:
-    """Declare that it needs a counterfactual; hides what would tell the teacher its answer."""
+    """Declare that it needs a counterfactual, and hide what would tell the teacher its answer."""
     params.check(task, "flip_check")
     if params.by != "classify" and "original" in template_fields(params.template(task)):
         raise ValueError(

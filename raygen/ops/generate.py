@@ -93,7 +93,7 @@ def _outcome(
 
 
 def columns(params: GenerateParams, task: Task) -> Columns:
-    """Declare that it reads what the prompt reads; provides the answer's column."""
+    """Declare that it reads what the prompt reads and provides the answer's column."""
     templates = {"prompt": params.prompt} if params.prompt is not None else {}
     for index, turn in enumerate(params.messages or ()):
         templates[f"messages.{index}.content"] = turn.content

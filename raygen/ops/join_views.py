@@ -66,7 +66,7 @@ def _value(row: Row, by: str) -> str:
 
 
 def columns(params: JoinViewsParams, task: Task) -> Columns:
-    """Declare that it needs the view where it asks for views; the variant may be missing."""
+    """Declare that it needs the view if it asks for views; the variant may be missing."""
     return Columns(
         requires=frozenset({task.stem, *({"view"} if params.by == "view" else ())}),
         optional=frozenset({"variant"}),

@@ -72,7 +72,7 @@ class JudgeParams(SamplingParams):
 
     @property
     def schema_of_scores(self) -> dict[str, Any]:
-        """What an answer with scores must be."""
+        """The JSON schema of an answer with scores."""
         low, high = self.scale
         score = {"type": "integer", "minimum": low, "maximum": high}
         return _object({"reason": _REASON, "scores": _object(dict.fromkeys(self.scored, score))})
@@ -181,7 +181,7 @@ def _read(answer: Completion, schema: Mapping[str, Any]) -> _Said | Reject:
 
 
 def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
-    """Return a column as a judge reads it: options by letter and text."""
+    """Write a column as a judge reads it: options by letter and text."""
     value = data[name]
     if task.name == "multiple_choice":
         options = [f"({option_letter(k).lower()}) {text}" for k, text in enumerate(data["choices"])]
@@ -193,7 +193,7 @@ def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
 
 
 def columns(params: JudgeParams, task: Task) -> Columns:
-    """Declare that it reads what it shows and compares; provides the scores or the verdict."""
+    """Declare that it reads what it shows and compares, and provides the scores or the verdict."""
     added: dict[str, ColumnType] = (
         {"verdict": "string", "consistent": "boolean", "reason": "string"}
         if params.compare

@@ -71,7 +71,7 @@ class KeyTokensParams(OpParams):
         return self
 
     def engines(self) -> Mapping[str, str]:
-        """Return the engine that is looked into."""
+        """Return the engine that `by` looks into."""
         named = {"student": self.student, "embeddings": self.embeddings}
         return {parameter: name for parameter, name in named.items() if name is not None}
 
@@ -155,8 +155,7 @@ def _overlap(keys: Sequence[Key], others: Any, rationale: str) -> dict[str, floa
 
 
 def _whole_words(keys: Sequence[Key], rationale: str) -> set[str]:
-    """Return the words of keys; a key with a place stands for the words of the rationale it
-    touches."""
+    """List the words of keys; a key with a position stands for the words that it touches there."""
     word_spans = [(m.start(), m.end(), m.group().casefold()) for m in _WORD.finditer(rationale)]
     words: set[str] = set()
     for key in keys:

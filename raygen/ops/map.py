@@ -40,7 +40,7 @@ class MapParams(OpParams):
 
 
 async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Reject]:
-    """Return one row with its new columns."""
+    """Return the row with its new columns."""
     new = {
         name: cast(evaluate_expression(t.expr, row.data), t.type)
         for name, t in params.typed.items()
@@ -49,7 +49,7 @@ async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Rejec
 
 
 def cast(value: Any, type_: ColumnType) -> Any:
-    """Return the value in the column's type. Raises ValueError where it has no such form."""
+    """Convert a value to the column's type. Raises ValueError if it has no such form."""
     if value is None or type_ == "json":
         return value
     if type_ == "string":
@@ -66,7 +66,7 @@ def cast(value: Any, type_: ColumnType) -> Any:
 
 
 def columns(params: MapParams, task: Task) -> Columns:
-    """Declare that it reads what the expressions read, provides what they set."""
+    """Declare that it reads what the expressions read and provides what they set."""
     return Columns(
         provides={name: typed.type for name, typed in params.typed.items()},
         templates={

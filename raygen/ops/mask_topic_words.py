@@ -95,7 +95,7 @@ class MaskTopicWordsParams(SamplingParams):
 
     @property
     def pipeline(self) -> str | None:
-        """The pipeline, with its version, that every worker must have; None where any will do."""
+        """The pipeline, with its version, that every worker must have; None if any will do."""
         return self._pipeline
 
     def bound(self, by: Literal["library", "engine"], pipeline: str | None) -> Self:
@@ -106,7 +106,7 @@ class MaskTopicWordsParams(SamplingParams):
 
 
 async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[Row | Reject]:
-    """Return one row, or the reject of the last answer where none is usable."""
+    """Return the masked row, or the reject of the last answer if none is usable."""
     text = str(row.data[ctx.task.stem])
     if MASK in text:
         return [Reject("mask_in_text", f"the text has a {MASK} already: {text[:80]!r}")]
@@ -159,7 +159,7 @@ def _outcome(
 
 
 def _named(answer: str) -> tuple[list[str], list[str]]:
-    """Return the topic words and the noun phrases that an answer lists."""
+    """Read the topic words and the noun phrases that an answer lists."""
     topics, *phrases = _PHRASES_LABEL.split(answer.strip(), maxsplit=1)
     return _listed(_LABEL.sub("", topics)), _listed(phrases[0]) if phrases else []
 
@@ -170,7 +170,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _spans(text: str, names: Iterable[str], kind: Kind) -> list[TextSpan]:
-    """Say where the names stand; what asks the question, and function words alone, are no topic."""
+    """Find the names in the text; question words, and function words alone, are no topic."""
     spans: list[TextSpan] = []
     for name in names:
         parts = name.casefold().split()
@@ -180,7 +180,7 @@ def _spans(text: str, names: Iterable[str], kind: Kind) -> list[TextSpan]:
 
 
 def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
-    """Declare that it reads the stem; says where the library that is asked for isn't there."""
+    """Declare that it reads the stem. Raises ValueError if it needs spaCy and lacks it."""
     if params.phrases == "library" and installed_pipeline() is None:
         raise ValueError(MISSING)
     emitted: dict[str, Any] = {"masked": "string", "masked_spans": "json", "phrases_by": "string"}
@@ -195,12 +195,12 @@ def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
 
 
 def _environment(params: MaskTopicWordsParams) -> dict[str, str]:
-    """Nothing without the library, so that plans that were made without it stay as they were."""
+    """Return what decides the phrases; empty without the library, as in plans made before it."""
     return {"phrases": "library"} if params.phrases == "auto" and params.by_library else {}
 
 
 def bind(params: MaskTopicWordsParams, facts: Mapping[str, str] | None) -> Binding:
-    """Settle who names the noun phrases. Raises ValueError for a pipeline that isn't here."""
+    """Settle who finds the noun phrases. Raises ValueError for a pipeline that isn't installed."""
     by: Literal["library", "engine"] = "library" if params.by_library else "engine"
     if facts is not None and params.phrases == "auto":
         by = "library" if facts.get("phrases") == "library" else "engine"

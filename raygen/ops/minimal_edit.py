@@ -97,7 +97,7 @@ class MinimalEditParams(SamplingParams):
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One edit and what came of it: `reject` is None where it flips."""
+    """An edit and its verdict: `reject` is None if it flips the prediction."""
 
     answer: Completion
     text: str
@@ -108,7 +108,7 @@ class _Try:
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """One row's edit: from which option to which, and what decides whether it is one."""
+    """The edit of one row: from which option to which, and how attempts are judged."""
 
     row: Row
     params: MinimalEditParams
@@ -125,7 +125,7 @@ class _Edit:
         return self.ctx.task.options(self.row.data)
 
     async def attempt(self, k: int, tries: Sequence[_Try]) -> list[_Try]:
-        """Return the k-th attempt, after the earlier ones; equal edits are judged once."""
+        """Make the k-th attempt, which sees the earlier ones; equal edits are judged once."""
         params, task = self.params, self.ctx.task
         verdicts = {t.text: t.verdict for t in tries}
         fields = {
@@ -176,7 +176,7 @@ class _Edit:
 
 
 async def run(row: Row, params: MinimalEditParams, ctx: Context) -> Sequence[Row | Reject]:
-    """Return the smallest edit that flips, or the reject of the last attempt."""
+    """Return the smallest edit that flips the prediction, or the reject of the last attempt."""
     original, gold = row.data[ctx.task.stem], ctx.task.gold(row.data)
     options = ctx.task.options(row.data)
     before = await predict_options(row.data, original, params.predict, ctx, params.teacher)
@@ -225,7 +225,7 @@ def _target(params: MinimalEditParams, before: OptionProbabilities, gold: int, c
 
 
 def columns(params: MinimalEditParams, task: Task) -> Columns:
-    """Declare that it needs the task's columns; replaces the text and its answer."""
+    """Declare that it needs the task's columns and replaces the text and its answer."""
     params.predict.check(task, "minimal_edit")
     params.predict.check_untold(task, "predict.prompt", _GIVEN)
     generate, ability = frozenset[Ability]({"generate"}), params.predict.ability

@@ -62,7 +62,7 @@ class NegativeViewParams(SamplingParams):
 
 @dataclass(frozen=True, slots=True)
 class _Refutation:
-    """Why the option of this index is wrong, and what a reasoning model thought before."""
+    """Why the option of this index is wrong, and a reasoning model's thoughts."""
 
     option: int
     text: str
@@ -114,8 +114,7 @@ async def _refutation(
 
 
 def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int) -> str | Reject:
-    """Return the refutation without a final answer to the whole question, or what is wrong with
-    it."""
+    """Strip a final answer from a refutation, or return what is wrong with it."""
     fault = completion_reject(answer)
     if fault is not None:
         return fault

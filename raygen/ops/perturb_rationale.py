@@ -85,7 +85,7 @@ class PerturbRationaleParams(OpParams):
         return not (self.how == "unknown" and self.place == "instead")
 
     def pieces(self, text: str) -> list[str]:
-        """Return a text cut as `unit` says. Raises EngineSetupError without the tokenizer."""
+        """Cut a text as `unit` says. Raises EngineSetupError without the tokenizer."""
         if self.tokenizer is None:
             return split_words(text)
         return split_tokens(text, self._loaded or load_tokenizer(self.tokenizer, self.revision))
@@ -162,7 +162,7 @@ def _unknown(row: Row, params: PerturbRationaleParams) -> dict[str, str]:
 
 
 def columns(params: PerturbRationaleParams, task: Task) -> Columns:
-    """Declare that it needs the rationale, and the column with what is kept."""
+    """Declare that it needs the rationale, and the column that says which words to keep."""
     requires = {"rationale"} if params.needs_rationale else set()
     if params.keep is not None:
         requires.add(params.keep)
@@ -176,8 +176,10 @@ def columns(params: PerturbRationaleParams, task: Task) -> Columns:
 
 
 def bind(params: PerturbRationaleParams, facts: Mapping[str, str] | None) -> Binding:
-    """Load the tokenizer. Raises EngineSetupError where it can't be had, ValueError for another
-    one than before."""
+    """Load the tokenizer.
+
+    Raises EngineSetupError if it can't be had, ValueError if it is another one than before.
+    """
     if params.tokenizer is None:
         return Binding(params, {})
     tokenizer = load_tokenizer(params.tokenizer, params.revision)

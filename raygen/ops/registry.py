@@ -83,10 +83,10 @@ def all_ops(trusted: Iterable[Path] = ()) -> Mapping[str, Op]:
 
 
 def ops_of_file(path: Path) -> list[Op]:
-    """Return the ops that a Python file defines at its top level; the file is run, so trust it
-    first.
+    """Import a Python file and return the ops at its top level.
 
-    It is imported under its own name, which is how worker processes find it again.
+    Importing runs the file, so it must be trusted. It is imported under its own name, which is how
+    worker processes find it again. Raises OpError.
     """
     name = path.stem
     if not path.is_file() or path.suffix != ".py":

@@ -123,7 +123,7 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
 def _agreement(
     sample: ReasoningSample, reached: Counter[Any], n: int, params: SampleRationalesParams
 ) -> dict[str, Any]:
-    """Return the sample's agreement; empty where the label is shown, as answers are given then."""
+    """Return the sample's agreement columns; empty if the label was shown."""
     if not params.hidden:
         return {}
     return {
@@ -174,7 +174,7 @@ def _correct(
 def _picked(
     outcomes: Sequence[ReasoningSample | Reject], pick: Pick, seed: int
 ) -> list[ReasoningSample | Reject]:
-    """Return the outcomes with a reject in place of each sample that doesn't stay."""
+    """Replace each sample that doesn't stay by a reject."""
     done = list(outcomes)
     usable = {k: each for k, each in enumerate(outcomes) if isinstance(each, ReasoningSample)}
     if pick.near is not None:
@@ -197,7 +197,7 @@ def _picked(
 def _columns_of(
     sample: ReasoningSample, data: Mapping[str, Any], params: SampleRationalesParams, task: Task
 ) -> dict[str, Any]:
-    """Return a row's columns that don't depend on the other samples."""
+    """Return the columns of a sample that don't depend on the other samples."""
     answer = sample.answer
     label = training_label(task, answer) if isinstance(answer, int) else answer
     return {

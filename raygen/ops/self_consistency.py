@@ -64,14 +64,14 @@ class SelfConsistencyParams(SamplingParams):
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """What the paths say: the votes by option, and how many paths there are in all."""
+    """The votes of the paths by option, and how many paths there are in all."""
 
     by_option: Counter[int]
     paths: int
 
     @property
     def unread(self) -> int:
-        """The paths without a readable answer."""
+        """How many paths have no readable answer."""
         return self.paths - self.by_option.total()
 
     @property
@@ -85,7 +85,7 @@ class Votes:
         return self.by_option[option] / max(1, self.paths)
 
     def words(self, options: Sequence[str]) -> str:
-        """Return the votes for people."""
+        """Write the votes for people."""
         counts = [f"{options[option]!r} {votes}" for option, votes in self.by_option.most_common()]
         return ", ".join([*counts, f"unread {self.unread}"]) + f" of {self.paths}"
 
@@ -122,7 +122,7 @@ def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> 
 
 
 def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -> Reject | None:
-    """Return what speaks against the row, None where the vote bears its answer out."""
+    """Return the reject if the vote doesn't bear the row's answer out, else None."""
     votes_text = votes.words(options)
     if not votes.by_option:
         return Reject("unreadable", f"no path names exactly one option, of {votes.paths}")
@@ -138,7 +138,7 @@ def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -
 
 
 def columns(params: SelfConsistencyParams, task: Task) -> Columns:
-    """Declare that it reads the question and its options; hides whatever tells the answer."""
+    """Declare that it reads the question and its options, and hide what tells the answer."""
     require_options(task, "self_consistency")
     if params.thinking == "column":
         raise ValueError(

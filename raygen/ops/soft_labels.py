@@ -44,7 +44,7 @@ async def run(row: Row, params: SoftLabelsParams, ctx: Context) -> Sequence[Row 
 
 
 def columns(params: SoftLabelsParams, task: Task) -> Columns:
-    """Declare that it needs the task's columns; hides the answer."""
+    """Declare that it needs the task's columns, and hide the answer."""
     params.check(task, "soft_labels")
     return Columns(
         requires=frozenset(task.columns),

@@ -34,7 +34,7 @@ _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | Non
 
 
 def read_parquet(name: str, *, types_only: bool) -> SourceFile:
-    """Return a Parquet file's rows, or no more than its types. Raises SourceError, OSError."""
+    """Read a Parquet file's rows, or only their types. Raises SourceError, OSError."""
     import fsspec
 
     try:
@@ -49,7 +49,10 @@ def read_parquet(name: str, *, types_only: bool) -> SourceFile:
 
 
 def read_hub(path: str) -> SourceFile:
-    """`hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`. Raises SourceError."""
+    """Read a dataset of the hub, `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`.
+
+    Raises SourceError.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -70,7 +73,7 @@ def read_hub(path: str) -> SourceFile:
 
 
 def read_delta(table: str) -> SourceFile:
-    """Return the rows of a Delta table as it is now. Raises SourceError."""
+    """Read the current rows of a Delta table. Raises SourceError."""
     import polars as pl
 
     folder = Folder.at(table)
@@ -97,8 +100,10 @@ def read_delta(table: str) -> SourceFile:
 
 
 def from_arrow(name: str, table: pa.Table) -> SourceFile:
-    """Return an Arrow table's rows. Columns of bytes, as images are, can be in no prompt: left
-    out."""
+    """Convert an Arrow table to rows.
+
+    Leaves out columns of bytes, such as images, which no prompt can hold.
+    """
     types: dict[str, ColumnType] = {}
     columns = {}
     for column in table.column_names:
@@ -111,8 +116,10 @@ def from_arrow(name: str, table: pa.Table) -> SourceFile:
 
 
 def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | None]:
-    """Return the column type, None for one that can't be JSON, and what to cast to, None for
-    nothing."""
+    """Return the column type and what to cast to.
+
+    The type is None if values can't be JSON, the cast None if none is needed.
+    """
     if pa.types.is_dictionary(type_):
         kind, plain = _plain_type(type_.value_type)
         return kind, plain or type_.value_type
@@ -131,12 +138,12 @@ def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | No
 
 
 def _is_ours(table: str) -> bool:
-    """Tell whether it is the examples of a dataset."""
+    """Tell whether the table is a dataset's examples."""
     return table.rstrip("/").endswith(f"/{EXAMPLES}")
 
 
 def _json_columns(table: str) -> set[str]:
-    """Return the columns that hold JSON as text, as the plan beside a dataset's tables says."""
+    """Return the columns that hold JSON as text, by the plan that lies with a dataset's tables."""
     dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
     if not dataset_folder.exists("plan.json"):
         return set()

@@ -1,4 +1,4 @@
-"""Which keyed rows of a source are taken: those that repeat no earlier one, and a fixed sample.
+"""Choose rows of a keyed source: those that repeat no earlier one, and a fixed sample.
 
 Knows nothing of files or tasks.
 """
@@ -16,7 +16,7 @@ from raygen.sources.rows import SourceError
 
 
 class SampleSpec(Protocol):
-    """A fixed random part of the source; `balance` names a column whose values share equally.
+    """A fixed random part of the source; the values of the column `balance` share equally in it.
 
     Without `n` it is the whole source in the order of the draw.
     """
@@ -40,14 +40,18 @@ class DeduplicateSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row, as its task normalised it, with its key."""
+    """A row in its task's canonical form, and its key."""
 
     key: str
     data: dict[str, Any]
 
 
 def no_column(path: str, column: str, where: str, columns: Iterable[str]) -> SourceError:
-    """Return the error of a recipe that names a column which the source doesn't have."""
+    """Make the error for a recipe that names a column which the source lacks.
+
+    `path` is the source, `where` the recipe's key that names the column, `columns` those that it
+    has.
+    """
     names = list(columns)
     return SourceError(
         f"{path} has no column {column!r} ({where}){did_you_mean(column, names)}; "
@@ -58,7 +62,7 @@ def no_column(path: str, column: str, where: str, columns: Iterable[str]) -> Sou
 def without_repeats(
     rows: Sequence[SourceRow], repeated: DeduplicateSpec, path: str
 ) -> list[SourceRow]:
-    """Return the rows that are the first of their kind, in their order; no key changes."""
+    """Keep the first row of each kind, in order; no key changes."""
     columns = column_names(rows)
     for column in repeated.on:
         if column not in columns:
@@ -69,9 +73,10 @@ def without_repeats(
 
 
 def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> list[SourceRow]:
-    """Return `n` rows in their order, chosen by a hash of key and seed, not by their positions.
+    """Choose `n` rows by a hash of key and seed, not by position, and return them in order.
 
-    Without `n` all rows, in the order in which they would be chosen.
+    Without `n` returns all rows, in the order in which they would be chosen. Raises SourceError if
+    there are too few rows, or no column `balance`.
     """
     if sample.n is not None and len(rows) < sample.n:
         raise SourceError(
@@ -96,5 +101,5 @@ def sample_rows(rows: Sequence[SourceRow], sample: SampleSpec, path: str) -> lis
 
 
 def column_names(rows: Sequence[SourceRow]) -> list[str]:
-    """Return the columns of all rows, in the order of first appearance."""
+    """List the columns of all rows in the order of first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.data))

@@ -1,4 +1,4 @@
-"""Which files a source path names, and their rows: local, remote, compressed, globs and the hub.
+"""Find the files that a source path names, and read their rows: local, remote, globs and the hub.
 
 Knows paths and which parser a name asks for; knows nothing of keys, tasks or column mappings.
 """
@@ -28,12 +28,12 @@ _LOG = "_delta_log"
 
 
 def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
-    """Return every file that a source path names, sorted by name; relative paths start at `base`.
+    """Read every file that a source path names, sorted by name.
 
-    Takes a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the folder
-    of a dataset that raygen wrote or of another Delta table, or
-    `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`. `types_only` spares the rows
-    where the format has a schema. Raises SourceError.
+    `path` is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the
+    folder of a dataset that raygen wrote or of another Delta table, or
+    `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`; a relative one starts at `base`.
+    `types_only` skips the rows where the format has a schema. Raises SourceError.
     """
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
         from raygen.sources.arrow import read_hub
@@ -43,7 +43,7 @@ def read_source(path: str, base: Path, *, types_only: bool = False) -> list[Sour
 
 
 def find_delta_table(path: str) -> str | None:
-    """Return the Delta table in a folder: the folder itself, a dataset's examples, or None."""
+    """Find the Delta table in a folder: a dataset's examples, the folder itself, or None."""
     folder = Folder.at(path)
     if folder.exists(f"{EXAMPLES}/{_LOG}"):
         return folder.join(EXAMPLES)
@@ -88,7 +88,7 @@ def _neighbours(path: str, remote: bool) -> str:
 
 
 def _suffix(path: str) -> str | None:
-    """Return the suffix that names a file's format, None where it is none that can be read."""
+    """Return the suffix that names a file's format; None if no parser reads it."""
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     return suffix if suffix in _TEXT or suffix in _PARQUET else None
 

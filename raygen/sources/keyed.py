@@ -40,7 +40,7 @@ _GROUPS_HELD = 4
 
 
 class SourceSpec(Protocol):
-    """Where the source rows come from; `columns` maps a column's name to the source's own."""
+    """Where source rows come from; `columns` maps names in the recipe to names in the source."""
 
     @property
     def path(self) -> str: ...
@@ -55,10 +55,10 @@ class SourceSpec(Protocol):
 
 
 class KeyedSource:
-    """The keyed copy of a source: its rows by ordinal, read a few at a time. Safe in threads."""
+    """The keyed copy of a source, whose rows are read a few at a time by ordinal. Thread-safe."""
 
     def __init__(self, folder: Folder, name: str) -> None:
-        """Open the copy `name`, a path in the folder. Raises DatasetError."""
+        """Open the copy at the path `name` in `folder`. Raises DatasetError."""
         import io
 
         import pyarrow.parquet as pq
@@ -80,14 +80,13 @@ class KeyedSource:
         return self.column("key")
 
     def column(self, name: str) -> list[Any]:
-        """Return a column's values of all rows, by ordinal. Raises DatasetError."""
+        """Read a column's values of all rows, by ordinal. Raises DatasetError."""
         with self._lock, storage_errors("read the keyed source", self._where):
             values: list[Any] = self._file.read([name])[name].to_pylist()
         return values
 
     def read(self, ordinals: Sequence[int]) -> list[tuple[str, dict[str, Any]]]:
-        """Return the key and the data of these rows, in the order asked for. Raises
-        DatasetError."""
+        """Read the key and data of these rows, in the order of `ordinals`. Raises DatasetError."""
         by_group: dict[int, list[int]] = defaultdict(list)
         for ordinal in ordinals:
             by_group[ordinal // _GROUP_ROWS].append(ordinal)
@@ -134,12 +133,14 @@ class TakenRows:
 
     @property
     def keys(self) -> list[str]:
-        """Their keys, in order: they stand for all of the content."""
+        """Their keys, in order, which identify the content."""
         return [row.key for row in self.rows]
 
     def copied(self, folder: Folder) -> KeyedSource:
-        """Write the keyed copy under `source/`. Raises SourceError for what it can't keep, and
-        DatasetError where it can't be written."""
+        """Write the keyed copy under `source/`.
+
+        Raises SourceError for values that it can't hold, DatasetError if it can't be written.
+        """
         table = _encode(self.rows, self.types, self.path).replace_schema_metadata(
             {"version": str(SOURCE_VERSION), "left_out": str(self.left_out)}
         )
@@ -149,9 +150,9 @@ class TakenRows:
 def take_rows(spec: SourceSpec, task: Task, base: Path) -> TakenRows:
     """Read, map, normalise and key the source.
 
-    A key is made of the row as its file has it, so neither `limit` nor other rows change it.
-    Rows that repeat an earlier one are left out, `sample` picks rows by their keys, `limit` the
-    first of what is left. Raises SourceError for rows the task can't take, all counted.
+    A key is made of the row as its file has it, so neither `limit` nor other rows change it. Rows
+    that repeat an earlier one are left out, `sample` picks rows by their keys, and `limit` keeps
+    the first of the rest. Raises SourceError that counts all rows which don't fit the task.
     """
     files = read_source(spec.path, base)
     names = _mapping(spec, files)
@@ -160,14 +161,17 @@ def take_rows(spec: SourceSpec, task: Task, base: Path) -> TakenRows:
 
 
 def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
-    """Return the keyed copy of the rows that `take_rows` takes."""
+    """Take the rows of a source for `task` and write their keyed copy to `folder`.
+
+    `base` is where relative paths start. Raises SourceError and DatasetError.
+    """
     return take_rows(spec, task, base).copied(folder)
 
 
 def _taken_rows(
     spec: SourceSpec, task: Task, files: Sequence[SourceFile], names: Mapping[str, Sequence[str]]
 ) -> tuple[list[SourceRow], int]:
-    """Return the rows that are taken, and how many repeat an earlier one."""
+    """Take the rows, and count those that repeat an earlier one."""
     read = _keyed_rows(spec, task, files, names)
     rows = read if spec.repeated is None else without_repeats(read, spec.repeated, spec.path)
     left_out = len(read) - len(rows)
@@ -177,7 +181,7 @@ def _taken_rows(
 
 
 def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[str]]:
-    """Return source column -> the names that the spec gives it; one column may have several."""
+    """Map each source column to the names that the spec gives it, of which it may have several."""
     columns = list(dict.fromkeys(name for file in files for name in file.types))
     for canonical, column in spec.columns.items():
         if column not in columns:
@@ -189,7 +193,7 @@ def _mapping(spec: SourceSpec, files: Sequence[SourceFile]) -> dict[str, list[st
 
 
 def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
-    """Return types by source column."""
+    """Merge the types of the files by source column."""
     kinds: dict[str, set[ColumnType]] = {}
     for file in files:
         for name, kind in file.types.items():
@@ -198,8 +202,7 @@ def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
 
 
 def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> dict[str, T]:
-    """Return what belongs to each column, under its new names; a column whose name one takes is
-    gone."""
+    """Rename columns; a column whose name another takes is dropped."""
     taken = {name for given in names.values() for name in given}
     return {
         name: value
@@ -239,8 +242,7 @@ def _keyed_rows(
 
 
 def _encode(rows: Sequence[SourceRow], types: Mapping[str, ColumnType], path: str) -> pa.Table:
-    """Return the keyed copy: `key` and the columns, nested values as JSON text marked in the
-    field."""
+    """Encode the keyed copy: `key` and the columns, nested values as JSON text."""
     import pyarrow as pa
 
     from raygen.dataset import ARROW_TYPES
@@ -278,7 +280,7 @@ def _decode(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _write(table: pa.Table, folder: Folder) -> str:
-    """Write the copy under the hash of its content; one that is there already is the same."""
+    """Write the copy under the hash of its content, unless it is already there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Source rows as plain values, each with the place it came from, and the types of their columns.
+"""Source rows as plain values, each with its position in a file, and the types of their columns.
 
 Knows nothing of formats, keys or tasks. A nested value is "json", so that a row's content never
 depends on what other rows look like.
@@ -16,15 +16,15 @@ _SHOWN = 5
 
 
 class SourceError(UserError):
-    """The source can't be used; str() says which file and row, what was found and expected."""
+    """A source that can't be used; str() says which file and row, what was found and expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """The rows of one file: values by column, and the number of each row's `unit` in the file.
 
-    `types` holds the columns in the file's order. `raw` are the rows before their values were
-    given types that depend on other rows, where a format has no types of its own.
+    `types` has the columns in the file's order. `raw` are the rows before their values were given
+    types that depend on other rows, for formats without types of their own.
     """
 
     name: str
@@ -35,30 +35,30 @@ class SourceFile:
     raw: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
     def place(self, index: int) -> str:
-        """Say where a row stands, for people: file and line."""
+        """Name a row's position for people: file and line."""
         return f"{self.name}, {self.unit} {self.numbers[index]}"
 
     def content(self, index: int) -> dict[str, Any]:
-        """Return a row as the file has it, whatever the other rows are."""
+        """Return a row as the file has it, independent of other rows."""
         return self.raw[index] if self.raw else self.rows[index]
 
 
 def problems_error(problems: Sequence[str], advice: str) -> SourceError:
-    """Return one error for many bad rows: the first five, how many in all, and what to do."""
+    """Make one error of many bad rows: the first five, how many in all, and what to do."""
     more = len(problems) - _SHOWN
     lines = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else []), advice]
     return SourceError("\n".join(lines))
 
 
 def rows_of(files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, int]]:
-    """Return all rows in order, each as its file and its index there."""
+    """Yield all rows in order, each as its file and its index there."""
     for file in files:
         for index in range(len(file.rows)):
             yield file, index
 
 
 def infer_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
-    """Return the type of each column of plain values, in the order of first appearance."""
+    """Infer the type of each column, in the order of first appearance."""
     seen: dict[str, set[ColumnType]] = {}
     for row in rows:
         for name, value in row.items():

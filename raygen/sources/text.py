@@ -1,4 +1,4 @@
-"""The text formats of a source: JSON lines, JSON, CSV and TSV, from bytes to rows.
+"""The text formats of a source: JSON lines, JSON, CSV and TSV, parsed from bytes.
 
 Knows nothing of where the bytes come from, nor of keys and tasks.
 """
@@ -19,8 +19,10 @@ csv.field_size_limit(2**31 - 1)
 
 
 def parse_jsonl(name: str, content: bytes) -> SourceFile:
-    """Return one JSON object per line; empty lines are skipped. Raises SourceError, all lines at
-    once."""
+    """Parse a JSON object per line, skipping empty lines.
+
+    Raises SourceError that names all bad lines.
+    """
     numbers, rows, problems = [], [], []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
@@ -40,8 +42,7 @@ def parse_jsonl(name: str, content: bytes) -> SourceFile:
 
 
 def parse_json(name: str, content: bytes) -> SourceFile:
-    """Return a JSON list of objects, one object, or JSON lines under another name. Raises
-    SourceError."""
+    """Parse a list of JSON objects, one object, or JSON lines. Raises SourceError."""
     if not content.strip():
         return SourceFile(name, "item", {})
     try:
@@ -73,10 +74,10 @@ def _from_values(name: str, unit: str, numbers: Sequence[int], rows: Sequence[An
 
 
 def parse_csv(name: str, content: bytes) -> SourceFile:
-    """Return a header and rows, with tabs where the name ends in .tsv. Raises SourceError.
+    """Parse a header and rows, separated by tabs if the name ends in .tsv. Raises SourceError.
 
-    An empty cell is None. A column is of integers, numbers, booleans or JSON where every filled
-    cell is one, else of texts.
+    An empty cell is None. A column is of integers, numbers, booleans or JSON if every filled cell
+    is one, else of texts.
     """
     try:
         text = content.decode("utf-8-sig")

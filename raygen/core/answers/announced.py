@@ -1,6 +1,6 @@
-"""Where a text announces its answer: a JSON object, a box, or a phrase such as "the answer is".
+"""Find where a text announces its answer: in a JSON object, a box, or a phrase ("the answer is").
 
-Knows nothing of options: it says where the announcement starts and what stands after it.
+Knows nothing of options: it says where the announcement starts and what follows it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _REASON_KEYS = ("rationale", "reasoning", "explanation", "reason", "thought", "t
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The announcement stands in `text[start:end]`; what it announces follows from `end` on.
+    """An announcing phrase `text[start:end]`; the answer follows from `end` on.
 
-    `weak` is a phrase that as often describes as it announces ("the answer must be a place").
+    `weak` marks a phrase that describes as often as it announces ("the answer must be a place").
     """
 
     start: int
@@ -55,17 +55,16 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """An answer that stands by itself in a structure, and the text before it."""
+    """An answer that a JSON object or a box holds, and the text before it."""
 
     value: str
     rationale: str
 
 
 def readable(text: str) -> tuple[str, str]:
-    """Return a text in two: what is too far from its end to be searched for an answer, and the
-    rest.
+    """Split a text before the last 20,000 characters, which are what is searched for an answer.
 
-    Blanks without end are shortened: a model that degenerates says the same until it is stopped.
+    Shortens long runs of white space, which a degenerate model writes until it is stopped.
     """
     text = _BLANKS.sub(lambda run: run.group()[:64], text.strip())
     at = max(0, len(text) - _LONGEST)
@@ -73,7 +72,7 @@ def readable(text: str) -> tuple[str, str]:
 
 
 def announcements(text: str) -> list[Announcement]:
-    """Return the announcing phrases of a text, in order."""
+    """Find the announcing phrases of a text, in order."""
     phrases = [
         Announcement(match.start(), match.end(), match["weak"] is not None)
         for match in _PHRASE.finditer(text)
@@ -83,8 +82,10 @@ def announcements(text: str) -> list[Announcement]:
 
 
 def json_answer(text: str) -> Stated | None:
-    """Return the answer of the last JSON object that has one; its own reasoning, or the text
-    before it."""
+    """Read the answer of the last JSON object that has one.
+
+    The rationale is the object's own, or else the text before the object.
+    """
     decoder = json.JSONDecoder()
     for match in reversed(list(re.finditer(r"\{", text))[-_MOST_OBJECTS:]):
         try:
@@ -99,7 +100,7 @@ def json_answer(text: str) -> Stated | None:
 
 
 def boxed_answer(text: str) -> Stated | None:
-    r"""The content of the last \boxed{...}, and the text before it."""
+    r"""Read the content of the last \boxed{...}, and the text before it."""
     boxes = list(_BOX.finditer(text))
     if not boxes:
         return None

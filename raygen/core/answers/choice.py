@@ -85,8 +85,10 @@ _ALIKE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a text says: the option's index or None, the text without the announcement of it, and
-    how sure the reading is, by the scale above (0 where nothing was read)."""
+    """The option that a text settles on (None for none), and the text without its announcement.
+
+    `confidence` follows the scale above; it is 0 if nothing was read.
+    """
 
     option: int | None
     rationale: str
@@ -95,7 +97,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _AnnouncedOption:
-    """What one announcement says: an option, or several, which is none (`torn`)."""
+    """What an announcement names: one option, none, or several (`torn`)."""
 
     option: int | None = None
     confidence: float = 0.0
@@ -108,7 +110,7 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
 
     The last announcement counts; one that names no option or several is no answer. An option that
     is denied ("not (b)") is not named, and neither is one whose letter stands before words of
-    another name ("(b) driving"). Of a very long text the end is read, for what it announces.
+    another name ("(b) driving"). Of a very long text only announcements near the end are read.
     """
     head, tail = readable(text)
     answer = _read(tail, choices)
@@ -121,7 +123,7 @@ def read_answer(text: str, choices: Sequence[str]) -> Answer:
 
 
 def names_option(text: str, option: str) -> bool:
-    """Tell whether the text has the option as whole words, whatever the case and the article."""
+    """Tell whether the text has the option as whole words, ignoring case and a leading article."""
     words = re.escape(bare_option(option))
     return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
@@ -147,7 +149,7 @@ def _structured(stated: Stated, choices: Sequence[str]) -> Answer:
 
 
 def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str]) -> Answer | None:
-    """Return what the last announcement says; None where there is none, or nothing follows it."""
+    """Read the last announcement; None if there is none, or nothing follows it."""
     chosen: Answer | None = None
     for phrase in reversed(phrases):
         reading = _read_head(text[phrase.end :], choices, phrase.weak)
@@ -169,8 +171,7 @@ def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str
 
 
 def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOption:
-    """Return what stands after an announcement: the option at its head, else the only one it
-    names."""
+    """Read the option right after an announcement, or else the only one named there."""
     skipped = len(tail) - len(tail.lstrip())
     tail = tail[skipped:]
     line = tail.split("\n", 1)[0][:_LONGEST_LINE]
@@ -209,8 +210,10 @@ def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOptio
 
 
 def _reason_after(tail: str) -> str:
-    """Return the reasoning of a text that answers first: what comes after "because", or after
-    the answer's own sentence."""
+    """Return the reasoning of a text that answers first.
+
+    That is what follows "because", or what follows the answer's sentence.
+    """
     because = _BECAUSE.match(tail)
     if because is not None:
         return tail[because.end() :].strip()
@@ -228,8 +231,7 @@ def _starts_list(head: Mention, tail: str) -> bool:
 
 
 def _other_words(after: str, option: str) -> bool:
-    """Tell whether a letter is followed by a name of its own that has nothing of the option's
-    words."""
+    """Tell whether a letter is followed by a name that shares no word with the option."""
     name = _NAME.match(after)
     if name is None or len(after.split()) > _LONGEST_NAME or _FUNCTION_WORD.fullmatch(name[1]):
         return False
@@ -242,7 +244,7 @@ def _other_words(after: str, option: str) -> bool:
 
 
 def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
-    """Return a bare letter right at the head, which running text could not be trusted with."""
+    """Read a bare letter at the head of the line, which would not count in running text."""
     match = re.match(
         r"[\s*_`\"'“(\[]*([A-Za-z])(?=[\s*_`\"'”)\]]*(?:[^\w\s'’]|$)|\s+(?:because|since|as|and|or)\b)",
         line,
@@ -260,7 +262,7 @@ def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
 
 
 def _sentence_end(line: str, listed: Sequence[Mention]) -> int:
-    """Say where the answer's own clause ends, not counting what stands within a mention."""
+    """Find where the answer's own clause ends, skipping ends inside a mention."""
     for pattern in (_EXPLAINS, _SENTENCE_END):
         for match in pattern.finditer(line):
             inside = any(each.start <= match.start() < each.end for each in listed)
@@ -272,7 +274,7 @@ def _sentence_end(line: str, listed: Sequence[Mention]) -> int:
 
 
 def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
-    """Return the last "(b) is the right answer"."""
+    """Read the last announcement after the fact: "(b) is the right answer"."""
     listed = mentions(text, choices)
     for index in reversed(range(len(listed))):
         each = listed[index]
@@ -291,7 +293,7 @@ def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
 
 
 def _alone(text: str, choices: Sequence[str]) -> Answer | None:
-    """Return the option of a text that is nothing else, or whose last line is nothing else."""
+    """Read a text that is nothing but an option, or whose last line is."""
     lines = text.rsplit("\n", 1)
     reading = _read_head(lines[-1], choices, weak=True)
     if reading.option is None or re.search(r"\w", lines[-1][reading.end :]):

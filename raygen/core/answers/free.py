@@ -27,7 +27,7 @@ _MOST_NODES = 40
 
 @dataclass(frozen=True, slots=True)
 class FreeAnswer:
-    """The answer's text or None, the text without it, and how sure the reading is."""
+    """The answer's text or None, the text without it, and how sure the reading is (0 to 1)."""
 
     text: str | None
     rationale: str
@@ -35,10 +35,10 @@ class FreeAnswer:
 
 
 def read_free_answer(text: str) -> FreeAnswer:
-    """Return the last announced answer of a text, and the text before the announcement.
+    """Read the last announced answer of a text, and the text before the announcement.
 
-    Without JSON, a box or an announcement, a short text is its own answer, and a longer one's
-    last number is.
+    Without JSON, a box or an announcement, a short text is its own answer, and a longer one's last
+    number is.
     """
     head, text = readable(text)
     read = _read(text)
@@ -67,7 +67,7 @@ def _read(text: str) -> FreeAnswer:
 
 
 def answer_key(text: str) -> str:
-    """Return a key that is equal for equal answers; empty where there is nothing to compare.
+    """Make a key that is equal for equal answers; empty if there is nothing to compare.
 
     "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
     words are compared without case, articles, punctuation and surplus space.
@@ -77,8 +77,7 @@ def answer_key(text: str) -> str:
 
 
 def number_of(text: str) -> Fraction | None:
-    """Return the number that an answer is: of an equation the right side; None where there are
-    several."""
+    """Read the number that an answer is, of an equation the right side; None if it has several."""
     plain = _THOUSANDS.sub("", text.strip().strip("*_`").rstrip("."))
     right = plain.rstrip("= ").rsplit("=", 1)[-1]
     value = _sum(re.sub(r"[$€£%\s]", "", right).replace("×", "*").replace("÷", "/"))
@@ -91,7 +90,7 @@ def number_of(text: str) -> Fraction | None:
 
 
 def normalised(text: str) -> str:
-    """Return the words of an answer, without case, articles, punctuation and surplus space."""
+    """Strip case, articles, punctuation and surplus space from an answer."""
     plain = text.casefold().translate(str.maketrans("", "", string.punctuation + "“”‘’"))
     words = plain.split()
     return " ".join(word for word in words if word not in ("a", "an", "the")) or " ".join(words)
@@ -112,7 +111,7 @@ def _tidy(rationale: str) -> str:
 
 
 def _sum(text: str) -> Fraction | None:
-    """Return the value of a short sum of plain numbers, None for anything else."""
+    """Evaluate a short sum of plain numbers; None for anything else."""
     if not 0 < len(text) <= _LONGEST_SUM or "**" in text or "//" in text:
         return None
     if not re.fullmatch(r"[\d.+\-*/()]+", text):

@@ -1,4 +1,4 @@
-"""Where a text names options, by letter or by their own words, and which of them it denies.
+"""Find where a text names options, by letter or by their words, and which of them it denies.
 
 Knows nothing of announcements: every mention counts the same here.
 """
@@ -70,7 +70,7 @@ class Mention:
 
 
 def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
-    """Return all mentions in order, none inside another; a letter beyond the choices is none."""
+    """Find all mentions in order, none inside another; a letter beyond the choices is none."""
     in_text: list[Mention] = []
     for match in _LETTERS.finditer(text):
         name = match["in"] or match["closed"] or match["called"] or match["bare"]
@@ -91,7 +91,7 @@ def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
 
 
 def _first_behind(spans: Sequence[tuple[int, int]], position: int) -> tuple[int, int] | None:
-    """Return the first of some ordered spans that ends behind a place."""
+    """Return the first of some ordered spans that ends after a position."""
     at = bisect_right(spans, position, key=lambda span: span[1])
     return spans[at] if at < len(spans) else None
 
@@ -102,23 +102,22 @@ def _inside(spans: Sequence[tuple[int, int]], mention: Mention) -> bool:
 
 
 def asserted(mentions: Sequence[Mention]) -> set[int]:
-    """Return the options that are named and not denied."""
+    """Collect the options that are named and not denied."""
     return {each.option for each in mentions if not each.denied}
 
 
 def coordinated(between: str) -> bool:
-    """Tell whether the text between two mentions puts them on one footing: "or", "and", a comma."""
+    """Tell whether the text between two mentions coordinates them: "or", "and", a comma."""
     return _COORDINATED.match(between) is not None
 
 
 def bare_option(option: str) -> str:
-    """Return the option without its ending stop and its article, which answers add and leave
-    out."""
+    """Strip an option's full stop and article, which answers add and leave out."""
     return _ARTICLE.sub("", option.strip().rstrip(".")) or option
 
 
 def same_worded_options(choices: Sequence[str], option: int) -> set[int]:
-    """Return the options with the same words as this one, itself among them."""
+    """List the options with the same words as this one, including itself."""
     words = bare_option(choices[option]).casefold()
     return {i for i, choice in enumerate(choices) if bare_option(choice).casefold() == words}
 
@@ -148,8 +147,7 @@ def _whole(body: str) -> str:
 
 
 def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
-    """Tell whether words that are common in any text stand as an answer: "No, it isn't", "is:
-    yes"."""
+    """Tell whether a word that any text may have stands as an answer: "No, it isn't", "is: yes"."""
     word = match.group().casefold()
     if word in _POLAR:
         before = text[: match.start()]
@@ -166,7 +164,7 @@ def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
 
 
 def _with_denials(text: str, mentions: Sequence[Mention]) -> list[Mention]:
-    """Mark what is denied: "not (b)", "rather than b", "(b) is wrong", "neither a nor b"."""
+    """Mark denied mentions: "not (b)", "rather than b", "(b) is wrong", "neither a nor b"."""
     denied_before: list[bool] = []
     for index, each in enumerate(mentions):
         before = text[max(0, each.start - 60) : each.start]

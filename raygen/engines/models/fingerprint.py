@@ -26,7 +26,7 @@ _FAKE_TIMES = ("latency", "tokens_per_second")
 
 @dataclass(frozen=True, slots=True)
 class ModelFingerprint:
-    """One of: the commit on the hub, a hash of the content, or why neither can be told.
+    """What identifies a model: a commit on the hub, a hash of its content, or why it has neither.
 
     `base` is the model that an adapter was made for.
     """
@@ -40,8 +40,7 @@ class ModelFingerprint:
 
 
 def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
-    """Return what the model of an engine is now. Asks the hub, and reads a local model's files
-    whole."""
+    """Identify an engine's model as it is now; asks the hub, or reads a local model's files."""
     if spec.backend == "fake":
         identifying_args = {
             name: value for name, value in spec.args.items() if name not in _FAKE_TIMES
@@ -72,7 +71,7 @@ def _pin(model: str, revision: str | None) -> ModelFingerprint:
 
 
 def _base(folder: Path) -> ModelFingerprint | None:
-    """Return the model that the adapter in a folder was made for; None where it holds none."""
+    """Identify the model that the adapter in a folder was made for; None if it holds no adapter."""
     try:
         settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -82,13 +81,13 @@ def _base(folder: Path) -> ModelFingerprint | None:
 
 
 def _content(path: Path) -> str:
-    """Return a hash of a file, or of all files of a folder by their names."""
+    """Hash a file, or all files of a folder with their names."""
     files = [(file.relative_to(path).as_posix(), file) for file in _files(path)]
     return digest("model", [(name, _hash(file)) for name, file in files])
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Return the files in a folder, or the file itself; hidden ones are no part of a model."""
+    """Yield the files of a folder, or the file itself; hidden ones are no part of a model."""
     if path.is_file():
         yield path
         return
@@ -104,9 +103,9 @@ def _hash(file: Path) -> str:
 
 
 def vocabulary_fingerprint(tokenizer: Any) -> str:
-    """Return a fingerprint of a Hugging Face tokenizer's tokens and their numbers.
+    """Hash the tokens of a Hugging Face tokenizer and their ids.
 
-    Tokens that were added to it count for nothing: a student has control tokens of its own.
+    Added tokens count for nothing: a student has control tokens of its own.
     """
     added = tokenizer.get_added_vocab()
     pairs = sorted(pair for pair in tokenizer.get_vocab().items() if pair[0] not in added)

@@ -1,4 +1,4 @@
-"""Whether a model can be had: in a local folder, in the hub's cache, or from the hub.
+"""Find a model's configuration: in a local folder, in the hub's cache, or on the hub.
 
 Looks at the smallest file of a model before an engine spends half a minute on it, so that a wrong
 name, a closed door or a missing network is one sentence and not a page. Knows nothing of engines.
@@ -15,14 +15,13 @@ from raygen.engines.base import EngineSetupError
 
 
 class MissingConfigError(EngineSetupError):
-    """The place is there, but has no `config.json`."""
+    """The model was found, but has no `config.json`."""
 
 
 def find_config(model: str, revision: str | None) -> Path:
-    """Return the `config.json` of `model`, fetched into the hub's cache where it comes from the
-    hub.
+    """Return the path of a model's `config.json`, fetched into the hub's cache if need be.
 
-    Raises EngineSetupError, with what to do, where the model can't be had.
+    Raises EngineSetupError, with what to do, if the model can't be had.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
     folder = Path(model).expanduser()
@@ -43,7 +42,7 @@ def find_config(model: str, revision: str | None) -> Path:
 
 
 def cached_config(model: str, revision: str | None) -> Path | None:
-    """Return the `config.json` of a hub model that was fetched before; None where it was not."""
+    """Return the path of a hub model's `config.json` in the cache; None if it isn't there."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -55,10 +54,9 @@ def cached_config(model: str, revision: str | None) -> Path | None:
 
 
 def hub_commit(model: str, revision: str | None) -> str:
-    """Return the commit that a revision of a hub model is now, by the hub, or without it by the
-    cache.
+    """Resolve a revision of a hub model to a commit, by the hub, or offline by the cache.
 
-    Raises EngineSetupError, with what to do, where neither knows it.
+    Raises EngineSetupError, with what to do, if neither knows it.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
     with _without_retries_told():
@@ -73,7 +71,7 @@ def hub_commit(model: str, revision: str | None) -> str:
 
 @contextmanager
 def _without_retries_told() -> Iterator[None]:
-    """Quiets the hub's client: the user is told once, at the end."""
+    """Quiet the hub's client, whose retries the user need not see."""
     from huggingface_hub.utils import logging as told
 
     before = told.get_verbosity()
@@ -85,8 +83,7 @@ def _without_retries_told() -> Iterator[None]:
 
 
 def fetch_adapter(model: str, revision: str | None) -> Path | None:
-    """Return the folder of a hub repository's adapter, fetched into the cache; None where it has
-    none."""
+    """Fetch the adapter of a hub repository and return its folder; None if it has none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -108,7 +105,7 @@ def fetch_adapter(model: str, revision: str | None) -> Path | None:
 
 
 def _fetch_config(model: str, revision: str | None, name: str, newest: bool = False) -> Path:
-    """`newest`: the cache is asked after the hub, not before."""
+    """Fetch `config.json`, asking the cache first, or last for the `newest`."""
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,

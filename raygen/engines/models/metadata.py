@@ -23,7 +23,7 @@ _HEADS: dict[Kind, tuple[str, ...]] = {
 
 
 def model_kind(spec: EngineSpec) -> Kind:
-    """Return `args.kind`, else what the model's configuration says, else causal."""
+    """Return the kind that `args.kind` or the model's configuration names, by default causal."""
     for kind in _HEADS:
         if spec.args.get("kind") == kind:
             return kind
@@ -34,7 +34,7 @@ def model_kind(spec: EngineSpec) -> Kind:
 
 
 def kind_problem(spec: EngineSpec) -> str | None:
-    """Say why the model, as far as its configuration is at hand, is not of that kind."""
+    """Say why the model isn't of its engine's kind; None if it is, or if nothing is known of it."""
     kind = model_kind(spec)
     heads = _architectures(spec)
     if not heads or any(head.endswith(_HEADS[kind]) for head in heads):
@@ -57,10 +57,10 @@ _DEFAULT = "after"
 
 
 def attribution_problem(spec: EngineSpec) -> str | None:
-    """Say why gradients of this model toward a label say nothing of a rationale's tokens, or None.
+    """Say why this model's gradients toward a label say nothing of a rationale; None if they do.
 
     Only in a student trained with the rationale before the label does anything flow from the label
-    back to the rationale. A fake can be asked for anything.
+    back to the rationale. A fake engine passes.
     """
     if spec.backend == "fake":
         return None

@@ -1,4 +1,4 @@
-"""Prompts as the tokens of a model that this process can see.
+"""Tokenize prompts for a model that this process can see.
 
 Knows nothing of how the model runs.
 """
@@ -16,9 +16,9 @@ from raygen.engines.base import EngineSetupError, Message, Prompt, RequestRefuse
 
 @dataclass(frozen=True, slots=True)
 class PromptTokenizer:
-    """A Hugging Face tokenizer, for the engine `name`'s `model`.
+    """A Hugging Face tokenizer for the `model` of the engine `name`.
 
-    `max_len` is how many tokens of prompt and answer the model takes; None: it doesn't say.
+    `max_len` is how many tokens of prompt and answer the model takes; None if it doesn't say.
     """
 
     name: str
@@ -27,16 +27,16 @@ class PromptTokenizer:
     max_len: int | None
 
     def prompt(self, prompt: Prompt) -> list[int]:
-        """Return the tokens of a prompt; a chat is rendered with the model's own template.
+        """Tokenize a prompt, a chat with the model's own template.
 
-        Raises RequestRefusedError where they leave no room for an answer.
+        Raises RequestRefusedError if the prompt leaves no room for an answer.
         """
         ids = self._encode(*self._render(prompt))
         self._check(ids)
         return ids
 
     def candidates(self, prompt: Prompt, texts: Sequence[str]) -> list[tuple[list[int], int]]:
-        """Return for each text its tokens after the prompt's, and where they begin.
+        """Tokenize each text after the prompt; returns all tokens, and where the text's begin.
 
         A token that the text's start merges with the prompt's end counts with the text.
         """
@@ -52,10 +52,9 @@ class PromptTokenizer:
         return tokenized
 
     def apart(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
-        """Return the tokens of a prompt and a text, each tokenized by itself, and where the text
-        begins.
+        """Tokenize a prompt and a text separately; returns all tokens, and where the text's begin.
 
-        Raises RequestRefusedError where one of them is empty, or both are too long.
+        Raises RequestRefusedError if one of them is empty, or both are too long.
         """
         head, tail = self._encode(*self._render(prompt)), self._encode(text, False)
         if not head or not tail:
@@ -66,11 +65,11 @@ class PromptTokenizer:
     def spans(
         self, text: str, start: int, target: str
     ) -> tuple[list[int], int, list[tuple[int, int, int]]]:
-        """Return the tokens of text and target, where the target's begin, and the tokens of
-        text[start:].
+        """Tokenize text and target, and locate the tokens of text[start:].
 
-        Those are (place, start, end), in characters and without space around them. A token across
-        `start` is one of them.
+        Returns all tokens, where the target's begin, and for each token of text[start:] its index
+        with the start and end of its characters, space around it excluded. A token across `start`
+        is included.
         """
         ((ids, shared),) = self.candidates(text, [target])
         encoding = self.tokenizer(text + target, return_offsets_mapping=True)
@@ -91,8 +90,7 @@ class PromptTokenizer:
             )
 
     def _render(self, prompt: Prompt) -> tuple[str, bool]:
-        """Return the prompt as text, and whether the tokenizer must add its special tokens to
-        it."""
+        """Write the prompt as text, and tell whether the tokenizer must add its special tokens."""
         if isinstance(prompt, str):
             return prompt, True
         if getattr(self.tokenizer, "chat_template", None) is None:

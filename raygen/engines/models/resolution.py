@@ -1,8 +1,8 @@
-"""Where a model lies: a plain one, or a LoRA adapter together with the model it was made for.
+"""Resolve a model: a plain one, or a LoRA adapter together with the model it was made for.
 
 Knows nothing of backends. An adapter's folder (what peft's `save_pretrained` writes, and
-streamtrain's `final/`) is named as the engine's `model` like any other: which adapter speaks is
-the dataset's identity, so it is no running condition.
+streamtrain's `final/`) is named as the engine's `model` like any other: which adapter answers is
+part of the dataset's identity, so it is no running condition.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model's folder or hub id with its `config.json`, and the adapter's folder where it has one.
+    """A model's folder or hub id with its `config.json`, and its adapter's folder if it has one.
 
     `revision` is the plain model's.
     """
@@ -35,9 +35,9 @@ class ResolvedModel:
 
 
 def resolve_model(model: str, revision: str | None) -> ResolvedModel:
-    """Find `model`, fetching what is small where it comes from the hub.
+    """Find `model`, fetching its small files if it comes from the hub.
 
-    Raises EngineSetupError, with what to do, where it can't be had.
+    Raises EngineSetupError, with what to do, if it can't be had.
     """
     path = model_path(model)
     adapter = Path(path).expanduser()
@@ -80,7 +80,7 @@ def check_adapter(folder: Path) -> None:
 
 
 def describe_load_failure(error: Exception) -> str:
-    """Return what to tell of a model that transformers couldn't load, in one line."""
+    """Say in one line why transformers couldn't load a model."""
     first = first_line(error)
     if isinstance(error, OSError) and "safetensors" in first:
         # transformers advises to allow pickled ones.
@@ -93,7 +93,7 @@ def describe_load_failure(error: Exception) -> str:
 
 
 def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
-    """Return a model's `config.json` where it can be read at once; None where it would be fetched.
+    """Return the content of a model's `config.json` if it is at hand; None if it must be fetched.
 
     For an adapter, that of the model it was made for.
     """
@@ -106,7 +106,7 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return a JSON object in a file; an empty one where it is none."""
+    """Read a JSON object; an empty one if the file holds none."""
     try:
         value: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A model's own tokenizer, without its weights: how many tokens a text has, and where they lie.
+"""A model's tokenizer without its weights: how many tokens a text has, and their offsets.
 
 Reads the model's `tokenizer.json`; imports neither torch nor transformers. Knows nothing of
 engines.
@@ -33,25 +33,25 @@ class Tokenizer:
     content: str
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of the text's tokens, without those that a model puts around it."""
+        """Return the ids of the text's tokens, without special tokens around it."""
         ids: list[int] = self.fast.encode(text, add_special_tokens=False).ids
         return ids
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Say where each token starts and ends in the text, in characters."""
+        """Return the start and end of each token in the text, in characters."""
         offsets: list[tuple[int, int]] = self.fast.encode(text, add_special_tokens=False).offsets
         return offsets
 
     def count(self, text: str) -> int:
-        """Count how many tokens a model sees for this text as a prompt."""
+        """Count the tokens that a model sees if this text is its prompt."""
         return len(self.fast.encode(text).ids)
 
 
 @lru_cache(maxsize=16)
 def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
-    """Return the tokenizer of a folder, a bundled model, or one on the hub (its cache comes first).
+    """Load the tokenizer of a folder, a bundled model, or a hub model (its cache comes first).
 
-    Raises EngineSetupError where it can't be had, within seconds where the hub can't be reached.
+    Raises EngineSetupError if it can't be had, within seconds if the hub can't be reached.
     """
     from tokenizers import Tokenizer as Fast
 

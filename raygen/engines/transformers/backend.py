@@ -1,4 +1,4 @@
-"""The transformers backend: a model in this process, as the kind of engine that it is.
+"""The transformers backend: a model in this process, with the engine for its kind.
 
 Knows nothing of how any kind works.
 """
@@ -28,7 +28,7 @@ _KINDS: Mapping[Kind, tuple[str, type[_Model]]] = {
 
 
 async def start_transformers(spec: EngineSpec, devices: Sequence[str] = ()) -> _Model:
-    """Load the model on the engine's own thread; `devices` are CUDA devices, the first is used.
+    """Load the model on a thread of its own, on the first of the CUDA `devices`.
 
     Raises EngineSetupError.
     """

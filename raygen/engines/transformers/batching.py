@@ -21,10 +21,10 @@ O = TypeVar("O")  # noqa: E741 - its outcome
 
 
 class Batcher(Generic[I, O]):
-    """Calls `run` with up to `size` items at a time; `run` gives one outcome per item, in order.
+    """Calls `run` with up to `size` items at a time; `run` returns an outcome for each, in order.
 
-    An outcome that is an exception is raised to the one who asked. An exception of `run` itself is
-    raised to everyone of its batch.
+    An outcome that is an exception is raised to the caller of its item. An exception of `run`
+    itself is raised to every caller of the batch.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Batcher(Generic[I, O]):
         self._drain: asyncio.Task[None] | None = None
 
     async def __call__(self, item: I) -> O:
-        """The outcome of one item, once its batch has run."""
+        """Return the outcome of one item, once its batch has run."""
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._drain is None or self._drain.done():
@@ -63,7 +63,7 @@ class Batcher(Generic[I, O]):
                     future.set_result(outcome)
 
     def _next(self) -> list[tuple[I, asyncio.Future[O]]]:
-        """The items of the next batch; those whose asker has gone are left out."""
+        """Take the items of the next batch, skipping those whose caller was cancelled."""
         batch: list[tuple[I, asyncio.Future[O]]] = []
         while self._waiting and len(batch) < self._size:
             item, future = self._waiting.popleft()
@@ -75,7 +75,10 @@ class Batcher(Generic[I, O]):
 def split_on_out_of_memory(
     run: Callable[[Sequence[I]], Sequence[O | Exception]],
 ) -> Callable[[Sequence[I]], Sequence[O | Exception]]:
-    """`run` in halves where a batch doesn't fit; an item that doesn't fit alone is refused."""
+    """Wrap `run` to halve a batch that is out of memory.
+
+    An item that doesn't fit alone is refused (`prompt_too_long`).
+    """
 
     def halved(items: Sequence[I]) -> Sequence[O | Exception]:
         try:

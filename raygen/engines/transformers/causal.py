@@ -1,7 +1,7 @@
 """A causal language model in this process, as an engine: for machines without vLLM.
 
-Concurrent requests are batched; the model runs on a thread, so that the event loop stays free.
-It holds no answer to a JSON schema: the op that asks checks what comes.
+Concurrent requests are batched; the model runs on a thread, so that the event loop stays free. It
+doesn't hold answers to a JSON schema: the op that asks checks them.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class CausalEngine:
         self._words = WordEmbeddings(loaded.model, loaded.tokenizer)
 
     async def generate(self, request: Request) -> list[Completion]:
-        """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
+        """Sample `n` completions, each drawn by the seed and its index; the prompt is read once."""
         asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
         return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """Summed log-probabilities of each candidate's tokens, as the model reads them in place.
+        """Sum the log-probabilities of each candidate's tokens, tokenized after the prompt.
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
@@ -67,7 +67,7 @@ class CausalEngine:
         return list(await asyncio.gather(*(self._score(text) for text in texts)))
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """The k most probable tokens at each place of a text that follows a prompt."""
+        """Return the k most probable tokens at each position of a text that follows a prompt."""
         ids, start = self._tokens.apart(prompt, text)
         return await self._top(TopTokensRequest(Continuation(tuple(ids), start), k))
 
@@ -79,9 +79,10 @@ class CausalEngine:
         return vocabulary_fingerprint(self._loaded.tokenizer)
 
     async def attribute(self, text: str, start: int, target: str) -> list[TokenScore]:
-        """Integrated gradients of the tokens of `text[start:]`; the others stand as they are.
+        """Compute integrated gradients of the tokens of `text[start:]` toward `target`.
 
-        Raises RequestRefusedError (`bad_request`) where there are none, or no target.
+        The other tokens keep their embeddings. Raises RequestRefusedError (`bad_request`) if there
+        are no such tokens, or no target.
         """
         ids, following, spans = self._tokens.spans(text, start, target)
         if not spans or following >= len(ids):
@@ -98,10 +99,10 @@ class CausalEngine:
         ]
 
     async def nearest(self, word: str, k: int) -> list[str]:
-        """The k nearest whole words of the vocabulary."""
+        """Return the k nearest whole words of the vocabulary."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._words.nearest, word, k)
 
     async def close(self) -> None:
-        """Wait for the batch that runs."""
+        """Wait for the running batch."""
         self._thread.shutdown(cancel_futures=True)

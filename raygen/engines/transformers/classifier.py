@@ -26,7 +26,10 @@ from raygen.engines.transformers.loading import LoadedModel
 
 
 class ClassifierEngine:
-    """Classifies with a loaded model. Raises EngineSetupError for one that chooses no one label."""
+    """Classifies with a loaded model, which must have a single-label head.
+
+    Raises EngineSetupError for any other.
+    """
 
     def __init__(
         self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
@@ -52,7 +55,7 @@ class ClassifierEngine:
         self._classify = Batcher(self._run, args.batch_size, thread)
 
     async def classify(self, text: str) -> dict[str, float]:
-        """The probability of each label, by the names in the model's `id2label`."""
+        """Return the probability of each label, by the names in the model's `id2label`."""
         ids: list[int] = self._loaded.tokenizer(text)["input_ids"]
         if len(ids) > self._most:
             raise RequestRefusedError(
@@ -62,15 +65,15 @@ class ClassifierEngine:
         return dict(zip(self._labels, chances, strict=True))
 
     async def generate(self, request: Request) -> list[Completion]:
-        """A classifier can't."""
+        """Raise EngineSetupError: a classifier can't."""
         self._cannot("generate")
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """A classifier can't."""
+        """Raise EngineSetupError: a classifier can't."""
         self._cannot("score texts")
 
     async def close(self) -> None:
-        """Wait for the batch that runs."""
+        """Wait for the running batch."""
         self._thread.shutdown(cancel_futures=True)
 
     def _run(self, texts: Sequence[list[int]]) -> list[list[float]]:

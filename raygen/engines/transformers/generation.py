@@ -1,7 +1,7 @@
-"""Writing: sampling answers from a model, many at once, each with random draws of its own.
+"""Sample answers from a model, many at once, each with random draws of its own.
 
-What an answer is drawn with depends on its own seed alone, so that it is the same whatever stands
-beside it (up to the rounding of a batched matrix product). Knows nothing of tasks or threads.
+The draws of an answer depend on its own seed alone, so that it is the same in any batch (up to the
+rounding of a batched matrix product). Knows nothing of tasks or threads.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SampleRequest:
 
 
 def sample_requests(prompt: Sequence[int], sampling: Sampling) -> list[SampleRequest]:
-    """The answers that a request wants. Raises RequestRefusedError for an empty prompt."""
+    """Make a request for each answer. Raises RequestRefusedError for an empty prompt."""
     if not prompt:
         raise RequestRefusedError("bad_request", "the prompt is empty")
     return [SampleRequest(tuple(prompt), sampling, index) for index in range(sampling.n)]
@@ -41,7 +41,7 @@ def sample_requests(prompt: Sequence[int], sampling: Sampling) -> list[SampleReq
 
 @dataclass(slots=True)
 class _Draft:
-    """An answer while it is written."""
+    """An answer while it is sampled."""
 
     ask: SampleRequest
     draws: random.Random
@@ -54,8 +54,11 @@ class _Draft:
 
 
 class Sampler:
-    """Samples answers. `max_len` are the tokens of prompt and answer, of each by itself where an
-    encoder reads the prompt."""
+    """Samples answers with a loaded model.
+
+    `max_len` is how many tokens prompt and answer may have together, or each, if an encoder reads
+    the prompt; None for no limit.
+    """
 
     def __init__(self, model: Any, tokenizer: Any, max_len: int | None) -> None:
         self._model = model
@@ -65,15 +68,15 @@ class Sampler:
         self._ends = _ends(model, tokenizer)
 
     def write(self, asks: Sequence[SampleRequest]) -> list[Completion | Exception]:
-        """One completion for each, in order; a prompt that several share is read once."""
+        """Sample a completion for each request, in order; prompts that are equal are read once."""
         return [_outcome(draft) for draft in self._written(asks, None)]
 
     def write_tokens(
         self, asks: Sequence[SampleRequest], until: Until | None = None
     ) -> list[list[int]]:
-        """The tokens of each answer, with the one that ends it; texts that `stop` one stay in it.
+        """Sample the tokens of each answer, including the one that ends it and texts of `stop`.
 
-        An answer ends early where `until` says so, which gets its tokens so far.
+        `until` gets an answer's tokens so far, and ends it by returning True.
         """
         return [draft.tokens for draft in self._written(asks, until)]
 
@@ -110,7 +113,7 @@ class Sampler:
         return _Draft(ask, random.Random(seed), limit, until)
 
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
-        """Add the next token to each draft, and end those that are done."""
+        """Add the next token to each draft, and finish those that are done."""
         samplings = [draft.ask.sampling for draft in drafts]
         chosen = sample_next_tokens(logits, samplings, [draft.draws.random() for draft in drafts])
         logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
@@ -123,7 +126,7 @@ class Sampler:
             self._end(draft, token)
 
     def _end(self, draft: _Draft, token: int) -> None:
-        """Set why a draft is done, where it is."""
+        """Set the draft's finish reason if it is done."""
         if token in self._ends:
             draft.text = self._decode(draft, draft.tokens[:-1])
             draft.finish = "stop"
@@ -160,7 +163,11 @@ class Sampler:
 def sample_next_tokens(
     logits: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[float]
 ) -> torch.Tensor:
-    """The next token of each row of logits (rows, vocabulary), by a draw in [0, 1) for each."""
+    """Sample a token id from each row of logits (rows, vocabulary).
+
+    `samplings` gives each row's temperature and top_p (temperature 0 takes the most probable
+    token), `draws` a random number in [0, 1) for each row. Returns a tensor (rows,).
+    """
     chosen = logits.argmax(dim=-1)
     warm = [at for at, sampling in enumerate(samplings) if sampling.temperature > 0]
     if not warm:
@@ -180,7 +187,7 @@ def sample_next_tokens(
 
 
 def _nucleus(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """The chances of the likeliest tokens that reach `top_p` together; the others' are zero."""
+    """Zero all but the most probable tokens that together reach `top_p`."""
     ordered, order = chances.sort(dim=-1, descending=True)
     before = ordered.cumsum(dim=-1) - ordered
     kept = ordered.masked_fill(before >= top_p, 0.0)
@@ -192,7 +199,7 @@ def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
 
 
 def _ends(model: Any, tokenizer: Any) -> Collection[int]:
-    """The tokens that end an answer, by the model's generation settings and its tokenizer."""
+    """Return the tokens that end an answer, by the model's generation config and its tokenizer."""
     named = getattr(model.generation_config, "eos_token_id", None)
     several = named if isinstance(named, list) else [named]
     return {token for token in (*several, tokenizer.eos_token_id) if token is not None}

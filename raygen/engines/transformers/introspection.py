@@ -24,12 +24,13 @@ def integrated_gradients(
     steps: int,
     batch: int,
 ) -> list[float]:
-    """The attribution of the tokens at `places` toward the tokens from `target` on.
+    """Attribute the tokens from `target` on to the tokens at `positions`.
 
-    The function is the summed log-probability of the target's tokens, the baseline zero
-    embeddings at `places` while the other tokens stand as they are, and the integral a
-    Gauss-Legendre sum of `steps` points, `batch` at a time. The scores add up to the function's
-    change from the baseline.
+    Integrates the gradient of the target's summed log-probability from the baseline, in which the
+    embeddings at `positions` are zero and the others keep theirs, by a Gauss-Legendre sum of
+    `steps` points, `batch` at a time. `tokens` are the ids of one text, `target` and `positions`
+    indices into them. Returns a score for each position; the scores add up to the change of the
+    log-probability.
     """
     ids = torch.tensor(tokens, device=model.device)
     here = torch.tensor(places, device=model.device)
@@ -43,7 +44,7 @@ def integrated_gradients(
 
 
 def _log_probabilities(model: Any, following: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-    """The log-probability (rows,) of the last tokens of each row of embedded inputs."""
+    """Sum the log-probabilities (rows,) of the last tokens of each row of embedded inputs."""
     output = model(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(following) + 1)
     logprobs = torch.log_softmax(output.logits[:, -len(following) - 1 : -1].float(), dim=-1)
     chosen: torch.Tensor = logprobs.gather(-1, following.expand(len(inputs), -1)[..., None])
@@ -62,9 +63,10 @@ class WordEmbeddings:
         self._tokenizer = tokenizer
 
     def nearest(self, word: str, k: int) -> list[str]:
-        """The k nearest words, nearest first: without the word itself, each spelling once.
+        """Return the k nearest words, nearest first, without the word itself.
 
-        A word that is several tokens stands at their mean.
+        Spellings that differ in case count once. A word of several tokens is placed at the mean of
+        their embeddings.
         """
         with torch.inference_mode():
             at = self._place(word)
@@ -91,7 +93,7 @@ class WordEmbeddings:
 
     @cached_property
     def _vocabulary(self) -> dict[str, int]:
-        """Whole words and their tokens, in the order of the tokens."""
+        """The whole words and their token ids, in the order of the ids."""
         pieces = sorted(self._tokenizer.get_vocab().items(), key=lambda piece: int(piece[1]))
         begins = [(piece, token) for piece, token in pieces if piece.startswith(_STARTS)]
         words: dict[str, int] = {}

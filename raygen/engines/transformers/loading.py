@@ -1,6 +1,6 @@
-"""A model in this process's memory: loaded with its tokenizer, onto its device.
+"""Load a model and its tokenizer onto a device of this process.
 
-Knows nothing of what is asked of it. Runs no code of the model's repository.
+Knows nothing of what the model is used for. Runs no code of the model's repository.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where its inputs must lie."""
+        """The device of its inputs."""
         device: torch.device = self.model.device
         return device
 
     def position_limit(self) -> int | None:
-        """How many tokens the model has positions for; None where it doesn't say."""
+        """Return how many tokens the model has positions for; None if it doesn't say."""
         known = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return known if isinstance(known, int) and known > 0 else None
 
@@ -51,9 +51,11 @@ class LoadedModel:
 def load_model(
     spec: EngineSpec, args: TransformersArgs, devices: Sequence[str], head: str
 ) -> LoadedModel:
-    """The model with its `head`, the name of one of transformers' Auto classes.
+    """Load an engine's model, and its adapter if it is one, ready for inference.
 
-    Raises EngineSetupError for a model that can't be had, can't be loaded, or lacks the head.
+    `args` are the engine's parsed arguments, `devices` its CUDA devices, of which the first is
+    used, and `head` is the name of one of transformers' Auto classes. Raises EngineSetupError for a
+    model that can't be had, can't be loaded, or lacks the head.
     """
     try:
         found = resolve_model(spec.model, spec.revision)
@@ -89,11 +91,12 @@ def load_model(
 def read_model(
     head: str, model: str, revision: str | None, **settings: Any
 ) -> tuple[Any, list[str]]:
-    """Load a model with its `head`, the name of one of transformers' Auto classes.
+    """Load the safetensors weights of a model.
 
-    `model` is a folder or a hub id, and `settings` are from_pretrained's. Returns the names of the
-    weights that its files lack too, which are random then. Only weights as safetensors are read,
-    and no code of the model's repository: both would run whatever their author wrote.
+    `head` is the name of one of transformers' Auto classes, `model` a folder or a hub id,
+    `revision` a branch, tag or commit of the hub, and `settings` are from_pretrained's. Other
+    formats and the repository's own code would run whatever their author wrote, and are refused.
+    Returns the model, and the names of weights that its files lack and that are therefore random.
     Raises LOAD_ERRORS.
     """
     import transformers
@@ -112,17 +115,17 @@ def read_model(
 
 
 def read_tokenizer(model: str, revision: str | None = None) -> Any:
-    """Load the tokenizer of a folder or a hub id, as safely. Raises LOAD_ERRORS."""
+    """Load the tokenizer of a folder or a hub id without running its code. Raises LOAD_ERRORS."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
 
 
 def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]:
-    """Put an adapter on the model that it was made for; the tokenizer is the adapter's own.
+    """Put an adapter on its base model; returns the adapted model and the adapter's tokenizer.
 
-    Tokens that this one has beside the model's get rows in its embeddings. The folder is one that
-    `check_adapter` has passed. Raises LOAD_ERRORS.
+    Tokens that the adapter's tokenizer adds get rows in the model's embeddings. `adapter` is a
+    folder that `check_adapter` has passed. Raises LOAD_ERRORS.
     """
     from peft import PeftModel
 
@@ -136,7 +139,7 @@ def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]
 
 
 def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.device:
-    """The device that is asked for, else the engine's GPU, else the CPU."""
+    """Return the device that `args` name, else the engine's GPU, else the CPU."""
     if args.device is None and gpus == 0:
         return torch.device("cpu")
     wanted = args.device or f"cuda:{_index(devices[0]) if devices else 0}"
@@ -151,21 +154,21 @@ def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.
 
 
 def _index(device: str) -> int:
-    """The number by which this process knows a CUDA device."""
+    """Return the number by which this process knows a CUDA device."""
     names = visible_gpus() or ()
     return names.index(device) if device in names else int(device)
 
 
 def _dtype(args: TransformersArgs, device: torch.device) -> Any:
-    """float32 on a CPU, where few can do with less; elsewhere what the model was saved in."""
+    """Choose float32 on a CPU, where few models run in less; elsewhere the dtype of the weights."""
     named = args.dtype or ("float32" if device.type == "cpu" else "auto")
     return named if named == "auto" else getattr(torch, named)
 
 
 def add_embedding_rows(model: Any, tokens: Sequence[int]) -> None:
-    """Give the tokens rows in both embeddings, each the mean of the rows that were there before.
+    """Give new tokens rows in both embeddings, each the mean of the rows of known tokens.
 
-    Some models have spare rows; none is ever taken away.
+    `tokens` are their ids. Some models have spare rows; none is ever removed.
     """
     old = model.get_input_embeddings().weight.shape[0]
     if max(tokens) >= old:

@@ -15,9 +15,9 @@ import torch
 
 
 class PrefilledBatch:
-    """Rows of text that a model has read so far: its cache, and the logits of what follows each.
+    """The key-value cache of texts that a causal model has read, and the logits of the next token.
 
-    `select` may repeat rows, so that many texts go on from one prompt that is read once.
+    `select` may repeat rows, so that many texts continue one prompt that is read once.
     """
 
     def __init__(self, model: Any) -> None:
@@ -31,7 +31,7 @@ class PrefilledBatch:
 
     @classmethod
     def of(cls, model: Any, prompts: Sequence[Sequence[int]]) -> Self:
-        """Read the prompts, of at least one token each."""
+        """Read prompts of at least one token each."""
         reading = cls(model)
         ids, mask = pad_tokens(prompts, model.device, left=True)
         reading._mask = mask[:, :0]
@@ -39,15 +39,15 @@ class PrefilledBatch:
         return reading
 
     def extend(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read on, one tail a row; the logits (rows, longest tail, vocabulary) after each token.
+        """Read a tail for each row; returns the next logits (rows, longest tail, vocabulary).
 
-        Rows with a shorter tail are of no use afterwards.
+        Rows with a shorter tail can't be extended again.
         """
         ids, mask = pad_tokens(tails, self._model.device, left=False)
         return self._read(ids, mask, keep=ids.shape[1])
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row may be there several times."""
+        """Keep these rows, in this order; a row may be repeated."""
         chosen = torch.tensor(rows, device=self._mask.device)
         self._cache.reorder_cache(chosen)
         self._mask = self._mask[chosen]
@@ -72,7 +72,7 @@ class PrefilledBatch:
 def pad_tokens(
     rows: Sequence[Sequence[int]], device: torch.device, *, left: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of tokens as one tensor, and a mask of ones where tokens stand."""
+    """Pad rows of token ids to a tensor (rows, longest), and return it with its mask."""
     longest = max(len(row) for row in rows)
     fills = [[0] * (longest - len(row)) for row in rows]
     ones = [[1] * len(row) for row in rows]
@@ -86,13 +86,13 @@ def pad_tokens(
 
 
 class DecoderBatch:
-    """Rows of answers that a decoder has read so far, each beside the prompt that it answers.
+    """Answers that a decoder has read so far, each with the encoder's output for its prompt.
 
-    `select` and `extend` are those of a causal model's Reading; all rows are of one length.
+    `select` and `extend` are those of PrefilledBatch; all rows have the same length.
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        """Read the prompts, of at least one token each, and let the decoder begin."""
+        """Encode prompts of at least one token each, and start the decoder."""
         from transformers import DynamicCache, EncoderDecoderCache
 
         config = model.config
@@ -105,7 +105,7 @@ class DecoderBatch:
         self.extend([[config.decoder_start_token_id]] * len(prompts))
 
     def extend(self, tails: Sequence[Sequence[int]]) -> None:
-        """Let the decoder read on, one tail a row, all of one length."""
+        """Read a tail for each row, all of the same length."""
         output = self._model(
             encoder_outputs=(self._read,),
             attention_mask=self._mask,
@@ -116,7 +116,7 @@ class DecoderBatch:
         self.next = output.logits[:, -1].float()
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row may be there several times."""
+        """Keep these rows, in this order; a row may be repeated."""
         chosen = torch.tensor(rows, device=self._mask.device)
         self._cache.reorder_cache(chosen)
         self._read, self._mask = self._read[chosen], self._mask[chosen]

@@ -1,4 +1,4 @@
-"""Scoring: the log-probabilities that a causal model gives to texts, many at once.
+"""The log-probabilities that a causal model gives to texts, many at once.
 
 Knows nothing of tasks or threads.
 """
@@ -22,24 +22,24 @@ _POSITIONS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """A text's tokens, and the place from which they are scored."""
+    """The token ids of a text, and the index of the first that is scored."""
 
     tokens: tuple[int, ...]
     start: int
 
     @property
     def head(self) -> tuple[int, ...]:
-        """What is read before; the first token of all follows nothing and has no probability."""
+        """The tokens that are read first, at least one, since the first has no probability."""
         return self.tokens[: max(self.start, 1)]
 
     @property
     def tail(self) -> tuple[int, ...]:
-        """What is scored."""
+        """The tokens that are scored."""
         return self.tokens[max(self.start, 1) :]
 
 
 def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
-    """The score of each text; a head that several share is read once."""
+    """Score each text; a head that several share is read once."""
 
     def take(logprobs: torch.Tensor, text: Continuation) -> Score:
         tail = torch.tensor(text.tail, dtype=torch.long, device=logprobs.device)[:, None]
@@ -51,14 +51,17 @@ def score(model: Any, texts: Sequence[Continuation]) -> list[Score]:
 
 @dataclass(frozen=True, slots=True)
 class TopTokensRequest:
-    """A text after a prompt, of at least a token each, and how many tokens are asked for."""
+    """A text after a prompt, of at least a token each, and the number of tokens to return."""
 
     text: Continuation
     k: int
 
 
 def top_tokens(model: Any, asked: Sequence[TopTokensRequest], vocabulary: str) -> list[TopTokens]:
-    """The most probable tokens at each place of each text."""
+    """Return the most probable tokens at each position of each text.
+
+    `vocabulary` is the fingerprint of the model's tokenizer, which the answers carry.
+    """
     most = max(one.k for one in asked)
 
     def take(logprobs: torch.Tensor, text: Continuation) -> tuple[list[Any], list[Any]]:
@@ -83,7 +86,7 @@ def _read_tails(
     texts: Sequence[Continuation],
     take: Callable[[torch.Tensor, Continuation], T],
 ) -> list[T]:
-    """What is taken of the log-probabilities (tail, vocabulary) at the places of each tail."""
+    """Apply `take` to each text and the log-probabilities (tail, vocabulary) of its tail."""
     longest = max(len(text.tail) for text in texts)
     if len(texts) > 1 and len(texts) * longest > _POSITIONS:
         half = len(texts) // 2

@@ -25,7 +25,7 @@ from raygen.engines.transformers.loading import LoadedModel
 
 
 class Seq2SeqEngine:
-    """Generates with a loaded model. Raises EngineSetupError for one whose decoder can't begin."""
+    """Generates with a loaded model. Raises EngineSetupError if its decoder has no start token."""
 
     def __init__(
         self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
@@ -45,17 +45,17 @@ class Seq2SeqEngine:
         self._write = Batcher(split_on_out_of_memory(writer.write), args.batch_size, thread)
 
     async def generate(self, request: Request) -> list[Completion]:
-        """`n` completions; the prompt is read once, and each is drawn by the seed and its index."""
+        """Sample `n` completions, each drawn by the seed and its index; the prompt is read once."""
         asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
         return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """It can't: ops compare texts by models that read on."""
+        """Raise EngineSetupError: it scores no texts."""
         raise EngineSetupError(
             f"engine {self._name!r}: {self._source} has an encoder and a decoder and can't score "
             "texts; name a causal model"
         )
 
     async def close(self) -> None:
-        """Wait for the batch that runs."""
+        """Wait for the running batch."""
         self._thread.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""What vLLM's engine arguments are called and what they hold, read from the installed vLLM.
+"""The names and types of vLLM's engine arguments, read from the installed vLLM's source.
 
 Read and not imported, since importing vLLM takes ten seconds.
 """
@@ -78,7 +78,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def vllm_problems(spec: EngineSpec) -> list[str]:
-    """Return what is wrong with the arguments of a vllm engine, one sentence each."""
+    """List what is wrong with the arguments of a vllm engine, a sentence each."""
     known = vllm_arg_types()
     if not known:
         return [
@@ -92,9 +92,9 @@ def vllm_problems(spec: EngineSpec) -> list[str]:
 
 @cache
 def vllm_arg_types() -> Mapping[str, tuple[str, ...]]:
-    """Return the installed vLLM's engine arguments and what each may hold; empty without vLLM.
+    """Map the installed vLLM's engine arguments to their types; empty without vLLM.
 
-    By the names of plain types (`int`, `None`, ...); nothing where one is of another kind.
+    Types are names of plain ones (`int`, `None`, ...); an argument of another type has none.
     """
     package = find_spec("vllm")
     if package is None or package.origin is None:
@@ -133,8 +133,7 @@ def _faults(spec: EngineSpec, name: str, value: Any) -> Iterator[str]:
 
 
 def _names_code(value: Any) -> bool:
-    """Tell whether a part of a configuration names code to import, or weights that may carry
-    some."""
+    """Tell whether part of a configuration names code to import, or weights that may carry some."""
     if isinstance(value, Mapping):
         return any(
             key.endswith(("_plugin", "trust_remote_code", "load_format", "_cls")) and inner
@@ -152,7 +151,7 @@ def _fits(value: Any, kinds: tuple[str, ...]) -> bool:
 
 
 def _plain(annotation: ast.expr) -> tuple[str, ...]:
-    """Return the plain types of an annotation such as `int | None`; none where it names another."""
+    """List the plain types of an annotation such as `int | None`; none if it names another."""
     if isinstance(annotation, ast.BinOp):
         left, right = _plain(annotation.left), _plain(annotation.right)
         return (*left, *right) if left and right else ()

@@ -18,7 +18,7 @@ _CONTEXT = 4096
 
 
 def cpu_environment() -> dict[str, str]:
-    """Return environment variables that are set where the user has not set them."""
+    """Return environment variables to set unless the user has set them."""
     return {
         # vLLM takes one thread where this is not said.
         "OMP_NUM_THREADS": str(os.cpu_count() or 1),
@@ -31,7 +31,7 @@ def cpu_environment() -> dict[str, str]:
 
 
 def cpu_arguments(config: Path) -> dict[str, Any]:
-    """Return engine arguments, for the model with this `config.json`."""
+    """Return engine arguments for a CPU and the model with this `config.json`."""
     return {
         "dtype": "auto" if _has_amx() else "float32",
         "enforce_eager": True,
@@ -46,9 +46,9 @@ def cpu_arguments(config: Path) -> dict[str, Any]:
 
 
 def _context(config: Path) -> int | None:
-    """Return tokens of prompt and answer: what the model takes, and no more than 4,096.
+    """Return how many tokens prompt and answer may have: the model's limit, at most 4,096.
 
-    Without chunks vLLM reserves for a whole prompt of that length. None leaves it to vLLM.
+    Without chunks vLLM reserves for a prompt of that length. None leaves it to vLLM.
     """
     settings: Any = json.loads(config.read_text(encoding="utf-8"))
     known = settings.get("max_position_embeddings") or settings.get("text_config", {}).get(
@@ -58,7 +58,7 @@ def _context(config: Path) -> int | None:
 
 
 def _cache_gib() -> int:
-    """Return GiB for the KV cache: an eighth of the memory, between 1 and 4."""
+    """Return the size of the KV cache in GiB: an eighth of the memory, between 1 and 4."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(4, max(1, memory // (8 * _GIB)))
 
@@ -74,7 +74,7 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def lora_arguments(adapter: Path | None) -> dict[str, Any]:
-    """Return engine arguments for an adapter, none without one.
+    """Return engine arguments for an adapter; none without one.
 
     Raises EngineSetupError for an adapter that vLLM can't run.
     """
@@ -100,7 +100,10 @@ def lora_arguments(adapter: Path | None) -> dict[str, Any]:
 
 
 def adapted_modules(adapter: Path) -> set[str]:
-    """Return the names of the modules that the adapter has weights for, such as `q_proj`."""
+    """Return the names of the modules that the adapter has weights for, such as `q_proj`.
+
+    Raises EngineSetupError if its weights can't be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

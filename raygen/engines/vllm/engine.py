@@ -1,7 +1,7 @@
-"""vLLM as an engine, in this process's event loop: the only place that imports it.
+"""vLLM as an engine, in this process's event loop: the only module that imports it.
 
-Knows nothing of ops or rows. vLLM runs the model in processes of its own and logs to this
-process's stderr.
+Knows nothing of ops or rows. vLLM runs the model in processes of its own and logs to this process's
+stderr.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class VLLMEngine:
     """An AsyncLLM. All requests share its continuous batch and its prefix cache."""
 
     def __init__(self, spec: EngineSpec, llm: Any, adapter: Path | None) -> None:
-        """`adapter` is the folder of the LoRA that answers, None for the model itself."""
+        """Wrap a started AsyncLLM; `adapter` is the folder of its LoRA adapter, if it has one."""
         from vllm.lora.request import LoRARequest
 
         self._name = spec.name
@@ -76,7 +76,7 @@ class VLLMEngine:
 
     @classmethod
     async def start(cls, spec: EngineSpec, devices: Sequence[str] = ()) -> Self:
-        """Load the model; blocks the loop meanwhile. `devices` are CUDA devices, none: all seen.
+        """Load the model on the CUDA `devices`, or on all visible ones; blocks the event loop.
 
         Raises EngineSetupError for a model that can't be had or loaded and for wrong arguments.
         """
@@ -109,7 +109,7 @@ class VLLMEngine:
             raise EngineSetupError(_load_failure(spec, model.model, error)) from error
 
     async def generate(self, request: Request) -> list[Completion]:
-        """Return `n` completions from one request; the k-th is drawn with the seed plus k."""
+        """Sample `n` completions by one request; the k-th is drawn with the seed plus k."""
         from vllm.exceptions import VLLMClientError
         from vllm.sampling_params import (
             RequestOutputKind,
@@ -148,8 +148,7 @@ class VLLMEngine:
         ]
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
-        """Return summed log-probabilities of each candidate's tokens, as the model reads them in
-        place.
+        """Sum the log-probabilities of each candidate's tokens, tokenized after the prompt.
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
@@ -158,7 +157,7 @@ class VLLMEngine:
         return list(await asyncio.gather(*(self._score(ids, start) for ids, start in tokenized)))
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
-        """Return the k most probable tokens at each place of a text that follows a prompt."""
+        """Return the k most probable tokens at each position of a text that follows a prompt."""
         self._need_prompt_logprobs()
         most = self._llm.model_config.max_logprobs
         if k > most >= 0:
@@ -219,8 +218,7 @@ class VLLMEngine:
         return Score(float(sum(logprobs)), len(logprobs), len(ids))
 
     async def _read(self, ids: list[int], k: int) -> list[Any]:
-        """Return for each token, by their numbers, its own log-probability and those of the k
-        best."""
+        """Return for each token the log-probabilities of itself and of the k best, by token id."""
         from vllm.sampling_params import RequestOutputKind, SamplingParams
 
         params = SamplingParams(
@@ -233,7 +231,7 @@ class VLLMEngine:
         return list((await self._run(ids, params)).prompt_logprobs)
 
     async def _run(self, ids: list[int], params: Any) -> Any:
-        """Return the final output of one request. Raises the engine errors that vLLM's mean."""
+        """Return the final output of one request. Raises engine errors in place of vLLM's."""
         from vllm import exceptions
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
@@ -269,8 +267,7 @@ class VLLMEngine:
 
 
 def _socket_environment() -> dict[str, str]:
-    """Say where vLLM's processes may meet, if the folder for temporary files has too long a
-    name."""
+    """Name a folder for vLLM's sockets if the temporary folder's path is too long for them."""
     temp_folder = tempfile.gettempdir()
     folder = socket_folder(temp_folder, ("",), str(uuid4()))
     return {} if folder in (None, temp_folder) else {"VLLM_RPC_BASE_PATH": str(folder)}
@@ -283,7 +280,7 @@ def _set_environment(values: dict[str, str]) -> None:
 
 @contextmanager
 def _visible(devices: Sequence[str]) -> Iterator[None]:
-    """Let the processes that start inside see only `devices`."""
+    """Show only `devices` to processes that start while the context lasts."""
     if not devices:
         yield
         return
@@ -299,8 +296,7 @@ def _visible(devices: Sequence[str]) -> Iterator[None]:
 
 
 def _defaults(spec: EngineSpec, config: Path) -> dict[str, Any]:
-    """Return engine arguments that a profile may override: vLLM's own on GPUs, other ones on a
-    CPU."""
+    """Return engine arguments that a profile may override, for GPUs or for a CPU."""
     from vllm.platforms import current_platform
 
     common = {"disable_log_stats": True}

@@ -27,11 +27,10 @@ _REFUSED = frozenset({"refusal", "content_filter"})
 
 
 def completion_reject(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
-    """Return the reject of an answer that can't be used as it stands, None for one that can be
-    read.
+    """Return the reject of an unusable answer, None for one that can be read.
 
-    `empty` (also where there are thoughts and no answer), `truncated` (max_tokens cut it off;
-    unless `cut_off_counts` is False), `refused` (by the engine's word or by its first sentence).
+    Its reason is `empty` (also for thoughts without an answer), `truncated` (max_tokens cut it off;
+    unless `cut_off_counts` is False) or `refused` (by finish reason or by the first sentence).
     """
     text = answer.text.strip()
     if answer.finish_reason in _REFUSED or _REFUSAL.match(text):
@@ -56,9 +55,9 @@ class InvalidJsonError(ValueError):
 
 
 def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
-    """Return the answer's JSON value: the whole of it, or its one fenced block.
+    """Parse an answer's JSON value, which is all of its text or its one fenced block.
 
-    Raises InvalidJsonError. An engine that enforces the schema is held to it all the same.
+    The schema is checked even if an engine enforces it. Raises InvalidJsonError.
     """
     text = text.strip()
     fenced = _FENCED.findall(text)
@@ -79,7 +78,7 @@ _ANNOUNCED_FREE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class ParsedCompletion:
-    """A text apart: its answer (an option's index, a free answer, or None) and the rest."""
+    """A completion in two: its answer (an option's index, a free answer, or None) and rationale."""
 
     answer: int | str | None
     confidence: float
@@ -89,7 +88,7 @@ class ParsedCompletion:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningSample:
-    """A sample that can be used, with its answer, or the one that it was asked to explain."""
+    """A usable sample, with the answer that it reaches or that it was asked to explain."""
 
     rationale: str
     answer: int | str | None
@@ -106,8 +105,10 @@ class ReasoningSample:
 def parse_completion(
     completion: Completion, data: Mapping[str, Any], task: Task
 ) -> ParsedCompletion | Reject:
-    """Return the completion apart; `empty`, `refused`, or `truncated` before it stated an
-    answer."""
+    """Split a completion into answer and rationale.
+
+    Returns a reject if it is `empty`, `refused`, or `truncated` before it stated an answer.
+    """
     fault = completion_reject(completion, cut_off_counts=False)
     if fault is not None:
         return fault
@@ -131,12 +132,12 @@ def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:
 
 
 def answer_words(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
-    """Return an answer in words."""
+    """Write an answer in words."""
     return task.options(data)[answer] if isinstance(answer, int) else answer or ""
 
 
 def comparison_key(answer: int | str | None) -> int | str | None:
-    """Equal for answers that are the same."""
+    """Make a key that is equal for equal answers."""
     return answer_key(answer) if isinstance(answer, str) else answer
 
 

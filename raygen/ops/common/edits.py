@@ -1,4 +1,4 @@
-"""Edited texts: taking one out of a model's answer, and how far it is from the original.
+"""Edited texts: extracted from a model's answer, and their distance from the original.
 
 Knows nothing of engines, rows or labels' meaning.
 """
@@ -23,25 +23,25 @@ _DOUBLE = ('"', "“", "«")
 
 
 def edit_tokens(text: str) -> list[str]:
-    """Return words and punctuation marks."""
+    """Split a text into words and punctuation marks."""
     return _TOKEN.findall(text)
 
 
 def token_distance(one: str, other: str) -> float:
-    """Return the Levenshtein distance in tokens, as a share of the longer text's tokens."""
+    """Compute the Levenshtein distance in tokens, as a share of the longer text's."""
     return Levenshtein.normalized_distance(edit_tokens(one), edit_tokens(other))
 
 
 def character_distance(one: str, other: str) -> float:
-    """Return the Levenshtein distance in characters, as a share of the longer text's characters."""
+    """Compute the Levenshtein distance in characters, as a share of the longer text's."""
     return Levenshtein.normalized_distance(one, other)
 
 
 def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
-    """Return the edited text in a model's answer, without what models put around it.
+    """Extract the edited text from a model's answer.
 
-    That is an announcement ("Here is the sentence:"), quotation marks, bold marks, the label
-    after it, and, where the original is one line, further lines. What the original has too stays.
+    Strips an announcement ("Here is the sentence:"), quotation marks, bold marks, a label after the
+    text, and, if the original is one line, further lines. What the original also has stays.
     """
     text = answer.strip()
     if not _PREAMBLE.match(original):
@@ -61,8 +61,7 @@ def _without_label(text: str, original: str, options: Sequence[str]) -> str:
 
 
 def _unquoted(text: str, original: str) -> str:
-    """Return the text without a pair of quotation marks around it, and what a model explains
-    after the second."""
+    """Strip a pair of quotation marks, and an explanation that follows the closing one."""
     closing = _QUOTES.get(text[:1])
     if closing is None or original.lstrip()[:1] == text[:1]:
         return text

@@ -17,7 +17,7 @@ Kind = Literal["topic", "phrase"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class TextSpan:
-    """The characters `start` to `end` of a text, and what was named there."""
+    """The characters `start` to `end` of a text, and what kind of words they are."""
 
     start: int
     end: int
@@ -25,10 +25,9 @@ class TextSpan:
 
 
 def occurrences(text: str, words: str, kind: Kind) -> list[TextSpan]:
-    """Return every place where `words` stand in the text as whole words, whatever the case and
-    spacing.
+    """Find `words` in the text as whole words, ignoring case and spacing.
 
-    The parts of a hyphenated word are no whole words.
+    A part of a hyphenated word is no whole word.
     """
     named = r"\s+".join(map(re.escape, words.split()))
     if not named:
@@ -44,8 +43,7 @@ def spans_touch(text: str, one: TextSpan, other: TextSpan) -> bool:
 
 
 def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
-    """Return the spans in order, those that touch made into one; a topic makes the whole a
-    topic."""
+    """Sort spans and merge those that touch; one with a topic in it becomes a topic."""
     done: list[TextSpan] = []
     for span in sorted(spans):
         if done and spans_touch(text, done[-1], span):
@@ -57,7 +55,7 @@ def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
 
 
 def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
-    """Return the text with a mask for each span; the spans are in order and don't overlap."""
+    """Replace each span by a mask; the spans are in order and don't overlap."""
     pieces, at = [], 0
     for span in spans:
         pieces += [text[at : span.start], MASK]
@@ -66,8 +64,7 @@ def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
 
 
 def fill_masks(masked: str, fills: Sequence[str]) -> str:
-    """Return the masked text with its masks filled in order. Raises ValueError where counts
-    differ."""
+    """Fill the masks in order. Raises ValueError if the counts differ."""
     first, *rest = masked.split(MASK)
     return first + "".join(fill + kept for fill, kept in zip(fills, rest, strict=True))
 
@@ -80,8 +77,7 @@ _SENTENCE_END = re.compile(
 
 
 def extract_fills(masked: str, filled: str) -> list[str] | None:
-    """Return what `filled` has in the place of each mask, or None where it changed the text around
-    them.
+    """Extract what stands for each mask in `filled`; None if other words changed.
 
     Differences that don't count: the case of the first letter, the amount of white space, `a` for
     `an`, and the punctuation at the very end. A mask stands for words, so what fills it may not end
@@ -96,7 +92,7 @@ def extract_fills(masked: str, filled: str) -> list[str] | None:
 
 
 def restore_ending(masked: str, filled: str) -> str:
-    """Return the filled text on one line, ending as the masked text does."""
+    """Put the filled text on one line and end it as the masked text ends."""
     end = masked.strip().removeprefix(_without_end(masked))
     return " ".join(_without_end(filled).split()) + end
 
@@ -106,10 +102,10 @@ def _without_end(text: str) -> str:
 
 
 def _pattern(masked: str) -> str:
-    """Return a pattern with a group for each mask.
+    """Build a pattern with a group for each mask.
 
-    A mask takes the least that lets the next words follow and keeps it (an atomic group), so that
-    a text that doesn't fit is refused in one pass, however many masks there are.
+    A mask takes the least that lets the next words follow and keeps it (an atomic group), so that a
+    text that doesn't fit is refused in one pass, however many masks there are.
     """
     pieces = masked.split(MASK)
     first, *between, last = (
@@ -120,8 +116,7 @@ def _pattern(masked: str) -> str:
 
 
 def _kept(piece: str, *, start: bool, end: bool) -> str:
-    """Return a pattern for the words between two masks, or between a mask and an end of the
-    text."""
+    """Build a pattern for the words between two masks, or between a mask and an end of the text."""
     kept = [_word(word) for word in piece.split()]
     if not kept:
         return r"\s*"
@@ -141,6 +136,6 @@ def _word(word: str) -> str:
 
 
 def _any_case(pattern: str, word: str) -> str:
-    """Return the pattern of a word, its first letter in either case."""
+    """Let the first letter of a word's pattern have either case."""
     head = re.escape(word[0])
     return f"(?:{head}|{re.escape(word[0].swapcase())})" + pattern[len(head) :]

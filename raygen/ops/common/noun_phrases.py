@@ -24,8 +24,7 @@ _QUESTION_WORDS = frozenset({"WP", "WP$", "WDT", "WRB"})
 
 
 def installed_pipeline() -> str | None:
-    """Return the name of the pipeline that would be used, None where there is none; imports
-    nothing."""
+    """Return the name of the pipeline that would be used, None without one; imports nothing."""
     if find_spec("spacy") is None:
         return None
     return next((name for name in PIPELINES if find_spec(name) is not None), None)
@@ -40,10 +39,10 @@ def pipeline_version(pipeline: str) -> str:
 
 
 def noun_phrases(text: str, pipeline: str | None = None) -> list[tuple[int, int]]:
-    """Return the characters of each whole noun phrase, determiners included.
+    """Find the noun phrases of a text, determiners included, as pairs of start and end characters.
 
-    `pipeline` is the one, with its version, that must name them. Raises EngineSetupError where this
-    machine has another one, or none.
+    `pipeline` is the pipeline, with its version, that must find them; None takes any. Raises
+    EngineSetupError if this machine has another one, or none.
 
     Left out are phrases of pronouns alone ("it", "what"), and the question word that begins one
     ("which old house" is "old house"): they carry no topic, and a question needs them.

@@ -1,4 +1,4 @@
-"""What ops share that need options to choose from: the demand on the task, and what templates see.
+"""Ops that need options to choose from: the check of the task, labels, and fields of templates.
 
 Knows nothing of engines or any one op.
 """
@@ -15,7 +15,7 @@ OPTIONS_EXPECTED = 5
 
 
 def require_options(task: Task, op: str) -> None:
-    """Raise ValueError where the task has no options, in the words of a plan error."""
+    """Raise ValueError, worded as a plan error, if the task has no options."""
     if task.name == "free_text":
         raise ValueError(
             f"{op} needs options to choose from; expected task multiple_choice or "
@@ -33,7 +33,7 @@ def training_label(task: Task, option: int) -> int | str:
 
 
 def label_type(task: Task) -> ColumnType:
-    """Return the type of that label."""
+    """Return the column type of a training label."""
     return "integer" if task.name == "multiple_choice" else "string"
 
 
@@ -45,5 +45,5 @@ def view_columns(data: Mapping[str, Any], view: str) -> dict[str, str]:
 
 
 def template_row(row: Row, task: Task) -> dict[str, Any]:
-    """Return the row as templates see it, with `stem` and `options` whatever the task."""
+    """Return the fields that templates see: the row, with `stem` and `options` for any task."""
     return {**row.data, "stem": row.data[task.stem], "options": task.options(row.data)}

@@ -1,6 +1,6 @@
 """The teacher's own prediction: which of a task's options it gives a text, and how surely.
 
-Knows nothing of counterfactuals. What would tell the answer never reaches its prompt.
+Knows nothing of counterfactuals. No column that tells the answer reaches its prompt.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class PredictionParams(SamplingParams):
         return {} if self.by == "classify" else {parameter: self.template(task)}
 
     def check(self, task: Task, op: str) -> None:
-        """Raise ValueError where the task's options can't be predicted so."""
+        """Raise ValueError if the task's options can't be predicted this way."""
         require_options(task, op)
         if task.name == "multiple_choice" and self.by == "classify":
             raise ValueError(
@@ -109,9 +109,9 @@ class PredictionParams(SamplingParams):
             )
 
     def check_untold(self, task: Task, parameter: str, told: frozenset[str]) -> None:
-        """Raise ValueError where the prompt reads the answer, or what only the op is `told`.
+        """Raise ValueError if the prompt reads the answer, or one of the op's own `secret` fields.
 
-        For an op with prompts that may read it; the others hide it from all of theirs.
+        For an op with prompts that may read them; other ops hide them from all of their prompts.
         """
         leaks = template_fields(self.template(task)) & (HIDDEN | told) - GIVEN
         if self.by != "classify" and leaks:
@@ -121,7 +121,7 @@ class PredictionParams(SamplingParams):
             )
 
     def prediction_cost(self, task: Task, predictions: int) -> Cost:
-        """Return the cost of so many predictions."""
+        """Return the cost of this many predictions."""
         if self.by == "vote":
             return self.cost(predictions, rows=1.0)
         options = max(1, len(task.labels)) if self.by == "score" else 1
@@ -130,14 +130,14 @@ class PredictionParams(SamplingParams):
 
 @dataclass(frozen=True, slots=True)
 class OptionProbabilities:
-    """The probability of each option; they add up to 1, but for a vote's unread answers."""
+    """The probability of each option; they add up to 1, except for unreadable answers of a vote."""
 
     options: tuple[str, ...]
     probabilities: tuple[float, ...]
 
     @property
     def option(self) -> int | None:
-        """The most probable option; None where two are level, or no answer could be read."""
+        """The most probable option; None if two are level, or no answer could be read."""
         best = max(self.probabilities)
         if best == 0 or self.probabilities.count(best) > 1:
             return None
@@ -145,11 +145,11 @@ class OptionProbabilities:
 
     @property
     def by_option(self) -> dict[str, float]:
-        """The probabilities as a column has them."""
+        """The probabilities as a column holds them."""
         return dict(zip(self.options, self.probabilities, strict=True))
 
     def words(self) -> str:
-        """Return the prediction for people: the option and its probability."""
+        """Write the prediction for people: the option and its probability."""
         if self.option is None:
             return f"no single option ({max(self.probabilities):.2f} at most)"
         return f"{self.options[self.option]!r} ({self.probabilities[self.option]:.2f})"
@@ -162,8 +162,13 @@ async def predict_options(
     ctx: Context,
     engine: str | None = None,
 ) -> OptionProbabilities:
-    """Return what the teacher says of a row when its question, or its text to classify, is
-    `text`."""
+    """Ask the teacher for the probability of each option of a row.
+
+    `data` are the row's columns, of which those in HIDDEN reach no prompt, `text` is the question
+    or the text to classify, which replaces the row's own, `params` say how to predict, and `engine`
+    names another engine than the node's. Raises EngineSetupError if a classifier's labels don't
+    fit.
+    """
     options = tuple(ctx.task.options(data))
     if params.by == "classify":
         chances = await ctx.classify(text, engine=engine)
@@ -192,15 +197,13 @@ def _default_candidates(task: Task) -> Literal["letters", "texts"]:
 def _shares(
     answers: Sequence[Completion], ending: str, options: Sequence[str]
 ) -> tuple[float, ...]:
-    """Return each option's share of the answers; one that names no single option counts for
-    none."""
+    """Compute each option's share of the answers, unreadable ones counting in the divisor."""
     read = [_read(answer.text, ending, options) for answer in answers]
     return tuple(read.count(option) / max(1, len(answers)) for option in range(len(options)))
 
 
 def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
-    """Return the option that an answer names, or that it names as the end of the prompt's own
-    words."""
+    """Read the option that an answer names, by itself or as the end of the prompt's last words."""
     option = read_answer(text, options).option
     if option is None and ending:
         return read_answer(ending + text, options).option
@@ -210,8 +213,7 @@ def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
 def _of_labels(
     chances: Mapping[str, float], options: Sequence[str], labels: Mapping[str, str]
 ) -> tuple[float, ...]:
-    """Return the classifier's probabilities by option. Raises EngineSetupError where labels
-    don't fit."""
+    """Order a classifier's probabilities by option. Raises EngineSetupError if labels don't fit."""
     numbers = [_NUMBERED.fullmatch(label) for label in chances]
     if labels:
         places = [labels.get(label) for label in chances]

@@ -32,10 +32,10 @@ class Demonstration(OpParams):
     rationale: str
 
     def rendered(self, task: Task) -> dict[str, Any]:
-        """Return the demonstration as templates see it; `answer` is a choice's index.
+        """Return the fields that templates see; `answer` is a choice's index.
 
-        Beside its own columns it has `stem`, `options`, `gold` (the right option's index, None
-        without options) and `gold_text`. Raises ValueError where it isn't one of the task.
+        Adds `stem`, `options`, `gold` (the right option's index, None without options) and
+        `gold_text`. Raises ValueError if it doesn't fit the task.
         """
         written = {k: v for k, v in self.model_dump().items() if v is not None}
         extra = set(written) - {*task.columns, "rationale", "answer"}
@@ -63,9 +63,9 @@ class Demonstration(OpParams):
 
 
 def read_demonstrations(value: tuple[Demonstration, ...] | str) -> tuple[Demonstration, ...]:
-    """Return the demonstrations of a list, or of the lines of a `.jsonl` file.
+    """Read demonstrations from a list, or from the lines of a `.jsonl` file's text.
 
-    Those with choices are checked at once. Raises ValueError, pydantic's where a line is amiss.
+    Those with choices are checked at once. Raises ValueError, for a bad line pydantic's.
     """
     if isinstance(value, str):
         lines = [line for line in value.splitlines() if line.strip()]
@@ -104,7 +104,7 @@ class ReasoningParams(PromptParams):
 
     @property
     def given(self) -> frozenset[str]:
-        """The fields that its prompt gets beside the row's own."""
+        """The fields that its prompt gets in addition to the row's."""
         asked = frozenset({"demonstrations", "stem", "options"})
         return asked if self.hidden else asked | {"gold", "gold_text"}
 
@@ -117,13 +117,13 @@ class ReasoningParams(PromptParams):
         return self.prompt or default_prompt(f"sample_rationales_{self.label}")
 
     def check(self, task: Task, op: str) -> None:
-        """Raise ValueError where the task has no options, or a demonstration isn't one of it."""
+        """Raise ValueError if the task lacks options, or if a demonstration doesn't fit it."""
         if task.name != "free_text":
             require_options(task, op)
         self.worked(task)
 
     def asked(self, row: Row, task: Task) -> str:
-        """Return the text of the prompt for a row."""
+        """Render the prompt for a row."""
         fields = template_row(row, task)
         if self.hidden:
             fields = {name: value for name, value in fields.items() if name not in HIDDEN}

@@ -19,7 +19,7 @@ from raygen.ops.base import Cost, OpParams
 
 @lru_cache(maxsize=64)
 def default_prompt(name: str) -> str:
-    """Return the text of the default prompt `name`, a file of raygen/prompts."""
+    """Read the default prompt `name`, a file of raygen/ops/prompts."""
     return files("raygen.ops").joinpath("prompts", f"{name}.j2").read_text("utf-8").rstrip("\n")
 
 
@@ -29,7 +29,7 @@ class PromptParams(OpParams):
     chat: bool = Field(False, description="send the prompt as a chat turn of the user")
 
     def prompt_of(self, text: str) -> Prompt:
-        """Return a completion prompt, or one chat turn where `chat` is set."""
+        """Make a completion prompt, or one chat turn if `chat` is set."""
         return (Message("user", text),) if self.chat else text
 
 
@@ -53,7 +53,7 @@ class SamplingParams(PromptParams):
         return self
 
     def sampling(self, seed: int) -> Sampling:
-        """Return the request's sampling, with the node's own seed mixed into the row's."""
+        """Make the request's sampling; the node's own seed is added to the row's."""
         return Sampling(
             n=self.n,
             temperature=self.temperature,
@@ -64,14 +64,14 @@ class SamplingParams(PromptParams):
         )
 
     def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
-        """Return the cost of so many calls with these parameters; `rows` out are by default n."""
+        """Return the cost of this many calls; `rows` that come out default to n."""
         return Cost(calls, self.n, self.max_tokens, float(self.n) if rows is None else rows)
 
     def thoughts(self, answer: Completion) -> dict[str, Any]:
-        """Return the column with the answer's thoughts, where it is asked for."""
+        """Return the column `thinking`, if the recipe asks for it."""
         return {"thinking": answer.thinking} if self.thinking == "column" else {}
 
     @property
     def thought_columns(self) -> Mapping[str, ColumnType]:
-        """The declaration of that column."""
+        """The declaration of the column `thinking`."""
         return {"thinking": "string"} if self.thinking == "column" else {}

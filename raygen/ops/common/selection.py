@@ -46,12 +46,12 @@ class Pick(OpParams):
 
 
 def text_distance(one: frozenset[str], other: frozenset[str]) -> float:
-    """Say how different two texts are by their pieces, from 0 to 1."""
+    """Compute the distance of two texts by their shingles, in [0, 1]."""
     return 1.0 - similarity(one, other)
 
 
 def mean_distance(texts: Sequence[str]) -> float | None:
-    """Return the mean distance of all pairs of the first 64 texts, None where there is no pair."""
+    """Average the distance over all pairs of the first 64 texts; None without a pair."""
     pairs = list(combinations([shingles(_plain(text)) for text in texts[:_COMPARED]], 2))
     if not pairs:
         return None
@@ -59,8 +59,7 @@ def mean_distance(texts: Sequence[str]) -> float | None:
 
 
 def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
-    """Return the places of the texts picked by greedy max-min distance, which starts at the
-    first."""
+    """Pick indices by greedy max-min distance, starting with the first text."""
     held = [shingles(_plain(text)) for text in texts]
     picked = [0] if texts else []
     nearest = [text_distance(held[0], each) for each in held]
@@ -78,8 +77,11 @@ def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
 def select_samples(
     texts: Sequence[str], likelihoods: Sequence[float | None], pick: Pick, seed: int
 ) -> list[int]:
-    """Return the places of the texts that stay, in order; for `likely` none without a
-    likelihood."""
+    """Return the indices of the texts that stay, in order.
+
+    `likelihoods` are log-probabilities per token, for `by: likely`, which leaves out texts without
+    one; `seed` is for `by: random`.
+    """
     most = len(texts) if pick.at_most is None else pick.at_most
     if pick.by == "diverse":
         return most_diverse(texts, most)

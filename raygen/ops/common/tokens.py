@@ -1,6 +1,6 @@
-"""A text cut into tokens or words, each with the space before it, so that joined they are the text.
+"""A text as words or tokens: cut into pieces that join to the text, counted, compared.
 
-Knows nothing of rows or of what is done with the pieces.
+Each piece has the space before it. Knows nothing of rows or of what is done with the pieces.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from raygen.engines.models import Tokenizer
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text, each with a space before it."""
+    """Split a text into words, each with a space before it."""
     return [f" {word}" for word in text.split()]
 
 
 def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
-    """Return the tokens of a text as a student reads it: after a space, as its rationale stands.
+    """Split a text into tokens as a student reads them: after a space, as its rationale stands.
 
-    A character that is several tokens stays whole.
+    A character that is several tokens stays in one piece.
     """
     read = f" {text.strip()}"
     pieces, at = [], 0
@@ -32,30 +32,30 @@ def split_tokens(text: str, tokenizer: Tokenizer) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """Count how many words a text has."""
+    """Count the words of a text; a contraction is one."""
     return len(re.findall(r"\w+(?:['’]\w+)*", text))
 
 
 def same_words(first: str, second: str) -> bool:
-    """Tell whether two texts differ in case, white space and punctuation at most."""
+    """Tell whether two texts have the same words, ignoring case, white space and punctuation."""
     return re.findall(r"\w+", first.casefold()) == re.findall(r"\w+", second.casefold())
 
 
 def join_pieces(pieces: Sequence[str]) -> str:
-    """Return the text of pieces, without space around it."""
+    """Join pieces to a text, without space around it."""
     return "".join(pieces).strip()
 
 
 def mask_piece(piece: str, mask: str) -> str:
-    """Return the mask in place of a piece, with the piece's space."""
+    """Replace a piece by the mask, keeping its space."""
     return piece[: len(piece) - len(piece.lstrip())] + mask
 
 
 def column_texts(value: Any) -> list[Mapping[str, Any]]:
-    """Return a column with words as a list of {text, start, end}: key tokens, a list of texts, or a
-    text.
+    """Read a column of words as a list of {text, start, end}.
 
-    Words without a place have None for start and end. Raises ValueError for anything else.
+    The column holds key tokens, a list of texts, or a text. Words without a position have None for
+    start and end. Raises ValueError for anything else.
     """
     if isinstance(value, str):
         value = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", value)
