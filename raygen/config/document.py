@@ -98,15 +98,15 @@ def parse_model(document: Document, model: type[Model], path: Sequence[str | int
 
     Raises ProblemsError with all problems at once.
     """
-    here = document.section(path) if path else document
-    if not isinstance(here.data, dict):
-        message = f"found {found(here.data)}, expected a mapping"
-        raise ProblemsError([here.problem((), message)])
+    part = document.section(path) if path else document
+    if not isinstance(part.data, dict):
+        message = f"found {found(part.data)}, expected a mapping"
+        raise ProblemsError([part.problem((), message)])
     try:
         # Strict JSON mode takes lists for tuples, but neither "5" nor true for a number.
-        return model.model_validate_json(json.dumps(here.data), strict=True)
+        return model.model_validate_json(json.dumps(part.data), strict=True)
     except ValidationError as error:
-        raise ProblemsError(_model_problems(here, model, error)) from None
+        raise ProblemsError(_model_problems(part, model, error)) from None
 
 
 def _model_problems(
@@ -114,7 +114,7 @@ def _model_problems(
 ) -> list[Problem]:
     schema = model.model_json_schema()
     problems: list[Problem] = []
-    by_place: dict[Place, list[Mapping[str, Any]]] = {}
+    by_path: dict[Place, list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
         loc = detail["loc"]
         if detail["type"] == "extra_forbidden":
@@ -126,10 +126,10 @@ def _model_problems(
             path = _existing(document.data, loc[:-1])
             problems.append(document.problem(path, f"key {loc[-1]!r} is missing"))
         else:
-            by_place.setdefault(_existing(document.data, loc), []).append(detail)
-    for path, details in by_place.items():
+            by_path.setdefault(_existing(document.data, loc), []).append(detail)
+    for path, details in by_path.items():
         # A union reports its other members at the union itself: the deepest says most.
-        if not any(other != path and other[: len(path)] == path for other in by_place):
+        if not any(other != path and other[: len(path)] == path for other in by_path):
             name = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
             problems.append(document.problem(path, name + reason(details)))
     return problems

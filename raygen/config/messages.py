@@ -90,14 +90,14 @@ def expected(error: Mapping[str, Any]) -> str | None:
 def reason(errors: Sequence[Mapping[str, Any]]) -> str:
     """Sum up all errors at one position in a sentence; each member of a union reports its own."""
     value = errors[0]["input"]
-    wanted: list[str] = []
+    alternatives: list[str] = []
     for error in errors:
         text = expected(error)
         if text is None:
-            return _own_message(error)
-        if text not in wanted:
-            wanted.append(text)
-    sentence = f"found {found(value)}, expected {' or '.join(wanted)}"
+            return _validator_message(error)
+        if text not in alternatives:
+            alternatives.append(text)
+    sentence = f"found {found(value)}, expected {' or '.join(alternatives)}"
     if isinstance(value, str):
         literals = [e["ctx"]["expected"] for e in errors if e["type"] == "literal_error"]
         options = [part for text in literals for part in text.split("'")[1::2]]
@@ -112,11 +112,11 @@ def known_keys(schema: Mapping[str, Any], path: Sequence[str | int]) -> list[str
     for part in path:
         level = [
             deeper
-            for one in level
-            for below in _below(one, part)
+            for schema_part in level
+            for below in _below(schema_part, part)
             for deeper in _alternatives(below, schema)
         ]
-    return sorted({key for one in level for key in one.get("properties", {})})
+    return sorted({key for schema_part in level for key in schema_part.get("properties", {})})
 
 
 def _below(schema: Mapping[str, Any], part: str | int) -> list[Mapping[str, Any]]:
@@ -125,7 +125,7 @@ def _below(schema: Mapping[str, Any], part: str | int) -> list[Mapping[str, Any]
     else:
         properties = schema.get("properties", {})
         candidates = [properties.get(part, schema.get("additionalProperties"))]
-    return [one for one in candidates if isinstance(one, Mapping)]
+    return [candidate for candidate in candidates if isinstance(candidate, Mapping)]
 
 
 def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -135,7 +135,7 @@ def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Ma
     return [schema, *(deep for option in options for deep in _alternatives(option, root))]
 
 
-def _own_message(error: Mapping[str, Any]) -> str:
+def _validator_message(error: Mapping[str, Any]) -> str:
     message = str(error.get("ctx", {}).get("error", error["msg"]))
     if error["type"] in ("value_error", "assertion_error"):
         return message

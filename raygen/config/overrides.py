@@ -33,7 +33,7 @@ _PARAMS = ("params",)
 
 _VARIANTS = "variants"
 
-_WHOLE = (_VARIANTS, "extends")
+_IDENTITY = (_VARIANTS, "extends")
 """What makes a recipe the one that it is, before anything in it is replaced."""
 
 
@@ -57,7 +57,7 @@ def override(
         mark = Mark(f"--set {key}={text}", 1, 1)
         try:
             value = _value(text)
-            path = _place(data, key, known)
+            path = _resolve_key(data, key, known)
             if path[0] == "params" and _is_text_param(data, path) and not isinstance(value, str):
                 value = text
             _put(data, path, value)
@@ -90,7 +90,7 @@ def apply_variant(
     for key, value in changes.items() if isinstance(changes, dict) else ():
         written: Place = (_VARIANTS, name, key)
         try:
-            path = _place(data, str(key), known, _PARAMS)
+            path = _resolve_key(data, str(key), known, _PARAMS)
             _put(data, path, copy.deepcopy(value))
         except _OverrideError as error:
             problems.append(recipe.problem(written, str(error)))
@@ -108,7 +108,7 @@ def variant_names(recipe: Document) -> list[str]:
 
 
 def _changeable(top_level: Iterable[str]) -> list[str]:
-    return sorted(set(top_level) - set(_WHOLE))
+    return sorted(set(top_level) - set(_IDENTITY))
 
 
 def _value(text: str) -> Any:
@@ -118,7 +118,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _place(
+def _resolve_key(
     data: Mapping[str, Any], key: str, known: list[str], closed: tuple[str, ...] = _NAMED
 ) -> Place:
     params = data.get("params")
@@ -129,22 +129,22 @@ def _place(
     if head not in known or (not rest and head in closed):
         names = [*params, *(known if rest else set(known) - set(closed))]
         raise _OverrideError(f"unknown key {key!r}{_hint(head, names)}")
-    place: list[str | int] = [head]
+    resolved: list[str | int] = [head]
     level: Any = data.get(head)
     for part in rest:
         if isinstance(level, list) and part.isdecimal() and int(part) < len(level):
-            place.append(int(part))
+            resolved.append(int(part))
             level = level[int(part)]
             continue
         if level is not None and not isinstance(level, dict):
-            path = ".".join(map(str, place))
+            path = ".".join(map(str, resolved))
             raise _OverrideError(f"unknown key {key!r}; {path!r} has no keys of its own")
-        if place == [head] and head in closed and part not in (level or {}):
+        if resolved == [head] and head in closed and part not in (level or {}):
             hint = did_you_mean(part, level or {})
             raise _OverrideError(f"the recipe has no '{head}.{part}'{hint}")
-        place.append(part)
+        resolved.append(part)
         level = level.get(part) if level else None
-    return tuple(place)
+    return tuple(resolved)
 
 
 def _hint(word: str, names: list[str]) -> str:

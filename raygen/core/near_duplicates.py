@@ -52,22 +52,24 @@ def _near(plain: Sequence[str], exact: Sequence[int], near: float) -> list[int |
     If the shingles of all texts are sorted in one order, two texts that share enough of them share
     one of the first few of each; sorted by rarity, few others do.
     """
-    held = {number: shingles(plain[number]) for number in sorted(set(exact))}
-    times = Counter(piece for text in held.values() for piece in text)
-    kept: defaultdict[str, list[int]] = defaultdict(list)
+    shingles_by_number = {number: shingles(plain[number]) for number in sorted(set(exact))}
+    times = Counter(piece for text in shingles_by_number.values() for piece in text)
+    numbers_by_piece: defaultdict[str, list[int]] = defaultdict(list)
     earlier_by_number: dict[int, int | None] = {}
-    for number, own_shingles in held.items():
-        ordered = sorted(own_shingles, key=lambda piece: (times[piece], piece))
-        head = ordered[: len(own_shingles) - ceil(near * len(own_shingles) - 1e-9) + 1]
-        candidates = sorted({other for piece in head for other in kept[piece]})
-        similar = (other for other in candidates if similarity(own_shingles, held[other]) >= near)
+    for number, pieces in shingles_by_number.items():
+        ordered = sorted(pieces, key=lambda piece: (times[piece], piece))
+        head = ordered[: len(pieces) - ceil(near * len(pieces) - 1e-9) + 1]
+        candidates = sorted({other for piece in head for other in numbers_by_piece[piece]})
+        similar = (
+            other for other in candidates if similarity(pieces, shingles_by_number[other]) >= near
+        )
         earlier_by_number[number] = next(similar, None)
         if earlier_by_number[number] is None:
             for piece in head:
-                kept[piece].append(number)
+                numbers_by_piece[piece].append(number)
     answer: list[int | None] = []
     for number, earlier in enumerate(exact):
         nearest = earlier_by_number[earlier]
-        own = earlier if earlier < number else None
-        answer.append(own if nearest is None else nearest)
+        exact_match = earlier if earlier < number else None
+        answer.append(exact_match if nearest is None else nearest)
     return answer

@@ -33,14 +33,14 @@ def redirect_output(log: Path) -> None:
 @contextlib.contextmanager
 def redirected_output(log: Path) -> Iterator[None]:
     """Send what this process and its children write to a file, while the context lasts."""
-    kept = os.dup(1), os.dup(2)
+    saved = os.dup(1), os.dup(2)
     try:
         redirect_output(log)
         yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for target, old in zip((1, 2), kept, strict=True):
+        for target, old in zip((1, 2), saved, strict=True):
             os.dup2(old, target)
             os.close(old)
 

@@ -77,9 +77,9 @@ def joined_cluster(
         travelling += [str(Path(__file__).parents[2] / name) for name in PACKAGES]
         settings["address"] = _checked(address)
     else:
-        use_own_token()
-        here = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": temp_folder()}
-        settings |= {"address": LOCAL, **here}
+        use_private_token()
+        local = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": temp_folder()}
+        settings |= {"address": LOCAL, **local}
     if travelling:
         settings["runtime_env"] = {"py_modules": travelling}
     try:
@@ -95,26 +95,26 @@ def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
 
     Raises UserError if no folder fits.
     """
-    own = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
-    folder = socket_folder(own, ("ray", f"ray-{os.getuid()}"), _SOCKET)
+    preferred = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
+    folder = socket_folder(preferred, ("ray", f"ray-{os.getuid()}"), _SOCKET)
     if folder is None:
-        most = room_for_folder(f"ray/{_SOCKET}")
+        limit = room_for_folder(f"ray/{_SOCKET}")
         raise UserError(
-            f"Ray finds no folder for its files: found {own!r}; expected one that can be written "
-            f"to, with at most {most} characters, since sockets lie in it; set RAY_TMPDIR to such "
-            "a folder",
+            f"Ray finds no folder for its files: found {preferred!r}; expected one that can be "
+            f"written to, with at most {limit} characters, since sockets lie in it; set RAY_TMPDIR "
+            "to such a folder",
             1,
         )
-    return None if Path(folder) == Path(own) / "ray" else folder
+    return None if Path(folder) == Path(preferred) / "ray" else folder
 
 
-def use_own_token(environ: MutableMapping[str, str] = os.environ) -> None:
+def use_private_token(environ: MutableMapping[str, str] = os.environ) -> None:
     """Make a local cluster's token if Ray couldn't, which writes it to ~/.ray.
 
     It stays for the life of the process, since Ray reads it once.
     """
-    given = environ.get("RAY_AUTH_TOKEN") or environ.get("RAY_AUTH_TOKEN_PATH")
-    if given or environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+    token = environ.get("RAY_AUTH_TOKEN") or environ.get("RAY_AUTH_TOKEN_PATH")
+    if token or environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
         return
     home = home_folder(environ)
     if home and (os.access(home / ".ray/auth_token", os.R_OK) or can_write(home / ".ray")):
@@ -179,20 +179,20 @@ def _job_config() -> Any:
     from ray.job_config import JobConfig
 
     config = JobConfig()
-    config._py_driver_sys_path = _OwnFolder()
+    config._py_driver_sys_path = _PackageFolder()
     return config
 
 
-class _OwnFolder(list[str]):
+class _PackageFolder(list[str]):
     """The folders that a worker searches first: only the packages' own, if it has to be there.
 
     A worker wouldn't find packages that were imported from the folder where the command was given.
     """
 
     def __init__(self) -> None:
-        own = Path(__file__).resolve().parents[2]
+        packages = Path(__file__).resolve().parents[2]
         first = Path(sys.path[0] if sys.path else "").resolve()
-        super().__init__([str(own)] if own == first else [])
+        super().__init__([str(packages)] if packages == first else [])
 
     def extend(self, folders: object) -> None:
         """Ignore the folders that Ray adds."""

@@ -58,11 +58,11 @@ class Task:
         """
         row = dict(data)
         if self.name == "multiple_choice":
-            given = row.get("choices")
-            row["choices"] = _choices(given)
-            row["answer"] = _answer_index(row.get("answer"), row["choices"], _marks(given))
-            if isinstance(given, str) and row.get("question") == given:
-                row["question"] = _LETTERED.split(given, maxsplit=1)[0].strip()
+            choices = row.get("choices")
+            row["choices"] = _choices(choices)
+            row["answer"] = _answer_index(row.get("answer"), row["choices"], _marks(choices))
+            if isinstance(choices, str) and row.get("question") == choices:
+                row["question"] = _LETTERED.split(choices, maxsplit=1)[0].strip()
         elif self.name == "classification":
             if row.get("label") is None:
                 raise ValueError("label is missing")

@@ -46,13 +46,13 @@ def private_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="raygen-"))
 
 
-def socket_folder(own: str, names: Sequence[str], socket: str) -> str | None:
+def socket_folder(preferred: str, names: Sequence[str], socket: str) -> str | None:
     """Find a writable folder whose path leaves room for a socket; None if there is none.
 
-    Tries `names` in `own`, then in the other temporary folders. `socket` is the longest path of a
-    socket in the folder.
+    Tries `names` in `preferred`, then in the other temporary folders. `socket` is the longest path
+    of a socket in the folder.
     """
-    for base in dict.fromkeys((own, tempfile.gettempdir(), *_BASES)):
+    for base in dict.fromkeys((preferred, tempfile.gettempdir(), *_BASES)):
         for name in names:
             folder = Path(base) / name
             if len(os.fsencode(folder / socket)) <= _MOST_SOCKET_BYTES and can_write(folder):
@@ -66,7 +66,7 @@ def room_for_folder(socket: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _LibraryFolder:
     """Where a library keeps something: the variable that says so, and the default.
 
     The default is below the cache folder or the home. Content that is already there may be
@@ -79,15 +79,15 @@ class _Place:
     worth_reading: bool = False
 
 
-_PLACES = (
-    _Place("HF_HOME", "huggingface", worth_reading=True),
-    _Place("HF_DATASETS_CACHE", "huggingface/datasets"),
-    _Place("RAYGEN_CACHE", "raygen"),
-    _Place("VLLM_CACHE_ROOT", "vllm"),
-    _Place("FLASHINFER_WORKSPACE_BASE", "flashinfer"),
-    _Place("VLLM_CONFIG_ROOT", ".config/vllm", below_cache=False),
-    _Place("TRITON_HOME", ".triton", below_cache=False),
-    _Place("MPLCONFIGDIR", ".config/matplotlib", below_cache=False),
+_LIBRARY_FOLDERS = (
+    _LibraryFolder("HF_HOME", "huggingface", worth_reading=True),
+    _LibraryFolder("HF_DATASETS_CACHE", "huggingface/datasets"),
+    _LibraryFolder("RAYGEN_CACHE", "raygen"),
+    _LibraryFolder("VLLM_CACHE_ROOT", "vllm"),
+    _LibraryFolder("FLASHINFER_WORKSPACE_BASE", "flashinfer"),
+    _LibraryFolder("VLLM_CONFIG_ROOT", ".config/vllm", below_cache=False),
+    _LibraryFolder("TRITON_HOME", ".triton", below_cache=False),
+    _LibraryFolder("MPLCONFIGDIR", ".config/matplotlib", below_cache=False),
 )
 
 
@@ -104,11 +104,11 @@ def use_writable_home(environ: MutableMapping[str, str] = os.environ) -> None:
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     if can_write(cache):
         return
-    for place in _PLACES:
-        default = (cache if place.below_cache else home) / place.default
-        kept = place.worth_reading and os.access(default, os.R_OK | os.X_OK)
-        if not environ.get(place.variable) and not kept and not can_write(default):
-            environ[place.variable] = str(private_folder() / place.default)
+    for library in _LIBRARY_FOLDERS:
+        default = (cache if library.below_cache else home) / library.default
+        is_readable = library.worth_reading and os.access(default, os.R_OK | os.X_OK)
+        if not environ.get(library.variable) and not is_readable and not can_write(default):
+            environ[library.variable] = str(private_folder() / library.default)
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -95,7 +95,7 @@ class FillCounterfactualParams(SamplingParams):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Check:
     """What a candidate is checked against."""
 
     original: str
@@ -159,13 +159,13 @@ async def _filled(
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     original = row.data[ctx.task.stem]
     replaced = extract_fills(row.data["masked"], original) or []
-    given = {"gold": gold, "target": target, "replaced": replaced}
-    prompt = render(params.template(), {**template_row(row, ctx.task), **given})
+    fields = {"gold": gold, "target": target, "replaced": replaced}
+    prompt = render(params.template(), {**template_row(row, ctx.task), **fields})
     answers = await ctx.generate(params.prompt_of(prompt), params.sampling(ctx.seed(k)))
-    wanted = _Wanted(original, row.data["masked"], options[target], params)
+    check = _Check(original, row.data["masked"], options[target], params)
     rejects: list[Reject] = []
     for answer in answers:
-        outcome = wanted.outcome(answer)
+        outcome = check.outcome(answer)
         if isinstance(outcome, Reject):
             rejects.append(outcome)
             continue
@@ -197,7 +197,7 @@ def _unwrapped(text: str, masked: str) -> str:
 def columns(params: FillCounterfactualParams, task: Task) -> Columns:
     """Declare that it reads the masked text and replaces the question and its answer."""
     require_options(task, "fill_counterfactual")
-    params.scoring.check_untold(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
+    params.scoring.check_leaks(task, "score_prompt", frozenset({"gold", "target", "replaced"}))
     scores = params.target == "hardest"
     abilities: frozenset[Ability] = frozenset({"generate", "score"} if scores else {"generate"})
     targets = 1 if params.target != "each" else (len(task.labels) or OPTIONS_EXPECTED) - 1

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from raygen.core import Reject, Row, Task, template_fields
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict_options
+from raygen.ops.common.prediction import (
+    HIDDEN,
+    PREDICTION_FIELDS,
+    PredictionParams,
+    predict_options,
+)
 
 
 class FlipCheckParams(PredictionParams):
@@ -41,8 +46,8 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
         return [Reject("no_prediction", f"edit: {after.words()}")]
     if after.option != row.data["target"]:
         reason = "not_flipped" if after.option == old else "wrong_target"
-        wanted = options[row.data["target"]]
-        return [Reject(reason, f"edit: {after.words()}, but the target is {wanted!r}")]
+        target = options[row.data["target"]]
+        return [Reject(reason, f"edit: {after.words()}, but the target is {target!r}")]
     probabilities = {
         "probabilities": after.by_option,
         "original_probabilities": before.by_option,
@@ -62,7 +67,7 @@ def columns(params: FlipCheckParams, task: Task) -> Columns:
         requires=frozenset({*task.columns, "original", "original_answer", "target"}),
         provides={"probabilities": "json", "original_probabilities": "json"},
         hides=HIDDEN - {"original"},  # one of its two prompts is about that text
-        given=GIVEN,
+        given=PREDICTION_FIELDS,
         templates=params.templates(task),
         abilities={"engine": params.ability},
         cost=params.prediction_cost(task, 2),

@@ -111,34 +111,36 @@ async def run(row: Row, params: JudgeParams, ctx: Context) -> Sequence[Row | Rej
 async def _scores(
     row: Row, params: JudgeParams, ctx: Context, fields: Mapping[str, Any]
 ) -> dict[str, Any] | Reject:
-    answers = await _asked(params, ctx, fields, params.schema_of_scores)
-    read = [answer for answer in answers if not isinstance(answer, Reject)]
-    if not read:
+    answers = await _ask(params, ctx, fields, params.schema_of_scores)
+    verdicts = [answer for answer in answers if not isinstance(answer, Reject)]
+    if not verdicts:
         return next(answer for answer in answers if isinstance(answer, Reject))
-    scores = {name: fmean(said.value["scores"][name] for said in read) for name in params.scored}
-    score, reason = fmean(scores.values()), read[0].value["reason"]
+    scores = {
+        name: fmean(verdict.value["scores"][name] for verdict in verdicts) for name in params.scored
+    }
+    score, reason = fmean(scores.values()), verdicts[0].value["reason"]
     if params.min_score is not None and score < params.min_score:
         return Reject("low_score", f"{score:g} is under {params.min_score:g}: {reason}")
     return {
         f"{params.into}_score": score,
         f"{params.into}_scores": scores,
         f"{params.into}_reason": reason,
-        **params.thoughts(read[0].answer),
+        **params.thoughts(verdicts[0].answer),
     }
 
 
 async def _verdict(
     row: Row, params: JudgeParams, ctx: Context, fields: Mapping[str, Any]
 ) -> dict[str, Any] | Reject:
-    one, other = (_value(row.data, name, ctx.task) for name in params.compare or ())
+    a, b = (_value(row.data, name, ctx.task) for name in params.compare or ())
     verdicts: list[str] = []
-    read: list[_Said] = []
+    read: list[_Verdict] = []
     for first, second, names in (
-        (one, other, {"1": "a", "2": "b"}),
-        (other, one, {"1": "b", "2": "a"}),
+        (a, b, {"1": "a", "2": "b"}),
+        (b, a, {"1": "b", "2": "a"}),
     ):
         pair = {**fields, "first": first, "second": second}
-        (answer,) = await _asked(params, ctx, pair, _SCHEMA_OF_PAIR)
+        (answer,) = await _ask(params, ctx, pair, _SCHEMA_OF_PAIR)
         if isinstance(answer, Reject):
             return answer
         verdicts.append(names.get(answer.value["better"], "tie"))
@@ -155,27 +157,27 @@ async def _verdict(
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """A valid answer."""
+class _Verdict:
+    """A valid answer, parsed."""
 
     value: Mapping[str, Any]
     answer: Completion
 
 
-async def _asked(
+async def _ask(
     params: JudgeParams, ctx: Context, fields: Mapping[str, Any], schema: Mapping[str, Any]
-) -> list[_Said | Reject]:
+) -> list[_Verdict | Reject]:
     prompt = params.prompt_of(render(params.template(), fields))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()), schema)
     return [_read(answer, schema) for answer in answers] or [Reject("empty", "no answer")]
 
 
-def _read(answer: Completion, schema: Mapping[str, Any]) -> _Said | Reject:
+def _read(answer: Completion, schema: Mapping[str, Any]) -> _Verdict | Reject:
     fault = completion_reject(answer)
     if fault is not None:
         return fault
     try:
-        return _Said(parse_json_answer(answer.text, schema), answer)
+        return _Verdict(parse_json_answer(answer.text, schema), answer)
     except InvalidJsonError as error:
         return error.reject
 

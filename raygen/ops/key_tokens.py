@@ -61,8 +61,8 @@ class KeyTokensParams(OpParams):
 
     @model_validator(mode="after")
     def _what_it_needs(self) -> KeyTokensParams:
-        own = {"gradients": "student", "nearest": "embeddings", "column": "words"}
-        for by, name in own.items():
+        needed = {"gradients": "student", "nearest": "embeddings", "column": "words"}
+        for by, name in needed.items():
             if by == self.by and getattr(self, name) is None:
                 what = "a column" if by == "column" else "an engine"
                 raise ValueError(f"by: {by} needs `{name}`: {what}")
@@ -120,7 +120,7 @@ async def _by_embedding(row: Row, params: KeyTokensParams, ctx: Context) -> list
 
 
 def _by_column(rationale: str, words: Any) -> list[Key]:
-    wanted = {
+    chosen = {
         word.casefold()
         for each in column_texts(words if words is not None else [])
         for word in _WORD.findall(each["text"])
@@ -128,7 +128,7 @@ def _by_column(rationale: str, words: Any) -> list[Key]:
     return [
         {"text": match.group(), "start": match.start(), "end": match.end(), "score": None}
         for match in _WORD.finditer(rationale)
-        if match.group().casefold() in wanted
+        if match.group().casefold() in chosen
     ]
 
 

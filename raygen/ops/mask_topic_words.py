@@ -131,8 +131,8 @@ def _outcome(
     if not topic_spans:
         return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
     if params.by_library:
-        found_phrases = noun_phrases(text, params.pipeline)
-        phrase_spans = [TextSpan(start, end, "phrase") for start, end in found_phrases]
+        phrase_ends = noun_phrases(text, params.pipeline)
+        phrase_spans = [TextSpan(start, end, "phrase") for start, end in phrase_ends]
     else:
         phrase_spans = _spans(text, phrases, "phrase")
     if params.which == "around":
@@ -204,16 +204,16 @@ def bind(params: MaskTopicWordsParams, facts: Mapping[str, str] | None) -> Bindi
     by: Literal["library", "engine"] = "library" if params.by_library else "engine"
     if facts is not None and params.phrases == "auto":
         by = "library" if facts.get("phrases") == "library" else "engine"
-    found = {"phrases": by} if params.phrases == "auto" else {}
+    settled = {"phrases": by} if params.phrases == "auto" else {}
     if by == "engine":
-        return Binding(params.bound(by, None), found)
+        return Binding(params.bound(by, None), settled)
     name = installed_pipeline()
     if name is None:
         raise ValueError(MISSING)
     pipeline = pipeline_version(name)
     if facts is not None and facts.get("pipeline", pipeline) != pipeline:
         raise ValueError(f"its noun phrases are of {facts['pipeline']}, and here is {pipeline}")
-    return Binding(params.bound(by, pipeline), {**found, "pipeline": pipeline})
+    return Binding(params.bound(by, pipeline), {**settled, "pipeline": pipeline})
 
 
 OP = Op(

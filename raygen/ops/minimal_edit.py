@@ -19,7 +19,7 @@ from raygen.ops.common.prediction import OptionProbabilities, PredictionParams, 
 from raygen.ops.common.request_params import SamplingParams, default_prompt
 from raygen.ops.common.tokens import same_words
 
-_GIVEN = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
+_PROMPT_FIELDS = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
 
 
 class EditDemonstration(OpParams):
@@ -227,7 +227,7 @@ def _target(params: MinimalEditParams, before: OptionProbabilities, gold: int, c
 def columns(params: MinimalEditParams, task: Task) -> Columns:
     """Declare that it needs the task's columns and replaces the text and its answer."""
     params.predict.check(task, "minimal_edit")
-    params.predict.check_untold(task, "predict.prompt", _GIVEN)
+    params.predict.check_leaks(task, "predict.prompt", _PROMPT_FIELDS)
     generate, ability = frozenset[Ability]({"generate"}), params.predict.ability
     alone = {"engine": generate | ability}
     return Columns(
@@ -245,7 +245,7 @@ def columns(params: MinimalEditParams, task: Task) -> Columns:
             "original_probabilities": "json",
             **params.thought_columns,
         },
-        given=_GIVEN,
+        given=_PROMPT_FIELDS,
         templates={
             "prompt": params.template(task),
             **params.predict.templates(task, "predict.prompt"),

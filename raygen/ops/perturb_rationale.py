@@ -104,7 +104,7 @@ async def run(row: Row, params: PerturbRationaleParams, ctx: Context) -> Sequenc
     if params.how == "unknown":
         new = _unknown(row, params)
     elif params.how == "keep":
-        new = _kept(row, params, draw)
+        new = _keep_words(row, params, draw)
     else:
         new = _rearranged(row, params, draw)
     if isinstance(new, Reject):
@@ -132,7 +132,9 @@ def _rearranged(
     return {"rationale": join_pieces(pieces), "perturbation": f"masked {fraction:g}"}
 
 
-def _kept(row: Row, params: PerturbRationaleParams, draw: random.Random) -> dict[str, str] | Reject:
+def _keep_words(
+    row: Row, params: PerturbRationaleParams, draw: random.Random
+) -> dict[str, str] | Reject:
     column = params.keep or ""
     try:
         tokens = column_texts(row.data.get(column) or [])
@@ -143,15 +145,15 @@ def _kept(row: Row, params: PerturbRationaleParams, draw: random.Random) -> dict
     name = f"kept {column}"
     if params.order == "shuffled":
         draw.shuffle(tokens)
-        kept = [f" {token['text'].strip()}" for token in tokens]
-        return {"rationale": join_pieces(kept), "perturbation": f"{name}, shuffled"}
+        pieces = [f" {token['text'].strip()}" for token in tokens]
+        return {"rationale": join_pieces(pieces), "perturbation": f"{name}, shuffled"}
     tokens.sort(key=lambda token: -1 if token["start"] is None else token["start"])
     ends = [None, *(token["end"] for token in tokens)]
-    kept = [
+    pieces = [
         token["text"].strip() if end is not None and end == token["start"] else f" {token['text']}"
         for token, end in zip(tokens, ends, strict=False)
     ]
-    return {"rationale": join_pieces(kept), "perturbation": name}
+    return {"rationale": join_pieces(pieces), "perturbation": name}
 
 
 def _unknown(row: Row, params: PerturbRationaleParams) -> dict[str, str]:

@@ -80,7 +80,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
 
 async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return n rows or rejects, in the engine's order."""
-    prompt = params.prompt_of(params.asked(row, ctx.task))
+    prompt = params.prompt_of(params.render_prompt(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     parsed = [parse_completion(answer, row.data, ctx.task) for answer in answers]
     read = [
@@ -244,7 +244,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
             **params.thought_columns,
         },
         hides=params.hides,
-        given=params.given,
+        given=params.prompt_fields,
         templates={"prompt": params.template()},
         cost=params.cost(rows=float(stay)),
     )

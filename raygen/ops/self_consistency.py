@@ -17,7 +17,7 @@ from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
 from raygen.ops.common.request_params import SamplingParams, default_prompt
 
-_TOLD = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
+_ANSWER_COLUMNS = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""
 _CUT_OFF_SURE = 0.7
 """From this confidence on an answer is announced, and stands although the text was cut off."""
@@ -77,8 +77,8 @@ class Votes:
     @property
     def winners(self) -> list[int]:
         """The options with most votes."""
-        most = max(self.by_option.values(), default=0)
-        return sorted(option for option, votes in self.by_option.items() if votes == most)
+        highest = max(self.by_option.values(), default=0)
+        return sorted(option for option, votes in self.by_option.items() if votes == highest)
 
     def share(self, option: int) -> float:
         """Return the share of all paths that reach an option."""
@@ -94,7 +94,9 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
     """Return the row with its votes, or its reject."""
     options = ctx.task.options(row.data)
     visible = {
-        name: value for name, value in template_row(row, ctx.task).items() if name not in _TOLD
+        name: value
+        for name, value in template_row(row, ctx.task).items()
+        if name not in _ANSWER_COLUMNS
     }
     prompt = params.prompt_of(render(params.template(), visible))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
@@ -148,7 +150,7 @@ def columns(params: SelfConsistencyParams, task: Task) -> Columns:
     return Columns(
         requires=frozenset(task.columns),
         provides={"agreement": "number", "votes": "json", "unread": "integer"},
-        hides=_TOLD,
+        hides=_ANSWER_COLUMNS,
         given=frozenset({"stem", "options"}),
         templates={"prompt": params.template()},
         cost=params.cost(rows=1.0),

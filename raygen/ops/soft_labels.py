@@ -11,7 +11,12 @@ from pydantic import Field
 
 from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.prediction import GIVEN, HIDDEN, PredictionParams, predict_options
+from raygen.ops.common.prediction import (
+    HIDDEN,
+    PREDICTION_FIELDS,
+    PredictionParams,
+    predict_options,
+)
 
 
 class SoftLabelsParams(PredictionParams):
@@ -50,7 +55,7 @@ def columns(params: SoftLabelsParams, task: Task) -> Columns:
         requires=frozenset(task.columns),
         provides={"soft_labels": "json", "soft_labels_teacher": "string"},
         hides=HIDDEN,
-        given=GIVEN,
+        given=PREDICTION_FIELDS,
         templates=params.templates(task),
         abilities={"engine": params.ability},
         cost=params.prediction_cost(task, 1),

@@ -41,7 +41,7 @@ async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Seque
     if not rationale:
         return [Reject("empty", "the rationale is empty")]
     top_tokens = await ctx.top_tokens(
-        params.prompt_of(params.asked(row, ctx.task)),
+        params.prompt_of(params.render_prompt(row, ctx.task)),
         rationale if params.chat else f" {rationale}",
         params.top,
     )
@@ -65,7 +65,7 @@ def columns(params: TokenProbabilitiesParams, task: Task) -> Columns:
         requires=frozenset({*task.columns, "rationale", *answer}),
         provides={"token_probabilities": "json", "token_probabilities_teacher": "string"},
         hides=params.hides | {"rationale"},
-        given=params.given,
+        given=params.prompt_fields,
         templates={"prompt": params.template()},
         abilities={"engine": frozenset({"top_tokens"})},
         cost=Cost(calls=1, completions=1),

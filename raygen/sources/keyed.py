@@ -90,12 +90,12 @@ class KeyedSource:
         by_group: dict[int, list[int]] = defaultdict(list)
         for ordinal in ordinals:
             by_group[ordinal // _GROUP_ROWS].append(ordinal)
-        found: dict[int, tuple[str, dict[str, Any]]] = {}
+        rows_by_ordinal: dict[int, tuple[str, dict[str, Any]]] = {}
         for group, members in by_group.items():
             table = self._group(group)
-            rows = table.take([ordinal % _GROUP_ROWS for ordinal in members])
-            found.update(zip(members, _decode(rows), strict=True))
-        return [found[ordinal] for ordinal in ordinals]
+            member_rows = table.take([ordinal % _GROUP_ROWS for ordinal in members])
+            rows_by_ordinal.update(zip(members, _decode(member_rows), strict=True))
+        return [rows_by_ordinal[ordinal] for ordinal in ordinals]
 
     def _group(self, group: int) -> pa.Table:
         with self._lock, storage_errors("read the keyed source", self._where):
@@ -203,7 +203,7 @@ def _types(files: Sequence[SourceFile]) -> dict[str, ColumnType]:
 
 def _renamed(by_column: Mapping[str, T], names: Mapping[str, Sequence[str]]) -> dict[str, T]:
     """Rename columns; a column whose name another takes is dropped."""
-    taken = {name for given in names.values() for name in given}
+    taken = {name for new_names in names.values() for name in new_names}
     return {
         name: value
         for column, value in by_column.items()
@@ -229,7 +229,7 @@ def _keyed_rows(
         try:
             data = task.normalise(_renamed(file.rows[index], names))
         except ValueError as error:
-            problems.append(f"{file.place(index)}: {error}")
+            problems.append(f"{file.position(index)}: {error}")
             continue
         rows.append(SourceRow(key, data))
     if problems:

@@ -34,7 +34,7 @@ class SourceFile:
     rows: Sequence[dict[str, Any]] = field(default=(), repr=False)
     raw: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
-    def place(self, index: int) -> str:
+    def position(self, index: int) -> str:
         """Name a row's position for people: file and line."""
         return f"{self.name}, {self.unit} {self.numbers[index]}"
 
@@ -59,13 +59,13 @@ def rows_of(files: Iterable[SourceFile]) -> Iterator[tuple[SourceFile, int]]:
 
 def infer_types(rows: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
     """Infer the type of each column, in the order of first appearance."""
-    seen: dict[str, set[ColumnType]] = {}
+    kinds_by_column: dict[str, set[ColumnType]] = {}
     for row in rows:
         for name, value in row.items():
-            kinds = seen.setdefault(name, set())
+            kinds = kinds_by_column.setdefault(name, set())
             if value is not None:
                 kinds.add(_value_type(value))
-    return {name: merge_types(kinds) for name, kinds in seen.items()}
+    return {name: merge_types(kinds) for name, kinds in kinds_by_column.items()}
 
 
 def merge_types(kinds: set[ColumnType]) -> ColumnType:

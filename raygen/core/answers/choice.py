@@ -1,7 +1,7 @@
 """Which option a text settles on, and the reasoning that led there.
 
-Knows nothing of engines or ops. What can't be read as exactly one option is None, never a guess:
-it counts in a vote's denominator and as wrong in an evaluation.
+Knows nothing of engines or ops. What can't be read as exactly one option is None, never a guess: it
+counts in a vote's denominator and as wrong in an evaluation.
 
 How sure a reading is, by how the option was found:
 

@@ -136,13 +136,13 @@ def _forms(choices: Sequence[str], index: int) -> list[str]:
         # One apple, two apples: a letter s at the end is no other option.
         body = body + "s?" if bare[-1] not in "sS" else body + "?"
     others = {bare_option(choice).casefold() for choice in choices}
-    forms = [_whole(body)]
+    forms = [_whole_word(body)]
     if len(choices) == 2 and bare.casefold() in _SAME and others <= _POLAR:
-        forms.append(_whole(_SAME[bare.casefold()]))
+        forms.append(_whole_word(_SAME[bare.casefold()]))
     return forms
 
 
-def _whole(body: str) -> str:
+def _whole_word(body: str) -> str:
     return rf"(?<!\w)(?<!\d[.,])(?:{body})(?!\w)(?![.,]\d)"
 
 

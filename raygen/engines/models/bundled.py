@@ -30,7 +30,7 @@ class BundledModel:
 
     distribution: str
     package: str
-    place: str
+    path: str
 
 
 BUNDLED = {
@@ -80,8 +80,8 @@ def bundled_path(ref: str) -> Path | None:
 
 def cache_folder() -> Path:
     """Return the folder RAYGEN_CACHE, or `raygen` in the user's cache folder."""
-    if set_here := os.environ.get("RAYGEN_CACHE"):
-        return Path(set_here).expanduser()
+    if chosen := os.environ.get("RAYGEN_CACHE"):
+        return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "raygen"
 
 
@@ -91,7 +91,7 @@ def _source(name: str) -> Path | None:
     package = find_spec(model.package)
     if package is None or package.origin is None:
         return None
-    path = Path(package.origin).parent / model.place
+    path = Path(package.origin).parent / model.path
     return path if path.exists() else None
 
 

@@ -59,7 +59,7 @@ def hub_commit(model: str, revision: str | None) -> str:
     Raises EngineSetupError, with what to do, if neither knows it.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
-    with _without_retries_told():
+    with _quiet_client():
         try:
             return _fetch_config(model, revision, name, newest=True).parent.name
         except MissingConfigError as error:
@@ -70,16 +70,16 @@ def hub_commit(model: str, revision: str | None) -> str:
 
 
 @contextmanager
-def _without_retries_told() -> Iterator[None]:
+def _quiet_client() -> Iterator[None]:
     """Quiet the hub's client, whose retries the user need not see."""
-    from huggingface_hub.utils import logging as told
+    from huggingface_hub.utils import logging as hub_logging
 
-    before = told.get_verbosity()
-    told.set_verbosity(logging.ERROR)
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
-        told.set_verbosity(before)
+        hub_logging.set_verbosity(level)
 
 
 def fetch_adapter(model: str, revision: str | None) -> Path | None:

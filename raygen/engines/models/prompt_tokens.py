@@ -51,7 +51,7 @@ class PromptTokenizer:
             tokenized.append((ids, shared))
         return tokenized
 
-    def apart(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
+    def prompt_and_text(self, prompt: Prompt, text: str) -> tuple[list[int], int]:
         """Tokenize a prompt and a text separately; returns all tokens, and where the text's begin.
 
         Raises RequestRefusedError if one of them is empty, or both are too long.

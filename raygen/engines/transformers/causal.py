@@ -37,12 +37,12 @@ class CausalEngine:
     def __init__(
         self, spec: EngineSpec, args: TransformersArgs, loaded: LoadedModel, thread: Executor
     ) -> None:
-        known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
-        most = min(known) if known else None
-        writer = Sampler(loaded.model, loaded.tokenizer, most)
-        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, most)
+        limits = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
+        max_len = min(limits) if limits else None
+        sampler = Sampler(loaded.model, loaded.tokenizer, max_len)
+        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, max_len)
         self._thread = thread
-        self._write = Batcher(split_on_out_of_memory(writer.write), args.batch_size, thread)
+        self._write = Batcher(split_on_out_of_memory(sampler.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
         self._score = Batcher(split_on_out_of_memory(scorer), args.batch_size, thread)
         self._top = Batcher(split_on_out_of_memory(self._read_top), args.batch_size, thread)
@@ -52,27 +52,27 @@ class CausalEngine:
 
     async def generate(self, request: Request) -> list[Completion]:
         """Sample `n` completions, each drawn by the seed and its index; the prompt is read once."""
-        asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
-        return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
+        samples = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
+        return list(await asyncio.gather(*(self._write(sample) for sample in samples)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Sum the log-probabilities of each candidate's tokens, tokenized after the prompt.
 
         A token that the candidate's start merges with the prompt's end counts with the candidate.
         """
-        found = self._tokens.candidates(prompt, candidates)
-        texts = [Continuation(tuple(ids), start) for ids, start in found]
+        tokenized = self._tokens.candidates(prompt, candidates)
+        texts = [Continuation(tuple(ids), start) for ids, start in tokenized]
         if not all(text.tokens for text in texts):
             raise RequestRefusedError("bad_request", "prompt and candidate are both empty")
         return list(await asyncio.gather(*(self._score(text) for text in texts)))
 
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
         """Return the k most probable tokens at each position of a text that follows a prompt."""
-        ids, start = self._tokens.apart(prompt, text)
+        ids, start = self._tokens.prompt_and_text(prompt, text)
         return await self._top(TopTokensRequest(Continuation(tuple(ids), start), k))
 
-    def _read_top(self, asked: Sequence[TopTokensRequest]) -> Sequence[TopTokens]:
-        return top_tokens(self._loaded.model, asked, self._vocabulary)
+    def _read_top(self, requests: Sequence[TopTokensRequest]) -> Sequence[TopTokens]:
+        return top_tokens(self._loaded.model, requests, self._vocabulary)
 
     @cached_property
     def _vocabulary(self) -> str:
@@ -87,11 +87,11 @@ class CausalEngine:
         ids, following, spans = self._tokens.spans(text, start, target)
         if not spans or following >= len(ids):
             raise RequestRefusedError("bad_request", f"nothing in {text[start:]!r} or {target!r}")
-        places = [place for place, _, _ in spans]
+        positions = [position for position, _, _ in spans]
         run = partial(integrated_gradients, steps=self._args.steps, batch=self._args.batch_size)
         loop = asyncio.get_running_loop()
         scores = await loop.run_in_executor(
-            self._thread, run, self._loaded.model, ids, following, places
+            self._thread, run, self._loaded.model, ids, following, positions
         )
         return [
             TokenScore(text[a:b], a, b, score)

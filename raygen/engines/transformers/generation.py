@@ -43,7 +43,7 @@ def sample_requests(prompt: Sequence[int], sampling: Sampling) -> list[SampleReq
 class _Draft:
     """An answer while it is sampled."""
 
-    ask: SampleRequest
+    request: SampleRequest
     draws: random.Random
     limit: int
     until: Until | None
@@ -64,57 +64,57 @@ class Sampler:
         self._model = model
         self._tokenizer = tokenizer
         self._max_len = max_len
-        self._apart = bool(model.config.is_encoder_decoder)
+        self._is_encoder_decoder = bool(model.config.is_encoder_decoder)
         self._ends = _ends(model, tokenizer)
 
-    def write(self, asks: Sequence[SampleRequest]) -> list[Completion | Exception]:
+    def write(self, requests: Sequence[SampleRequest]) -> list[Completion | Exception]:
         """Sample a completion for each request, in order; prompts that are equal are read once."""
-        return [_outcome(draft) for draft in self._written(asks, None)]
+        return [_outcome(draft) for draft in self._written(requests, None)]
 
     def write_tokens(
-        self, asks: Sequence[SampleRequest], until: Until | None = None
+        self, requests: Sequence[SampleRequest], until: Until | None = None
     ) -> list[list[int]]:
         """Sample the tokens of each answer, including the one that ends it and texts of `stop`.
 
         `until` gets an answer's tokens so far, and ends it by returning True.
         """
-        return [draft.tokens for draft in self._written(asks, until)]
+        return [draft.tokens for draft in self._written(requests, until)]
 
-    def _written(self, asks: Sequence[SampleRequest], until: Until | None) -> list[_Draft]:
-        drafts = [self._draft(ask, until) for ask in asks]
-        prompts = list(dict.fromkeys(ask.prompt for ask in asks))
-        places = {prompt: at for at, prompt in enumerate(prompts)}
+    def _written(self, requests: Sequence[SampleRequest], until: Until | None) -> list[_Draft]:
+        drafts = [self._draft(request, until) for request in requests]
+        prompts = list(dict.fromkeys(request.prompt for request in requests))
+        rows = {prompt: at for at, prompt in enumerate(prompts)}
         with torch.inference_mode():
             reading = (
                 DecoderBatch(self._model, prompts)
-                if self._apart
+                if self._is_encoder_decoder
                 else PrefilledBatch.of(self._model, prompts)
             )
-            reading.select([places[ask.prompt] for ask in asks])
-            going = drafts
+            reading.select([rows[request.prompt] for request in requests])
+            active = drafts
             while True:
-                self._draw(going, reading.next)
-                left = [at for at, draft in enumerate(going) if draft.finish is None]
-                if not left:
+                self._draw(active, reading.next)
+                unfinished = [at for at, draft in enumerate(active) if draft.finish is None]
+                if not unfinished:
                     break
-                if len(left) < len(going):
-                    reading.select(left)
-                    going = [going[at] for at in left]
-                reading.extend([draft.tokens[-1:] for draft in going])
+                if len(unfinished) < len(active):
+                    reading.select(unfinished)
+                    active = [active[at] for at in unfinished]
+                reading.extend([draft.tokens[-1:] for draft in active])
         return drafts
 
-    def _draft(self, ask: SampleRequest, until: Until | None) -> _Draft:
-        sampling = ask.sampling
+    def _draft(self, request: SampleRequest, until: Until | None) -> _Draft:
+        sampling = request.sampling
         limit = sampling.max_tokens
         if self._max_len is not None:
-            before = 0 if self._apart else len(ask.prompt)
+            before = 0 if self._is_encoder_decoder else len(request.prompt)
             limit = min(limit, self._max_len - before)
-        seed = None if sampling.seed is None else f"{sampling.seed} {ask.index}"
-        return _Draft(ask, random.Random(seed), limit, until)
+        seed = None if sampling.seed is None else f"{sampling.seed} {request.index}"
+        return _Draft(request, random.Random(seed), limit, until)
 
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
         """Add the next token to each draft, and finish those that are done."""
-        samplings = [draft.ask.sampling for draft in drafts]
+        samplings = [draft.request.sampling for draft in drafts]
         chosen = sample_next_tokens(logits, samplings, [draft.draws.random() for draft in drafts])
         logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
         for draft, token, logprob in zip(drafts, chosen.tolist(), logprobs.tolist(), strict=True):
@@ -135,13 +135,13 @@ class Sampler:
             draft.finish = "stop"
             return
         done = len(draft.tokens) >= draft.limit
-        stops = draft.ask.sampling.stop
+        stops = draft.request.sampling.stop
         if not (done or stops):
             return
         draft.text = self._decode(draft, draft.tokens)
-        found = [at for stop in stops if (at := draft.text.find(stop)) >= 0]
-        if found:
-            draft.text = draft.text[: min(found)]
+        stops_at = [at for stop in stops if (at := draft.text.find(stop)) >= 0]
+        if stops_at:
+            draft.text = draft.text[: min(stops_at)]
             draft.finish = "stop"
         elif done:
             # The last token may have begun a character that another would have ended.
@@ -149,9 +149,9 @@ class Sampler:
             draft.finish = "length"
 
     def _decode(self, draft: _Draft, tokens: list[int]) -> str:
-        before = [] if self._apart else list(draft.ask.prompt[-_CONTEXT:])
-        whole = self._plain(before + tokens)
-        return whole[len(self._plain(before)) :]
+        before = [] if self._is_encoder_decoder else list(draft.request.prompt[-_CONTEXT:])
+        text = self._plain(before + tokens)
+        return text[len(self._plain(before)) :]
 
     def _plain(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -181,8 +181,8 @@ def sample_next_tokens(
     # The sum over a large vocabulary needs the digits, and not every accelerator has them.
     summed = chances.cpu().double().cumsum(dim=-1)
     points = torch.tensor([[draws[at]] for at in warm], dtype=torch.float64) * summed[:, -1:]
-    found = torch.searchsorted(summed, points, right=True)[:, 0]
-    chosen[rows] = found.clamp(max=logits.shape[-1] - 1).to(logits.device)
+    sampled = torch.searchsorted(summed, points, right=True)[:, 0]
+    chosen[rows] = sampled.clamp(max=logits.shape[-1] - 1).to(logits.device)
     return chosen
 
 
@@ -190,8 +190,8 @@ def _nucleus(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     """Zero all but the most probable tokens that together reach `top_p`."""
     ordered, order = chances.sort(dim=-1, descending=True)
     before = ordered.cumsum(dim=-1) - ordered
-    kept = ordered.masked_fill(before >= top_p, 0.0)
-    return torch.zeros_like(chances).scatter(-1, order, kept)
+    nucleus = ordered.masked_fill(before >= top_p, 0.0)
+    return torch.zeros_like(chances).scatter(-1, order, nucleus)
 
 
 def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
@@ -211,7 +211,7 @@ def _outcome(draft: _Draft) -> Completion | Exception:
     return Completion(
         draft.text,
         draft.finish or "stop",
-        len(draft.ask.prompt),
+        len(draft.request.prompt),
         len(draft.tokens),
         logprob=draft.logprob,
     )

@@ -20,7 +20,7 @@ def integrated_gradients(
     model: Any,
     tokens: Sequence[int],
     target: int,
-    places: Sequence[int],
+    positions: Sequence[int],
     steps: int,
     batch: int,
 ) -> list[float]:
@@ -33,14 +33,14 @@ def integrated_gradients(
     log-probability.
     """
     ids = torch.tensor(tokens, device=model.device)
-    here = torch.tensor(places, device=model.device)
+    index = torch.tensor(positions, device=model.device)
     embedded = model.get_input_embeddings()(ids).detach()[None]
-    baseline = embedded.index_fill(1, here, 0)
+    baseline = embedded.index_fill(1, index, 0)
     scores = IntegratedGradients(partial(_log_probabilities, model, ids[target:])).attribute(
         embedded, baseline, n_steps=steps, internal_batch_size=batch, method="gausslegendre"
     )
-    found: list[float] = scores[0, here].float().sum(dim=-1).tolist()
-    return found
+    attributions: list[float] = scores[0, index].float().sum(dim=-1).tolist()
+    return attributions
 
 
 def _log_probabilities(model: Any, following: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -69,21 +69,21 @@ class WordEmbeddings:
         their embeddings.
         """
         with torch.inference_mode():
-            at = self._place(word)
-            along = (self._weights @ at.to(self._weights.dtype)).float()
+            embedding = self._embedding(word)
+            along = (self._weights @ embedding.to(self._weights.dtype)).float()
             scores = along[self._ids] / self._norms
             order: list[int] = scores.argsort(descending=True, stable=True).tolist()
-        found: dict[str, str] = {}
-        for place in order:
-            near = self._words[place]
+        words: dict[str, str] = {}
+        for index in order:
+            near = self._words[index]
             if near.casefold() != word.casefold():
-                found.setdefault(near.casefold(), near)
-            if len(found) == k:
+                words.setdefault(near.casefold(), near)
+            if len(words) == k:
                 break
-        return list(found.values())
+        return list(words.values())
 
-    def _place(self, word: str) -> torch.Tensor:
-        """The embedding of a word."""
+    def _embedding(self, word: str) -> torch.Tensor:
+        """Return the embedding of a word."""
         spellings = (word, word.lower(), word.capitalize())
         known = next((spelling for spelling in spellings if spelling in self._vocabulary), None)
         if known is not None:

@@ -58,12 +58,12 @@ def load_model(
     model that can't be had, can't be loaded, or lacks the head.
     """
     try:
-        found = resolve_model(spec.model, spec.revision)
+        source = resolve_model(spec.model, spec.revision)
         device = _device(args, spec.gpus, devices)
         model, missing = read_model(
             head,
-            found.model,
-            found.revision,
+            source.model,
+            source.revision,
             dtype=_dtype(args, device),
             attn_implementation=args.attention,
         )
@@ -73,9 +73,9 @@ def load_model(
                 f"as {head.removeprefix('AutoModelFor')} it would answer at random; set args.kind, "
                 "or use a model that was trained for this"
             )
-        tokenizer = read_tokenizer(found.model, found.revision)
-        if found.adapter is not None:
-            adapted, tokenizer = attach_adapter(model, tokenizer, found.adapter)
+        tokenizer = read_tokenizer(source.model, source.revision)
+        if source.adapter is not None:
+            adapted, tokenizer = attach_adapter(model, tokenizer, source.adapter)
             model = adapted.merge_and_unload()
         return LoadedModel(model.to(device).eval().requires_grad_(requires_grad=False), tokenizer)
     except EngineSetupError as error:
@@ -142,15 +142,15 @@ def _device(args: TransformersArgs, gpus: int, devices: Sequence[str]) -> torch.
     """Return the device that `args` name, else the engine's GPU, else the CPU."""
     if args.device is None and gpus == 0:
         return torch.device("cpu")
-    wanted = args.device or f"cuda:{_index(devices[0]) if devices else 0}"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
+    name = args.device or f"cuda:{_index(devices[0]) if devices else 0}"
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise EngineSetupError(
-            f"it asks for a GPU ({wanted}), and torch sees none here; set gpus: 0, or install a "
+            f"it asks for a GPU ({name}), and torch sees none here; set gpus: 0, or install a "
             "torch with CUDA on a machine that has one"
         )
-    if wanted == "mps" and not torch.backends.mps.is_available():
+    if name == "mps" and not torch.backends.mps.is_available():
         raise EngineSetupError("args.device is mps, and torch sees no Apple GPU here; use cpu")
-    return torch.device(wanted)
+    return torch.device(name)
 
 
 def _index(device: str) -> int:

@@ -78,10 +78,10 @@ def pad_tokens(
     ones = [[1] * len(row) for row in rows]
     if left:
         ids = [[*fill, *row] for fill, row in zip(fills, rows, strict=True)]
-        mask = [[*fill, *one] for fill, one in zip(fills, ones, strict=True)]
+        mask = [[*fill, *row_mask] for fill, row_mask in zip(fills, ones, strict=True)]
     else:
         ids = [[*row, *fill] for fill, row in zip(fills, rows, strict=True)]
-        mask = [[*one, *fill] for fill, one in zip(fills, ones, strict=True)]
+        mask = [[*row_mask, *fill] for fill, row_mask in zip(fills, ones, strict=True)]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 

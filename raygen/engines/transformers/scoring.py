@@ -57,27 +57,29 @@ class TopTokensRequest:
     k: int
 
 
-def top_tokens(model: Any, asked: Sequence[TopTokensRequest], vocabulary: str) -> list[TopTokens]:
+def top_tokens(
+    model: Any, requests: Sequence[TopTokensRequest], vocabulary: str
+) -> list[TopTokens]:
     """Return the most probable tokens at each position of each text.
 
     `vocabulary` is the fingerprint of the model's tokenizer, which the answers carry.
     """
-    most = max(one.k for one in asked)
+    largest_k = max(request.k for request in requests)
 
     def take(logprobs: torch.Tensor, text: Continuation) -> tuple[list[Any], list[Any]]:
-        best = logprobs.topk(min(most, logprobs.shape[1]), dim=1)
+        best = logprobs.topk(min(largest_k, logprobs.shape[1]), dim=1)
         return best.indices.tolist(), best.values.tolist()
 
-    found = _read_tails(model, [one.text for one in asked], take)
+    tops = _read_tails(model, [request.text for request in requests], take)
     return [
         TopTokens(
             vocabulary,
-            one.text.tail,
-            tuple(tuple(place[: one.k]) for place in ids),
-            tuple(tuple(place[: one.k]) for place in logprobs),
-            len(one.text.tokens),
+            request.text.tail,
+            tuple(tuple(row[: request.k]) for row in ids),
+            tuple(tuple(row[: request.k]) for row in logprobs),
+            len(request.text.tokens),
         )
-        for one, (ids, logprobs) in zip(asked, found, strict=True)
+        for request, (ids, logprobs) in zip(requests, tops, strict=True)
     ]
 
 
@@ -94,10 +96,10 @@ def _read_tails(
     if longest == 0:
         return [take(torch.zeros(0, 0), text) for text in texts]
     heads = list(dict.fromkeys(text.head for text in texts))
-    places = {head: at for at, head in enumerate(heads)}
+    head_rows = {head: at for at, head in enumerate(heads)}
     with torch.inference_mode():
         reading = PrefilledBatch.of(model, heads)
-        reading.select([places[text.head] for text in texts])
+        reading.select([head_rows[text.head] for text in texts])
         logits = reading.next[:, None]
         if longest > 1:
             # An empty tail still needs a token to be a row; nobody reads what follows it.

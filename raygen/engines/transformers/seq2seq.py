@@ -38,16 +38,16 @@ class Seq2SeqEngine:
         self._name = spec.name
         self._source = spec.model
         self._thread = thread
-        known = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
-        most = min(known) if known else None
-        writer = Sampler(loaded.model, loaded.tokenizer, most)
-        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, most)
-        self._write = Batcher(split_on_out_of_memory(writer.write), args.batch_size, thread)
+        limits = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
+        max_len = min(limits) if limits else None
+        sampler = Sampler(loaded.model, loaded.tokenizer, max_len)
+        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, max_len)
+        self._write = Batcher(split_on_out_of_memory(sampler.write), args.batch_size, thread)
 
     async def generate(self, request: Request) -> list[Completion]:
         """Sample `n` completions, each drawn by the seed and its index; the prompt is read once."""
-        asks = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
-        return list(await asyncio.gather(*(self._write(ask) for ask in asks)))
+        samples = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
+        return list(await asyncio.gather(*(self._write(sample) for sample in samples)))
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Raise EngineSetupError: it scores no texts."""

@@ -159,13 +159,13 @@ class VLLMEngine:
     async def top_tokens(self, prompt: Prompt, text: str, k: int) -> TopTokens:
         """Return the k most probable tokens at each position of a text that follows a prompt."""
         self._need_prompt_logprobs()
-        most = self._llm.model_config.max_logprobs
-        if k > most >= 0:
+        limit = self._llm.model_config.max_logprobs
+        if k > limit >= 0:
             raise EngineSetupError(
-                f"engine {self._name!r}: top is {k}, and vLLM gives {most} log-probabilities a "
-                f"token; set top: {most}, or args.max_logprobs: {k} in the engine's profile"
+                f"engine {self._name!r}: top is {k}, and vLLM gives {limit} log-probabilities a "
+                f"token; set top: {limit}, or args.max_logprobs: {k} in the engine's profile"
             )
-        ids, start = self._tokens.apart(prompt, text)
+        ids, start = self._tokens.prompt_and_text(prompt, text)
         positions = (await self._read(ids, k))[start:]
         # Beside the k best each place has the token that stands there, whatever its rank.
         best = [

@@ -27,14 +27,14 @@ def edit_tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def token_distance(one: str, other: str) -> float:
+def token_distance(first: str, second: str) -> float:
     """Compute the Levenshtein distance in tokens, as a share of the longer text's."""
-    return Levenshtein.normalized_distance(edit_tokens(one), edit_tokens(other))
+    return Levenshtein.normalized_distance(edit_tokens(first), edit_tokens(second))
 
 
-def character_distance(one: str, other: str) -> float:
+def character_distance(first: str, second: str) -> float:
     """Compute the Levenshtein distance in characters, as a share of the longer text's."""
-    return Levenshtein.normalized_distance(one, other)
+    return Levenshtein.normalized_distance(first, second)
 
 
 def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
@@ -69,6 +69,6 @@ def _unquoted(text: str, original: str) -> str:
     if mark and closing not in inner and not after.strip(" ."):
         return inner.strip()
     quoted = text[1:].split(closing, 1)[0].strip()
-    is_whole = len(edit_tokens(quoted)) >= len(edit_tokens(original)) / 2
+    is_long_enough = len(edit_tokens(quoted)) >= len(edit_tokens(original)) / 2
     has_marks = text[0] in original or closing in original
-    return quoted if mark and is_whole and not has_marks and text[0] in _DOUBLE else text
+    return quoted if mark and is_long_enough and not has_marks and text[0] in _DOUBLE else text

@@ -36,10 +36,10 @@ def occurrences(text: str, words: str, kind: Kind) -> list[TextSpan]:
     return [TextSpan(*m.span(), kind) for m in re.finditer(pattern, text, re.IGNORECASE)]
 
 
-def spans_touch(text: str, one: TextSpan, other: TextSpan) -> bool:
+def spans_touch(text: str, first: TextSpan, second: TextSpan) -> bool:
     """Tell whether two spans overlap, or have nothing but white space between them."""
-    first, second = sorted((one, other))
-    return not text[first.end : second.start].strip()
+    left, right = sorted((first, second))
+    return not text[left.end : right.start].strip()
 
 
 def merge_spans(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
@@ -66,7 +66,7 @@ def mask_spans(text: str, spans: Sequence[TextSpan]) -> str:
 def fill_masks(masked: str, fills: Sequence[str]) -> str:
     """Fill the masks in order. Raises ValueError if the counts differ."""
     first, *rest = masked.split(MASK)
-    return first + "".join(fill + kept for fill, kept in zip(fills, rest, strict=True))
+    return first + "".join(fill + piece for fill, piece in zip(fills, rest, strict=True))
 
 
 _END = re.compile(r"[\s.?!…]*\Z")
@@ -109,22 +109,22 @@ def _pattern(masked: str) -> str:
     """
     pieces = masked.split(MASK)
     first, *between, last = (
-        _kept(piece, start=index == 0, end=index == len(pieces) - 1)
+        _between_masks(piece, start=index == 0, end=index == len(pieces) - 1)
         for index, piece in enumerate(pieces)
     )
     return first + "".join(f"(?>{_FILL}{piece})" for piece in between) + _FILL + last
 
 
-def _kept(piece: str, *, start: bool, end: bool) -> str:
+def _between_masks(piece: str, *, start: bool, end: bool) -> str:
     """Build a pattern for the words between two masks, or between a mask and an end of the text."""
-    kept = [_word(word) for word in piece.split()]
-    if not kept:
+    patterns = [_word(word) for word in piece.split()]
+    if not patterns:
         return r"\s*"
     if start:
-        kept[0] = _any_case(kept[0], piece.split()[0])
+        patterns[0] = _any_case(patterns[0], piece.split()[0])
     before = "" if start else _gap(piece[0])
     after = "" if end else _gap(piece[-1])
-    return before + r"\s+".join(kept) + after
+    return before + r"\s+".join(patterns) + after
 
 
 def _gap(text: str) -> str:

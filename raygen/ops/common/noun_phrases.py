@@ -58,13 +58,13 @@ def noun_phrases(text: str, pipeline: str | None = None) -> list[tuple[int, int]
 
 
 @lru_cache(maxsize=1)
-def _pipeline(wanted: str | None) -> Any:
+def _pipeline(expected: str | None) -> Any:
     name = installed_pipeline()
     if name is None:
         raise EngineSetupError(MISSING)
-    if wanted is not None and wanted != pipeline_version(name):
+    if expected is not None and expected != pipeline_version(name):
         raise EngineSetupError(
-            f"the run's noun phrases are of {wanted}, and {platform.node()} has "
+            f"the run's noun phrases are of {expected}, and {platform.node()} has "
             f"{pipeline_version(name)}; install the same on all machines"
         )
     import spacy

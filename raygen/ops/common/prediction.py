@@ -37,7 +37,7 @@ HIDDEN = frozenset(
 )
 """Columns that no prompt of a prediction may read: they tell the answer, or what it should be."""
 
-GIVEN = frozenset({"stem", "options"})
+PREDICTION_FIELDS = frozenset({"stem", "options"})
 """What a prediction's prompt gets from here: the text, and the options' texts."""
 
 _ABILITY: Mapping[By, Ability] = {"classify": "classify", "score": "score", "vote": "generate"}
@@ -108,12 +108,12 @@ class PredictionParams(SamplingParams):
                 f"task's labels: {list(task.labels)}"
             )
 
-    def check_untold(self, task: Task, parameter: str, told: frozenset[str]) -> None:
+    def check_leaks(self, task: Task, parameter: str, secret: frozenset[str]) -> None:
         """Raise ValueError if the prompt reads the answer, or one of the op's own `secret` fields.
 
         For an op with prompts that may read them; other ops hide them from all of their prompts.
         """
-        leaks = template_fields(self.template(task)) & (HIDDEN | told) - GIVEN
+        leaks = template_fields(self.template(task)) & (HIDDEN | secret) - PREDICTION_FIELDS
         if self.by != "classify" and leaks:
             raise ValueError(
                 f"{parameter} reads {' and '.join(map(repr, sorted(leaks)))}: it would tell the "
@@ -174,8 +174,8 @@ async def predict_options(
         chances = await ctx.classify(text, engine=engine)
         return OptionProbabilities(options, _of_labels(chances, options, params.labels or {}))
     visible = {name: value for name, value in data.items() if name not in HIDDEN}
-    given = {**visible, ctx.task.stem: text, "stem": text, "options": list(options)}
-    prompt = params.prompt_of(render(params.template(ctx.task), given))
+    fields = {**visible, ctx.task.stem: text, "stem": text, "options": list(options)}
+    prompt = params.prompt_of(render(params.template(ctx.task), fields))
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
         ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
@@ -216,20 +216,21 @@ def _of_labels(
     """Order a classifier's probabilities by option. Raises EngineSetupError if labels don't fit."""
     numbers = [_NUMBERED.fullmatch(label) for label in chances]
     if labels:
-        places = [labels.get(label) for label in chances]
+        label_options = [labels.get(label) for label in chances]
     elif all(numbers) and len(numbers) == len(options):
-        inside = [int(number[1]) for number in numbers if number]
-        places = [options[k] if k < len(options) else None for k in inside]
+        numbered = [int(number[1]) for number in numbers if number]
+        label_options = [options[k] if k < len(options) else None for k in numbered]
     else:
         known = {option.strip().casefold(): option for option in options}
-        places = [known.get(label.strip().casefold()) for label in chances]
-    if set(places) != set(options):
+        label_options = [known.get(label.strip().casefold()) for label in chances]
+    if set(label_options) != set(options):
         raise EngineSetupError(
             f"the classifier's labels are {list(chances)}, and the task's {list(options)}; "
             f"say which is which: labels: {{{next(iter(chances), '...')}: {options[0]}, ...}}"
         )
     total = sum(chances.values())
     return tuple(
-        sum(p for p, index in zip(chances.values(), places, strict=True) if index == option) / total
+        sum(p for p, index in zip(chances.values(), label_options, strict=True) if index == option)
+        / total
         for option in options
     )

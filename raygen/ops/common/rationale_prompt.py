@@ -103,12 +103,12 @@ class ReasoningParams(PromptParams):
         return HIDDEN if self.hidden else frozenset()
 
     @property
-    def given(self) -> frozenset[str]:
+    def prompt_fields(self) -> frozenset[str]:
         """The fields that its prompt gets in addition to the row's."""
-        asked = frozenset({"demonstrations", "stem", "options"})
-        return asked if self.hidden else asked | {"gold", "gold_text"}
+        fields = frozenset({"demonstrations", "stem", "options"})
+        return fields if self.hidden else fields | {"gold", "gold_text"}
 
-    def worked(self, task: Task) -> list[dict[str, Any]]:
+    def rendered_demonstrations(self, task: Task) -> list[dict[str, Any]]:
         """Return the demonstrations as templates see them. Raises ValueError."""
         return [d.rendered(task) for d in self.demonstrations if isinstance(d, Demonstration)]
 
@@ -120,9 +120,9 @@ class ReasoningParams(PromptParams):
         """Raise ValueError if the task lacks options, or if a demonstration doesn't fit it."""
         if task.name != "free_text":
             require_options(task, op)
-        self.worked(task)
+        self.rendered_demonstrations(task)
 
-    def asked(self, row: Row, task: Task) -> str:
+    def render_prompt(self, row: Row, task: Task) -> str:
         """Render the prompt for a row."""
         fields = template_row(row, task)
         if self.hidden:
@@ -131,4 +131,6 @@ class ReasoningParams(PromptParams):
             gold = gold_answer(row.data, task)
             fields["gold"] = None if task.name == "free_text" else gold
             fields["gold_text"] = answer_words(gold, row.data, task)
-        return render(self.template(), {**fields, "demonstrations": self.worked(task)})
+        return render(
+            self.template(), {**fields, "demonstrations": self.rendered_demonstrations(task)}
+        )

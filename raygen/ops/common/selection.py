@@ -45,9 +45,9 @@ class Pick(OpParams):
         return self
 
 
-def text_distance(one: frozenset[str], other: frozenset[str]) -> float:
+def text_distance(first: frozenset[str], second: frozenset[str]) -> float:
     """Compute the distance of two texts by their shingles, in [0, 1]."""
-    return 1.0 - similarity(one, other)
+    return 1.0 - similarity(first, second)
 
 
 def mean_distance(texts: Sequence[str]) -> float | None:
@@ -55,21 +55,21 @@ def mean_distance(texts: Sequence[str]) -> float | None:
     pairs = list(combinations([shingles(_plain(text)) for text in texts[:_COMPARED]], 2))
     if not pairs:
         return None
-    return sum(text_distance(one, other) for one, other in pairs) / len(pairs)
+    return sum(text_distance(first, second) for first, second in pairs) / len(pairs)
 
 
 def most_diverse(texts: Sequence[str], at_most: int) -> list[int]:
     """Pick indices by greedy max-min distance, starting with the first text."""
-    held = [shingles(_plain(text)) for text in texts]
+    pieces = [shingles(_plain(text)) for text in texts]
     picked = [0] if texts else []
-    nearest = [text_distance(held[0], each) for each in held]
+    nearest = [text_distance(pieces[0], each) for each in pieces]
     while len(picked) < min(at_most, len(texts)):
         remaining = [index for index in range(len(texts)) if index not in picked]
         farthest = max(remaining, key=lambda index: (nearest[index], -index))
         picked.append(farthest)
         nearest = [
-            min(so_far, text_distance(held[farthest], each))
-            for so_far, each in zip(nearest, held, strict=True)
+            min(so_far, text_distance(pieces[farthest], each))
+            for so_far, each in zip(nearest, pieces, strict=True)
         ]
     return sorted(picked)
 
@@ -82,15 +82,15 @@ def select_samples(
     `likelihoods` are log-probabilities per token, for `by: likely`, which leaves out texts without
     one; `seed` is for `by: random`.
     """
-    most = len(texts) if pick.at_most is None else pick.at_most
+    limit = len(texts) if pick.at_most is None else pick.at_most
     if pick.by == "diverse":
-        return most_diverse(texts, most)
+        return most_diverse(texts, limit)
     if pick.by == "random":
-        return sorted(random.Random(seed).sample(range(len(texts)), min(most, len(texts))))
+        return sorted(random.Random(seed).sample(range(len(texts)), min(limit, len(texts))))
     if pick.by == "likely":
         known = [(value, -index) for index, value in enumerate(likelihoods) if value is not None]
-        return sorted(-index for _, index in sorted(known, reverse=True)[:most])
-    return list(range(min(most, len(texts))))
+        return sorted(-index for _, index in sorted(known, reverse=True)[:limit])
+    return list(range(min(limit, len(texts))))
 
 
 def _plain(text: str) -> str:
