@@ -69,17 +69,39 @@ def built_in() -> Mapping[str, Op]:
 
 
 def all_ops(trusted: Iterable[Path] = ()) -> Mapping[str, Op]:
-    """Return every op that a recipe may name. Raises OpError where two ops share a name."""
+    """Return every op that a recipe may name: built in, installed, and of `trusted` files.
+
+    Raises OpError if two ops share a name, or a file or entry point holds no op.
+    """
     table = dict(built_in())
-    for entry in entry_points(group=ENTRY_POINTS):
-        op = entry.load()
-        if not isinstance(op, Op):
-            raise OpError(f"entry point {entry.name!r} of {ENTRY_POINTS} is not an Op: {op!r}")
-        _add(table, op, f"entry point {entry.value}")
+    for value, op in _installed(_search_path()):
+        _add(table, op, f"entry point {value}")
     for path in trusted:
         for op in ops_of_file(path):
             _add(table, op, str(path))
     return table
+
+
+def _search_path() -> tuple[tuple[str, int], ...]:
+    """Return the folders that packages are found in, with their times of change in nanoseconds."""
+    folders = (Path(entry).absolute() for entry in sys.path)
+    return tuple((str(path), path.stat().st_mtime_ns) for path in folders if path.exists())
+
+
+@lru_cache(maxsize=4)
+def _installed(search_path: tuple[tuple[str, int], ...]) -> tuple[tuple[str, Op], ...]:
+    """Load the ops of installed packages, each with its entry point's value.
+
+    Scanning all packages takes a tenth of a second, so it is repeated only after one was installed
+    or removed, which changes a folder of `search_path`.
+    """
+    ops = []
+    for entry in entry_points(group=ENTRY_POINTS):
+        op = entry.load()
+        if not isinstance(op, Op):
+            raise OpError(f"entry point {entry.name!r} of {ENTRY_POINTS} is not an Op: {op!r}")
+        ops.append((entry.value, op))
+    return tuple(ops)
 
 
 def ops_of_file(path: Path) -> list[Op]:

@@ -133,7 +133,9 @@ def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | No
     if pa.types.is_struct(type_):
         parts = [(part.name, part.type, *_plain_type(part.type)) for part in type_]
         if all(kind for _, _, kind, _ in parts):
-            return "json", pa.struct([(name, plain or part_type) for name, part_type, _, plain in parts])
+            return "json", pa.struct(
+                [(name, plain or field_type) for name, field_type, _, plain in parts]
+            )
     return None, None
 
 
