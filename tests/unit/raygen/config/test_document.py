@@ -41,7 +41,7 @@ def problems_of(text: str) -> list[str]:
     return [str(p) for p in caught.value.problems]
 
 
-def place(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
+def line_and_column(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
     mark = document.mark(path)
     return mark.line, mark.column
 
@@ -49,13 +49,13 @@ def place(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
 def test_positions_are_those_of_keys_entries_and_existing_parents() -> None:
     document = parse_text("a: 1\nb:\n  - x\n  - {c: 2}\n", "f.yaml")
     assert document.data == {"a": 1, "b": ["x", {"c": 2}]}
-    assert place(document, ("b",)) == (2, 1)
-    assert place(document, ("b", 1, "c")) == (4, 6)
-    assert place(document, ("b", 1, "zzz", "y")) == (4, 5)
+    assert line_and_column(document, ("b",)) == (2, 1)
+    assert line_and_column(document, ("b", 1, "c")) == (4, 6)
+    assert line_and_column(document, ("b", 1, "zzz", "y")) == (4, 5)
     section = document.section(("b", 1))
     assert section.data == {"c": 2}
-    assert place(section, ("c",)) == (4, 6)
-    assert place(section, ()) == (4, 5)
+    assert line_and_column(section, ("c",)) == (4, 6)
+    assert line_and_column(section, ()) == (4, 5)
 
 
 def test_scalars_follow_yaml_1_2() -> None:
@@ -207,9 +207,9 @@ data = st.recursive(
 
 @given(data)
 def test_what_is_dumped_reads_back_equal(value: Any) -> None:
-    again = parse_text(dump_text(value), "f").data
-    assert again == value
-    assert repr(again) == repr(value)
+    reparsed = parse_text(dump_text(value), "f").data
+    assert reparsed == value
+    assert repr(reparsed) == repr(value)
 
 
 @given(st.text(alphabet="ab:-[]{}&*!#|>'\"%@`\t\n ,<~0.e", max_size=60) | st.text(max_size=40))

@@ -38,18 +38,18 @@ def test_the_filter_misses_nothing(near: float) -> None:
     draw = random.Random(0)
     texts = ["".join(draw.choices("ab ", k=draw.randrange(14))) for _ in range(300)]
     plain = [" ".join(text.split()) for text in texts]
-    kept: list[int] = []
+    distinct: list[int] = []
     slow: list[int | None] = []
-    for place, text in enumerate(plain):
-        mine = shingles(text)
-        same = [k for k in kept if plain[k] == text]
-        close = [k for k in kept if similarity(mine, shingles(plain[k])) >= near]
+    for index, text in enumerate(plain):
+        pieces = shingles(text)
+        same = [k for k in distinct if plain[k] == text]
+        close = [k for k in distinct if similarity(pieces, shingles(plain[k])) >= near]
         slow.append(next(iter(same or close), None))
         if slow[-1] is None:
-            kept.append(place)
+            distinct.append(index)
     fast = find_repeats(texts, near)
     assert [f is None for f in fast] == [s is None for s in slow]
-    assert all(f is None or (f in kept and f < place) for place, f in enumerate(fast))
+    assert all(f is None or (f in distinct and f < index) for index, f in enumerate(fast))
 
 
 def test_texts_without_letters() -> None:

@@ -45,10 +45,10 @@ def test_the_terminal_comes_back_after_an_error(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_and_the_second_ends(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with interrupts() as asked:
-        assert not asked.requested
+    with interrupts() as handler:
+        assert not handler.requested
         os.kill(os.getpid(), number)
-        assert asked.requested
+        assert handler.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before

@@ -39,7 +39,7 @@ def free_address() -> str:
         return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def told(address: str) -> str:
+def refusal(address: str) -> str:
     with pytest.raises(UserError) as raised:
         check_answer(address, patience_s=0.0)
     assert raised.value.exit_code == 1
@@ -56,16 +56,16 @@ def test_an_address_where_nothing_answers_is_named_with_the_variable_it_came_fro
 ) -> None:
     address = free_address()
     monkeypatch.setenv("RAY_ADDRESS", address)
-    message = told(address)
+    message = refusal(address)
     assert message.startswith(f"no Ray cluster answers at {address} (RAY_ADDRESS): ")
     assert message.endswith(", or unset RAY_ADDRESS to run on this machine alone")
 
 
-def test_an_address_of_the_command_line_is_not_said_to_be_the_variables(
+def test_an_address_of_the_command_line_is_not_attributed_to_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert "RAY_ADDRESS" not in told(free_address())
+    assert "RAY_ADDRESS" not in refusal(free_address())
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_address_of_the_command_line_is_not_said_to_be_the_variables(
 )
 def test_what_answers_may_be_no_cluster(answer: Callable[[socket.socket], None]) -> None:
     with server(answer) as address:
-        message = told(address)
+        message = refusal(address)
     assert message.startswith(f"something answers at {address}, but it is no Ray cluster")
     assert "8265" in message
 
@@ -93,7 +93,7 @@ def test_a_server_with_tls_is_left_to_ray(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:8265", "ray://head:10001", "head", "head:ray", ":6379", ""]
 )
-def test_what_is_no_address_of_a_cluster_is_said_to_be_none(address: str) -> None:
+def test_what_is_no_address_of_a_cluster_is_refused(address: str) -> None:
     with pytest.raises(UserError, match="expected HOST:PORT as `ray start --head` prints it"):
         check_form(address)
 
@@ -122,7 +122,7 @@ def test_a_cluster_that_is_being_started_is_waited_for() -> None:
     starting.join()
 
 
-def test_what_is_joined_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_joined_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert joining_words(None) == "starting Ray"
     assert joining_words("head:6379") == "joining Ray at head:6379"
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")

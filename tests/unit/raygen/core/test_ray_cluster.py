@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raygen.core.errors import UserError
-from raygen.core.ray_cluster import last_line, start_twice, temp_folder, use_own_token
+from raygen.core.ray_cluster import last_line, start_twice, temp_folder, use_private_token
 
 LATE = "The current node timed out during startup. This could happen because the GCS is overloaded."
 
@@ -87,7 +87,7 @@ def test_the_first_failure_is_in_the_log(caplog: pytest.LogCaptureFixture) -> No
         (ValueError(""), "ValueError"),
     ],
 )
-def test_an_error_is_told_by_its_last_line(error: Exception, line: str) -> None:
+def test_an_error_is_shown_by_its_last_line(error: Exception, line: str) -> None:
     assert last_line(error) == line
 
 
@@ -99,9 +99,9 @@ def test_rays_own_folder_is_left_to_it() -> None:
 
 @pytest.mark.parametrize("folder", ["/proc/nowhere", f"/var/{'x' * 60}"])
 def test_a_folder_that_ray_cannot_use_is_replaced(folder: str) -> None:
-    found = temp_folder({"TMPDIR": folder})
-    assert found is not None
-    assert not found.startswith(folder)
+    folder_for_ray = temp_folder({"TMPDIR": folder})
+    assert folder_for_ray is not None
+    assert not folder_for_ray.startswith(folder)
 
 
 def test_without_any_folder_the_message_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_without_any_folder_the_message_says_what_to_set(monkeypatch: pytest.Mon
 
 
 def token_of(**environ: str) -> str | None:
-    use_own_token(environ)
+    use_private_token(environ)
     return environ.get("RAY_AUTH_TOKEN_PATH")
 
 
@@ -134,7 +134,7 @@ def test_a_token_is_made_where_the_home_cannot_be_written(home: Callable[[str], 
 
 
 @pytest.mark.parametrize(
-    "given", [{"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_MODE": "disabled"}], ids=["token", "none"]
+    "environ", [{"RAY_AUTH_TOKEN": "x"}, {"RAY_AUTH_MODE": "disabled"}], ids=["token", "none"]
 )
-def test_no_token_is_made_where_none_is_needed(given: dict[str, str]) -> None:
-    assert token_of(HOME="/proc/no-home", **given) is None
+def test_no_token_is_made_where_none_is_needed(environ: dict[str, str]) -> None:
+    assert token_of(HOME="/proc/no-home", **environ) is None

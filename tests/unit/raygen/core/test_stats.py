@@ -25,9 +25,9 @@ def test_it_holds_the_share(total: int, data: st.DataObject) -> None:
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=9))
 def test_softmax_adds_up_to_one_and_keeps_the_order(scores: list[float]) -> None:
-    found = softmax(scores)
-    assert sum(found) == pytest.approx(1.0)
-    assert found[scores.index(max(scores))] == max(found), "a tie may come of rounding"
+    chances = softmax(scores)
+    assert sum(chances) == pytest.approx(1.0)
+    assert chances[scores.index(max(scores))] == max(chances), "a tie may come of rounding"
 
 
 def test_softmax_is_the_share_of_the_exponential() -> None:

@@ -35,9 +35,9 @@ def test_the_users_own_choice_is_taken_where_a_socket_fits(tmp_path: Path) -> No
 
 def test_a_name_that_is_too_long_for_a_socket_is_passed_over(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
-    found = socket_folder(str(long), ("ray",), SOCKET)
-    assert found is not None
-    assert len(os.fsencode(f"{found}/{SOCKET}")) <= 107
+    folder = socket_folder(str(long), ("ray",), SOCKET)
+    assert folder is not None
+    assert len(os.fsencode(f"{folder}/{SOCKET}")) <= 107
     assert not long.exists()
 
 

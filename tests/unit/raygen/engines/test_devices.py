@@ -13,7 +13,7 @@ CPU = EngineSpec("cpu", "m", backend="transformers", gpus=0)
 
 
 def devices() -> list[tuple[str, ...]]:
-    return [given for _, given in assign_gpus([BIG, CPU, SMALL])]
+    return [devices for _, devices in assign_gpus([BIG, CPU, SMALL])]
 
 
 def test_engines_get_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:

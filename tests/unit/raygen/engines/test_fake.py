@@ -135,13 +135,13 @@ async def test_a_fake_classifier_goes_by_its_classes_or_makes_something_up() -> 
 
 async def test_made_up_attributions_and_words() -> None:
     engine = fake("x")
-    found = await engine.attribute("a bee, sees", 2, "yes")
-    assert [(token.text, token.start, token.end) for token in found] == [
+    scores = await engine.attribute("a bee, sees", 2, "yes")
+    assert [(token.text, token.start, token.end) for token in scores] == [
         ("bee,", 2, 6),
         ("sees", 7, 11),
     ]
-    assert all(-1 <= token.score < 1 for token in found)
-    assert found == await engine.attribute("a bee, sees", 2, "yes")
+    assert all(-1 <= token.score < 1 for token in scores)
+    assert scores == await engine.attribute("a bee, sees", 2, "yes")
     assert await engine.nearest("ice", 2) == ["ice1", "ice2"]
 
 
@@ -165,6 +165,6 @@ async def test_scores_are_negative_deterministic_and_differ() -> None:
         ({"labels": ["one"]}, "args.labels"),
     ],
 )
-def test_wrong_args_are_told(args: dict[str, Any], message: str) -> None:
+def test_wrong_args_are_reported(args: dict[str, Any], message: str) -> None:
     with pytest.raises(EngineSetupError, match=message):
         FakeEngine(EngineSpec("e", "m", backend="fake", args=args))

@@ -35,7 +35,7 @@ def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
         (spec("transformers", batchsize=1), "did you mean 'batch_size'?"),
     ],
 )
-def test_a_wrong_spec_is_told(engine: EngineSpec, message: str) -> None:
+def test_a_wrong_spec_is_reported(engine: EngineSpec, message: str) -> None:
     problems = check_engine(engine)
     assert len(problems) == 1
     assert message in problems[0]
@@ -85,7 +85,7 @@ def config(folder: Path, **content: Any) -> str:
     return str(folder)
 
 
-def test_what_an_engine_can_do_is_told_by_its_models_configuration(tmp_path: Path) -> None:
+def test_the_models_configuration_decides_what_an_engine_can_do(tmp_path: Path) -> None:
     judge = config(tmp_path, architectures=["RobertaForSequenceClassification"])
     assert abilities(spec("transformers", judge)) == {"classify"}
     assert check_engine(spec("transformers", judge)) == []

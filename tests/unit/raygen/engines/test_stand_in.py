@@ -21,18 +21,18 @@ from raygen.engines.stand_in import StandInEngine
 CHAT: Prompt = (Message("system", "Be short."), Message("user", "Why?"))
 
 
-class AskedError(Exception):
-    """Carries what a stand-in was asked."""
+class ReceivedError(Exception):
+    """Carries the texts that a stand-in received."""
 
 
 class Raises(StandInEngine):
-    """Raises what it is asked."""
+    """Raises what it receives."""
 
     async def receive(self, *texts: str) -> NoReturn:
-        raise AskedError(*texts)
+        raise ReceivedError(*texts)
 
 
-async def asked(engine: StandInEngine, method: str) -> tuple[str, ...]:
+async def received_by(engine: StandInEngine, method: str) -> tuple[str, ...]:
     calls = {
         "generate": lambda: engine.generate(Request(CHAT)),
         "score": lambda: engine.score("p", ["a", "b"]),
@@ -41,7 +41,7 @@ async def asked(engine: StandInEngine, method: str) -> tuple[str, ...]:
         "attribute": lambda: engine.attribute("text", 0, "yes"),
         "nearest": lambda: engine.nearest("word", 3),
     }
-    with pytest.raises(AskedError) as raised:
+    with pytest.raises(ReceivedError) as raised:
         await calls[method]()
     return raised.value.args
 
@@ -58,7 +58,7 @@ async def asked(engine: StandInEngine, method: str) -> tuple[str, ...]:
     ],
 )
 async def test_every_request_ends_in_receive(method: str, texts: tuple[str, ...]) -> None:
-    assert await asked(Raises(), method) == texts
+    assert await received_by(Raises(), method) == texts
 
 
 @pytest.mark.parametrize("protocol", [Engine, Classifier, TokenPredictor, Attributor])

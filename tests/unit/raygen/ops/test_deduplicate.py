@@ -16,27 +16,27 @@ def rows(*texts: str) -> list[Row]:
 
 
 async def test_a_repeat_is_rejected_and_names_what_it_repeats() -> None:
-    given = rows(FISH, "They swim.", f" {FISH.upper()}\n")
-    outcomes, _ = await run_op(OP, given, on=["rationale"])
-    assert outcomes[:2] == given[:2]
+    samples = rows(FISH, "They swim.", f" {FISH.upper()}\n")
+    outcomes, _ = await run_op(OP, samples, on=["rationale"])
+    assert outcomes[:2] == samples[:2]
     assert outcomes[2] == Reject("duplicate", f"repeats {FISH!r}")
 
 
 async def test_near_repeats() -> None:
-    given = rows(FISH, FISH.replace("breathe", "breath"))
-    exact, _ = await run_op(OP, given, on=["rationale"])
-    near, _ = await run_op(OP, given, on=["rationale"], near=0.8)
+    samples = rows(FISH, FISH.replace("breathe", "breath"))
+    exact, _ = await run_op(OP, samples, on=["rationale"])
+    near, _ = await run_op(OP, samples, on=["rationale"], near=0.8)
     assert (reasons(exact), reasons(near)) == ([None, None], [None, "duplicate"])
 
 
 async def test_all_columns_must_repeat() -> None:
-    one, two = rows(FISH, FISH)
-    other = two.child("x", 0, {"label": 0})
-    assert reasons((await run_op(OP, [one, two], on=["rationale", "label"]))[0]) == [
+    first, second = rows(FISH, FISH)
+    other = second.child("x", 0, {"label": 0})
+    assert reasons((await run_op(OP, [first, second], on=["rationale", "label"]))[0]) == [
         None,
         "duplicate",
     ]
-    assert reasons((await run_op(OP, [one, other], on=["rationale", "label"]))[0]) == [None, None]
+    assert reasons((await run_op(OP, [first, other], on=["rationale", "label"]))[0]) == [None, None]
 
 
 @pytest.mark.parametrize("params", [{"on": []}, {"on": ["x"], "near": 0}])

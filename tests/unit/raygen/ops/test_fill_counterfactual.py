@@ -181,7 +181,7 @@ async def test_a_classification_moves_to_another_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "params", "said"),
+    ("task", "params", "message"),
     [
         (TASKS["free_text"], {}, "free_text"),
         (TASKS["classification"], {}, "labels"),
@@ -189,8 +189,8 @@ async def test_a_classification_moves_to_another_label() -> None:
         (CLASSES, {"target": "hardest", "score_prompt": "{{ target }}"}, "target"),
     ],
 )
-def test_what_cant_work_is_a_plan_error(task: Any, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_cant_work_is_a_plan_error(task: Any, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         OP.columns(OP.params.model_validate(params), task)
 
 

@@ -77,7 +77,7 @@ async def test_a_classifier_of_texts() -> None:
 @pytest.mark.parametrize(
     "leak", ["answer", "target", "rationale", "original_answer", "probabilities"]
 )
-def test_the_plan_is_told_what_no_prompt_may_read(leak: str) -> None:
+def test_the_plan_knows_what_no_prompt_may_read(leak: str) -> None:
     params: Any = OP.params.model_validate({"prompt": f"{{{{ {leak} }}}}"})
     declared = OP.columns(params, TASKS["multiple_choice"])
     assert declared.templates == {"prompt": params.prompt}

@@ -72,19 +72,19 @@ RIGHT, WRONG, OPEN = "Apples grow. So the answer is (a).", "Hm. So the answer is
 
 @hostile
 async def test_the_answer_of_a_sample_is_the_models(row: dict[str, Any]) -> None:
-    said = [RIGHT, WRONG, OPEN, ""]
-    found, _ = await run_op(sample_rationales.OP, row, said, n=4)
-    assert reasons(found) == [None, None, "no_answer", "empty"]
-    right, wrong = found[:2]
+    completions = [RIGHT, WRONG, OPEN, ""]
+    samples, _ = await run_op(sample_rationales.OP, row, completions, n=4)
+    assert reasons(samples) == [None, None, "no_answer", "empty"]
+    right, wrong = samples[:2]
     assert isinstance(right, Row)
     assert isinstance(wrong, Row)
     assert (right.data["predicted"], wrong.data["predicted"]) == (0, 1)
     assert (right.data["label"], wrong.data["label"]) == (0, 1)
-    for made in (right, wrong):
-        assert {name: made.data[name] for name in row if name != "rationale"} == {
+    for sample in (right, wrong):
+        assert {name: sample.data[name] for name in row if name != "rationale"} == {
             name: row[name] for name in row if name != "rationale"
         }
-    correct, _ = await run_op(sample_rationales.OP, row, said, n=4, keep="correct")
+    correct, _ = await run_op(sample_rationales.OP, row, completions, n=4, keep="correct")
     assert reasons(correct) == [None, "wrong_answer", "no_answer", "empty"]
 
 
@@ -109,31 +109,31 @@ PROMPTS = (
 async def test_a_prediction_is_the_models(row: dict[str, Any], prompt: str | None) -> None:
     params: dict[str, Any] = {"by": "vote", "samples": 4, "prompt": prompt}
     pair = {**row, "original": row["question"], "original_answer": 0, "target": 1}
-    for said, fate in (
+    for completion, fate in (
         (RIGHT, "not_flipped"),
         (WRONG, "teacher_disagrees"),
         (OPEN, "no_prediction"),
     ):
-        (outcome,), _ = await run_op(flip_check.OP, pair, [said] * 4, **params)
+        (outcome,), _ = await run_op(flip_check.OP, pair, [completion] * 4, **params)
         assert isinstance(outcome, Reject)
         assert outcome.reason == fate
 
 
 @hostile
 async def test_a_refutation_is_the_models(row: dict[str, Any]) -> None:
-    for said, fate in (("It is far away.", None), (RIGHT, None), (WRONG, "argues_for_it")):
-        found, _ = await run_op(negative_view.OP, row, [said], emit="each")
-        assert reasons(found)[0] == fate
-        assert all(made.data["answer"] == 0 for made in found if isinstance(made, Row))
+    for completion, fate in (("It is far away.", None), (RIGHT, None), (WRONG, "argues_for_it")):
+        outcomes, _ = await run_op(negative_view.OP, row, [completion], emit="each")
+        assert reasons(outcomes)[0] == fate
+        assert all(outcome.data["answer"] == 0 for outcome in outcomes if isinstance(outcome, Row))
 
 
 @hostile
 async def test_a_verdict_is_the_judges(row: dict[str, Any]) -> None:
     params: dict[str, Any] = {"rubric": "good", "show": ["question", "choices"], "min_score": 3}
     for score, fate in ((5, None), (1, "low_score")):
-        said = json.dumps({"reason": "It is so.", "scores": {"overall": score}})
-        found, context = await run_op(judge.OP, row, [said], **params)
-        assert reasons(found) == [fate]
+        completion = json.dumps({"reason": "It is so.", "scores": {"overall": score}})
+        outcomes, context = await run_op(judge.OP, row, [completion], **params)
+        assert reasons(outcomes) == [fate]
         assert str(row["question"]) in str(context.asked[0][0]), "shown as it is, never filled in"
     assert reasons((await run_op(judge.OP, row, [str(row["question"])], **params))[0]) == [
         "invalid_json"
@@ -143,11 +143,11 @@ async def test_a_verdict_is_the_judges(row: dict[str, Any]) -> None:
 @hostile
 async def test_a_template_in_a_row_is_a_text(row: dict[str, Any]) -> None:
     params = {"prompt": "{{ question }} {{ choices | join(';') }}", "into": "said"}
-    (made,), context = await run_op(generate.OP, row, ["{{ answer }}"], **params)
+    (outcome,), context = await run_op(generate.OP, row, ["{{ answer }}"], **params)
     assert context.asked[0][0] == f"{row['question']} {';'.join(row['choices'])}"
-    assert isinstance(made, Row)
-    assert made.data["said"] == "{{ answer }}"
-    assert made.data["answer"] == 0
+    assert isinstance(outcome, Row)
+    assert outcome.data["said"] == "{{ answer }}"
+    assert outcome.data["answer"] == 0
 
 
 @hostile
@@ -155,22 +155,22 @@ async def test_an_expression_takes_a_row_for_values(row: dict[str, Any]) -> None
     kept, _ = await run_op(filter_op.OP, {**row, "predicted": 0}, where="predicted == answer")
     dropped, _ = await run_op(filter_op.OP, {**row, "predicted": 1}, where="predicted == answer")
     assert reasons([*kept, *dropped]) == [None, "filtered"]
-    (made,), _ = await run_op(map_op.OP, row, set={"copy": "question"})
-    assert isinstance(made, Row)
-    assert made.data == {**row, "copy": row["question"]}
+    (outcome,), _ = await run_op(map_op.OP, row, set={"copy": "question"})
+    assert isinstance(outcome, Row)
+    assert outcome.data == {**row, "copy": row["question"]}
     items, _ = await run_op(explode.OP, row, column="choices", into="choice")
     assert [item.data["choice"] for item in items if isinstance(item, Row)] == row["choices"]
 
 
-async def test_scores_are_matched_to_options_by_place() -> None:
+async def test_scores_are_matched_to_options_by_position() -> None:
     row = {
         "question": "Which?",
         "choices": ["(b) (c)", "(a)", "So the answer is (b)."],
         "answer": 0,
     }
     script = Script(scores=lambda _, candidates: [-1.0, -2.0, -3.0])
-    (made,), _ = await run_op(soft_labels.OP, row, script, by="score")
-    assert isinstance(made, Row)
-    assert list(made.data["soft_labels"]) == row["choices"]
-    values = list(made.data["soft_labels"].values())
+    (outcome,), _ = await run_op(soft_labels.OP, row, script, by="score")
+    assert isinstance(outcome, Row)
+    assert list(outcome.data["soft_labels"]) == row["choices"]
+    values = list(outcome.data["soft_labels"].values())
     assert values == sorted(values, reverse=True)

@@ -34,15 +34,15 @@ async def test_a_pair_shares_its_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "detail"),
     [
         ([SOURCE, SOURCE], "original without counterfactual"),
         ([EDIT], "counterfactual without original"),
     ],
 )
-async def test_without_all_that_is_required_nothing_goes_on(rows: list[Row], said: str) -> None:
+async def test_without_all_that_is_required_nothing_goes_on(rows: list[Row], detail: str) -> None:
     outcomes, _ = await run_op(OP, rows)
-    assert outcomes == [Reject("incomplete", said)] * len(rows)
+    assert outcomes == [Reject("incomplete", detail)] * len(rows)
 
 
 async def test_views_are_joined_per_question() -> None:
@@ -52,11 +52,11 @@ async def test_views_are_joined_per_question() -> None:
         view(EDIT, "counterfactual_positive"),
         view(SOURCE, "negative"),
     ]
-    asked: dict[str, Any] = {"by": "view", "required": ["positive", "negative"], "per": "question"}
-    outcomes, _ = await run_op(OP, rows, **asked)
+    params: dict[str, Any] = {"by": "view", "required": ["positive", "negative"], "per": "question"}
+    outcomes, _ = await run_op(OP, rows, **params)
     assert reasons(outcomes) == [None, None, None, "incomplete"]
     assert len({o.data["group"] for o in outcomes if isinstance(o, Row)}) == 1
-    outcomes, _ = await run_op(OP, [*rows, view(EDIT, "counterfactual_negative")], **asked)
+    outcomes, _ = await run_op(OP, [*rows, view(EDIT, "counterfactual_negative")], **params)
     assert reasons(outcomes) == [None] * 5
     assert len(set(groups(outcomes))) == 2
 

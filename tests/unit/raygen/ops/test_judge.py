@@ -29,11 +29,11 @@ def scores(clear: Any, right: Any, reason: str = "Short and true.") -> str:
     return json.dumps({"reason": reason, "scores": {"clear": clear, "right": right}})
 
 
-def better(*places: str) -> Script:
-    left = list(places)
+def better(*winners: str) -> Script:
+    remaining = list(winners)
 
     def answers(prompt: str, sampling: Sampling) -> list[str]:
-        return [json.dumps({"reason": f"No. {len(left)}", "better": left.pop(0)})]
+        return [json.dumps({"reason": f"No. {len(remaining)}", "better": remaining.pop(0)})]
 
     return Script(answers)
 
@@ -80,8 +80,8 @@ async def test_several_samples_are_averaged_over_those_that_can_be_read() -> Non
 
 
 async def test_a_rubric_alone_gives_one_score() -> None:
-    said = '{"reason": "Fine.", "scores": {"overall": 2}}'
-    (row,), context = await run_op(OP, ROW, [said], rubric="Be kind.", show=["rationale"])
+    answer = '{"reason": "Fine.", "scores": {"overall": 2}}'
+    (row,), context = await run_op(OP, ROW, [answer], rubric="Be kind.", show=["rationale"])
     assert isinstance(row, Row)
     assert row.data["judge_score"] == 2
     assert str(context.asked[0][0]).count("Be kind.") == 1
@@ -103,9 +103,9 @@ async def test_a_pair_is_judged_in_both_orders(
     (row,), context = await run_op(OP, ROW, better(first, second), **PAIR)
     assert isinstance(row, Row)
     assert (row.data["judge_verdict"], row.data["judge_consistent"]) == (verdict, consistent)
-    one, two = (str(prompt) for prompt, _ in context.asked)
-    assert "Candidate 1: They have gills.\n\nCandidate 2: They swim." in one
-    assert "Candidate 1: They swim.\n\nCandidate 2: They have gills." in two
+    prompt, swapped = (str(prompt) for prompt, _ in context.asked)
+    assert "Candidate 1: They have gills.\n\nCandidate 2: They swim." in prompt
+    assert "Candidate 1: They swim.\n\nCandidate 2: They have gills." in swapped
 
 
 async def test_an_inconsistent_verdict_can_be_rejected() -> None:

@@ -33,15 +33,15 @@ ROW = {
 
 def scored(text: str, start: int, target: str) -> Sequence[TokenScore]:
     """A made-up attribution: long words speak for the target."""
-    found, at = [], start
+    scores, at = [], start
     for word in text[start:].split():
         begin = text.index(word, at)
         at = begin + len(word)
-        found.append(TokenScore(word, begin, at, float(len(word))))
-    return found
+        scores.append(TokenScore(word, begin, at, float(len(word))))
+    return scores
 
 
-async def found(row: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
+async def find_keys(row: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
     script = Script(
         attributions=scored, neighbours=lambda word, k: [f"{word}{i}" for i in range(k)]
     )
@@ -53,13 +53,13 @@ async def found(row: dict[str, Any] | None = None, **params: Any) -> dict[str, A
 
 
 async def test_the_tokens_with_the_highest_gradients_in_the_order_of_the_text() -> None:
-    keys = (await found(by="gradients", student="s", k=3))["key_tokens"]
+    keys = (await find_keys(by="gradients", student="s", k=3))["key_tokens"]
     assert [key["text"] for key in keys] == ["Fish", "gills,", "water."]
     assert all(TEXT[key["start"] : key["end"]] == key["text"] for key in keys)
     assert [key["score"] for key in keys] == [4.0, 6.0, 6.0]
 
 
-async def test_the_student_is_asked_in_its_own_words() -> None:
+async def test_the_student_gets_its_prompt_of_training() -> None:
     asked: list[tuple[str, int, str]] = []
 
     def remember(text: str, start: int, target: str) -> Sequence[TokenScore]:
@@ -84,7 +84,7 @@ def test_the_default_prompt_is_the_students() -> None:
 
 
 async def test_the_words_nearest_to_the_longest_word_of_the_label() -> None:
-    row = await found(by="nearest", embeddings="e", k=2)
+    row = await find_keys(by="nearest", embeddings="e", k=2)
     assert row["key_tokens"] == [
         {"text": "water0", "start": None, "end": None, "score": None},
         {"text": "water1", "start": None, "end": None, "score": None},
@@ -92,7 +92,7 @@ async def test_the_words_nearest_to_the_longest_word_of_the_label() -> None:
 
 
 async def test_the_words_of_the_rationale_that_people_chose() -> None:
-    keys = (await found(by="column", words="human"))["key_tokens"]
+    keys = (await find_keys(by="column", words="human"))["key_tokens"]
     assert [(key["text"], key["start"]) for key in keys] == [("Fish", 0), ("water", 33)]
 
 
@@ -102,14 +102,14 @@ async def test_overlap_counts_words() -> None:
         {"text": "sh", "start": 2, "end": 4, "score": 1.0},
         {"text": "gills", "start": 10, "end": 15, "score": 1.0},
     ]
-    row = await found({**ROW, "parts": parts}, by="column", words="human", compare="parts")
+    row = await find_keys({**ROW, "parts": parts}, by="column", words="human", compare="parts")
     assert (row["overlap_precision"], row["overlap_recall"]) == (0.5, 0.5)
-    row = await found({**ROW, "parts": []}, by="column", words="human", compare="parts")
+    row = await find_keys({**ROW, "parts": []}, by="column", words="human", compare="parts")
     assert (row["overlap_precision"], row["overlap_recall"]) == (0.0, None)
 
 
 async def test_two_sets_can_stand_side_by_side() -> None:
-    row = await found(by="column", words="human", into="human_tokens")
+    row = await find_keys(by="column", words="human", into="human_tokens")
     assert "human_tokens" in row
     assert "key_tokens" not in row
 
@@ -186,5 +186,5 @@ def test_only_a_student_with_the_rationale_before_the_label(
     assert problem is None or problem in str(found)
 
 
-def test_a_fake_student_can_be_asked_for_anything() -> None:
+def test_a_fake_student_takes_any_request() -> None:
     assert attribution_problem(EngineSpec("s", "fake", backend="fake")) is None

@@ -36,9 +36,9 @@ def script(*edits: str | Completion | Sequence[str], bad: Sequence[str] = ("dull
 
 
 async def edit(
-    said: Script, data: dict[str, Any] = FILM, task: Task = CLASSES, **params: Any
+    script: Script, data: dict[str, Any] = FILM, task: Task = CLASSES, **params: Any
 ) -> tuple[Any, FakeContext]:
-    (outcome,), context = await run_op(OP, data, said, task, **{**CLASSIFY, **params})
+    (outcome,), context = await run_op(OP, data, script, task, **{**CLASSIFY, **params})
     return outcome, context
 
 
@@ -101,8 +101,8 @@ async def test_after_the_last_attempt_its_fault_is_the_reason(
 
 
 async def test_what_is_cut_off_after_the_edit_leaves_it_whole() -> None:
-    said = Completion("A dull film with a warm heart.\n\nI have ch", finish_reason="length")
-    outcome, _ = await edit(script(said))
+    completion = Completion("A dull film with a warm heart.\n\nI have ch", finish_reason="length")
+    outcome, _ = await edit(script(completion))
     assert isinstance(outcome, Row)
 
 
@@ -168,17 +168,17 @@ async def test_a_random_target_is_the_row_s_own() -> None:
 
 
 async def test_a_third_option_is_a_wrong_target() -> None:
-    said = scored(*["Who do fish live with?"] * 3)
-    outcome, context = await edit(said, FISH, CHOICE, target="next", predict={"by": "score"})
+    editor = scored(*["Who do fish live with?"] * 3)
+    outcome, context = await edit(editor, FISH, CHOICE, target="next", predict={"by": "score"})
     assert reasons([outcome]) == ["wrong_target"]
     assert "Wrong, it is sky: Who do" in str(context.asked[1][0])
 
 
-async def test_a_demonstration_takes_the_default_one_s_place() -> None:
+async def test_a_demonstration_replaces_the_default() -> None:
     worked = {"text": "Fun!", "label": "good", "new_label": "bad", "edited": "No fun!"}
-    said = "A dull film with a warm heart."
-    _, listed = await edit(script(said), demonstrations=[worked])
-    _, filed = await edit(script(said), demonstrations=json.dumps(worked) + "\n")
+    edited = "A dull film with a warm heart."
+    _, listed = await edit(script(edited), demonstrations=[worked])
+    _, filed = await edit(script(edited), demonstrations=json.dumps(worked) + "\n")
     assert "Text: Fun!\nLabel: good\nChanged text, label bad: No fun!" in str(listed.asked[0][0])
     assert "complaint" not in str(listed.asked[0][0])
     assert listed.asked == filed.asked

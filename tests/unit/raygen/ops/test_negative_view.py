@@ -13,46 +13,46 @@ from raygen.testing import Script, reasons, run_op
 
 ROW = {"question": "Where do fish live?", "choices": ["sky", "water", "oven"], "answer": 1}
 CLASSES = replace(TASKS["classification"], labels=("bad", "good"))
-SAID = {"sky": "The sky is for birds.", "oven": "It would be far too hot."}
+REFUTATIONS = {"sky": "The sky is for birds.", "oven": "It would be far too hot."}
 
 
-def script(said: dict[str, str | Completion] | dict[str, str]) -> Script:
+def script(refutations: dict[str, str | Completion] | dict[str, str]) -> Script:
     """A fake teacher that answers by the wrong option it is asked about."""
 
     def answers(prompt: str, sampling: Sampling) -> list[str | Completion]:
         refuted = prompt.rsplit("Wrong answer: ", 1)[1].split("\n", 1)[0]
-        return [said[refuted]] * sampling.n
+        return [refutations[refuted]] * sampling.n
 
     return Script(answers)
 
 
 async def run(
-    said: Any, data: dict[str, Any] | None = None, task: Task | None = None, **params: Any
+    refutations: Any, data: dict[str, Any] | None = None, task: Task | None = None, **params: Any
 ) -> list[Any]:
     outcomes, _ = await run_op(
-        OP, data or ROW, script(said), task or TASKS["multiple_choice"], **params
+        OP, data or ROW, script(refutations), task or TASKS["multiple_choice"], **params
     )
     return list(outcomes)
 
 
 async def test_joined_refutations_end_in_the_right_label() -> None:
-    (row,) = await run(SAID)
+    (row,) = await run(REFUTATIONS)
     assert row.data["rationale"] == "The sky is for birds. oven: It would be far too hot."
     assert (row.data["label"], row.data["refuted"]) == (1, None)
     assert (row.data["view"], row.data["variant"]) == ("negative", "original")
 
 
 async def test_each_refutation_names_its_option_and_has_no_label() -> None:
-    rows = await run(SAID, emit="each")
+    rows = await run(REFUTATIONS, emit="each")
     assert [row.data["refuted"] for row in rows] == ["sky", "oven"]
-    assert [row.data["rationale"] for row in rows] == list(SAID.values())
+    assert [row.data["rationale"] for row in rows] == list(REFUTATIONS.values())
     assert [row.data["label"] for row in rows] == [None, None]
     assert [row.lineage for row in rows] == [(("node", 0),), (("node", 1),)]
 
 
 async def test_of_two_options_the_other_is_the_label() -> None:
     data = {**ROW, "choices": ["sky", "water"], "variant": "counterfactual"}
-    (row,) = await run(SAID, data, emit="each")
+    (row,) = await run(REFUTATIONS, data, emit="each")
     assert (row.data["label"], row.data["refuted"]) == (1, "sky")
     assert (row.data["view"], row.data["variant"]) == ("counterfactual_negative", "counterfactual")
 
@@ -84,18 +84,18 @@ async def test_a_classification_keeps_its_own_labels() -> None:
 async def test_a_refutation_must_not_argue_for_its_option(
     answer: str | Completion, reason: str | None
 ) -> None:
-    outcomes = await run({**SAID, "sky": answer}, emit="each")
+    outcomes = await run({**REFUTATIONS, "sky": answer}, emit="each")
     assert reasons(outcomes) == [reason, None]
 
 
 async def test_the_final_answer_is_taken_out_of_a_refutation() -> None:
-    said = {**SAID, "sky": "The sky is for birds. So the answer is (b)."}
-    (row, _) = await run(said, emit="each")
+    refutations = {**REFUTATIONS, "sky": "The sky is for birds. So the answer is (b)."}
+    (row, _) = await run(refutations, emit="each")
     assert row.data["rationale"] == "The sky is for birds."
 
 
 async def test_joined_needs_every_refutation() -> None:
-    (reject,) = await run({**SAID, "oven": "So the answer is oven."})
+    (reject,) = await run({**REFUTATIONS, "oven": "So the answer is oven."})
     assert reject.reason == "argues_for_it"
     assert "'oven'" in reject.detail
 
@@ -110,15 +110,17 @@ async def test_the_first_usable_answer_of_several_counts() -> None:
 
 
 async def test_each_wrong_option_is_drawn_with_a_seed_of_its_own() -> None:
-    _, context = await run_op(OP, ROW, script(SAID))
+    _, context = await run_op(OP, ROW, script(REFUTATIONS))
     seeds = {sampling.seed for _, sampling in context.asked}
     assert len(seeds) == 2
 
 
 @pytest.mark.parametrize("emit", ["joined", "each"])
-async def test_thoughts_are_kept_where_that_is_asked_for(emit: str) -> None:
-    said = {name: Completion(text, thinking=f"about {name}") for name, text in SAID.items()}
-    rows = await run(said, emit=emit, thinking="column")
+async def test_thoughts_can_be_a_column(emit: str) -> None:
+    refutations = {
+        name: Completion(text, thinking=f"about {name}") for name, text in REFUTATIONS.items()
+    }
+    rows = await run(refutations, emit=emit, thinking="column")
     assert "\n\n".join(row.data["thinking"] for row in rows) == "about sky\n\nabout oven"
 
 
@@ -133,5 +135,5 @@ def test_a_task_without_options_is_a_plan_error(task: Task) -> None:
 async def test_what_is_emitted_is_what_is_declared(emit: str, thinking: str) -> None:
     params = {"emit": emit, "thinking": thinking}
     declared = OP.columns(OP.params.model_validate(params), TASKS["multiple_choice"])
-    for row in await run(SAID, **params):
+    for row in await run(REFUTATIONS, **params):
         assert set(row.data) - set(ROW) == set(declared.provides)

@@ -74,9 +74,11 @@ async def test_a_path_that_names_options_without_announcing_one_is_no_vote() -> 
 
 
 async def test_a_path_that_was_cut_off_counts_where_it_had_announced_its_answer() -> None:
-    said = Completion("So the answer is: (b). Because fish", finish_reason="length")
-    unsaid = Completion("Fish need (b) and", finish_reason="length")
-    (row,), _ = await run_op(OP, ROW, [said, unsaid], samples=2, threshold=0.5, min_confidence=0)
+    announced = Completion("So the answer is: (b). Because fish", finish_reason="length")
+    unannounced = Completion("Fish need (b) and", finish_reason="length")
+    (row,), _ = await run_op(
+        OP, ROW, [announced, unannounced], samples=2, threshold=0.5, min_confidence=0
+    )
     assert isinstance(row, Row)
     assert (row.data["agreement"], row.data["unread"]) == (0.5, 1)
 
@@ -100,21 +102,21 @@ async def test_the_paths_see_nothing_that_tells_the_answer() -> None:
     _, context = await run_op(OP, ROW, say("b"), samples=1)
     assert "SECRET" not in str(context.asked[0][0])
     declared = OP.columns(OP.params.model_validate({}), TASKS["multiple_choice"])
-    told = {"answer", "label", "target", "rationale", "original", "original_answer", "fills"}
-    assert told <= declared.hides
+    secret = {"answer", "label", "target", "rationale", "original", "original_answer", "fills"}
+    assert secret <= declared.hides
     assert not declared.hides & declared.given
 
 
 @pytest.mark.parametrize(
-    ("task", "params", "said"),
+    ("task", "params", "message"),
     [
         (TASKS["free_text"], {}, "free_text"),
         (TASKS["classification"], {}, "labels"),
         (CLASSES, {"thinking": "column"}, "thinking"),
     ],
 )
-def test_what_cant_work_is_a_plan_error(task: Any, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_cant_work_is_a_plan_error(task: Any, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         OP.columns(OP.params.model_validate(params), task)
 
 

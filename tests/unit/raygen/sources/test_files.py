@@ -45,7 +45,7 @@ def test_rows_that_were_taken_out_are_not_read(dataset: Path) -> None:
     assert source.rows == [{"x": 2}]
 
 
-def test_a_folder_without_a_table_is_told_apart(tmp_path: Path) -> None:
+def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert find_delta_table(str(tmp_path / "empty")) is None
     with pytest.raises(SourceError, match="a folder without a dataset"):

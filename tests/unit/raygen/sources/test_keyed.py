@@ -261,9 +261,9 @@ def test_the_copy_is_the_same_file_for_the_same_content(tmp_path: Path) -> None:
 def test_many_row_groups(tmp_path: Path) -> None:
     write_lines(tmp_path / "q.jsonl", [question(i) for i in range(7000)])
     source = key(tmp_path, Spec("q.jsonl"))
-    wanted = [6999, 0, 1024, 1023, 5000, 3000, 2048, 4096]
-    assert [row["question"] for _, row in source.read(wanted)] == [f"Q{i}?" for i in wanted]
-    assert [key for key, _ in source.read(wanted)] == [source.keys[i] for i in wanted]
+    ordinals = [6999, 0, 1024, 1023, 5000, 3000, 2048, 4096]
+    assert [row["question"] for _, row in source.read(ordinals)] == [f"Q{i}?" for i in ordinals]
+    assert [key for key, _ in source.read(ordinals)] == [source.keys[i] for i in ordinals]
 
 
 def test_a_balanced_sample(tmp_path: Path) -> None:
@@ -272,9 +272,9 @@ def test_a_balanced_sample(tmp_path: Path) -> None:
     chosen = data(key(tmp_path, Spec("q.jsonl", sample=Sample(18, 0, "answer"))))
     assert Counter(row["answer"] for row in chosen) == {0: 6, 1: 6, 2: 6}
     assert chosen == sorted(chosen, key=lambda row: int(row["question"][1:-1]))
-    again = data(key(tmp_path, Spec("q.jsonl", sample=Sample(18, 0, "answer"))))
+    repeated = data(key(tmp_path, Spec("q.jsonl", sample=Sample(18, 0, "answer"))))
     other = data(key(tmp_path, Spec("q.jsonl", sample=Sample(18, 1, "answer"))))
-    assert again == chosen
+    assert repeated == chosen
     assert other != chosen
     part = data(key(tmp_path, Spec("q.jsonl", limit=5, sample=Sample(18, 0, "answer"))))
     assert part == chosen[:5]
@@ -304,11 +304,11 @@ def test_rows_that_repeat_an_earlier_one_are_no_source_rows(tmp_path: Path) -> N
     rows = [question(0), question(1), question(0, note="again"), question(2)]
     rows[2]["question"] = "  q0? "
     write_lines(tmp_path / "q.jsonl", rows)
-    whole = key(tmp_path, Spec("q.jsonl"))
-    once = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question",))))
-    assert once.keys == [whole.keys[k] for k in (0, 1, 3)]
-    assert (once.total, once.left_out, whole.left_out) == (3, 1, 0)
-    assert open_keyed(Folder.at(tmp_path / "out"), once.name).left_out == 1
+    complete = key(tmp_path, Spec("q.jsonl"))
+    distinct = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question",))))
+    assert distinct.keys == [complete.keys[k] for k in (0, 1, 3)]
+    assert (distinct.total, distinct.left_out, complete.left_out) == (3, 1, 0)
+    assert open_keyed(Folder.at(tmp_path / "out"), distinct.name).left_out == 1
     both = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question", "answer"))))
     assert both.total == 3
     noted = key(tmp_path, Spec("q.jsonl", repeated=Repeated(("question", "note"))))

@@ -206,11 +206,11 @@ def test_an_announced_letter_is_read_whatever_came_before(option: int, before: s
     st.sampled_from(["({})", "{}", "option {}"]),
 )
 def test_two_announced_letters_are_no_answer(
-    one: int, other: int, joint: str, phrase: str, form: str
+    first: int, other: int, joint: str, phrase: str, form: str
 ) -> None:
-    letters = [form.format("ABCD"[index]) for index in (one, other)]
+    letters = [form.format("ABCD"[index]) for index in (first, other)]
     read = read_answer(f"{phrase} {letters[0]} {joint} {letters[1]}.", CHOICES).option
-    assert read == (one if one == other else None)
+    assert read == (first if first == other else None)
 
 
 @given(st.integers(0, 3), st.sampled_from(["answer", "choice", "label"]))

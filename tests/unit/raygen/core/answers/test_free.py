@@ -35,7 +35,7 @@ def test_the_announcement_is_stripped_from_the_rationale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("1,000", "1000", True),
         ("$5.00", "5", True),
@@ -57,8 +57,8 @@ def test_the_announcement_is_stripped_from_the_rationale() -> None:
         ("1/0", "1", False),
     ],
 )
-def test_which_answers_are_the_same(one: str, other: str, same: bool) -> None:
-    assert (answer_key(one) == answer_key(other) != "") is same
+def test_which_answers_are_the_same(first: str, second: str, same: bool) -> None:
+    assert (answer_key(first) == answer_key(second) != "") is same
 
 
 @given(st.integers(-(10**9), 10**9))

@@ -22,12 +22,12 @@ class Hub(BaseHTTPRequestHandler):
     """A stub of the hub: `org/model` has a config.json at one commit, and nothing else is there."""
 
     def do_HEAD(self) -> None:
-        found = "/org/model/" in self.path and self.path.endswith("config.json")
-        self.send_response(200 if found else 404)
+        fingerprint = "/org/model/" in self.path and self.path.endswith("config.json")
+        self.send_response(200 if fingerprint else 404)
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", '"e1"')
         self.send_header("Content-Length", "2")
-        if not found:
+        if not fingerprint:
             self.send_header("X-Error-Code", "RepoNotFound")
         self.end_headers()
 
@@ -97,11 +97,11 @@ def test_an_adapter_is_itself_and_the_model_it_was_made_for(tmp_path: Path) -> N
     (base / "config.json").write_text("{}")
     settings = {"base_model_name_or_path": str(base)}
     (adapter / "adapter_config.json").write_text(json.dumps(settings))
-    found = of(str(adapter))
-    assert found.base == of(str(base))
+    fingerprint = of(str(adapter))
+    assert fingerprint.base == of(str(base))
     (base / "config.json").write_text('{"a": 1}')
-    assert of(str(adapter)).content == found.content
-    assert of(str(adapter)).base != found.base
+    assert of(str(adapter)).content == fingerprint.content
+    assert of(str(adapter)).base != fingerprint.base
 
 
 def test_a_bundled_model_is_its_file_and_a_wrong_name_is_unresolved() -> None:

@@ -57,7 +57,7 @@ def test_a_folder_without_config_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "./nowhere", "a/b/c"])
-def test_a_missing_folder_is_told(path: str) -> None:
+def test_a_missing_folder_is_reported(path: str) -> None:
     with pytest.raises(EngineSetupError, match="there is no folder"):
         find_config(path, None)
 

@@ -176,5 +176,5 @@ def test_vllms_other_arguments_pass(args: dict[str, Any]) -> None:
 
 def test_code_cannot_be_asked_for_by_other_backends() -> None:
     for backend in ("transformers", "openai", "fake"):
-        asked = EngineSpec("t", "m", backend=backend, args={"trust_remote_code": True})
-        assert "no argument 'trust_remote_code'" in check_engine(asked)[0]
+        engine = EngineSpec("t", "m", backend=backend, args={"trust_remote_code": True})
+        assert "no argument 'trust_remote_code'" in check_engine(engine)[0]

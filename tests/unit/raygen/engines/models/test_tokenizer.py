@@ -28,10 +28,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_counts_and_places_every_token(folder: Path) -> None:
-    found = load_tokenizer(str(folder))
-    assert found.encode("snow falls here") == [2, 3, 1]
-    assert found.offsets("snow falls") == [(0, 4), (5, 10)]
-    assert found.count("snow falls") == 3
+    tokenizer = load_tokenizer(str(folder))
+    assert tokenizer.encode("snow falls here") == [2, 3, 1]
+    assert tokenizer.offsets("snow falls") == [(0, 4), (5, 10)]
+    assert tokenizer.count("snow falls") == 3
 
 
 def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:

@@ -79,10 +79,12 @@ async def test_greedy_answers_are_transformers_own(engine: Engine, model: tuple[
     reference, tokenizer = model
     for prompt, (answer,) in zip(prompts, answers, strict=True):
         ids = tokenizer(prompt, return_tensors="pt")
-        whole = reference.generate(**ids, do_sample=False, max_new_tokens=20)[0]
-        told = tokenizer.decode(whole[ids["input_ids"].shape[1] :], skip_special_tokens=True)
+        generated = reference.generate(**ids, do_sample=False, max_new_tokens=20)[0]
+        expected = tokenizer.decode(
+            generated[ids["input_ids"].shape[1] :], skip_special_tokens=True
+        )
         # Half a character at the end is left out.
-        assert answer.text == told.rstrip("\ufffd")
+        assert answer.text == expected.rstrip("\ufffd")
 
 
 async def test_an_answer_does_not_depend_on_what_it_is_batched_with(engine: Engine) -> None:
@@ -108,12 +110,12 @@ async def test_another_seed_gives_other_texts(engine: Engine) -> None:
 
 
 async def test_a_stop_ends_the_text_and_is_left_out(engine: Engine) -> None:
-    (whole,) = await engine.generate(Request("a", Sampling(max_tokens=60, seed=3)))
-    stop = whole.text[10:12]
+    (full,) = await engine.generate(Request("a", Sampling(max_tokens=60, seed=3)))
+    stop = full.text[10:12]
     (cut,) = await engine.generate(Request("a", Sampling(max_tokens=60, seed=3, stop=(stop,))))
-    assert cut.text == whole.text[: whole.text.index(stop)]
+    assert cut.text == full.text[: full.text.index(stop)]
     assert cut.finish_reason == "stop"
-    assert cut.output_tokens < whole.output_tokens
+    assert cut.output_tokens < full.output_tokens
 
 
 async def test_a_chat_is_rendered_with_the_template(engine: Engine) -> None:
@@ -132,16 +134,16 @@ async def test_scores_are_the_models_log_probabilities(
     candidates = [" (B).", " scissors and more", " the air", "", " x"]
     scores = await asyncio.gather(*(engine.score(prompt, candidates) for prompt in prompts))
     reference, tokenizer = model
-    for prompt, found in zip(prompts, scores, strict=True):
+    for prompt, prompt_scores in zip(prompts, scores, strict=True):
         start = len(tokenizer.encode(prompt))
-        for candidate, score in zip(candidates, found, strict=True):
+        for candidate, score in zip(candidates, prompt_scores, strict=True):
             ids = torch.tensor([tokenizer.encode(prompt + candidate)])
             with torch.no_grad():
                 logs = torch.log_softmax(reference(ids).logits[0], dim=-1)
-            places = range(start, ids.shape[1])
-            assert score.tokens == len(places)
+            positions = range(start, ids.shape[1])
+            assert score.tokens == len(positions)
             assert score.logprob == pytest.approx(
-                sum(float(logs[at - 1, ids[0, at]]) for at in places), abs=1e-4
+                sum(float(logs[at - 1, ids[0, at]]) for at in positions), abs=1e-4
             )
 
 
@@ -152,10 +154,10 @@ async def test_the_log_probability_of_an_answer_is_its_score(engine: Engine) -> 
 
 
 async def test_a_score_without_a_prompt_leaves_out_the_first_token(engine: Engine) -> None:
-    (whole,) = await engine.score("", ["a b"])
-    (one,) = await engine.score("", ["a"])
-    assert one == Score(0.0, 0, 1)
-    assert whole.tokens > 0
+    (longer,) = await engine.score("", ["a b"])
+    (single,) = await engine.score("", ["a"])
+    assert single == Score(0.0, 0, 1)
+    assert longer.tokens > 0
     with pytest.raises(RequestRefusedError, match="both empty"):
         await engine.score("", [""])
 
@@ -199,16 +201,16 @@ async def test_a_classifier_gives_the_probability_of_each_label(
 
     assert isinstance(classifier, Classifier)
     texts = ["Why is the sky blue?", "milk", "In the fridge.", "the blades are sharp", "yes", ""]
-    found = await asyncio.gather(*(classifier.classify(text) for text in texts))
+    answers = await asyncio.gather(*(classifier.classify(text) for text in texts))
     reference = AutoModelForSequenceClassification.from_pretrained(tiny_classifier)
     tokenizer = AutoTokenizer.from_pretrained(tiny_classifier)
-    for text, chances in zip(texts, found, strict=True):
+    for text, chances in zip(texts, answers, strict=True):
         assert list(chances) == ["cold", "hot", "neither"]
         with torch.no_grad():
             logits = reference(**tokenizer(text, return_tensors="pt")).logits[0]
         assert list(chances.values()) == pytest.approx(logits.softmax(-1).tolist(), abs=1e-5)
-    assert len({round(chances["cold"], 3) for chances in found}) > 3
-    assert math.isclose(sum(found[0].values()), 1)
+    assert len({round(chances["cold"], 3) for chances in answers}) > 3
+    assert math.isclose(sum(answers[0].values()), 1)
 
 
 async def test_a_classifier_refuses_what_it_cannot_read_or_do(classifier: Engine) -> None:
@@ -302,20 +304,20 @@ async def test_top_tokens_are_the_models_most_probable(
 ) -> None:
     assert isinstance(engine, TokenPredictor)
     reference, tokenizer = model
-    asked = [("Why?", " It is so", 3), ("Where would you", " in the fridge, of course", 5)]
-    found = await asyncio.gather(*(engine.top_tokens(*one) for one in asked))
-    for (prompt, text, k), told in zip(asked, found, strict=True):
+    requests = [("Why?", " It is so", 3), ("Where would you", " in the fridge, of course", 5)]
+    tops = await asyncio.gather(*(engine.top_tokens(*request) for request in requests))
+    for (prompt, text, k), top in zip(requests, tops, strict=True):
         head = tokenizer.encode(prompt)
         tail = tokenizer.encode(text, add_special_tokens=False)
         with torch.no_grad():
             logits = reference(torch.tensor([[*head, *tail]])).logits[0]
         logs = torch.log_softmax(logits[len(head) - 1 : -1].float(), dim=-1).topk(k)
-        assert told.tokens == tuple(tail)
-        assert told.read == len(head) + len(tail)
-        assert told.ids == tuple(map(tuple, logs.indices.tolist()))
-        for ours, theirs in zip(told.logprobs, logs.values.tolist(), strict=True):
+        assert top.tokens == tuple(tail)
+        assert top.read == len(head) + len(tail)
+        assert top.ids == tuple(map(tuple, logs.indices.tolist()))
+        for ours, theirs in zip(top.logprobs, logs.values.tolist(), strict=True):
             assert ours == pytest.approx(theirs, abs=1e-4)
-    assert found[0].vocabulary == found[1].vocabulary == vocabulary_fingerprint(tokenizer)
+    assert tops[0].vocabulary == tops[1].vocabulary == vocabulary_fingerprint(tokenizer)
 
 
 async def test_no_top_tokens_of_nothing(engine: Engine) -> None:

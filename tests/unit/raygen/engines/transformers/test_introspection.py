@@ -22,10 +22,10 @@ TEXT = "Why is the sky blue? Light is scattered by the air."
 @pytest.fixture(scope="module")
 def model(tiny_model: Path) -> Any:
     """The tiny model, its weights made large so that what it reads changes what it says."""
-    found = AutoModelForCausalLM.from_pretrained(tiny_model).requires_grad_(requires_grad=False)
-    for weights in found.parameters():
+    loaded = AutoModelForCausalLM.from_pretrained(tiny_model).requires_grad_(requires_grad=False)
+    for weights in loaded.parameters():
         weights *= 8 if weights.dim() > 1 else 1
-    return found
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +50,28 @@ def log_probability(model: Any, tokens: list[int], target: int, scale: torch.Ten
     return sum(float(logs[at - 1, tokens[at]]) for at in range(target, len(tokens)))
 
 
-@pytest.mark.parametrize("places", [[3], [2, 5, 6], list(range(1, 15))])
+@pytest.mark.parametrize("positions", [[3], [2, 5, 6], list(range(1, 15))])
 async def test_scores_add_up_to_the_change_from_the_baseline(
-    model: Any, tokens: list[int], places: list[int]
+    model: Any, tokens: list[int], positions: list[int]
 ) -> None:
     target = len(tokens) - 3
-    scores = integrated_gradients(model, tokens, target, places, steps=256, batch=50)
-    whole = torch.ones(len(tokens))
-    baseline = whole.clone()
-    baseline[places] = 0
-    change = log_probability(model, tokens, target, whole) - log_probability(
+    scores = integrated_gradients(model, tokens, target, positions, steps=256, batch=50)
+    unscaled = torch.ones(len(tokens))
+    baseline = unscaled.clone()
+    baseline[positions] = 0
+    change = log_probability(model, tokens, target, unscaled) - log_probability(
         model, tokens, target, baseline
     )
     assert abs(change) > 0.05
     assert sum(scores) == pytest.approx(change, abs=0.01)
-    assert len(scores) == len(places)
+    assert len(scores) == len(positions)
 
 
 async def test_the_batch_does_not_matter(model: Any, tokens: list[int]) -> None:
-    places = [2, 3, 4]
-    whole = integrated_gradients(model, tokens, 12, places, steps=20, batch=64)
-    parts = integrated_gradients(model, tokens, 12, places, steps=20, batch=3)
-    assert parts == pytest.approx(whole, abs=1e-4)
+    positions = [2, 3, 4]
+    at_once = integrated_gradients(model, tokens, 12, positions, steps=20, batch=64)
+    in_batches = integrated_gradients(model, tokens, 12, positions, steps=20, batch=3)
+    assert in_batches == pytest.approx(at_once, abs=1e-4)
 
 
 class Additive(torch.nn.Module):
@@ -103,15 +103,15 @@ async def test_a_linear_function_gives_each_token_its_own_term() -> None:
     assert scores == pytest.approx([-0.2, -0.2], abs=1e-5)
 
 
-async def test_tokens_are_told_by_their_place_in_the_text(engine: Attributor) -> None:
+async def test_tokens_are_located_in_the_text(engine: Attributor) -> None:
     start = TEXT.index("Light")
-    found = await engine.attribute(TEXT, start, " So the answer is (B).")
-    assert all(token.text == TEXT[token.start : token.end] for token in found)
-    assert "".join(token.text for token in found) == TEXT[start:].replace(" ", "")
-    assert len({token.score for token in found}) == len(found)
-    whole = await engine.attribute(TEXT, 0, " So the answer is (B).")
-    assert whole[0].start == 0
-    assert len(whole) > len(found)
+    scores = await engine.attribute(TEXT, start, " So the answer is (B).")
+    assert all(token.text == TEXT[token.start : token.end] for token in scores)
+    assert "".join(token.text for token in scores) == TEXT[start:].replace(" ", "")
+    assert len({token.score for token in scores}) == len(scores)
+    all_scores = await engine.attribute(TEXT, 0, " So the answer is (B).")
+    assert all_scores[0].start == 0
+    assert len(all_scores) > len(scores)
 
 
 @pytest.mark.parametrize(("start", "target"), [(0, ""), (len(TEXT), " x")])
@@ -148,6 +148,6 @@ async def test_the_nearest_words_are_whole_and_each_is_there_once() -> None:
 
 
 async def test_the_engine_knows_words(engine: Attributor) -> None:
-    found = await engine.nearest("fridge", 5)
-    assert len(found) == 5
-    assert all(word.isalpha() for word in found)
+    words = await engine.nearest("fridge", 5)
+    assert len(words) == 5
+    assert all(word.isalpha() for word in words)

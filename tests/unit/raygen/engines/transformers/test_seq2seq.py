@@ -91,7 +91,7 @@ async def test_an_answer_has_the_probability_that_the_model_gives_it(
         assert float((known - answer.logprob).abs().min()) < 1e-4
 
 
-async def test_samples_are_the_same_whatever_stands_beside_them(engine: Engine) -> None:
+async def test_samples_are_the_same_in_any_batch(engine: Engine) -> None:
     requests = [
         Request(prompt, Sampling(n=3, max_tokens=8, seed=number))
         for number, prompt in enumerate(PROMPTS)
@@ -99,8 +99,8 @@ async def test_samples_are_the_same_whatever_stands_beside_them(engine: Engine) 
     together = await asyncio.gather(*(engine.generate(request) for request in requests))
     for request, answers in zip(requests, together, strict=True):
         alone = await engine.generate(request)
-        assert [one.text for one in alone] == [one.text for one in answers]
-        assert len({one.text for one in answers}) > 1
+        assert [answer.text for answer in alone] == [answer.text for answer in answers]
+        assert len({answer.text for answer in answers}) > 1
 
 
 async def test_it_writes_and_does_nothing_else(engine: Engine, folder: Path) -> None:

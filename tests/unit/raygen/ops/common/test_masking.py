@@ -21,7 +21,7 @@ from raygen.ops.common.masking import (
 TEXT = "The farm land by the farm was sold; farmland, Farm LAND and farm-hands were not."
 
 
-def found(named: str) -> list[str]:
+def texts_of(named: str) -> list[str]:
     return [TEXT[span.start : span.end] for span in occurrences(TEXT, named, "topic")]
 
 
@@ -41,7 +41,7 @@ def found(named: str) -> list[str]:
     ],
 )
 def test_whole_words_are_found_whatever_their_case(named: str, standing: list[str]) -> None:
-    assert found(named) == standing
+    assert texts_of(named) == standing
 
 
 def test_neighbours_and_overlaps_become_one_mask() -> None:
@@ -169,12 +169,12 @@ def test_the_filled_text_gets_the_end_of_the_masked_one() -> None:
     assert restore_ending("Why [MASK]? ", "Why me?!") == "Why me?"
 
 
-KEPT = st.from_regex(r" ?[,;-] ?|[ ,;]([ab]{1,2}[ ,]{1,2}){1,3}", fullmatch=True)
+UNMASKED = st.from_regex(r" ?[,;-] ?|[ ,;]([ab]{1,2}[ ,]{1,2}){1,3}", fullmatch=True)
 """Between two masks there is always something, and no word is cut."""
 FILLS = st.from_regex(r"[xyz]( ?[xyzab,]){0,4}", fullmatch=True)
 
 
-@given(st.data(), st.lists(KEPT, max_size=4))
+@given(st.data(), st.lists(UNMASKED, max_size=4))
 def test_whatever_is_filled_in_is_aligned(data: st.DataObject, between: list[str]) -> None:
     masked = MASK.join([data.draw(st.sampled_from(("", "Ab ", "a "))), *between, "?"])
     fills = data.draw(st.lists(FILLS, min_size=len(between) + 1, max_size=len(between) + 1))
@@ -185,7 +185,7 @@ def test_whatever_is_filled_in_is_aligned(data: st.DataObject, between: list[str
     assert "".join(fill_masks(masked, read).split()) == "".join(filled.split())
 
 
-@given(st.lists(KEPT, max_size=3), st.text("bxy,; ", max_size=30))
+@given(st.lists(UNMASKED, max_size=3), st.text("bxy,; ", max_size=30))
 def test_what_is_read_is_what_was_kept(between: list[str], filled: str) -> None:
     masked = MASK.join(["", *between, ""])
     read = extract_fills(masked, filled)

@@ -144,7 +144,7 @@ async def test_labels_that_dont_fit_stop_the_run(
 
 
 @pytest.mark.parametrize(
-    ("task", "params", "said"),
+    ("task", "params", "message"),
     [
         (TASKS["free_text"], {}, "found free_text"),
         (TASKS["classification"], {}, "name them in the recipe's"),
@@ -152,10 +152,10 @@ async def test_labels_that_dont_fit_stop_the_run(
         (CLASSES, {"by": "classify", "labels": {"x": "good"}}, "expected each of the task's"),
     ],
 )
-def test_what_cant_be_predicted_is_said_before_the_run(
-    task: Task, params: dict[str, Any], said: str
+def test_what_cant_be_predicted_is_a_plan_error(
+    task: Task, params: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         PredictionParams.model_validate(params).check(task, "flip_check")
 
 

@@ -9,12 +9,12 @@ TEXTS = st.lists(st.text("abc ", min_size=1, max_size=12), max_size=8)
 
 
 @given(TEXTS, st.integers(1, 10), st.integers(0, 99))
-def test_as_many_as_asked_for_are_picked_once_each(texts: list[str], most: int, seed: int) -> None:
+def test_at_most_that_many_are_picked_once_each(texts: list[str], limit: int, seed: int) -> None:
     for by in ("first", "random", "diverse", "likely"):
-        pick = Pick(by=by, at_most=most)
-        places = select_samples(texts, [-1.0] * len(texts), pick, seed)
-        assert len(places) == min(most, len(texts))
-        assert places == sorted(set(places))
+        pick = Pick(by=by, at_most=limit)
+        picked = select_samples(texts, [-1.0] * len(texts), pick, seed)
+        assert len(picked) == min(limit, len(texts))
+        assert picked == sorted(set(picked))
 
 
 @given(TEXTS)
