@@ -1,4 +1,4 @@
-"""The address of a Ray cluster: whether a cluster answers there, and who named it.
+"""Check the address of a Ray cluster: whether one answers there, and where the address is from.
 
 Ray itself waits for 14 minutes where nothing answers. Knows nothing of Ray but that its clusters
 are gRPC servers.

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting one on this machine: for both packages, in one place.
+"""Join a Ray cluster, or start one on this machine, for both packages.
 
 It sees to what keeps Ray from starting or hangs it: an address where nothing answers, a home that
 can't be written to, a folder for temporary files whose name is too long for a socket, the user's

@@ -65,7 +65,7 @@ def _pin(model: str, revision: str | None) -> ModelFingerprint:
     try:
         return ModelFingerprint(model, revision, commit=hub_commit(model, revision))
     except EngineSetupError as error:
-        # Without the places that were looked at, which are this machine's, and without advice.
+        # Without the folders that were searched, which are this machine's, and without advice.
         why = str(error).rpartition(f" on {constants.ENDPOINT}: ")[2].partition(";")[0]
         return ModelFingerprint(model, revision, unresolved=why)
 

@@ -69,7 +69,7 @@ class Sampler:
 
     def write(self, requests: Sequence[SampleRequest]) -> list[Completion | Exception]:
         """Sample a completion for each request, in order; prompts that are equal are read once."""
-        return [_outcome(draft) for draft in self._written(requests, None)]
+        return [_outcome(draft) for draft in self._sample(requests, None)]
 
     def write_tokens(
         self, requests: Sequence[SampleRequest], until: Until | None = None
@@ -78,9 +78,9 @@ class Sampler:
 
         `until` gets an answer's tokens so far, and ends it by returning True.
         """
-        return [draft.tokens for draft in self._written(requests, until)]
+        return [draft.tokens for draft in self._sample(requests, until)]
 
-    def _written(self, requests: Sequence[SampleRequest], until: Until | None) -> list[_Draft]:
+    def _sample(self, requests: Sequence[SampleRequest], until: Until | None) -> list[_Draft]:
         drafts = [self._draft(request, until) for request in requests]
         prompts = list(dict.fromkeys(request.prompt for request in requests))
         rows = {prompt: at for at, prompt in enumerate(prompts)}

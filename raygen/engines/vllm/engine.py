@@ -167,7 +167,7 @@ class VLLMEngine:
             )
         ids, start = self._tokens.prompt_and_text(prompt, text)
         positions = (await self._read(ids, k))[start:]
-        # Beside the k best each place has the token that stands there, whatever its rank.
+        # Besides the k best, each position has the text's own token, whatever its rank.
         best = [
             sorted(((e.rank, token, e.logprob) for token, e in position.items() if e.rank <= k))
             for position in positions

@@ -1,4 +1,4 @@
-"""Masked texts: words found and masked, masks filled, and filled texts held against their masks.
+"""Masked texts: words found and masked, masks filled, and filled texts compared with their masks.
 
 Knows nothing of engines, rows or languages: a word is what stands between non-word characters.
 """
