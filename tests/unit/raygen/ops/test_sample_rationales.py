@@ -210,7 +210,7 @@ async def test_demonstrations_of_a_shown_answer() -> None:
 
 def test_demonstrations_can_come_as_jsonl_text() -> None:
     params = OP.params.model_validate({"demonstrations": json.dumps(DEMO) + "\n"})
-    worked = params.worked(TASKS["multiple_choice"])  # type: ignore[attr-defined]
+    worked = params.rendered_demonstrations(TASKS["multiple_choice"])  # type: ignore[attr-defined]
     assert (worked[0]["answer"], worked[0]["gold_text"]) == (0, "dog")
 
 
