@@ -2,6 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+PINNED := $(PIP) --require-hashes -r
 
 # How many processes the tests without Ray run in; those with Ray share the machine with it and run
 # one after the other.
@@ -9,7 +10,7 @@ WORKERS ?= 2
 UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal tests/unit
 REAL := $(BIN)/pytest tests/integration tests/fuzz
 
-.PHONY: quickstart unit test test-long fuzz check format schema clean
+.PHONY: quickstart unit test test-long fuzz check sbom format schema clean
 
 quickstart: $(VENV)/.model
 	$(BIN)/raygen apply recipes/quickstart.yaml --yes
@@ -32,6 +33,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit/test_architecture.py
+	$(BIN)/python requirements/audit.py requirements/cpu.lock requirements/dev.lock
+
+# What is installed, with versions, licences and who needs what, in CycloneDX's form.
+sbom: $(VENV)/.dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o build/sbom.json
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -51,7 +58,7 @@ $(VENV)/.installed: requirements/cpu.lock pyproject.toml
 	  || { echo "raygen's pinned set-up needs Python 3.11; found $$($(PYTHON) --version). Name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV) (about 4 GB, a few minutes)"
-	@$(PIP) -r requirements/cpu.lock \
+	@$(PINNED) requirements/cpu.lock \
 	  || { echo "The pinned packages can't be installed; requirements/README.md says how to point pip at torch's CPU build."; exit 1; }
 	@$(PIP) --no-build-isolation --editable .
 	@$(BIN)/python -c "import torch, transformers, peft, ray, deltalake, polars, vllm" > $(VENV)/imports.log 2>&1 \
@@ -64,5 +71,5 @@ $(VENV)/.model: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.installed
-	@$(PIP) -r requirements/dev.lock
+	@$(PINNED) requirements/dev.lock
 	@touch $@
