@@ -67,6 +67,7 @@ def test_its_profile_uses_the_gpus_that_it_may_grow_to(cluster: dict[str, Any]) 
 
 def test_it_has_the_ray_that_raygen_is_pinned_to(cluster: dict[str, Any]) -> None:
     lock = (ROOT / "requirements" / "cpu.lock").read_text("utf-8").splitlines()
-    (version,) = (line.split()[0].removeprefix("ray==") for line in lock if line.startswith("ray=="))
+    (pin,) = (line.split()[0] for line in lock if line.startswith("ray=="))
+    version = pin.removeprefix("ray==")
     for image in (cluster["docker"]["head_image"], cluster["docker"]["worker_image"]):
         assert image.startswith(f"rayproject/ray:{version}-py311")
