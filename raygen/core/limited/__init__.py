@@ -1,0 +1,9 @@
+"""Run work on what a stranger made in a process of its own, which limits end where it goes on.
+
+Others use `run_limited` for one piece of work, `LimitedProcess` for many in one process, and
+`Limits`; `LimitError` says which limit ended it. It knows nothing of what the work is.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
