@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import jinja2.meta
 
-from raygen.core.sandbox import Sandbox, bounded
+from raygen.core.sandbox import Sandbox
 from raygen.core.task import option_letter
 
 _MARKUP_END = re.compile(r"[-+]?[}%#]\}")
@@ -37,21 +37,15 @@ class TemplateError(ValueError):
     """A template that doesn't parse, reads an unknown field, or fails on a row."""
 
 
-def _environment() -> Sandbox:
-    environment = Sandbox()
-    environment.filters["letter"] = option_letter
-    return environment
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Sandbox({"letter": option_letter})
 
 
 @lru_cache(maxsize=1024)
 def template_fields(text: str) -> frozenset[str]:
     """Return the names of the row's columns that a template reads. Raises TemplateError."""
     try:
-        names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
         _compiled(text)
+        names = jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno} of the template: {error.message}") from error
     except (SyntaxError, *_FAILURES) as error:
@@ -74,8 +68,7 @@ def literal_ending(text: str) -> str:
 def render(text: str, data: Mapping[str, Any]) -> str:
     """Return the template filled with the row's columns. Raises TemplateError."""
     try:
-        with bounded():
-            return _compiled(text).render(data)
+        return _ENVIRONMENT.render(_compiled(text), data)
     except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"template failed: {error}") from error
 
@@ -83,8 +76,7 @@ def render(text: str, data: Mapping[str, Any]) -> str:
 def evaluate_expression(expression: str, data: Mapping[str, Any]) -> Any:
     """Return the value of a Jinja expression over the row's columns. Raises TemplateError."""
     try:
-        with bounded():
-            value = _expression(expression)(data)
+        value = _ENVIRONMENT.evaluate(_expression(expression), data)
     except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"{expression!r} failed: {error}") from error
     if isinstance(value, jinja2.Undefined):
