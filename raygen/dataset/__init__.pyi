@@ -16,6 +16,7 @@ from .reader import PLAN as PLAN
 from .reader import SHARED as SHARED
 from .reader import Dataset as Dataset
 from .reader import content_hash as content_hash
+from .reader import scan_table as scan_table
 from .records import EXAMPLES as EXAMPLES
 from .records import IDENTITY as IDENTITY
 from .records import ROWS as ROWS
@@ -28,7 +29,6 @@ from .records import Tokens as Tokens
 from .records import WrittenBlock as WrittenBlock
 from .records import paid_tokens as paid_tokens
 from .records import sum_tokens as sum_tokens
-from .scan import scan_table as scan_table
 from .schema import ARROW_TYPES as ARROW_TYPES
 from .schema import example_schema as example_schema
 from .status import DatasetStatus as DatasetStatus

@@ -16,10 +16,9 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
-from raygen.dataset.connection import retry_idempotent
 from raygen.dataset.log import MARK, RECORD, read_entries
 from raygen.dataset.records import DataFile, FencedError
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.dataset.storage import Folder, retry_idempotent, storage_errors
 
 APP = "raygen"
 """The app id of every commit: deltalake refuses a commit of it on a handle that is behind."""
@@ -95,7 +94,7 @@ class GuardedTable:
         """Commit files as group `number`; with `replace` all older files go out in the same commit.
 
         Raises FencedError when anyone else has committed since this handle looked, DatasetError
-        when the storage refuses. After either the handle must not commit retry_idempotent.
+        when the storage refuses. After either the handle must not commit again.
         """
         now = int(time.time() * 1000)
         actions = [_add(file, now) for file in files]
@@ -197,7 +196,7 @@ class GuardedTable:
         return FencedError(
             f"another run writes to {self.uri}: its version is {self.version}, expected "
             f"{expected}; this run stops so that no row is written twice. Let the other run "
-            "finish, or stop it and apply retry_idempotent"
+            "finish, or stop it and apply again"
         )
 
 

@@ -1,6 +1,7 @@
 """Read a dataset: lazy tables, the keys that are done, the status.
 
-Works at any instant, also while a driver commits. Knows nothing of writing.
+Works at any instant, also while a driver commits. `scan_table` reads any Delta table, whatever it
+holds. Knows nothing of writing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from raygen.core import Status, named_option
 from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
-from raygen.dataset.scan import scan_table
 from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.storage import Folder, storage_errors
@@ -23,6 +24,7 @@ from raygen.dataset.storage import Folder, storage_errors
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+    from deltalake import DeltaTable
 
 PLAN = "plan.json"
 SHARED = "raygen.json"
@@ -276,3 +278,31 @@ def content_hash(examples: pl.LazyFrame) -> str:
         hashlib.sha256(row.encode()).digest()[:16] for batch in batches for row in batch.to_series()
     )
     return hashlib.sha256(b"".join(hashes)).hexdigest()[:16]
+
+
+def scan_table(folder: Folder, table: str = "", version: int | None = None) -> pl.LazyFrame:
+    """Scan a table in the folder, or the folder itself. Raises DeltaError, OSError."""
+    import polars as pl
+
+    uri = folder.join(table) if table else folder.uri
+    options = None if folder.local is not None else dict(folder.storage_options) or None
+    return pl.scan_delta(_table(uri, version, options), storage_options=options)
+
+
+def _table(uri: str, version: int | None, options: dict[str, str] | None) -> DeltaTable:
+    """Open the table so that it names its files as their store does.
+
+    deltalake names them as in a URL, where a space is `%20`, and polars opens what it is told.
+    """
+    from deltalake import DeltaTable
+
+    class NamedTable(DeltaTable):  # type: ignore[misc]
+        """A table whose files have their own names."""
+
+        def file_uris(self, *args: object, **kwargs: object) -> list[str]:
+            url = urlsplit(self.table_uri)
+            root = (url.path if url.scheme == "file" else self.table_uri).rstrip("/") + "/"
+            names = (name.removeprefix(root) for name in super().file_uris(*args, **kwargs))
+            return [f"{uri}/{name}" for name in names]
+
+    return NamedTable(uri, version=version, storage_options=options)

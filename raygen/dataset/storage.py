@@ -2,27 +2,39 @@
 
 Local files go through the operating system; objects through `obstore`, the Rust client that
 deltalake has inside, so one set of `storage_options` and one environment serve tables and files.
-Knows paths and bytes; knows nothing of tables, commits or recipes.
+
+That client repeats by itself what a store answers with 5xx, and reads and overwrites whose
+connection breaks. Of a commit and a deletion it can't know whether the store has acted already, so
+only their sender can repeat them: `retry_idempotent`. Knows paths and bytes; knows nothing of
+tables, commits or recipes.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import random
 import re
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from raygen.dataset.connection import message_of, retry_idempotent
 from raygen.dataset.records import DatasetError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+T = TypeVar("T")
+
+_TRIES = 6
+_FIRST_WAIT_S = 0.5
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOST_CHARACTERS = 400
 
 _CLIENT_OPTIONS = (
     "allow_http",
@@ -217,3 +229,33 @@ def _local_files(root: Path, path: str) -> Iterator[str]:
         for entry in entries:
             if entry.is_file():
                 yield f"{path}/{entry.name}"
+
+
+def retry_idempotent(action: Callable[[], T]) -> T:
+    """Do what may be done twice, and once more, up to six times, where its connection broke.
+
+    Raises what `action` raised last.
+    """
+    from deltalake.exceptions import DeltaError
+
+    for attempt in range(1, _TRIES):
+        try:
+            return action()
+        except (OSError, DeltaError) as error:
+            if not connection_broke(error):
+                raise
+        time.sleep(_FIRST_WAIT_S * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0))
+    return action()
+
+
+def connection_broke(error: Exception) -> bool:
+    """Tell whether a connection broke in a request that the client sent only once."""
+    text = str(error)
+    return "HTTP error" in text and "retries" not in text
+
+
+def message_of(error: Exception) -> str:
+    """Put what the client says of a fault, which may be a tree of lines, into one line."""
+    lines = _COLOUR.sub("", str(error)).replace("↳", ": ").splitlines()
+    text = " ".join(" ".join(lines).split()).replace(" : ", ": ")
+    return text[:_MOST_CHARACTERS] or type(error).__name__

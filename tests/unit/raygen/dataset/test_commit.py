@@ -252,7 +252,7 @@ def test_a_commit_that_was_made_but_not_answered_is_the_drivers_own(
 def test_a_commit_whose_connection_broke_is_made_again_and_others_faults_are_not(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygen.dataset.connection._FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("raygen.dataset.storage._FIRST_WAIT_S", 0.001)
     run = committer(folder)
     real = DeltaTable.create_write_transaction
     faults = [OSError("Error performing PUT in 2ms - HTTP error: connection reset")] * 2
