@@ -37,12 +37,11 @@ from raygen.ops import Op, all_ops
 from raygen.recipe.extends import extended, upgraded
 from raygen.recipe.files import put_texts, read_texts, with_files
 from raygen.recipe.graph import resolve_graph
-from raygen.recipe.origins import Origins
 from raygen.recipe.params import resolve_params, substitute_params
 from raygen.recipe.profile import Profile, apply_profile
 from raygen.recipe.recipe import Recipe, name_problems, parse_sections
-from raygen.recipe.remote.fetched import Fetched
-from raygen.recipe.resolver import Resolver
+from raygen.recipe.remote.ref import Fetched
+from raygen.recipe.resolver import Origins, Resolver
 from raygen.recipe.schema import RecipeSections, Scalar
 from raygen.recipe.trust import refused_keys, resolve_paths
 

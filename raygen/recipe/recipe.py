@@ -17,7 +17,7 @@ from raygen.core import Place, Problem, ProblemsError, Task, make_task
 from raygen.engines import EngineSpec
 from raygen.recipe.graph import SOURCE
 from raygen.recipe.profile import Profile
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 from raygen.recipe.resolver import Resolver
 from raygen.recipe.schema import NodeSection, Output, RecipeSections, Scalar, SourceSpec
 

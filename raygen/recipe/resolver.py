@@ -1,24 +1,25 @@
 """Where the paths of a recipe point: one resolver, asked once for each path.
 
-What the user's own recipe, profile or command line says points anywhere, from the folder of the
-file that says it. What was fetched is a stranger's: it reads what was fetched with it and what
-anyone can fetch, and writes under the user's current folder. Knows nothing of where in a recipe
-paths stand.
+A path starts in the folder of the file that says it, its origin. One that is a param's value,
+`${data}`, is said where the param gets its value: in a recipe, or on the command line. What the
+user's own recipe, profile or command line says points anywhere. What was fetched is a stranger's:
+it reads what was fetched with it and what anyone can fetch, and writes under the user's current
+folder. Knows nothing of where in a recipe paths stand, or what other values mean.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.config import nearest
-from raygen.core import Place
-from raygen.recipe.origins import Origins
+from raygen.config import Document, nearest
+from raygen.core import Mark, Place
+from raygen.recipe.params import sole_reference
 from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 
 _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/)?\.\.(?:/|$)).*")
 """A text that can be nothing but a path or a URL."""
@@ -31,6 +32,50 @@ _MODELS = "a fetched recipe takes its own files ('./...') and what is on the hub
 
 class PathError(ValueError):
     """A path that may not be followed, or leads nowhere; str() says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """The files that a recipe was read from. `written` is it before params were filled in."""
+
+    path: Path
+    files: Mapping[str, Fetched | None]
+    """By the name that marks have: what each was fetched with, None for the user's own."""
+    written: Document
+
+    @property
+    def fetched(self) -> tuple[Fetched, ...]:
+        """All that was fetched, the recipe itself first."""
+        return tuple(dict.fromkeys(one for one in self.files.values() if one is not None))
+
+    def mark(self, place: Place) -> Mark:
+        """Where the value at a place is said; for a param's, where that is."""
+        value = self.written.data
+        for part in place:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return self.written.mark(place)
+        name = sole_reference(value) if isinstance(value, str) else None
+        return self.written.mark(place if name is None else ("params", name, "default"))
+
+    def owner(self, place: Place) -> Fetched | None:
+        """What the value at a place was fetched with; None where the user says it."""
+        return self.files.get(self.mark(place).file)
+
+    def folder(self, place: Place) -> Path:
+        """Where the path at a place starts."""
+        return self._folder(self.mark(place).file)
+
+    def folders(self, place: Place) -> Iterator[Path]:
+        """Where the file at a place may lie: beside the param's value, or beside what uses it."""
+        yield from dict.fromkeys((self.folder(place), self._folder(self.written.mark(place).file)))
+
+    def _folder(self, file: str) -> Path:
+        if file in self.files:
+            return Path(file).parent
+        # What the command line says of a fetched recipe means the user's own files.
+        return Path() if self.files[str(self.path)] is not None else self.path.parent
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from typing import Any
 from raygen.config import Document, load_document
 from raygen.core import Place, Problem, ProblemsError
 from raygen.engines import OpenAIArgs
-from raygen.recipe.origins import Origins
-from raygen.recipe.resolver import PathError, Resolver, output_refusal, text_refusal
+from raygen.recipe.resolver import Origins, PathError, Resolver, output_refusal, text_refusal
 
 _OWN_KEYS = {"base_url", "api_key_env"}
 _Resolve = Callable[[Place, str], str]

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 
 _ADVICE = "a fetched recipe reaches no file but those that were fetched with it"
 _SCHEMES = ("hf://", "https://", "http://", "s3://", "gs://", "gcs://", "az://", "abfs://",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raygen.core import UserError, digest
 from raygen.engines.models import cache_folder
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 
 CACHE_VERSION = 1
 """The version of the cache's layout."""

@@ -11,10 +11,9 @@ from pathlib import Path
 from raygen.core import UserError
 from raygen.recipe.remote import cache
 from raygen.recipe.remote.boundary import escape_reason
-from raygen.recipe.remote.fetched import Fetched
 from raygen.recipe.remote.gather import gather
 from raygen.recipe.remote.git import fetch_git, is_commit
-from raygen.recipe.remote.ref import RecipeRef, is_remote, parse_ref
+from raygen.recipe.remote.ref import Fetched, RecipeRef, is_remote, parse_ref
 
 __all__ = ["fetch", "find_recipe", "is_remote", "recipe_in"]
 

@@ -1,4 +1,4 @@
-"""A reference to a recipe elsewhere, taken apart. Pure: reaches nothing.
+"""A reference to a recipe elsewhere, taken apart, and what was fetched by one. Reaches nothing.
 
 git+https://host/repository@rev#path/to/recipe.yaml     also git+ssh:// and git+file://
 hf://datasets/owner/name/path/recipe.yaml@rev           or hf://datasets/owner/name@rev/path
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from raygen.core import UserError
@@ -42,6 +42,29 @@ class RecipeRef:
         if self.kind == "hub":
             return f"hf://{self.place}/{self.path}@{rev}"
         return f"{self.place}/{self.path}@{rev}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A fetched recipe. `reference` is as the user wrote it, `pinned` names this very content."""
+
+    reference: str
+    pinned: str
+    pin: str
+    """The commit, or the hash of the content where there is none."""
+    root: Path
+    """The folder in the cache that all of it lies in."""
+    file: Path
+    """The recipe in it."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it came without the files that it names: the web has no listing of a folder."""
+        return self.reference.startswith(("http://", "https://"))
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it beside a dataset."""
+        return {"reference": self.reference, "pinned": self.pinned, "pin": self.pin}
 
 
 def is_remote(text: str) -> bool:

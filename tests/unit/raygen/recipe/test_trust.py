@@ -14,7 +14,7 @@ from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
 from raygen.recipe.remote.boundary import private_host
 from raygen.recipe.remote.fetch import fetch
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 from tests.support.references import QUESTION, RECIPE, commit, write_recipe
 
 STUDENT = "student: s\nversion: 1\nmodel: o/m\n"

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raygen.recipe.remote.boundary import escape_reason
-from raygen.recipe.remote.fetched import Fetched
+from raygen.recipe.remote.ref import Fetched
 
 PARTS = st.sampled_from(["..", ".", "a", "b", "up", "out", "here", "x", "", "~", "a b"])
 PATHS = st.lists(PARTS, max_size=8).map("/".join) | st.text(max_size=20)
