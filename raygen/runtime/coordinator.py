@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raygen.runtime.tasks import RowBlock
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import WorkerStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,67 @@
-"""Counts: what has become of a dataset's rows, and what is shown of it while a run goes on.
+"""Count what became of a dataset's rows while a run adds to it, and take snapshots to show.
 
-Knows nothing of where rows come from or of how they are shown.
+Knows nothing of where rows come from or of how a snapshot is shown.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from raygen.dataset import DatasetStatus, LedgerLine, sum_tokens
-from raygen.runtime.run_state import NodeCount, RejectCount, Snapshot
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import WorkerStats
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCount:
+    """What has gone through one node: rows in, rows kept and dropped, engine calls."""
+
+    rows_in: int = 0
+    kept: int = 0
+    dropped: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment.
+
+    `source`, `kept`, `dropped`, `failed` and `pending` count source rows of the whole dataset, so
+    kept + dropped + failed + pending = source; `running` are those of the pending that have
+    started. `examples` counts the whole dataset's; nodes, tokens, `reused` calls and `seconds` are
+    this run's.
+    """
+
+    phase: str = "starting"
+    nodes: Mapping[str, NodeCount] = field(default_factory=dict)
+    source: int = 0
+    kept: int = 0
+    dropped: int = 0
+    failed: int = 0
+    pending: int = 0
+    running: int = 0
+    examples: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    log: str = ""
+
+    @property
+    def done(self) -> int:
+        """Source rows that are finished, one way or the other."""
+        return self.kept + self.dropped + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class RejectCount:
+    """How many rows one node dropped for one reason."""
+
+    node: str
+    reason: str
+    count: int
 
 
 class Counts:

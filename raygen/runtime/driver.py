@@ -7,18 +7,23 @@ observer when the first rows are there. Knows nothing of Ray, recipes, training 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from raygen.dataset import Committer, Dataset, Folder, Tokens, WrittenBlock, stop_reason, sum_tokens
-from raygen.engines import EngineSpec
-from raygen.runtime.budget import Budget, total_dollars, total_tokens
+from raygen.dataset import Committer, Dataset, Folder, WrittenBlock, stop_reason, sum_tokens
+from raygen.runtime.budget import total_tokens
 from raygen.runtime.counts import Counts
-from raygen.runtime.endings import Cause, Ending, out_of_rows
+from raygen.runtime.endings import (
+    Cause,
+    Ending,
+    StopConditions,
+    limit_reached,
+    out_of_rows,
+    too_many_failed,
+)
 from raygen.runtime.scheduler import Scheduler
 from raygen.runtime.tasks import RowBlock
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import WorkerStats
 
 _COMMIT_EVERY_S = 0.3
 _COMMIT_EVERY_REMOTE_S = 3.0
@@ -57,21 +62,6 @@ class RunFault(Protocol):
 
     @property
     def user_fault(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StopConditions:
-    """When a run stops by itself.
-
-    The engines have the prices for a budget in dollars; its hours count from `began`, a monotonic
-    time.
-    """
-
-    max_failed: float
-    rows: int | None = None
-    budget: Budget = field(default_factory=Budget)
-    engines: Mapping[str, EngineSpec] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
 
 
 class Observer(Protocol):
@@ -230,22 +220,3 @@ class Driver:
             f"output.max_failed ({self._limits.max_failed:g}) allows; `raygen status` shows their "
             "errors"
         )
-
-
-def too_many_failed(counts: Counts, limits: StopConditions) -> bool:
-    """Whether more rows failed than may."""
-    return counts.statuses["failed"] > limits.max_failed * counts.source
-
-
-def limit_reached(counts: Counts, limits: StopConditions, paid: Tokens) -> Ending | None:
-    """The ending of a run that has all it was to make, or has used up what it may."""
-    if limits.rows is not None and counts.examples >= limits.rows:
-        return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
-    hours = (time.monotonic() - limits.began) / 3600
-    used_up = limits.budget.used_up(paid, total_dollars(paid, limits.engines), hours)
-    if used_up is not None:
-        return Ending(
-            Cause.BUDGET_USED_UP,
-            f"{used_up}; what was in flight is committed, a higher one goes on",
-        )
-    return None

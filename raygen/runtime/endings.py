@@ -1,17 +1,23 @@
-"""Endings: what can end a run, and what that means for the summary and for the ledger.
+"""When a run ends by itself, what else can end it, and what the summary and the ledger say then.
 
-Knows nothing of how a run goes.
+Knows counts, limits and causes; knows nothing of how a run goes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
-from raygen.dataset import Reason
-from raygen.runtime.run_state import Outcome
+from raygen.dataset import Reason, Tokens
+from raygen.engines import EngineSpec
+from raygen.runtime.budget import Budget, total_dollars
+from raygen.runtime.counts import Counts
 from raygen.runtime.scheduler import Scheduler
+
+Outcome = Literal["done", "stopped", "interrupted", "too_many_failed", "failed"]
 
 
 class Cause(Enum):
@@ -78,3 +84,37 @@ def out_of_rows(work: Scheduler) -> Ending:
     if work.reached:
         return Ending(Cause.ENOUGH_OF_EACH_CLASS, work.reached)
     return Ending(Cause.OUT_OF_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class StopConditions:
+    """When a run stops by itself.
+
+    The engines have the prices for a budget in dollars; its hours count from `began`, a monotonic
+    time.
+    """
+
+    max_failed: float
+    rows: int | None = None
+    budget: Budget = field(default_factory=Budget)
+    engines: Mapping[str, EngineSpec] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+
+def too_many_failed(counts: Counts, limits: StopConditions) -> bool:
+    """Whether more rows failed than may."""
+    return counts.statuses["failed"] > limits.max_failed * counts.source
+
+
+def limit_reached(counts: Counts, limits: StopConditions, paid: Tokens) -> Ending | None:
+    """The ending of a run that has all it was to make, or has used up what it may."""
+    if limits.rows is not None and counts.examples >= limits.rows:
+        return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
+    hours = (time.monotonic() - limits.began) / 3600
+    used_up = limits.budget.used_up(paid, total_dollars(paid, limits.engines), hours)
+    if used_up is not None:
+        return Ending(
+            Cause.BUDGET_USED_UP,
+            f"{used_up}; what was in flight is committed, a higher one goes on",
+        )
+    return None

@@ -36,9 +36,9 @@ from raygen.engines import EngineSpec, start_engine
 from raygen.planning import Cluster
 from raygen.runtime.block_runner import BlockRunner
 from raygen.runtime.coordinator import Coordinator, Fatal
-from raygen.runtime.prometheus import Counters
 from raygen.runtime.tasks import GenerationJob, RowBlock
-from raygen.runtime.worker import Worker, WorkerStats
+from raygen.runtime.worker import Worker
+from raygen.runtime.worker_stats import Counters, WorkerStats
 
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from raygen.core import cancelled_by_library
-from raygen.dataset import Recorded, RejectedRow, RowResult, Tokens, paid_tokens, sum_tokens
+from raygen.dataset import Recorded, RejectedRow, RowResult
 from raygen.engines import (
     Engine,
     EngineDeadError,
@@ -25,6 +24,7 @@ from raygen.engines import (
 )
 from raygen.planning import Plan
 from raygen.runtime.row_program import RowProgram
+from raygen.runtime.worker_stats import WorkerStats
 
 Start = Callable[[EngineSpec], Awaitable[Engine]]
 
@@ -44,37 +44,6 @@ log = logging.getLogger(__name__)
 
 class _Stopped(Exception):  # noqa: N818 - no error: the run was asked to stop
     """The run was stopped while a dead engine was waited for."""
-
-
-@dataclass(slots=True)
-class WorkerStats:
-    """What a worker has done so far, read by whoever watches it."""
-
-    phase: str = "starting"
-    running: int = 0
-    statuses: dict[str, int] = field(default_factory=lambda: {"kept": 0, "dropped": 0, "failed": 0})
-    nodes: dict[str, list[int]] = field(default_factory=dict)
-    examples: int = 0
-    paid: Tokens = field(default_factory=dict)
-    reused: int = 0
-    restarts: int = 0
-
-    def add(self, result: RowResult) -> None:
-        """Count one finished row; a node's counts are rows in, kept, dropped, and calls.
-
-        `paid` are the tokens of calls that an engine answered, `reused` counts the others.
-        """
-        self.statuses[result.status] += 1
-        self.examples += len(result.examples)
-        for name, (rows_in, kept, dropped) in result.node_counts.items():
-            counts = self.nodes.setdefault(name, [0, 0, 0, 0])
-            counts[0] += rows_in
-            counts[1] += kept
-            counts[2] += dropped
-        for call in result.calls:
-            self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
-            self.reused += call.reused
-        self.paid = sum_tokens([self.paid, paid_tokens(result.calls)])
 
 
 class Worker:

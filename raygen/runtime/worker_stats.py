@@ -1,15 +1,47 @@
-"""Counters: what a worker has done, as counters that a monitoring system reads.
+"""What a worker has done so far: for the driver, and as counters for a monitoring system.
 
-Knows nothing of Ray or Prometheus; it is told how to make a counter.
+Knows results of rows; knows nothing of Ray or Prometheus, which hands in how a counter is made.
 """
 
 from __future__ import annotations
 
 from collections import Counter as Counts
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from raygen.runtime.worker import WorkerStats
+from raygen.dataset import RowResult, Tokens, paid_tokens, sum_tokens
+
+
+@dataclass(slots=True)
+class WorkerStats:
+    """What a worker has done so far, read by whoever watches it."""
+
+    phase: str = "starting"
+    running: int = 0
+    statuses: dict[str, int] = field(default_factory=lambda: {"kept": 0, "dropped": 0, "failed": 0})
+    nodes: dict[str, list[int]] = field(default_factory=dict)
+    examples: int = 0
+    paid: Tokens = field(default_factory=dict)
+    reused: int = 0
+    restarts: int = 0
+
+    def add(self, result: RowResult) -> None:
+        """Count one finished row; a node's counts are rows in, kept, dropped, and calls.
+
+        `paid` are the tokens of calls that an engine answered, `reused` counts the others.
+        """
+        self.statuses[result.status] += 1
+        self.examples += len(result.examples)
+        for name, (rows_in, kept, dropped) in result.node_counts.items():
+            counts = self.nodes.setdefault(name, [0, 0, 0, 0])
+            counts[0] += rows_in
+            counts[1] += kept
+            counts[2] += dropped
+        for call in result.calls:
+            self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
+            self.reused += call.reused
+        self.paid = sum_tokens([self.paid, paid_tokens(result.calls)])
 
 
 class Counter(Protocol):

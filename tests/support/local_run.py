@@ -18,7 +18,8 @@ from raygen.planning.resources import Cluster
 from raygen.runtime.block_runner import BlockRunner
 from raygen.runtime.coordinator import Coordinator, Fatal
 from raygen.runtime.tasks import GenerationJob, RowBlock
-from raygen.runtime.worker import Worker, WorkerStats
+from raygen.runtime.worker import Worker
+from raygen.runtime.worker_stats import WorkerStats
 
 _Value = TypeVar("_Value")
 

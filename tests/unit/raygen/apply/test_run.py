@@ -7,7 +7,7 @@ import pytest
 from raygen.apply.run import ApplyRequest, ApplyUI, apply
 from raygen.core.errors import UserError
 from raygen.planning.preparation import RecipeRequest
-from raygen.runtime.run_state import Snapshot
+from raygen.runtime.counts import Snapshot
 from raygen.trainer.metrics import TrainerState
 
 RECIPE = """

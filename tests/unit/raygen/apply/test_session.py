@@ -9,8 +9,8 @@ from raygen.apply.session import Session
 from raygen.core.process import Interrupts
 from raygen.dataset.storage import Folder
 from raygen.planning.preparation import RecipeRequest, prepare
-from raygen.runtime.run_state import NodeCount, Snapshot
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.counts import NodeCount, Snapshot
+from raygen.runtime.worker_stats import WorkerStats
 from raygen.sources import key_source
 from raygen.trainer.metrics import TrainerState
 from tests.support.small_datasets import QUIZ, questions, write_recipe

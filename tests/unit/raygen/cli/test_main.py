@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from raygen import apply as apply_module
 from raygen.apply.run import ApplyRequest, ApplyUI
 from raygen.cli.main import main
-from raygen.runtime.run_state import Outcome, Snapshot
+from raygen.runtime.counts import Snapshot
+from raygen.runtime.endings import Outcome
 from raygen.views.summary import RunSummary
 
 HEAVY = ("torch", "ray", "vllm", "transformers")

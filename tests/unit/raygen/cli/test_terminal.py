@@ -14,7 +14,7 @@ from raygen.core.errors import Problem, ProblemsError, UserError
 from raygen.dataset.records import DatasetError
 from raygen.engines.base import EngineSetupError, EngineUnavailableError
 from raygen.ops.registry import OpError
-from raygen.runtime.run_state import Snapshot
+from raygen.runtime.counts import Snapshot
 
 
 @pytest.mark.parametrize(

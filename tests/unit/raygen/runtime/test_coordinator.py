@@ -6,7 +6,7 @@ import asyncio
 
 from raygen.runtime.coordinator import Coordinator, Fatal
 from raygen.runtime.tasks import RowBlock
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import WorkerStats
 
 A, B, C = RowBlock((0,)), RowBlock((1,)), RowBlock((2,))
 

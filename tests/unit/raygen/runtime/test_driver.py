@@ -19,11 +19,11 @@ from raygen.dataset.writer import write_block
 from raygen.engines.base import EngineSpec
 from raygen.runtime.budget import Budget
 from raygen.runtime.counts import Counts, phase_of, snapshot
-from raygen.runtime.driver import Driver, StopConditions
-from raygen.runtime.endings import Cause, Ending
+from raygen.runtime.driver import Driver
+from raygen.runtime.endings import Cause, Ending, StopConditions
 from raygen.runtime.scheduler import AllRows, ClassQuota, Scheduler
 from raygen.runtime.tasks import RowBlock
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import WorkerStats
 
 COLUMNS = {"text": "string"}
 

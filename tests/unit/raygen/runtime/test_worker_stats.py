@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 
-from raygen.runtime.prometheus import Counters
-from raygen.runtime.worker import WorkerStats
+from raygen.runtime.worker_stats import Counters, WorkerStats
 
 
 class FakeCounter:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from raygen.runtime.run_state import NodeCount, Snapshot
+from raygen.runtime.counts import NodeCount, Snapshot
 from raygen.trainer.metrics import Accuracy, TrainerState
 from raygen.views.progress import (
     LiveProgress,

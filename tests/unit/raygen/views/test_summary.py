@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from raygen.runtime.run_state import Outcome, RejectCount
+from raygen.runtime.counts import RejectCount
+from raygen.runtime.endings import Outcome
 from raygen.trainer.metrics import Accuracy, TrainerState
 from raygen.views.summary import RunSummary, next_commands, render_summary, to_json, top_rejects
 
