@@ -1,4 +1,4 @@
-"""`extends` on local files: chains, positions, where paths start, what is refused, what is merged."""
+"""`extends` on local files: chains, positions, where paths start, what is refused or merged."""
 
 from __future__ import annotations
 
