@@ -1,4 +1,4 @@
-"""Whoever runs a fetched recipe for the first time sees it and agrees; then never again.
+"""Trust on first use: show a fetched recipe and ask once for each user and pin.
 
 Knows nothing of terminals but that rich writes to one.
 """
@@ -20,7 +20,7 @@ QUESTION = "This recipe was fetched and has never run here. Run it?"
 def confirm_first_use(
     recipe: Recipe, trusted: Sequence[Path], confirm: Callable[[str], bool]
 ) -> None:
-    """Show what of a recipe was fetched and is new, and ask. Raises UserError without consent."""
+    """Show what was fetched and hasn't run here, and ask. Raises UserError without consent."""
     unseen = [fetched for fetched in recipe.fetched if not cache.has_agreed(fetched)]
     if not unseen:
         return

@@ -22,11 +22,11 @@ def list_data_files(tables: Iterable[GuardedTable]) -> list[str]:
 
 
 def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
-    """Delete those of the listed files that no version of their table ever named.
+    """Delete the listed files that no version of their table ever named; count them.
 
-    They must have been listed before the driver fenced the older ones off: so none can be of a
-    newer driver, and what an older one committed since is named. Files of a replaced plan stay: the
-    log names them and older versions can be read. Returns how many files went. Raises DatasetError.
+    They must have been listed before this driver fenced off the older ones: then none is a newer
+    driver's, and what an older one has committed since is named. Files of a replaced plan stay: the
+    log names them, and older versions can be read. Raises DatasetError.
     """
     deleted = 0
     for table in tables:

@@ -28,7 +28,7 @@ _NAMED = {"params": "param", "engines": "engine", "graph": "node", "variants": "
 
 
 def upgraded(document: Document) -> Document:
-    """A recipe in the words of this version; so far there is one. Raises ProblemsError."""
+    """Bring a recipe to this version of the format; so far there is one. Raises ProblemsError."""
     data = document.data
     if not isinstance(data, dict):
         message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
@@ -45,8 +45,8 @@ def extended(
 ) -> tuple[Document, dict[str, Fetched | None]]:
     """Put a recipe over those that it extends; `fetched` is what its file at `path` came with.
 
-    Returns also the files that it was read from: by the name that marks have, what each was fetched
-    with, None for the user's own. Raises ProblemsError.
+    Returns the document, and the files that it was read from: by their names in marks, what each
+    was fetched with, None for the user's own. Raises ProblemsError.
     """
     files = {str(path): fetched}
     chain = [document]
@@ -56,8 +56,8 @@ def extended(
         files[str(path)] = fetched
     document = chain.pop()
     for above in reversed(chain):
-        own = {key: value for key, value in above.data.items() if key != EXTENDS}
-        document, problems = merge_documents(document, Document(above.file, own, above.marks))
+        data = {key: value for key, value in above.data.items() if key != EXTENDS}
+        document, problems = merge_documents(document, Document(above.file, data, above.marks))
         if problems:
             raise ProblemsError(problems)
     return document, files
@@ -66,7 +66,7 @@ def extended(
 def _below(
     document: Document, path: Path, fetched: Fetched | None, files: Mapping[str, Fetched | None]
 ) -> tuple[Path, Fetched | None]:
-    """The file that a recipe extends, and what it was fetched with. Raises ProblemsError."""
+    """Find the file that a recipe extends, and what it was fetched with. Raises ProblemsError."""
     reference = document.data[EXTENDS]
     try:
         if not isinstance(reference, str):
@@ -78,25 +78,25 @@ def _below(
     return below, owner
 
 
-def _find(reference: str, said_in: Path, fetched: Fetched | None) -> tuple[Path, Fetched | None]:
-    """The file that is extended. Raises UserError."""
+def _find(reference: str, above: Path, fetched: Fetched | None) -> tuple[Path, Fetched | None]:
+    """Find the file that the recipe in the file `above` extends. Raises UserError."""
     if is_remote(reference):
         if fetched is not None and (why := url_refusal(fetched, reference)):
             raise UserError(why)
         below = fetch(reference)
         return below.file, below
     if fetched is not None:
-        why = escape_reason(fetched, said_in.parent, reference) or alone_reason(fetched, reference)
+        why = escape_reason(fetched, above.parent, reference) or alone_reason(fetched, reference)
         if why is not None:
             raise UserError(why)
-    file = recipe_in(_tidy(said_in.parent / Path(reference).expanduser()))
+    file = recipe_in(_tidy(above.parent / Path(reference).expanduser()))
     if fetched is not None and (why := escape_reason(fetched, file.parent, file.name)):
         raise UserError(why)
     return file, fetched
 
 
 def _tidy(path: Path) -> Path:
-    """The path without its `..`, where that is the same place."""
+    """Take the `..` out of a path where that leads to the same file."""
     short = Path(os.path.normpath(path))
     return short if short.resolve() == path.resolve() else path
 
@@ -111,7 +111,7 @@ def _check_chain(path: Path, files: Mapping[str, Fetched | None]) -> None:
 
 
 def merge_documents(below: Document, above: Document) -> tuple[Document, list[Problem]]:
-    """The document `above` over `below`, and what it removes that isn't there."""
+    """Put the document `above` over `below`; the problems are removals of what isn't there."""
     merge = _Merge(below, above)
     data = merge.visit((), below.data, above.data)
     return Document(above.file, data, merge.marks), list(_nothing_to_remove(below, above))
@@ -124,7 +124,7 @@ class _Merge:
         self.marks: dict[Place, Mark] = {}
 
     def visit(self, place: Place, below: Any, above: Any) -> Any:
-        """What stands at a place of which both documents say something."""
+        """Merge the values at a place that both documents have."""
         if above is None and place:
             return _REMOVED
         if not isinstance(below, dict) or not isinstance(above, dict):
@@ -132,7 +132,7 @@ class _Merge:
         if _is_another(place, below, above):
             return self.copied(self.above, place, above)
         self.marks[place] = self.above.mark(place)
-        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for key in {**below, **above}:
             at = (*place, key)
             if key not in above:
@@ -142,13 +142,13 @@ class _Merge:
             else:
                 value = self.visit(at, below[key], above[key])
             if value is not _REMOVED:
-                found[key] = value
+                merged[key] = value
         if _is_another_backend(place, below, above) and "args" not in above:
-            found.pop("args", None)
-        return found
+            merged.pop("args", None)
+        return merged
 
     def copied(self, document: Document, place: Place, value: Any) -> Any:
-        """A value with the marks of everything in it."""
+        """Copy a value, and the marks of everything in it."""
         self.marks[place] = document.mark(place)
         if isinstance(value, dict):
             return {k: self.copied(document, (*place, k), child) for k, child in value.items()}
@@ -158,7 +158,7 @@ class _Merge:
 
 
 def _is_another(place: Place, below: dict[str, Any], above: dict[str, Any]) -> bool:
-    """Whether the value above is a thing of its own, to which nothing below belongs.
+    """Tell whether the value above replaces the one below instead of merging with it.
 
     Parameters belong to their op, and what a `{file: ...}` stands for is one text.
     """
@@ -168,7 +168,7 @@ def _is_another(place: Place, below: dict[str, Any], above: dict[str, Any]) -> b
 
 
 def _is_another_backend(place: Place, below: dict[str, Any], above: dict[str, Any]) -> bool:
-    """Whether an engine changes its backend, to which the arguments belong."""
+    """Tell whether an engine changes its backend, to which its arguments belong."""
     if len(place) != 2 or place[0] != "engines":
         return False
     return above.get("backend", below.get("backend")) != below.get("backend")
@@ -176,10 +176,10 @@ def _is_another_backend(place: Place, below: dict[str, Any], above: dict[str, An
 
 def _nothing_to_remove(below: Document, above: Document) -> Iterable[Problem]:
     for section, noun in _NAMED.items():
-        there, said = below.data.get(section), above.data.get(section)
-        there = there if isinstance(there, dict) else {}
-        for name, value in said.items() if isinstance(said, dict) else ():
-            if value is None and name not in there:
-                hint = did_you_mean(name, there)
+        old, new = below.data.get(section), above.data.get(section)
+        names = old if isinstance(old, dict) else {}
+        for name, value in new.items() if isinstance(new, dict) else ():
+            if value is None and name not in names:
+                hint = did_you_mean(name, names)
                 message = f"there is no {noun} {name!r} to remove by null{hint}"
                 yield above.problem((section, name), message)

@@ -21,9 +21,9 @@ _STUDENT: Place = ("train",)
 def read_texts(
     document: Document, paths: Mapping[Place, str]
 ) -> tuple[dict[Place, Any], list[Problem]]:
-    """Read the files that the graph names, and the student's; `paths` says where each lies.
+    """Read the files that the graph names, and the student's, whose `paths` are resolved.
 
-    Returns what stands in a file's place: its text, and the student's section.
+    Returns, by place, what replaces the reference: a prompt's text, the student's section.
     """
     texts: dict[Place, Any] = {}
     problems: list[Problem] = []
@@ -53,7 +53,7 @@ def put_texts(document: Document, texts: Mapping[Place, Any]) -> Document:
 
 
 def with_files(data: Any, texts: Mapping[Place, Any]) -> Any:
-    """The data of a recipe before its params are filled in, with all its files inside, escaped."""
+    """Put all files into the data of a recipe whose params aren't filled in, escaped for that."""
     return _put(data, {place: _escaped(value) for place, value in texts.items()})
 
 

@@ -1,4 +1,4 @@
-"""The graph of a recipe with its names resolved: ops, engines, inputs, order.
+"""Resolve the names in a recipe's graph: ops, engines, inputs, order.
 
 Works on a graph that is wrong in places too, and then finds what else is wrong. Knows nothing of
 columns.
@@ -41,7 +41,7 @@ class RecipeGraph:
 
 
 def resolve_graph(document: Document, ops: Mapping[str, Op]) -> RecipeGraph:
-    """The graph under a recipe's `graph`, `engines` and `output`."""
+    """Resolve the graph of a recipe, from its `graph`, `engines` and `output`."""
     graph = RecipeGraph()
     sections = _sections(document)
     names = _keys(document, "graph")
@@ -133,9 +133,9 @@ def _node(
         problems.append(document.problem(("graph", name, "op"), message))
         return None
     here = document.section(("graph", name))
-    own = {key: value for key, value in here.data.items() if key not in ("op", "from", "engine")}
+    data = {key: value for key, value in here.data.items() if key not in ("op", "from", "engine")}
     try:
-        params = parse_model(Document(here.file, own, here.marks), op.params)
+        params = parse_model(Document(here.file, data, here.marks), op.params)
     except ProblemsError as error:
         problems += error.problems
         return None
@@ -175,7 +175,7 @@ def _named_engine_problems(
 
 
 def _cycles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
-    """Cycles that together break every circle, each along the way of the rows."""
+    """Yield cycles that together cut every cycle, each in the direction of the rows."""
     done: set[str] = set()
     for start in edges:
         trail: list[str] = []

@@ -30,11 +30,11 @@ _SCALARS = ("integer", "number", "boolean")
 
 
 def recipe_schema(ops: Mapping[str, Op]) -> dict[str, Any]:
-    """The schema of a recipe over this table of ops."""
+    """Make the JSON Schema of a recipe over this table of ops."""
     schema = RecipeSections.model_json_schema()
     definitions = {
-        name: one if name == "Param" else _with_references(one)
-        for name, one in schema["$defs"].items()
+        name: part if name == "Param" else _with_references(part)
+        for name, part in schema["$defs"].items()
     }
     node = NodeSection.model_json_schema()["properties"]
     for op in ops.values():
@@ -56,13 +56,13 @@ def recipe_schema(ops: Mapping[str, Op]) -> dict[str, Any]:
         "$schema": DIALECT,
         "title": "raygen recipe",
         "$defs": definitions,
-        # What a recipe that extends another leaves out is there: only its sections can be told.
+        # What a recipe that extends another leaves out is there: only section names can be checked.
         "if": {"required": ["extends"]},
         "then": {
             "type": "object",
             "properties": {
-                name: one if name == "extends" else True
-                for name, one in schema["properties"].items()
+                name: part if name == "extends" else True
+                for name, part in schema["properties"].items()
             },
             "additionalProperties": False,
         },
@@ -71,16 +71,16 @@ def recipe_schema(ops: Mapping[str, Op]) -> dict[str, Any]:
 
 
 def profile_schema() -> dict[str, Any]:
-    """The schema of a profile."""
+    """Make the JSON Schema of a profile."""
     return {**ProfileSections.model_json_schema(), "$schema": DIALECT, "title": "raygen profile"}
 
 
 def _op_definitions(op: Op, node: Mapping[str, Any]) -> dict[str, Any]:
     prefix = f"op.{op.name}"
     schema = op.params.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
-    own = {
-        name: _with_file(_with_references(one))
-        for name, one in schema.get("properties", {}).items()
+    parameters = {
+        name: _with_file(_with_references(part))
+        for name, part in schema.get("properties", {}).items()
     }
     required = ["op", "from", *(["engine"] if op.needs_engine else []), *schema.get("required", [])]
     engine = {"engine": node["engine"]} if op.needs_engine else {}
@@ -88,18 +88,18 @@ def _op_definitions(op: Op, node: Mapping[str, Any]) -> dict[str, Any]:
         prefix: {
             "type": "object",
             "description": op.doc,
-            "properties": {"op": {"const": op.name}, "from": node["from"], **engine, **own},
+            "properties": {"op": {"const": op.name}, "from": node["from"], **engine, **parameters},
             "required": required,
             "additionalProperties": False,
         }
     }
-    for name, one in schema.get("$defs", {}).items():
-        definitions[f"{prefix}.{name}"] = _with_references(one)
+    for name, part in schema.get("$defs", {}).items():
+        definitions[f"{prefix}.{name}"] = _with_references(part)
     return definitions
 
 
 def _with_references(schema: Any) -> Any:
-    """The schema with `${name}` allowed in place of every number, truth value and choice."""
+    """Allow `${name}` in place of every number, truth value and choice of a schema."""
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") in _SCALARS or "enum" in schema:
@@ -111,7 +111,7 @@ def _with_references(schema: Any) -> Any:
             opened[key] = _with_references(schema[key])
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if key in schema:
-            opened[key] = [_with_references(one) for one in schema[key]]
+            opened[key] = [_with_references(part) for part in schema[key]]
     if "properties" in schema:
         opened["properties"] = {k: _with_references(v) for k, v in schema["properties"].items()}
     return opened

@@ -1,7 +1,7 @@
 """Load a recipe: the stages from its file to what runs, in their order.
 
     read       the YAML of its file
-    upgrade    in the words of this version of recipes
+    upgrade    to this version of the format
     extend     put over the recipes that it extends
     variant    the values of the variant put in
     override   the values of --set put in            a dataset keeps the recipe as it is here
@@ -48,7 +48,7 @@ from raygen.recipe.trust import refused_keys, resolve_paths
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What changes a recipe or how it is read, beside its file; `load_recipe` describes each."""
+    """What changes a recipe or how it is read; `load_recipe` describes each."""
 
     overrides: Mapping[str, str]
     profile: Profile | None
@@ -66,26 +66,26 @@ class Loading:
     options: Options
     document: Document
     before: Mapping[str, Document] = field(default_factory=dict)
-    """By the name of a stage: the document that it got."""
+    """The document that each stage got, by the stage's name."""
     problems: tuple[Problem, ...] = ()
     files: Mapping[str, Fetched | None] = field(default_factory=dict)
-    """The files that it was read from, by the name that marks have."""
+    """The files that it was read from, by their names in marks."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     unfilled: frozenset[Mark] = frozenset()
-    """Where a param without a good value is used: what is wrong there is wrong for that reason."""
+    """Where a param without a good value is used; a problem there is only a consequence."""
     paths: Mapping[Place, str] = field(default_factory=dict)
-    """Where the paths in it point."""
+    """The resolved paths, by place."""
     texts: Mapping[Place, Any] = field(default_factory=dict)
-    """The content of the files that it names."""
+    """The content of the files that it names, by place."""
     sections: RecipeSections | None = None
 
     def after(self, document: Document, problems: Collection[Problem] = (), **more: Any) -> Loading:
-        """The recipe after a stage: its document, and the problems that the stage found."""
+        """Return the recipe after a stage: its document, and the problems that the stage found."""
         return replace(self, document=document, problems=(*self.problems, *problems), **more)
 
     @property
     def resolver(self) -> Resolver:
-        """Where its paths point, by who says them; once all that it extends is read."""
+        """The resolver of its paths; there once all that it extends is read."""
         return Resolver(Origins(self.path, self.files, self.before["params"]))
 
 
@@ -98,7 +98,7 @@ def read(loading: Loading) -> Loading:
 
 
 def upgrade(loading: Loading) -> Loading:
-    """Bring the document to this version of recipes."""
+    """Bring the document to this version of the format."""
     return loading.after(upgraded(loading.document))
 
 
@@ -222,7 +222,7 @@ def load_recipe(
 
 
 def variants_of(path: Path, fetched: Fetched | None = None) -> list[str]:
-    """The names of a recipe's variants, those that it extends included. Raises ProblemsError."""
+    """List a recipe's variants, with those of what it extends. Raises ProblemsError."""
     options = Options({}, None, None, None, fetched, ())
     return variant_names(_run((read, upgrade, extend), path, options).document)
 

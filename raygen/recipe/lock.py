@@ -41,7 +41,7 @@ class LockedOptions(RecipeSection):
 
     @property
     def words(self) -> str:
-        """What changes the recipe, as the command line has it."""
+        """The options that change the recipe, as on the command line."""
         words = [f"--variant {self.variant}"] if self.variant else []
         words += [f"--set {name}={value}" for name, value in self.set.items()]
         return " ".join([*words, *([f"--limit {self.limit}"] if self.limit is not None else [])])
@@ -113,24 +113,24 @@ class Lock(RecipeSection):
     files: dict[str, str] = Field(default_factory=dict, description="those of --trust")
 
     def to_json(self) -> dict[str, Any]:
-        """The lock as plain data, without what is not set."""
+        """Convert the lock to plain data, without what is not set."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def to_text(self) -> str:
-        """The lock file."""
+        """Write the text of the lock file."""
         return _HEAD + dump_text(self.to_json())
 
     @property
     def digest(self) -> str:
-        """What a dataset's commits name the lock by."""
+        """The hash by which a dataset's commits name the lock."""
         return digest("lock", self.to_json())
 
     @property
     def unresolved(self) -> dict[str, str]:
         """Why the model of an engine, or its base, is only a name: engine -> why."""
-        told = {name: one.unresolved or (one.base and one.base.unresolved)
-                for name, one in self.engines.items()}  # fmt: skip
-        return {name: why for name, why in told.items() if why}
+        reasons = {name: engine.unresolved or (engine.base and engine.base.unresolved)
+                   for name, engine in self.engines.items()}  # fmt: skip
+        return {name: why for name, why in reasons.items() if why}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,30 +147,30 @@ class LockDifference:
 
 
 def read_lock(path: Path) -> Lock | None:
-    """The lock in a file, None where there is no file. Raises ProblemsError."""
+    """Read the lock in a file; None where there is no file. Raises ProblemsError."""
     return _parsed(load_document(path)) if path.is_file() else None
 
 
 def stored_lock(folder: Folder) -> Lock | None:
-    """The lock that a dataset carries, None where it has none.
+    """Read the lock that a dataset carries; None where it has none.
 
     Raises ProblemsError and DatasetError.
     """
-    place = folder.join(STORED)
-    with storage_errors("read the lock", place):
+    path = folder.join(STORED)
+    with storage_errors("read the lock", path):
         text = folder.read_text(STORED) if folder.exists(STORED) else None
-    return None if text is None else _parsed(parse_text(text, place))
+    return None if text is None else _parsed(parse_text(text, path))
 
 
-def lock_differences(locked: Lock, found: Lock) -> list[LockDifference]:
+def lock_differences(locked: Lock, current: Lock) -> list[LockDifference]:
     """List what isn't as it was locked, without what only follows from another difference.
 
     Options, and what was fetched, come first where anything differs: alone they are no difference.
     """
-    changed = _changed(_compared(locked, found), _compared(found, locked))
+    changed = _changed(_compared(locked, current), _compared(current, locked))
     if not changed:
         return []
-    reasons = _changed(_reasons(locked), _reasons(found))
+    reasons = _changed(_reasons(locked), _reasons(current))
     return [
         LockDifference(key, _shown(change.before), _shown(change.after), _todo(change))
         for key, change in (reasons | changed).items()
@@ -191,7 +191,7 @@ def _parsed(document: Document) -> Lock:
 
 
 def _compared(lock: Lock, other: Lock) -> dict[str, Any]:
-    """What of a lock is compared; an engine or a node that only one has counts as one thing."""
+    """Select what is compared of a lock; an engine or node that `other` lacks by its name alone."""
     return {
         "plan": lock.plan,
         "source": {"rows": lock.source.rows, "content": lock.source.content},
@@ -210,16 +210,16 @@ def _compared(lock: Lock, other: Lock) -> dict[str, Any]:
 
 
 def _reasons(lock: Lock) -> dict[str, Any]:
-    """What beside the recipe decides what is compared."""
-    given = lock.given
-    return {"options": given.words or None, "profile": given.profile, "fetched": lock.fetched}
+    """Select what decides, apart from the recipe, what is compared."""
+    options = lock.given
+    return {"options": options.words or None, "profile": options.profile, "fetched": lock.fetched}
 
 
 def _changed(before: Any, after: Any) -> dict[str, Change]:
     return {
         change.key: change
         for change in changes(before, after)
-        if {} not in (change.before, change.after)  # the keys that are in the other are told
+        if {} not in (change.before, change.after)  # the keys that the other has are listed
         and not (change.key.endswith(".unresolved") and change.before and change.after)
     }
 
@@ -229,7 +229,7 @@ def _shown(value: Any) -> str:
 
 
 def _causes(key: str) -> Iterator[str]:
-    """The keys, as patterns, whose change explains the change of a key."""
+    """Yield the keys, as patterns, whose change explains the change of a key."""
     for effect, cause in _FOLLOWS:
         if match := re.fullmatch(effect, key):
             yield match.expand(cause)
@@ -251,7 +251,7 @@ _FOLLOWS = (
     (r"(nodes\.[^.]+)\.version", r"\1\.op"),
     (r"(nodes\.[^.]+)\.identity", r"\1\.(op|version|prompts\..*)"),
 )
-"""A key, and those that explain its change: it isn't told where one of them changed too."""
+"""A key, and those that explain its change: it isn't listed where one of them changed too."""
 
 _ADVICE = (
     (r"options", "give the options that it was locked with", "leave them out"),

@@ -20,10 +20,10 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 def substitute_params(
     document: Document, values: Mapping[str, Scalar]
 ) -> tuple[Document, list[Problem], set[Mark]]:
-    """The document with every `${name}` outside `params` replaced.
+    """Replace every `${name}` outside `params` in a document.
 
-    Returns also the marks of what still holds a reference. A declared param without a value is
-    left as it stands: its own problem is known already.
+    Returns the document, the problems, and the marks of the values that still have a reference. A
+    declared param without a value is left as it stands: its own problem is known already.
     """
     declared = _declared(document)
     problems: list[Problem] = []
@@ -48,7 +48,7 @@ def substitute_params(
 
 
 def resolve_params(document: Document) -> tuple[dict[str, Scalar], list[Problem]]:
-    """The value of every param that has a good one, and what is wrong with the others."""
+    """Look up the value of every param that has a good one; the others give problems."""
     values: dict[str, Scalar] = {}
     problems: list[Problem] = []
     for name in _declared(document):
@@ -66,28 +66,28 @@ def resolve_params(document: Document) -> tuple[dict[str, Scalar], list[Problem]
 
 
 def fill_references(text: str, values: Mapping[str, Scalar]) -> Scalar:
-    """A text with its references replaced by the values that are known."""
-    whole = _REFERENCE.fullmatch(text)
-    if whole is not None and _name(whole) in values:
-        return values[_name(whole)]
+    """Replace the references in a text by the values that are known."""
+    sole = _REFERENCE.fullmatch(text)
+    if sole is not None and _name(sole) in values:
+        return values[_name(sole)]
 
-    def one(match: re.Match[str]) -> str:
+    def fill(match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
         name = _name(match)
         return _written(values[name]) if name in values else match[0]
 
-    return _REFERENCE.sub(one, text)
+    return _REFERENCE.sub(fill, text)
 
 
 def sole_reference(text: str) -> str | None:
-    """The name of the param that a text is, all of it; None where it is or has more."""
-    whole = _REFERENCE.fullmatch(text)
-    return _name(whole) or None if whole is not None else None
+    """Name the param that a text refers to and has nothing else in it; None for other texts."""
+    sole = _REFERENCE.fullmatch(text)
+    return _name(sole) or None if sole is not None else None
 
 
 def escape_references(text: str) -> str:
-    """A text that `fill_references` turns back into this one."""
+    """Escape a text, so that `fill_references` turns it back into itself."""
     return text.replace("${", "$${")
 
 

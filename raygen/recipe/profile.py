@@ -108,7 +108,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def apply_profile(recipe: Document, profile: Profile) -> tuple[Document, list[Problem]]:
-    """The recipe's document with the profile's conditions on its engines.
+    """Put the profile's conditions on the engines of a recipe's document.
 
     The conditions under `*` come first and those by name after them.
     """

@@ -36,11 +36,11 @@ class Recipe:
     variant: str | None
     """The variant that was asked for."""
     written: Any
-    """The data before params were filled in and the profile applied, with its files inside."""
+    """The data before params were filled in and the profile applied, with its files' content."""
     resolver: Resolver
-    """Which file says what, and what of it was fetched."""
+    """The resolver of its paths, which knows the origin of each value."""
     paths: Mapping[Place, str]
-    """Where the paths in it point, by their places."""
+    """The resolved paths, by place."""
 
     @property
     def base(self) -> Path:
@@ -49,7 +49,7 @@ class Recipe:
 
     @property
     def source_base(self) -> Path:
-        """Where a relative path of the source starts."""
+        """The folder in which a relative path of the source starts."""
         return Path(self.paths["source", "path"])
 
     @property
@@ -114,7 +114,7 @@ class Recipe:
         return self.sections.train
 
     def frozen(self) -> str:
-        """The recipe as YAML that loads by itself: overrides applied, its files' texts inside.
+        """Write the recipe as YAML that loads by itself: overrides applied, files put in.
 
         A profile's conditions and the variants are no part of it; its params can still be set.
         """
@@ -122,7 +122,7 @@ class Recipe:
 
 
 def parse_sections(document: Document) -> tuple[RecipeSections | None, list[Problem]]:
-    """The sections of a whole recipe, or what is wrong with them."""
+    """Parse the sections of a whole recipe; None and the problems where they are wrong."""
     try:
         return parse_model(document, RecipeSections), []
     except ProblemsError as error:

@@ -25,18 +25,24 @@ _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/
 """A text that can be nothing but a path or a URL."""
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::|[A-Za-z][A-Za-z0-9+.-]*://)")
-_BESIDE = ("./", "../")
+_RELATIVE = ("./", "../")
+_LONGEST_NAME = 200
+"""In bytes: file systems take 255, and a variant and an ending follow the name."""
+
 _OUTPUT = "a fetched recipe writes under your current folder only"
 _MODELS = "a fetched recipe takes its own files ('./...') and what is on the hub"
 
 
 class PathError(ValueError):
-    """A path that may not be followed, or leads nowhere; str() says why."""
+    """A path that may not be followed or that leads nowhere; str() says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """The files that a recipe was read from. `written` is it before params were filled in."""
+    """The files that a recipe was read from, which tell where a value is said and by whom.
+
+    `path` is the recipe's own file, `written` the document before its params were filled in.
+    """
 
     path: Path
     files: Mapping[str, Fetched | None]
@@ -45,11 +51,11 @@ class Origins:
 
     @property
     def fetched(self) -> tuple[Fetched, ...]:
-        """All that was fetched, the recipe itself first."""
-        return tuple(dict.fromkeys(one for one in self.files.values() if one is not None))
+        """Everything that was fetched, the recipe itself first."""
+        return tuple(dict.fromkeys(filter(None, self.files.values())))
 
     def mark(self, place: Place) -> Mark:
-        """Where the value at a place is said; for a param's, where that is."""
+        """Find where the value at a place is said; of a param's, where the param gets its value."""
         value = self.written.data
         for part in place:
             try:
@@ -60,15 +66,15 @@ class Origins:
         return self.written.mark(place if name is None else ("params", name, "default"))
 
     def owner(self, place: Place) -> Fetched | None:
-        """What the value at a place was fetched with; None where the user says it."""
+        """Find what the value at a place was fetched with; None where the user says it."""
         return self.files.get(self.mark(place).file)
 
     def folder(self, place: Place) -> Path:
-        """Where the path at a place starts."""
+        """Find the folder in which the path at a place starts."""
         return self._folder(self.mark(place).file)
 
     def folders(self, place: Place) -> Iterator[Path]:
-        """Where the file at a place may lie: beside the param's value, or beside what uses it."""
+        """Yield the folders of a file at a place: that of the param's value, that of its use."""
         yield from dict.fromkeys((self.folder(place), self._folder(self.written.mark(place).file)))
 
     def _folder(self, file: str) -> Path:
@@ -80,25 +86,32 @@ class Origins:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Where the paths of one recipe point. Each method raises PathError where one may not."""
+    """Resolve the paths of one recipe. A method raises PathError for one that is refused."""
 
     origins: Origins
 
     def name(self, place: Place, text: str) -> str:
-        """The recipe's name, which a folder may get."""
-        if self.origins.owner(place) is not None and ("/" in text or text.startswith(".")):
+        """Check the recipe's name, which may become that of a folder."""
+        if self.origins.owner(place) is None:
+            return text
+        if "/" in text or text.startswith("."):
             raise PathError(f"{text!r} is a path; the name of a fetched recipe has no '/' in it")
+        if (size := len(text.encode())) > _LONGEST_NAME:
+            raise PathError(
+                f"{text!r} is {size} bytes long; the name of a fetched recipe has at most "
+                f"{_LONGEST_NAME}"
+            )
         return text
 
     def rows(self, place: Place, text: str) -> str:
-        """The folder where the path of the source rows starts."""
+        """Resolve the path of the source rows to the folder in which it starts."""
         owner, folder = self._origin(place)
         if owner is not None:
             _check(_rows_refusal(owner, folder, text))
         return str(folder)
 
     def output(self, place: Place, text: str) -> str:
-        """The folder, absolute or a URL, that is written."""
+        """Resolve the folder that is written to an absolute path or a URL."""
         owner, folder = self._origin(place)
         if owner is not None and (why := output_refusal(owner, folder, text)) is not None:
             advice = f"--set {'.'.join(map(str, place))}=FOLDER"
@@ -106,7 +119,7 @@ class Resolver:
         return self.landing(place, text)
 
     def landing(self, place: Place, text: str) -> str:
-        """The folder that an output path said at `place` names; a stranger's is a part of ours."""
+        """Resolve an output path unchecked; a stranger's is put under the current folder."""
         owner, folder = self._origin(place)
         if "://" in text:
             return text
@@ -115,37 +128,44 @@ class Resolver:
         return str(Path.cwd() / Path(os.path.normpath(f"/{text}")).relative_to("/"))
 
     def model(self, place: Place, text: str) -> str:
-        """A model as an engine loads it: a folder in full, or its name."""
+        """Resolve a model to what an engine loads: a folder's absolute path, or a name."""
         owner, folder = self._origin(place)
         if owner is not None:
             _check(text_refusal(owner, folder, text, is_model=True))
-        return str((folder / text).resolve()) if text.startswith(_BESIDE) else text
+        return str((folder / text).resolve()) if text.startswith(_RELATIVE) else text
 
     def argument(self, place: Place, text: str) -> str:
-        """An argument of a backend, which may be a path from the current folder."""
+        """Check an argument of a backend, which may be a path from the current folder."""
         owner, _ = self._origin(place)
         if owner is not None:
             _check(_name_refusal(owner, text, is_model=place[-1] == "model"))
         return text
 
     def student(self, place: Place, text: str) -> str:
-        """A text of the student in the recipe, which may be a path."""
+        """Resolve a text of the student in the recipe, which may be a path."""
         owner, folder = self._origin(place)
         if owner is not None:
             _check(text_refusal(owner, folder, text, is_model=place[-1] == "model"))
-        return self.in_full(place, text)
+        return self.absolute(place, text)
 
-    def in_full(self, place: Place, text: str) -> str:
-        """The text, unless it is a file said in another folder than the recipe's: its full path."""
+    def absolute(self, place: Place, text: str) -> str:
+        """Make the name of a file absolute where it is said in another folder than the recipe's.
+
+        Whatever names no file stays as it is.
+        """
         folder = self.origins.folder(place)
         if not text or "\0" in text or folder == self.origins.path.parent:
             return text
-        return str((folder / text).absolute()) if (folder / text).exists() else text
+        path = folder / text
+        try:
+            return str(path.absolute()) if path.exists() else text
+        except OSError:  # a text that is too long for a path
+            return text
 
     def attachment(self, place: Place, text: str) -> str:
-        """A file whose text stands in the recipe: beside the param's value, or what uses it."""
+        """Resolve a file to be attached, in the folder of the param's value or of its use."""
         *others, last = self.origins.folders(place)
-        folder = next((one for one in others if (one / text).is_file()), last)
+        folder = next((other for other in others if (other / text).is_file()), last)
         owner = self.origins.owner(place)
         if owner is not None and folder.is_relative_to(owner.root):
             _check(alone_reason(owner, text))
@@ -155,12 +175,12 @@ class Resolver:
             raise PathError(str(error)) from error
 
     def _origin(self, place: Place) -> tuple[Fetched | None, Path]:
-        """What the text at a place was fetched with, and where its paths start."""
+        """Find what the text at a place was fetched with, and where its paths start."""
         return self.origins.owner(place), self.origins.folder(place)
 
 
 def output_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
-    """Say why an output path can't be one under the current folder; None where it can."""
+    """Say why an output path may not be written; None where it is under the current folder."""
     inner = Path(os.path.normpath(f"/{text}")).parts[1:] if "\0" not in text else ()
     if (
         not (_URL.match(text) or text.startswith("~") or Path(text).is_absolute())
@@ -174,8 +194,8 @@ def output_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
 
 
 def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> str | None:
-    """Say why a text that is a path, if it is one, may not be read from `folder`."""
-    is_name = is_model and not text.startswith(_BESIDE)
+    """Say why a text may not be read as a path from `folder`; None where it may, or is none."""
+    is_name = is_model and not text.startswith(_RELATIVE)
     if is_name and (why := _name_refusal(owner, text, is_model=True)) is not None:
         return why
     if _is_url(text):
@@ -186,7 +206,7 @@ def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> 
 
 
 def _name_refusal(owner: Fetched, text: str, *, is_model: bool) -> str | None:
-    """Say why a text may not be given to what would take it for a path from the current folder."""
+    """Say why a text may not reach a library that reads paths from the current folder."""
     if _is_url(text):
         return url_refusal(owner, text)
     if _PATH.fullmatch(text):
@@ -220,7 +240,7 @@ def _matches(folder: Path, pattern: str) -> Iterator[str]:
 
 
 def _inside(base: Path, name: str) -> Path:
-    """The path of a file in the folder `base`, or below. Raises PathError and OSError."""
+    """Find a file in the folder `base` or below it. Raises PathError and OSError."""
     if "\0" in name:
         raise PathError(f"file {name!r} is not a path")
     path = base / name

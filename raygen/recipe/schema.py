@@ -53,7 +53,7 @@ class Param(RecipeSection):
         return self
 
     def check(self, value: Any) -> Scalar:
-        """The value in the param's type. Raises ValueError: found, expected."""
+        """Convert a value to the param's type. Raises ValueError that says found and expected."""
         self._check_type(value)
         if self.choices is not None and value not in self.choices:
             options = ", ".join(map(repr, self.choices))
@@ -108,7 +108,7 @@ class SourceSpec(RecipeSection):
 
     @property
     def repeated(self) -> Deduplicate | None:
-        """What makes a row a repeat, however it is written."""
+        """What makes a row a repeat, in its long form."""
         written = self.deduplicate
         return Deduplicate(on=written) if isinstance(written, list) else written
 
@@ -204,5 +204,5 @@ class RecipeSections(RecipeSection):
 
 
 def as_names(value: str | list[str]) -> tuple[str, ...]:
-    """One name or a list of names, as a tuple."""
+    """Turn a name or a list of names into a tuple."""
     return (value,) if isinstance(value, str) else tuple(value)

@@ -25,8 +25,8 @@ def resolve_paths(
 ) -> tuple[Document, dict[Place, str], list[Problem]]:
     """Resolve every path of a recipe whose params are filled in.
 
-    Returns the document with the files of its student in full, where each path points, and what is
-    refused.
+    Returns the document, in which the student's files that another folder's file names have
+    absolute paths; where each path points, by its place; and a problem for each that is refused.
     """
     paths: dict[Place, str] = {}
     problems: list[Problem] = []
@@ -42,16 +42,17 @@ def resolve_paths(
         problems += _student_problems(resolver, Path(paths["train",]))
     data = copy.deepcopy(document.data)
     for place, text in _texts(_mapping(data.get("train")), ("train",)):
-        value_at(data, place[:-1])[place[-1]] = resolver.in_full(place, text)
+        value_at(data, place[:-1])[place[-1]] = resolver.absolute(place, text)
     return Document(document.file, data, document.marks), paths, problems
 
 
 def refused_keys(
     document: Document, origins: Origins, allowed: Collection[str]
 ) -> Iterator[Problem]:
-    """Refuse to send a key of the user's to an address, or under a name, of a stranger's choice.
+    """Find the engines that would send a key of the user's where a stranger chose.
 
-    `allowed` are the environment variables that may be sent.
+    One is a problem where a fetched recipe sets its address, or the environment variable that has
+    the key, and that variable is set on this machine and isn't among `allowed`.
     """
     defaults = {key: OpenAIArgs.model_fields[key].default for key in _OWN_KEYS}
     for name, engine in _mapping(document.data.get("engines")).items():
@@ -75,7 +76,7 @@ def refused_keys(
 
 
 def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place, _Resolve, str]]:
-    """The place, the rule and the text of everything in a recipe that is, or may be, a path."""
+    """Yield the place, the rule and the text of all in a recipe that is, or may be, a path."""
     fixed: tuple[tuple[Place, _Resolve], ...] = (
         (("recipe",), resolver.name),
         (("source", "path"), resolver.rows),
@@ -99,14 +100,14 @@ def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place,
             yield (*at, "model"), resolver.model, model
         if _mapping(engine).get("backend") != "fake":  # which reads nothing
             for place, text in _texts(args, (*at, "args")):
-                if place[-1] != "base_url":  # whether a key goes there is asked of `refused_keys`
+                if place[-1] != "base_url":  # `refused_keys` checks whether a key goes there
                     yield place, resolver.argument, text
     for place in file_references(data.get("graph"), ("graph",)):
         yield place, resolver.attachment, value_at(data, place)
 
 
 def file_references(value: Any, place: Place) -> Iterator[Place]:
-    """The places of the names in `{file: NAME}`, below a place of the graph."""
+    """Yield the places of the names in `{file: NAME}` below a place of the graph."""
     if isinstance(value, dict):
         # graph.NODE itself is never a reference: a node has at least `op` and `from`.
         if len(place) > 2 and set(value) == {"file"} and isinstance(value["file"], str):
@@ -120,7 +121,7 @@ def file_references(value: Any, place: Place) -> Iterator[Place]:
 
 
 def value_at(data: Any, place: Place) -> Any:
-    """The value at a place of plain data. Raises KeyError, IndexError and TypeError."""
+    """Look up the value at a place of plain data. Raises KeyError, IndexError and TypeError."""
     for part in place:
         data = data[part]
     return data
@@ -145,7 +146,7 @@ def _student_problems(resolver: Resolver, file: Path) -> Iterator[Problem]:
 
 
 def _problem(document: Document, resolver: Resolver, place: Place, why: str) -> Problem:
-    """A path's problem: of a file's name where it is used, of others where the value is said."""
+    """Make the problem of a path: at its use for a file's name, else where the value is said."""
     if place == ("train",):
         return document.problem(place, f"train: {why}")
     if place[0] == "graph":

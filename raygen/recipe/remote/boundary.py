@@ -55,14 +55,14 @@ def url_refusal(fetched: Fetched, url: str) -> str | None:
     return private_host(url, fetched.pinned)
 
 
-def private_host(url: str, own: str) -> str | None:
-    """Say why a URL's host is no public one; None where it is, or is the host of `own`.
+def private_host(url: str, same_as: str) -> str | None:
+    """Say why a URL's host is not public; None where it is, or is the host of `same_as`.
 
     What only this machine's network reaches (its own services, a cloud's metadata) may hold
-    secrets. A host that isn't found is reported when it is asked.
+    secrets. A host that can't be resolved is no reason: the request itself will report it.
     """
     host = _host(url)
-    if host is None or host == _host(own):
+    if host is None or host == _host(same_as):
         return None
     try:
         addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}

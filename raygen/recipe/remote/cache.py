@@ -1,4 +1,4 @@
-"""The user's cache of fetched recipes, by pin, and which of them the user agreed to run.
+"""Cache fetched recipes by their pins, and remember which of them the user agreed to run.
 
 Knows folders; knows nothing of where a recipe comes from.
 """
@@ -20,14 +20,17 @@ CACHE_VERSION = 1
 _AGREED = "agreed"
 
 
-def find_cached(place: str, pin: str) -> Path | None:
-    """The folder of what was fetched from a place under a pin, where it is cached."""
-    folder = _folder(place, pin)
+def find_cached(location: str, pin: str) -> Path | None:
+    """Find the folder of what was fetched from a location under a pin; None if not cached."""
+    folder = _folder(location, pin)
     return folder.resolve() if folder.is_dir() else None
 
 
-def store_fetched(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
-    """Fetch into the cache: `fill` writes into a folder and says the pin. Raises UserError."""
+def store_fetched(location: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
+    """Fetch into the cache: `fill` writes into a folder and returns the pin.
+
+    Returns the folder in the cache and the pin. Raises UserError.
+    """
     base = _base()
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def store_fetched(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
             files = Path(temporary) / "files"
             files.mkdir()
             pin = fill(files)
-            folder = _folder(place, pin)
+            folder = _folder(location, pin)
             try:
                 files.rename(folder)
             except OSError:
@@ -51,12 +54,12 @@ def store_fetched(place: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
 
 
 def has_agreed(fetched: Fetched) -> bool:
-    """Whether the user agreed to run exactly this."""
+    """Tell whether the user agreed to run exactly this content."""
     return _agreement(fetched).is_file()
 
 
 def remember_agreement(fetched: Fetched) -> None:
-    """Remember that the user agreed to run exactly this. Raises OSError."""
+    """Remember that the user agreed to run exactly this content. Raises OSError."""
     file = _agreement(fetched)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(fetched.to_json()) + "\n", "utf-8")
@@ -66,11 +69,11 @@ def _base() -> Path:
     return cache_folder() / "recipes"
 
 
-def _folder(place: str, pin: str) -> Path:
-    names = [name for name in place.split("/") if not name.endswith((".yaml", ".yml"))]
+def _folder(location: str, pin: str) -> Path:
+    names = [name for name in location.split("/") if not name.endswith((".yaml", ".yml"))]
     name = next(filter(None, reversed(names)), "")
     plain = "".join(sign if sign.isalnum() else "-" for sign in name)
-    return _base() / f"{plain}-{digest('recipe', CACHE_VERSION, place, pin)[:16]}"
+    return _base() / f"{plain}-{digest('recipe', CACHE_VERSION, location, pin)[:16]}"
 
 
 def _agreement(fetched: Fetched) -> Path:

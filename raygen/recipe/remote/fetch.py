@@ -1,4 +1,4 @@
-"""Fetching a recipe by reference, into the cache, under the pin of exactly what was fetched.
+"""Fetch a recipe by reference into the cache, under the pin of exactly what was fetched.
 
 Knows which kind of reference is fetched how; knows nothing of what a recipe means.
 """
@@ -19,7 +19,10 @@ __all__ = ["fetch", "find_recipe", "is_remote", "recipe_in"]
 
 
 def find_recipe(text: str) -> tuple[Path, Fetched | None]:
-    """The file of the recipe that a path or a reference names. Raises UserError."""
+    """Find the file of the recipe that a path or a reference names; fetch it if need be.
+
+    Returns the file, and what it was fetched with: None for a path. Raises UserError.
+    """
     if is_remote(text):
         fetched = fetch(text)
         return fetched.file, fetched
@@ -27,80 +30,87 @@ def find_recipe(text: str) -> tuple[Path, Fetched | None]:
 
 
 def recipe_in(path: Path) -> Path:
-    """A recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
-    file = path / "recipe.yaml" if path.is_dir() else path
-    if not file.is_file():
+    """Find a recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
+    file = path
+    try:
+        file = path / "recipe.yaml" if path.is_dir() else path
+        is_there = file.is_file()
+    except OSError as error:  # for example a name that is too long
+        raise UserError(f"{file}: {error.strerror}; correct the path of the recipe") from error
+    if not is_there:
         raise UserError(f"{file}: no such recipe; expected a YAML file, or a folder with one")
     return file
 
 
 def fetch(text: str) -> Fetched:
-    """The recipe that a reference names; a pin that is cached needs no network. Raises UserError.
+    """Fetch the recipe that a reference names, with the files that it names itself.
 
-    All that it names beside it comes along.
+    A pin that is cached needs no network. Raises UserError.
     """
     ref = parse_ref(text)
-    if ref.kind == "git":
-        place, (root, pin) = ref.place, _of_git(ref)
-    elif ref.kind == "hub":
-        place, (root, pin) = ref.place, _of_hub(ref)
-    else:
-        place, (root, pin) = ref.place, _of_store(ref)
+    fetchers = {"git": _of_git, "hub": _of_hub, "url": _of_store}
+    root, pin = fetchers[ref.kind](ref)
     file = root / ref.path
     fetched = Fetched(text, ref.at(pin), pin, root, file)
     if (why := escape_reason(fetched, root, ref.path)) is not None:
         raise UserError(f"{text}: {why}")
-    if not file.is_file():
-        raise UserError(f"{text}: {place} has no file {ref.path!r}; correct the path of the recipe")
+    try:
+        is_there = file.is_file()
+    except OSError:  # a name that is too long for a file
+        is_there = False
+    if not is_there:
+        raise UserError(
+            f"{text}: {ref.location} has no file {ref.path!r}; correct the path of the recipe"
+        )
     return Fetched(text, ref.at(pin), pin, root, file.resolve())
 
 
 def _of_git(ref: RecipeRef) -> tuple[Path, str]:
-    known = cache.find_cached(ref.place, ref.rev) if ref.rev and is_commit(ref.rev) else None
+    known = cache.find_cached(ref.location, ref.rev) if ref.rev and is_commit(ref.rev) else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
-    return cache.store_fetched(ref.place, lambda into: fetch_git(ref.place, ref.rev, into))
+    return cache.store_fetched(ref.location, lambda into: fetch_git(ref.location, ref.rev, into))
 
 
 def _of_hub(ref: RecipeRef) -> tuple[Path, str]:
     from raygen.recipe.remote.hub import HubFiles, commit_of
 
-    pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.place, ref.rev)
-    place = f"{ref.place}/{ref.path}"  # of a repository only what this recipe names is there
-    known = cache.find_cached(place, pin)
+    pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.location, ref.rev)
+    location = f"{ref.location}/{ref.path}"  # of a repository only what this recipe names is there
+    known = cache.find_cached(location, pin)
     if known is not None:
         return known, pin
 
     def fill(into: Path) -> str:
-        gather(HubFiles(ref.place, pin), f"hf://{ref.place}", ref.path, into)
+        gather(HubFiles(ref.location, pin), f"hf://{ref.location}", ref.path, into)
         return pin
 
-    return cache.store_fetched(place, fill)
+    return cache.store_fetched(location, fill)
 
 
 def _of_store(ref: RecipeRef) -> tuple[Path, str]:
-    place = f"{ref.place}/{ref.path}"
-    known = cache.find_cached(place, ref.rev) if ref.rev else None
+    location = f"{ref.location}/{ref.path}"
+    known = cache.find_cached(location, ref.rev) if ref.rev else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
 
     def fill(into: Path) -> str:
         from raygen.recipe.remote.store import StoreFiles
 
-        gather(StoreFiles(ref.place), ref.place, ref.path, into)
+        gather(StoreFiles(ref.location), ref.location, ref.path, into)
         pin = _content_hash(into)
         if ref.rev and ref.rev != pin:
             raise UserError(
-                f"{place} is no longer what {ref.rev} names: it has {pin} now; look at what "
+                f"{location} is no longer what {ref.rev} names: it has {pin} now; look at what "
                 "changed, then name it without the pin"
             )
         return pin
 
-    return cache.store_fetched(place, fill)
+    return cache.store_fetched(location, fill)
 
 
 def _content_hash(folder: Path) -> str:
-    """The hash of a folder's files: their names and their contents."""
+    """Hash a folder's files: their names and their contents."""
     total = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder).as_posix()

@@ -16,7 +16,7 @@ from raygen.config import parse_text
 from raygen.core import ProblemsError, UserError
 
 LOCK_ENDING = ".lock.yaml"
-"""Of the name of a recipe's lock, behind the recipe's own and its variant's."""
+"""The end of the name of a lock, after the recipe's own name and its variant's."""
 
 MOST_BYTES = 64 * 2**20
 _MOST_FILES = 200
@@ -26,16 +26,23 @@ class Remote(Protocol):
     """Files elsewhere, by their paths from one root."""
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, None where there is no such file. Raises UserError."""
+        """Read a file; None where there is no such file. Raises UserError."""
         ...
 
     def names(self) -> Collection[str]:
-        """The paths of all files; none where they can't be listed. Raises UserError."""
+        """List the paths of all files; none where they can't be listed. Raises UserError."""
         ...
 
 
-def gather(remote: Remote, place: str, recipe: str, into: Path) -> None:
-    """Write a recipe of `place`, and what it names, into a folder. Raises UserError."""
+def gather(remote: Remote, location: str, recipe: str, into: Path) -> None:
+    """Write a recipe and the files that it names into the folder `into`. Raises UserError.
+
+    Args:
+        remote: where they are read from.
+        location: how error messages name it.
+        recipe: the path of the recipe's file.
+        into: a local folder.
+    """
     listed: frozenset[str] | None = None
     waiting, known = [recipe], {recipe}
     size = 0
@@ -43,7 +50,7 @@ def gather(remote: Remote, place: str, recipe: str, into: Path) -> None:
         path = waiting.pop(0)
         content = remote.read(path)
         if content is None and path == recipe:
-            raise UserError(f"{place} has no file {recipe!r}; correct the path of the recipe")
+            raise UserError(f"{location} has no file {recipe!r}; correct the path of the recipe")
         size += len(content or b"")
         if size > MOST_BYTES:
             raise too_large(path)
@@ -64,7 +71,7 @@ def gather(remote: Remote, place: str, recipe: str, into: Path) -> None:
 
 
 def too_large(path: str) -> UserError:
-    """The error of files that are no small companions."""
+    """Make the error of a recipe whose files are too large to be fetched with it."""
     return UserError(
         f"{path}: a recipe and the files beside it have more than {MOST_BYTES >> 20} MiB; name "
         "its data by a URL in source.path",
@@ -73,7 +80,7 @@ def too_large(path: str) -> UserError:
 
 
 def _normal(folder: str, path: str) -> str | None:
-    """The path from the root of one that starts in a folder; None where it leads out."""
+    """Resolve a path that starts in a folder to one from the root; None where it leads out."""
     normal = posixpath.normpath(posixpath.join(folder, path))
     return None if normal.startswith(("..", "/")) or "\\" in path or "\0" in path else normal
 
@@ -82,11 +89,11 @@ def _data(path: str, content: bytes) -> Any:
     try:
         return parse_text(content.decode("utf-8-sig"), path).data
     except (UnicodeDecodeError, ProblemsError):
-        return None  # it is told with its place when the recipe is read
+        return None  # loading the recipe reports it, with its position
 
 
 def _locks(path: str, data: Any) -> Iterator[str]:
-    """The paths of the locks that a recipe may have."""
+    """Yield the paths of the locks that a recipe may have."""
     start = path.rpartition(".")[0]
     variants = data.get("variants") if isinstance(data, dict) else None
     yield f"{start}{LOCK_ENDING}"
@@ -94,7 +101,7 @@ def _locks(path: str, data: Any) -> Iterator[str]:
 
 
 def _named(path: str, data: Any, listed: Collection[str]) -> Iterator[str]:
-    """The paths of the files that the texts of a YAML file are, or match."""
+    """Yield the paths that the texts of a YAML file are, or match as glob patterns."""
     from fsspec.utils import glob_translate
 
     texts = list(_texts(data))

@@ -1,4 +1,4 @@
-"""A recipe's repository, fetched by the git command in one state, without its history.
+"""Fetch a repository at one revision, without its history, by the git command.
 
 Knows nothing of recipes.
 """
@@ -19,17 +19,17 @@ _TIMEOUT_S = 600
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never",
          "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false")  # fmt: skip
 
-_OF_OTHERS = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
-"""Environment variables that make git speak of the repository it was called from, as in a hook."""
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
+"""Environment variables by which git, called in a hook, works on the hook's repository."""
 
 
 def is_commit(rev: str | None) -> bool:
-    """Whether a revision is a whole commit, which never changes."""
+    """Tell whether a revision is a full commit hash, which never changes its meaning."""
     return rev is not None and _COMMIT.fullmatch(rev) is not None
 
 
 def fetch_git(url: str, rev: str | None, into: Path) -> str:
-    """Write the files of a repository into a folder; the commit. Raises UserError."""
+    """Write the files of a repository into a folder; return the commit. Raises UserError."""
     _git(into, "init", "-q", ".")
     try:
         _git(into, "fetch", "-q", "--depth", "1", "--no-tags", "--", url, rev or "HEAD")
@@ -40,8 +40,8 @@ def fetch_git(url: str, rev: str | None, into: Path) -> str:
             raise _unreachable(url, rev, error) from error
         try:
             _git(into, "fetch", "-q", "--", url, "+refs/*:refs/raygen/*")
-        except UserError as all_of_it:
-            raise _unreachable(url, rev, all_of_it) from all_of_it
+        except UserError as second:
+            raise _unreachable(url, rev, second) from second
         state = rev
     try:
         commit = _git(into, "rev-parse", "--verify", "-q", f"{state}^{{commit}}").strip()
@@ -65,7 +65,7 @@ def _git(folder: Path, *words: str) -> str:
     if program is None:
         raise UserError("git is not installed; install it, or name the recipe otherwise")
     quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_OTHERS}
+    inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         done = subprocess.run(
             [program, *_SAFE, *words], cwd=folder, env={**inherited, **quiet}, capture_output=True,
@@ -74,7 +74,7 @@ def _git(folder: Path, *words: str) -> str:
     except subprocess.TimeoutExpired:
         raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"git {words[0]} failed"]
-        fatal = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        lines = done.stderr.strip().splitlines() or [f"git {words[0]} failed"]
+        fatal = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
         raise UserError(fatal.removeprefix("fatal: ").rstrip("."), 1)
     return done.stdout

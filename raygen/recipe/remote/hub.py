@@ -1,4 +1,4 @@
-"""A recipe's repository on the Hugging Face hub, by huggingface_hub.
+"""Read the files of a repository on the Hugging Face hub, by huggingface_hub.
 
 Knows the hub's ways (HF_ENDPOINT, HF_TOKEN and its cache are huggingface_hub's own); knows nothing
 of recipes.
@@ -19,17 +19,17 @@ _TYPES = {"datasets": "dataset", "spaces": "space"}
 class HubFiles:
     """The files of a repository, `datasets/owner/name` or a model's `owner/name`, at a commit."""
 
-    def __init__(self, place: str, commit: str) -> None:
-        self._type, self._name = _repository(place)
-        self._place = place
+    def __init__(self, location: str, commit: str) -> None:
+        self._type, self._name = _repository(location)
+        self._location = location
         self._commit = commit
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, None where there is no such file. Raises UserError."""
+        """Read a file; None where there is no such file. Raises UserError."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.errors import EntryNotFoundError
 
-        with _hub_errors(f"hf://{self._place}/{path}"):
+        with _hub_errors(f"hf://{self._location}/{path}"):
             try:
                 kind, commit = self._type, self._commit
                 url = hf_hub_url(self._name, path, repo_type=kind, revision=commit)
@@ -42,28 +42,28 @@ class HubFiles:
                 return None
 
     def names(self) -> list[str]:
-        """The paths of the repository's files. Raises UserError."""
+        """List the paths of the repository's files. Raises UserError."""
         from huggingface_hub import HfApi
 
-        with _hub_errors(f"hf://{self._place}"):
+        with _hub_errors(f"hf://{self._location}"):
             return HfApi().list_repo_files(self._name, repo_type=self._type, revision=self._commit)
 
 
-def commit_of(place: str, rev: str | None) -> str:
-    """The commit that a revision of a repository is now. Raises UserError."""
+def commit_of(location: str, rev: str | None) -> str:
+    """Find the commit that a revision of a repository is now. Raises UserError."""
     from huggingface_hub import HfApi
 
-    kind, name = _repository(place)
-    with _hub_errors(f"hf://{place}" + (f"@{rev}" if rev else "")):
+    kind, name = _repository(location)
+    with _hub_errors(f"hf://{location}" + (f"@{rev}" if rev else "")):
         commit = HfApi().repo_info(name, repo_type=kind, revision=rev).sha
     if not commit:
-        raise UserError(f"hf://{place}: the hub doesn't say which commit {rev or 'main'} is", 1)
+        raise UserError(f"hf://{location}: the hub doesn't say which commit {rev or 'main'} is", 1)
     return commit
 
 
-def _repository(place: str) -> tuple[str | None, str]:
-    kind, _, name = place.partition("/")
-    return (_TYPES[kind], name) if kind in _TYPES else (None, place)
+def _repository(location: str) -> tuple[str | None, str]:
+    kind, _, name = location.partition("/")
+    return (_TYPES[kind], name) if kind in _TYPES else (None, location)
 
 
 @contextmanager

@@ -25,37 +25,37 @@ Kind = Literal["git", "hub", "url"]
 
 @dataclass(frozen=True, slots=True)
 class RecipeRef:
-    """A recipe's file at `path` of the repository or folder `place`, in the state `rev`.
+    """The file `path` of a repository or a folder, `location`, at the revision `rev`.
 
-    `place` is a repository's URL, `datasets/owner/name` of the hub, or a folder's URL.
+    `location` is a repository's URL, `datasets/owner/name` on the hub, or a folder's URL.
     """
 
     kind: Kind
-    place: str
+    location: str
     path: str
     rev: str | None = None
 
     def at(self, rev: str) -> str:
-        """The reference as text, with this rev."""
+        """Write the reference as text, with this revision."""
         if self.kind == "git":
-            return f"git+{self.place}@{rev}#{self.path}"
+            return f"git+{self.location}@{rev}#{self.path}"
         if self.kind == "hub":
-            return f"hf://{self.place}/{self.path}@{rev}"
-        return f"{self.place}/{self.path}@{rev}"
+            return f"hf://{self.location}/{self.path}@{rev}"
+        return f"{self.location}/{self.path}@{rev}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A fetched recipe. `reference` is as the user wrote it, `pinned` names this very content."""
+    """A fetched recipe: `reference` as the user wrote it, `pinned` to exactly this content."""
 
     reference: str
     pinned: str
     pin: str
     """The commit, or the hash of the content where there is none."""
     root: Path
-    """The folder in the cache that all of it lies in."""
+    """The folder in the cache with all of its files."""
     file: Path
-    """The recipe in it."""
+    """The recipe's file in that folder."""
 
     @property
     def is_alone(self) -> bool:
@@ -63,17 +63,17 @@ class Fetched:
         return self.reference.startswith(("http://", "https://"))
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of it beside a dataset."""
+        """Return what a dataset keeps of it."""
         return {"reference": self.reference, "pinned": self.pinned, "pin": self.pin}
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text is a reference, and no path on this machine."""
+    """Tell whether a text is a reference rather than a path on this machine."""
     return _URL.match(text) is not None and not text.startswith("file://")
 
 
 def parse_ref(text: str) -> RecipeRef:
-    """The reference in a text. Raises UserError."""
+    """Parse a reference. Raises UserError."""
     if text.startswith("git+"):
         return _git(text)
     parts = urlsplit(text)
@@ -83,12 +83,12 @@ def parse_ref(text: str) -> RecipeRef:
     if "#" in text:
         raise UserError(f"{text}: '#path' belongs to git+https:// and its kind")
     pin = _PIN.search(text)
-    place, _, name = text.removesuffix(pin[0] if pin else "").rstrip("/").rpartition("/")
+    location, _, name = text.removesuffix(pin[0] if pin else "").rstrip("/").rpartition("/")
     if not name.lower().endswith((".yaml", ".yml")):
-        place, name = f"{place}/{name}", "recipe.yaml"
-    if not urlsplit(place).netloc:
+        location, name = f"{location}/{name}", "recipe.yaml"
+    if not urlsplit(location).netloc:
         raise UserError(f"{text}: found no file in it, expected scheme://host/path/recipe.yaml")
-    return RecipeRef("url", place, name, f"sha256:{pin[1]}" if pin else None)
+    return RecipeRef("url", location, name, f"sha256:{pin[1]}" if pin else None)
 
 
 def _git(text: str) -> RecipeRef:
@@ -103,8 +103,8 @@ def _git(text: str) -> RecipeRef:
         raise UserError(f"{text}: found the revision {rev!r}, expected a branch, tag or commit")
     if not inner.strip("/"):
         raise UserError(f"{text}: found no repository in it, as in git+https://host/name@rev#path")
-    place = f"{parts.scheme}://{parts.netloc}{inner}"
-    return RecipeRef("git", place, _file(text, path), rev or None)
+    location = f"{parts.scheme}://{parts.netloc}{inner}"
+    return RecipeRef("git", location, _file(text, path), rev or None)
 
 
 def _hub(text: str) -> RecipeRef:
@@ -123,7 +123,7 @@ def _hub(text: str) -> RecipeRef:
 
 
 def _file(text: str, path: str) -> str:
-    """The recipe's file in a repository; a folder stands for the `recipe.yaml` in it."""
+    """Name the recipe's file in a repository; a folder stands for the `recipe.yaml` in it."""
     inner = PurePosixPath(path)
     if inner.is_absolute() or ".." in inner.parts or "\0" in path:
         raise UserError(f"{text}: found the path {path!r}, expected one inside the repository")

@@ -1,4 +1,4 @@
-"""A recipe's folder on the web or on an object store, by fsspec.
+"""Read the files of a folder on the web or on an object store, by fsspec.
 
 Knows URLs; knows nothing of recipes.
 """
@@ -17,20 +17,20 @@ _DEPTH = 5
 class StoreFiles:
     """The files of the folder at a URL, whatever file system of fsspec it names."""
 
-    def __init__(self, place: str) -> None:
-        """Raises UserError where fsspec doesn't know such URLs."""
+    def __init__(self, location: str) -> None:
+        """Open the folder at a URL. Raises UserError where fsspec doesn't know such URLs."""
         import fsspec
 
-        self._place = place
-        self._web = place.startswith(("http://", "https://"))
+        self._location = location
+        self._web = location.startswith(("http://", "https://"))
         try:
-            self._files: Any = fsspec.core.url_to_fs(place)[0]
+            self._files: Any = fsspec.core.url_to_fs(location)[0]
         except (ImportError, ValueError) as error:
-            raise UserError(f"{place}: {error}") from error
+            raise UserError(f"{location}: {error}") from error
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, None where there is no such file. Raises UserError."""
-        where = f"{self._place}/{path}"
+        """Read a file; None where there is no such file. Raises UserError."""
+        where = f"{self._location}/{path}"
         try:
             content = self._content(where)
         except (FileNotFoundError, IsADirectoryError):
@@ -42,17 +42,17 @@ class StoreFiles:
         return content
 
     def names(self) -> list[str]:
-        """The paths of the files, those that lie deep left out. The web has no listing: none there.
+        """List the paths of the files, up to five levels deep; none on the web, which has no list.
 
         Raises UserError.
         """
         if self._web:
             return []
-        start = self._files._strip_protocol(self._place).rstrip("/") + "/"
+        start = self._files._strip_protocol(self._location).rstrip("/") + "/"
         try:
             paths = self._files.find(start, maxdepth=_DEPTH)
         except Exception as error:
-            raise self._unreachable(self._place, error) from error
+            raise self._unreachable(self._location, error) from error
         return sorted(path.removeprefix(start) for path in map(str, paths))
 
     def _content(self, where: str) -> bytes:
@@ -67,5 +67,5 @@ class StoreFiles:
         return content
 
     def _unreachable(self, where: str, error: Exception) -> UserError:
-        said = str(error) or type(error).__name__
-        return UserError(f"{where} can't be fetched: {said}; check the address and the network", 1)
+        cause = str(error) or type(error).__name__
+        return UserError(f"{where} can't be fetched: {cause}; check the address and the network", 1)

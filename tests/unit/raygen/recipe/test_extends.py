@@ -80,7 +80,7 @@ def test_paths_start_in_the_folder_of_the_file_that_says_them(base: Path) -> Non
     assert found.output == str(own.parent / "out")
 
 
-def test_a_param_that_is_a_path_starts_where_its_value_is_said(base: Path) -> None:
+def test_a_param_that_is_a_path_starts_where_its_value_is_reported(base: Path) -> None:
     path = child(base, "params: {rows: {default: r.jsonl}}\n")
     assert load_recipe(path).source_base == path.parent
     assert load_recipe(child(base, "params: {n: {default: 3}}\n")).source_base == base
@@ -170,6 +170,14 @@ def test_every_file_of_a_chain_is_of_a_version_that_can_be_read(base: Path) -> N
     (base / "recipe.yaml").write_text(BASE.replace("version: 1\nparams", "version: 2\nparams"))
     (problem,) = problems_of(child(base, "version: 1\n"))
     assert problem == f"{base / 'recipe.yaml'}:2:1: recipe version 2: this raygen reads version 1"
+
+
+def test_a_text_that_is_too_long_for_a_path_stays_as_it_is(base: Path) -> None:
+    text = "x" * 300
+    (base / "recipe.yaml").write_text(BASE.replace("held.jsonl", text))
+    recipe = load_recipe(child(base, "recipe: mine\n"))
+    assert isinstance(recipe.train, dict)
+    assert recipe.train["evaluate"]["report"] == text
 
 
 def over(below: Any, above: Any) -> Any:

@@ -72,6 +72,12 @@ def test_a_fetched_recipe_reads_its_own_files_and_writes_under_the_current_folde
     assert up.output == str(here / "out" / "x")
 
 
+def test_a_name_is_short_enough_for_a_file(repository: Path) -> None:
+    (problem,) = problems_of(fetched(repository, "recipe: shared", f"recipe: {'ä' * 150}"))
+    assert problem.startswith("1:1: ")
+    assert problem.endswith("is 300 bytes long; the name of a fetched recipe has at most 200")
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -127,6 +127,7 @@ def test_a_repository_is_fetched_at_a_branch_tag_or_commit(tmp_path: Path, cache
         ("@nowhere", "", "can't be fetched"),
         ("@0000000", "", "no commit '0000000' in it"),
         ("", "#other.yaml", "has no file 'other.yaml'"),
+        ("", f"#{'x' * 300}.yaml", f"has no file '{'x' * 300}.yaml'"),
     ],
 )
 def test_what_a_repository_does_not_have_is_an_error(
@@ -138,7 +139,7 @@ def test_what_a_repository_does_not_have_is_an_error(
         fetch(f"git+file://{tmp_path}/repository{rev}{path}")
 
 
-def test_a_repository_that_is_not_there_is_told_in_gits_own_words(tmp_path: Path) -> None:
+def test_a_missing_repository_is_reported_in_gits_words(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"can't be fetched: '.*nowhere' does not appear to be a"):
         fetch(f"git+file://{tmp_path}/nowhere")
 
@@ -171,7 +172,7 @@ def test_a_recipe_on_the_web_comes_alone(tmp_path: Path) -> None:
         (f"{INLINE}train: student.yaml\n", [("4:10", "data/q.jsonl"), ("12:1", "student.yaml")]),
     ],
 )
-def test_what_a_recipe_on_the_web_lacks_is_told_with_what_to_do(
+def test_what_a_recipe_on_the_web_lacks_is_reported_with_advice(
     tmp_path: Path, text: str, places: list[tuple[str, str]]
 ) -> None:
     write_recipe(tmp_path / "site" / "a", text)
