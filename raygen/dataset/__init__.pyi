@@ -23,6 +23,7 @@ from .records import ROWS as ROWS
 from .records import Call as Call
 from .records import DatasetError as DatasetError
 from .records import LedgerLine as LedgerLine
+from .records import NodeCalls as NodeCalls
 from .records import RejectedRow as RejectedRow
 from .records import RowResult as RowResult
 from .records import Tokens as Tokens

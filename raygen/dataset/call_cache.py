@@ -22,7 +22,7 @@ _FILES_HELD = 8
 
 
 class RecordedCalls:
-    """Hand out one row's recorded calls, each once: two equal calls had two answers."""
+    """The recorded calls of one row, handed out once each: two equal calls had two answers."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
@@ -45,13 +45,13 @@ def read_recorded_calls(
 
     A file that is gone has none. Raises DatasetError when one can't be read.
     """
-    wanted = set(keys)
-    found: dict[str, dict[str, list[Call]]] = defaultdict(lambda: defaultdict(list))
+    known = set(keys)
+    calls: dict[str, dict[str, list[Call]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         for key, call in _calls(folder.uri, tuple(folder.storage_options.items()), file):
-            if key in wanted:
-                found[key][call.id].append(call)
-    return {key: dict(calls) for key, calls in found.items()}
+            if key in known:
+                calls[key][call.id].append(call)
+    return {key: dict(by_id) for key, by_id in calls.items()}
 
 
 @lru_cache(maxsize=_FILES_HELD)

@@ -123,7 +123,7 @@ class Committer:
         self._meta = {**self._meta, **facts}
 
     def commit(self, blocks: Sequence[WrittenBlock]) -> tuple[LedgerLine, ...]:
-        """Commit a group of blocks; returns the lines of the rows that are new with it.
+        """Commit a group of blocks; return the lines of the rows that are new with it.
 
         Rows that this plan has committed already (a task that was run again) are left out. Raises
         FencedError when another run took over and DatasetError when the storage fails; after
@@ -254,7 +254,7 @@ class Committer:
             )
 
     def _inherit(self, last: Mapping[str, Any]) -> None:
-        """Take over what the last run paid, and where recorded calls are to be found."""
+        """Take over what the last run paid, and which versions lead to recorded calls."""
         self._paid = {engine: (prompt, out) for engine, (prompt, out) in last["paid"].items()}
         if self._fresh:
             self.recorded = ()

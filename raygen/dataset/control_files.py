@@ -1,4 +1,4 @@
-"""The files in `control/`: the driver's sign of life, a trainer's wish that it stop, and a probe.
+"""Write and read `control/`: the driver's heartbeat, a request that it stop, and a probe.
 
 Knows nothing of tables.
 """
@@ -54,7 +54,7 @@ def request_stop(folder: Folder, reason: str) -> None:
 
 
 def stop_reason(folder: Folder) -> str | None:
-    """Read why someone asked the driver to stop, None where nobody did. Raises DatasetError."""
+    """Read why the driver is to stop; None where nobody requested it. Raises DatasetError."""
     with storage_errors("read the stop file", folder.join(STOP)):
         try:
             return folder.read_text(STOP)
@@ -63,13 +63,13 @@ def stop_reason(folder: Folder) -> str | None:
 
 
 def clear_stop(folder: Folder) -> None:
-    """Forget an earlier wish to stop. Raises DatasetError."""
+    """Withdraw an earlier request to stop. Raises DatasetError."""
     with storage_errors("delete the stop file", folder.join(STOP)):
         folder.delete(STOP)
 
 
 def write_probe(folder: Folder, run_id: str) -> str:
-    """Write a file by which workers see that they have the driver's folder. Raises DatasetError."""
+    """Write a file by which workers check that they reach the folder. Raises DatasetError."""
     probe = f"control/probe-{run_id}"
     with storage_errors("write the probe", folder.join(probe)):
         folder.write_text(probe, run_id)

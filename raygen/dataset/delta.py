@@ -37,7 +37,7 @@ _ATTEMPTS = 10
 
 
 class GuardedTable:
-    """A table handle whose every commit must be the version right after the one it has seen."""
+    """A table handle that commits only the version right after the one that it has read."""
 
     def __init__(self, folder: Folder, name: str, schema: pa.Schema) -> None:
         """Open the table, or create it empty. Raises DatasetError."""
@@ -69,7 +69,7 @@ class GuardedTable:
 
     @property
     def version(self) -> int:
-        """The version this handle has seen last."""
+        """The version that this handle has read last."""
         return int(self._table.version())
 
     @property
@@ -91,7 +91,7 @@ class GuardedTable:
         record: Mapping[str, Any] | None = None,
         replace: bool = False,
     ) -> None:
-        """Commit files as group `number`; with `replace` all older files go out in the same commit.
+        """Commit files as group `number`; with `replace` the same commit takes out all others.
 
         Raises FencedError when anyone else has committed since this handle looked, DatasetError
         when the storage refuses. After either the handle must not commit again.
@@ -125,9 +125,10 @@ class GuardedTable:
         files a vacuum may remove is left alone, and so is one with few of them. Raises as `commit`
         does.
         """
-        kept = self._table.metadata().configuration.get(_RETENTION) == _CONFIGURATION[_RETENTION]
+        settings = self._table.metadata().configuration
+        keeps_files = settings.get(_RETENTION) == _CONFIGURATION[_RETENTION]
         sizes = pa.table(self._table.get_add_actions()).column("size_bytes").to_pylist()
-        if not kept or sum(size < _SMALL_BYTES for size in sizes) < _MANY_FILES:
+        if not keeps_files or sum(size < _SMALL_BYTES for size in sizes) < _MANY_FILES:
             return
         self._guarded(
             lambda properties: self._table.optimize.compact(
@@ -143,7 +144,7 @@ class GuardedTable:
         number: int,
         record: Mapping[str, Any] | None,
     ) -> None:
-        """Commit right after the version that this handle has seen, merges of files aside.
+        """Commit right after the version that this handle has read, merges of files aside.
 
         A driver that has finished may still merge files when the next one commits already.
         """
@@ -158,7 +159,7 @@ class GuardedTable:
         number: int,
         record: Mapping[str, Any] | None,
     ) -> bool:
-        """Try to commit; False where another one's merge came in between."""
+        """Try to commit; tell whether it succeeded. Another driver's merge may have come first."""
         before, mark = self.version, uuid.uuid4().hex
         metadata = {MARK: mark, **({RECORD: json.dumps(record)} if record else {})}
         properties = CommitProperties(

@@ -12,9 +12,9 @@ The order of rows is by version, within a version by path, within a file as it w
 these ever changes, so two readers, or one that was killed, see the same rows in the same order
 however late they look, which is what a cursor in a checkpoint counts on. A version that only merges
 files (3) moves rows and changes none: it is empty here, and its small files stay on disk to be
-read. A version that takes rows out (4) is the first commit of another plan: who was handed older
-rows must be told, who was not begins there. Whether more will come stands in the ledger, whose
-record is read first: an end in it means that all commits are there to be polled.
+read. A version that takes rows out (4) is the first commit of another plan: a reader that has older
+rows must drop them, one that has none begins there. Whether more will come stands in the ledger,
+whose record is read first: an end in it means that all commits are there to be polled.
 
 Knows nothing of batches, shuffling or training.
 """
@@ -63,7 +63,7 @@ class StreamState:
 
 
 class Follower:
-    """Hand out the commits of a dataset one after the other, also before it exists.
+    """A reader of the commits of a dataset, one after the other, also before it exists.
 
     A follower that starts from the beginning skips what was replaced before it looked.
     """
@@ -76,11 +76,11 @@ class Follower:
 
     @property
     def version(self) -> int:
-        """The newest version seen; a follower made with `after_version` of it goes on here."""
+        """The newest version read; a follower made with it as `after_version` goes on here."""
         return self._version
 
     def poll(self) -> list[Commit]:
-        """Return the commits since the last poll, in order; empty where there are none.
+        """Read the commits since the last poll, in order; none where there are no new ones.
 
         Versions that neither add nor take out rows are left out. After `state().ended`, one more
         poll gives the rest. Raises DatasetError.
@@ -127,7 +127,7 @@ def _commit(entry: LogEntry) -> Commit:
 
 
 def _since_replacement(commits: list[Commit]) -> list[Commit]:
-    """Drop the commits whose rows a later one took out, for a reader that was handed none."""
+    """Drop the commits whose rows a later commit took out, for a reader that has none yet."""
     first = max((i for i, commit in enumerate(commits) if commit.removed), default=0)
     left = [Commit(c.version, c.rows, c.files, removed=False) for c in commits[first:]]
     return [commit for commit in left if commit.files]

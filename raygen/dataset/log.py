@@ -17,17 +17,17 @@ from raygen.dataset.records import DataFile
 from raygen.dataset.storage import Folder, storage_errors
 
 RECORD = "wal"
-"""The key of our record in a commit's metadata; its value is a JSON object as text."""
+"""The key of raygen's record in a commit's metadata; its value is a JSON object as text."""
 
 MARK = "mark"
-"""The key of what a commit alone has in its metadata, by which its writer knows it again."""
+"""The key of a commit's unique id in its metadata, by which its writer recognises it."""
 
 _MAX_WINDOW = 32
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One version of a table: the files it added, sorted by path, those it took out, our record.
+    """One version of a table: the files it added, sorted by path, those it removed, the record.
 
     `merged` are files that it put in place of smaller ones with the same rows (Delta's `dataChange`
     is false): nothing that a reader of rows needs to know of, so neither is among the others.
@@ -73,16 +73,16 @@ def read_entries(folder: Folder, table: str, first: int) -> Iterator[LogEntry]:
     with ThreadPoolExecutor(_MAX_WINDOW) as pool:
         while True:
             versions = range(first, first + window)
-            for found in pool.map(lambda version: read_entry(folder, table, version), versions):
-                if found is None:
+            for entry in pool.map(lambda version: read_entry(folder, table, version), versions):
+                if entry is None:
                     return
-                yield found
+                yield entry
             first += window
             window = min(2 * window, _MAX_WINDOW)
 
 
 def newest_version(folder: Folder, table: str) -> int:
-    """Return the newest version of a table, -1 where there is none. Raises DatasetError."""
+    """Look up the newest version of a table; -1 where there is none. Raises DatasetError."""
     from deltalake import DeltaTable
 
     uri = folder.join(table)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from raygen.core import Status, named_option
 from raygen.dataset.log import last_record, newest_version, read_entries
-from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
+from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError, NodeCalls
 from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.storage import Folder, storage_errors
@@ -44,9 +44,9 @@ class Dataset:
         """Open the dataset in a folder. Raises DatasetError where there is none."""
         dataset = cls(folder if isinstance(folder, Folder) else Folder.at(folder))
         with storage_errors("look for a dataset", dataset.folder.uri):
-            there = newest_version(dataset.folder, ROWS) >= 0
-            shared = not there and dataset.folder.exists(SHARED)
-        if not there:
+            has_ledger = newest_version(dataset.folder, ROWS) >= 0
+            shared = not has_ledger and dataset.folder.exists(SHARED)
+        if not has_ledger:
             if shared:
                 raise DatasetError(
                     f"{dataset.folder.uri} is a copy that `raygen pull` brought, which has no "
@@ -79,20 +79,20 @@ class Dataset:
         return self._scan(TRANSCRIPTS, version)
 
     def plans(self) -> frozenset[str]:
-        """List the hashes of the plans whose rows are in the ledger: one, or none yet."""
+        """List the hashes of the plans whose rows are in the ledger: none yet, or one."""
         if newest_version(self.folder, ROWS) < 0:
             return frozenset()
         return frozenset(self._collect(self.ledger().select("plan").unique())["plan"].to_list())
 
     def locks(self) -> frozenset[str | None]:
         """List the digests of the locks that the ledger's rows were made under; None for none."""
-        found: set[str | None] = set()
+        locks: set[str | None] = set()
         for entry in read_entries(self.folder, ROWS, 0):
             record = entry.record
             if record and record["kind"] == "rows":
-                found = set() if record["replace"] else found
-                found.add(record["meta"].get("lock"))
-        return frozenset(found)
+                locks = set() if record["replace"] else locks
+                locks.add(record["meta"].get("lock"))
+        return frozenset(locks)
 
     def extent(self) -> tuple[int, int]:
         """Count the rows of the ledger, and the examples that they gave."""
@@ -162,7 +162,7 @@ class Dataset:
         plan = self.plan(status.plan)
         if plan is None:
             return status
-        planned = plan.get("estimate")
+        planned = plan.get("estimate") or None
         wall = self.wall_seconds(status.plan) if planned else None
         return replace(status, reports=self._reports(plan), planned=planned, wall=wall)
 
@@ -173,15 +173,18 @@ class Dataset:
         plan: Mapping[str, Any] = json.loads(text)
         return plan if plan.get("hash") == plan_hash else None
 
-    def calls(self, plan_hash: str) -> list[tuple[str, str, int, int, int]]:
-        """Sum calls, prompt and output tokens of a plan by node and engine. Raises DatasetError."""
+    def calls(self, plan_hash: str) -> tuple[NodeCalls, ...]:
+        """Sum a plan's calls by node and engine. Raises DatasetError."""
         import polars as pl
 
         frame = self.transcripts().filter(pl.col("plan") == plan_hash)
         sums = frame.group_by("node", "engine").agg(
-            pl.len().alias("calls"), pl.col("prompt_tokens").sum(), pl.col("output_tokens").sum()
+            pl.len(),
+            pl.col("reused", "prompt_tokens", "output_tokens", "seconds").sum(),
+            pl.col("seconds").max().alias("slowest"),
         )
-        return list(self._collect(sums.sort("node", "engine")).iter_rows())
+        lines = self._collect(sums.sort("node", "engine"))
+        return tuple(NodeCalls(*line) for line in lines.iter_rows())
 
     def counts(self, plan_hash: str, column: str) -> dict[Any, int]:
         """Count a plan's examples by a column's values, in their order. Raises DatasetError."""
@@ -201,7 +204,7 @@ class Dataset:
         return tuple(sorted(f"{EXAMPLES}/{path}" for path in self._files(EXAMPLES)))
 
     def content_hash(self, plan_hash: str) -> str:
-        """Hash what a plan's examples hold, whatever their order and files."""
+        """Hash the content of a plan's examples, whatever their order and files."""
         import polars as pl
 
         examples = self.examples().filter(pl.col("plan") == plan_hash)
@@ -213,13 +216,13 @@ class Dataset:
         return sum(seconds for seconds, _ in self.runs(plan_hash))
 
     def runs(self, plan_hash: str) -> list[tuple[float, Mapping[str, Any]]]:
-        """List how long each run of a plan that wrote rows took, and what its driver said of it.
+        """List the seconds of each run of a plan that wrote rows, and its driver's metadata.
 
         A clock that is set back in between costs the time from one commit to the next.
         """
         last: dict[str, float] = {}
         took: dict[str, float] = {}
-        found: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        runs: dict[str, tuple[float, Mapping[str, Any]]] = {}
         for entry in read_entries(self.folder, ROWS, 0):
             record = entry.record
             if record and record["plan"] == plan_hash and record["kind"] in ("start", "rows"):
@@ -227,8 +230,8 @@ class Dataset:
                 since = max(0.0, entry.at - last.get(run, entry.at))
                 took[run], last[run] = took.get(run, 0.0) + since, entry.at
                 if record["kind"] == "rows":
-                    found[run] = (took[run], record["meta"])
-        return list(found.values())
+                    runs[run] = (took[run], record["meta"])
+        return list(runs.values())
 
     def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         """Count the examples of a plan by the values of each column that its ops report."""
@@ -237,14 +240,14 @@ class Dataset:
             for name in dict.fromkeys(n for node in plan["nodes"] for n in node.get("reports", ()))
             if name in plan["columns"]
         ]
-        found = {}
+        reports = {}
         for name in names:
             values = self.counts(plan["hash"], name)
             labels = plan.get("labels") or ()
             counts = {named_option(name, value, labels): n for value, n in values.items()}
             if counts:
-                found[name] = counts
-        return found
+                reports[name] = counts
+        return reports
 
     def _files(self, table: str, version: int | None = None) -> list[str]:
         """List the files of a table, by their paths in it."""
@@ -266,9 +269,9 @@ class Dataset:
 
 
 def content_hash(examples: pl.LazyFrame) -> str:
-    """Hash what examples hold, whatever their order and files. Raises OSError.
+    """Hash the content of examples, whatever their order and files. Raises OSError.
 
-    They go by in batches; of each only a short hash stays in memory.
+    They are read in batches; of each row only a short hash stays in memory.
     """
     import polars as pl
 

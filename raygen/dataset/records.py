@@ -1,4 +1,4 @@
-"""The records of a dataset: what a row program returns and what a committed block says.
+"""The records of a dataset: what a row program returns, and what a block of rows consists of.
 
 Plain frozen dataclasses that pickle small. Knows nothing of files, Arrow, Delta or Ray.
 """
@@ -77,8 +77,22 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeCalls:
+    """The recorded calls of a node to an engine. `seconds` are summed over the calls."""
+
+    node: str
+    engine: str
+    calls: int
+    reused: int
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
 class RowResult:
-    """What became of one source row.
+    """The outcome of one source row.
 
     Each example has `id`, `node` and the plan's columns. `node_counts` gives, for each node, how
     many rows came in, were kept and were dropped. `retryable`: it failed for a reason that may
@@ -132,7 +146,7 @@ class LedgerLine:
 
 @dataclass(frozen=True, slots=True)
 class WrittenBlock:
-    """Finished rows whose files are written and not yet committed, and what they cost.
+    """Finished rows whose files are written but not yet committed, and what they cost.
 
     A worker makes it, the driver commits it; without a commit it doesn't exist and a later start
     sweeps its files.

@@ -78,16 +78,16 @@ TRANSCRIPT = pa.schema(
 )
 
 _RENAMED = {"passing": "retryable"}
-"""Columns of the ledger that format 2 calls otherwise."""
+"""Columns of the ledger that format 2 names differently."""
 
 _CALL_FIELDS = tuple(field.name for field in fields(Call))
 
 
 def example_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
-    """Return the schema of `examples/` for a plan with these columns."""
+    """Make the schema of `examples/` for a plan with these columns."""
     identity = [(name, pa.string()) for name in IDENTITY]
-    own = [(name, ARROW_TYPES[kind]) for name, kind in columns.items() if name not in IDENTITY]
-    return pa.schema([*identity, *own])
+    others = [(name, ARROW_TYPES[kind]) for name, kind in columns.items() if name not in IDENTITY]
+    return pa.schema([*identity, *others])
 
 
 def example_table(
@@ -131,7 +131,7 @@ def upgrade_ledger(lines: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _check(name: str, kind: ColumnType, value: Any) -> None:
-    """Refuse what Arrow would change without a word: 1.5 to 1, True to 1, a text to a list."""
+    """Refuse what Arrow would change silently: 1.5 to 1, True to 1, a text to a list."""
     if kind == "integer":
         fits = not isinstance(value, bool) and (not isinstance(value, float) or value.is_integer())
     elif kind == "number":

@@ -59,11 +59,11 @@ class DatasetStatus:
 
     @property
     def finished(self) -> int:
-        """Every row that has ended, those that are no longer in the source too."""
+        """Count every row that has ended, also those that are no longer in the source."""
         return self.kept + self.dropped + self.failed + self.outside
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts as a JSON object; rejects and errors as lists of objects."""
+        """Convert the counts to a JSON object; rejects and errors become lists of objects."""
         rejects = [dict(zip(("node", "reason", "count"), r, strict=True)) for r in self.rejects]
         errors = [dict(zip(("error", "count"), e, strict=True)) for e in self.errors]
         return {**asdict(self), "rejects": rejects, "errors": errors}

@@ -84,7 +84,7 @@ class Folder:
 
     @classmethod
     def at(cls, path: str | Path, storage_options: Mapping[str, str] | None = None) -> Folder:
-        """Name the folder at a local path (made absolute) or a URI. It needn't exist."""
+        """Name the folder at a local path (made absolute) or a URI; it needn't exist."""
         text = str(path)
         if text.startswith("file://"):
             text = text.removeprefix("file://")
@@ -99,12 +99,12 @@ class Folder:
 
     @property
     def unfit(self) -> str:
-        """What in a local path deltalake can't deal with, empty where there is nothing."""
-        found = None if self.local is None else _UNFIT.search(self.uri)
-        return found[0] if found else ""
+        """The part of a local path that deltalake can't deal with, empty where there is none."""
+        match = None if self.local is None else _UNFIT.search(self.uri)
+        return match[0] if match else ""
 
     def join(self, *parts: str) -> str:
-        """Return the full path or URI of something in the folder."""
+        """Join names to the full path or URI of something in the folder."""
         return "/".join((self.uri, *parts))
 
     def read_bytes(self, path: str) -> bytes:
@@ -208,7 +208,7 @@ def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
 
 @contextmanager
 def _client_errors() -> Iterator[None]:
-    """Turn what obstore raises into OSError, in the words that are for people."""
+    """Turn what obstore raises into OSError, without its internal state."""
     from obstore.exceptions import BaseError
 
     try:
@@ -220,7 +220,7 @@ def _client_errors() -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    """Take the client's own state, which has retries in it, off what a fault of obstore says."""
+    """Cut the client's own state, which names retries, off the message of a fault of obstore."""
     return str(error).partition("\n\nDebug source:")[0]
 
 
@@ -232,9 +232,9 @@ def _local_files(root: Path, path: str) -> Iterator[str]:
 
 
 def retry_idempotent(action: Callable[[], T]) -> T:
-    """Do what may be done twice, and once more, up to six times, where its connection broke.
+    """Call `action`, which may be done twice, up to six times while its connection breaks.
 
-    Raises what `action` raised last.
+    Returns what it returns; raises what it raised last.
     """
     from deltalake.exceptions import DeltaError
 
@@ -255,7 +255,7 @@ def connection_broke(error: Exception) -> bool:
 
 
 def message_of(error: Exception) -> str:
-    """Put what the client says of a fault, which may be a tree of lines, into one line."""
+    """Join the message of a fault, which may be a tree of lines, into one line."""
     lines = _COLOUR.sub("", str(error)).replace("↳", ": ").splitlines()
     text = " ".join(" ".join(lines).split()).replace(" : ", ": ")
     return text[:_MOST_CHARACTERS] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Write finished rows as Parquet files and a Block: the worker's half of a commit.
+"""Write finished rows as Parquet files and a `WrittenBlock`: the worker's half of a commit.
 
 Knows nothing of commits: until the driver commits the block its files belong to nothing.
 """
@@ -38,8 +38,14 @@ def write_block(
 ) -> WrittenBlock:
     """Write the examples and transcripts of finished rows; two files at most.
 
-    A row with a value that its column can't hold ends as failed, with that error; the rest of the
-    block is not touched by it. Raises DatasetError when the files can't be written.
+    A row with a value that its column can't hold becomes a failed one, with that error; the rest
+    of the block stays as it is. Raises DatasetError when the files can't be written.
+
+    Args:
+        folder: the dataset's.
+        results: the rows, all of one plan.
+        plan_hash: that plan's.
+        columns: the types of the examples' columns, without the identity columns.
     """
     results = [_held(result, plan_hash, columns) for result in results]
     examples = example_table(
@@ -91,7 +97,7 @@ def _line(result: RowResult, transcript: str | None) -> LedgerLine:
 
 
 def _held(result: RowResult, plan: str, columns: Mapping[str, ColumnType]) -> RowResult:
-    """Return the result if the tables can hold it, else a failed one that they can hold."""
+    """Return the result if the tables can hold it, else a failed result that they can hold."""
     try:
         example_table([(result.key, example) for example in result.examples], plan, columns)
     except (pa.ArrowException, TypeError, ValueError) as error:

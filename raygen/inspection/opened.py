@@ -19,6 +19,7 @@ from raygen.dataset import (
     DatasetError,
     DatasetStatus,
     Folder,
+    NodeCalls,
     last_record,
     newest_version,
     storage_errors,
@@ -30,20 +31,6 @@ if TYPE_CHECKING:
 
 VIEW = "view"
 """The column that says what an example teaches, where a recipe has views."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeCalls:
-    """The recorded calls of a node to an engine. `seconds` are summed over the calls."""
-
-    node: str
-    engine: str
-    calls: int
-    reused: int
-    prompt_tokens: int
-    output_tokens: int
-    seconds: float
-    slowest: float
 
 
 class SourceRows:
@@ -126,27 +113,16 @@ class OpenedDataset:
         """The source rows. Raises DatasetError."""
         entry = last_record(self.folder, newest_version(self.folder, ROWS))
         name = entry.record["meta"].get("source_file") if entry and entry.record else None
-        if name is None or not self.folder.exists(name):
+        if name is None:
             return SourceRows(None)
-        return SourceRows(open_keyed(self.folder, name))
+        with storage_errors("look for the keyed source", self.folder.join(name)):
+            is_there = self.folder.exists(name)
+        return SourceRows(open_keyed(self.folder, name) if is_there else None)
 
     @cached_property
     def calls(self) -> tuple[NodeCalls, ...]:
         """The recorded calls by node and engine. Raises DatasetError."""
-        import polars as pl
-
-        sums = (
-            self.transcripts()
-            .group_by("node", "engine")
-            .agg(
-                pl.len(),
-                pl.col("reused", "prompt_tokens", "output_tokens", "seconds").sum(),
-                pl.col("seconds").max().alias("slowest"),
-            )
-        )
-        return tuple(
-            NodeCalls(*row) for row in self.collect(sums.sort("node", "engine")).iter_rows()
-        )
+        return self.tables.calls(self.plan_hash)
 
     def _of_plan(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         import polars as pl

@@ -1,12 +1,11 @@
-"""What a run or a preview has measured of a plan: rows, calls and tokens by node, and its pace.
+"""Read what a run or a preview measured of a plan: rows, calls and tokens by node, and its pace.
 
-A later estimate starts from it. A run's figures lie in its dataset; those of the last preview of a
-recipe in the user's cache. Knows nothing of estimates.
+Later estimates start from it. A run's figures lie in its dataset, those of a recipe's last preview
+in the user's cache. Knows nothing of estimates.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,24 +21,24 @@ from raygen.planning.plan import Plan
 Basis = Literal["run", "preview"]
 
 
-class _Kept(BaseModel):
-    """Base of what is kept in the cache."""
+class _Cached(BaseModel):
+    """Base of what lies in the cache."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class EngineUsage(_Kept):
-    """What one node asked of one engine."""
+class EngineUsage(_Cached):
+    """The calls of one node to one engine."""
 
     calls: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
 
 
-class NodeMeasure(_Kept):
+class NodeMeasure(_Cached):
     """Rows in, kept and dropped at one node, and its calls by engine.
 
-    Under another `identity` of the node only the share of rows that pass says something.
+    Where the node's `identity` has changed since, only its pass rate still means something.
     """
 
     identity: str
@@ -50,16 +49,16 @@ class NodeMeasure(_Kept):
 
     @property
     def pass_rate(self) -> float | None:
-        """The share of what the node made that it kept."""
+        """The share of its outcomes that the node kept; None where it made none."""
         made = self.kept + self.dropped
         return self.kept / made if made else None
 
 
-class RunMeasurements(_Kept):
-    """All that one run or preview says; `seconds` are of the wall clock.
+class RunMeasurements(_Cached):
+    """The measurements of one run or preview; `seconds` are of the wall clock.
 
-    `actors` is how many ran side by side, in the mean over that time. `conditions` is what the
-    engines ran on, empty where that isn't known or changed in between.
+    `actors` is the mean number that ran side by side. `conditions` is what the engines ran on;
+    empty where that isn't known or changed during the run.
     """
 
     basis: Basis
@@ -79,15 +78,15 @@ class RunMeasurements(_Kept):
 
 
 def identities(plan: Mapping[str, Any]) -> dict[str, str]:
-    """What decides each node of a plan as it stands in plan.json: op, parameters, prompts, models.
+    """List the identity of each node of a plan.json: the hash of op, parameters, prompts, models.
 
-    A plan of an older raygen says nothing of it.
+    It is empty in a plan of an older raygen.
     """
     return {node["name"]: node.get("identity", "") for node in plan["nodes"]}
 
 
 def conditions_of(plan: Plan) -> dict[str, str]:
-    """What a plan's engines run on, by which the pace of two runs can be compared."""
+    """Describe what a plan's engines run on, so that the pace of two runs can be compared."""
     return {
         name: spec.backend + (f" on {plural(spec.gpus, 'GPU')}" if spec.gpus else "")
         for name, spec in plan.engines.items()
@@ -95,7 +94,7 @@ def conditions_of(plan: Plan) -> dict[str, str]:
 
 
 def measure_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> RunMeasurements:
-    """What a preview's rows say."""
+    """Measure the rows of a preview, which took so many seconds."""
     counts: dict[str, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
     uses: dict[tuple[str, str], EngineUsage] = defaultdict(EngineUsage)
     for result in results:
@@ -121,7 +120,7 @@ def measure_rows(plan: Plan, results: Sequence[RowResult], seconds: float) -> Ru
 
 
 def measure_dataset(folder: Folder) -> RunMeasurements | None:
-    """What the runs in an output folder say, None where no row has finished there.
+    """Measure the runs in an output folder; None where no row has finished there.
 
     Raises DatasetError.
     """
@@ -133,8 +132,12 @@ def measure_dataset(folder: Folder) -> RunMeasurements | None:
     if written is None or not status.finished:
         return None
     uses = {
-        (node, engine): EngineUsage(calls=calls, prompt_tokens=into, output_tokens=out)
-        for node, engine, calls, into, out in dataset.calls(status.plan)
+        (made.node, made.engine): EngineUsage(
+            calls=made.calls,
+            prompt_tokens=made.prompt_tokens,
+            output_tokens=made.output_tokens,
+        )
+        for made in dataset.calls(status.plan)
     }
     runs = dataset.runs(status.plan)
     seconds = sum(lasted for lasted, _ in runs)
@@ -148,24 +151,21 @@ def measure_dataset(folder: Folder) -> RunMeasurements | None:
         seconds=seconds,
         nodes=_nodes(identities(written), status.nodes, uses),
         actors=busy / seconds if seconds else 1.0,
-        conditions=conditions[0] if all(one == conditions[0] for one in conditions) else {},
+        conditions=conditions[0] if all(other == conditions[0] for other in conditions) else {},
     )
 
 
 def store_preview(recipe: str, measured: RunMeasurements) -> None:
-    """Keep a preview's figures in the user's cache; a cache that can't be written is left alone."""
+    """Write a preview's figures into the user's cache; do nothing where that can't be written."""
     path = _preview_path(recipe)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(measured.model_dump_json())
-        Path(file.name).replace(path)
+        Folder.at(path.parent).write_text(path.name, measured.model_dump_json())
     except OSError:
         return
 
 
 def last_preview(recipe: str) -> RunMeasurements | None:
-    """The figures of the last preview of the recipe with this name, if it was on this machine."""
+    """Read the figures of this recipe's last preview on this machine; None where there was none."""
     try:
         return RunMeasurements.model_validate_json(_preview_path(recipe).read_text("utf-8"))
     except (OSError, ValidationError):
@@ -175,16 +175,16 @@ def last_preview(recipe: str) -> RunMeasurements | None:
 def best_measurements(
     name: str, identity: str, known: Iterable[RunMeasurements]
 ) -> tuple[RunMeasurements, bool] | None:
-    """Which of several speaks best for a node, and whether it ran with the same parameters."""
-    found = [
-        (one.nodes[name].identity == identity, one.nodes[name].rows_in, one)
-        for one in known
-        if name in one.nodes and one.nodes[name].rows_in
+    """Choose the measurements that fit a node best; tell whether its parameters were the same."""
+    candidates = [
+        (run.nodes[name].identity == identity, run.nodes[name].rows_in, run)
+        for run in known
+        if name in run.nodes and run.nodes[name].rows_in
     ]
-    if not found:
+    if not candidates:
         return None
-    same, _, one = max(found, key=lambda item: item[:2])
-    return one, same
+    same, _, best = max(candidates, key=lambda item: item[:2])
+    return best, same
 
 
 def _nodes(

@@ -1,8 +1,8 @@
-"""Reuse: what a dataset's recorded calls are worth to an edited plan.
+"""Predict which of a dataset's recorded calls an edited plan will reuse, from the two plans.
 
-A statement about plans, made before anything runs: a node whose op, parameters, prompts and models
-are as they were, like those of all nodes before it, asks what it asked before. Elsewhere a call
-comes back too where its prompt happens to be the same. Knows nothing of how calls are answered.
+A node whose op, parameters, prompts and models are unchanged, like those of all nodes before it,
+makes the same calls again. Elsewhere a call is reused too where its prompt happens to be the same.
+ Knows nothing of how calls are answered.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from raygen.planning.plan import Plan
 from raygen.recipe import SOURCE
 
 Change = Literal["same", "after a change", "changed", "new"]
-"""What an edit did to a node: `same` is what comes back whole."""
+"""What an edit did to a node; all calls of one that is `same` are reused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """What an output folder has for a plan that isn't its own.
+    """The recorded calls of an older plan, seen from the plan that replaces it.
 
-    `nodes` says of each node of the plan what the edit did to it, empty where the old plan isn't
-    known; `calls` counts the recorded calls by node.
+    `nodes` says what the edit did to each node, empty where the old plan isn't known; `calls`
+    counts the recorded calls by node.
     """
 
     nodes: Mapping[str, Change]
@@ -33,7 +33,7 @@ class Reuse:
 
     @property
     def recorded(self) -> int:
-        """All calls that are on record."""
+        """All recorded calls."""
         return sum(self.calls.values())
 
     @property
@@ -42,7 +42,7 @@ class Reuse:
         return sum(n for name, n in self.calls.items() if self.nodes.get(name) == "same")
 
     def words(self) -> str:
-        """The reuse in a sentence or two, for people."""
+        """Describe the reuse in a sentence or two, for people."""
         if not self.calls:
             return "no calls are recorded there, so none can be reused"
         if not self.nodes:
@@ -59,25 +59,25 @@ class Reuse:
 
 
 def compare_plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
-    """What an edit did to each node of the `new` plan; both as in plan.json."""
+    """Tell what an edit did to each node of the `new` plan; both are as in plan.json."""
     before = {node["name"]: node for node in old["nodes"]}
     same_task = all(old.get(key) == new.get(key) for key in ("task", "labels"))
-    found: dict[str, Change] = {}
+    changes: dict[str, Change] = {}
     for node in new["nodes"]:
         name = node["name"]
         known = before.get(name)
         if known is None:
-            found[name] = "new"
+            changes[name] = "new"
         elif not same_task or any(known.get(k) != node.get(k) for k in ("identity", "from")):
-            found[name] = "changed"
+            changes[name] = "changed"
         else:
-            whole = all(each == SOURCE or found.get(each) == "same" for each in node["from"])
-            found[name] = "same" if whole else "after a change"
-    return found
+            same = all(each == SOURCE or changes.get(each) == "same" for each in node["from"])
+            changes[name] = "same" if same else "after a change"
+    return changes
 
 
 def find_reuse(folder: Folder, plan: Plan) -> Reuse | None:
-    """What an output folder has for a plan; None where it has no rows of another plan.
+    """Find what a plan can reuse of a dataset; None where that has no rows of another plan.
 
     Raises DatasetError.
     """
@@ -88,6 +88,6 @@ def find_reuse(folder: Folder, plan: Plan) -> Reuse | None:
     (other,) = others  # the first commit of a plan takes all others out
     written = dataset.plan(other)
     calls: dict[str, int] = {}
-    for node, _, number, *_ in dataset.calls(other):
-        calls[node] = calls.get(node, 0) + number
+    for made in dataset.calls(other):
+        calls[made.node] = calls.get(made.node, 0) + made.calls
     return Reuse(compare_plans(written, plan.to_json()) if written else {}, calls)

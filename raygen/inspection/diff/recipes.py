@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from raygen.core import Change, ProblemsError, Task, changes, flat
-from raygen.dataset import DatasetError
+from raygen.dataset import DatasetError, storage_errors
 from raygen.engines import model_name
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
@@ -75,7 +75,9 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
 def describe_stored(dataset: OpenedDataset, ops: Mapping[str, Op]) -> RecipeDescription:
     """Describe the recipe and the plan in a dataset. Raises DatasetError and ProblemsError."""
     folder, plan = dataset.folder, dataset.plan
-    if not folder.exists(RECIPE):
+    with storage_errors("look for the recipe", folder.join(RECIPE)):
+        is_there = folder.exists(RECIPE)
+    if not is_there:
         raise DatasetError(
             f"{folder.uri} has no recipe of its rows; it appears with the first rows of a run"
         )

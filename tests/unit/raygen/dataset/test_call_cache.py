@@ -40,7 +40,7 @@ def test_equal_calls_are_answered_in_turn_and_no_more_often() -> None:
     assert answers.take("call-b") is None
 
 
-def test_only_the_rows_asked_for_are_read_and_a_lost_file_has_none(folder: Folder) -> None:
+def test_only_the_calls_of_the_keys_are_read_and_a_lost_file_has_none(folder: Folder) -> None:
     run = committer(folder)
     (line, _) = run.commit([block(folder, ["a", "b"])])
     assert line.transcript is not None

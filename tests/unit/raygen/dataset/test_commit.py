@@ -91,7 +91,7 @@ def test_a_resumed_run_knows_what_is_done(folder: Folder) -> None:
     assert Dataset(folder).done("plan-b") == {}
 
 
-def test_a_duplicate_block_is_ignored_whole(folder: Folder) -> None:
+def test_a_duplicate_block_is_ignored(folder: Folder) -> None:
     run = committer(folder)
     run.commit([block(folder, ["a", "b"]), block(folder, ["a", "b"])])
     version = DeltaTable(folder.join("rows")).version()
@@ -230,7 +230,7 @@ def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock
     assert contents(folder)[1] == ["a", "a", "c", "c"]
 
 
-def test_a_commit_that_was_made_but_not_answered_is_the_drivers_own(
+def test_a_commit_whose_answer_was_lost_is_recognised_by_its_driver(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = committer(folder)

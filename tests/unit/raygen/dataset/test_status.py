@@ -77,6 +77,8 @@ def test_reported_columns_are_counted_and_the_estimate_is_read_back(folder: Fold
     assert status.wall >= 0
     folder.write_text("plan.json", json.dumps({**written, "labels": ["no", "yes"]}))
     assert Dataset.open(folder).status().reports == {"answer": {"no": 4}}
+    folder.write_text("plan.json", json.dumps({**written, "estimate": {}}))
+    assert Dataset.open(folder).status().planned is None
     folder.write_text("plan.json", json.dumps({**written, "hash": "plan-b"}))
     assert Dataset.open(folder).status().reports == {}
 

@@ -90,13 +90,13 @@ def test_a_table_of_any_writer_is_scanned_whatever_its_partitions_are_called(
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a]", "a|b", "a^b", "a\\b", "a%20b", "what?"])
-def test_a_name_that_delta_tables_cant_have_is_told(tmp_path: Path, name: str) -> None:
+def test_a_name_that_delta_tables_cant_have_is_reported(tmp_path: Path, name: str) -> None:
     assert Folder.at(tmp_path / name).unfit
     assert not Folder.at(tmp_path / "my work 100%").unfit
     assert not Folder.at(f"s3://bucket/{name}").unfit
 
 
-def test_a_place_that_no_store_knows_is_told() -> None:
+def test_a_url_that_no_store_knows_is_reported() -> None:
     with pytest.raises(DatasetError, match="can't look for a dataset in git\\+file://"):
         Dataset.open("git+file:///somewhere")
 
@@ -143,7 +143,7 @@ CUT = """Generic S3 error
 TRIED = "Error performing GET http://store/x in 180s, after 10 retries - HTTP error"
 
 
-def test_a_connection_that_broke_is_told_from_a_refusal_and_from_a_store_that_is_away() -> None:
+def test_a_broken_connection_differs_from_a_refusal_and_from_a_store_that_is_away() -> None:
     assert connection_broke(OSError(CUT))
     assert not connection_broke(OSError(TRIED))
     assert not connection_broke(OSError("Server returned 403 Forbidden: Access Denied"))

@@ -111,7 +111,7 @@ def test_any_text_of_an_engine_can_be_recorded(
     assert block.lines[0].rejects[0].detail == expected
 
 
-def test_a_place_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "examples").write_text("in the way")
     with pytest.raises(DatasetError, match=r"can't write \d+ bytes in .*examples.*free space"):
         write_block(Folder.at(tmp_path), [result("a")], "p", EVERY)

@@ -67,6 +67,12 @@ def test_the_command_writes_beside_the_dataset(tmp_path: Path) -> None:
     assert "wrong_answer" in page
     assert "Plan against actual" in page
     assert "Training" not in page
+    plan = tmp_path / "data" / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "estimate": {}}))
+    done = CliRunner().invoke(main, ["report", folder])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "data" / "report.html").read_text("utf-8")
+    assert "Plan against actual" not in page
     other = tmp_path / "other.html"
     assert CliRunner().invoke(main, ["report", folder, "--out", str(other)]).exit_code == 0
     assert other.read_text("utf-8") == page
