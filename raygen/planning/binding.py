@@ -1,7 +1,7 @@
-"""Binding: what ops need of the machine that plans, settled once, so that one plan is one dataset.
+"""Bind a plan to the machine that plans, once, so that a plan always makes the same dataset.
 
-A library that is there or not, a tokenizer's file: each worker would find its own. So the driver
-looks, and the workers get what it found with the plan. Knows nothing of what an op looks for.
+A library that is installed or not, a tokenizer's file: each worker would find its own. So the
+driver looks them up, and the workers get them with the plan. Knows nothing of what an op looks up.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from raygen.planning.plan import Node, Plan
 
 
 def bind_plan(plan: Plan) -> Plan:
-    """The plan as workers run it. Raises UserError for what can't be had on this machine."""
+    """Look up what the plan's ops need here. Raises UserError for what this machine lacks."""
     return replace(plan, nodes=tuple(map(_bound, plan.nodes)))
 
 
 def continue_plan(plan: Plan, dataset: Dataset, keys: Collection[str]) -> Plan:
-    """The bound plan, to go on with a dataset's rows: those to come are made like those it has.
+    """Check that a bound plan can go on with a dataset: its rows were made with the same facts.
 
-    `keys` are the source's. Where all of them are done, the facts that they were made with stay.
-    Raises UserError where others are found here, and DatasetError.
+    Where all of the source's `keys` are done, the plan keeps the facts of the dataset. Raises
+    UserError where this machine has others, and DatasetError.
     """
     written = dataset.plan(plan.hash) if any(node.binding for node in plan.nodes) else None
     facts = {node["name"]: node.get("bound") or {} for node in (written or {}).get("nodes", ())}

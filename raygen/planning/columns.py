@@ -1,4 +1,4 @@
-"""How columns flow through a graph: what each node sees, reads and adds, checked without a row.
+"""Check how columns flow through a graph: what each node gets, reads and adds, without a row.
 
 Knows nothing of engines or files.
 """
@@ -19,7 +19,7 @@ Types = Mapping[str, ColumnType]
 
 @dataclass(slots=True)
 class ColumnFlow:
-    """Per node what it reads and declares, and the user columns of the examples."""
+    """By node, what it reads and declares; and the examples' columns but for their identity."""
 
     reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
     declared: dict[str, Columns] = field(default_factory=dict)
@@ -30,8 +30,8 @@ class ColumnFlow:
 def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Types) -> ColumnFlow:
     """Follow the columns from the source to the outputs.
 
-    `source` are the source's columns after its mapping. A node that isn't resolved, and whatever
-    it feeds, is left out: nothing can be said about it.
+    `source` are the source's columns after its mapping. A node that isn't resolved is left out, and
+    so are those that it feeds: their columns can't be known.
     """
     flow = ColumnFlow()
     flow.problems += _task_problems(document, task, source)
@@ -42,7 +42,7 @@ def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Ty
         node = graph.nodes.get(name)
         if node is None or any(each not in emitted for each in node.inputs):
             continue
-        seen = _meet([emitted[each] for each in node.inputs])
+        readable = _meet([emitted[each] for each in node.inputs])
         brought, problems = _union(document, name, {each: carried[each] for each in node.inputs})
         flow.problems += problems
         try:
@@ -50,12 +50,12 @@ def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Ty
         except ValueError as error:
             flow.problems.append(document.problem(("graph", name), str(error)))
             continue
-        reads, problems = _reads(document, name, columns, seen, emitted)
+        reads, problems = _reads(document, name, columns, readable, emitted)
         flow.problems += problems
         flow.problems += _reserved(document, name, node, columns)
         flow.reads[name] = reads
         flow.declared[name] = columns
-        emitted[name] = {**seen, **columns.provides}
+        emitted[name] = {**readable, **columns.provides}
         carried[name] = {**brought, **columns.provides}
     origin: dict[str, str] = {}
     for output in graph.outputs:
@@ -83,7 +83,7 @@ def _task_problems(document: Document, task: Task, source: Types) -> Iterator[Pr
 
 
 def _meet(inputs: Sequence[Types]) -> Types:
-    """The columns that all inputs have: those that a node may read."""
+    """Intersect the columns of all inputs: those that a node may read."""
     first, *others = inputs
     return {column: type_ for column, type_ in first.items() if all(column in o for o in others)}
 
@@ -91,7 +91,7 @@ def _meet(inputs: Sequence[Types]) -> Types:
 def _union(
     document: Document, name: str, inputs: Mapping[str, Types]
 ) -> tuple[Types, list[Problem]]:
-    """The columns that some input has: a row carries its own along, to the examples."""
+    """Unite the columns of all inputs: a row carries its own along, to the examples."""
     brought: dict[str, ColumnType] = {}
     origin: dict[str, str] = {}
     problems = []
@@ -109,29 +109,29 @@ def _union(
 
 
 def _reads(
-    document: Document, name: str, columns: Columns, seen: Types, emitted: Mapping[str, Types]
+    document: Document, name: str, columns: Columns, readable: Types, emitted: Mapping[str, Types]
 ) -> tuple[tuple[str, ...], list[Problem]]:
     problems = []
     reads = set(columns.requires)
-    for column in sorted(columns.requires - set(seen)):
-        message = f"node {name!r} needs column {column!r}, {_absent(column, seen, emitted)}"
+    for column in sorted(columns.requires - set(readable)):
+        message = f"node {name!r} needs column {column!r}, {_absent(column, readable, emitted)}"
         problems.append(document.problem(("graph", name), message))
     for parameter, text in columns.templates.items():
         place = _place(document, name, parameter)
         try:
-            wanted = template_fields(text)
+            fields_read = template_fields(text)
         except TemplateError as error:
             problems.append(document.problem(place, f"{parameter}: {error}"))
             continue
-        for column in sorted(wanted - columns.given):
+        for column in sorted(fields_read - columns.given):
             if column in columns.hides:
                 message = (
                     f"{parameter} reads {column!r}, which node {name!r} hides: the target would "
                     "leak into the prompt; take it out of the template"
                 )
                 problems.append(document.problem(place, message))
-            elif column not in seen:
-                message = f"{parameter} reads {column!r}, {_absent(column, seen, emitted)}"
+            elif column not in readable:
+                message = f"{parameter} reads {column!r}, {_absent(column, readable, emitted)}"
                 problems.append(document.problem(place, message))
             reads.add(column)
     return tuple(sorted(reads)), problems
@@ -146,18 +146,18 @@ def _reserved(
             yield document.problem(("graph", name), message)
 
 
-def _absent(column: str, seen: Types, emitted: Mapping[str, Types]) -> str:
+def _absent(column: str, readable: Types, emitted: Mapping[str, Types]) -> str:
     if column in IDENTITY:
         return (
             f"a name that the dataset keeps for itself; give the source's column another one: "
             f"source.columns: {{source_{column}: {column}}}"
         )
-    guess = nearest(column, seen)
+    guess = nearest(column, readable)
     if guess is not None:
         return f"which is not there; did you mean {guess!r}?"
     makers = [name for name, types in emitted.items() if column in types]
     hint = f"; {' and '.join(map(repr, makers))} would have it" if makers else ""
-    return f"which is not there (there are {_listed(seen)}){hint}"
+    return f"which is not there (there are {_listed(readable)}){hint}"
 
 
 def _place(document: Document, name: str, parameter: str) -> Place:

@@ -1,7 +1,7 @@
-"""What a run will ask of its engines and what will come of it, estimated before it starts.
+"""Estimate before a run what it will cost its engines and how many examples it will make.
 
-Figures come from the last run or preview where there was one, else from what ops say of their own
-cost, and then they are upper bounds. Pure. Knows nothing of files or terminals.
+Figures come from the last run or preview where there was one, else from the costs that ops declare,
+and then they are upper bounds. Pure. Knows nothing of files or terminals.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ NodeBasis = Literal["run", "preview", "changed", "assumed"]
 
 @dataclass(frozen=True, slots=True)
 class NodeEstimate:
-    """One node. `basis` says where its figures come from; `pass_rate` is None where assumed."""
+    """The figures of one node; `basis` says where they come from.
+
+    `pass_rate` is the share of rows that the node keeps, None where it is assumed.
+    """
 
     rows_in: float
     rows_out: float
@@ -42,7 +45,10 @@ class NodeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class EngineEstimate:
-    """One engine over all nodes. `counted` is how prompt tokens were counted where not measured."""
+    """The figures of one engine over all nodes.
+
+    `counted` says how prompt tokens were counted where no run has measured them.
+    """
 
     calls: float
     prompt_tokens: float
@@ -55,8 +61,8 @@ class EngineEstimate:
 class Estimate:
     """A whole run over `rows` source rows.
 
-    `seconds` and `dollars` are None where nothing is known of pace or price. `pace` says whose
-    throughput the time is of. `notes` are sentences for people.
+    `seconds` and `dollars` are None where pace or price isn't known. `pace` says whose throughput
+    the time is computed from. `notes` are sentences for people.
     """
 
     rows: int
@@ -70,21 +76,21 @@ class Estimate:
 
     @property
     def calls(self) -> float:
-        """All calls."""
+        """The calls of all nodes."""
         return sum(node.calls for node in self.nodes.values())
 
     @property
     def prompt_tokens(self) -> float:
-        """All prompt tokens."""
+        """The prompt tokens of all nodes."""
         return sum(node.prompt_tokens for node in self.nodes.values())
 
     @property
     def output_tokens(self) -> float:
-        """All output tokens."""
+        """The output tokens of all nodes."""
         return sum(node.output_tokens for node in self.nodes.values())
 
     def to_json(self) -> dict[str, Any]:
-        """The estimate for a program, figures rounded to what they are worth."""
+        """Convert the estimate to JSON, figures rounded to four digits."""
         totals = {
             name: round(getattr(self, name)) for name in ("calls", "prompt_tokens", "output_tokens")
         }
@@ -94,7 +100,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one row in costs at a node, by engine (calls, prompt and output tokens), and gives."""
+    """What one row into a node yields, and costs: calls, prompt and output tokens by engine."""
 
     rows_out: float
     pass_rate: float | None
@@ -110,17 +116,23 @@ def estimate_run(
     stop_at: int | None = None,
     actors: int = 1,
 ) -> Estimate:
-    """The estimate of a plan over so many source rows, run by so many actors.
+    """Estimate a plan's run.
 
-    `stop_at` is `output.rows`.
+    Args:
+        plan: the plan.
+        rows: source rows.
+        probed: prompt tokens per call, counted on sample rows.
+        measured: earlier runs and previews.
+        stop_at: `output.rows`, the examples at which the run stops.
+        actors: how many run side by side.
     """
     known = identities(plan.to_json())
     typical = _mean(probed.tokens.values())
     shares = {
         node.name: _share(node, known[node.name], probed, measured, typical) for node in plan.nodes
     }
-    whole = _flow(plan, rows, shares)
-    examples = sum(_rows_of(plan, rows, whole, name) for name in plan.outputs)
+    nodes = _flow(plan, rows, shares)
+    examples = sum(_rows_of(plan, rows, nodes, name) for name in plan.outputs)
     notes = [
         f"engine {name}: {why}; its tokens are characters / 4"
         for name, why in probed.problems.items()
@@ -131,16 +143,16 @@ def estimate_run(
     ]
     notes += [
         f"{name} has kept nothing so far; taken as {100 * shares[name].rows_out:.0f} rows of 100"
-        for name, node in whole.items()
+        for name, node in nodes.items()
         if node.pass_rate == 0 and node.rows_in
     ]
     if stop_at is not None and examples > stop_at:
         used = min(rows, max(1, round(rows * stop_at / examples)))
         notes.append(f"output.rows stops it after about {used:,} of {rows:,} source rows")
-        whole, examples = _flow(plan, used, shares), float(stop_at)
-    engines = _engines(plan, whole, shares, probed)
-    paced = [one for one in measured if _same_engines(one, shares, known)]
-    seconds, pace, why = _time(whole, paced, conditions_of(plan), actors)
+        nodes, examples = _flow(plan, used, shares), float(stop_at)
+    engines = _engines(plan, nodes, shares, probed)
+    paced = [run for run in measured if _same_engines(run, shares, known)]
+    seconds, pace, why = _time(nodes, paced, conditions_of(plan), actors)
     notes += why
     priced = [engine.dollars for engine in engines.values() if engine.dollars is not None]
     return Estimate(
@@ -149,7 +161,7 @@ def estimate_run(
         seconds=seconds,
         pace=pace,
         dollars=sum(priced) if priced else None,
-        nodes=whole,
+        nodes=nodes,
         engines=engines,
         notes=tuple(notes),
     )
@@ -167,33 +179,33 @@ def _share(
     if best is None:
         return assumed
     source, same = best
-    seen = source.nodes[node.name]
+    measure = source.nodes[node.name]
     if not same:
         # Other parameters: only the share that passes is taken over.
-        if seen.pass_rate is None:
+        if measure.pass_rate is None:
             return assumed
-        passed = _rows_out(seen) * seen.rows_in / (seen.kept + seen.dropped)
+        passed = _rows_out(measure) * measure.rows_in / (measure.kept + measure.dropped)
         rows_out = assumed.rows_out * passed
-        return replace(assumed, rows_out=rows_out, pass_rate=seen.pass_rate, basis="changed")
+        return replace(assumed, rows_out=rows_out, pass_rate=measure.pass_rate, basis="changed")
     engines = {
         name: (
-            use.calls / seen.rows_in,
+            use.calls / measure.rows_in,
             # Backends don't count the prompt of every kind of call.
             (use.prompt_tokens or use.calls * probed.tokens.get((node.name, name), 0.0))
-            / seen.rows_in,
-            use.output_tokens / seen.rows_in,
+            / measure.rows_in,
+            use.output_tokens / measure.rows_in,
         )
-        for name, use in seen.engines.items()
+        for name, use in measure.engines.items()
     }
-    return _Share(_rows_out(seen), seen.pass_rate, source.basis, engines)
+    return _Share(_rows_out(measure), measure.pass_rate, source.basis, engines)
 
 
-def _rows_out(seen: NodeMeasure) -> float:
-    """Rows out for one in. Where none was kept so far, the next one may be (rule of succession)."""
-    made = seen.kept + seen.dropped
-    if seen.kept or not made:
-        return seen.kept / seen.rows_in
-    return made / seen.rows_in / (made + 2)
+def _rows_out(measure: NodeMeasure) -> float:
+    """Compute rows out for one row in; where none was kept, by the rule of succession."""
+    made = measure.kept + measure.dropped
+    if measure.kept or not made:
+        return measure.kept / measure.rows_in
+    return made / measure.rows_in / (made + 2)
 
 
 def _assumed(node: Node, probed: PromptTokenCounts, typical: float) -> _Share:
@@ -237,7 +249,7 @@ def _engines(
     shares: Mapping[str, _Share],
     probed: PromptTokenCounts,
 ) -> dict[str, EngineEstimate]:
-    found = {}
+    estimates = {}
     for name, spec in plan.engines.items():
         calls, prompt, output = (
             sum(
@@ -249,8 +261,10 @@ def _engines(
         )
         guessed = name in probed.problems or spec.backend == "fake"
         counted = "characters / 4" if guessed else "tokenizer"
-        found[name] = EngineEstimate(calls, prompt, output, _money(spec, prompt, output), counted)
-    return found
+        estimates[name] = EngineEstimate(
+            calls, prompt, output, _money(spec, prompt, output), counted
+        )
+    return estimates
 
 
 def _money(spec: EngineSpec, prompt: float, output: float) -> float | None:
@@ -265,32 +279,32 @@ def _time(
     conditions: Mapping[str, str],
     actors: int,
 ) -> tuple[float | None, Literal["run", "preview"] | None, list[str]]:
-    """At the pace of the last run; a preview has few rows in flight, so a run is faster.
+    """Compute the time at the pace of the last run, else of a preview, which is slower.
 
     The pace of an actor on other hardware says nothing; that of more such actors is taken as so
     many times as fast.
     """
     paced = sorted(
-        (one for one in measured if one.tokens and one.seconds), key=lambda one: one.basis != "run"
+        (run for run in measured if run.tokens and run.seconds), key=lambda run: run.basis != "run"
     )
-    here = [one for one in paced if one.conditions in ({}, dict(conditions))]
+    here = [run for run in paced if run.conditions in ({}, dict(conditions))]
     if not here:
         elsewhere = [
-            f"the last {one.basis} had {_listed(one.conditions)}, whose pace says nothing of "
+            f"the last {run.basis} had {_listed(run.conditions)}, whose pace says nothing of "
             f"{_listed(conditions)}"
-            for one in paced[:1]
+            for run in paced[:1]
         ]
         return None, None, elsewhere
-    one = here[0]
+    last = here[0]
     tokens = sum(node.prompt_tokens + node.output_tokens for node in nodes.values())
     notes = []
-    if round(one.actors, 1) != actors:
+    if round(last.actors, 1) != actors:
         notes.append(
-            f"the time is that of the last {one.basis}, which had "
-            f"{plural(round(one.actors), 'actor')}, as if {count(actors)} were "
-            f"{actors / one.actors:.2g} times as fast"
+            f"the time is that of the last {last.basis}, which had "
+            f"{plural(round(last.actors), 'actor')}, as if {count(actors)} were "
+            f"{actors / last.actors:.2g} times as fast"
         )
-    return tokens * one.seconds / one.tokens * one.actors / actors, one.basis, notes
+    return tokens * last.seconds / last.tokens * last.actors / actors, last.basis, notes
 
 
 def _listed(conditions: Mapping[str, str]) -> str:
@@ -298,11 +312,11 @@ def _listed(conditions: Mapping[str, str]) -> str:
 
 
 def _same_engines(
-    one: RunMeasurements, shares: Mapping[str, _Share], known: Mapping[str, str]
+    run: RunMeasurements, shares: Mapping[str, _Share], known: Mapping[str, str]
 ) -> bool:
-    """Whether it ran some node that asks an engine just as this plan does."""
+    """Tell whether a run had a node that calls an engine just as this plan does."""
     return any(
-        share.engines and name in one.nodes and one.nodes[name].identity == known[name]
+        share.engines and name in run.nodes and run.nodes[name].identity == known[name]
         for name, share in shares.items()
     )
 
@@ -316,5 +330,5 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, Mapping):
-        return {name: _rounded(one) for name, one in value.items()}
+        return {name: _rounded(figure) for name, figure in value.items()}
     return value

@@ -1,6 +1,6 @@
-"""Locking: what a prepared recipe is now, down to its models, rows, prompts and packages.
+"""Lock a prepared recipe, down to its models, rows, prompts and packages, and check its lock.
 
-Also whether the lock beside a recipe holds for a run. Knows nothing of how a run goes.
+Knows nothing of how a run goes.
 """
 
 from __future__ import annotations
@@ -57,31 +57,31 @@ _CONDITIONS = frozenset(
         "timeout",
     }
 )
-"""Arguments of engines that say how fast and where, or a secret: they are no part of a lock."""
-_PLACE = "output.path"
-"""Where the dataset lies is no part of it either; `--out` sets it for a fetched recipe."""
+"""Arguments of engines that set speed or place, or hold a secret: no part of a lock."""
+_OUTPUT = "output.path"
+"""The dataset's folder is no part of it either; `--out` sets it for a fetched recipe."""
 
 
 def lock_path(prepared: PreparedRecipe) -> Path:
-    """Where the lock of a recipe is written: beside it, by its file's name and the variant's.
+    """Name the file of a recipe's lock: beside its file, by that name and the variant's.
 
-    A fetched recipe's is written here, by the recipe's name. Raises UserError.
+    That of a fetched recipe lies in the current folder, by the recipe's name. Raises UserError.
     """
-    path = _own_path(prepared)
-    own = Path(f"{_plain_name(prepared)}.yaml")
-    if prepared.reference.fetched is not None and own.is_file():
-        raise UserError(f"{path} is where the lock of your own {own} lies; lock it elsewhere")
+    path = _users_lock(prepared)
+    recipe = Path(f"{_plain_name(prepared)}.yaml")
+    if prepared.reference.fetched is not None and recipe.is_file():
+        raise UserError(f"{path} is where the lock of your own {recipe} lies; lock it elsewhere")
     return path
 
 
 def source_rows(prepared: PreparedRecipe) -> TakenRows:
-    """The rows of a recipe's source. Raises SourceError."""
+    """Read the rows of a recipe's source. Raises SourceError."""
     recipe = prepared.recipe
     return take_rows(recipe.source, prepared.plan.task, recipe.source_base)
 
 
 def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:
-    """The lock of a recipe and its source's rows as everything is now.
+    """Lock a recipe and the rows of its source as everything is now.
 
     Reads every local model, and asks the hub.
     """
@@ -93,11 +93,11 @@ def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:
         recipe=recipe.name,
         given=LockedOptions(
             variant=reference.variant,
-            set={key: value for key, value in reference.overrides.items() if key != _PLACE},
+            set={key: value for key, value in reference.overrides.items() if key != _OUTPUT},
             limit=reference.limit,
             profile=reference.profile.name if reference.profile else None,
         ),
-        fetched={one.reference: one.pinned for one in recipe.fetched},
+        fetched={fetched.reference: fetched.pinned for fetched in recipe.fetched},
         plan=plan.hash,
         source=LockedSource(path=recipe.source.path, rows=len(keys), content=digest("rows", keys)),
         stops={name: number for name, number in stops.items() if number is not None},
@@ -130,24 +130,30 @@ def verified_lock(
     fresh: bool,
     tell: Callable[[str], None],
 ) -> Lock | None:
-    """The lock of the recipe, if it holds for all rows that the folder will have.
+    """Return the recipe's lock if it holds for all rows that the dataset will have, else None.
 
-    `rows` reads those of the source, and is called only where there is a lock to hold them to.
-    With `locked` anything else is a UserError that names each difference; without it, `tell` says
-    why a lock that is there isn't carried. Raises ProblemsError.
+    Args:
+        prepared: the recipe.
+        folder: the dataset's.
+        rows: reads the rows of the source; called only where there is a lock.
+        locked: raise UserError, which names each difference, instead of returning None.
+        fresh: whether the rows that are there will be replaced.
+        tell: gets messages for the user, such as why a lock isn't carried.
+
+    Raises UserError, and ProblemsError for a lock that can't be read.
     """
-    path, lock = _found_lock(prepared)
+    path, lock = _read_lock(prepared)
     if lock is None:
         if locked:
             raise UserError(f"--locked, but there is no {path}; write it with `raygen lock`")
         return None
     tell(f"checking {path}")
-    found = lock_differences(lock, make_lock(prepared, rows()))
-    if found and locked:
-        raise UserError(_refusal(path, found))
-    if found:
+    differences = lock_differences(lock, make_lock(prepared, rows()))
+    if differences and locked:
+        raise UserError(_refusal(path, differences))
+    if differences:
         tell(
-            f"{path} doesn't hold ({plural(len(found), 'difference')}), so the dataset won't "
+            f"{path} doesn't hold ({plural(len(differences), 'difference')}), so the dataset won't "
             "carry it; --locked tells each, `raygen lock` writes it anew"
         )
         return None
@@ -165,14 +171,14 @@ def verified_lock(
     return lock
 
 
-def _own_path(prepared: PreparedRecipe) -> Path:
+def _users_lock(prepared: PreparedRecipe) -> Path:
     reference = prepared.reference
     if reference.fetched is None:
-        return _beside(reference.file, reference)
-    return _beside(Path(f"{_plain_name(prepared)}.yaml"), reference)
+        return _lock_of(reference.file, reference)
+    return _lock_of(Path(f"{_plain_name(prepared)}.yaml"), reference)
 
 
-def _beside(file: Path, reference: RecipeRequest) -> Path:
+def _lock_of(file: Path, reference: RecipeRequest) -> Path:
     variant = f".{reference.variant}" if reference.variant else ""
     return file.with_suffix(f"{variant}{LOCK_ENDING}")
 
@@ -181,40 +187,40 @@ def _plain_name(prepared: PreparedRecipe) -> str:
     return re.sub(r"\W+", "-", prepared.recipe.name).strip("-") or "recipe"
 
 
-def _found_lock(prepared: PreparedRecipe) -> tuple[Path, Lock | None]:
-    """The user's lock, else the one that was fetched with the recipe.
+def _read_lock(prepared: PreparedRecipe) -> tuple[Path, Lock | None]:
+    """Read the user's lock, else the one that was fetched with the recipe.
 
     Raises ProblemsError, and UserError for a fetched one that leads elsewhere.
     """
-    path, reference = _own_path(prepared), prepared.reference
+    path, reference = _users_lock(prepared), prepared.reference
     lock, fetched = read_lock(path), reference.fetched
     if lock is not None or fetched is None:
         return path, lock
-    published = _beside(reference.file, reference)
+    published = _lock_of(reference.file, reference)
     if why := escape_reason(fetched, published.parent, published.name):
         raise UserError(f"{fetched.reference}: {why}")
     lock = read_lock(published)
     return (published if lock else path), lock
 
 
-def _refusal(path: Path, found: list[LockDifference]) -> str:
-    lines = "\n".join(f"  {one}" for one in found)
+def _refusal(path: Path, differences: list[LockDifference]) -> str:
+    lines = "\n".join(f"  {difference}" for difference in differences)
     return (
-        f"{path} doesn't hold, {plural(len(found), 'difference')}; nothing was started\n{lines}\n"
-        "`raygen lock` locks what is found now instead"
+        f"{path} doesn't hold, {plural(len(differences), 'difference')}; nothing was started\n"
+        f"{lines}\n`raygen lock` locks what is found now instead"
     )
 
 
 def _made_otherwise(folder: Folder, plan: Plan, lock: Lock, fresh: bool) -> bool:
-    """Whether rows of this plan that stay were made without the lock."""
+    """Tell whether rows of this plan that stay were made without the lock."""
     dataset = Dataset(folder)
     return not fresh and dataset.plans() == {plan.hash} and dataset.locks() != {lock.digest}
 
 
 def _engine(spec: EngineSpec, written: str) -> LockedEngine:
-    """`written` is the model as the recipe has it: a relative path stays one."""
-    kept = {} if spec.backend == "fake" else spec.args  # a fake engine's are its content
-    args = {name: _short(value) for name, value in kept.items() if name not in _CONDITIONS}
+    """Lock an engine; `written` is its model as the recipe has it, a relative path as one."""
+    all_args = {} if spec.backend == "fake" else spec.args  # a fake engine's are its content
+    args = {name: _short(value) for name, value in all_args.items() if name not in _CONDITIONS}
     model = _model(written, spec.revision, fingerprint_model(spec))
     return LockedEngine(**dict(model), backend=spec.backend, args=args)
 
@@ -242,7 +248,7 @@ def _node(node: Node, plan: Plan) -> LockedNode:
 
 
 def _packages(plan: Plan, trusted: tuple[Path, ...]) -> dict[str, str]:
-    """The versions of what is installed of the packages that decide what comes out."""
+    """Look up the versions of the installed packages that decide what comes out."""
     names = set(_ALWAYS)
     for spec in plan.engines.values():
         names.update(_PACKAGES[spec.backend])
@@ -264,7 +270,7 @@ def _version(package: str) -> str | None:
 
 
 def _short(value: Any) -> Any:
-    """A value as a lock keeps it: what is long or nested by its hash."""
+    """Replace a nested value by its hash."""
     return digest("arg", value) if isinstance(value, dict | list) else value
 
 

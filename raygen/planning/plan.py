@@ -34,9 +34,9 @@ class Node:
     reports: tuple[str, ...] = ()
     """The columns whose values a status counts."""
     identity: str = ""
-    """The hash of all but its inputs that decides what the node makes of a row."""
+    """The hash of everything but its inputs that decides what the node makes of a row."""
     cost: Cost = field(default_factory=Cost)
-    """What the op asks of its engine for one row, if nothing is rejected."""
+    """What the op costs its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     """What each engine of the node must be able to do, by engine name."""
     binding: Binding | None = None
@@ -44,7 +44,7 @@ class Node:
 
     @property
     def run_params(self) -> OpParams:
-        """The parameters to run the op with; `params` are those that the recipe has."""
+        """The parameters to run the op with; `params` are the recipe's."""
         return self.params if self.binding is None else self.binding.params
 
 
@@ -64,7 +64,7 @@ class Plan:
     max_failed: float
 
     def to_json(self) -> dict[str, Any]:
-        """The plan for `plan.json`: identity and shape, without running conditions."""
+        """Convert the plan to `plan.json`: identity and shape, without running conditions."""
         return {
             "version": PLAN_VERSION,
             "hash": self.hash,
@@ -106,7 +106,7 @@ def make_plan(
     source_columns: Mapping[str, ColumnType],
     ops: Mapping[str, Op] | None = None,
 ) -> Plan:
-    """The plan of a recipe over a source with these columns (after the recipe's mapping).
+    """Make the plan of a recipe over a source with these columns (after the recipe's mapping).
 
     `ops` is the table of ops, by default every installed one. Raises ProblemsError with all
     problems of graph and columns at once.
@@ -147,7 +147,7 @@ def make_plan(
 
 
 def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:
-    """What decides the rows, and nothing that only decides how many or where they are made."""
+    """Hash what decides the rows, without what only decides how many or where they are made."""
     engines = recipe.engines
     nodes = {
         name: {**_decisive(engines, node, flow.declared[name]), "from": node.inputs}
@@ -161,8 +161,8 @@ def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:
 def _decisive(
     engines: Mapping[str, EngineSpec], node: ResolvedNode, declared: Columns
 ) -> dict[str, Any]:
-    """What decides what a node makes of a row."""
-    # Only where something was found: plans that were hashed before this was known stay the same.
+    """Gather everything that decides what a node makes of a row."""
+    # Only where there is any: the hashes of plans that were made before it existed stay the same.
     environment = {"environment": dict(declared.environment)} if declared.environment else {}
     return {
         "op": node.op.name,
@@ -179,12 +179,12 @@ def _decisive(
 
 
 def _engines_of(node: ResolvedNode) -> dict[str, str]:
-    """Every engine that a node uses: parameter (`engine` for its own) -> name."""
+    """Map each parameter that names an engine, `engine` for the node's own, to that name."""
     return ({"engine": node.engine} if node.engine else {}) | dict(node.params.engines())
 
 
 def _abilities(node: ResolvedNode, declared: Columns) -> dict[str, frozenset[Ability]]:
-    """By engine; an op that says nothing of its own engine generates with it."""
+    """Map each engine of a node to the abilities it needs; by default the op's own generates."""
     named = declared.abilities
     if node.engine and "engine" not in named:
         named = {**named, "engine": frozenset[Ability]({"generate"})}

@@ -1,4 +1,4 @@
-"""The estimate of a prepared recipe: its keyed source sampled, what was measured before looked up.
+"""Build the report of `raygen plan`: the estimate, from sampled rows and earlier runs, and reuse.
 
 Knows nothing of how an estimate is made or shown.
 """
@@ -29,10 +29,10 @@ _SAMPLE = 24
 
 @dataclass(frozen=True, slots=True)
 class PlanOverview:
-    """What a recipe would run, what that would cost, and what of it is there already.
+    """What a recipe would run, what that would cost, and how much of it is done already.
 
-    `done` counts the source rows that this plan has finished; `reuse` is what an older plan's
-    calls are worth to this one. `hints` are what the recipe would better leave to a profile.
+    `done` counts the source rows that this plan has finished; `reuse` says which calls of an older
+    plan can be reused. `hints` are settings that the recipe would better leave to a profile.
     """
 
     plan: Plan
@@ -43,7 +43,7 @@ class PlanOverview:
     hints: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The plan with its estimate, for a program."""
+        """Convert the plan and its estimate to JSON."""
         reuse = self.reuse
         answer = {
             **self.plan.to_json(),
@@ -59,7 +59,7 @@ class PlanOverview:
 
 
 def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> PlanOverview:
-    """The outlook of a recipe; `out` is where its dataset is, if not where the recipe says.
+    """Build the overview of a recipe; `out` is its dataset's folder, by default the recipe's.
 
     Reads the whole source. Raises SourceError, and ProblemsError where the student's file can't
     be read.
@@ -72,23 +72,23 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
         source = key_source(recipe.source, plan.task, recipe.source_base, Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
-    found = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))
+    overview = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))
     try:
         done = Dataset(folder).done(plan.hash) if Dataset(folder).plans() else {}
-        return replace(found, done=len(keys & set(done)), reuse=find_reuse(folder, plan))
+        return replace(overview, done=len(keys & set(done)), reuse=find_reuse(folder, plan))
     except DatasetError:
-        return found  # apply will say what is wrong with the folder
+        return overview  # apply will say what is wrong with the folder
 
 
 def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Estimate:
-    """The estimate of a plan over a keyed source, with what its folder and the cache know."""
+    """Estimate a plan over a keyed source, from its dataset's runs and the last preview."""
     step = max(1, source.total // _SAMPLE)
     sample = source.read(range(0, source.total, step)[:_SAMPLE])
     try:
         run = measure_dataset(folder)
     except DatasetError:
-        run = None  # a folder that can't be read tells nothing; apply will say what is wrong
-    known = [one for one in (run, last_preview(recipe.name)) if one is not None]
+        run = None  # no measurements from a folder that can't be read; apply will say what is wrong
+    known = [measured for measured in (run, last_preview(recipe.name)) if measured is not None]
     actors = placement_of(recipe, plan).high
     return estimate_run(
         plan, source.total, count_prompt_tokens(plan, sample), known, recipe.output.rows, actors
@@ -98,12 +98,12 @@ def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder)
 def planned_estimate(
     recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder
 ) -> Mapping[str, Any]:
-    """The estimate to keep beside a dataset: the one made before the first row of this plan ran.
+    """Estimate a run for the dataset to keep: from before the first row of this plan ran.
 
-    A resumed run keeps it; one over more rows makes a new one. Raises DatasetError.
+    A resumed run keeps the estimate; one over more rows makes a new one. Raises DatasetError.
     """
     written = Dataset(folder).plan(plan.hash) or {}
-    kept: Mapping[str, Any] = written.get("estimate") or {}
-    if kept.get("rows") == source.total:
-        return kept
+    earlier: Mapping[str, Any] = written.get("estimate") or {}
+    if earlier.get("rows") == source.total:
+        return earlier
     return estimate_of(recipe, plan, source, folder).to_json()

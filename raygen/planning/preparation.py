@@ -1,6 +1,6 @@
-"""Prepare: from a recipe's path to a checked plan, with every problem found on the way.
+"""Prepare a recipe: from its path to a checked plan, with every problem found on the way.
 
-What validate, plan, preview and apply share. Starts no engine and writes nothing.
+Shared by validate, plan, preview and apply. Starts no engine and writes nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RecipeRequest:
         return recipe_in(self.path)
 
     def each(self) -> list[RecipeRequest]:
-        """This reference, or one for each variant where it names all of them.
+        """List this request, or one for each variant where it names all of them.
 
         Raises UserError and ProblemsError.
         """
@@ -57,14 +57,14 @@ class RecipeRequest:
         return [replace(self, variant=name) for name in names]
 
     def moved(self, out: str | None) -> RecipeRequest:
-        """The reference where the dataset goes to `out`, so that a fetched recipe may say any."""
+        """Set the dataset's folder to `out`, so that a fetched recipe may name any itself."""
         if out is None or self.fetched is None:
             return self
         return replace(self, overrides={**self.overrides, "output.path": json.dumps(out)})
 
     @property
     def words(self) -> list[str]:
-        """The reference as the command line has it."""
+        """The request as on the command line."""
         words = [self.fetched.pinned if self.fetched else str(self.path)]
         words += ["--variant", self.variant] if self.variant else []
         words += [word for pair in self.overrides.items() for word in ("--set", "=".join(pair))]
@@ -90,7 +90,7 @@ class PreparedRecipe:
 
     @property
     def hints(self) -> list[Problem]:
-        """What the recipe would better leave to a profile."""
+        """The settings that the recipe would better leave to a profile."""
         return placement_hints(self.recipe)
 
 
@@ -99,7 +99,7 @@ def prepare(
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
     agree: Callable[[Recipe], None] | None = None,
 ) -> PreparedRecipe:
-    """Load, plan and check. Raises ProblemsError with all problems, those of `also` among them.
+    """Load, plan and check a recipe. Raises ProblemsError with all problems, those of `also` too.
 
     `agree` is called before anything that the recipe names is read, and may raise.
     """
@@ -137,30 +137,31 @@ def prepare_each(
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
     agree: Callable[[Recipe], None] | None = None,
 ) -> list[PreparedRecipe]:
-    """What `prepare` gives for the reference, or for each variant. Raises as it does, for all."""
-    found: list[PreparedRecipe] = []
+    """Prepare the request, or each variant that it names. Raises the problems of all together."""
+    prepared: list[PreparedRecipe] = []
     problems: list[Problem] = []
-    for one in reference.each():
+    for variant in reference.each():
         try:
-            found.append(prepare(one, also, agree))
+            prepared.append(prepare(variant, also, agree))
         except ProblemsError as error:
             problems += error.problems
     if problems:
         raise ProblemsError(problems)
-    return found
+    return prepared
 
 
 def check_distinct_outputs(variants: Sequence[PreparedRecipe], out: str | None) -> None:
-    """See that no two variants replace each other's dataset. Raises UserError."""
+    """Check that no two variants replace each other's dataset. Raises UserError."""
     owners: dict[str, PreparedRecipe] = {}
-    for one in variants:
-        folder = out or one.output
-        other = owners.setdefault(folder, one)
-        if other.plan.hash != one.plan.hash:
+    for variant in variants:
+        folder = out or variant.output
+        other = owners.setdefault(folder, variant)
+        if other.plan.hash != variant.plan.hash:
             raise UserError(
-                f"the variants {other.recipe.variant!r} and {one.recipe.variant!r} make different "
-                f"datasets in one folder, {folder}, where each would replace the other's; give "
-                "each variant an output.path of its own, or apply them one by one with --out"
+                f"the variants {other.recipe.variant!r} and {variant.recipe.variant!r} make "
+                f"different datasets in one folder, {folder}, where each would replace the "
+                "other's; give each variant an output.path of its own, or apply them one by one "
+                "with --out"
             )
 
 

@@ -1,7 +1,7 @@
-"""Prompt tokens before anything has run: ops are run on sample rows up to their first engine call.
+"""Count prompt tokens before anything runs: run ops on sample rows up to their first engine call.
 
-The engine here never answers; it only takes down what it is asked. Columns that earlier nodes
-would have made stand in as texts of the row's own length. Knows nothing of costs.
+The engine here never answers; it only counts the prompts. Texts of the row's own length stand in
+for columns that earlier nodes would have made. Knows nothing of costs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from raygen.planning.row_context import RowContext
 from raygen.recipe import SOURCE
 
 _TURNS = 50
-"""How often other tasks may run before an op that asks nothing more is taken to wait."""
+"""How often other tasks may run before an op without another call is taken to wait."""
 _CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts the tokens of an engine's prompts; `problem` says why it has to guess."""
+    """Counts the tokens of an engine's prompts; `problem` says why it counts characters instead."""
 
     count: Callable[[str], int]
     problem: str = ""
@@ -41,26 +41,26 @@ class PromptTokenCounts:
     """By engine, why its tokens are counted by characters."""
 
     failures: Mapping[str, str] = field(default_factory=dict)
-    """By node, the error that its op ended with before it asked anything."""
+    """By node, the error that ended its op before its first call."""
 
 
 def count_prompt_tokens(
     plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> PromptTokenCounts:
-    """Count the prompt tokens of every node on sample rows, as far as it can be known."""
+    """Count the prompt tokens of every node on sample rows, as far as they can be known."""
     counters = {name: _counter(spec) for name, spec in plan.engines.items()}
-    found: dict[tuple[str, str], float] = {}
+    means: dict[tuple[str, str], float] = {}
     failures: dict[str, str] = {}
     for node in plan.nodes:
         if node.op.needs_engine or node.params.engines():
             calls, errors = run_coroutine(_calls(plan, node, rows, counters))
             for engine in {engine for engine, _ in calls}:
                 counts = [tokens for name, tokens in calls if name == engine]
-                found[node.name, engine] = sum(counts) / len(counts)
+                means[node.name, engine] = sum(counts) / len(counts)
             if errors and not calls:
                 failures[node.name] = f"{type(errors[0]).__name__}: {errors[0]}"
     problems = {name: counter.problem for name, counter in counters.items() if counter.problem}
-    return PromptTokenCounts(found, problems, failures)
+    return PromptTokenCounts(means, problems, failures)
 
 
 def _counter(spec: EngineSpec) -> TokenCounter:
@@ -82,9 +82,9 @@ async def _calls(
     rows: Sequence[tuple[str, Mapping[str, Any]]],
     counters: Mapping[str, TokenCounter],
 ) -> tuple[list[tuple[str, int]], list[BaseException]]:
-    """Engine and prompt tokens of each call that the op makes before it needs an answer.
+    """List the engine and the prompt tokens of each call of an op before it needs an answer.
 
-    Beside them the errors that it ended with, which a stand-in value may have caused.
+    Returns also the errors that ended the op, which a stand-in value may have caused.
     """
     calls: list[tuple[str, int]] = []
     errors: list[BaseException] = []
@@ -95,8 +95,8 @@ async def _calls(
         row = Row(key, {**data, **dict(_stand_ins(plan.task, data, made))})
         context = RowContext(plan, engines, node, row, _ignore, RecordedCalls({}))
         before = -1
-        given = [row] if node.op.group else row
-        task = asyncio.ensure_future(run(given, node.run_params, context))
+        rows_in = [row] if node.op.group else row
+        task = asyncio.ensure_future(run(rows_in, node.run_params, context))
         while not task.done() and before != len(calls):
             before = len(calls)
             for _ in range(_TURNS):
@@ -109,12 +109,12 @@ async def _calls(
 
 
 def _ignore(call: Call) -> None:
-    """No call ends here, so there is none to record."""
+    """Record nothing: no call ends here."""
 
 
 def _made_before(plan: Plan, node: Node) -> dict[str, ColumnType]:
-    """The columns that the nodes above this one add."""
-    by_name = {one.name: one for one in plan.nodes}
+    """Collect the columns that the nodes before this one add."""
+    by_name = {other.name: other for other in plan.nodes}
     made: dict[str, ColumnType] = {}
     waiting = list(node.inputs)
     while waiting:
@@ -143,7 +143,7 @@ def _stand_ins(
 
 
 class _Counting(StandInEngine):
-    """Counts the tokens of what it is asked, and never answers."""
+    """An engine that counts the tokens of its prompts, and never answers."""
 
     def __init__(self, name: str, counter: TokenCounter, calls: list[tuple[str, int]]) -> None:
         self._name = name

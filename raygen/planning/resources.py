@@ -1,5 +1,5 @@
-"""Placement: the actors, GPUs and train workers that a recipe runs with under its profile, and how
-generation and training share the GPUs of a cluster.
+"""Place a recipe on actors, GPUs and train workers by its profile, and share a cluster's GPUs
+between generation and training.
 
 Pure. Knows nothing of Ray, or of what runs in an actor.
 """
@@ -18,9 +18,9 @@ from raygen.recipe import ALL_ENGINES, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster that was joined: the address for other processes, and what it has.
+    """A Ray cluster that was joined: the address for other processes, and its resources.
 
-    `gpus` counts those too that it may grow by. `dashboard` is a URL; so is `metrics`, for
+    `gpus` includes those that it may grow by. `dashboard` is a URL; so is `metrics`, for
     Prometheus.
     """
 
@@ -60,13 +60,13 @@ class Placement:
 
     @property
     def all_gpus(self) -> int:
-        """The GPUs of all actors and of training beside them, 0 where no engine has one."""
+        """The GPUs of all actors and of training at the same time, 0 where no engine has one."""
         return self.high * self.gpus + (self.trainers if self.gpus else 0)
 
     def share(self, gpus: int) -> GpuAllocation:
-        """Who has which of a cluster's GPUs: training its own, generation the rest.
+        """Divide a cluster's GPUs: training gets its own, generation the rest.
 
-        Where that is not enough for one actor, generation has them first and training after it.
+        Where that is not enough for one actor, training runs after generation.
         """
         most = gpus // self.gpus if self.gpus else self.high
         if most < 1:
@@ -87,12 +87,12 @@ class Placement:
         return GpuAllocation(min(self.high, most), False, gpus, note)
 
     def to_json(self) -> dict[str, Any]:
-        """The placement for a program."""
+        """Convert the placement to JSON."""
         return {**asdict(self), "all_gpus": self.all_gpus}
 
 
 def placement_of(recipe: Recipe, plan: Plan, trainers: int = 0) -> Placement:
-    """Where the recipe's profile, or what stands for one, puts its plan."""
+    """Place a plan by the recipe's profile, or on one actor where it has none."""
     profile = recipe.profile
     return Placement(
         profile=profile.name if profile else None,
@@ -105,7 +105,7 @@ def placement_of(recipe: Recipe, plan: Plan, trainers: int = 0) -> Placement:
 
 
 def placement_hints(recipe: Recipe) -> list[Problem]:
-    """What the recipe says of where it runs, and a profile should; no reason not to run it."""
+    """List what the recipe says of where it runs, which a profile should; no reason not to run."""
     return sorted(_hints(recipe))
 
 
@@ -117,8 +117,8 @@ def _hints(recipe: Recipe) -> Iterator[Problem]:
         if recipe.document.mark(("engines", name, "gpus")).file.startswith("--set "):
             continue  # said for this command alone
         overridden = any(
-            engine in (name, ALL_ENGINES) and said.gpus is not None
-            for engine, said in conditions.items()
+            engine in (name, ALL_ENGINES) and condition.gpus is not None
+            for engine, condition in conditions.items()
         )
         if gpus and not overridden:
             yield recipe.document.problem(
@@ -137,5 +137,5 @@ _ROWS_IN_FLIGHT: dict[Backend, int] = {
 
 
 def rows_in_flight(plan: Plan) -> int:
-    """Rows in flight per actor where the profile doesn't say: what the engines can use."""
+    """Choose the rows in flight per actor where the profile has none, by the backends."""
     return max((_ROWS_IN_FLIGHT[spec.backend] for spec in plan.engines.values()), default=64)

@@ -1,4 +1,4 @@
-"""RowContext: what an op may use while it runs on one row, and the record of what it asked.
+"""RowContext: what an op may use while it runs on one row, and the record of its calls.
 
 A call that is recorded already is answered from the record. Knows nothing of graphs: it is bound to
 one node, one row and the plan's engines.
@@ -76,55 +76,53 @@ class RowContext(Context):
         engine: str | None = None,
     ) -> list[Completion]:
         settings = {**_plain(sampling), "schema": schema} if schema else _plain(sampling)
-        asked = _Asked(self._spec(engine), "generate", prompt, settings)
+        request = _CallRequest(self._spec(engine), "generate", prompt, settings)
 
         async def ask() -> list[Completion]:
-            raw = await self.engines[asked.spec.name].generate(Request(prompt, sampling, schema))
-            return [_apart(completion) for completion in raw]
+            raw = await self.engines[request.spec.name].generate(Request(prompt, sampling, schema))
+            return [_split_thinking(completion) for completion in raw]
 
-        return await self._answered(asked, ask)
+        return await self._answered(request, ask)
 
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
         settings = {"candidates": list(candidates)}
-        asked = _Asked(self._spec(engine), "score", prompt, settings)
+        request = _CallRequest(self._spec(engine), "score", prompt, settings)
 
         async def ask() -> list[Completion]:
-            scores = await self.engines[asked.spec.name].score(prompt, candidates)
+            scores = await self.engines[request.spec.name].score(prompt, candidates)
             return [
                 Completion(text, "score", score.read, score.tokens, score.logprob)
                 for text, score in zip(candidates, scores, strict=True)
             ]
 
-        answers = await self._answered(asked, ask)
+        answers = await self._answered(request, ask)
         return [Score(a.logprob or 0.0, a.output_tokens, a.prompt_tokens) for a in answers]
 
     async def top_tokens(
         self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
     ) -> TopTokens:
-        asked = _Asked(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
-        reader = self.engines[asked.spec.name]
+        request = _CallRequest(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
+        reader = self.engines[request.spec.name]
         if not isinstance(reader, TokenPredictor):
-            spec = asked.spec
+            spec = request.spec
             raise EngineSetupError(
                 f"engine {spec.name!r}: {spec.backend} doesn't show the tokens of {spec.model}"
             )
 
         async def ask() -> list[Completion]:
-            found = await reader.top_tokens(prompt, text, k)
-            return [
-                Completion(json.dumps(_plain(found)), "top_tokens", found.read, len(found.tokens))
-            ]
+            top = await reader.top_tokens(prompt, text, k)
+            return [Completion(json.dumps(_plain(top)), "top_tokens", top.read, len(top.tokens))]
 
-        (answer,) = await self._answered(asked, ask)
+        (answer,) = await self._answered(request, ask)
         return _top_tokens(json.loads(answer.text))
 
     async def classify(self, text: str, *, engine: str | None = None) -> dict[str, float]:
-        asked = _Asked(self._spec(engine), "classify", text, {})
-        classifier = self.engines[asked.spec.name]
+        request = _CallRequest(self._spec(engine), "classify", text, {})
+        classifier = self.engines[request.spec.name]
         if not isinstance(classifier, Classifier):
-            spec = asked.spec
+            spec = request.spec
             raise EngineSetupError(f"engine {spec.name!r}: {spec.model} is no classifier")
 
         async def ask() -> list[Completion]:
@@ -134,7 +132,7 @@ class RowContext(Context):
                 for label, chance in chances.items()
             ]
 
-        answers = await self._answered(asked, ask)
+        answers = await self._answered(request, ask)
         return {answer.text: math.exp(answer.logprob or 0.0) for answer in answers}
 
     async def attribute(
@@ -162,13 +160,13 @@ class RowContext(Context):
         return self.plan.engines[name]
 
     async def _answered(
-        self, asked: _Asked, ask: Callable[[], Awaitable[list[Completion]]]
+        self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]
     ) -> list[Completion]:
-        """The answers on record, or the engine's; noted down either way, and equal either way."""
-        call_id = asked.id
+        """Answer from the record, else by the engine, and record the call; both are equal."""
+        call_id = request.id
         recorded = self.answers.take(call_id)
         if recorded is not None:
-            name = asked.spec.name
+            name = request.spec.name
             self.record(
                 replace(recorded, node=self.node, row=self.row.id, engine=name, reused=True)
             )
@@ -176,18 +174,18 @@ class RowContext(Context):
         started = time.monotonic()
         answers = await ask()
         # Samples share one prompt; what is scored was read, each text by itself, and is no output.
-        generated = asked.kind == "generate"
+        generated = request.kind == "generate"
         read = [answer.prompt_tokens for answer in answers]
         call = Call(
             id=call_id,
             node=self.node,
             row=self.row.id,
-            engine=asked.spec.name,
-            model=asked.spec.model,
-            revision=asked.spec.revision,
-            kind=asked.kind,
-            prompt=asked.text,
-            sampling=json.dumps(asked.settings, ensure_ascii=False),
+            engine=request.spec.name,
+            model=request.spec.model,
+            revision=request.spec.revision,
+            kind=request.kind,
+            prompt=request.text,
+            sampling=json.dumps(request.settings, ensure_ascii=False),
             completions=json.dumps([_plain(answer) for answer in answers], ensure_ascii=False),
             prompt_tokens=sum(read[:1]) if generated else sum(read),
             output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
@@ -198,8 +196,8 @@ class RowContext(Context):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """One call as the engine sees it."""
+class _CallRequest:
+    """One call as the engine gets it."""
 
     spec: EngineSpec
     kind: str
@@ -208,30 +206,30 @@ class _Asked:
 
     @property
     def text(self) -> str:
-        """The prompt as a transcript has it: a chat as JSON."""
+        """The prompt as in transcripts: a chat as JSON."""
         if isinstance(self.prompt, str):
             return self.prompt
         return json.dumps([_plain(message) for message in self.prompt])
 
     @property
     def id(self) -> str:
-        """The hash of all that the engine sees."""
+        """The hash of all that the engine gets."""
         spec, plain = self.spec, isinstance(self.prompt, str)
         return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
 
 
-def _top_tokens(told: Mapping[str, Any]) -> TopTokens:
-    places = {name: tuple(map(tuple, told[name])) for name in ("ids", "logprobs")}
-    return TopTokens(**{**told, **places, "tokens": tuple(told["tokens"])})
+def _top_tokens(recorded: Mapping[str, Any]) -> TopTokens:
+    positions = {name: tuple(map(tuple, recorded[name])) for name in ("ids", "logprobs")}
+    return TopTokens(**{**recorded, **positions, "tokens": tuple(recorded["tokens"])})
 
 
 def _plain(record: Sampling | Completion | Message | TopTokens) -> dict[str, Any]:
-    """A record's fields by name; dataclasses.asdict copies deeply, and this runs for each call."""
+    """Map a record's fields by name; dataclasses.asdict copies deeply, and this runs per call."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def _apart(completion: Completion) -> Completion:
-    """The completion with its thoughts out of its text; an engine may have parted them already."""
+def _split_thinking(completion: Completion) -> Completion:
+    """Move the thinking out of a completion's text; an engine may have done so already."""
     thinking, text = split_thinking(completion.text)
     if thinking is None:
         return completion

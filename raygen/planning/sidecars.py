@@ -1,4 +1,4 @@
-"""What stands beside a dataset's tables: the frozen recipe, its plan, and the lock that held.
+"""Write and read the files beside a dataset's tables: frozen recipe, plan and lock.
 
 Knows nothing of tables or of when it is written.
 """
@@ -19,11 +19,11 @@ RECIPE = "recipe.yaml"
 
 
 def write_sidecars(folder: Folder, prepared: PreparedRecipe, estimate: Mapping[str, Any]) -> None:
-    """Write the recipe, the plan with what is expected of it, and the lock.
+    """Write the recipe, the plan with its estimate, and the lock.
 
-    A lock that the rows so far were not made under is taken out. Raises DatasetError.
+    A stored lock under which not all rows were made is deleted. Raises DatasetError.
     """
-    fetched = [one.to_json() for one in prepared.recipe.fetched]
+    fetched = [origin.to_json() for origin in prepared.recipe.fetched]
     plan = {**prepared.plan.to_json(), "estimate": estimate, "fetched": fetched}
     with storage_errors("write the recipe and its plan", folder.uri):
         folder.write_text(RECIPE, prepared.recipe.frozen())
@@ -35,7 +35,7 @@ def write_sidecars(folder: Folder, prepared: PreparedRecipe, estimate: Mapping[s
 
 
 def stored_recipe(folder: Folder) -> tuple[str, Document]:
-    """The frozen recipe as it is written, and its document with the params filled in.
+    """Read the frozen recipe: its text, and its document with the params filled in.
 
     Raises DatasetError where it can't be read, ProblemsError where it is no recipe.
     """
@@ -47,7 +47,7 @@ def stored_recipe(folder: Folder) -> tuple[str, Document]:
 
 
 def drop_lock(folder: Folder, prepared: PreparedRecipe) -> None:
-    """Take the dataset's lock out where rows follow that are not made under one.
+    """Delete the dataset's lock where rows follow that are not made under one.
 
     Raises DatasetError.
     """
@@ -57,7 +57,7 @@ def drop_lock(folder: Folder, prepared: PreparedRecipe) -> None:
 
 
 def _is_true(folder: Folder) -> bool:
-    """Whether all rows were made under the lock that the dataset carries."""
+    """Tell whether all rows were made under the lock that the dataset carries."""
     try:
         stored = stored_lock(folder)
     except ProblemsError:

@@ -209,7 +209,7 @@ def test_a_dataset_of_before_says_nothing_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("apply", "--yes"), ("preview",)])
-def test_what_an_op_lacks_is_said_before_anything_starts(
+def test_what_an_op_lacks_is_reported_before_anything_starts(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     shuffling(tmp_path)

@@ -109,14 +109,14 @@ def test_the_pace_of_other_hardware_says_nothing() -> None:
     assert estimate_run(one, 100, PROBED, [there, here]).pace == "preview"
 
 
-def test_it_stops_at_the_rows_that_are_asked_for() -> None:
+def test_it_stops_at_output_rows() -> None:
     found = estimate_run(small(), 100, PROBED, stop_at=40)
     assert (found.examples, found.calls) == (40, 10)
     assert "about 10 of 100" in found.notes[0]
     assert estimate_run(small(), 100, PROBED, stop_at=4000).notes == ()
 
 
-def test_what_could_only_be_guessed_is_said() -> None:
+def test_what_could_only_be_guessed_has_a_note() -> None:
     found = estimate_run(small(), 1, PromptTokenCounts({}, {"teacher": "no tokenizer"}))
     assert found.notes == ("engine teacher: no tokenizer; its tokens are characters / 4",)
     assert found.engines["teacher"].counted == "characters / 4"

@@ -183,7 +183,7 @@ def held(recipe: Path, folder: Folder, **how: bool) -> tuple[Any, list[str]]:
     return verified_lock(prepared, folder, rows=rows, **how, tell=told.append), told
 
 
-def test_a_lock_that_holds_is_carried_without_being_asked(recipe: Path, tmp_path: Path) -> None:
+def test_a_lock_that_holds_is_carried_without_an_option(recipe: Path, tmp_path: Path) -> None:
     folder = Folder.at(tmp_path / "out")
     assert held(recipe, folder) == (None, [])
     locked(recipe)
@@ -233,7 +233,7 @@ def test_rows_that_were_made_without_the_lock_keep_it_out(recipe: Path, tmp_path
     assert held(recipe, folder, locked=True)[0] == lock, "what was replaced doesn't count"
 
 
-def test_an_endpoint_is_locked_by_its_name_and_said_to_be(recipe: Path) -> None:
+def test_an_endpoint_is_locked_by_its_name_with_a_note(recipe: Path) -> None:
     recipe.write_text(
         RECIPE.replace("backend: fake, args: {answers: [\"Cold. So the answer is: (b)\"]}",
                        "backend: openai, args: {base_url: \"http://localhost:9/v1\"}")

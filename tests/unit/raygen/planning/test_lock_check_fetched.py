@@ -152,7 +152,7 @@ def test_the_lock_that_came_with_a_fetched_recipe_is_held_to(base: Path) -> None
     assert (lock is not None, told[0]) == (True, "checking shared.lock.yaml")
 
 
-def test_the_lock_of_ones_own_recipe_of_that_name_stays(base: Path) -> None:
+def test_the_lock_of_a_local_recipe_of_that_name_stays(base: Path) -> None:
     Path("shared.yaml").write_text("mine")
     Path("shared.lock.yaml").write_text("mine too")
     result = run("lock", f"git+file://{base}@main")

@@ -92,7 +92,7 @@ def test_a_model_whose_tokenizer_cannot_be_had_is_counted_by_characters(tmp_path
     [(name, params, row) for name, params, row, _ in CASES],
     ids=[f"{name}-{k}" for k, (name, *_) in enumerate(CASES)],
 )
-def test_every_op_that_asks_a_model_is_estimated_on_its_own_prompts(
+def test_every_op_that_calls_a_model_is_estimated_on_its_prompts(
     name: str, params: dict[str, Any], row: dict[str, Any]
 ) -> None:
     asks = node("asks", name, **params)

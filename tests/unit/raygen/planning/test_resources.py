@@ -60,7 +60,7 @@ def test_without_gpus_nothing_is_shared() -> None:
     assert Placement("p", 1, 4, gpus=1, rows=1, trainers=3).share(2) == GpuAllocation(2, True, 3)
 
 
-def test_a_cluster_that_is_too_small_is_told() -> None:
+def test_a_cluster_that_is_too_small_has_a_note() -> None:
     share = Placement("p", 1, 2, gpus=4, rows=1, trainers=1).share(2)
     assert share.actors == 2
     assert share.note == "an actor needs 4 GPUs and the cluster has 2; waiting for more"

@@ -36,7 +36,7 @@ def test_what_an_edit_leaves_the_same(changes: dict[str, Any], same: str) -> Non
     assert {name for name, change in found.items() if change == "same"} == set(same)
 
 
-def test_an_edit_is_told_from_what_follows_it() -> None:
+def test_an_edited_node_differs_from_those_after_it() -> None:
     assert compare_plans(plan(d="gone"), plan(b="edited")) == {
         "a": "same",
         "b": "changed",

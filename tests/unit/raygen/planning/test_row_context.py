@@ -90,7 +90,7 @@ async def test_recorded_calls_answer_exactly_as_the_engine_did() -> None:
     assert third[0].seconds == first[0].seconds
 
 
-async def test_any_difference_in_what_the_engine_sees_is_asked() -> None:
+async def test_any_difference_in_what_the_engine_gets_is_a_new_call() -> None:
     engine = Counting()
     first: list[Call] = []
     await context(engine, first, [], "ask").generate("Why?", SAMPLING)

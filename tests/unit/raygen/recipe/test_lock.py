@@ -79,7 +79,7 @@ def test_what_is_as_it_was_has_no_difference() -> None:
         (("files", "ops.py"), "f2", "--trust"),
     ],
 )
-def test_each_difference_is_told_once(change: tuple[str, ...], value: Any, todo: str) -> None:
+def test_each_difference_is_listed_once(change: tuple[str, ...], value: Any, todo: str) -> None:
     was: Any = WRITTEN
     for part in change:
         was = was.get(part)
@@ -90,7 +90,7 @@ def test_each_difference_is_told_once(change: tuple[str, ...], value: Any, todo:
     assert todo in one.todo
 
 
-def test_what_came_is_told_too() -> None:
+def test_what_was_added_is_listed_too() -> None:
     (one,) = lock_differences(lock((("nodes", "keep"), None)), lock())
     assert str(one) == "nodes.keep: locked nothing, found filter; take it out"
     (two,) = lock_differences(lock((("packages", "torch"), None)), lock())
@@ -108,7 +108,7 @@ def test_what_came_is_told_too() -> None:
         ([((*THINK, "version"), 2), ((*THINK, "identity"), "i9")], "nodes.think.version"),
     ],
 )
-def test_what_follows_from_a_difference_is_not_told(changes: list[Any], key: str) -> None:
+def test_what_follows_from_a_difference_is_not_listed(changes: list[Any], key: str) -> None:
     assert [one.key for one in lock_differences(lock(), lock(*changes))] == [key]
 
 
@@ -150,7 +150,7 @@ def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("text", "told"),
     [("lock: 2\n", "version 2"), ("[]", "lock version nothing"), ("lock: 1\nplan: x\n", "missing")],
 )
-def test_a_lock_that_cant_be_read_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_lock_that_cant_be_read_is_reported(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "recipe.lock.yaml"
     path.write_text(text)
     with pytest.raises(ProblemsError, match=told):
