@@ -1,4 +1,4 @@
-"""One `raygen apply`: ask, lock, key the source, run, train, sum up; again, it does what is left.
+"""Run one `raygen apply`: ask, lock, key the source, run, train, sum up, or resume what is left.
 
 Others use `apply` with an `ApplyRequest`. It ties the packages below together and holds no logic
 of rows or tables itself.

@@ -1,7 +1,7 @@
-"""Replacing: what was made of a dataset's old rows goes once the first new ones are committed.
+"""Delete what was made of a dataset's old rows once the first new ones are committed.
 
-Students and the card stay as long as the rows that they were made of. A mark in the dataset says
-which run is about to replace them, so that the next start can let go of what a kill left behind.
+Students and the card stay as long as the rows that they were made of. A mark in the dataset names
+the run that is about to replace them, so that the next start can finish what a kill left undone.
 Knows nothing of how rows are made.
 """
 
@@ -31,9 +31,9 @@ def end_replacing(folder: Folder, training: Training | None) -> None:
 
 
 def end_earlier_replacing(folder: Folder, training: Training | None) -> None:
-    """Finish what an earlier run began to replace and was killed in. Raises DatasetError.
+    """Finish the replacement that an earlier run was killed in. Raises DatasetError.
 
-    Where that run committed no row, the old ones are still there and so is what was made of them.
+    Where that run committed no row, the old rows are still there, and nothing is deleted.
     """
     with storage_errors("read the mark of a replacement", folder.join(MARK)):
         try:
@@ -48,7 +48,7 @@ def end_earlier_replacing(folder: Folder, training: Training | None) -> None:
 
 
 def replaced_words(students: Sequence[Path]) -> str:
-    """What goes with all rows of a dataset, for the question whether they may be replaced."""
+    """List what is deleted with all rows of a dataset, for the question to the user."""
     if not students:
         return "all of them"
     kind = "student" if len(students) == 1 else "students"

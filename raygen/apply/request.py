@@ -1,4 +1,4 @@
-"""What `raygen apply` was asked to do, and whoever watches it.
+"""The options of one `raygen apply`, and the interface that shows it to the user.
 
 Knows the command line's words; knows nothing of how an apply goes.
 """
@@ -18,7 +18,7 @@ from raygen.trainer import TrainerState
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """What `raygen apply` was asked to do, beside the recipe itself.
+    """The options of one `raygen apply`, and its recipe.
 
     `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold.
     """
@@ -34,7 +34,7 @@ class ApplyRequest:
 
     @property
     def words(self) -> list[str]:
-        """The request as the command line has it, to go on where this one ends."""
+        """The request as on the command line, to go on where this one ends."""
         words = self.reference.words
         words += ["--out", self.out] if self.out else []
         words += ["--train", str(self.train)] if self.train else []
@@ -44,24 +44,24 @@ class ApplyRequest:
 
 
 class ApplyUI(Protocol):
-    """Whoever watches an apply."""
+    """The interface to the user of an apply."""
 
     def confirm(self, question: str) -> bool:
-        """The answer to a yes-or-no question."""
+        """Ask a yes-or-no question and return the answer."""
         ...
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
-        """A new moment, several times a second."""
+        """Show a new snapshot; called several times a second."""
         ...
 
     def note(self, message: str) -> None:
-        """A line worth keeping."""
+        """Print a line that stays in view."""
         ...
 
 
 @dataclass(slots=True)
 class UserSession:
-    """The user's side of a run: what to show, and whether Ctrl-C was pressed."""
+    """The user's side of a run: where to show it, and whether Ctrl-C was pressed."""
 
     ui: ApplyUI
     interrupts: Interrupts
@@ -69,5 +69,5 @@ class UserSession:
 
     @property
     def seconds(self) -> float:
-        """How long the apply has been going on."""
+        """The seconds since the apply began."""
         return time.monotonic() - self.started

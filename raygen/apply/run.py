@@ -1,6 +1,7 @@
-"""apply: one recipe becomes a dataset and, with `train:`, a student; again, it does what is left.
+"""Make a dataset of a recipe and, with `train:`, a student; a later call does what is left.
 
-Checks everything, asks what must be asked, and keys the source; the session does the rest.
+Checks everything, asks the user what must be agreed to, and keys the source; the session does the
+rest.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ _JOB_FOLDER = "/runtime_resources/working_dir_files/"
 
 
 def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
-    """Bring the recipe's dataset, and its student, as far as they go.
+    """Make the recipe's dataset and its student, or what is left of them.
 
-    Raises UserError and its kind before anything starts; what happens after that is in the
+    Raises UserError and its subclasses before anything starts; what happens after that is in the
     summary, and everything committed so far stays readable.
     """
     started = time.monotonic()
@@ -54,7 +55,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     prepared = replace(prepared, plan=bind_plan(prepared.plan))
     folder = Folder.at(request.out or prepared.output)
     _check_fit(folder)
-    # Read once: what the lock is held to is what runs.
+    # Read once: the rows that the lock was compared with are those that run.
     rows = cache(partial(source_rows, prepared))
     how = {"locked": request.locked, "fresh": request.fresh}
     lock = verified_lock(prepared, folder, rows=rows, **how, tell=ui.note)
@@ -70,8 +71,8 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
         prepared = replace(prepared, plan=plan)
     source = rows().copied(folder)
     rows.cache_clear()  # the run has its copy
-    with interrupts() as asked:
-        watch = UserSession(ui, asked, started)
+    with interrupts() as watched:
+        watch = UserSession(ui, watched, started)
         summary = Session(request, prepared, folder, source, training, watch).run()
     if summary.kept + summary.dropped + summary.failed:
         try:
@@ -82,7 +83,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
 
 
 def _check_fit(folder: Folder) -> None:
-    """See that tables can lie in a folder of this name. Raises UserError."""
+    """Check that tables can lie in a folder of this name. Raises UserError."""
     if folder.unfit:
         raise UserError(
             f"the tables of a dataset can't lie in {folder.uri}: deltalake can't deal with "
@@ -91,7 +92,7 @@ def _check_fit(folder: Folder) -> None:
 
 
 def _check_stays(what: str, folder: Path | None) -> None:
-    """See that a local folder outlives the run. Raises UserError."""
+    """Check that a local folder outlives the run. Raises UserError."""
     if folder is not None and _JOB_FOLDER in folder.absolute().as_posix():
         raise UserError(
             f"{what} {folder} lies in the Ray job's copy of its working directory, which is "
@@ -103,7 +104,7 @@ def _check_stays(what: str, folder: Path | None) -> None:
 def _may_write(
     folder: Folder, prepared: PreparedRecipe, training: Training | None, fresh: bool, ui: ApplyUI
 ) -> bool:
-    """Whether the user agrees to what would be replaced; nothing to replace needs no question."""
+    """Ask the user before rows are replaced; True where there is nothing to replace."""
     dataset = Dataset(folder)
     plans = dataset.plans()
     if not plans:

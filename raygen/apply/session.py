@@ -1,7 +1,7 @@
-"""Session: one apply, from the keyed source to the summary.
+"""Run one apply, from the keyed source to the summary.
 
 It ties the parts together in order: open the dataset, see what is left, start the trainer,
-generate, train to the end, sum up. Knows nothing of Ray's or vLLM's own ways.
+generate, train to the end, sum up. Knows nothing of how Ray or vLLM work.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ _STOPPING = "finishing what is in flight (Ctrl-C again ends at once)"
 
 
 class Runtime(Protocol):
-    """Where rows run: Ray, or what stands for it in a test."""
+    """Where rows run: Ray, or a fake of it in a test."""
 
     def cluster(
         self, address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
     ) -> AbstractContextManager[Cluster]:
-        """Join the cluster at an address, or start one of so many CPUs."""
+        """Join the cluster at an address, or start a local one with so many CPUs."""
         ...
 
     def start_run(self, job: GenerationJob, tickets: int) -> GenerationRun:
@@ -106,7 +106,7 @@ class Session:
         self.share = self.placement.share(0)
         self.cluster: Cluster | None = None
         self.counts = Counts(source.total, None)
-        self.lives: Sequence[WorkerStats] = ()
+        self.stats: Sequence[WorkerStats] = ()
         self.run_id = uuid.uuid4().hex
         self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
         self.limits = StopConditions(
@@ -152,7 +152,7 @@ class Session:
         return self._summary(ending, state)
 
     def first_rows_committed(self) -> None:
-        """Let go of what the old rows left, publish the new plan, start the trainer."""
+        """Delete what was made of the old rows, publish the new plan, start the trainer."""
         if self._replaces:
             end_replacing(self.folder, self.training)
             self._replaces = False
@@ -160,9 +160,9 @@ class Session:
         if self.share.concurrent:
             self._start_trainer()
 
-    def progress(self, lives: Sequence[WorkerStats]) -> None:
+    def progress(self, stats: Sequence[WorkerStats]) -> None:
         """Show what the workers have done."""
-        self._show(_STOPPING if self.interrupted else phase_of(lives), lives)
+        self._show(_STOPPING if self.interrupted else phase_of(stats), stats)
 
     @property
     def interrupted(self) -> bool:
@@ -170,7 +170,7 @@ class Session:
         return self.watch.interrupts.requested
 
     def _work(self) -> Scheduler:
-        """What is left to do, with where its recorded calls are."""
+        """Schedule the rows that are left, with the files of their recorded calls."""
         dataset, keys = Dataset(self.folder), self.source.keys
         files = dataset.transcript_files(self.committer.recorded)
         done = {} if self._replaces else dataset.done(self.plan.hash)
@@ -190,7 +190,7 @@ class Session:
         return work
 
     def _classes(self) -> tuple[list[str], list[str]]:
-        """The class of every source row, and the classes in order."""
+        """Read the class of every source row, and list the classes in order."""
         task = self.plan.task
         values = self.source.column(task.answer or "")
         names = list(task.labels) or sorted(set(values))
@@ -280,11 +280,11 @@ class Session:
                 self.folder.uri, self.logs, address, self.share.workers
             )
 
-    def _show(self, phase: str, lives: Sequence[WorkerStats] = ()) -> TrainerState | None:
-        self.lives = lives or self.lives  # what the workers did stays in view when they are gone
+    def _show(self, phase: str, stats: Sequence[WorkerStats] = ()) -> TrainerState | None:
+        self.stats = stats or self.stats  # the last stats stay in view when the workers are gone
         names = [node.name for node in self.plan.nodes]
-        now = snapshot(phase, self.counts, self.lives, names, self.watch.seconds)
-        now = replace(now, running=now.running if lives else 0, log=str(self.logs))
+        now = snapshot(phase, self.counts, self.stats, names, self.watch.seconds)
+        now = replace(now, running=now.running if stats else 0, log=str(self.logs))
         state = self.trainer.poll() if self.trainer else None
         self.watch.ui.update(now, state)
         return state
@@ -301,16 +301,16 @@ class Session:
         lead = None
         if state and state.first_step and counts.last_row_at:
             lead = counts.last_row_at - state.first_step
-        again = self.request
+        continuation = self.request
         if ending.outcome == "stopped":
-            raised = again.budget.raised(paid, total_dollars(paid, engines))
-            again = replace(again, budget=raised)
+            raised = continuation.budget.raised(paid, total_dollars(paid, engines))
+            continuation = replace(continuation, budget=raised)
         priced = any(spec.price for spec in engines.values())
         curves = self.training.curves if self.training else None
         return RunSummary(
             recipe=self.recipe.name,
             reference=shlex.join(self.reference.words),
-            again=shlex.join(again.words),
+            again=shlex.join(continuation.words),
             plan=self.plan.hash,
             dataset=self.folder.uri,
             log=str(self.logs),
@@ -341,7 +341,7 @@ class Session:
 
 
 def _log_folder(folder: Folder) -> Path:
-    """Where the chatter of Ray, vLLM and the trainer goes: beside the tables, if that is local."""
+    """Make the folder for the logs of Ray, vLLM and the trainer, beside local tables."""
     logs = folder.local / "logs" if folder.local is not None else Path("logs") / uuid.uuid4().hex
     logs.mkdir(parents=True, exist_ok=True)
     return logs

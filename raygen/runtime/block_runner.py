@@ -1,8 +1,8 @@
-"""BlockRunner: what an actor does for one ticket, from the rows to the block that is written.
+"""Run one ticket in an actor, from its source rows to the block that is written.
 
-It takes a task from the coordinator, reads its rows and their recorded calls, has the worker run
-them, and writes what came out. A row that kills its process is found by running it alone. Knows
-nothing of Ray.
+The runner takes a task from the coordinator, reads its rows and their recorded calls, has the
+worker run them, and writes what came out. A row that kills its process is found by running it
+alone. Knows nothing of Ray.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ _ATTEMPTS = 2
 
 
 class BlockQueue(Protocol):
-    """Who hands out tasks, as a process that runs them sees it."""
+    """The coordinator, as a process that runs tasks uses it."""
 
     def take(self, ticket: int, wait: bool) -> Awaitable[tuple[RowBlock | None, int]]:
-        """The task that a ticket stands for, and how often it was begun, this time included."""
+        """Take the task of a ticket; return it, and how often it was begun, this time included."""
         ...
 
     def give_back(self, ticket: int) -> Awaitable[None]:
-        """The ticket's task has no answer: another ticket is to run it."""
+        """Hand a ticket's task back without an answer: another ticket is to run it."""
         ...
 
     def begin(self, what: str) -> Awaitable[int]:
-        """How often `what` was begun, this time included."""
+        """Count how often `what` was begun, this time included."""
         ...
 
     def end(self, what: str) -> Awaitable[None]:
-        """`what` has come to its end."""
+        """Forget the count of `what`, which has ended."""
         ...
 
     def fail(self, fatal: Fatal) -> Awaitable[None]:
-        """Stop everything: this run can't go on."""
+        """Stop the run, which can't go on."""
         ...
 
 
@@ -65,20 +65,20 @@ class BlockRunner:
         self._job = job
         self._worker = worker
         self._coordinator = coordinator
-        self._one_at_a_time = asyncio.Lock()
+        self._single_row = asyncio.Lock()
         self._taking = asyncio.Lock()
         self._source: KeyedSource | None = None
         self._held = 0
-        self._room = asyncio.Condition()
+        self._capacity = asyncio.Condition()
 
     async def run(self, ticket: int) -> bytes:
-        """Run the block that a ticket stands for: a pickled Block, or None where no row ended.
+        """Run the block of a ticket; return it pickled, or a pickled None where no row ended.
 
-        No bytes at all where there was no task for it. Nothing is ever raised: whoever calls would
-        end the run, or call again for ever.
+        Returns no bytes where there was no task for the ticket. Raises nothing: Ray would end the
+        run, or call again for ever.
         """
         try:
-            task, attempts = await self._take_when_there_is_room(ticket)
+            task, attempts = await self._take_below_capacity(ticket)
             if task is None:
                 # Only one call at a time waits: a coordinator holds a limited number of calls.
                 async with self._taking:
@@ -100,21 +100,21 @@ class BlockRunner:
             await self._coordinator.fail(Fatal(message))
         return b""
 
-    async def _take_when_there_is_room(self, ticket: int) -> tuple[RowBlock | None, int]:
-        """Take a task that is there, once this process holds few enough rows for another one.
+    async def _take_below_capacity(self, ticket: int) -> tuple[RowBlock | None, int]:
+        """Take a task that is queued, once this process holds few enough rows for another one.
 
-        Of all processes the first that is up would else take a source that others could share.
+        Otherwise the first process that is up would take rows that others could share.
         """
-        async with self._room:
-            await self._room.wait_for(lambda: self._held < self._job.rows_held)
+        async with self._capacity:
+            await self._capacity.wait_for(lambda: self._held < self._job.rows_held)
             task, attempts = await self._coordinator.take(ticket, wait=False)
             self._held += len(task.ordinals) if task else 0
         return task, attempts
 
     async def _release(self, rows: int) -> None:
-        async with self._room:
+        async with self._capacity:
             self._held -= rows
-            self._room.notify_all()
+            self._capacity.notify_all()
 
     async def _block(self, task: RowBlock, attempts: int) -> WrittenBlock | None:
         source = await self._keyed_source()
@@ -125,7 +125,7 @@ class BlockRunner:
             results = await self._worker.run(rows, recorded)
         else:
             results = [result for row in rows for result in await self._alone(row, recorded)]
-        if task.again:
+        if task.retry:
             results = [replace(result, retryable=False) for result in results]
         if self._worker.fatal:
             error = self._worker.fatal
@@ -138,11 +138,11 @@ class BlockRunner:
         )
 
     async def _keyed_source(self) -> KeyedSource:
-        """Open the source's keyed copy, once it is seen that this machine has the folder."""
+        """Open the source's keyed copy, after checking that this machine reaches the folder."""
         if self._source is None:
             with storage_errors("look for the run's probe", self._job.folder.join(self._job.probe)):
-                there = await asyncio.to_thread(self._job.folder.exists, self._job.probe)
-            if not there:
+                is_there = await asyncio.to_thread(self._job.folder.exists, self._job.probe)
+            if not is_there:
                 raise DatasetError(
                     f"a worker on {os.uname().nodename} doesn't see the output folder "
                     f"{self._job.folder.join()}; use a folder that all nodes share, or s3://, gs://"
@@ -151,11 +151,11 @@ class BlockRunner:
         return self._source
 
     async def _alone(self, row: SourceRow, recorded: Mapping[str, Recorded]) -> list[RowResult]:
-        """Run a row of a block that was there when the process died, with no other such row.
+        """Run a row of a block whose process died, with no other such row at the same time.
 
-        A row that is there alone each time it dies is guilty.
+        A row that is alone each time the process dies is guilty.
         """
-        async with self._one_at_a_time:
+        async with self._single_row:
             what = f"row {row[0]}"
             if await self._coordinator.begin(what) > _ATTEMPTS:
                 return [crashed_result(row)]

@@ -1,4 +1,4 @@
-"""A budget: how many tokens, dollars or hours a run may use before it stops cleanly.
+"""Budgets: how many tokens, dollars or hours a run may use before it stops cleanly.
 
 Knows prices and counts; knows nothing of who counts or how a run is stopped.
 """
@@ -29,13 +29,13 @@ class Budget:
 
     @property
     def words(self) -> list[str]:
-        """The budget as the command line has it."""
+        """The budget as on the command line."""
         return [
             word for name, limit in self._set() for word in ("--budget", f"{name}={limit:.15g}")
         ]
 
     def used_up(self, paid: Tokens, dollars: float, hours: float) -> str | None:
-        """Which limit is reached, in words; None while none is."""
+        """Say in words which limit is reached; None while none is."""
         used = {"tokens": total_tokens(paid), "dollars": dollars, "hours": hours}
         for name, limit in self._set():
             if used[name] >= limit:
@@ -45,7 +45,7 @@ class Budget:
         return None
 
     def raised(self, paid: Tokens, dollars: float) -> Budget:
-        """A budget to go on with: where it is used up, twice what was used."""
+        """Make a budget to go on with: twice what was used of what is used up."""
         used = {"tokens": total_tokens(paid), "dollars": dollars, "hours": 0.0}
         limits = {n: 2 * used[n] if used[n] >= limit else limit for n, limit in self._set()}
         return Budget(**limits)
@@ -56,7 +56,7 @@ class Budget:
 
 
 def parse_budget(limits: Mapping[str, str]) -> Budget:
-    """A budget from `tokens=1e6`, `dollars=5`, `hours=2` as pairs. Raises UserError."""
+    """Parse `tokens=1e6`, `dollars=5`, `hours=2`, given as pairs. Raises UserError."""
     known = [field.name for field in fields(Budget)]
     parsed: dict[str, Any] = {}
     for name, text in limits.items():
@@ -72,7 +72,7 @@ def parse_budget(limits: Mapping[str, str]) -> Budget:
 
 
 def check_prices(budget: Budget, engines: Mapping[str, EngineSpec]) -> None:
-    """See that a budget in dollars can be counted. Raises UserError."""
+    """Check that all prices for a budget in dollars are known. Raises UserError."""
     unpriced = [name for name, spec in engines.items() if spec.price is None and not _local(spec)]
     if budget.dollars is not None and unpriced:
         raise UserError(
@@ -83,7 +83,7 @@ def check_prices(budget: Budget, engines: Mapping[str, EngineSpec]) -> None:
 
 
 def total_dollars(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
-    """What the tokens cost at today's prices; an engine without a price costs nothing."""
+    """Sum the cost of tokens at today's prices; an engine without a price costs nothing."""
     total = 0.0
     for name, (prompt, output) in paid.items():
         price = engines[name].price if name in engines else None
@@ -93,7 +93,7 @@ def total_dollars(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
 
 
 def total_tokens(paid: Tokens) -> int:
-    """Prompt and output tokens together."""
+    """Sum prompt and output tokens."""
     return sum(prompt + output for prompt, output in paid.values())
 
 

@@ -1,6 +1,6 @@
-"""Control: what a run's driver and its workers share while they run: tasks, flags and counters.
+"""Share tasks, flags and counters between a run's driver and its workers.
 
-It lives in one event loop. Knows nothing of Ray, rows or engines.
+The coordinator lives in one event loop. Knows nothing of Ray, rows or engines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Fatal:
 
 
 class Coordinator:
-    """The one place that all actors and the driver see: tasks, flags and counters."""
+    """The tasks, flags and counters that all actors and the driver share."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
@@ -32,12 +32,12 @@ class Coordinator:
         self._cancelled: set[int] = set()
         self._closed = False
         self._changed = asyncio.Condition()
-        self._live: dict[str, WorkerStats] = {}
+        self._stats: dict[str, WorkerStats] = {}
         self._fatal: Fatal | None = None
         self._stopped = False
 
     async def feed(self, tasks: Sequence[RowBlock], first: bool) -> None:
-        """More tasks, `first` in the queue or last."""
+        """Queue more tasks, `first` or last."""
         async with self._changed:
             if first:
                 self._tasks.extendleft(reversed(tasks))
@@ -46,16 +46,16 @@ class Coordinator:
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """No more tasks will come."""
+        """Announce that no more tasks will come."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     async def take(self, ticket: int, wait: bool) -> tuple[RowBlock | None, int]:
-        """The task that a ticket stands for, and how often it has begun, this time included.
+        """Take the task of a ticket; return it, and how often it was begun, this time included.
 
-        A ticket whose process died is here again and stands for the same task. With `wait` there
-        is none only when there will be no more.
+        A ticket whose process died comes again, for the same task. With `wait` there is none only
+        when there will be no more.
         """
         if ticket not in self._taken:
             async with self._changed:
@@ -87,31 +87,31 @@ class Coordinator:
             self._changed.notify_all()
 
     async def begin(self, what: str) -> int:
-        """How often `what` has been begun, this time included."""
+        """Count how often `what` has been begun, this time included."""
         self._begun[what] = self._begun.get(what, 0) + 1
         return self._begun[what]
 
     async def end(self, what: str) -> None:
-        """Forget how often `what` was begun: it has come to its end."""
+        """Forget how often `what` was begun: it has ended."""
         self._begun.pop(what, None)
 
-    async def report(self, actor: str, live: WorkerStats) -> bool:
-        """Take an actor's counters; answer whether it should stop."""
-        self._live[actor] = live
+    async def report(self, actor: str, stats: WorkerStats) -> bool:
+        """Store an actor's counters; return whether it should stop."""
+        self._stats[actor] = stats
         return self._stopped
 
     async def fail(self, fatal: Fatal) -> None:
-        """Stop everything: this run can't go on."""
+        """Stop the run, which can't go on."""
         self._fatal = self._fatal or fatal
         await self.stop()
 
     async def stop(self) -> int:
-        """Let no new row start; how many tasks were taken, and end yet or have ended."""
+        """Let no new row start; return how many tasks were taken, ended ones included."""
         async with self._changed:
             self._stopped = True
             self._changed.notify_all()
         return len(self._taken)
 
     async def read(self) -> tuple[list[WorkerStats], Fatal | None]:
-        """All counters, and the fatal error if there is one."""
-        return list(self._live.values()), self._fatal
+        """Read all counters, and the fatal error if there is one."""
+        return list(self._stats.values()), self._fatal

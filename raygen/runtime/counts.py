@@ -16,7 +16,7 @@ from raygen.runtime.worker_stats import WorkerStats
 
 @dataclass(frozen=True, slots=True)
 class NodeCount:
-    """What has gone through one node: rows in, rows kept and dropped, engine calls."""
+    """The traffic of one node: rows in, rows kept and dropped, engine calls."""
 
     rows_in: int = 0
     kept: int = 0
@@ -51,7 +51,7 @@ class Snapshot:
 
     @property
     def done(self) -> int:
-        """Source rows that are finished, one way or the other."""
+        """Source rows that have ended, whatever their status."""
         return self.kept + self.dropped + self.failed
 
 
@@ -65,7 +65,7 @@ class RejectCount:
 
 
 class Counts:
-    """The counts of a dataset while rows are added to it; always adds up to the source."""
+    """The counts of a dataset while rows are added; they always add up to the source."""
 
     def __init__(self, source: int, before: DatasetStatus | None) -> None:
         self.source = source
@@ -81,7 +81,7 @@ class Counts:
             self.recount(before)
 
     def recount(self, now: DatasetStatus) -> None:
-        """Take over what the ledger says, after lines were taken out of it."""
+        """Replace the counts by the ledger's, after lines were taken out of it."""
         self.statuses = Counter(kept=now.kept, dropped=now.dropped, failed=now.failed)
         self.rejects = Counter({(node, reason): n for node, reason, n in now.rejects})
         self.examples = now.examples
@@ -101,7 +101,7 @@ class Counts:
 
     @property
     def pending(self) -> int:
-        """Source rows that have no ending yet."""
+        """Source rows that have not ended."""
         return self.source - sum(self.statuses.values())
 
     @property
@@ -111,13 +111,21 @@ class Counts:
 
 
 def snapshot(
-    phase: str, counts: Counts, lives: Sequence[WorkerStats], nodes: Sequence[str], seconds: float
+    phase: str, counts: Counts, stats: Sequence[WorkerStats], nodes: Sequence[str], seconds: float
 ) -> Snapshot:
-    """What to show of a run now."""
+    """Take a snapshot of a run.
+
+    Args:
+        phase: what it does, in a word or two.
+        counts: those of the dataset.
+        stats: those of this run's workers.
+        nodes: the names of the plan's nodes, in order.
+        seconds: the run's time so far.
+    """
     totals = {name: [0, 0, 0, 0] for name in nodes}
-    paid = sum_tokens(live.paid for live in lives)
-    for live in lives:
-        for name, figures in live.nodes.items():
+    paid = sum_tokens(worker.paid for worker in stats)
+    for worker in stats:
+        for name, figures in worker.nodes.items():
             totals[name] = [a + b for a, b in zip(totals[name], figures, strict=True)]
     return Snapshot(
         phase=phase,
@@ -127,20 +135,20 @@ def snapshot(
         dropped=counts.statuses["dropped"],
         failed=counts.statuses["failed"],
         pending=counts.pending,
-        running=sum(live.running for live in lives),
+        running=sum(worker.running for worker in stats),
         examples=counts.examples,
         prompt_tokens=sum(prompt for prompt, _ in paid.values()),
         output_tokens=sum(output for _, output in paid.values()),
-        reused=sum(live.reused for live in lives),
+        reused=sum(worker.reused for worker in stats),
         seconds=seconds,
     )
 
 
-def phase_of(lives: Sequence[WorkerStats]) -> str:
-    """What the workers are doing, in a word or two."""
-    if not lives or all(live.phase == "starting" for live in lives):
+def phase_of(stats: Sequence[WorkerStats]) -> str:
+    """Say what the workers are doing, in a word or two."""
+    if not stats or all(worker.phase == "starting" for worker in stats):
         return "starting engines"
     repairing = next(
-        (live.phase for live in lives if live.phase not in ("starting", "running")), ""
+        (worker.phase for worker in stats if worker.phase not in ("starting", "running")), ""
     )
     return repairing or "generating"

@@ -1,7 +1,7 @@
-"""Generation: the driver's loop, from blocks that arrive to rows that are committed.
+"""The driver's loop, from blocks that arrive to rows that are committed.
 
-It commits in groups, keeps the counts, feeds what may start, decides when to stop, and tells its
-observer when the first rows are there. Knows nothing of Ray, recipes, training or the display.
+It commits in groups, keeps the counts, feeds what may start, decides when to stop, and notifies its
+observer when the first rows are committed. Knows nothing of Ray, recipes, training or the display.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class GenerationRun(Protocol):
-    """A generation in progress, however it is run."""
+    """A generation in progress, on whatever runs it."""
 
     @property
     def done(self) -> bool: ...
@@ -41,7 +41,7 @@ class GenerationRun(Protocol):
     def idle(self) -> bool: ...
 
     @property
-    def room(self) -> int: ...
+    def capacity(self) -> int: ...
 
     def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None: ...
 
@@ -49,7 +49,7 @@ class GenerationRun(Protocol):
 
     def poll(self, timeout_s: float) -> list[WrittenBlock]: ...
 
-    def live(self) -> tuple[list[WorkerStats], RunFault | None]: ...
+    def stats(self) -> tuple[list[WorkerStats], RunFault | None]: ...
 
     def stop(self) -> None: ...
 
@@ -65,14 +65,14 @@ class RunFault(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told what happens in a generation, and says whether the user wants it to end."""
+    """The listener of a generation, which also knows whether the user wants it to end."""
 
     def first_rows_committed(self) -> None:
-        """The first rows of this generation are in the dataset. Called once, at that moment."""
+        """Note that the first rows of this generation are committed. Called once, right then."""
         ...
 
-    def progress(self, lives: Sequence[WorkerStats]) -> None:
-        """What the workers have done so far; called about once a second, to be shown."""
+    def progress(self, stats: Sequence[WorkerStats]) -> None:
+        """Show what the workers have done so far; called about once a second."""
         ...
 
     @property
@@ -82,8 +82,8 @@ class Observer(Protocol):
 
 
 class Driver:
-    """The rows that are left, made in as many runs as they need: what arrives is committed, and
-    what may start is fed."""
+    """Makes the rows that are left, in as many runs as they need: commits the blocks that arrive,
+    and feeds what may start."""
 
     def __init__(
         self,
@@ -95,7 +95,17 @@ class Driver:
         limits: StopConditions,
         observer: Observer,
     ) -> None:
-        """`start` begins a run that takes about so many tasks."""
+        """Begin the first run.
+
+        Args:
+            start: begins a run that takes about so many tasks.
+            work: which rows run next.
+            committer: the started writer of the tables.
+            folder: the dataset's.
+            counts: those of the dataset so far.
+            limits: when to stop.
+            observer: is notified, and asked whether the user interrupts.
+        """
         self._start = start
         self._work = work
         self._committer = committer
@@ -106,7 +116,7 @@ class Driver:
         self._begin()
 
     def to_end(self) -> Ending:
-        """Make rows until none is left or something ends it, and say what. Raises DatasetError."""
+        """Make rows until none is left or something ends the run. Raises DatasetError."""
         ending = self._to_end_of_run()
         while self._unfinished and self._work.left:
             self._begin()
@@ -123,7 +133,7 @@ class Driver:
         self._unfinished = False  # set where the run took all the tasks that it could
 
     def _to_end_of_run(self) -> Ending | None:
-        """Go on until the run is done; what ended it, None where it simply ran out of tasks."""
+        """Go on until the run is done; return what ended it, None where it ran out of tasks."""
         every = _COMMIT_EVERY_S if self._folder.local is not None else _COMMIT_EVERY_REMOTE_S
         waiting: list[WrittenBlock] = []
         committed_at = looked_at = float("-inf")
@@ -141,17 +151,17 @@ class Driver:
                 continue
             looked_at = now
             self._committer.heartbeat()
-            lives, fault = self._run.live()
-            self._observer.progress(lives)
+            stats, fault = self._run.stats()
+            self._observer.progress(stats)
             if ending is None:
-                ending = self._ending(fault, self._observer.interrupted, lives)
+                ending = self._ending(fault, self._observer.interrupted, stats)
                 if ending is not None:
                     self._open = False
                     self._run.stop()
         self._open = False
         self._commit(waiting + self._run.poll(0))
-        lives, fault = self._run.live()
-        return ending or self._ending(fault, False, lives) or self._lost()
+        stats, fault = self._run.stats()
+        return ending or self._ending(fault, False, stats) or self._lost()
 
     def _commit(self, blocks: Sequence[WrittenBlock]) -> None:
         first = self._counts.last_row_at is None
@@ -162,31 +172,31 @@ class Driver:
             self._observer.first_rows_committed()
 
     def _feed(self) -> None:
-        """Hand out what may start; where nothing runs and nothing is left, that was all."""
-        if tasks := self._work.next(self._run.room) if self._run.room else []:
+        """Feed what may start; close the run where nothing runs and nothing is left."""
+        if tasks := self._work.next(self._run.capacity) if self._run.capacity else []:
             self._run.feed(tasks)
         elif self._run.idle and not self._try_again():
-            self._unfinished = not self._run.room
+            self._unfinished = not self._run.capacity
             self._open = False
             self._run.close()
 
     def _try_again(self) -> bool:
-        """Run the retryable rows once more; whether there were any.
+        """Run the retryable rows once more; tell whether there were any.
 
         They come first: whether they pass this time may decide whether the run goes on.
         """
-        if not (self._open and self._work.retryable and self._run.room):
+        if not (self._open and self._work.retryable and self._run.capacity):
             return False
         keys = self._committer.requeue_failed(retryable=True)
         dataset = Dataset(self._folder)
         self._counts.recount(dataset.status())
         files = dataset.transcript_files(self._committer.recorded)
-        tasks = self._work.again(keys, files, self._run.room)
+        tasks = self._work.retry(keys, files, self._run.capacity)
         self._run.feed(tasks, first=True)
         return bool(tasks)
 
     def _ending(
-        self, fault: RunFault | None, interrupted: bool, lives: Sequence[WorkerStats]
+        self, fault: RunFault | None, interrupted: bool, stats: Sequence[WorkerStats]
     ) -> Ending | None:
         if fault is not None:
             return Ending(Cause.FAULT, fault.message, fault.user_fault)
@@ -194,7 +204,7 @@ class Driver:
             return Ending(Cause.INTERRUPTED, "interrupted; what was in flight is committed")
         if too_many_failed(self._counts, self._limits) and not self._try_again():
             return Ending(Cause.TOO_MANY_FAILED, self._failed_words())
-        now = sum_tokens([self._paid_before, *(live.paid for live in lives)])
+        now = sum_tokens([self._paid_before, *(worker.paid for worker in stats)])
         paid = max(now, self._committer.paid, key=total_tokens)
         ending = limit_reached(self._counts, self._limits, paid)
         if ending is not None:
@@ -205,7 +215,7 @@ class Driver:
         return None
 
     def _lost(self) -> Ending | None:
-        """The ending of a run that is over though some of its tasks never came to their end."""
+        """Make the ending of a run that is over though some of its tasks never ended."""
         if self._run.idle:
             return None
         return Ending(

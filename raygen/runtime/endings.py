@@ -57,7 +57,7 @@ _REASONS: Mapping[Outcome, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a run ended; `message` says it to people, empty where every row has run.
+    """Why a run ended; `message` is for people, empty where every row has run.
 
     `user_fault`: the recipe or the profile must change before it can go on.
     """
@@ -78,7 +78,7 @@ class Ending:
 
 
 def out_of_rows(work: Scheduler) -> Ending:
-    """The ending where nothing is left to run: all of it, or as much as was asked for."""
+    """Make the ending of a run with nothing left: all rows ran, or a quota is reached or short."""
     if work.shortage:
         return Ending(Cause.SHORT_OF_A_CLASS, work.shortage)
     if work.reached:
@@ -90,8 +90,9 @@ def out_of_rows(work: Scheduler) -> Ending:
 class StopConditions:
     """When a run stops by itself.
 
-    The engines have the prices for a budget in dollars; its hours count from `began`, a monotonic
-    time.
+    `max_failed` is the share of source rows that may fail, `rows` the number of examples that are
+    enough. The engines have the prices for a budget in dollars; its hours count from `began`, a
+    monotonic time in seconds.
     """
 
     max_failed: float
@@ -102,12 +103,12 @@ class StopConditions:
 
 
 def too_many_failed(counts: Counts, limits: StopConditions) -> bool:
-    """Whether more rows failed than may."""
+    """Tell whether more rows failed than may."""
     return counts.statuses["failed"] > limits.max_failed * counts.source
 
 
 def limit_reached(counts: Counts, limits: StopConditions, paid: Tokens) -> Ending | None:
-    """The ending of a run that has all it was to make, or has used up what it may."""
+    """Make the ending of a run that has its examples, or has used up its budget; else None."""
     if limits.rows is not None and counts.examples >= limits.rows:
         return Ending(Cause.ENOUGH_EXAMPLES, f"output.rows: {counts.examples} examples are there")
     hours = (time.monotonic() - limits.began) / 3600

@@ -1,7 +1,6 @@
-"""Preview: a few source rows through the whole graph, in this process, step by step.
+"""Preview a few source rows: through the whole graph, in this process, step by step.
 
-Knows nothing of Ray or of datasets on disk; of what it makes only the figures are kept, for the
-next estimate.
+Only the figures are stored, for the next estimate. Knows nothing of Ray or of datasets on disk.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from raygen.sources import key_source
 
 @dataclass(frozen=True, slots=True)
 class PreviewedRow:
-    """A source row, as the task normalised it, its steps in the order of the plan, and its end."""
+    """A source row, normalised by the task, its steps in the order of the plan, and its result."""
 
     data: Mapping[str, Any]
     steps: tuple[NodeStep, ...]
@@ -37,24 +36,24 @@ class PreviewedRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A few rows of a plan. `seconds` is their time on the wall clock, the engines' start aside."""
+    """A few rows of a plan; `seconds` is their wall-clock time without the start of engines."""
 
     plan: Plan
     rows: tuple[PreviewedRow, ...]
     seconds: float
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The rows for a program: what came in, every call, every step, what came out."""
+        """Convert the rows to JSON: what came in, every call, every step, what came out."""
         return [_row_json(row) for row in self.rows]
 
 
 def preview(
     prepared: PreparedRecipe, n: int, started: Callable[[Path], None] | None = None
 ) -> Preview:
-    """The first n rows, in this thread or beside a running event loop.
+    """Run the first n rows, also where an event loop is running in this thread.
 
-    What local engines print goes to a file, which `started` is told; without it, where it goes
-    always. Raises SourceError, EngineError, and UserError for what an op needs and isn't here.
+    With `started`, what vLLM prints goes to a file, whose path it gets. Raises SourceError,
+    EngineError, and UserError for what an op needs and this machine lacks.
     """
     plan = bind_plan(prepared.plan)
     keyed = first_rows(prepared.recipe, plan, n)
@@ -66,7 +65,7 @@ def preview(
 
 
 def first_rows(recipe: Recipe, plan: Plan, n: int) -> list[tuple[str, Mapping[str, Any]]]:
-    """The first n source rows with their keys. Raises SourceError."""
+    """Read the first n source rows with their keys. Raises SourceError."""
     spec = recipe.source
     if spec.sample is None:
         spec = spec.model_copy(update={"limit": min(n, spec.limit or n)})
@@ -92,11 +91,11 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
     finally:
         for engine in engines.values():
             await engine.close()
-    places = {node.name: index for index, node in enumerate(plan.nodes)}
+    order = {node.name: index for index, node in enumerate(plan.nodes)}
     done = [
         PreviewedRow(
             data,
-            tuple(sorted(steps[key], key=lambda step: (places[step.node], step.row.lineage))),
+            tuple(sorted(steps[key], key=lambda step: (order[step.node], step.row.lineage))),
             result,
         )
         for (key, data), result in zip(rows, results, strict=True)
@@ -105,7 +104,7 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
 
 
 def chat_of(prompt: str) -> list[dict[str, str]] | None:
-    """The turns of a chat prompt, None for a completion prompt."""
+    """Parse the messages of a chat prompt; None for a completion prompt."""
     if not prompt.startswith('[{"role"'):
         return None
     try:
@@ -137,11 +136,11 @@ def _row_json(row: PreviewedRow) -> dict[str, Any]:
         {
             "node": step.node,
             "row": step.row.id,
-            "made": [one.data for one in step.outcomes if isinstance(one, Row)],
+            "made": [outcome.data for outcome in step.outcomes if isinstance(outcome, Row)],
             "rejects": [
-                {"outcome": index, "reason": one.reason, "detail": one.detail}
-                for index, one in enumerate(step.outcomes)
-                if isinstance(one, Reject)
+                {"outcome": index, "reason": outcome.reason, "detail": outcome.detail}
+                for index, outcome in enumerate(step.outcomes)
+                if isinstance(outcome, Reject)
             ],
         }
         for step in row.steps

@@ -43,14 +43,14 @@ from raygen.runtime.worker_stats import Counters, WorkerStats
 _SPARE_TICKETS = 64
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeError)
-"""What Ray ends a run with; the last where the driver has left it under a thread."""
+"""Exceptions of `iter_batches` on teardown; AttributeError when Ray is shut down under it."""
 
 
 _Control = ray.remote(num_cpus=0, max_concurrency=1000)(Coordinator)
 
 
 class _RemoteControl:
-    """The control actor as a Coordinator."""
+    """The coordinator behind its actor's handle."""
 
     def __init__(self, control: Any) -> None:
         self._control = control
@@ -74,7 +74,7 @@ class _RemoteControl:
 
 
 class _RowActor:
-    """One process with its engines; Ray Data calls it once per block."""
+    """One process with its engines; Ray Data calls it once per ticket."""
 
     def __init__(self, job: GenerationJob, control: Any) -> None:
         # Read when the engine's libraries load; Ray has set it to the actor's one CPU.
@@ -98,7 +98,7 @@ class _RowActor:
         self._counters = Counters(ray.util.metrics.Counter, job.plan.recipe)
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
-        """Run the block that a ticket stands for; raises nothing."""
+        """Run the block of a ticket; raises nothing."""
         if self._reporter is None:
             self._reporter = asyncio.create_task(self._report())
         payload = await self._blocks.run(batch["ticket"][0].as_py())
@@ -109,8 +109,8 @@ class _RowActor:
 
     async def _report(self) -> None:
         while True:
-            self._counters.update(self._worker.live)
-            stop = await self._control.report.remote(self._name, self._worker.live)
+            self._counters.update(self._worker.stats)
+            stop = await self._control.report.remote(self._name, self._worker.stats)
             self._worker.stopped = self._worker.stopped or stop
             await asyncio.sleep(_REPORT_EVERY_S)
 
@@ -131,11 +131,11 @@ def cluster(
     with joined_cluster(
         address, cpus, logs / "ray.log", loggers=("ray", "ray.data", "ray.train"), modules=modules
     ) as joined:
-        yield _found(joined)
+        yield _describe(joined)
 
 
-def _found(joined: Any) -> Cluster:
-    """What there is to say of the cluster that `ray.init` joined."""
+def _describe(joined: Any) -> Cluster:
+    """Describe the cluster that `ray.init` joined."""
     # The only way to learn what an autoscaled cluster may grow to; None where it can't grow.
     most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
     gpus = max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0))
@@ -172,25 +172,25 @@ class RayRun:
 
     @property
     def idle(self) -> bool:
-        """Whether every task that was fed has come to its end, and its block was polled."""
+        """Whether every task that was fed has ended, and its block was polled."""
         return self._ended == self._fed and self._arrived.empty()
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more tasks it takes."""
         return self._tickets - self._fed
 
     def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
-        """More tasks, no more than there is room for."""
+        """Queue more tasks, at most `capacity`."""
         self._fed += len(tasks)
         self._ask(self._control.feed.remote(tasks, first))
 
     def close(self) -> None:
-        """There is nothing more to feed."""
+        """Announce that nothing more will be fed."""
         self._ask(self._control.close.remote())
 
     def poll(self, timeout_s: float) -> list[WrittenBlock]:
-        """The blocks that have arrived; waits up to `timeout_s` for the first."""
+        """Collect the blocks that have arrived; wait up to `timeout_s` seconds for the first."""
         blocks = list[WrittenBlock]()
         with contextlib.suppress(queue.Empty):
             blocks.append(self._arrived.get(timeout=timeout_s))
@@ -198,17 +198,17 @@ class RayRun:
                 blocks.append(self._arrived.get_nowait())
         return blocks
 
-    def live(self) -> tuple[list[WorkerStats], Fatal | None]:
-        """The actors' counters, and why the run can't go on, if so."""
-        lives, fatal = self._ask(self._control.read.remote()) or ([], None)
-        return lives, fatal or self._error
+    def stats(self) -> tuple[list[WorkerStats], Fatal | None]:
+        """Read the actors' counters, and why the run can't go on, if it can't."""
+        stats, fatal = self._ask(self._control.read.remote()) or ([], None)
+        return stats, fatal or self._error
 
     def stop(self) -> None:
         """Let no new row start; what is in flight still arrives."""
         self._last = self._ask(self._control.stop.remote())
 
     def _ask(self, answer: Any) -> Any:
-        """What the control actor answers; None where it is dead, which ends the run."""
+        """Wait for the control actor's answer; None where it is dead, which ends the run."""
         try:
             return ray.get(answer)
         except ray.exceptions.RayActorError:
@@ -250,7 +250,7 @@ def _dataset(job: GenerationJob, tickets: int, control: Any) -> Any:
     return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RowActor,
         fn_constructor_args=(job, control),
-        batch_size=1,  # a ticket; Ray Data wants to be told where there are GPUs
+        batch_size=1,  # a ticket; where there are GPUs Ray Data demands a size
         batch_format="pyarrow",
         compute=pool,
         num_cpus=1,

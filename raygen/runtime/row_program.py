@@ -2,8 +2,8 @@
 
 There is no barrier between steps: a row goes on to the next node the moment it is made; only a
 group op waits, for the other rows of the same source row. Knows nothing of Ray, files or other
-source rows. Errors that are an engine's own leave it; whatever else goes
-wrong fails this row and no other.
+source rows. Errors of an engine itself are raised; whatever else goes wrong fails this row and no
+other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Order = tuple[int, Lineage]
 
 @dataclass(slots=True)
 class _Tally:
-    """What has come of one source row so far."""
+    """The results of one source row so far."""
 
     examples: list[tuple[_Order, Mapping[str, Any]]] = field(default_factory=list)
     rejects: list[tuple[_Order, RejectedRow]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class _Tally:
 
 
 _RETRYABLE = frozenset({"bad_response"})
-"""Reasons of a refused request that say nothing of the row: another try may be answered."""
+"""Reasons of a refused request that don't lie in the row: another try may be answered."""
 
 
 _NO_OUTCOME = "no_outcome"
@@ -53,7 +53,7 @@ _FINE = object()
 
 @dataclass(frozen=True, slots=True)
 class NodeStep:
-    """One node on one row (a group op: on the rows of a source row), and all that came of it.
+    """One node on one row (a group op: on the rows of a source row), and its outcomes.
 
     `row` is the one whose id the step's calls carry.
     """
@@ -94,11 +94,11 @@ class RowProgram:
     def __init__(
         self, plan: Plan, engines: Mapping[str, Engine], watch: Watch | None = None
     ) -> None:
-        """`watch` sees every step as it ends."""
+        """Bind the plan to engines; `watch` gets every step as it ends."""
         self.plan = plan
         self._watch = watch
         self.engines = engines
-        self._place = {node.name: index for index, node in enumerate(plan.nodes)}
+        self._position = {node.name: index for index, node in enumerate(plan.nodes)}
         self._consumers: dict[str, list[Node]] = defaultdict(list)
         for node in plan.nodes:
             for source in node.inputs:
@@ -110,8 +110,8 @@ class RowProgram:
         """Run the graph for one source row; calls that are `recorded` are answered from there.
 
         Returns kept (at least one example), dropped (rejects only) or failed (with the error, and
-        no examples). Raises EngineDeadError, EngineUnavailableError and EngineSetupError: they
-        speak of an engine and not of this row.
+        no examples). Raises EngineDeadError, EngineUnavailableError and EngineSetupError, which
+        are faults of an engine and not of this row.
         """
         started = time.monotonic()
         tally = _Tally(answers=RecordedCalls(recorded or {}))
@@ -150,10 +150,10 @@ class RowProgram:
     async def _step(self, node: Node, row: Row, rows_in: Sequence[Row], tally: _Tally) -> None:
         """Run an op on a row, a group op on the rows that its inputs made of the source row."""
         tally.entered[node.name] += len(rows_in)
-        place = (self._place[node.name], row.lineage)
+        order = (self._position[node.name], row.lineage)
 
         def record(call: Call) -> None:
-            tally.calls.append((place, call))
+            tally.calls.append((order, call))
 
         context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
         outcomes = await _outcomes(node, rows_in if node.op.group else row, context)
@@ -164,7 +164,7 @@ class RowProgram:
         tally.emitted[node.name] += len(rows)
         tally.dropped[node.name] += len(rejects)
         for reject in rejects:
-            tally.rejects.append((place, RejectedRow(node.name, reject.reason, reject.detail)))
+            tally.rejects.append((order, RejectedRow(node.name, reject.reason, reject.detail)))
         await _together([self._feed(node.name, child, tally) for child in rows])
 
     def _result(self, key: str, tally: _Tally, seconds: float) -> RowResult:
@@ -190,15 +190,15 @@ class RowProgram:
         )
 
 
-async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext) -> list[Any]:
-    """Run a node's op; rows and rejects, at least one of them.
+async def _outcomes(node: Node, rows_in: Row | Sequence[Row], context: RowContext) -> list[Any]:
+    """Run a node's op; return its rows and rejects, at least one of them.
 
-    Raises NodeError where the op fails or returns anything else, and the errors that are an
-    engine's own.
+    Raises NodeError where the op fails or returns anything else, and the errors of an engine
+    itself.
     """
     run: Any = node.op.run
     try:
-        return _checked(node.op, await run(given, node.run_params, context))
+        return _checked(node.op, await run(rows_in, node.run_params, context))
     except RequestRefusedError as refusal:
         if refusal.reason in _RETRYABLE:
             raise NodeError(f"{node.name}: {refusal}", retryable=True) from refusal
@@ -218,7 +218,7 @@ async def _outcomes(node: Node, given: Row | Sequence[Row], context: RowContext)
 
 
 def _checked(op: Op, returned: Any) -> list[Row | Reject]:
-    """What an op returned, as a list; nothing at all is a reject. Raises _OutcomeError."""
+    """Make a list of what an op returned; an empty list becomes a reject. Raises _OutcomeError."""
     if isinstance(returned, str | Mapping) or not isinstance(returned, Iterable):
         raise _OutcomeError(op, _type_name(returned))
     outcomes: list[Any] = list(returned)
@@ -233,7 +233,7 @@ def _type_name(value: Any) -> str:
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Await all; the first error cancels the rest. One alone needs no task of its own."""
+    """Await all; the first error cancels the rest. A single coroutine needs no task."""
     if len(work) == 1:
         await work[0]
     elif work:
@@ -243,17 +243,17 @@ async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 
 def _in_order(items: Iterable[tuple[_Order, Any]]) -> list[Any]:
-    """By place in the graph and lineage, so that arrival order decides nothing."""
+    """Sort by position in the graph and lineage, so that arrival order decides nothing."""
     return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
 
 def leaves(error: Exception) -> list[Exception]:
-    """The exceptions at the leaves of a nested group; a plain error is its own leaf."""
+    """List the exceptions at the leaves of a nested group; a plain error is its own leaf."""
     if not isinstance(error, ExceptionGroup):
         return [error]
     return [leaf for inner in error.exceptions for leaf in leaves(inner)]
 
 
 def most_severe(errors: Sequence[EngineError]) -> EngineError:
-    """A dead engine explains whatever else went wrong beside it."""
+    """Choose the error that explains the others: a dead engine, else the first."""
     return next((error for error in errors if isinstance(error, EngineDeadError)), errors[0])

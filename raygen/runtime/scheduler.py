@@ -1,4 +1,4 @@
-"""Work: which source rows run next, and which of them are worth another try.
+"""Schedule source rows: which run next, and which are worth another try.
 
 Knows ordinals, keys and what became of rows; knows nothing of Ray, engines or files.
 """
@@ -27,16 +27,16 @@ class Scheduler(Protocol):
     retryable: set[str]
     """The keys of the rows that failed for a reason that may pass and weren't tried again."""
 
-    def next(self, room: int) -> list[RowBlock]:
-        """What may start now, in at most `room` tasks; empty where it must wait, or all is said."""
+    def next(self, capacity: int) -> list[RowBlock]:
+        """Next tasks to run, at most `capacity`; empty when none is ready or none is left."""
         ...
 
     def add(self, lines: Iterable[LedgerLine]) -> None:
-        """Rows that were committed just now."""
+        """Take note of rows that were committed just now."""
         ...
 
-    def again(self, keys: Collection[str], files: Files, room: int) -> list[RowBlock]:
-        """Rows whose lines were taken out of the ledger, to run once more."""
+    def retry(self, keys: Collection[str], files: Files, capacity: int) -> list[RowBlock]:
+        """Make tasks of rows whose lines were taken out of the ledger, to run once more."""
         ...
 
     @property
@@ -46,22 +46,22 @@ class Scheduler(Protocol):
 
     @property
     def tasks(self) -> int:
-        """How many tasks it may come to, but for those that are tried again."""
+        """How many tasks there may be, without retries."""
         ...
 
     @property
     def reached(self) -> str:
-        """What has been reached though rows are left, for people; empty where none are."""
+        """Which quota is reached though rows are left, for people; empty where none is."""
         ...
 
     @property
     def shortage(self) -> str:
-        """What couldn't be reached though no row is left, for people; empty where all was."""
+        """Which quota isn't reached though no row is left, for people; empty where none."""
         ...
 
 
 class _Rows:
-    """What every kind of work knows of the source: keys, actors, recorded calls."""
+    """What every scheduler knows of the source: keys, actors, recorded calls."""
 
     def __init__(self, keys: Sequence[str], files: Files, actors: int) -> None:
         self._keys = keys
@@ -69,12 +69,12 @@ class _Rows:
         self._actors = actors
         self.retryable: set[str] = set()
 
-    def again(self, keys: Collection[str], files: Files, room: int) -> list[RowBlock]:
-        """Rows whose lines were taken out of the ledger, to run once more."""
+    def retry(self, keys: Collection[str], files: Files, capacity: int) -> list[RowBlock]:
+        """Make tasks of rows whose lines were taken out of the ledger, to run once more."""
         self.retryable -= set(keys)
         ordinals = [ordinal for ordinal, key in enumerate(self._keys) if key in keys]
         by_ordinal = {ordinal: files.get(self._keys[ordinal], ()) for ordinal in ordinals}
-        return split_into_blocks(ordinals, self._actors, by_ordinal, most=room, again=True)
+        return split_into_blocks(ordinals, self._actors, by_ordinal, most=capacity, retry=True)
 
     def _tasks(self, ordinals: Sequence[int], most: int) -> list[RowBlock]:
         files = {ordinal: self._files.get(self._keys[ordinal], ()) for ordinal in ordinals}
@@ -102,13 +102,13 @@ class AllRows(_Rows):
 
     @property
     def tasks(self) -> int:
-        """As many as all of it makes."""
+        """How many tasks all pending rows make."""
         return len(split_into_blocks(range(len(self._pending)), self._actors))
 
-    def next(self, room: int) -> list[RowBlock]:
-        """All of it, the first time."""
+    def next(self, capacity: int) -> list[RowBlock]:
+        """Return all pending rows the first time, then none."""
         pending, self._pending = self._pending, []
-        return self._tasks(pending, room)
+        return self._tasks(pending, capacity)
 
     def add(self, lines: Iterable[LedgerLine]) -> None:
         """Note which rows are worth another try."""
@@ -120,7 +120,7 @@ class ClassQuota(_Rows):
 
     A row starts only when it is needed even if all that run are kept. So whatever the order in
     which rows end, those that are kept are the first of their class that can be, and a killed run
-    goes on to the same set. A row that may be tried again keeps its place until it was.
+    goes on to the same set. A retryable row still counts as running until its second try.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ClassQuota(_Rows):
         self._running: set[str] = set()
 
     def resume(self, done: Mapping[str, Status], retryable: Collection[str]) -> None:
-        """Take over what earlier runs did; `retryable` rows are among the done ones."""
+        """Take over what earlier runs did; `retryable` rows are among those that are done."""
         for ordinal, key in enumerate(self._keys):
             if key not in done:
                 self._pool[self._class[key]].append(ordinal)
@@ -152,11 +152,11 @@ class ClassQuota(_Rows):
 
     @property
     def tasks(self) -> int:
-        """One for each row, but no more than can well be held ready."""
+        """One task per pending row, up to a limit."""
         return min(_MOST_TASKS, sum(map(len, self._pool.values())))
 
-    def next(self, room: int) -> list[RowBlock]:
-        """The next rows of each class that still needs some."""
+    def next(self, capacity: int) -> list[RowBlock]:
+        """Return the next rows of each class that still needs some."""
         ready = self._ready()
         # Not one by one: each task is a block of its own, unless nothing else runs.
         if not self._enough(sum(ready.values())):
@@ -165,10 +165,10 @@ class ClassQuota(_Rows):
             self._pool[name].popleft() for name, count in ready.items() for _ in range(count)
         )
         self._running |= {self._keys[ordinal] for ordinal in ordinals}
-        return self._tasks(ordinals, room)
+        return self._tasks(ordinals, capacity)
 
     def add(self, lines: Iterable[LedgerLine]) -> None:
-        """Count what was kept, and free the places of what wasn't."""
+        """Count the kept rows; the others no longer count as running."""
         for line in lines:
             if not line.retryable:
                 self._running.discard(line.key)
@@ -184,7 +184,7 @@ class ClassQuota(_Rows):
 
     @property
     def reached(self) -> str:
-        """That every class has its rows."""
+        """The quota, which every class has reached."""
         return f"output.pairs: {self._quota} rows of each class are kept"
 
     @property
@@ -200,7 +200,7 @@ class ClassQuota(_Rows):
         )
 
     def _ready(self) -> dict[str, int]:
-        """How many more rows of each class are needed whatever comes of those that run."""
+        """Count the rows of each class that are needed even if all that run are kept."""
         running = Counter(self._class[key] for key in self._running)
         missing = {name: self._quota - self._kept[name] - running[name] for name in self._classes}
         return {name: min(n, len(self._pool[name])) for name, n in missing.items() if n > 0}

@@ -1,7 +1,6 @@
-"""Job: what a worker process needs to run its share of a plan, small enough to travel.
+"""Jobs and tasks: what a worker process needs to run its share of a plan, small enough to send.
 
-Knows nothing of Ray: how it is cut into tasks and how many rows are in flight, nothing of who
-runs it.
+Knows how rows are cut into blocks and how many are in flight; knows nothing of who runs them.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _BLOCKS_A_SIZE = 4
 class RowBlock:
     """One block of source rows, by their ordinals in the keyed copy.
 
-    `files` are the transcripts that may have their calls, newest first. `again`: the rows failed
-    before, and however they end now is final.
+    `files` are the transcripts that may have their calls, newest first. `retry`: the rows failed
+    before, and their status is now final.
     """
 
     ordinals: tuple[int, ...]
     files: tuple[str, ...] = ()
-    again: bool = False
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class GenerationJob:
         return sum(spec.gpus for spec in self.plan.engines.values())
 
     def shared(self, devices: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each engine of an actor with devices of its own, in the order of the recipe."""
+        """Give each engine of an actor its own devices, in the order of the recipe."""
         at = 0
         for name, spec in self.plan.engines.items():
             yield name, tuple(devices[at : at + spec.gpus])
@@ -69,25 +68,25 @@ class GenerationJob:
 
     @property
     def blocks_in_flight(self) -> int:
-        """Blocks an actor may hold, where they are small: what `rows_held` comes to."""
+        """Blocks that an actor may hold: where they are small, as many as make `rows_held`."""
         return max(2 * _BLOCKS_PER_ACTOR, ceil(self.rows_held / _BLOCK_ROWS))
 
     @property
     def rows_held(self) -> int:
-        """Rows with which an actor takes no other block: what runs, and twice as many that wait."""
+        """Rows from which an actor takes no more blocks: those that run, twice as many waiting."""
         return 3 * self.concurrency
 
 
 def secrets_of(plan: Plan) -> dict[str, str]:
-    """The keys and tokens that the plan's engines may need, from here, where the user has them."""
-    found: dict[str, str | None] = {}
+    """Collect the user's keys and tokens that the plan's engines may need."""
+    secrets: dict[str, str | None] = {}
     for spec in plan.engines.values():
         if spec.backend == "openai":
             name = str(spec.args.get("api_key_env", "OPENAI_API_KEY"))
-            found[name] = os.environ.get(name)
+            secrets[name] = os.environ.get(name)
         elif spec.backend in ("vllm", "transformers"):
-            found["HF_TOKEN"] = get_token()
-    return {name: value for name, value in found.items() if value}
+            secrets["HF_TOKEN"] = get_token()
+    return {name: value for name, value in secrets.items() if value}
 
 
 def split_into_blocks(
@@ -96,12 +95,16 @@ def split_into_blocks(
     files: Mapping[int, tuple[str, ...]] | None = None,
     *,
     most: int | None = None,
-    again: bool = False,
+    retry: bool = False,
 ) -> list[RowBlock]:
     """Cut pending rows into blocks small enough that rows come out while others still run.
 
-    Rows that share transcript `files` stand together, so that few workers read each. There are
-    `most` blocks at most.
+    Args:
+        ordinals: the rows, by their positions in the keyed copy.
+        actors: how many take blocks.
+        files: transcript files by row; rows that share some stay together, so few workers read it.
+        most: the most blocks there may be.
+        retry: whether the rows failed before.
     """
     files = files or {}
     sizes = list(_block_sizes(len(ordinals), actors))
@@ -114,7 +117,7 @@ def split_into_blocks(
     ordered = [ordinal for group in by_file.values() for ordinal in group]
     ends = list(accumulate(sizes))
     blocks = [tuple(ordered[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
-    return [RowBlock(block, _files_of(block, files), again) for block in blocks]
+    return [RowBlock(block, _files_of(block, files), retry) for block in blocks]
 
 
 def _block_sizes(rows: int, actors: int) -> Iterator[int]:

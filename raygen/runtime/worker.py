@@ -1,8 +1,22 @@
 """Worker: holds the engines of one process and runs row programs over them.
 
-It admits rows by a semaphore, rebuilds a dead engine in place and bisects the rows that were in
-flight until the guilty one stands alone. Knows nothing of Ray or files; an engine that can't be
-used ends the work with `fatal` set, and the rows it leaves stay pending.
+A row that crashes its engine takes all rows in flight down with it, and nothing says which it was.
+So the worker stops admitting rows (`_open`), waits until those in flight have failed or finished
+(`_idle`), rebuilds the engines, and bisects the suspects until the guilty row runs alone:
+
+    in flight                     a  b  c  D  e  f          D kills the engine: all six are suspects
+    rebuild, run together         a  b  c  D  e  f          dies again
+    rebuild, run the halves       a  b  c                   all end: they were innocent
+                                           D  e  f          dies again
+    rebuild, run the halves                D  e             dies again
+    rebuild, run the halves                D                alone when it died: engine_crash
+    rebuild, run what is left                 e ... f       end
+
+A row whose result is there before the engine dies keeps it, and a recorded call isn't paid for
+again. One guilty row among n costs about log2(n) rebuilds; admission opens again after the last.
+
+An engine that refuses to start, or can't be reached, ends the work with `fatal` set, and the rows
+that have not ended stay pending. Knows nothing of Ray or files.
 """
 
 from __future__ import annotations
@@ -59,7 +73,7 @@ class Worker:
         """`pauses` are the seconds before each further try to start an engine that has died."""
         self.plan = plan
         self._pauses = pauses
-        self.live = WorkerStats()
+        self.stats = WorkerStats()
         self.fatal: EngineError | None = None
         self.stopped = False
         self._start = start
@@ -78,7 +92,7 @@ class Worker:
     async def run(
         self, rows: Sequence[SourceRow], recorded: Mapping[str, Recorded] | None = None
     ) -> list[RowResult]:
-        """The results of the rows that finished; after a stop or a fatal error the rest is missing.
+        """Run rows and return the results of those that ended; a stop or a fatal error leaves some.
 
         `recorded` are the rows' earlier calls by key. Raises no engine error: see `fatal`.
         """
@@ -114,21 +128,21 @@ class Worker:
                 self._end(error)
                 return None
             if result is not None:
-                self.live.add(result)
+                self.stats.add(result)
             return result
 
     async def _attempt(self, row: SourceRow) -> RowResult:
-        self.live.running += 1
+        self.stats.running += 1
         self._idle.clear()
         try:
             return await self._program.run(*row, self._recorded.get(row[0]))
         finally:
-            self.live.running -= 1
-            if self.live.running == 0:
+            self.stats.running -= 1
+            if self.stats.running == 0:
                 self._idle.set()
 
     async def _after_death(self, row: SourceRow) -> RowResult | None:
-        """The row's result once the engine is rebuilt and the guilty row among them is found."""
+        """Wait for the row's result: the engine is rebuilt, and the guilty row among them found."""
         verdict: asyncio.Future[RowResult | None] = asyncio.get_running_loop().create_future()
         self._suspects.append((row, verdict))
         if len(self._suspects) == 1:
@@ -136,7 +150,7 @@ class Worker:
         return await verdict
 
     async def _recover(self) -> None:
-        """Let no new row in, wait for those in flight to end, rebuild, and try the suspects."""
+        """Admit no new row, wait for those in flight to end, rebuild, and bisect the suspects."""
         self._open.clear()
         await self._idle.wait()
         suspects, self._suspects = self._suspects, []
@@ -185,8 +199,8 @@ class Worker:
 
     async def _rebuild(self) -> None:
         """Start all engines anew. They ran before, so a start that fails is tried again."""
-        self.live.restarts += 1
-        self.live.phase = "restarting a dead engine"
+        self.stats.restarts += 1
+        self.stats.phase = "restarting a dead engine"
         await self.close()
         for pause in self._pauses:
             try:
@@ -222,7 +236,7 @@ class Worker:
                 await engine.close()
             raise
         self._engines.update(started)
-        self.live.phase = "running"
+        self.stats.phase = "running"
 
     async def _start_one(self, spec: EngineSpec) -> Engine:
         try:
@@ -247,7 +261,7 @@ def _settle(suspect: _Suspect, result: RowResult | None) -> None:
 
 
 def crashed_result(row: SourceRow) -> RowResult:
-    """The failed result of a row that takes its engine, or its process, down with it."""
+    """Make the failed result of a row that crashes its engine or its process each time."""
     detail = "the engine died each time this row ran, at last with no other row beside it"
     return RowResult(
         key=row[0],

@@ -15,7 +15,7 @@ from raygen.dataset import RowResult, Tokens, paid_tokens, sum_tokens
 
 @dataclass(slots=True)
 class WorkerStats:
-    """What a worker has done so far, read by whoever watches it."""
+    """The counters of one worker, read while it runs."""
 
     phase: str = "starting"
     running: int = 0
@@ -45,7 +45,7 @@ class WorkerStats:
 
 
 class Counter(Protocol):
-    """Something that only grows, kept apart by the values of its tags."""
+    """A counter that only grows, with a value for each combination of its tags."""
 
     def inc(self, value: float, tags: dict[str, str]) -> None:
         """Add `value`, which is above 0."""
@@ -53,17 +53,17 @@ class Counter(Protocol):
 
 
 class MakeCounter(Protocol):
-    """Makes a counter."""
+    """A factory of counters."""
 
     def __call__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> Counter: ...
 
 
 class Counters:
-    """The counters of one worker. Whoever collects them adds the node and the process."""
+    """The counters of one worker for monitoring, which adds the node and the process itself."""
 
     def __init__(self, make: MakeCounter, recipe: str) -> None:
         self._recipe = recipe
-        self._told: Counts[tuple[str, ...]] = Counts()
+        self._reported: Counts[tuple[str, ...]] = Counts()
         self._counters: Mapping[str, Counter] = {
             "rows": make("raygen_rows", "Source rows that ended.", ("recipe", "status")),
             "examples": make("raygen_examples", "Examples made.", ("recipe",)),
@@ -72,19 +72,19 @@ class Counters:
             "restarts": make("raygen_engine_restarts", "Engines that were rebuilt.", ("recipe",)),
         }
 
-    def update(self, live: WorkerStats) -> None:
-        """Bring the counters to what the worker says now."""
-        for status, rows in live.statuses.items():
+    def update(self, stats: WorkerStats) -> None:
+        """Raise the counters to the worker's stats."""
+        for status, rows in stats.statuses.items():
             self._set("rows", rows, status=status)
-        for engine, tokens in live.paid.items():
+        for engine, tokens in stats.paid.items():
             for kind, number in zip(("prompt", "output"), tokens, strict=True):
                 self._set("tokens", number, engine=engine, kind=kind)
-        self._set("examples", live.examples)
-        self._set("reused", live.reused)
-        self._set("restarts", live.restarts)
+        self._set("examples", stats.examples)
+        self._set("reused", stats.reused)
+        self._set("restarts", stats.restarts)
 
     def _set(self, name: str, now: int, **tags: str) -> None:
-        place = (name, *tags.values())
-        if grown := now - self._told[place]:
-            self._told[place] = now
+        series = (name, *tags.values())
+        if grown := now - self._reported[series]:
+            self._reported[series] = now
             self._counters[name].inc(grown, {"recipe": self._recipe, **tags})

@@ -1,4 +1,4 @@
-"""A student's metrics file, followed while it grows: what the trainer has said so far.
+"""Follow a student's metrics file while it grows, and fold its events into the trainer's state.
 
 Knows the events of metrics.jsonl; knows nothing of the process that writes them.
 """
@@ -28,13 +28,13 @@ class Accuracy:
         return self.correct / self.total if self.total else 0.0
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % Wilson score interval of the share."""
+        """Compute the 95 % Wilson score interval of the share."""
         return wilson(self.correct, self.total)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerState:
-    """What the metrics file has said so far. Times are seconds since the epoch.
+    """The state of the training, from the metrics file so far. Times are seconds since the epoch.
 
     `wait_s` is how long the trainer waited for data in all, `rows` how many it has read.
     `trained_while_generating` is None until the first optimizer step.
@@ -56,7 +56,7 @@ class TrainerState:
 
 
 class MetricsTail:
-    """Reads a growing metrics.jsonl and folds it into a TrainerState.
+    """A reader that folds a growing metrics.jsonl into a TrainerState.
 
     Lines of an earlier run are skipped; with `keep_history` (a resumed run) its accuracy before
     training and its first step still count.
@@ -75,7 +75,7 @@ class MetricsTail:
             )
 
     def read(self) -> TrainerState:
-        """Return the state with every complete line so far."""
+        """Read every complete line so far and return the state."""
         for line in self._lines.read():
             if line.strip():
                 self._state = fold_event(self._state, line)
@@ -83,7 +83,7 @@ class MetricsTail:
 
 
 def fold_event(state: TrainerState, line: bytes) -> TrainerState:
-    """Return the state after one line of metrics. An unreadable line becomes the state's error."""
+    """Apply one line of metrics to a state; an unreadable line becomes the state's error."""
     try:
         event = json.loads(line)
         return _HANDLERS.get(event["event"], _ignore)(state, event)

@@ -1,5 +1,5 @@
-"""A student's training as a subprocess: started, watched by its metrics file, started again when
-it is killed, and stopped.
+"""Run a student's training as a subprocess: start it, watch its metrics file, restart it when it
+is killed, and stop it.
 
 Meets streamtrain at its command line and its metrics file only; imports nothing of it.
 """
@@ -62,7 +62,7 @@ class TrainJob:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """Return the command line, for this Python."""
+        """Build the command line, for this Python."""
         words = [*_FIT, *_config_words(self.config, self.section, self.base)]
         words += ["--data", self.data, "--out", str(self.out), "--follow"]
         for override in self.overrides:
@@ -77,33 +77,33 @@ def finished(out: Path) -> bool:
 
 
 def can_resume(out: Path) -> bool:
-    """Tell whether there is a run to go on with in a student's folder."""
+    """Tell whether a student's folder has a run that can be resumed."""
     return finished(out) or (out / _CHECKPOINTS).exists()
 
 
 class Trainer:
-    """A running trainer, in a process session of its own: Ctrl-C reaches only the driver.
+    """A running trainer, in its own process session: Ctrl-C reaches only the driver.
 
-    One that is killed, as by a machine short of memory, goes on from its last checkpoint.
+    A trainer that is killed, as by a machine short of memory, restarts from its last checkpoint.
     """
 
     def __init__(self, job: TrainJob) -> None:
         self._job = job
-        self._asked = False
+        self._stop_requested = False
         self._stopped = False
         self._deaths = 0
         job.log.parent.mkdir(parents=True, exist_ok=True)
         self._start()
 
     def poll(self) -> TrainerState:
-        """Return the state now, without waiting."""
+        """Read the state now, without waiting; restart a trainer that was killed."""
         code = self._process.poll()
         state = self._metrics.read()
         if code is None:
             return state
         if self._stopped:
             return replace(state, phase="stopped", finished=True)
-        if code < 0 and not (state.error or self._asked) and self._may_return(state):
+        if code < 0 and not (state.error or self._stop_requested) and self._may_return(state):
             self._signal(signal.SIGKILL)  # what is left of its session holds devices
             self._start()
             return self._metrics.read()
@@ -114,7 +114,7 @@ class Trainer:
         return replace(state, phase="finished", finished=True)
 
     def wait(self, timeout_s: float | None = None) -> TrainerState:
-        """Return the state once the training has ended, or after `timeout_s` seconds."""
+        """Wait until the training has ended, or for `timeout_s` seconds, and return the state."""
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_s)
@@ -124,7 +124,7 @@ class Trainer:
 
     def stop(self, grace_s: float = 15.0) -> TrainerState:
         """Ask the process and its children to end, and kill them after `grace_s` seconds."""
-        self._asked = True
+        self._stop_requested = True
         if self._process.poll() is None:
             self._stopped = True
             self._signal(signal.SIGTERM)
@@ -149,8 +149,7 @@ class Trainer:
             )
 
     def _may_return(self, state: TrainerState) -> bool:
-        """Tell whether one that was killed is started again: not where it never gets any
-        further."""
+        """Tell whether a killed trainer restarts: not where it makes no new checkpoint."""
         self._deaths = 1 if state.checkpoint else self._deaths + 1
         return self._deaths < _MOST_DEATHS
 
@@ -170,7 +169,7 @@ class Trainer:
 def check_student(
     config: Path, section: str | None, base: Path | None
 ) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return the problems of a student that is to follow a dataset, each with its path in the
+    """List the problems of a student that is to follow a dataset, each with its path in the
     section.
 
     Raises UserError where streamtrain itself doesn't answer.

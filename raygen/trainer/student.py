@@ -1,7 +1,7 @@
-"""Training: the student that a recipe's `train:` asks for, as raygen starts it.
+"""Find and start the training of the student that a recipe names under `train:`.
 
-Knows where its configuration and its folder are, and whether to go on with an earlier run;
-knows nothing of how streamtrain trains.
+Knows where its configuration and its folder are, and whether to resume an earlier run; knows
+nothing of how streamtrain trains.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STUDENT = "student"
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The student of one dataset: a file of its own, or a section of the recipe."""
+    """The student of one dataset: a student file, or a section of the recipe."""
 
     recipe: Recipe
     file: Path | None
@@ -40,9 +40,13 @@ class Training:
         return trainer.finished(self.out)
 
     def start(self, data: str, logs: Path, address: str | None, most: int = 0) -> Trainer:
-        """Start `streamtrain fit --follow` on the dataset, on the cluster at `address`.
+        """Start `streamtrain fit --follow` on a dataset.
 
-        Once the dataset has ended it may go on with up to `most` workers.
+        Args:
+            data: the dataset's folder or URI.
+            logs: the folder for the trainer's log.
+            address: the Ray cluster; None starts a local one.
+            most: train workers that it may grow to once the dataset has ended.
         """
         profile = self.recipe.profile
         workers = profile.workers if profile else None
@@ -66,7 +70,7 @@ class Training:
         return folder if folder.is_dir() else None
 
     def outcome(self) -> TrainerState:
-        """Say how the run that ended here ended."""
+        """Read the outcome of the run that ended here."""
         result = json.loads((self.out / trainer.RESULT).read_text("utf-8"))
         return TrainerState(
             phase="finished",
@@ -78,7 +82,7 @@ class Training:
         )
 
     def workers(self) -> int:
-        """Count how many train workers will run, for a local cluster's size."""
+        """Count the train workers that will run, for a local cluster's size."""
         profile = self.recipe.profile
         configured = _configured(self.recipe, self.file).get("workers")
         from_profile = profile.workers if profile else None
@@ -86,7 +90,7 @@ class Training:
 
 
 def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem]:
-    """Return what streamtrain finds wrong with the student of a recipe, or of `--train`."""
+    """List what streamtrain finds wrong with the student of a recipe, or of `--train`."""
     file = _file(recipe, train)
     if file is not None:
         document = load_document(file)
@@ -101,10 +105,16 @@ def training_problems(recipe: Recipe, train: Path | None = None) -> list[Problem
 
 
 def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool) -> Training | None:
-    """Return the training that a recipe, or `--train`, asks for; None where neither does.
+    """Find the training that a recipe, or `--train`, asks for; None where neither does.
 
-    The student lies where its configuration says, or beside the tables, those of variants apart;
-    with the dataset `moved` by `--out` always beside the tables.
+    Args:
+        recipe: the recipe.
+        train: the student's file of `--train`.
+        folder: the dataset's.
+        moved: whether `--out` set that folder.
+
+    The student lies where its configuration says, else beside the tables, in a folder for each
+    variant; with a `moved` dataset always beside the tables.
     """
     if train is None and recipe.train is None:
         return None
@@ -120,14 +130,14 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
 
 
 def students_of(folder: Folder, training: Training | None) -> list[Path]:
-    """Return the folders of what training left on a dataset, of every variant."""
+    """List the folders that hold a student of the dataset, of every variant."""
     folders = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
     outs = {*folders, *([training.out] if training else [])}
     return sorted(out for out in outs if trainer.can_resume(out))
 
 
 def discard_students(folder: Folder, training: Training | None) -> None:
-    """Delete what training left on a dataset that is replaced, of every variant."""
+    """Delete the students of a dataset that is replaced, of every variant."""
     for out in students_of(folder, training):
         shutil.rmtree(out)
 
@@ -143,7 +153,7 @@ def _file(recipe: Recipe, train: Path | None) -> Path | None:
 
 
 def _named(recipe: Recipe, train: Path | None, file: Path | None, output: str) -> Path:
-    """Return the folder that a student's configuration names."""
+    """Resolve the folder that a student's configuration names."""
     if file is None:
         return Path(recipe.resolver.landing(("train", "output"), output))
     if train is None and recipe.resolver.origins.owner(("train",)) is not None:
@@ -164,6 +174,6 @@ def _accuracy(evaluation: Mapping[str, Any] | None) -> Accuracy | None:
 
 
 def _configured(recipe: Recipe, file: Path | None) -> Mapping[str, Any]:
-    """Return the student's configuration as written, not yet checked."""
+    """Read the student's configuration as written, unchecked."""
     data = load_document(file).data if file else recipe.train
     return data if isinstance(data, Mapping) else {}

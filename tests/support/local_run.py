@@ -47,7 +47,7 @@ class LocalRun:
         return self._ended == self._fed and self._arrived.empty()
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         return self._tickets - self._fed
 
     def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
@@ -65,7 +65,7 @@ class LocalRun:
                 blocks.append(self._arrived.get_nowait())
         return blocks
 
-    def live(self) -> tuple[list[WorkerStats], Fatal | None]:
+    def stats(self) -> tuple[list[WorkerStats], Fatal | None]:
         return self._ask(self._control.read()) if self._thread.is_alive() else ([], self._fatal)
 
     def stop(self) -> None:

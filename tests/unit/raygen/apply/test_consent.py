@@ -32,7 +32,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words], env={"COLUMNS": "200"})
 
 
-def test_a_recipe_is_shown_and_asked_before_its_first_run_only(repository: Path) -> None:
+def test_a_fetched_recipe_needs_consent_before_its_first_run_only(repository: Path) -> None:
     reference = f"git+file://{repository}"
     pin = fetch(reference).pin
     refused = run("preview", reference, "-n", 1)
@@ -64,7 +64,7 @@ def test_looking_at_a_fetched_recipe_asks_nothing(repository: Path) -> None:
     assert (planned.exit_code, json.loads(planned.stdout)["recipe"]) == (0, "shared")
 
 
-def test_what_a_local_recipe_extends_is_asked_about_too(repository: Path) -> None:
+def test_what_a_local_recipe_extends_needs_consent_too(repository: Path) -> None:
     Path("mine.yaml").write_text(f"extends: git+file://{repository}\nrecipe: mine\n")
     refused = run("preview", "mine.yaml", "-n", 1)
     assert refused.exit_code == 2

@@ -43,8 +43,8 @@ class FakeRun:
     groups: list[list[WrittenBlock]]
     fault: Trouble | None = None
     stops: int = 0
-    lives: list[WorkerStats] = field(default_factory=list)
-    room: int = 100
+    workers: list[WorkerStats] = field(default_factory=list)
+    capacity: int = 100
     closed: bool = False
     fed: list[RowBlock] = field(default_factory=list)
     answer: Callable[[RowBlock], list[list[WrittenBlock]]] = lambda task: []
@@ -52,7 +52,7 @@ class FakeRun:
 
     @property
     def done(self) -> bool:
-        over = self.closed or bool(self.stops) or bool(self.lost) or not self.room
+        over = self.closed or bool(self.stops) or bool(self.lost) or not self.capacity
         return not self.groups and over
 
     @property
@@ -61,7 +61,7 @@ class FakeRun:
 
     def feed(self, tasks: Sequence[RowBlock], *, first: bool = False) -> None:
         """Remembers the tasks; what `answer` makes of them comes next."""
-        self.room -= len(tasks)
+        self.capacity -= len(tasks)
         self.fed += tasks
         self.groups += [group for task in tasks for group in self.answer(task)]
 
@@ -71,8 +71,8 @@ class FakeRun:
     def poll(self, timeout_s: float) -> list[WrittenBlock]:
         return self.groups.pop(0) if self.groups else []
 
-    def live(self) -> tuple[list[WorkerStats], Trouble | None]:
-        return self.lives, self.fault
+    def stats(self) -> tuple[list[WorkerStats], Trouble | None]:
+        return self.workers, self.fault
 
     def stop(self) -> None:
         self.stops += 1
@@ -89,7 +89,7 @@ class Watching:
     def first_rows_committed(self) -> None:
         self.happened.append("first rows")
 
-    def progress(self, lives: Sequence[WorkerStats]) -> None:
+    def progress(self, stats: Sequence[WorkerStats]) -> None:
         if self.happened[-1:] != ["progress"]:
             self.happened.append("progress")
 
@@ -208,9 +208,9 @@ def test_enough_examples_end_the_run(place: Place) -> None:
 
 def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None:
     run = FakeRun([place.blocks("kept"), place.blocks("failed", start=1, retryable=True)])
-    run.answer = lambda task: [] if not task.again else [place.blocks("kept", start=1)]
+    run.answer = lambda task: [] if not task.retry else [place.blocks("kept", start=1)]
     assert place.generate(run) == Ending(Cause.OUT_OF_ROWS)
-    assert [task.ordinals for task in run.fed if task.again] == [(1,)]
+    assert [task.ordinals for task in run.fed if task.retry] == [(1,)]
     assert run.closed
     assert (place.counts.statuses["kept"], place.counts.statuses["failed"]) == (2, 0)
     assert place.counts.pending == 8
@@ -220,7 +220,7 @@ def test_rows_that_may_pass_are_tried_once_more_at_the_end(place: Place) -> None
 def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> None:
     failed = place.blocks("failed", "failed", "failed", retryable=True)
     run = FakeRun([failed, [], [], place.blocks("kept", start=5)])
-    run.answer = lambda task: [] if not task.again else [place.blocks("kept", "kept", "kept")]
+    run.answer = lambda task: [] if not task.retry else [place.blocks("kept", "kept", "kept")]
     assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "done"
     assert place.counts.statuses["kept"] == 4
     assert place.counts.statuses["failed"] == 0
@@ -228,14 +228,14 @@ def test_rows_that_may_pass_are_tried_before_too_many_failed(place: Place) -> No
 
 def test_a_second_failure_counts(place: Place) -> None:
     run = FakeRun([place.blocks("failed", "failed", retryable=True), [], []])
-    run.answer = lambda task: [] if not task.again else [place.blocks("failed", "failed"), []]
+    run.answer = lambda task: [] if not task.retry else [place.blocks("failed", "failed"), []]
     assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "too_many_failed"
     assert Dataset(place.folder).status().failed == 2
 
 
 def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
     run = FakeRun([place.blocks("kept"), [], place.blocks("kept", start=1)])
-    run.lives = [WorkerStats(paid={"teacher": (60, 50)}), WorkerStats(paid={"teacher": (0, 1)})]
+    run.workers = [WorkerStats(paid={"teacher": (60, 50)}), WorkerStats(paid={"teacher": (0, 1)})]
     ending = place.generate(run, StopConditions(1.0, budget=Budget(tokens=111)))
     assert ending.outcome == "stopped"
     assert ending.message.startswith("the budget of 111 tokens is used up (111 tokens)")
@@ -245,7 +245,7 @@ def test_a_budget_stops_the_run_and_names_itself(place: Place) -> None:
 def test_a_budget_counts_what_earlier_runs_paid(place: Place) -> None:
     place.committer._paid = {"teacher": (100, 0)}
     run = FakeRun([[], []])
-    run.lives = [WorkerStats(paid={"teacher": (5, 0)})]
+    run.workers = [WorkerStats(paid={"teacher": (5, 0)})]
     spec = EngineSpec("teacher", "m", price={"input": 1e6, "output": 0})
     limits = StopConditions(1.0, budget=Budget(dollars=105), engines={"teacher": spec})
     assert "$105" in place.generate(run, limits).message
@@ -282,7 +282,7 @@ def test_a_run_that_can_take_no_more_says_that_there_is_more(place: Place) -> No
     rows = [(f"key{i}", "x") for i in range(10)]
     work = ClassQuota(rows, ["x"], 2, {}, 1)
     work.resume({}, set())
-    small, next_one = FakeRun([], room=2), FakeRun([])
+    small, next_one = FakeRun([], capacity=2), FakeRun([])
     for run in (small, next_one):
         run.answer = lambda task: [
             place.blocks(*["dropped"] * len(task.ordinals), start=task.ordinals[0])

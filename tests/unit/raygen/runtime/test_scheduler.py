@@ -37,8 +37,8 @@ def test_rows_that_may_pass_are_run_once_more_with_their_calls() -> None:
     work.add([line("a", "kept"), line("b", "failed"), line("c", "failed", retryable=True)])
     assert work.retryable == {"c"}
     assert work.left
-    (task,) = work.again({"c", "gone"}, {"c": ("t2", "t1")}, ROOM)
-    assert (task.ordinals, task.files, task.again) == ((2,), ("t2", "t1"), True)
+    (task,) = work.retry({"c", "gone"}, {"c": ("t2", "t1")}, ROOM)
+    assert (task.ordinals, task.files, task.retry) == ((2,), ("t2", "t1"), True)
     work.add([line("c", "failed")])
     assert work.retryable == set()
     assert not work.left
@@ -127,13 +127,13 @@ def test_a_row_that_may_pass_keeps_its_place_until_it_was_tried_again() -> None:
     work = quota(["x"] * 4, 1, {"k0": "failed"}, retryable={"k0"})
     assert work.left
     assert work.next(ROOM) == []
-    (task,) = work.again({"k0"}, {}, ROOM)
+    (task,) = work.retry({"k0"}, {}, ROOM)
     assert task.ordinals == (0,)
     work.add([line("k0", "failed")])
     assert [task.ordinals for task in work.next(ROOM)] == [(1,)]
 
 
-def test_what_is_missing_is_said() -> None:
+def test_what_is_missing_is_reported() -> None:
     work = quota(["x", "x", "y"], 2, {"k0": "kept", "k1": "kept", "k2": "dropped"})
     assert not work.left
     assert "the source has no more: y: 0;" in work.shortage

@@ -53,10 +53,10 @@ def test_rows_that_share_a_transcript_stand_together() -> None:
     (task,) = split_into_blocks(range(5), 1, files, most=1)
     assert task.ordinals == (0, 2, 1, 4, 3)
     assert task.files == ("new", "old", "other")
-    assert not task.again
-    blocks = split_into_blocks(range(5), 1, files, again=True)
+    assert not task.retry
+    blocks = split_into_blocks(range(5), 1, files, retry=True)
     assert [block.files for block in blocks] == [*files_of(files, 0, 2, 1, 4), ()]
-    assert all(block.again for block in blocks)
+    assert all(block.retry for block in blocks)
 
 
 def test_each_engine_of_an_actor_has_its_own_devices() -> None:

@@ -47,8 +47,8 @@ async def test_every_row_gets_its_result_in_order() -> None:
     assert [r.key for r in results] == [f"k{i}" for i in range(20)]
     assert {r.status for r in results} == {"kept"}
     assert len(starts.engines) == 1
-    assert work.live.statuses["kept"] == 20
-    assert work.live.nodes["ask"] == [20, 20, 0, 20]
+    assert work.stats.statuses["kept"] == 20
+    assert work.stats.nodes["ask"] == [20, 20, 0, 20]
 
 
 async def test_no_more_rows_run_at_once_than_admitted() -> None:
@@ -58,7 +58,7 @@ async def test_no_more_rows_run_at_once_than_admitted() -> None:
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, work.live.running)
+            most = max(most, work.stats.running)
             await asyncio.sleep(0.001)
 
     watcher = asyncio.create_task(watch())
@@ -74,7 +74,7 @@ async def test_poison_rows_are_found_and_the_others_kept(poison: tuple[int, ...]
     statuses = {r.key: r.status for r in results}
     assert statuses == {f"k{i}": "failed" if i in poison else "kept" for i in range(20)}
     assert all(r.rejects[0].reason == CRASH for r in results if r.status == "failed")
-    assert len(starts.engines) == work.live.restarts + 1
+    assert len(starts.engines) == work.stats.restarts + 1
 
 
 async def test_an_engine_that_dies_once_costs_no_row() -> None:
@@ -92,7 +92,7 @@ async def test_an_engine_that_dies_once_costs_no_row() -> None:
     work = Worker(of, starts, 8)
     results = await work.run(rows(12))
     assert [r.status for r in results] == ["kept"] * 12
-    assert work.live.restarts == 1
+    assert work.stats.restarts == 1
 
 
 async def test_after_a_stop_the_rest_is_left_pending() -> None:

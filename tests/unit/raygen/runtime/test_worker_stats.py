@@ -26,14 +26,14 @@ MADE: dict[str, FakeCounter] = {}
 
 def test_counters_follow_what_the_worker_says() -> None:
     counters = Counters(FakeCounter, "quickstart")
-    live = WorkerStats()
-    counters.update(live)
+    stats = WorkerStats()
+    counters.update(stats)
     assert not any(counter.values for counter in MADE.values())
-    live.statuses["kept"], live.examples, live.paid = 3, 9, {"teacher": (100, 40)}
-    counters.update(live)
-    live.statuses["kept"], live.statuses["failed"], live.reused = 5, 1, 2
-    counters.update(live)
-    counters.update(live)
+    stats.statuses["kept"], stats.examples, stats.paid = 3, 9, {"teacher": (100, 40)}
+    counters.update(stats)
+    stats.statuses["kept"], stats.statuses["failed"], stats.reused = 5, 1, 2
+    counters.update(stats)
+    counters.update(stats)
     assert MADE["raygen_rows"].values == {("quickstart", "kept"): 5, ("quickstart", "failed"): 1}
     assert MADE["raygen_tokens"].values == {
         ("quickstart", "teacher", "prompt"): 100,
