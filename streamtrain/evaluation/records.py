@@ -1,7 +1,7 @@
-"""An evaluation on disk: its figures, and the student's answer to every question.
+"""Evaluations on disk: the metrics, and the student's answer to every question.
 
-A run keeps one folder for each set of questions, and for each other way of asking them. Knows
-nothing of models.
+A run has one folder for each set of questions and each other way of asking them. Knows nothing of
+models.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import Evaluation
 from streamtrain.heldout import Question
-from streamtrain.run import FINAL, RESULT
+from streamtrain.run import FINAL, REPLACED, RESULT
 
 EVALUATIONS = "evaluations"
 PREDICTIONS = "predictions.jsonl"
@@ -26,7 +26,7 @@ VERDICTS = "verdicts.json"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
-    """One evaluation of one student: plain data as it was written."""
+    """One evaluation of a student, as plain data."""
 
     name: str
     figures: dict[str, Any]
@@ -34,7 +34,7 @@ class EvaluationRecord:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What was asked, in its order."""
+        """The keys of its questions, in their order."""
         return tuple(answer["key"] for answer in self.answers)
 
     @property
@@ -44,15 +44,15 @@ class EvaluationRecord:
 
 
 def evaluations_folder(student: Path) -> Path:
-    """Where the evaluations of a student are kept: beside the run's result, else in its folder."""
-    inside = student.name == FINAL and (student.parent / RESULT).exists()
+    """Locate the evaluations of a student: beside the run's result, or else in its own folder."""
+    inside = student.name in (FINAL, REPLACED) and (student.parent / RESULT).exists()
     return (student.parent if inside else student) / EVALUATIONS
 
 
 def write_record(
     folder: Path, name: str, questions: Sequence[Question], evaluation: Evaluation
 ) -> Path:
-    """Write the evaluation `name` under `folder`, in place of an earlier one; returns its folder.
+    """Write the evaluation `name` under `folder`, replacing an earlier one; returns its folder.
 
     Raises OSError.
     """
@@ -67,13 +67,16 @@ def write_record(
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines, in place of an earlier file. Raises OSError."""
+    """Write JSON lines, replacing an earlier file. Raises OSError."""
     _replace(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def write_annotations(student: Path, name: str, verdicts: Mapping[str, Any]) -> Path:
-    """Write the verdicts on the rationales of an evaluation of a student, in place of earlier
-    ones; returns the file. Raises InputError where the student is no longer there, OSError."""
+    """Write the verdicts on the rationales of an evaluation, replacing earlier ones; returns the
+    file.
+
+    Raises InputError if the student is gone, OSError.
+    """
     target = evaluations_folder(student) / name
     if not target.is_dir():
         raise InputError(
@@ -85,7 +88,7 @@ def write_annotations(student: Path, name: str, verdicts: Mapping[str, Any]) -> 
 
 
 def read_records(folder: Path) -> list[EvaluationRecord]:
-    """The evaluations under `folder`, by name. Raises InputError where one can't be read."""
+    """Read the evaluations under `folder`, by name. Raises InputError if one can't be read."""
     records = []
     for file in sorted(folder.glob(f"*/{FIGURES}")):
         try:

@@ -13,6 +13,7 @@ from .spec import GROW as GROW
 from .spec import METRICS as METRICS
 from .spec import OWNER as OWNER
 from .spec import RAY as RAY
+from .spec import REPLACED as REPLACED
 from .spec import RESULT as RESULT
 from .spec import STOP as STOP
 from .spec import STUDENT as STUDENT

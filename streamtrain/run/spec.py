@@ -1,6 +1,7 @@
-"""One run of `streamtrain fit`: the student, its data, where results go, and checks before it.
+"""The specification of one run of `streamtrain fit`: student, dataset, output folder; and the
+checks before a run starts or resumes.
 
-Knows nothing of torch or Ray, so that a bad input is found in a moment.
+Knows nothing of torch or Ray, so that bad input is found at once.
 """
 
 from __future__ import annotations
@@ -26,22 +27,25 @@ CHECKPOINTS = "checkpoints"
 BEST = "best"
 VALIDATING = "validating"
 FINAL = "final"
+REPLACED = ".final.old"
 STUDENT = "student.json"
 STOP = "stop"
 GROW = "grow"
 OWNER = "owner"
 RAY = "ray"
-"""Names in the output folder. STUDENT lies in FINAL; STOP is there while a run is asked to stop,
+"""Names in the output folder. STUDENT lies in FINAL; REPLACED is an older FINAL until the new one
+has its name; STOP is there while a run is asked to stop,
 and GROW, with a number, while it is to go on with so many workers; OWNER names the run that may
 write, because the workers of a killed one live on for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What one run is asked to do. `report` and `select` are files of held-out questions, if any.
+    """What a run trains, on what, and where its results go. `report` and `select` are files of
+    held-out questions, if any.
 
-    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None
-    where none is asked. Once a followed dataset has ended, up to `most` workers may go on.
+    `model` is a hub id, `bundled:NAME`, or the absolute path of a folder; so is `teacher`, None if
+    none has to be loaded. Once a followed dataset has ended, the run may grow to `most` workers.
     """
 
     config: StudentConfig
@@ -70,13 +74,16 @@ class RunOptions:
 def make_run_spec(
     document: Document, config: StudentConfig, base: Path, options: RunOptions
 ) -> RunSpec:
-    """The run of a checked student. Raises ProblemsError with every file that is wrong."""
+    """Specify the run of a checked student; paths in the file are relative to `base`.
+
+    Raises ProblemsError with every file that is wrong.
+    """
     problems = find_problems(document, config, base, options.follow)
     if problems:
         raise ProblemsError(problems)
-    asked = config.evaluate
+    evaluate = config.evaluate
     report, select = (
-        (base / path).absolute() if path else None for path in (asked.report, asked.select)
+        (base / path).absolute() if path else None for path in (evaluate.report, evaluate.select)
     )
     return RunSpec(
         config,
@@ -93,7 +100,7 @@ def make_run_spec(
 
 
 def refuse_used_output(job: RunSpec) -> None:
-    """Raises InputError where the output already holds a run and `--resume` is not given."""
+    """Raise InputError if the output folder already holds a run and `--resume` is not given."""
     used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
     if used and not job.resume:
         raise InputError(
@@ -103,16 +110,20 @@ def refuse_used_output(job: RunSpec) -> None:
 
 
 def order_settings(config: StudentConfig) -> dict[str, Any]:
-    """What the order and content of batches hang on: a resume must have the same."""
-    whole = config.model_dump(mode="json", include={"model", "revision", "tune", "data", "stream"})
+    """Collect the settings that the order and content of batches depend on; a resumed run must have
+    the same ones."""
+    settings = config.model_dump(
+        mode="json", include={"model", "revision", "tune", "data", "stream"}
+    )
     return {
-        **whole,
+        **settings,
         "objective": config.objective.model_dump(mode="json"),
         "batch": config.optim.batch,
     }
 
 
 def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise InputError that names the settings in which a run differs from the one it resumes."""
     changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if changed:
         raise InputError(
@@ -122,7 +133,7 @@ def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> No
 
 
 def read_result(out: Path) -> dict[str, Any]:
-    """What a finished run wrote."""
+    """Read the result.json of a finished run."""
     result: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
     return result
 
@@ -144,7 +155,7 @@ def _model(name: str, base: Path) -> str:
 
 
 def _teacher(config: StudentConfig, base: Path) -> str | None:
-    """The teacher that has to be loaded, if any."""
+    """Resolve the teacher that has to be loaded, if any."""
     teacher = config.objective.teacher
     return _model(teacher.model, base) if teacher and config.objective.asks_teacher else None
 
@@ -152,7 +163,8 @@ def _teacher(config: StudentConfig, base: Path) -> str | None:
 def find_problems(
     document: Document, config: StudentConfig, base: Path, follow: bool
 ) -> list[Problem]:
-    """What is wrong with the files that a student names, and with its length when following."""
+    """Find what is wrong with the files that a student names, and with its length when
+    following."""
     return list(_problems(document, config, base, follow))
 
 
@@ -161,15 +173,15 @@ def _problems(
 ) -> Iterator[Problem]:
     yield from _set_problems(document, config, base)
     yield from (document.problem(("log",), text) for text in missing(config.log))
-    places = {
+    models = {
         ("model",): _model(config.model, base),
         ("objective", "teacher"): _teacher(config, base),
     }
-    for place, model in places.items():
+    for keys, model in models.items():
         if model and model.startswith("/") and not Path(model).is_dir():
-            yield document.problem(place, f"{place[-1]}: {model} is no folder")
+            yield document.problem(keys, f"{keys[-1]}: {model} is no folder")
         if model and (missed := bundled_problem(model)):
-            yield document.problem(place, f"{place[-1]}: {missed}")
+            yield document.problem(keys, f"{keys[-1]}: {missed}")
     if follow and config.optim.schedule != "wsd" and config.optim.max_steps is None:
         yield document.problem(
             ("optim", "schedule"),
@@ -179,7 +191,7 @@ def _problems(
 
 
 def _set_problems(document: Document, config: StudentConfig, base: Path) -> Iterator[Problem]:
-    """Held-out sets that can't be read, or that have questions in common."""
+    """Find held-out sets that can't be read, or that share questions."""
     sets: dict[str, list[Question]] = {}
     for name, path in (("report", config.evaluate.report), ("select", config.evaluate.select)):
         if path is not None:

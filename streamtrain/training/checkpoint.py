@@ -37,7 +37,7 @@ from streamtrain.errors import InputError
 from streamtrain.models import Student
 from streamtrain.training import durable
 from streamtrain.training.progress import Selection, TrainProgress
-from streamtrain.training.shards import OPTIMIZER, WEIGHTS, read_shards, read_whole, write_shards
+from streamtrain.training.shards import OPTIMIZER, WEIGHTS, load_shards, load_whole, save_shards
 
 FORMAT_VERSION = 2
 """Checkpoints of version 1 are read too."""
@@ -57,10 +57,11 @@ def save(
     at: TrainProgress,
     writes: bool = True,
 ) -> Path:
-    """Write a checkpoint into `folder`, make it the latest and drop the oldest; returns its path.
+    """Write a checkpoint, make it the latest and remove the oldest; returns its path.
 
-    Every rank of a sharded student calls it with the same folder, since each writes its own part of
-    the tensors; one rank `writes` the rest. Raises OSError; the earlier checkpoints stay usable.
+    `folder` holds the checkpoints of the run. Every rank of a sharded student calls this with the
+    same folder, each to write its own shards; one rank `writes` the rest. Raises OSError; the
+    earlier checkpoints stay usable.
     """
     target = _free_name(folder, at.step)
     if not writes and not student.sharded:
@@ -70,12 +71,12 @@ def save(
     if writes:
         for left in folder.glob(".step-*"):
             shutil.rmtree(left)
-    write_shards(draft, student, optimizer)
+    save_shards(draft, student, optimizer)
     if not writes:
         return target
     sizes = {path.name: path.stat().st_size for path in draft.glob("*.safetensors")}
     durable.write_text(draft / _PROGRESS, json.dumps(_to_json(at, sizes), indent=1))
-    durable.publish(draft, target)
+    durable.rename(draft, target)
     durable.write_text(folder / _LATEST, target.name + "\n")
     for old in [path for path in _by_age(folder) if path != target][: 1 - KEPT]:
         durable.remove_folder(old)
@@ -83,16 +84,16 @@ def save(
 
 
 def latest(folder: Path) -> Path | None:
-    """The checkpoint in `folder` that the file `latest` names, or where that one isn't whole the
-    newest that is; None where there is none."""
+    """Find the checkpoint that the file `latest` names or, if that one is incomplete, the newest
+    complete one; None if there is none."""
     pointer = folder / _LATEST
     named = [folder / pointer.read_text(encoding="utf-8").strip()] if pointer.exists() else []
     newest_first = reversed(_by_age(folder))
-    return next((path for path in [*named, *newest_first] if _is_whole(path)), None)
+    return next((path for path in [*named, *newest_first] if _is_complete(path)), None)
 
 
 def load_progress(checkpoint: Path) -> TrainProgress:
-    """The progress of a checkpoint. Raises InputError where this version can't read it."""
+    """Load the progress of a checkpoint. Raises InputError if this version can't read it."""
     data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
     version = data.pop("version", None)
     if version not in (1, FORMAT_VERSION):
@@ -110,38 +111,38 @@ def load_progress(checkpoint: Path) -> TrainProgress:
 def load_weights(
     checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Put a checkpoint's weights, and its optimizer's state, back in place; or weights alone that
+    """Load weights, and the optimizer's state if given, from a checkpoint; or weights alone that
     `save_weights` wrote.
 
-    The optimizer keeps its own settings. Raises InputError where the student is another one than
-    the checkpoint's, StreamtrainError where it can't be read.
+    The optimizer keeps its own settings. Raises InputError if the checkpoint is of another student,
+    StreamtrainError if it can't be read.
     """
     if (checkpoint / WEIGHTS).exists():
-        read_whole(checkpoint, student, optimizer)
+        load_whole(checkpoint, student, optimizer)
     else:
-        read_shards(checkpoint, student, optimizer)
+        load_shards(checkpoint, student, optimizer)
 
 
 def _free_name(folder: Path, step: int) -> Path:
-    """The path of a new checkpoint of this step, later in age than those of the same step."""
-    taken = [again for at, again in map(_age, _by_age(folder)) if at == step]
+    """Name a new checkpoint of this step, after those of the same step."""
+    taken = [repeat for at, repeat in map(_age, _by_age(folder)) if at == step]
     suffix = f".{max(taken) + 1}" if taken else ""
     return folder / f"step-{step:08d}{suffix}"
 
 
 def _by_age(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, the oldest first."""
+    """List the checkpoints in a folder, the oldest first."""
     return sorted((path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)), key=_age)
 
 
 def _age(checkpoint: Path) -> tuple[int, int]:
-    """The step of a checkpoint, and how often that step had been saved before."""
-    found = _NAME.fullmatch(checkpoint.name)
-    return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)
+    """Parse the step of a checkpoint, and how often that step had been saved before."""
+    match = _NAME.fullmatch(checkpoint.name)
+    return (int(match[1]), int(match[2] or 0)) if match else (-1, 0)
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether all files of a checkpoint are there; of version 1 sizes aren't known."""
+def _is_complete(checkpoint: Path) -> bool:
+    """Tell whether all files of a checkpoint have their size; in version 1 sizes are not known."""
     try:
         data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

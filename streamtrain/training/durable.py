@@ -1,7 +1,8 @@
-"""Files that are on disk before they are named: no kill and no power failure shows half of one.
+"""Files that are on disk before they have their name: no kill and no power failure shows half of
+one.
 
-A name is given by a rename, which is atomic, and only to what was synced; then the folder that
-holds the name is synced too. Knows nothing of what the files are.
+A file or folder is synced, renamed, which is atomic, and then the folder that holds it is synced.
+Knows nothing of what the files are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Write what the system still holds of a file, or of a folder's names, to disk."""
+    """Flush a file, or the names in a folder, to disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -21,25 +22,45 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all, in place of one that was there."""
+    """Write a UTF-8 text file atomically, replacing an older one."""
     draft = path.with_name(f".{path.name}.tmp")
     draft.write_text(text, encoding="utf-8")
-    publish(draft, path)
+    rename(draft, path)
 
 
-def publish(draft: Path, path: Path) -> None:
-    """Name a draft in the same folder `path`: a file, or a folder whose files are synced already.
+def rename(draft: Path, path: Path) -> None:
+    """Sync a draft and rename it to `path` in the same folder: a file, or a folder whose files are
+    synced already.
 
-    A file takes the place of another; a folder needs a name that is free.
+    A file replaces an older one; a folder needs a name that is free.
     """
     sync(draft)
     draft.replace(path)
     sync(path.parent)
 
 
+def replace_folder(draft: Path, path: Path) -> None:
+    """Sync a folder with all in it and rename it to `path`, in place of an older one.
+
+    At every instant `path` or `replaced(path)` is there and complete: the older folder is set aside
+    before the new one gets its name, and removed after that.
+    """
+    for entry in draft.rglob("*"):
+        sync(entry)
+    if path.exists():
+        shutil.rmtree(replaced(path), ignore_errors=True)
+        path.replace(replaced(path))
+    rename(draft, path)
+    shutil.rmtree(replaced(path), ignore_errors=True)
+
+
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that may be half removed under a hidden name only, never under its own."""
-    hidden = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(hidden, ignore_errors=True)
-    folder.replace(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+    """Remove a folder under a hidden name, so that it is never half removed under its own."""
+    shutil.rmtree(replaced(folder), ignore_errors=True)
+    folder.replace(replaced(folder))
+    shutil.rmtree(replaced(folder), ignore_errors=True)
+
+
+def replaced(path: Path) -> Path:
+    """Name the hidden folder that a folder is set aside to."""
+    return path.with_name(f".{path.name}.old")

@@ -1,6 +1,6 @@
-"""What a finished run leaves, written and read back: the student's folder and result.json.
+"""The outcome of a run: the student's folder and result.json, written and read.
 
-Knows nothing of how the run went on; it is told.
+Knows nothing of how the run went.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from streamtrain.errors import InputError
 from streamtrain.evaluation import EVALUATIONS, Evaluation, read_records
 from streamtrain.models import Student, load_adapter, load_student, model_source, save_final
 from streamtrain.run import FINAL, RESULT, STUDENT, RunSpec
+from streamtrain.training import durable
 from streamtrain.training.card import model_card
 from streamtrain.training.progress import TrainProgress
 
@@ -31,9 +32,9 @@ CARD = "README.md"
 def write_outcome(
     job: RunSpec, student: Student, at: TrainProgress, after: Evaluation | None
 ) -> Path:
-    """Write the student's folder, then result.json, each whole or not at all; returns the folder.
+    """Write the student's folder and then result.json, each atomically; returns the folder.
 
-    Raises OSError.
+    An earlier student stays until the new one has its name. Raises OSError.
     """
     target, temporary = job.out / FINAL, job.out / f".{FINAL}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -70,52 +71,65 @@ def write_outcome(
     (temporary / CARD).write_text(
         describe_student(job.out / EVALUATIONS, job.config, result), encoding="utf-8"
     )
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    draft = job.out / f".{RESULT}.tmp"
-    draft.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    draft.replace(job.out / RESULT)
+    durable.replace_folder(temporary, target)
+    durable.write_text(job.out / RESULT, json.dumps(result, indent=1) + "\n")
     return target
 
 
 def describe_student(
     evaluations: Path, config: StudentConfig, result: Mapping[str, Any], merged: bool = False
 ) -> str:
-    """The model card of a student with this result, and with evaluations in this folder; `merged`
-    says that its adapter became a part of the model."""
+    """Write the model card of a student from its result and the evaluations in a folder; `merged`
+    if its adapter was merged into the model."""
     plan = result.get("plan")
     facts = dataset_facts(result["data"], plan) if plan else None
     return model_card(config, result, read_records(evaluations), facts, merged)
 
 
 def find_student(folder: Path) -> tuple[Path, StudentConfig]:
-    """The folder that `write_outcome` wrote, which may be the run's output around it, and its
-    settings. Raises InputError where there is none."""
-    found = folder / FINAL if (folder / FINAL / STUDENT).exists() else folder
-    if not holds_student(folder):
+    """Find the folder that `write_outcome` wrote, and read its settings.
+
+    `folder` is that folder, or the run's output around it. Where a kill has left the student that
+    was being replaced under its hidden name alone, it is found there. Raises InputError where
+    there is no student.
+    """
+    student_folder = next(filter(_has_settings, _candidates(folder)), None)
+    if student_folder is None:
         raise InputError(
             f"{folder} holds no student: expected {STUDENT} there or in {FINAL}/, as "
             "`streamtrain fit` writes them when a run ends"
         )
-    return found, StudentConfig.model_validate_json((found / STUDENT).read_text(encoding="utf-8"))
+    settings = (student_folder / STUDENT).read_text(encoding="utf-8")
+    return student_folder, StudentConfig.model_validate_json(settings)
 
 
 def holds_student(folder: Path) -> bool:
-    """Whether `find_student` finds one."""
-    return any((place / STUDENT).exists() for place in (folder, folder / FINAL))
+    """Tell whether `find_student` finds one."""
+    return any(map(_has_settings, _candidates(folder)))
+
+
+def _candidates(folder: Path) -> tuple[Path, ...]:
+    """List the folders that a student may be in, the best one first."""
+    final = folder / FINAL
+    named = (durable.replaced(folder),) if folder.name == FINAL else ()
+    return (final, durable.replaced(final), folder, *named)
+
+
+def _has_settings(folder: Path) -> bool:
+    return (folder / STUDENT).exists()
 
 
 def read_outcome(folder: Path, device: torch.device) -> tuple[Student, StudentConfig]:
-    """The student that `find_student` finds, loaded. Raises InputError where there is none."""
-    found, config = find_student(folder)
+    """Load the student that `find_student` finds. Raises InputError if there is none."""
+    student_folder, config = find_student(folder)
     if config.tune.method == "lora":
-        return load_adapter(model_source(config), found, device), config
-    source = replace(model_source(config), model=str(found), revision=None)
+        return load_adapter(model_source(config), student_folder, device), config
+    source = replace(model_source(config), model=str(student_folder), revision=None)
     return load_student(source, None, device), config
 
 
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _share(part: float, total: float) -> float | None:
+    return part / total if total else None
 
 
 def _selected(job: RunSpec, at: TrainProgress) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
-"""The tensors that training changes, on disk: weights, and what the optimizer keeps of each.
+"""The trained tensors on disk: weights, and the optimizer's state.
 
-Shards are written and read by torch.distributed.checkpoint, each rank its own part, whatever the
-number of ranks was before; they are safetensors, so that nothing is unpickled. Weights alone, which
-a validator or the lens loads, are one file of whole tensors. Knows nothing of checkpoints' names.
+Shards are written and read by torch.distributed.checkpoint, each rank its own, whatever the number
+of ranks was before; they are safetensors, so that nothing is unpickled. Weights alone, which a
+validator or the lens loads, are one file of whole tensors. Knows nothing of checkpoints' names.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ from streamtrain.training import durable
 from streamtrain.training.sharding import full_tensor, load_state, local_shard
 
 WEIGHTS = "trained.safetensors"
-"""Whole tensors by name: of weights that were saved alone, and of a checkpoint of version 1."""
+"""Whole tensors by name: weights that were saved alone, or of a checkpoint of version 1."""
 
 OPTIMIZER = "optimizer.pt"
 """The optimizer's state in a checkpoint of version 1."""
 
 
 def save_weights(folder: Path, student: Student) -> None:
-    """Write the trained weights alone, in place of those that were there. Raises OSError."""
+    """Save the trained weights alone, replacing older ones. Raises OSError."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{WEIGHTS}.tmp"
     weights = {name: full_tensor(p.detach()).cpu().contiguous() for name, p in student.trainable()}
     save_file(weights, draft)
-    durable.publish(draft, folder / WEIGHTS)
+    durable.rename(draft, folder / WEIGHTS)
 
 
 def copy_weights(source: Path, target: Path) -> None:
-    """Put weights that `save_weights` wrote in place of those of another folder. Raises OSError."""
+    """Copy weights that `save_weights` wrote to another folder, replacing older ones. Raises
+    OSError."""
     target.mkdir(parents=True, exist_ok=True)
     draft = target / f".{WEIGHTS}.tmp"
     shutil.copyfile(source / WEIGHTS, draft)
-    durable.publish(draft, target / WEIGHTS)
+    durable.rename(draft, target / WEIGHTS)
 
 
-def write_shards(draft: Path, student: Student, optimizer: torch.optim.Optimizer) -> None:
-    """Write this rank's part of every tensor to a folder, synced; all where nothing is sharded.
+def save_shards(draft: Path, student: Student, optimizer: torch.optim.Optimizer) -> None:
+    """Save this rank's shard of every tensor, synced; whole tensors if nothing is sharded.
 
     Every rank of a sharded student calls it with the same folder. Raises OSError.
     """
@@ -65,10 +66,10 @@ def write_shards(draft: Path, student: Student, optimizer: torch.optim.Optimizer
     )
 
 
-def read_shards(
+def load_shards(
     checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None
 ) -> None:
-    """Read this rank's part of every tensor back in place. Raises as `load_weights` does."""
+    """Load this rank's shard of every tensor in place. Raises as `load_weights` does."""
     from torch.distributed.checkpoint import HuggingFaceStorageReader, load
 
     with _readable(checkpoint):
@@ -95,9 +96,9 @@ def read_shards(
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def read_whole(checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None) -> None:
-    """Read whole tensors, of which this rank takes its part: weights alone, or of a checkpoint of
-    version 1 all. Raises InputError where they belong to another student."""
+def load_whole(checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None) -> None:
+    """Load whole tensors, of which this rank keeps its shard: weights alone, or all of a checkpoint
+    of version 1. Raises InputError if they are of another student."""
     from safetensors.torch import load_file
 
     with _readable(checkpoint):
@@ -113,7 +114,7 @@ def read_whole(checkpoint: Path, student: Student, optimizer: torch.optim.Optimi
 
 @contextlib.contextmanager
 def _readable(checkpoint: Path) -> Iterator[None]:
-    """Turn a fault of a checkpoint's files into one message."""
+    """Convert an error of a checkpoint's files to one message."""
     from safetensors import SafetensorError
 
     try:
@@ -131,7 +132,7 @@ def _unreadable(checkpoint: Path, cause: str) -> StreamtrainError:
 def _check_same_student(
     checkpoint: Path, student: Student, stored: Mapping[str, torch.Size]
 ) -> None:
-    """Raise InputError where a student's parameters aren't those stored, by name and size."""
+    """Raise InputError if a student's parameters differ from the stored ones in name or size."""
     parameters = {name: parameter.shape for name, parameter in student.trainable()}
     if student.projections is None:
         # They served training alone; a student that only answers has none.
@@ -141,9 +142,10 @@ def _check_same_student(
 
 
 def _collectively(act: Callable[[], Any], error: Callable[[str], Exception]) -> None:
-    """Save or load on all ranks that share the tensors; raises `error` of what went wrong on any.
+    """Save or load on all ranks that share the tensors; raises `error` with the cause from any
+    rank.
 
-    torch raises what is no Exception there, and warns of a single process, which is no mistake.
+    torch raises a BaseException there, and warns about a single process, which is no mistake.
     """
     from torch.distributed.checkpoint import CheckpointException
 
@@ -169,7 +171,7 @@ def _weight_of(key: str) -> str | None:
 
 
 def _slot_key(name: str, slot: str) -> str:
-    """The key of what the optimizer keeps of a parameter, as its mean gradient."""
+    """Name a tensor that the optimizer keeps of a parameter, such as its mean gradient."""
     return f"optimizer.{name}.{slot}"
 
 
