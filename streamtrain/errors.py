@@ -1,4 +1,4 @@
-"""What can go wrong in a run; str() is one clear message for the user.
+"""Errors that end a run with one clear message for the user, which is their str().
 
 Knows nothing of where errors are raised or shown.
 """

@@ -1,4 +1,4 @@
-"""Pictures, as PNG or SVG by the file's suffix: coloured tables, curves, and dots with intervals.
+"""Pictures as PNG or SVG, by the file's suffix: heatmaps, curves, and dots with intervals.
 
 The one home of matplotlib, which is loaded when a picture is drawn. Knows nothing of what is shown.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg")
 
 _LONGEST = 8
-"""Letters of a cell's text that fit."""
+"""Characters that fit into a cell."""
 
 _DPI = 150
 _COLOURS = "viridis"
@@ -28,8 +28,8 @@ _MARK = "#d62728"
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """A coloured table of shares from 0 to 1; None is an empty cell. `texts` stand in the cells;
-    `marked` (row, column) cells have a frame; before the columns and rows `breaks` is a gap."""
+    """A heatmap of shares from 0 to 1; None is an empty cell. `texts` go into the cells; `marked`
+    (row, column) cells get a frame; a gap comes before the column and row of the two breaks."""
 
     values: Sequence[Sequence[float | None]]
     texts: Sequence[Sequence[str]]
@@ -46,7 +46,7 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Curves of shares by number, counted from 1, each with its name; `level` is marked."""
+    """Named curves of shares by number, counted from 1; `level` is a named horizontal line."""
 
     curves: Sequence[tuple[str, Sequence[float]]]
     x_axis: str
@@ -57,7 +57,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A share with its interval, one of the `series` of a `group`."""
+    """A share with its interval, of one `series` in a `group`."""
 
     group: str
     series: str
@@ -67,7 +67,7 @@ class Dot:
 
 
 def check_picture(file: Path) -> None:
-    """Raises InputError for a file that can't become a picture."""
+    """Raise InputError for a file that can't become a picture."""
     if file.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{file}: found {file.suffix or 'no suffix'}; a picture is one of {', '.join(SUFFIXES)}"
@@ -77,7 +77,7 @@ def check_picture(file: Path) -> None:
 
 
 def heatmap(heats: Sequence[Heatmap], file: Path) -> None:
-    """Draw coloured tables, one below the other. Raises OSError."""
+    """Draw heatmaps, one below the other. Raises OSError."""
     sizes = [_size(heat) for heat in heats]
     width, height = max(w for w, _ in sizes), sum(h for _, h in sizes)
     figure = _figure(width, height)
@@ -108,30 +108,32 @@ def curves(lines: Lines, file: Path) -> None:
     _save(figure, file)
 
 
-def dots(found: Sequence[Dot], levels: Sequence[tuple[str, float]], axis: str, file: Path) -> None:
-    """Draw a line of dots with their intervals for each series, below the name of its group, and
-    each group's level. Raises OSError."""
-    series = list(dict.fromkeys(dot.series for dot in found))
+def dots(points: Sequence[Dot], levels: Sequence[tuple[str, float]], axis: str, file: Path) -> None:
+    """Draw a line of dots with intervals for each series, grouped, and each group's level.
+
+    `levels` are (group, level), in the order of the groups. Raises OSError.
+    """
+    series = list(dict.fromkeys(dot.series for dot in points))
     colours = dict(zip(series, _shades(len(series)), strict=True))
     groups = [name for name, _ in levels]
-    place, places, middles = 0.0, [], []
-    figure = _figure(7.5, 1.4 + 0.26 * (len(found) + len(groups)) + 0.2 * len(series))
+    y, edges, middles = 0.0, [], []
+    figure = _figure(7.5, 1.4 + 0.26 * (len(points) + len(groups)) + 0.2 * len(series))
     at = figure.subplots()
     for group, level in levels:
-        begin = place
-        for dot in (dot for dot in found if dot.group == group):
+        begin = y
+        for dot in (dot for dot in points if dot.group == group):
             # Kept figures may be rounded to beside the value.
             reach = [[max(0.0, dot.value - dot.low)], [max(0.0, dot.high - dot.value)]]
-            at.errorbar(dot.value, place, xerr=reach, fmt="o", capsize=3, color=colours[dot.series])
-            place += 1
-        at.vlines(level, begin - 0.5, place - 0.5, color="0.4", linestyle="--", linewidth=1)
-        places.append(place)
-        middles.append((begin + place - 1) / 2)
-        place += 1
-    for edge in places[:-1]:
+            at.errorbar(dot.value, y, xerr=reach, fmt="o", capsize=3, color=colours[dot.series])
+            y += 1
+        at.vlines(level, begin - 0.5, y - 0.5, color="0.4", linestyle="--", linewidth=1)
+        edges.append(y)
+        middles.append((begin + y - 1) / 2)
+        y += 1
+    for edge in edges[:-1]:
         at.axhline(edge, color="0.9")
     at.set_yticks(middles, [_plain(group) for group in groups])
-    at.set_ylim(place - 1.3, -0.7)
+    at.set_ylim(y - 1.3, -0.7)
     at.set_xlim(-0.01, 1.01)
     at.xaxis.set_major_formatter(_percent())
     at.set_xlabel(axis)
@@ -147,8 +149,8 @@ def _draw_heat(figure: Figure, at: Axes, heat: Heatmap) -> None:
     from matplotlib.patches import Rectangle
 
     shade = colormaps[_COLOURS]
-    across = _places(len(heat.columns), heat.column_break)
-    down = _places(len(heat.rows), heat.row_break)
+    across = _coordinates(len(heat.columns), heat.column_break)
+    down = _coordinates(len(heat.rows), heat.row_break)
     for row, y in enumerate(down):
         for column, x in enumerate(across):
             value = heat.values[row][column]
@@ -180,19 +182,19 @@ def _draw_heat(figure: Figure, at: Axes, heat: Heatmap) -> None:
 
 
 def _size(heat: Heatmap) -> tuple[float, float]:
-    """Inches that a coloured table takes."""
+    """Compute the size of a heatmap in inches."""
     names = max(len(name) for name in heat.rows)
     below = max(len(_short(name, 24)) for name in heat.columns)
     width = 0.62 * max(len(heat.columns), 6) + 0.07 * names + 1.6
     return width, 0.26 * max(len(heat.rows), 4) + 0.07 * below + 1.1
 
 
-def _places(count: int, gap: int | None) -> list[float]:
-    return [place + (0.25 if gap is not None and place >= gap else 0.0) for place in range(count)]
+def _coordinates(count: int, gap: int | None) -> list[float]:
+    return [index + (0.25 if gap is not None and index >= gap else 0.0) for index in range(count)]
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure of its own: nothing that is drawn changes another picture."""
+    """Make a figure of its own: nothing drawn on it changes another picture."""
     from matplotlib.figure import Figure
 
     return Figure((width, height), layout="constrained")
@@ -234,7 +236,7 @@ def _short(text: str, longest: int = _LONGEST) -> str:
 
 
 def _plain(text: str) -> str:
-    """What can be drawn: no line breaks, and a box for a letter that the font lacks."""
+    """Replace what can't be drawn: line breaks, and characters that the font lacks."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont("DejaVu Sans"))

@@ -1,6 +1,6 @@
-"""A table of texts, to read, to compute with, or to print in a paper.
+"""A table of texts, shown as aligned text, CSV or LaTeX.
 
-Knows nothing of what stands in it.
+Knows nothing of what the cells mean.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslas
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Column names, and rows with a text for each of them."""
+    """Column names, and rows with one text per column."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def show(self, form: Form) -> str:
-        """The table in one of the forms, without a newline at its end."""
+        """Format the table, without a newline at its end."""
         if form == "csv":
             return self._csv()
         return self._latex() if form == "latex" else self._text()

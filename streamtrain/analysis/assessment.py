@@ -1,4 +1,4 @@
-"""A trained student on sets of questions: asked in every way wanted, judged, and kept on disk.
+"""Evaluate a finished student on sets of questions, in every requested way, and keep the records.
 
 Knows nothing of the command line or of how a student answers.
 """
@@ -41,10 +41,10 @@ from streamtrain.training import find_student, read_outcome
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How every set is asked; `samples` lets a majority decide, `how` None is as trained.
+    """How every set is evaluated: `samples` takes majority votes, `how` None is as trained.
 
-    `teacher` is a model whose answers the student's are held against; `rationales` keeps what the
-    student writes out beside its answers.
+    `teacher` is a model to compute fidelity to; `rationales` keeps the student's rationales beside
+    its answers.
     """
 
     views: tuple[View, ...] = ("positive",)
@@ -57,15 +57,16 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One set asked in one way. `name` is the set's, with the way where it isn't the usual one."""
+    """One set evaluated in one way; `name` is the set's, with a suffix for a way that isn't the
+    default."""
 
     name: str
     evaluation: Evaluation
 
 
 @dataclass(slots=True)
-class _Subject:
-    """A student in its folder, loaded once it is first asked without an engine."""
+class _LazyStudent:
+    """A student in its folder, loaded when it first answers without an engine."""
 
     folder: Path
     config: StudentConfig
@@ -74,21 +75,21 @@ class _Subject:
     def answers(
         self, questions: Sequence[Question], ways: EvaluationOptions, view: View
     ) -> list[Prediction]:
-        """Return its answers to a set of questions."""
+        """Answer a set of questions."""
         how = prompt_format(self.config.data, ways.how, view)
         if ways.samples is not None:
             backend = ways.backend or engine_for(self.folder, self.config.kind)
             return predict_by_vote(self.folder, questions, how, ways.samples, backend)
-        student, encoder = self._load()
-        return predict(student, encoder, questions, how)
+        student, tokenizer = self._load()
+        return predict(student, tokenizer, questions, how)
 
     def rationales(
         self, questions: Sequence[Question], view: View, answers: Sequence[Prediction]
     ) -> list[WrittenRationale]:
-        """Return what it writes out for each of the questions that it gave these answers to."""
-        student, encoder = self._load()
+        """Generate a rationale for each question, given the student's answers to them."""
+        student, tokenizer = self._load()
         how = prompt_format(self.config.data, None, view)
-        return write_rationales(student, encoder, questions, how, answers)
+        return write_rationales(student, tokenizer, questions, how, answers)
 
     def _load(self) -> tuple[Student, ExampleTokenizer]:
         if not self.loaded:
@@ -102,11 +103,11 @@ def evaluate_sets(
     ways: EvaluationOptions,
     remark: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Assessment]:
-    """Return each set asked of the student in each view, as its evaluation is done and written;
-    `remark` hears of what could not be checked.
+    """Evaluate the student on each set in each view; yields every evaluation once it is written.
 
-    Raises InputError for a set or a student that can't be read, and for a set that the student is
-    trained on or that chose its step, before any question is asked.
+    `checkpoint` is a run's folder or the student's in it; `remark` is called with what could not be
+    checked. Raises InputError for a set or student that can't be read, and for a set that the
+    student was trained on or that selected its step, before any question is asked.
     """
     folder, config = find_student(checkpoint)
     _check(config, files, ways)
@@ -117,14 +118,14 @@ def evaluate_sets(
         remark(f"{unchecked}, so whether it has these questions was not checked")
     if ways.teacher is not None:
         sets = infer_teacher_answers(ways.teacher, config, sets)
-    subject = _Subject(folder, config)
+    lazy_student = _LazyStudent(folder, config)
     for stem, questions in zip((file.stem for file in files), sets, strict=True):
         for view in ways.views:
-            evaluation = score_predictions(questions, subject.answers(questions, ways, view))
+            evaluation = score_predictions(questions, lazy_student.answers(questions, ways, view))
             name = _name(stem, ways, view)
             written_to = write_record(evaluations_folder(folder), name, questions, evaluation)
             if ways.rationales:
-                written = subject.rationales(questions, view, evaluation.predictions)
+                written = lazy_student.rationales(questions, view, evaluation.predictions)
                 write_lines(written_to / RATIONALES, _lines(questions, written))
             yield Assessment(name, evaluation)
 
@@ -173,8 +174,7 @@ def _check(config: StudentConfig, files: Sequence[Path], ways: EvaluationOptions
 
 
 def tables(assessments: Sequence[Assessment]) -> list[TextTable]:
-    """Return the figures of every set, and beside a teacher where something is known of its
-    answers."""
+    """Tabulate the accuracies, and the fidelity if any teacher's answer is known."""
     figures = {
         assessment.name: assessment.evaluation.to_json(predictions=False)
         for assessment in assessments
@@ -184,7 +184,7 @@ def tables(assessments: Sequence[Assessment]) -> list[TextTable]:
 
 
 def accuracy_summary(assessments: Sequence[Assessment]) -> TextTable:
-    """Return the accuracy on every set, beside what guessing would get."""
+    """Tabulate the accuracy on every set beside that of guessing."""
     columns = ("set", "accuracy", "95 % interval", "chance", "right", "unparsed", "calibration")
     pairs = any(assessment.evaluation.contrast for assessment in assessments)
     more = ("original", "contrast", "both right") if pairs else ()
@@ -224,7 +224,7 @@ def _name(stem: str, ways: EvaluationOptions, view: View) -> str:
 
 
 def is_default_evaluation(name: str) -> bool:
-    """Tell whether the name of an evaluation, which `_name` made, is that of its set alone."""
+    """Tell whether an evaluation's name, made by `_name`, is that of its set alone."""
     way = name.rpartition(".")[2] if "." in name else ""
-    other = {*get_args(View), *get_args(How)}
-    return way not in other and not re.fullmatch(r"vote\d+", way)
+    suffixes = {*get_args(View), *get_args(How)}
+    return way not in suffixes and not re.fullmatch(r"vote\d+", way)

@@ -1,4 +1,4 @@
-"""Runs side by side: accuracy on every set that all were asked, and whether two really differ.
+"""Compare runs: accuracy on every set that all were evaluated on, and whether two differ.
 
 Works on kept evaluations alone; knows nothing of models.
 """
@@ -35,11 +35,11 @@ class EvaluatedRun:
 
 
 def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
-    """Return the runs in these folders. Runs of one student, as of several seeds, are told by
+    """Read the runs in these folders; those of one student, as of several seeds, are labelled by
     folder.
 
-    Raises InputError where a folder holds no student, no evaluation, or another run's questions
-    under the same name.
+    Raises InputError if a folder holds no student or no evaluation, or if runs have different
+    questions under one name.
     """
     students = [find_student(folder) for folder in folders]
     names = [config.student for _, config in students]
@@ -65,11 +65,11 @@ def read_evaluated_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
 
 
 def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
-    """Return a row for each run, one for the mean of each student that has several, and one for
-    chance.
+    """Tabulate the accuracies: a row per run, one for the mean of each student with several runs,
+    and one for chance.
 
-    A set of pairs has a second column at the end, for the pairs of which both are right; a set
-    whose teacher's answers are known has columns for how faithful the runs are to it.
+    A set of pairs has a second column, for the pairs with both right; a set with teacher's answers
+    has columns for fidelity.
     """
     names = _names(runs)
     paired = [name for name in names if any(_contrast(run.records.get(name)) for run in runs)]
@@ -96,10 +96,10 @@ def accuracy_table(runs: Sequence[EvaluatedRun]) -> TextTable:
 
 
 def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
-    """Return each two runs on each set that both were asked: what parts them, and how sure that is.
+    """Test each two runs on each set that both were evaluated on.
 
-    The difference is of accuracies, first less second, its interval a bootstrap over questions (of
-    pairs where they come in pairs); p is McNemar's, exact.
+    The difference is the first accuracy minus the second, its interval a bootstrap over questions
+    (over pairs if there are any); p is McNemar's, exact.
     """
     columns = ("set", "first", "second", "difference", "95 % interval", "p")
     rows = tuple(
@@ -111,7 +111,7 @@ def run_differences(runs: Sequence[EvaluatedRun]) -> TextTable:
 
 
 def dots_of(runs: Sequence[EvaluatedRun]) -> tuple[list[Dot], list[tuple[str, float]]]:
-    """Return the accuracies with their intervals as dots, and what guessing gets on each set."""
+    """Convert the runs to dots with intervals, and the chance level of each set."""
     records = [
         Dot(name, run.label, *(run.records[name].figures[k] for k in ("accuracy", "low", "high")))
         for run in runs

@@ -1,6 +1,6 @@
-"""What a finished student has seen, and must not be judged by: its dataset and its select set.
+"""Contamination: held-out questions that a finished student has trained on or was selected by.
 
-Knows nothing of models or of how a question is asked.
+Knows nothing of models or of how questions are asked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from streamtrain.run import RESULT, read_result
 def check_contamination(
     student: Path, config: StudentConfig, sets: Mapping[str, Sequence[Question]]
 ) -> list[str]:
-    """Return what could not be held against these sets, by the name of their files, in words.
+    """Check sets, by name, against the dataset and the select set of the student in a folder;
+    returns in words what could not be checked.
 
-    Raises InputError where a question, or the other one of its pair, is in the dataset that the
-    student in this folder is trained on, or in the set that chose its step.
+    Raises InputError if a question, or the other one of its pair, is in the dataset or in the
+    select set.
     """
     if not (student.parent / RESULT).exists():
         return []
@@ -54,12 +55,12 @@ def _trained_on(
     plan = result.get("plan")
     if plan is None:
         return
-    wanted, held_out, count = RowFilter(config), HeldOut(sets), 0
+    row_filter, held_out, count = RowFilter(config), HeldOut(sets), 0
     overlaps: dict[str, list[str]] = {}
     try:
         for row in each_example(result["data"], plan):
             count += 1
-            if (set_name := held_out.where(row)) and wanted.refusal(row) is None:
+            if (set_name := held_out.where(row)) and row_filter.refusal(row) is None:
                 name, what = set_name
                 overlaps.setdefault(name, []).append(f"example {row['id']}: {what}")
     except InputError:

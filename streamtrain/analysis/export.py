@@ -23,7 +23,8 @@ from streamtrain.training import CARD, describe_student, find_student, read_outc
 def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
     """Write the student of a run, with its model card, to the new folder `target`.
 
-    Raises InputError where there is no run, the target is used, or there is nothing to merge.
+    `merge` merges the adapter into its model. Raises InputError if there is no finished run, the
+    target exists, or there is nothing to merge.
     """
     student_folder, config = find_student(checkpoint)
     if not (student_folder.parent / RESULT).exists():
@@ -54,8 +55,8 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
 
 
 def check_pushable(folder: Path) -> None:
-    """Raise InputError where others couldn't load what is in the folder: an adapter whose base
-    model lies on this machine alone."""
+    """Raise InputError for an adapter whose base model is a folder of this machine, since nobody
+    else could load it."""
     settings = folder / "adapter_config.json"
     if not settings.exists():
         return
@@ -68,10 +69,10 @@ def check_pushable(folder: Path) -> None:
 
 
 def push_folder(folder: Path, repository: str, private: bool) -> str:
-    """Upload a folder to a model repository `owner/name`, made where there is none; returns the
-    address of the commit.
+    """Upload a folder to the model repository `owner/name`, created if needed; returns the commit's
+    URL.
 
-    Raises InputError where the hub refuses or can't be reached.
+    Raises InputError if the hub refuses or can't be reached.
     """
     student = Repository(repository, "model")
     try:

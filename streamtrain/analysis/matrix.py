@@ -1,6 +1,7 @@
-"""The out-of-domain matrix: what students are trained on against what they are asked.
+"""The out-of-domain matrix: students by training dataset against the sets that they are evaluated
+on.
 
-Works on kept evaluations alone; knows nothing of models, or of how a table or picture looks.
+Works on kept evaluations alone; knows nothing of models, or of how a table or picture is drawn.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _MEAN = "out of domain, mean"
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a run is trained on: its dataset's name, and the sets that are of the same domain."""
+    """What a run was trained on: its dataset's name, and the sets of the same domain."""
 
     name: str
     own: frozenset[str]
@@ -32,14 +33,14 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """The runs of one student on one dataset: their accuracies by set, one for each run."""
+    """The runs of one student on one dataset: accuracies by set, one per run."""
 
     label: str
     own: frozenset[str]
     accuracies: Mapping[str, tuple[float, ...]]
 
     def away(self) -> list[float]:
-        """Return the mean accuracies on the sets of other domains."""
+        """Compute the mean accuracy on each set of another domain."""
         return [
             mean(accuracies) for name, accuracies in self.accuracies.items() if name not in self.own
         ]
@@ -47,13 +48,13 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Rows of runs by columns of sets, each with what guessing gets there."""
+    """Rows of runs by columns of sets, with the chance level of each set."""
 
     rows: tuple[MatrixRow, ...]
     chance: Mapping[str, float]
 
     def table(self) -> TextTable:
-        """Return the accuracies; those on sets of a run's own domain have a star."""
+        """Tabulate the accuracies; a star marks sets of a row's own domain."""
         rows = [
             (row.label, *(_cell(row, name) for name in self.chance), _shown(row.away()))
             for row in self.rows
@@ -63,7 +64,7 @@ class Matrix:
         return TextTable(("trained on", *self.chance, _MEAN), tuple(rows))
 
     def picture(self) -> Heatmap:
-        """Return the matrix as a heatmap; cells of a run's own domain have a frame."""
+        """Draw the matrix as a heatmap; a frame marks sets of a row's own domain."""
         lines: list[list[float | None]] = [
             [
                 *(mean(row.accuracies[n]) if n in row.accuracies else None for n in self.chance),
@@ -93,11 +94,10 @@ class Matrix:
 
 
 def read_domain(folder: Path) -> Domain:
-    """Return a run's dataset by the name of its recipe (of its folder where it can't be read any
-    more). Of its own domain are the set that the run reported, and one that bears the dataset's
-    name.
+    """Read a run's dataset, by the name of its recipe (of its folder if it can't be read any more),
+    and its domain: the set that the run reported, and one named like the dataset.
 
-    Raises InputError where there is no finished run.
+    Raises InputError if there is no finished run.
     """
     student_folder, config = find_student(folder)
     result = student_folder.parent / RESULT
@@ -115,9 +115,9 @@ def read_domain(folder: Path) -> Domain:
 
 
 def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matrix:
-    """Return the matrix of runs, each with its domain; a row is the mean over a student's seeds.
+    """Build the matrix of runs and their domains; a row pools the seeds of a student.
 
-    Raises InputError where no set can be of a run's own domain and none was reported.
+    Raises InputError if no set is of a run's own domain and none was reported.
     """
     names = [
         name
@@ -141,7 +141,7 @@ def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matr
             {
                 name: accuracies
                 for name in names
-                if (accuracies := _found([run for run, _ in members], name))
+                if (accuracies := _accuracies([run for run, _ in members], name))
             },
         )
         for (dataset, student), members in groups.items()
@@ -149,7 +149,7 @@ def make_matrix(runs: Sequence[EvaluatedRun], domains: Sequence[Domain]) -> Matr
     return Matrix(rows, {name: _chance(runs, name) for name in names})
 
 
-def _found(runs: Sequence[EvaluatedRun], name: str) -> tuple[float, ...]:
+def _accuracies(runs: Sequence[EvaluatedRun], name: str) -> tuple[float, ...]:
     return tuple(run.records[name].figures["accuracy"] for run in runs if name in run.records)
 
 

@@ -1,6 +1,6 @@
-"""A teacher model's answers to texts, to hold a student's beside them.
+"""A teacher model's answers to texts, to compare a student's with.
 
-Only texts and the probabilities of classes meet, so the two may read different tokens. Knows
+Only texts and class probabilities are exchanged, so the two may have different vocabularies. Knows
 nothing of students' answers.
 """
 
@@ -30,29 +30,30 @@ from streamtrain.training import holds_student, read_outcome
 def infer_teacher_answers(
     teacher: str, config: StudentConfig, sets: Sequence[Sequence[Question]]
 ) -> list[list[Question]]:
-    """Return the questions of each set with the answers of a teacher: a folder (also one that `fit`
-    wrote), a hub id or `bundled:NAME`. A text is cut where the student's are, in its own tokens,
-    and has the form of its own file if it was trained with one.
+    """Add a teacher's answers to the questions of each set.
 
-    Raises InputError where there is no such classifier, or its classes are not the student's.
+    `teacher` is a folder (of a run too), a hub id or `bundled:NAME`. A text is truncated where the
+    student's is, in the teacher's own tokens, and has the teacher's own input template if it was
+    trained with one. Raises InputError if there is no such classifier, or its classes are not the
+    student's.
     """
     device = default_device()
     model, data = _load(teacher, device)
     order = label_order(model, config.data.labels or (), f"--teacher {teacher}")
     model.model.eval()
-    encoder = make_example_tokenizer(config, model.tokenizer)
+    tokenizer = make_example_tokenizer(config, model.tokenizer)
     answered = []
     for questions in sets:
         with torch.inference_mode():
             predictions = predict_classes(
-                model, encoder, [class_text(data, each.question) for each in questions]
+                model, tokenizer, [class_text(data, each.question) for each in questions]
             )
         answered.append(
             [
                 replace(
                     question,
                     teacher_answer=most_likely_answer(
-                        [(each.probabilities or ())[place] for place in order], teacher
+                        [(each.probabilities or ())[output] for output in order], teacher
                     ),
                 )
                 for question, each in zip(questions, predictions, strict=True)

@@ -1,4 +1,4 @@
-"""The command line: `streamtrain fit`, `streamtrain eval`, and what `commands.py` adds.
+"""The command line: `streamtrain fit` and `eval`; other commands are in `runs` and `verdicts`.
 
 Knows the options and how errors are shown; the work is in the other modules, imported when it
 starts, so that `--check` answers without torch or Ray.
@@ -40,7 +40,7 @@ from streamtrain.run import (
 
 
 class _Commands(click.Group):
-    """Shows an error as one message and maps it to the exit code: 2 the user's input, 1 else."""
+    """Shows an error as one message and maps it to the exit code: 2 for user input, 1 otherwise."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -174,7 +174,7 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
     elif len(done) == 1:
         click.echo(json.dumps(done[0].evaluation.to_json()))
     else:
-        click.echo(json.dumps({one.name: one.evaluation.to_json() for one in done}))
+        click.echo(json.dumps({each.name: each.evaluation.to_json() for each in done}))
 
 
 for command in (compare, lens, export, sheet, verdicts):
@@ -203,17 +203,17 @@ def _run(job: RunSpec, options: dict[str, Any]) -> dict[str, Any]:
 
 def _fit_seeds(job: RunSpec, options: dict[str, Any]) -> None:
     results = []
-    for one in seeded_runs(job, options["seeds"]):
+    for run in seeded_runs(job, options["seeds"]):
         if not options["as_json"]:
-            click.echo(f"seed {one.seed}{', done before' if one.done else ''}: {one.job.out}")
-        result = read_result(one.job.out) if one.done else _run(one.job, options)
-        results.append({"seed": one.seed, **result})
-    found = accuracy_spread(results)
+            click.echo(f"seed {run.seed}{', done before' if run.done else ''}: {run.job.out}")
+        result = read_result(run.job.out) if run.done else _run(run.job, options)
+        results.append({"seed": run.seed, **result})
+    spread = accuracy_spread(results)
     if options["as_json"]:
-        click.echo(json.dumps({"runs": results, "accuracy": found}))
-    elif found is not None:
+        click.echo(json.dumps({"runs": results, "accuracy": spread}))
+    elif spread is not None:
         click.echo(
-            f"accuracy of {len(results)} seeds: {found['mean']:.1%} ± {found['deviation']:.1%} "
+            f"accuracy of {len(results)} seeds: {spread['mean']:.1%} ± {spread['deviation']:.1%} "
             f"(mean and standard deviation); all sets: streamtrain compare {job.out}/seed-*"
         )
 
@@ -225,7 +225,7 @@ def _show(event: dict[str, Any]) -> None:
 
 
 def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
-    """Shows all problems of a student's file; leaves with code 2 where there are any."""
+    """Show all problems of a student's file; exits with code 2 if there are any."""
     problems: list[Problem] = []
     document: Document | None = None
     try:
@@ -234,14 +234,14 @@ def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
     except ProblemsError as error:
         problems = error.problems
     if options["as_json"]:
-        found = [
+        answers = [
             {
                 "path": problem_path(document, problem) if document else [],
                 "message": problem.message,
             }
             for problem in problems
         ]
-        click.echo(json.dumps({"problems": found}))
+        click.echo(json.dumps({"problems": answers}))
     elif not problems:
         click.echo(f"{config}: a valid student")
     for problem in [] if options["as_json"] else problems:

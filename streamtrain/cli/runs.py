@@ -48,18 +48,18 @@ def compare(runs: tuple[Path, ...], form: Form, as_matrix: bool, picture: Path |
 
     if picture is not None:
         check_picture(picture)
-    found = read_evaluated_runs(runs)
+    evaluated = read_evaluated_runs(runs)
     if as_matrix:
-        matrix = make_matrix(found, [read_domain(run) for run in runs])
+        matrix = make_matrix(evaluated, [read_domain(run) for run in runs])
         click.echo(matrix.table().show(form))
         if picture is not None:
             heatmap([matrix.picture()], picture)
         return
-    click.echo(accuracy_table(found).show(form))
-    if form == "text" and len(found) > 1:
-        click.echo(f"\n{run_differences(found).show('text')}")
+    click.echo(accuracy_table(evaluated).show(form))
+    if form == "text" and len(evaluated) > 1:
+        click.echo(f"\n{run_differences(evaluated).show('text')}")
     if picture is not None:
-        dots(*dots_of(found), "accuracy, with its 95 % interval", picture)
+        dots(*dots_of(evaluated), "accuracy, with its 95 % interval", picture)
 
 
 @click.command()
@@ -100,7 +100,7 @@ def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
 
     Looks at the questions in --data that all of them answer rightly.
     """
-    if (options["texts"] or _given("steps")) and not options["tuned"]:
+    if (options["texts"] or _on_command_line("steps")) and not options["tuned"]:
         raise click.UsageError("--steps and --texts belong to --tuned")
     if options["as_csv"] and options["as_json"]:
         raise click.UsageError("give --csv or --json")
@@ -110,18 +110,18 @@ def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
     if options["picture"] is not None:
         check_picture(options["picture"])
     tuning = TuningOptions(options["steps"], options["texts"]) if options["tuned"] else None
-    one = options["positions"] or options["question"] is not None
-    looking = LensOptions(data, options["threshold"], tuning, one, options["question"])
-    found = apply_lens(runs, looking)
+    single_question = options["positions"] or options["question"] is not None
+    looking = LensOptions(data, options["threshold"], tuning, single_question, options["question"])
+    view = apply_lens(runs, looking)
     if options["picture"] is not None:
-        found.draw(options["picture"])
+        view.draw(options["picture"])
     if options["as_json"]:
-        click.echo(json.dumps(found.to_json()))
+        click.echo(json.dumps(view.to_json()))
     else:
-        click.echo(found.table().show("csv") if options["as_csv"] else found.text())
+        click.echo(view.table().show("csv") if options["as_csv"] else view.text())
 
 
-def _given(option: str) -> bool:
+def _on_command_line(option: str) -> bool:
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.COMMANDLINE
 

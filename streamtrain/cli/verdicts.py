@@ -74,20 +74,22 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
         table,
     )
 
-    found = read_key(key)
-    annotations = read_all_annotations(sheets, [item.item for item in found.items])
+    sheet_key = read_key(key)
+    annotations = read_all_annotations(sheets, [item.item for item in sheet_key.items])
     if options["judge"]:
         from streamtrain.rationales import JudgeModel, judge_sheet
 
-        if options["judge"] in [one.rater for one in annotations]:
+        if options["judge"] in [annotation.rater for annotation in annotations]:
             raise InputError(f"a sheet is named {options['judge']} as the judge is; rename it")
         judge = JudgeModel(options["judge"], options["backend"], options["url"])
-        annotations.append(judge_sheet(judge, found.items))
-    counted = count_verdicts(found, annotations)
-    kept = write_annotations(Path(found.run), found.set, counted.to_json())
+        annotations.append(judge_sheet(judge, sheet_key.items))
+    counted = count_verdicts(sheet_key, annotations)
+    results_path = write_annotations(Path(sheet_key.run), sheet_key.set, counted.to_json())
     if options["as_json"]:
         click.echo(json.dumps(counted.figures()))
     else:
         click.echo(
-            "\n".join([table(counted).show("text"), "", *result_remarks(counted), f"kept: {kept}"])
+            "\n".join(
+                [table(counted).show("text"), "", *result_remarks(counted), f"kept: {results_path}"]
+            )
         )

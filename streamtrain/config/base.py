@@ -1,6 +1,6 @@
-"""What the sections of student.yaml have in common.
+"""Base class and number types of the sections of student.yaml.
 
-Knows nothing of what they hold.
+Knows nothing of what a section holds.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Rate = Annotated[float, Field(gt=0.0)]
 
 
 class ConfigSection(BaseModel):
-    """A mapping of the file: unknown keys are refused, nothing changes once read."""
+    """A mapping of the file: immutable, and unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def refuse_keys(section: BaseModel, keys: Iterable[str], why: str) -> None:
-    """Raise ValueError that names those of the keys that the section sets."""
-    found = [key for key in keys if key in section.model_fields_set]
-    if found:
-        raise ValueError(f"{', '.join(found)} {why}; remove them")
+    """Raise ValueError that names those of `keys` that the section sets, and `why` they must go."""
+    extra = [key for key in keys if key in section.model_fields_set]
+    if extra:
+        raise ValueError(f"{', '.join(extra)} {why}; remove them")

@@ -26,58 +26,61 @@ _OF_CLASSIFIERS = ("text",)
 
 
 class RationalesConfig(ConfigSection):
-    """How many rationales of a question an epoch sees, and what they weigh together."""
+    """How many rationales of a question an epoch takes, and what they weigh together."""
 
     per_question: Literal["all", "one"] = "all"
-    """All in every epoch, or one, another each epoch (SCoTD, arXiv 2306.14050). The rationales of
-    a question are those of one source row, variant and view."""
+    """`all` in every epoch, or `one`, a different one each epoch (SCoTD, arXiv 2306.14050). The
+    rationales of a question are those of one source row, variant and view."""
     weight: Literal["question", "example"] = "example"
     """Whether the rationales of a question share the weight of one example."""
     wrong: Literal["skip", "keep"] = "skip"
-    """Recorded rationales (with a column `predicted`) that led their teacher to another answer than
-    the row's, or to none that could be read."""
+    """What to do with recorded rationales (those with a column `predicted`) that led their teacher
+    to another answer than the row's, or to none that could be read."""
 
 
 class DataConfig(ConfigSection):
     """How an example becomes input and target."""
 
     rationale: Placement = "after"
-    """Where it stands: after the label, before it, nowhere, or as a task of its own, told from the
-    label's by the prefix of the input (distilling step-by-step, arXiv 2305.02301)."""
+    """Where the rationale stands: after the label, before it, nowhere, or as a task of its own,
+    told from the label's by a prefix of the input (distilling step-by-step, arXiv 2305.02301)."""
     label: LabelForm = "letter"
-    """What stands for the right option: its letter, or its text, which small students learn with
-    fewer examples."""
+    """What names the right option: its letter, or its text, which small students learn from fewer
+    examples."""
     marker: Annotated[str, Field(pattern=r"^\S(?:.*\S)?$")] = MARKER
-    """What stands before and after the label; one token where `tokens` names it."""
+    """The text before and after the label; a single token if `tokens` names it."""
     target: str | None = None
-    """The target's own form in place of markers, as "{{ rationale }} So the answer is ({{ label
-    }})."; what stands around the label is learned with it, and the order says where it is."""
+    """A template of the target instead of markers, such as "{{ rationale }} So the answer is ({{
+    label }}).". The text around the label is learned with it, and the order of the two placeholders
+    sets `rationale`."""
     input: Annotated[str, Field(min_length=1)] | None = None
     """A sandboxed Jinja template of the input over question, choices, letters, control, task and
-    refuted (empty where a row has none), or over a classifier's text; absent: the usual form."""
+    refuted (empty where a row has none), or over a classifier's text; absent: the built-in format.
+    """
     chat: bool = False
-    """The input is one turn of a user, by the chat template of the student's tokenizer."""
+    """Format the input as one user turn by the chat template of the student's tokenizer."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """The classes of a classifier, in the order of its outputs; each row's `label` is one."""
+    """The classes of a classifier, in the order of its outputs; each row's `label` is one of them.
+    """
     pairs: bool = False
     """Keep an original and its counterfactual (the two rows of a `group`) in one minibatch."""
     views: dict[View, Weight] | None = None
-    """Loss multipliers by view. Where given, a view of the dataset that it doesn't name is an
-    error, and 0 leaves a view out; where absent, every view weighs 1."""
+    """Loss multipliers by view. If given, a view of the dataset that is not named is an error, and
+    0 leaves a view out; absent: every view weighs 1."""
     nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """The nodes of the recipe whose examples are trained on; absent: all that the dataset has."""
+    """The nodes of the recipe whose examples are trained on; absent: all of them."""
     control: dict[View, Annotated[str, Field(min_length=1)]] | None = None
-    """What an input begins with, by view, as `[Direct election]` for positive (EMNLP 2024 main
-    333); each is a token of its own, as if named under `tokens`. An evaluation asks as for the
-    view positive."""
+    """A prefix of the input by view, such as `[Direct election]` for positive (EMNLP 2024 main
+    333). Each is a single token, as if named under `tokens`. Evaluation uses that of the view
+    positive."""
     tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that become single tokens of the student, new ones and trained, a LoRA's too."""
+    """Texts that become single tokens of the student; new ones are trained, with a LoRA too."""
     rationales: RationalesConfig = RationalesConfig()
     max_input: Positive = 512
     max_target: Positive = 256
     pack: bool = False
-    """Several sequences in one row of a causal student, none of which sees another. An encoder and
-    a decoder take sequences of similar length side by side instead."""
+    """Pack several sequences into one row of a causal student; attention stays inside each. An
+    encoder-decoder batches sequences of similar length instead."""
 
     @field_validator("target")
     @classmethod
@@ -101,7 +104,7 @@ class DataConfig(ConfigSection):
 
     @property
     def form(self) -> TargetForm:
-        """How a target is written, and its label read."""
+        """The format that targets are written in, and labels are parsed from."""
         lead = "" if self.chat else " "
         if self.target is not None:
             return written_form(self.target, lead)
@@ -109,23 +112,26 @@ class DataConfig(ConfigSection):
 
     @property
     def new_tokens(self) -> tuple[str, ...]:
-        """`tokens` and those of `control`."""
+        """All texts that become single tokens: `tokens` and the prefixes of `control`."""
         return (*self.tokens, *(self.control or {}).values())
 
 
 def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> None:
-    """Raise ValueError for a template that can't be parsed, reads what not every question has or
-    what tells the answer, or doesn't show what an input must: its question, its control token
-    where there are any, and its task where there are two."""
+    """Check the template of an input.
+
+    Raises ValueError for a template that can't be parsed, that reads a field which not every
+    question has or which gives away the answer, or that leaves out what an input must show: its
+    question, its control token if there are any, its task if there are two.
+    """
     try:
         read = template_fields(template)
     except TemplateError as error:
         raise ValueError(f"data.input: {error}") from error
     known = _OF_CLASSIFIERS if classifier else _OF_QUESTIONS
-    if other := sorted(read - set(known)):
+    if unknown := sorted(read - set(known)):
         raise ValueError(
-            f"data.input reads {', '.join(other)}; expected {', '.join(known)} alone, which every "
-            "held-out question has too and which don't tell its answer"
+            f"data.input reads {', '.join(unknown)}; expected {', '.join(known)} alone, which "
+            "every held-out question has too and which don't tell its answer"
         )
     needed = {
         "text": classifier,
@@ -133,19 +139,21 @@ def check_input(template: str, classifier: bool, control: bool, tasks: bool) -> 
         "control": control,
         "task": tasks,
     }
-    missing = [name for name, wanted in needed.items() if wanted and name not in read]
+    missing = [name for name, required in needed.items() if required and name not in read]
     if missing:
         raise ValueError(f"data.input never shows {{{{ {missing[0]} }}}}; put it there")
 
 
 def template_reads(template: str, name: str) -> bool:
-    """Tell whether a template that was checked reads a field."""
+    """Tell whether a checked template reads the field `name`."""
     return name in template_fields(template)
 
 
 def fill_input(template: str, values: Mapping[str, Any]) -> str:
-    """Return the input, without space around it. Raises InputError where that fails, or it is
-    empty."""
+    """Render the input, stripped of surrounding space.
+
+    Raises InputError if rendering fails or gives an empty text.
+    """
     try:
         text = render(template, values).strip()
     except TemplateError as error:

@@ -14,7 +14,7 @@ from streamtrain.config.base import ConfigSection, Positive, Rate, Weight, refus
 
 
 class SpanWeights(ConfigSection):
-    """What a token of each span weighs in the loss."""
+    """Loss weight of a token, by the span that it is in."""
 
     rationale: Weight = 1.0
     label: Weight = 1.0
@@ -27,14 +27,14 @@ class SpanWeights(ConfigSection):
 
 
 class TeacherConfig(ConfigSection):
-    """The model whose predictions a student imitates."""
+    """The model whose predictions the student is distilled from."""
 
     model: Annotated[str, Field(min_length=1)]
     revision: str | None = None
 
     @property
     def name(self) -> str:
-        """What a dataset says of whose soft labels and token probabilities it has."""
+        """The teacher's name as a dataset records it beside soft labels and token probabilities."""
         return model_name(self.model, self.revision)
 
 
@@ -47,32 +47,35 @@ class ObjectiveConfig(ConfigSection):
     """The loss. `lm` is that of texts, `ce` that of a classifier; `kd` adds a teacher to it."""
 
     loss: Literal["lm", "ce", "kd"] | None = None
-    """Absent: lm, for a classifier ce. kd (arXiv 2510.21631) is ce + alpha KL + beta MSE; of a
-    causal student lm + alpha KL at the tokens of the rationale, toward those that the dataset
-    recorded as the teacher's most probable (`token_probabilities`)."""
+    """Absent: lm, or ce for a classifier. For a classifier kd is ce + alpha KL + beta MSE (arXiv
+    2510.21631); for a causal student lm + alpha KL at the tokens of the rationale, toward the most
+    probable tokens of the teacher that the dataset recorded (`token_probabilities`)."""
     weights: SpanWeights = SpanWeights()
     normalise: Literal["tokens", "span"] = "tokens"
-    """What weighs the same: each token, or each span whatever its length."""
+    """What has the same weight: each token, or each span whatever its length."""
     label_share: Share = 0.5
-    """What the task of the label weighs, where the rationale is a task of its own."""
+    """Share of the loss that the label task has, with the rationale as a task of its own."""
     counterfactual_share: Share | None = None
-    """What the counterfactual rows weigh together, whose loss is on the label alone (SCOTT, arXiv
-    2305.01879; its prefixes are `data.control`); absent: they are rows like the others."""
+    """Share of the loss that the counterfactual rows have together, with a loss on the label alone
+    (SCOTT, arXiv 2305.01879; its prefixes are `data.control`); absent: they count like other rows.
+    """
     alpha: Weight | None = None
-    """What the divergence from the teacher weighs, at `temperature` and times its square. Absent:
-    20, as the paper's; of a causal student 1."""
+    """Weight of the KL divergence from the teacher, computed at `temperature` and multiplied by its
+    square. Absent: 20 for a classifier, as in the paper; 1 for a causal student."""
     beta: Weight = 0.0
-    """What the distance from the teacher's hidden states weighs, projected, mean over `layers`."""
+    """Weight of the MSE between the student's projected hidden states and the teacher's, mean over
+    `layers`."""
     temperature: Rate = 2.0
     teacher: TeacherConfig | None = None
     soft_labels: Literal["dataset", "teacher"] = "dataset"
-    """Whose probabilities: those that the dataset recorded of `teacher`, or the teacher's now."""
+    """Where the soft labels come from: recorded in the dataset, or computed by the teacher during
+    training."""
     layers: Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)] | None = None
-    """(student's, teacher's) layers that are compared, counted from 1; absent: every second one of
-    the teacher, and the student's at the same share of its depth."""
+    """Pairs (student layer, teacher layer) that are compared, counted from 1; absent: every second
+    layer of the teacher with the student's at the same relative depth."""
     paired: Weight | None = None
-    """The paired variant, with `data.pairs`: instead of ce, CE(counterfactual) +
-    paired |CE(original) - CE(counterfactual)|."""
+    """The paired loss, with `data.pairs`: CE(counterfactual) + paired |CE(original) -
+    CE(counterfactual)| in place of ce."""
 
     @model_validator(mode="after")
     def _keys_of_the_loss(self) -> ObjectiveConfig:
@@ -85,10 +88,11 @@ class ObjectiveConfig(ConfigSection):
         return self
 
     def divergence_weight(self, default: float) -> float:
-        """Return `alpha`, or the kind's default."""
+        """Return `alpha`, or the default of the kind of student."""
         return default if self.alpha is None else self.alpha
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether the teacher itself is needed, beside what the dataset recorded of it."""
+        """Whether the teacher model itself has to be loaded, beyond what the dataset recorded of
+        it."""
         return self.loss == "kd" and (self.soft_labels == "teacher" or self.beta > 0)

@@ -1,4 +1,4 @@
-"""student.yaml, version 1: what to train, on what, how, and how to judge it.
+"""student.yaml, version 1: what to train, on which data, how, and how to evaluate it.
 
 Knows nothing of torch, Ray or files other than the document it is read from. A value that belongs
 to the format but that this version can't run is refused here, never ignored.
@@ -45,7 +45,7 @@ class TuneConfig(ConfigSection):
 
 
 class OptimConfig(ConfigSection):
-    """AdamW and the length of the run: `epochs`, or `max_steps`."""
+    """AdamW, and the length of the run: `epochs` or `max_steps`."""
 
     lr: Rate = 3e-5
     batch: Positive = 8
@@ -54,14 +54,14 @@ class OptimConfig(ConfigSection):
     max_steps: Positive | None = None
     schedule: Literal["wsd", "linear", "cosine"] = "wsd"
     warmup: Annotated[float, Field(ge=0.0)] = 0.03
-    """Below 1 a share of the run, else a number of steps."""
+    """Below 1 a share of the run, from 1 on a number of steps."""
     clip: Rate | None = 1.0
     weight_decay: Weight = 0.0
     eps: Rate = 1e-8
     gradient_checkpointing: bool = False
-    """Compute activations again for the gradients instead of keeping them: slower, less memory."""
+    """Recompute activations in the backward pass instead of keeping them: slower, less memory."""
     compile: bool = False
-    """Compile the model's layers with torch.compile: slow first steps, faster later ones."""
+    """Compile the model's layers with torch.compile: slow first steps, faster ones after that."""
 
     @field_validator("warmup")
     @classmethod
@@ -78,12 +78,12 @@ class OptimConfig(ConfigSection):
 
 
 class StreamConfig(ConfigSection):
-    """How the growing dataset is read."""
+    """How the growing dataset is read; `starved` says what to do when no new rows are there yet."""
 
     starved: Literal["wait", "replay"] = "wait"
     reuse: Positive | None = None
     """With starved: replay, how often a row is used at most before the dataset has ended. Absent:
-    the epochs, or 4 where there are none."""
+    the number of epochs, or 4 if that isn't set."""
     shuffle: Positive = 4096
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -99,14 +99,15 @@ class EvaluateConfig(ConfigSection):
 
     report: str | None = None
     select: str | None = None
-    """Chooses the step whose weights are kept, by accuracy; shares no question with `report`."""
+    """Questions that choose the step whose weights are kept, by accuracy; none of them is in
+    `report`."""
     every: Positive | None = None
-    """Steps from one look at `select` to the next."""
+    """Steps between two evaluations on `select`."""
     patience: Positive | None = None
-    """Looks in a row without a gain above `threshold` after which the run ends."""
+    """Consecutive evaluations without a gain above `threshold` after which the run ends."""
     threshold: Annotated[float, Field(ge=0.0)] | None = None
     samples: Positive = 1
-    """Above 1 the finished student answers `report` a second time, by the majority of so many
+    """Above 1, the finished student answers `report` a second time by majority vote over so many
     samples at temperature 0.7 (self-consistency)."""
 
     @model_validator(mode="after")
@@ -125,7 +126,7 @@ class EvaluateConfig(ConfigSection):
 
 
 class StudentConfig(ConfigSection):
-    """A student: one file, or the `train` section of a recipe."""
+    """A whole student.yaml, or the `train` section of a recipe."""
 
     student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Literal[1]
@@ -140,13 +141,14 @@ class StudentConfig(ConfigSection):
     evaluate: EvaluateConfig = EvaluateConfig()
     workers: Positive = 1
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """How workers share a model: each has all of it, or each a part of every tensor (FSDP2)."""
+    """How workers hold the model: each a full replica (DDP), or each a shard of every tensor
+    (FSDP2)."""
     attention: Attention | None = None
-    """The attention kernel; absent: what transformers chooses for the model, mostly sdpa."""
+    """The attention kernel; absent: the model's default in transformers, mostly sdpa."""
     checkpoint_s: Annotated[float, Field(ge=0.0)] = 60.0
-    """Seconds from one checkpoint to the next; 0 saves after every step."""
+    """Seconds between two checkpoints; 0 saves after every step."""
     log: tuple[LogName, ...] = ("tensorboard",)
-    """Who draws the numbers of `metrics.jsonl`."""
+    """Loggers that draw the numbers of `metrics.jsonl`."""
     output: str | None = None
 
     @model_validator(mode="after")
@@ -231,12 +233,12 @@ class StudentConfig(ConfigSection):
 
     @property
     def epochs(self) -> int | None:
-        """Passes over the source rows; None where `max_steps` sets the length."""
+        """Passes over the dataset; None if `max_steps` sets the length."""
         return self.optim.epochs or (None if self.optim.max_steps else 1)
 
 
 def read_document(path: Path, section: str | None = None) -> Document:
-    """Return the file's document, or its part under `section` (dotted). Raises ProblemsError."""
+    """Load the document of a file, or its part under `section` (dotted). Raises ProblemsError."""
     document = load_document(path)
     if section is None:
         return document
@@ -249,19 +251,20 @@ def read_document(path: Path, section: str | None = None) -> Document:
 
 
 def override(document: Document, settings: Iterable[str]) -> Document:
-    """Return a document with `KEY=VALUE` settings applied. Raises ProblemsError."""
+    """Apply `KEY=VALUE` settings to a document. Raises ProblemsError."""
     for setting in settings:
         document = _override(document, setting)
     return document
 
 
 def parse_config(document: Document) -> StudentConfig:
-    """Return the student in a document. Raises ProblemsError with all problems at once."""
+    """Parse the student of a document. Raises ProblemsError with all problems at once."""
     return parse_model(document, StudentConfig)
 
 
 def problem_path(document: Document, problem: Problem) -> list[str | int]:
-    """Return the keys that lead to what a problem is about, as far as its position tells them."""
+    """Find the keys that lead to the value that a problem is about, as far as its position
+    tells."""
     here = [
         path
         for path, mark in document.marks.items()
@@ -277,7 +280,7 @@ def _names(message: str, key: str | int) -> bool:
 
 
 def _override(document: Document, setting: str) -> Document:
-    """Return a document with one `dotted.key=value` replaced; the value is read as YAML."""
+    """Replace the value at one `dotted.key=value`; the value is read as YAML."""
     key, equals, text = setting.partition("=")
     file = f"--set {setting}"
     if not equals or not all(key.split(".")):

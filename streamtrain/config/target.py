@@ -1,7 +1,8 @@
-"""The form of a target: what announces a label, what ends it, and where the rationale stands.
+"""The format of a target: the text that announces a label, the text that ends it, and where the
+rationale stands.
 
-The same form writes targets in training and reads labels from what a student writes. Knows nothing
-of rows, tokens or models.
+The same format writes targets in training and parses labels from generated text. Knows nothing of
+rows, tokens or models.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from itertools import pairwise
 from typing import Literal
 
 MARKER = "[FIN_LABEL]"
-"""What stands before and after a label unless the student's file says otherwise."""
+"""The text before and after a label unless the student's file names another."""
 
 Placement = Literal["after", "before", "none", "task"]
 SpanKind = Literal["rationale", "label", "given"]
-"""`given` is a part of the target that the student reads and isn't asked to learn."""
+"""`given` is a part of the target that the student reads and is not trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpan:
-    """A part of a target. Its text starts with the space that parts it from what is before; no
-    token reaches over one of its `cuts`."""
+    """A part of a target. Its text starts with the space that separates it from the part before; no
+    token crosses one of its `cuts` (character offsets)."""
 
     kind: SpanKind
     text: str
@@ -32,14 +33,15 @@ class TargetSpan:
 
     @property
     def pieces(self) -> list[str]:
-        """The texts between its cuts."""
-        places = (0, *self.cuts, len(self.text))
-        return [self.text[begin:end] for begin, end in pairwise(places) if begin < end]
+        """The texts between the cuts, each tokenized by itself."""
+        bounds = (0, *self.cuts, len(self.text))
+        return [self.text[begin:end] for begin, end in pairwise(bounds) if begin < end]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelAnnouncement:
-    """Where a written text has a label, and which of the labels it is; None for another text."""
+    """Characters `start` to `end` of a text that announce a label; `label` is its index, None if
+    the text there is none of the labels."""
 
     start: int
     end: int
@@ -48,13 +50,13 @@ class LabelAnnouncement:
 
 @dataclass(frozen=True, slots=True)
 class TargetForm:
-    """A target as its label, between `opening` and `end`, and its rationale, between `why_opening`
-    and `why_end`; each is the span of what stands around it.
+    """A format of targets: the label between `opening` and `end`, the rationale between
+    `why_opening` and `why_end`; each of the two spans includes the text around it.
 
-    `gap` is the space before the label's own text; it belongs to the label, so that an option is
-    the same tokens in training and where options are compared. A label without an `end` ends with
-    its line. `lead` parts the target from its input. `marker` has no place in a rationale that is
-    read.
+    `gap` is the space before the label's own text. It belongs to the label, so that an option has
+    the same tokens in training and where options are scored. A label with an empty `end` ends with
+    its line. `lead` separates the target from its input. `marker` is removed from a rationale that
+    is parsed.
     """
 
     placement: Placement
@@ -67,73 +69,74 @@ class TargetForm:
     marker: str = ""
 
     def spans(self, label: str, rationale: str | None) -> tuple[TargetSpan, ...]:
-        """Return the target of a label, with a rationale where this form has one."""
+        """Build the target of a label, with a rationale if this format has one."""
         begin = len(self.opening)
         end = begin + len(self.gap) + len(label)
         text = f"{self.opening}{self.gap}{label}{self.end}"
-        told = TargetSpan("label", text, (begin, end))
+        announced = TargetSpan("label", text, (begin, end))
         if rationale is None or self.placement in ("none", "task"):
-            return (told,)
+            return (announced,)
         why = TargetSpan("rationale", f"{self.why_opening}{rationale.strip()}{self.why_end}")
-        return (told, why) if self.placement == "after" else (why, told)
+        return (announced, why) if self.placement == "after" else (why, announced)
 
     def rationale_alone(self, rationale: str) -> TargetSpan:
-        """Return the target that has no label."""
+        """Build the target that is a rationale without a label."""
         return TargetSpan("rationale", f"{self.lead}{rationale.strip()}")
 
     def option(self, label: str) -> str:
-        """Return what follows `opening` where the label is this one."""
+        """Format a label as the continuation of `opening`."""
         return f"{self.gap}{label}"
 
     def complete(self, text: str) -> bool:
-        """Tell whether a text that is still being written has a whole label."""
-        places = self._openings(text)
-        return any(self._any_label(text, begun, r"\n") is not None for _, begun in places)
+        """Tell whether text that is still being generated already has a whole label."""
+        openings = self._openings(text)
+        return any(self._any_label(text, begun, r"\n") is not None for _, begun in openings)
 
     def parse(self, text: str, labels: Sequence[str]) -> int | None:
-        """Say which of the labels a written text names; None where it names none of them.
+        """Parse which of the labels a generated text names; None if it names none.
 
-        Where the rationale comes first the last announcement of a label counts, else the first.
+        If the rationale comes first, the last announcement of a label counts, else the first.
         """
-        found = self._announcement(text, labels)
-        return found.label if found else None
+        announcement = self._announcement(text, labels)
+        return announcement.label if announcement else None
 
     def before_label(self, text: str, labels: Sequence[str]) -> str:
-        """Return what a written text says before it announces its label."""
-        found = self._announcement(text, labels)
-        if found is not None:
-            return text[: found.start].rstrip()
+        """Cut a generated text off where it announces its label."""
+        announcement = self._announcement(text, labels)
+        if announcement is not None:
+            return text[: announcement.start].rstrip()
         begun = self._openings(text)
         return (text[: begun[-1][0]] if begun else text).rstrip()
 
     def rationale_of(self, text: str, labels: Sequence[str]) -> str:
-        """Return the rationale in a whole written text; where its label can't be found all of
-        the text."""
+        """Extract the rationale from a generated text; all of the text if its label can't be
+        found."""
         if self.placement == "before":
             why = self.before_label(text, labels).strip()
             return why.removeprefix(self.why_opening.strip()).strip()
-        found = self._announcement(text, labels) if self.placement == "after" else None
-        why = text[found.end :] if found else text
+        announcement = self._announcement(text, labels) if self.placement == "after" else None
+        why = text[announcement.end :] if announcement else text
         why = (why.replace(self.marker, "") if self.marker else why).strip()
-        return why.removesuffix(self.why_end.strip()).strip() if found else why
+        return why.removesuffix(self.why_end.strip()).strip() if announcement else why
 
     def _announcement(self, text: str, labels: Sequence[str]) -> LabelAnnouncement | None:
-        places = self._openings(text)
-        found = [one for at in places if (one := self._announced(text, at, labels)) is not None]
+        openings = self._openings(text)
+        candidates = [
+            each for at in openings if (each := self._announced(text, at, labels)) is not None
+        ]
         if self.placement != "before":
-            return found[0] if found else None
-        named = [one for one in found if one.label is not None]
+            return candidates[0] if candidates else None
+        named = [each for each in candidates if each.label is not None]
         # An option's own text may look like an announcement, as "(x)" in "(a thing (x))".
-        last = max(named, key=lambda one: (one.end, -one.start), default=None)
-        later = [one for one in found if last is None or one.start >= last.end]
+        last = max(named, key=lambda each: (each.end, -each.start), default=None)
+        later = [each for each in candidates if last is None or each.start >= last.end]
         return later[-1] if later else last
 
     def _announced(
-        self, text: str, place: tuple[int, int], labels: Sequence[str]
+        self, text: str, opening: tuple[int, int], labels: Sequence[str]
     ) -> LabelAnnouncement | None:
-        """Return the longest of the labels that stands whole after an opening, or another text
-        there."""
-        start, begun = place
+        """Match the longest label that stands complete after an opening, or another text there."""
+        start, begun = opening
         stop = self._stop(_LINE_END)
         for number in sorted(range(len(labels)), key=lambda at: len(labels[at]), reverse=True):
             label = re.compile(rf"\s*{re.escape(labels[number])}{stop}")
@@ -143,14 +146,14 @@ class TargetForm:
         return None if end is None else LabelAnnouncement(start, end, None)
 
     def _any_label(self, text: str, begun: int, line_end: str) -> int | None:
-        found = re.compile(rf"\s*\S.*?{self._stop(line_end)}").match(text, begun)
-        return found.end() if found else None
+        match = re.compile(rf"\s*\S.*?{self._stop(line_end)}").match(text, begun)
+        return match.end() if match else None
 
     def _openings(self, text: str) -> list[tuple[int, int]]:
-        """Say where the opening begins and ends, everywhere in a text, also where it overlaps
-        itself; the text's own start where a label has no opening."""
+        """Find the (start, end) of every opening in a text, overlapping ones too; the start of the
+        text if a label has no opening."""
         opening = _spaced(self.opening) or r"\A"
-        return [place.span(1) for place in re.finditer(rf"(?=({opening}))", text)]
+        return [match.span(1) for match in re.finditer(rf"(?=({opening}))", text)]
 
     def _stop(self, line_end: str) -> str:
         end = _spaced(self.end)
@@ -158,7 +161,7 @@ class TargetForm:
 
 
 def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetForm:
-    """Return the form whose label stands between two markers (arXiv 2406.14511)."""
+    """Build the format whose label stands between two markers (arXiv 2406.14511)."""
     first = placement == "before"
     return TargetForm(
         placement,
@@ -173,12 +176,14 @@ def marker_form(placement: Placement, marker: str, lead: str = " ") -> TargetFor
 
 @lru_cache(maxsize=64)
 def written_form(target: str, lead: str = " ") -> TargetForm:
-    """Return the form of a text with `{{ label }}` once and `{{ rationale }}` at most once,
-    which stand where it says. Raises ValueError for another text, and where no label could be
-    told from what is around it."""
+    """Parse a template with `{{ label }}` once and `{{ rationale }}` at most once.
+
+    Raises ValueError for another template, and for one from whose targets no label could be told
+    apart from the text around it.
+    """
     parts = _PLACEHOLDER.split(target.strip())
     literals, names = parts[::2], parts[1::2]
-    strange = next((one for one in literals if _BRACES.search(one)), None)
+    strange = next((literal for literal in literals if _BRACES.search(literal)), None)
     if strange is not None:
         raise ValueError(
             f"found {strange.strip()!r}; expected text with {_BOTH}, and nothing else in braces"
@@ -211,13 +216,14 @@ def written_form(target: str, lead: str = " ") -> TargetForm:
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """Return a text and the space at its end."""
+    """Split a text into its body and the space at its end."""
     body = text.rstrip()
     return body, text[len(body) :]
 
 
 def _spaced(text: str) -> str:
-    """Return a pattern of a text, whatever its spaces: not every tokenizer keeps them."""
+    """Build a pattern that matches a text with any spacing: not every tokenizer preserves
+    spaces."""
     return r"\s+".join(map(re.escape, text.split()))
 
 

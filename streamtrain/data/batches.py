@@ -1,8 +1,20 @@
-"""Sequences as padded or packed tensors with a loss weight on each token.
+"""Pad or pack sequences into tensors with a loss weight on each token.
 
-A packed row holds several sequences whose attention stays inside their own borders
-(block-diagonal) and whose positions start anew, on any attention kernel that takes a 4-dimensional
-mask. Knows nothing of tokenizers, models, losses or ranks.
+Four sequences, a (6 tokens), b (5), c (4) and d (3), with a capacity of 10 tokens per micro-batch:
+
+    padded   a a a a a a  |  b b b b b  |  d d d
+                          |  c c c c .  |              similar lengths share a micro-batch
+    packed   a a a a a a c c c c  |  b b b b b d d d   one row each, the longest that fits next
+
+    of the second packed row
+    positions   0 1 2 3 4 0 1 2       start anew in each sequence
+    mask        b: 1 . . . .          block-diagonal: a token attends to its own sequence,
+                   1 1 . . .          and there to itself and those before it
+                   ...      d: 1 . .
+                               1 1 .  or, for flash attention, `lengths` (5, 3) and no such mask
+
+Padding, `.`, has weight 0 and attends to itself alone. Knows nothing of tokenizers, models, losses
+or ranks.
 """
 
 from __future__ import annotations
@@ -19,25 +31,28 @@ from streamtrain.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class SoftTargets:
-    """For each place (R, T) of a batch the number of what a teacher said there, -1 for nothing;
-    and by those numbers its most probable tokens and their log-probabilities, both (n, k)."""
+    """Top-k targets of a batch as tensors.
+
+    `numbers` (R, T) is the index of each position into the other two, -1 where there is no target;
+    `ids` and `logprobs` (n, k) are the teacher's most probable tokens and their log-probabilities.
+    """
 
     numbers: torch.Tensor
     ids: torch.Tensor
     logprobs: torch.Tensor
 
     def to(self, device: torch.device) -> SoftTargets:
-        """The same on a device."""
+        """Move to a device."""
         return SoftTargets(self.numbers.to(device), self.ids.to(device), self.logprobs.to(device))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Tensors of one forward pass over R rows of T places.
+    """The tensors of one forward pass over R rows of T positions.
 
-    `ids`, `positions` and `weights` are (R, T). `mask` is (R, T), 1 where a token is, or for
-    packed rows a boolean (R, 1, T, T), true where a token may look. A flat row has no such mask;
-    `lengths` are those of its sequences, of which an attention kernel is told instead.
+    `ids`, `positions` and `weights` are (R, T). `mask` is (R, T), 1 where a token is; for packed
+    rows it is a boolean (R, 1, T, T), true where a position may attend. A flat packed row, for
+    flash attention, has `lengths`, those of its sequences, instead of the second kind of mask.
     """
 
     ids: torch.Tensor
@@ -48,7 +63,7 @@ class Batch:
     soft: SoftTargets | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """Move to a device."""
         parts = (self.ids, self.positions, self.weights, self.mask)
         ids, positions, weights, mask = (part.to(device) for part in parts)
         soft = self.soft and self.soft.to(device)
@@ -56,7 +71,8 @@ class Batch:
 
 
 def group_by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]]:
-    """Numbers of similar lengths, the longest first, that padded take about `capacity` places."""
+    """Yield groups of indices of similar lengths, the longest first, whose padded size is about
+    `capacity` tokens."""
     left = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     while left:
         count = max(1, capacity // lengths[left[0]])
@@ -67,11 +83,12 @@ def group_by_length(lengths: Sequence[int], capacity: int) -> Iterator[list[int]
 def split_micro_batches(
     sequences: Sequence[TokenizedExample], capacity: int, pack: bool
 ) -> Iterator[list[list[TokenizedExample]]]:
-    """Micro-batches of rows, each row a list of sequences, of about `capacity` places at most, with
-    those of inputs that stand apart.
+    """Yield micro-batches of rows, each row a list of sequences, of about `capacity` tokens at
+    most, encoder inputs included.
 
-    Sequences of similar length share a micro-batch, so that little is padded; packed, one row
-    takes them all and nothing is padded. A sequence longer than `capacity` stands alone.
+    Without `pack`, sequences of similar length share a micro-batch, so that little is padded; with
+    it, a micro-batch is one row and nothing is padded. A sequence longer than `capacity` gets a
+    micro-batch of its own.
     """
     ordered = sorted(sequences, key=lambda sequence: sequence.tokens, reverse=True)
     while ordered:
@@ -85,16 +102,16 @@ def split_micro_batches(
 
 
 def collate(rows: Sequence[Sequence[TokenizedExample]], pad: int, flat: bool = False) -> Batch:
-    """Tensors of rows of one or more sequences each, padded on the right with the id `pad`.
+    """Collate rows of one or more sequences into tensors, padded on the right with the id `pad`.
 
-    With `flat`, one row of several has its lengths in place of a mask.
+    With `flat`, a single packed row gets `lengths` instead of a 4-dimensional mask.
     """
     width = max(sum(len(sequence.ids) for sequence in row) for row in rows)
     ids = torch.full((len(rows), width), pad)
     weights = torch.zeros(len(rows), width)
     positions = torch.zeros(len(rows), width, dtype=torch.long)
     owner = torch.full((len(rows), width), -1)
-    said = []
+    top_k = []
     for at, row in enumerate(rows):
         start = 0
         for number, sequence in enumerate(row):
@@ -104,9 +121,9 @@ def collate(rows: Sequence[Sequence[TokenizedExample]], pad: int, flat: bool = F
             positions[at, start:end] = torch.arange(end - start)
             owner[at, start:end] = number
             if sequence.top_k is not None:
-                said.append((at, start + sequence.soft_start, sequence.top_k))
+                top_k.append((at, start + sequence.soft_start, sequence.top_k))
             start = end
-    soft = make_soft_targets(said, len(rows), width)
+    soft = make_soft_targets(top_k, len(rows), width)
     if all(len(row) == 1 for row in rows):
         return Batch(ids, positions, weights, (owner >= 0).long(), soft=soft)
     if flat and len(rows) == 1:
@@ -116,20 +133,22 @@ def collate(rows: Sequence[Sequence[TokenizedExample]], pad: int, flat: bool = F
 
 
 def block_mask(owner: torch.Tensor) -> torch.Tensor:
-    """The boolean mask (R, 1, T, T) of causal attention among places with the same owner (R, T).
+    """Build the boolean mask (R, 1, T, T) of causal attention among positions with the same owner.
 
-    Padding, owned by -1, looks at itself alone, so that no softmax is empty.
+    `owner` (R, T) numbers the sequences of a row. Padding, owned by -1, attends to itself, so that
+    no softmax is over nothing.
     """
     width = owner.shape[1]
     same = owner[:, :, None] == owner[:, None, :]
     causal = torch.ones(width, width, dtype=torch.bool, device=owner.device).tril()
-    own = torch.eye(width, dtype=torch.bool, device=owner.device)
-    allowed = (same & causal & (owner >= 0)[:, :, None]) | own
+    itself = torch.eye(width, dtype=torch.bool, device=owner.device)
+    allowed = (same & causal & (owner >= 0)[:, :, None]) | itself
     return allowed[:, None]
 
 
 def _fill(ordered: list[TokenizedExample], capacity: int) -> list[TokenizedExample]:
-    """Takes from `ordered` (longest first) what fits into one row, at least one sequence."""
+    """Pop from `ordered` (longest first) what fits into one row of `capacity` tokens, at least one
+    sequence."""
     taken = [ordered.pop(0)]
     room = capacity - taken[0].tokens
     at = 0
@@ -143,28 +162,31 @@ def _fill(ordered: list[TokenizedExample], capacity: int) -> list[TokenizedExamp
 
 
 def make_soft_targets(
-    said: Sequence[tuple[int, int, TopKTargets]], rows: int, width: int
+    top_k: Sequence[tuple[int, int, TopKTargets]], rows: int, width: int
 ) -> SoftTargets | None:
-    """What teachers said, each from a (row, place) on; None where none said anything.
+    """Collate top-k targets, each with the (row, position) at which it begins; None if there are
+    none.
 
-    Raises InputError where they gave different numbers of tokens.
+    Raises InputError if they differ in k.
     """
-    if not said:
+    if not top_k:
         return None
-    sizes = {len(told.ids[0]): told.row for _, _, told in said}
+    sizes = {len(targets.ids[0]): targets.row for _, _, targets in top_k}
     if len(sizes) > 1:
-        found = " and ".join(f"{size} ({row})" for size, row in sorted(sizes.items()))
+        by_row = " and ".join(f"{size} ({row})" for size, row in sorted(sizes.items()))
         raise InputError(
-            f"token_probabilities has different numbers of tokens at a place: {found}; make them "
+            f"token_probabilities has different numbers of tokens at a place: {by_row}; make them "
             "with one `top`, since a loss over fewer tokens is another loss"
         )
     numbers = torch.full((rows, width), -1)
     count = 0
-    for row, place, told in said:
-        size = len(told.tokens)
-        numbers[row, place : place + size] = torch.arange(count, count + size)
+    for row, position, targets in top_k:
+        size = len(targets.tokens)
+        numbers[row, position : position + size] = torch.arange(count, count + size)
         count += size
-    ids = torch.tensor([place for _, _, told in said for place in told.ids])
+    ids = torch.tensor([position for _, _, targets in top_k for position in targets.ids])
     return SoftTargets(
-        numbers, ids, torch.tensor([place for _, _, told in said for place in told.logprobs])
+        numbers,
+        ids,
+        torch.tensor([position for _, _, targets in top_k for position in targets.logprobs]),
     )

@@ -1,4 +1,4 @@
-"""A raygen dataset as a feed of a ShardStream: followed while it grows, or as it stands.
+"""A raygen dataset as a feed of a ShardStream: followed while it grows, or read as it is.
 
 The only module that opens a dataset. Knows nothing of batches or training.
 """
@@ -24,15 +24,15 @@ from raygen.engines import model_name
 from streamtrain.errors import InputError, StreamLostError
 
 _BATCH = 4096
-"""Examples that are in memory at a time where one is looked at after the other."""
+"""Examples held in memory at a time while iterating over a dataset."""
 
 
 class DatasetFeed:
-    """The commits of a dataset. With `follow` it needn't exist yet and ends when its generator
-    does; without, what it holds now counts as all."""
+    """The commits of a dataset. With `follow` the dataset need not exist yet, and the feed ends
+    when its generator does; without, it ends with what is there now."""
 
     def __init__(self, data: str, follow: bool) -> None:
-        """Raises InputError where there must be a dataset and is none."""
+        """Open a dataset by path or URL. Raises InputError without `follow` if there is none."""
         folder = Folder.at(data)
         self._follow = follow
         self._follower = Follower(folder)
@@ -43,24 +43,25 @@ class DatasetFeed:
                 raise InputError(str(error)) from error
 
     def poll(self) -> Sequence[Commit]:
-        """The commits since the last call. Raises StreamLostError, as the others do."""
+        """Return the commits since the last call. This and the other methods raise
+        StreamLostError."""
         with _readable():
             return self._follower.poll()
 
     def read(self, commit: Commit) -> Any:
-        """The rows of a commit as a pyarrow.Table."""
+        """Read the rows of a commit as a pyarrow.Table."""
         with _readable():
             return self._follower.read(commit)
 
     def state(self) -> StreamState:
-        """Where the generator stands."""
+        """Read the state of the generator."""
         with _readable():
             state = self._follower.state()
         return state if self._follow else replace(state, ended=True)
 
 
 def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
-    """What a dataset says of itself; None where it isn't there any more or has another plan."""
+    """Read the facts of a dataset; None if it is gone or has another plan."""
     try:
         dataset = Dataset.open(data)
         known, status = dataset.plan(plan), dataset.status()
@@ -87,15 +88,15 @@ def dataset_facts(data: str, plan: str) -> DatasetFacts | None:
 
 
 def _op(node: Mapping[str, Any]) -> str:
-    """A node's op, and of a filter what it asks."""
+    """Format a node's op, with the condition of a filter."""
     where = node.get("params", {}).get("where")
     return node["op"] if where is None else f"{node['op']} (`{where}`)"
 
 
 def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:
-    """The examples of a dataset's plan in the order of their ids, which says nothing of them.
+    """Yield the examples of a dataset's plan by id, an order that says nothing of their content.
 
-    Raises InputError where they can't be read.
+    Raises InputError if they can't be read.
     """
     try:
         table = Dataset.open(data).examples().collect()
@@ -107,9 +108,9 @@ def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:
 
 
 def each_example(data: str, plan: str) -> Iterator[dict[str, Any]]:
-    """The examples of a dataset's plan, some at a time, so that few are in memory.
+    """Yield the examples of a dataset's plan in batches, so that few are in memory.
 
-    Raises InputError where they can't be read.
+    Raises InputError if they can't be read.
     """
     import polars as pl
 
@@ -123,7 +124,7 @@ def each_example(data: str, plan: str) -> Iterator[dict[str, Any]]:
 
 
 def ask_to_stop(data: str, reason: str) -> None:
-    """Ask the generator of a dataset to stop. Raises StreamLostError where it can't be told."""
+    """Request the generator of a dataset to stop. Raises StreamLostError if that fails."""
     with _readable():
         request_stop(Folder.at(data), reason)
 
@@ -138,9 +139,9 @@ def _readable() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """What a dataset says of itself: its recipe, models by engine, ops, and rows by their fate.
+    """What a dataset is made of: its recipe, model names by engine, ops, and rows by status.
 
-    An op of a filter has its condition. `content` is a hash of the examples; `rejects` are (node,
+    A filter op comes with its condition. `content` is a hash of the examples; `rejects` are (node,
     reason, count).
     """
 

@@ -1,4 +1,4 @@
-"""What an epoch is counted in: rows, questions of which each pass takes one rationale, or pairs.
+"""Units that an epoch counts: rows, questions that give one rationale per pass, or pairs.
 
 The rationales of a question are the rows of one source row, variant and view; a pair is the
 original and the counterfactual of a group. Both are committed together. Knows nothing of order or
@@ -16,14 +16,14 @@ from streamtrain.errors import InputError
 Unit = Literal["row", "question", "pair"]
 
 PAIR = ("original", "counterfactual")
-"""The variants of the rows of a pair, in the order in which it gives them."""
+"""The variants of the two rows of a pair, in the order in which it gives them."""
 
 SHARE = "_share"
-"""The key under which a row says what part of its question's weight it carries."""
+"""The key under which a row carries its share of its question's weight."""
 
 
 class EpochUnits:
-    """Units of a stream by number, each one or more rows by their numbers."""
+    """The units of a stream by number, each one or more row numbers."""
 
     def __init__(self, unit: Unit, seed: int) -> None:
         self._unit = unit
@@ -35,15 +35,15 @@ class EpochUnits:
         return len(self._rows)
 
     def append(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add the rows of one commit; the first of them has the number `first`.
+        """Add the rows of one commit, the first of which has the number `first`.
 
-        Raises InputError for a row that should be one of a pair and isn't.
+        Raises InputError for a row that should be part of a pair and isn't.
         """
         questions: dict[tuple[Any, ...], list[int]] = {}
         for number, row in enumerate(rows, start=first):
             # A row that names no source row is a question of its own.
-            own = number if row.get("key") is None else None
-            question = (own, row.get("key"), row.get("variant"), row.get("view"))
+            question_number = number if row.get("key") is None else None
+            question = (question_number, row.get("key"), row.get("variant"), row.get("view"))
             questions.setdefault(question, []).append(number)
         shares = {n: 1 / len(numbers) for numbers in questions.values() for n in numbers}
         self._shares += [shares[number] for number in range(first, first + len(rows))]
@@ -55,18 +55,20 @@ class EpochUnits:
             self._rows += [(number,) for number in range(first, first + len(rows))]
 
     def pick(self, unit: int, visit: int) -> tuple[int, ...]:
-        """The rows that a unit gives on its visit-th turn; of a question, each once before any
-        comes again."""
+        """Return the row numbers that a unit gives on its visit number `visit`, counted from 0.
+
+        A question gives one rationale, every one of them once before any is repeated.
+        """
         numbers = self._rows[unit]
         if self._unit != "question" or len(numbers) == 1:
             return numbers
-        turn, place = divmod(visit, len(numbers))
+        cycle, index = divmod(visit, len(numbers))
         order = list(numbers)
-        random.Random(f"{self._seed}:unit:{unit}:{turn}").shuffle(order)
-        return (order[place],)
+        random.Random(f"{self._seed}:unit:{unit}:{cycle}").shuffle(order)
+        return (order[index],)
 
     def share(self, row: int) -> float:
-        """One over the number of rationales of the row's question."""
+        """Return one over the number of rationales of the row's question."""
         return self._shares[row]
 
 
@@ -79,9 +81,9 @@ def _pairs(first: int, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...
         sizes[group] = sizes.get(group, 0) + 1
     for group, members in groups.items():
         if group is None or sizes[group] != len(PAIR) or set(members) != set(PAIR):
-            found = f"{sizes[group]} rows with the variants {', '.join(map(str, members))}"
+            description = f"{sizes[group]} rows with the variants {', '.join(map(str, members))}"
             raise InputError(
-                f"data.pairs: the group {group!r} of the dataset has {found}; expected one "
+                f"data.pairs: the group {group!r} of the dataset has {description}; expected one "
                 "original and one counterfactual, as the op join_views makes them (data.nodes and "
                 "data.views may leave out rows of other kinds)"
             )

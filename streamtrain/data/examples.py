@@ -1,7 +1,7 @@
-"""How a multiple-choice row reads: the input, and the target as spans that the loss can weigh.
+"""Multiple-choice rows as text: the input, and the target as spans that the loss weights.
 
-The same texts serve training and evaluation. Knows nothing of tokens, models or files, and leaves
-to the target's form where a label stands.
+Training and evaluation share these texts. Knows nothing of tokens, models or files; where a label
+stands is up to the target's format.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streamtrain.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a student learns from one row; `weight` multiplies the loss of all its spans, and
+    """Input and target of one training example; `weight` multiplies the loss of all its spans, and
     `part` names the part of the loss that they belong to."""
 
     prompt: str
@@ -34,45 +34,49 @@ class Example:
     weight: float = 1.0
     part: str = ""
     top_k: TopKTargets | None = None
-    """What a teacher finds likely at the tokens of the rationale."""
+    """The teacher's most probable tokens along the rationale."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputVariant:
-    """What an input asks: its view, its task where there are two, and the option that the rationale
-    is to speak against, if any."""
+    """What an input asks for: its view, its task if there are two, and the option that the
+    rationale should refute, if any."""
 
     view: Any
     task: SpanKind = "label"
     refuted: str | None = None
 
 
-def input_text(data: DataConfig, question: str, choices: Sequence[str], asked: InputVariant) -> str:
-    """The input, in the file's own form if it has one. Raises InputError where that fails."""
+def input_text(
+    data: DataConfig, question: str, choices: Sequence[str], variant: InputVariant
+) -> str:
+    """Format the input of a question, by the file's own template if it has one. Raises InputError
+    if the template fails."""
     tokens: Mapping[Any, str] = data.control or {}
-    control = tokens.get(asked.view, "")
-    task = f"[{asked.task}]" if data.form.placement == "task" else ""
+    control = tokens.get(variant.view, "")
+    task = f"[{variant.task}]" if data.form.placement == "task" else ""
     if data.input is None:
         begin = " ".join(filter(None, [task, control]))
-        return prompt_text(question, choices, begin, asked.refuted)
+        return prompt_text(question, choices, begin, variant.refuted)
     values = {
         "question": question.strip(),
         "choices": list(choices),
         "letters": list(ascii_uppercase[: len(choices)]),
         "control": control,
         "task": task,
-        "refuted": asked.refuted or "",
+        "refuted": variant.refuted or "",
     }
     return fill_input(data.input, values)
 
 
 def class_text(data: DataConfig, text: str) -> str:
-    """What a classifier reads of a text. Raises InputError where the file's own form fails."""
+    """Format a text for a classifier, by the file's own template if it has one. Raises InputError
+    if the template fails."""
     return text if data.input is None else fill_input(data.input, {"text": text})
 
 
 def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
-    """What stands for each option as a label: its letter, or its own text."""
+    """Return the label of each option: its letter, or its own text."""
     return [
         letter if form == "letter" else choice.strip()
         for letter, choice in zip(ascii_uppercase, choices, strict=False)
@@ -80,11 +84,11 @@ def label_texts(choices: Sequence[str], form: LabelForm) -> list[str]:
 
 
 def make_example(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> Example:
-    """The example of a dataset's row, trained toward its `label` (its `answer` where it has none).
+    """Format a dataset row with its `label` as the target (its `answer` if it has no label).
 
-    A row that refutes one option and has no label has the rationale alone as its target. Where the
-    rationale is a task of its own, this is the task of the label. Raises InputError that names the
-    row where a column is missing or of the wrong kind.
+    A row that refutes an option and has no label has the rationale alone as its target. With the
+    rationale as a task of its own, this is the task of the label. Raises InputError that names the
+    row if a column is missing or has the wrong type.
     """
     choices = _choices(row)
     if row.get("refuted") is not None and row.get("label") is None:
@@ -96,16 +100,16 @@ def make_example(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) 
 
 
 def make_tasks(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> list[Example]:
-    """The tasks of a row, each a part of the loss: its label, and its rationale (distilling
-    step-by-step). Raises InputError as `make_example` does."""
+    """Format the tasks of a row, each a part of the loss: its label, and its rationale (distilling
+    step-by-step, arXiv 2305.02301). Raises InputError as `make_example` does."""
     why = replace(_rationale_alone(row, data, weight), part="rationale")
     example = make_example(row, data, weight)
     return [why] if example.target[0].kind == "rationale" else [replace(example, part="label"), why]
 
 
 def make_factual(row: Mapping[str, Any], data: DataConfig, weight: float = 1.0) -> Example:
-    """The example of a row in its part of the loss, factual or counterfactual; of a counterfactual
-    one only the label is learned (SCOTT). Raises InputError as `make_example` does."""
+    """Format a row in its part of the loss, factual or counterfactual; a counterfactual is trained
+    on its label alone (SCOTT, arXiv 2305.01879). Raises InputError as `make_example` does."""
     example = make_example(row, data, weight)
     if not str(row.get("view")).startswith("counterfactual"):
         return replace(example, part="factual")
@@ -121,13 +125,13 @@ def _rationale_alone(row: Mapping[str, Any], data: DataConfig, weight: float) ->
     return Example(prompt, (data.form.rationale_alone(_text(row, "rationale")),), weight)
 
 
-def _input(row: Mapping[str, Any], data: DataConfig, asked: InputVariant) -> str:
-    if asked.refuted and data.input is not None and not template_reads(data.input, "refuted"):
+def _input(row: Mapping[str, Any], data: DataConfig, variant: InputVariant) -> str:
+    if variant.refuted and data.input is not None and not template_reads(data.input, "refuted"):
         raise InputError(
-            f"{_name(row)} refutes the option {asked.refuted!r}, which data.input doesn't show; "
+            f"{_name(row)} refutes the option {variant.refuted!r}, which data.input doesn't show; "
             "read {{ refuted }} there, or leave such rows out by data.views or data.nodes"
         )
-    return input_text(data, _text(row, "question"), _choices(row), asked)
+    return input_text(data, _text(row, "question"), _choices(row), variant)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

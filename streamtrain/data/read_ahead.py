@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamtrain.data.stream import Commit, Feed, FeedState
+from streamtrain.data.stream import Feed, FeedCommit, FeedState
 
 PAUSE_S = 0.2
 """From the end of one look to the next, while the dataset grows."""
@@ -31,7 +31,7 @@ _LONGEST_CLOSE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _ReadCommit:
-    """A commit with its rows; None for one whose rows a later commit took out."""
+    """A commit with its rows; None if a later commit removed them."""
 
     removed: bool
     rows: Any
@@ -39,13 +39,15 @@ class _ReadCommit:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
+    """One look at the store: its state, and the commits since the look before."""
+
     state: FeedState
     commits: tuple[_ReadCommit, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Nothing:
-    """The state of a dataset that wasn't looked at yet."""
+    """The state before the first look."""
 
     ended: bool = False
     plan_hash: str | None = None
@@ -53,13 +55,11 @@ class _Nothing:
 
 
 class ReadAhead:
-    """A `Feed` over another one, which a thread reads; the methods are for one other thread.
-
-    Close it in the end.
-    """
+    """A `Feed` that reads another one in a thread; its methods are for one other thread. Close
+    it."""
 
     def __init__(self, feed: Feed, pause_s: float = PAUSE_S) -> None:
-        """Begin to read; `pause_s` seconds lie between two looks."""
+        """Start the thread; `pause_s` seconds pass between two looks."""
         self._feed = feed
         self._pause_s = pause_s
         self._changed = threading.Condition()
@@ -77,9 +77,9 @@ class ReadAhead:
         return self._thread.is_alive()
 
     def state(self) -> FeedState:
-        """Take the looks that are ready; the state of the newest look, without reading anything.
+        """Take the looks that are ready and return the state of the newest, without any I/O.
 
-        Raises what the reading raised, once the looks before it were taken.
+        Raises what the reading raised, once the looks before it are taken.
         """
         with self._changed:
             looks, self._ready = self._ready, []
@@ -91,22 +91,23 @@ class ReadAhead:
             self._commits += look.commits
         return self._state
 
-    def poll(self) -> Sequence[Commit]:
-        """The commits of the looks taken since the last call, oldest first."""
+    def poll(self) -> Sequence[FeedCommit]:
+        """Return the commits of the looks taken since the last call, oldest first."""
         commits, self._commits = self._commits, []
         return commits
 
     def read(self, commit: Any) -> Any:
-        """The rows of a commit, which are there already."""
+        """Return the rows of a commit, which are in memory already."""
         return commit.rows
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until a look is ready, at most `timeout_s` seconds; not at all after the last."""
+        """Wait until a look is ready, at most `timeout_s` seconds; returns at once after the
+        last."""
         with self._changed:
             self._changed.wait_for(self._has_news, timeout_s)
 
     def close(self) -> None:
-        """Look at nothing any more; a look in progress is waited for a short while."""
+        """Stop the thread; a look in progress gets a few seconds to finish."""
         self._closed.set()
         self._thread.join(_LONGEST_CLOSE_S)
 

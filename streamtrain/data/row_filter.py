@@ -1,4 +1,4 @@
-"""Which rows of a dataset a student is trained on, and why others are left out.
+"""The filter of dataset rows, with the reason for each row that it leaves out.
 
 Knows nothing of streams or of what is learned from a row.
 """
@@ -14,7 +14,7 @@ from streamtrain.errors import InputError
 
 
 class RowFilter:
-    """The rows that a configuration asks for."""
+    """Keeps the rows that a configuration trains on."""
 
     def __init__(self, config: StudentConfig) -> None:
         data = config.data
@@ -24,7 +24,8 @@ class RowFilter:
         self._wrong = data.rationales.wrong
 
     def refusal(self, row: Mapping[str, Any]) -> str | None:
-        """Why a row isn't trained on, or None. Raises InputError for a view that is not named."""
+        """Return why a row is left out, None if it is trained on. Raises InputError for a view that
+        the configuration doesn't name."""
         if self._nodes is not None and row.get("node") not in self._nodes:
             return "node"
         if self._views is not None:
@@ -42,9 +43,12 @@ class RowFilter:
 
 
 def _led_astray(row: Mapping[str, Any]) -> bool:
-    """Whether a row's rationale was recorded with a prediction that isn't the row's answer; one
-    that couldn't be read is none that is right. Sampled rationales have a label of their own, and
-    refuting ones speak for no option."""
+    """Tell whether a rationale was recorded with a prediction that isn't the row's answer, or that
+    couldn't be parsed.
+
+    Sampled rationales have a label of their own and refuting ones speak for no option, so neither
+    counts.
+    """
     if "predicted" not in row or not row.get("rationale"):
         return False
     if row.get("label") is not None or row.get("refuted") is not None:
@@ -52,10 +56,10 @@ def _led_astray(row: Mapping[str, Any]) -> bool:
     if row["predicted"] is None:
         return True
     try:
-        said = TASKS["multiple_choice"].normalise({**row, "answer": row["predicted"]})
+        normalised = TASKS["multiple_choice"].normalise({**row, "answer": row["predicted"]})
     except ValueError as error:
         raise InputError(
             f"example {row.get('id', '(without id)')} of the dataset: predicted can't be read as "
             f"the teacher's answer: {error}; or train on all with data.rationales.wrong: keep"
         ) from None
-    return bool(said["answer"] != row.get("answer"))
+    return bool(normalised["answer"] != row.get("answer"))

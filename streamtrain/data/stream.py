@@ -1,9 +1,18 @@
 """ShardStream: the rows of a growing dataset as global batches, in an order that can be repeated.
 
-Rows come in commit order, shuffled with a seed inside consecutive chunks whose size doubles from
-one batch up to `shuffle`, so that the first batch needs one batch of rows only. Once the stream
-has ended, further passes replay the rows, permuted. Where the next rows are depends on the cursor
-and the dataset alone, never on timing, ranks or processes.
+    commit order   0 1 | 2 3 4 5 | 6 7 8 9 10 11 12 13 | 14 15 ...      batch 2, shuffle 8
+    chunks           0      1               2               3
+    drawn          1 0 | 4 2 5 3 | 9 6 13 11 ...
+
+Units (rows, questions or pairs) come in commit order, cut into consecutive chunks and shuffled
+inside each by (seed, chunk number). The first chunk is one batch, so that the first step needs one
+batch of rows only; each next one doubles, up to `shuffle`. A chunk is opened once all of its units
+are there, or the stream has ended and no more will come.
+
+When fresh units are used up, passes replay known ones: after the end all of them, once per epoch;
+before it, with `reuse` above 1, those used so far. A pass is shuffled by (seed, pass number). So
+the next rows follow from the cursor, from how many units are known and from whether the end is
+known, never from ranks or processes.
 
 Knows nothing of torch, Ray, tokens or where the rows are kept.
 """
@@ -25,17 +34,17 @@ from streamtrain.data.epoch_units import PAIR, SHARE, EpochUnits, Unit
 from streamtrain.errors import StreamLostError
 
 HEARTBEAT_LIMIT_S = 60.0
-"""A generator that is silent for longer than this is taken for dead."""
+"""Seconds without a heartbeat after which the generator is taken for dead."""
 
 REUSE = 4
-"""Uses of a row before the dataset has ended, where the file says neither how often nor epochs."""
+"""Uses of a row before the dataset has ended, if the file sets neither `reuse` nor epochs."""
 
 Row = Mapping[str, Any]
 Item = TypeVar("Item")
 
 
 class RowTable(Protocol):
-    """Rows by number, as pyarrow.Table has them."""
+    """Rows by number; pyarrow.Table is one."""
 
     @property
     def num_rows(self) -> int: ...
@@ -44,8 +53,8 @@ class RowTable(Protocol):
     def to_pylist(self) -> list[dict[str, Any]]: ...
 
 
-class Commit(Protocol):
-    """One version of the dataset. `removed` says that it took rows out again."""
+class FeedCommit(Protocol):
+    """One version of the dataset; `removed` if it took rows out."""
 
     @property
     def removed(self) -> bool: ...
@@ -63,26 +72,26 @@ class FeedState(Protocol):
 
 
 class Feed(Protocol):
-    """A dataset as it grows; raygen.dataset.Follower is one."""
+    """A dataset that grows; raygen.dataset.Follower is one."""
 
     def poll(self) -> Sequence[Any]:
-        """The commits since the last call, oldest first."""
+        """Return the commits since the last call, oldest first."""
         ...
 
     def read(self, commit: Any) -> Any:
-        """The rows of a commit, always in the same order, as a Table."""
+        """Read the rows of a commit, always in the same order, as a RowTable."""
         ...
 
     def state(self) -> FeedState:
-        """Whether the generator is done, and whether it lives."""
+        """Read whether the generator has ended, and whether it lives."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOrder:
-    """What the order of rows is made of; `batch` and `shuffle` count units.
+    """What determines the order of rows; `batch` and `shuffle` count units.
 
-    `epochs` None: the caller decides when to stop.
+    With `epochs` None the caller decides when to stop.
     """
 
     batch: int
@@ -90,14 +99,14 @@ class StreamOrder:
     seed: int
     epochs: int | None
     reuse: int = 1
-    """How often a unit is used at most while the stream hasn't ended; 1: new ones are waited for.
-    """
+    """Maximum uses of a unit before the stream has ended; 1: wait for fresh ones."""
     unit: Unit = "row"
-    """Of a question each pass takes one row, another one each time; a pair gives both rows."""
+    """A question gives one row per pass, a different one each time; a pair gives both of its rows.
+    """
 
 
 def make_order(config: StudentConfig) -> StreamOrder:
-    """The order of the rows that a student is trained on."""
+    """Derive the order of rows from a student's configuration."""
     data, stream = config.data, config.stream
     unit: Unit = "row"
     if data.pairs:
@@ -117,23 +126,23 @@ def make_order(config: StudentConfig) -> StreamOrder:
 
 @dataclass(frozen=True, slots=True)
 class GlobalBatch:
-    """The next rows, for all ranks together, and where the stream stands after them."""
+    """The next rows of all ranks together, and the cursor after them."""
 
     rows: tuple[dict[str, Any], ...]
     cursor: Cursor
     epoch: float
-    """Rows used so far over the rows known so far."""
+    """Units used so far over units known so far."""
 
 
 def rank_slice(items: Sequence[Item], rank: int, size: int, unit: int = 1) -> Sequence[Item]:
-    """The part of a global batch that one of `size` ranks takes; the parts lie end to end, and
-    every `unit` items stay together."""
+    """Return a rank's part of a global batch; the parts of `size` ranks lie end to end, and every
+    `unit` items stay together."""
     units = len(items) // unit
     return items[rank * units // size * unit : (rank + 1) * units // size * unit]
 
 
 class Rows:
-    """Tables end to end, addressed by row number."""
+    """Tables laid end to end and addressed by row number, kept as they were read."""
 
     def __init__(self) -> None:
         self._tables: list[RowTable] = []
@@ -154,7 +163,7 @@ class Rows:
 
 
 class ShardStream:
-    """Draws global batches from a feed. Not shared between threads."""
+    """Draws global batches from a feed. Not thread-safe."""
 
     def __init__(
         self,
@@ -164,8 +173,11 @@ class ShardStream:
         refusal: Callable[[Row], str | None] = lambda row: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Rows for which `refusal` has a reason are no part of the stream, and are counted by it in
-        `left_out`; it may raise to refuse the run."""
+        """Start at a cursor, or at the beginning.
+
+        Rows for which `refusal` returns a reason are left out, and counted by it in `left_out`; it
+        may raise to refuse the run. `clock` gives seconds.
+        """
         self.order = order
         self.cursor = cursor or Cursor()
         self.ended = False
@@ -177,28 +189,30 @@ class ShardStream:
         self._heard = clock()
         self._rows = Rows()
         self._units = EpochUnits(order.unit, order.seed)
-        self._seen: Decision | None = None
+        self._decision: Decision | None = None
         self._drawn = False
         self._permutations: dict[str, tuple[int, int, list[int]]] = {}
 
     def __len__(self) -> int:
-        return len(self._units) if self._seen is None else self._seen.known
+        return len(self._units) if self._decision is None else self._decision.known
 
     @contextmanager
-    def seen_at(self, decision: Decision) -> Iterator[None]:
-        """While it lasts, the stream is as it was when an earlier process took a step: no more rows
-        than it knew then, and an end only where it knew of it."""
+    def as_of(self, decision: Decision) -> Iterator[None]:
+        """Show the stream as it was when an earlier process took a step.
+
+        A context manager: no more units than were known then, and an end only if it was known.
+        """
         ended = self.ended
-        self._seen, self.ended = decision, decision.ended
+        self._decision, self.ended = decision, decision.ended
         try:
             yield
         finally:
-            self._seen, self.ended = None, ended
+            self._decision, self.ended = None, ended
 
     def poll(self) -> bool:
-        """Read what was committed since the last call; True where that changed anything.
+        """Read the commits since the last call; returns whether anything changed.
 
-        Raises StreamLostError where the dataset was replaced or its generator seems dead.
+        Raises StreamLostError if the dataset was replaced or its generator seems dead.
         """
         state = self._feed.state()
         before = len(self), self.ended
@@ -217,8 +231,8 @@ class ShardStream:
         return before != (len(self), self.ended)
 
     def _silence(self, beat: str | None) -> float:
-        """Seconds since the heartbeat changed, or was first seen: by our own clock alone, since the
-        generator's may be on another machine, and may be set."""
+        """Measure the seconds since the heartbeat changed, by our own clock alone: the generator's
+        may be on another machine, and may be set."""
         now = self._clock()
         if beat is None or beat != self._beat:
             self._beat, self._heard = beat, now
@@ -230,13 +244,13 @@ class ShardStream:
         return self.ended and self._fresh_left(self.cursor) == 0 and not self._replay_left()
 
     def remaining(self) -> int | None:
-        """Units that are still to come, replays included; None while that is unknown."""
+        """Count the units that are still to come, replays included; None while that is unknown."""
         if not self.ended or self.order.epochs is None:
             return None
         return max(self._fresh_left(self.cursor), self._budget() - self.cursor.used, 0)
 
     def next_batch(self) -> GlobalBatch | None:
-        """The next global batch, or None where it isn't there yet or the stream is finished.
+        """Draw the next global batch; None if it isn't there yet or the stream is finished.
 
         Only the last batch of a finished stream may be smaller than `order.batch`.
         """
@@ -256,12 +270,12 @@ class ShardStream:
         return GlobalBatch(rows, cursor, cursor.used / max(1, len(self)))
 
     def _draw(self, at: Cursor) -> tuple[Cursor, tuple[int, ...] | None]:
-        """The next unit's rows, if it is there, and the cursor after it."""
+        """Draw the next unit, if it is there; returns the cursor after it and its row numbers."""
         if at.chunk_taken == at.chunk_size:
             at = self._open_chunk(at)
         if at.chunk_taken < at.chunk_size:
-            place = self._permuted("chunk", at.chunk, at.chunk_size, at.chunk_taken)
-            row = self._units.pick(at.chunk_start + place, 0)
+            unit_index = self._permuted("chunk", at.chunk, at.chunk_size, at.chunk_taken)
+            row = self._units.pick(at.chunk_start + unit_index, 0)
             return replace(at, chunk_taken=at.chunk_taken + 1), row
         if not self._may_replay(at):
             return at, None
@@ -269,12 +283,12 @@ class ShardStream:
             at = replace(
                 at, replay_pass=at.replay_pass + 1, pass_size=self._replayable(at), pass_taken=0
             )
-        place = self._permuted("pass", at.replay_pass, at.pass_size, at.pass_taken)
-        row = self._units.pick(place, at.replay_pass + 1)
+        unit_index = self._permuted("pass", at.replay_pass, at.pass_size, at.pass_taken)
+        row = self._units.pick(unit_index, at.replay_pass + 1)
         return replace(at, pass_taken=at.pass_taken + 1, replayed=at.replayed + 1), row
 
     def _open_chunk(self, at: Cursor) -> Cursor:
-        """The next chunk, once all of its rows are there or no more will come; else no change."""
+        """Open the next chunk once it is complete or no more will come; otherwise return `at`."""
         batch = self.order.batch
         limit = max(batch, self.order.shuffle // batch * batch)
         # Shifting by the chunk's number alone would overflow long before the limit matters.
@@ -308,33 +322,33 @@ class ShardStream:
     def _fresh_left(self, at: Cursor) -> int:
         return len(self) - at.fresh
 
-    def _permuted(self, kind: str, number: int, size: int, place: int) -> int:
+    def _permuted(self, kind: str, number: int, size: int, index: int) -> int:
         known = self._permutations.get(kind)
         if known is None or known[:2] != (number, size):
             order = list(range(size))
             random.Random(f"{self.order.seed}:{kind}:{number}").shuffle(order)
             known = self._permutations[kind] = (number, size, order)
-        return known[2][place]
+        return known[2][index]
 
     def _read(self, table: RowTable, plan: str | None) -> None:
-        """Takes the rows of the present plan; those of an older one are about to be removed."""
+        """Append the rows of the present plan; those of an older one are about to be removed."""
         rows = table.to_pylist()
-        kept = []
+        accepted = []
         for number, row in enumerate(rows):
             if row.get("plan", plan) != plan:
                 continue
             reason = self._refusal(row)
             if reason is None:
-                kept.append(number)
+                accepted.append(number)
             else:
                 self.left_out[reason] += 1
-        if kept:
-            self._units.append(len(self._rows), [rows[number] for number in kept])
-            self._rows.append(table if len(kept) == len(rows) else table.take(kept))
+        if accepted:
+            self._units.append(len(self._rows), [rows[number] for number in accepted])
+            self._rows.append(table if len(accepted) == len(rows) else table.take(accepted))
 
-    def _forget_replaced(self, commits: Sequence[Commit]) -> int:
-        """Where the commits of the present plan begin; earlier rows are no part of the stream."""
-        removals = [place for place, commit in enumerate(commits) if commit.removed]
+    def _forget_replaced(self, commits: Sequence[FeedCommit]) -> int:
+        """Drop rows that a commit removed; returns the index of the present plan's first commit."""
+        removals = [index for index, commit in enumerate(commits) if commit.removed]
         if not removals:
             return 0
         if self._drawn:

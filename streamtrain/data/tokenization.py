@@ -1,6 +1,6 @@
 """Examples as token ids with a loss weight on each token.
 
-Prompt tokens weigh nothing. Knows nothing of padding, models, losses or ranks.
+Prompt tokens weigh 0. Knows nothing of padding, models, losses or ranks.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ from streamtrain.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class TokenizedExample:
-    """One sequence: token ids, each token's weight in the loss, whether it was cut, and the part
-    of the loss that it belongs to."""
+    """A sequence of N tokens: `ids` and `weights` (N,), whether it was truncated (`cut`), and the
+    `part` of the loss that it belongs to.
+
+    For a decoder-only student the sequence is input and target; for an encoder-decoder it is the
+    target.
+    """
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     cut: bool = False
     part: str = ""
     encoder_ids: tuple[int, ...] = ()
-    """The input's ids where it isn't a part of the sequence: what an encoder reads."""
+    """The input's ids for an encoder; empty for a decoder-only student."""
     top_k: TopKTargets | None = None
     soft_start: int = 0
-    """What a teacher finds likely, from this place of the sequence on; its end may be cut off."""
+    """The position in the sequence at which `top_k` begins; its end may be truncated."""
 
     @property
     def weight(self) -> float:
@@ -39,37 +43,38 @@ class TokenizedExample:
 
     @property
     def tokens(self) -> int:
-        """How many tokens it has, the input's included."""
+        """The number of tokens, an encoder's included."""
         return self.read + len(self.ids)
 
     @property
     def read(self) -> int:
-        """How many of them an encoder reads."""
+        """The number of tokens that an encoder reads."""
         return len(self.encoder_ids)
 
     @property
     def predicted(self) -> int:
-        """How many tokens the head predicts: all of a decoder, the learned ones of a sequence."""
+        """The number of tokens that the head predicts: all that a decoder writes, or the weighted
+        ones of a sequence."""
         return len(self.ids) if self.encoder_ids else sum(weight > 0 for weight in self.weights)
 
     def scaled(self, factor: float) -> TokenizedExample:
-        """The same with all weights multiplied."""
+        """Return a copy with all weights multiplied by `factor`."""
         return replace(self, weights=tuple(factor * weight for weight in self.weights))
 
 
 @dataclass(frozen=True, slots=True)
 class LengthLimits:
-    """Longest input and longest target in tokens; a longer one is cut and counted."""
+    """Maximum tokens of an input and of a target; longer ones are truncated and counted."""
 
     max_input: int
     max_target: int
 
 
 class ExampleTokenizer:
-    """Turns examples into tokens with one tokenizer.
+    """Tokenizes examples.
 
     Every span is tokenized by itself, so that an input has the same tokens whatever follows it; so
-    is the label in its span, which has the same tokens where options are compared.
+    is the label in its span, which then has the same tokens where options are scored.
     """
 
     def __init__(
@@ -78,16 +83,20 @@ class ExampleTokenizer:
         limits: LengthLimits,
         weights: Mapping[str, float],
         per_span: bool = False,
-        apart: bool = False,
+        separate_input: bool = False,
         chat: bool = False,
     ) -> None:
-        """`weights` says what a token of each kind of span weighs, with `per_span` what all the
-        tokens of a span weigh together. `apart` keeps the input out of the sequence. With `chat`
-        an input is a user's turn; raises InputError where the tokenizer has no template for it."""
+        """Wrap a tokenizer of transformers.
+
+        `limits` are in tokens. `weights` is the loss weight of a token by the kind of its span;
+        with `per_span`, of all tokens of the span together. `separate_input` keeps it out of the
+        sequence, for an encoder. With `chat` an input is a user turn; raises InputError if the
+        tokenizer has no chat template.
+        """
         if chat:
             turn_ids(tokenizer, "?")
         self._chat = chat
-        self._apart = apart
+        self._separate_input = separate_input
         self._per_span = per_span
         self._tokenizer = tokenizer
         self._limits = limits
@@ -95,65 +104,66 @@ class ExampleTokenizer:
 
     @property
     def max_target(self) -> int:
-        """The longest target in tokens."""
+        """The maximum tokens of a target."""
         return self._limits.max_target
 
     def prompt(self, text: str) -> tuple[list[int], bool]:
-        """An input's ids, and whether it was cut; a long one loses its beginning."""
+        """Tokenize an input; returns its ids, and whether its beginning was truncated."""
         ids = turn_ids(self._tokenizer, text) if self._chat else self._tokenizer(text)["input_ids"]
         longest = self._limits.max_input
         return ids[-longest:], len(ids) > longest
 
     def text(self, text: str) -> tuple[list[int], bool]:
-        """The ids of a text to classify, and whether it was cut; a long one loses its end."""
+        """Tokenize a text to classify; returns its ids, and whether its end was truncated."""
         longest = self._limits.max_input
         ids = self._tokenizer(text, truncation=True, max_length=longest)["input_ids"]
-        whole = len(ids) < longest or len(self._tokenizer(text)["input_ids"]) == len(ids)
-        return list(ids), not whole
+        complete = len(ids) < longest or len(self._tokenizer(text)["input_ids"]) == len(ids)
+        return list(ids), not complete
 
     def continuation(self, text: str) -> list[int]:
-        """The ids of a text that follows an input."""
+        """Tokenize a text that follows an input, without special tokens."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def example(self, example: Example) -> TokenizedExample:
-        """Input, spans and end of sequence; a long target loses its end.
+        """Tokenize input, spans and end of sequence; a long target loses its end.
 
-        The end of sequence is a token of the last span.
+        The end of sequence belongs to the last span.
         """
         prompt, cut = self.prompt(example.prompt)
         ids: list[int] = []
         weights: list[float] = []
         longest = self._limits.max_target
-        told, told_at = None, 0
+        top_k, soft_start = None, 0
         for index, span in enumerate(example.target):
             tokens = [token for piece in span.pieces for token in self.continuation(piece)]
             if index == len(example.target) - 1:
                 tokens.append(self._tokenizer.eos_token_id)
-            kept = min(len(tokens), max(0, longest - len(ids)))
+            length = min(len(tokens), max(0, longest - len(ids)))
             weight = self._weights[span.kind] * example.weight
             if example.top_k is not None and span.kind == "rationale":
-                told_at = len(ids) + example.top_k.place_in(tokens)
-                told = example.top_k.first(max(0, longest - told_at))
+                soft_start = len(ids) + example.top_k.offset_in(tokens)
+                top_k = example.top_k.first(max(0, longest - soft_start))
             ids += tokens
-            weights += [weight / max(1, kept) if self._per_span else weight] * len(tokens)
+            weights += [weight / max(1, length) if self._per_span else weight] * len(tokens)
         cut = cut or len(ids) > longest
         target, weighed = tuple(ids[:longest]), tuple(weights[:longest])
-        if self._apart:
+        if self._separate_input:
             return TokenizedExample(target, weighed, cut, example.part, tuple(prompt))
         return TokenizedExample(
             (*prompt, *target),
             (*[0.0] * len(prompt), *weighed),
             cut,
             example.part,
-            top_k=told if told and told.tokens else None,
-            soft_start=len(prompt) + told_at,
+            top_k=top_k if top_k and top_k.tokens else None,
+            soft_start=len(prompt) + soft_start,
         )
 
 
 def make_example_tokenizer(config: StudentConfig, tokenizer: Any) -> ExampleTokenizer:
-    """The encoder of a student: its limits and the weights of its spans.
+    """Configure the tokenizer of a student: limits, span weights, chat.
 
-    Raises InputError where the tokenizer lacks what the file asks of it.
+    Raises InputError if the tokenizer lacks what the file requires: a chat template, or line breaks
+    if a label ends with its line.
     """
     form = config.data.form
     if form.placement == "after" and not form.end:
@@ -165,19 +175,19 @@ def make_example_tokenizer(config: StudentConfig, tokenizer: Any) -> ExampleToke
             )
     weights = {**config.objective.weights.model_dump(), "given": 0.0}
     limits = LengthLimits(config.data.max_input, config.data.max_target)
-    per_span, apart = config.objective.normalise == "span", config.kind == "seq2seq"
-    return ExampleTokenizer(tokenizer, limits, weights, per_span, apart, config.data.chat)
+    per_span, separate_input = config.objective.normalise == "span", config.kind == "seq2seq"
+    return ExampleTokenizer(tokenizer, limits, weights, per_span, separate_input, config.data.chat)
 
 
 def user_turn(text: str) -> tuple[Message, ...]:
-    """The chat that a text is the only message of."""
+    """Make the chat whose only message is a text of the user."""
     return (Message("user", text),)
 
 
 def turn_ids(tokenizer: Any, text: str) -> list[int]:
-    """The ids of a user's turn up to where the answer begins.
+    """Tokenize a user turn up to where the answer begins, as an engine reads it.
 
-    Raises InputError where the tokenizer has no chat template, or its template refuses the turn.
+    Raises InputError if the tokenizer has no chat template, or its template refuses the turn.
     """
     try:
         return PromptTokenizer("student", "the student's model", tokenizer, None).prompt(

@@ -1,7 +1,7 @@
-"""What a dataset recorded of a teacher's token probabilities: the student's target, place by place.
+"""Top-k token probabilities that a dataset recorded of a teacher: the student's soft targets.
 
-Knows nothing of losses or tensors. The teacher and the student must read the same vocabulary, since
-both tell tokens by their numbers.
+Teacher and student must share a vocabulary, since tokens are identified by id. Knows nothing of
+losses or tensors.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from streamtrain.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class TopKTargets:
-    """The teacher's most probable tokens at each token of a rationale, and their natural
-    log-probabilities; `row` names it in an error."""
+    """A teacher's top-k token ids and natural log-probabilities at each token of a rationale.
+
+    `tokens` are the T ids of the rationale; `ids` and `logprobs` are (T, k). `row` names the row in
+    errors, and `vocabulary` is the fingerprint of the teacher's.
+    """
 
     row: str
     vocabulary: str
@@ -27,13 +30,14 @@ class TopKTargets:
     logprobs: tuple[tuple[float, ...], ...]
 
     def first(self, count: int) -> TopKTargets:
-        """The same for the first tokens alone."""
+        """Truncate to the first `count` tokens."""
         return replace(
             self, tokens=self.tokens[:count], ids=self.ids[:count], logprobs=self.logprobs[:count]
         )
 
-    def place_in(self, span: Sequence[int]) -> int:
-        """Where the tokens stand in the span of a target. Raises InputError where they don't."""
+    def offset_in(self, span: Sequence[int]) -> int:
+        """Find the offset of these tokens in a target's span. Raises InputError if they aren't
+        there."""
         size = len(self.tokens)
         for at in range(len(span) - size + 1):
             if tuple(span[at : at + size]) == self.tokens:
@@ -47,14 +51,14 @@ class TopKTargets:
 
 
 def read_top_k_targets(row: Mapping[str, Any], teacher: str) -> TopKTargets:
-    """What a row recorded of its `token_probabilities_teacher`.
+    """Read `token_probabilities` from a row.
 
-    Raises InputError where there is nothing, another teacher, or something else than the op
-    token_probabilities writes.
+    Raises InputError if there are none, if `token_probabilities_teacher` is another teacher, or if
+    the format isn't that of the op token_probabilities.
     """
     name = f"example {row.get('id', '(without id)')} of the dataset"
-    told = row.get("token_probabilities")
-    if told is None:
+    recorded = row.get("token_probabilities")
+    if recorded is None:
         raise InputError(
             f"{name} has no token_probabilities; add the op token_probabilities to the recipe, or "
             "leave such rows out by data.views or data.nodes"
@@ -65,23 +69,23 @@ def read_top_k_targets(row: Mapping[str, Any], teacher: str) -> TopKTargets:
             f"{row.get('token_probabilities_teacher')!r}; objective.teacher names {teacher!r}"
         )
     try:
-        found = json.loads(told) if isinstance(told, str) else told
-        tokens = tuple(map(int, found["tokens"]))
-        ids = tuple(tuple(map(int, place)) for place in found["ids"])
-        logprobs = tuple(tuple(map(float, place)) for place in found["logprobs"])
-        vocabulary = str(found["vocabulary"])
+        data = json.loads(recorded) if isinstance(recorded, str) else recorded
+        tokens = tuple(map(int, data["tokens"]))
+        ids = tuple(tuple(map(int, candidates)) for candidates in data["ids"])
+        logprobs = tuple(tuple(map(float, candidates)) for candidates in data["logprobs"])
+        vocabulary = str(data["vocabulary"])
     except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{name}: token_probabilities can't be read: {error}; {_EXPECTED}") from (
             error
         )
-    sizes = {len(place) for place in (*ids, *logprobs)}
-    numbers = [logprob for place in logprobs for logprob in place]
+    sizes = {len(candidates) for candidates in (*ids, *logprobs)}
+    numbers = [logprob for candidates in logprobs for logprob in candidates]
     if not len(tokens) == len(ids) == len(logprobs) > 0 or len(sizes) != 1 or 0 in sizes:
         raise InputError(
             f"{name}: token_probabilities has {len(tokens)} tokens and {len(ids)} and "
             f"{len(logprobs)} places of {sorted(sizes)} tokens; {_EXPECTED}"
         )
-    if not all(math.isfinite(one) and one <= 0 for one in numbers):
+    if not all(math.isfinite(logprob) and logprob <= 0 for logprob in numbers):
         raise InputError(f"{name}: token_probabilities has numbers above 0 or none; {_EXPECTED}")
     return TopKTargets(name, vocabulary, tokens, ids, logprobs)
 

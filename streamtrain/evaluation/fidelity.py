@@ -1,8 +1,8 @@
-"""How faithfully a student follows its teacher: the same option, and how far their probabilities
-are apart (CoD, arXiv 2510.21631).
+"""Fidelity of a student to its teacher: agreement of their options, and the divergence of their
+probabilities (CoD, arXiv 2510.21631).
 
-Also shows it: a table of its own after an evaluation, columns where runs are compared. Knows
-nothing of models or of how either answered.
+Also shows it, as a table after an evaluation and as columns where runs are compared. Knows nothing
+of models or of how either answered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = {"whole": "all", "original": "original", "counterfactual": "counterfact
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The mean KL(teacher || student) in nats over the questions of which both have probabilities,
+    """Mean KL(teacher || student) in nats over the questions for which both have probabilities,
     with the 95 % interval of a bootstrap over pairs."""
 
     questions: int
@@ -36,8 +36,8 @@ class Divergence:
 class Faithfulness:
     """The share of questions that student and teacher answer with the same option.
 
-    `low` and `high` are its 95 % interval: Wilson's, or a bootstrap over pairs where there are
-    some. An answer of the student that can't be read agrees with nothing.
+    `low` and `high` are its 95 % interval: Wilson's, or a bootstrap over pairs if there are any. An
+    answer that couldn't be parsed agrees with nothing.
     """
 
     questions: int
@@ -49,8 +49,8 @@ class Faithfulness:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """A student beside its teacher on all questions that the teacher's answer is known of, and
-    where there are both on originals and on counterfactuals; `untold` are the other questions."""
+    """Fidelity on all questions with a known teacher's answer, and on originals and counterfactuals
+    if there are both; `untold` counts the other questions."""
 
     teachers: tuple[str, ...]
     untold: int
@@ -59,20 +59,20 @@ class Fidelity:
     counterfactual: Faithfulness | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Convert to plain data."""
         return asdict(self)
 
 
 def compare_with_teacher(
     questions: Sequence[Question], predictions: Sequence[Prediction]
 ) -> Fidelity | None:
-    """How the predictions compare with what is told of the teacher; None where nothing is."""
+    """Compare predictions with the recorded teacher's answers; None if none is recorded."""
     both = zip(questions, predictions, strict=True)
-    told = [(q, p) for q, p in both if q.teacher_answer is not None]
-    if not told:
+    answered = [(q, p) for q, p in both if q.teacher_answer is not None]
+    if not answered:
         return None
     parts = {
-        variant: [(q, p) for q, p in told if q.variant == variant]
+        variant: [(q, p) for q, p in answered if q.variant == variant]
         for variant in ("original", "counterfactual")
     }
     split = all(parts.values())
@@ -81,21 +81,21 @@ def compare_with_teacher(
             sorted(
                 {
                     q.teacher_answer.teacher
-                    for q, _ in told
+                    for q, _ in answered
                     if q.teacher_answer and q.teacher_answer.teacher
                 }
             )
         ),
-        len(questions) - len(told),
-        _faithfulness(told),
+        len(questions) - len(answered),
+        _faithfulness(answered),
         _faithfulness(parts["original"]) if split else None,
         _faithfulness(parts["counterfactual"]) if split else None,
     )
 
 
 def divergence(teacher: Sequence[float], student: Sequence[float]) -> float:
-    """KL(teacher || student) in nats. A probability that the student rounds to 0 counts as the
-    smallest that a float has."""
+    """Compute KL(teacher || student) in nats. A probability that the student rounds to 0 counts as
+    the smallest positive float."""
     return sum(
         p * (math.log(p) - math.log(max(q, sys.float_info.min)))
         for p, q in zip(teacher, student, strict=True)
@@ -103,38 +103,44 @@ def divergence(teacher: Sequence[float], student: Sequence[float]) -> float:
     )
 
 
-def _faithfulness(told: Sequence[tuple[Question, Prediction]]) -> Faithfulness:
+def _faithfulness(answered: Sequence[tuple[Question, Prediction]]) -> Faithfulness:
     same = [
-        float(q.teacher_answer is not None and q.teacher_answer.choice == p.choice) for q, p in told
+        float(q.teacher_answer is not None and q.teacher_answer.choice == p.choice)
+        for q, p in answered
     ]
-    low, high = share_interval(clusters(same, [q.group for q, _ in told]))
-    return Faithfulness(len(told), sum(same) / len(same), low, high, _divergence(told))
+    low, high = share_interval(clusters(same, [q.group for q, _ in answered]))
+    return Faithfulness(len(answered), sum(same) / len(same), low, high, _divergence(answered))
 
 
-def _divergence(told: Sequence[tuple[Question, Prediction]]) -> Divergence | None:
-    found = [
+def _divergence(answered: Sequence[tuple[Question, Prediction]]) -> Divergence | None:
+    divergences = [
         (q.group, divergence(q.teacher_answer.probabilities, p.probabilities))
-        for q, p in told
+        for q, p in answered
         if q.teacher_answer is not None and q.teacher_answer.probabilities and p.probabilities
     ]
-    if not found:
+    if not divergences:
         return None
-    values = [value for _, value in found]
-    low, high = bootstrap(clusters(values, [group for group, _ in found]))
-    return Divergence(len(found), sum(values) / len(values), low, high)
+    values = [value for _, value in divergences]
+    low, high = bootstrap(clusters(values, [group for group, _ in divergences]))
+    return Divergence(len(divergences), sum(values) / len(values), low, high)
 
 
 def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> TextTable | None:
-    """A row for all, for the originals and for the counterfactuals of each set, from its figures;
-    None where no set has some."""
+    """Tabulate the figures of each set, for all questions, originals and counterfactuals; None if
+    no set has any."""
     rows = []
     for name, figures in sets.items():
-        found = figures.get("fidelity") or {}
+        fidelity = figures.get("fidelity") or {}
         for part, words in _PARTS.items():
-            if one := found.get(part):
-                untold = str(found["untold"]) if part == "whole" else ""
-                shown = (str(one["questions"]), untold, _share(one), _nats(one["divergence"]))
-                rows.append((name, _teachers(found), words, *shown))
+            if part_figures := fidelity.get(part):
+                untold = str(fidelity["untold"]) if part == "whole" else ""
+                shown = (
+                    str(part_figures["questions"]),
+                    untold,
+                    _share(part_figures),
+                    _nats(part_figures["divergence"]),
+                )
+                rows.append((name, _teachers(fidelity), words, *shown))
     columns = ("set", "teacher", "of", "questions", "untold", "agreement", "KL(teacher || student)")
     # The last column is empty where nothing but the teacher's options is known.
     width = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
@@ -144,33 +150,40 @@ def fidelity_table(sets: Mapping[str, Mapping[str, Any]]) -> TextTable | None:
 def fidelity_columns(
     sets: Sequence[Mapping[str, Mapping[str, Any]]],
 ) -> Iterator[tuple[str, list[str]]]:
-    """For several runs, each with the figures of its sets: columns with a cell for each run."""
-    found = [
+    """Yield columns over several runs, each given by the figures of its sets: a title, and a cell
+    per run."""
+    fidelities = [
         (name, figures["fidelity"])
         for run in sets
         for name, figures in run.items()
         if figures.get("fidelity")
     ]
-    for name, teacher in dict.fromkeys((name, _teachers(one)) for name, one in found):
+    for name, teacher in dict.fromkeys((name, _teachers(each)) for name, each in fidelities):
         of_runs = [_with_teacher(run.get(name, {}), teacher) for run in sets]
         for part, words in _PARTS.items():
-            parts = [one.get(part) for one in of_runs]
+            parts = [each.get(part) for each in of_runs]
             if not any(parts):
                 continue
             what = ", ".join([name] if part == "whole" else [name, words])
-            yield f"{what}, agreement with {teacher}", [_share(one) for one in parts]
-            divergences = [one["divergence"] if one else None for one in parts]
+            yield (
+                f"{what}, agreement with {teacher}",
+                [_share(each) for each in parts],
+            )
+            divergences = [each["divergence"] if each else None for each in parts]
             if any(divergences):
-                yield f"{what}, KL from {teacher}", [_nats(one) for one in divergences]
+                yield (
+                    f"{what}, KL from {teacher}",
+                    [_nats(each) for each in divergences],
+                )
 
 
 def _with_teacher(figures: Mapping[str, Any], teacher: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = figures.get("fidelity") or {}
-    return found if found and _teachers(found) == teacher else {}
+    fidelity: Mapping[str, Any] = figures.get("fidelity") or {}
+    return fidelity if fidelity and _teachers(fidelity) == teacher else {}
 
 
-def _teachers(found: Mapping[str, Any]) -> str:
-    names = (PurePath(name).name if name.startswith("/") else name for name in found["teachers"])
+def _teachers(fidelity: Mapping[str, Any]) -> str:
+    names = (PurePath(name).name if name.startswith("/") else name for name in fidelity["teachers"])
     return " + ".join(names) or "teacher"
 
 

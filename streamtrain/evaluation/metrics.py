@@ -1,7 +1,7 @@
-"""How good a student's predictions are: accuracy with an interval, pairs, calibration.
+"""Metrics of predictions: accuracy with an interval, contrast pairs, calibration.
 
-An answer that can't be read is wrong and counted. Knows nothing of models or how answers came
-about.
+An answer that couldn't be parsed is wrong, and counted. Knows nothing of models or of how answers
+came about.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from streamtrain.heldout import Prediction, Question
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Accuracy on originals, on their counterfactuals, and the share of pairs with all right."""
+    """Accuracy on originals and on their counterfactuals, and the share of pairs with both right,
+    with its 95 % interval."""
 
     pairs: int
     original: float
@@ -30,12 +31,12 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Correct answers of all.
+    """The metrics of a set of predictions.
 
-    `low` and `high` are the 95 % interval of the accuracy: Wilson's, or where questions come in
-    pairs a bootstrap over pairs. `chance` is what guessing would get. `calibration` is the expected
-    calibration error over the questions whose options have probabilities. `fidelity` is there
-    where something is known of a teacher's answers.
+    `low` and `high` are the 95 % interval of the accuracy: Wilson's, or a bootstrap over pairs if
+    questions come in pairs. `chance` is the accuracy of guessing. `calibration` is the expected
+    calibration error over the questions whose options have probabilities. `fidelity` is None if no
+    teacher's answer is known.
     """
 
     accuracy: float
@@ -51,7 +52,7 @@ class Evaluation:
     predictions: tuple[Prediction, ...]
 
     def to_json(self, predictions: bool = True) -> dict[str, Any]:
-        """Plain data, with or without the predictions."""
+        """Convert to plain data, with or without the predictions."""
         data = asdict(self)
         data["predictions"] = [prediction.to_json() for prediction in self.predictions]
         if not predictions:
@@ -64,11 +65,11 @@ class Evaluation:
 def score_predictions(
     questions: Sequence[Question], predictions: Sequence[Prediction]
 ) -> Evaluation:
-    """The evaluation of one prediction for each question. At least one question."""
+    """Score one prediction for each question. At least one question."""
     right = hits(questions, predictions)
     pairs = _pairs(questions)
     correct, total = sum(right), len(questions)
-    hit = [float(one) for one in right]
+    hit = [float(correct_answer) for correct_answer in right]
     low, high = share_interval(clusters(hit, [question.group for question in questions]))
     return Evaluation(
         correct / total,
@@ -86,13 +87,13 @@ def score_predictions(
 
 
 def hits(questions: Sequence[Question], predictions: Sequence[Prediction]) -> list[bool]:
-    """Whether each question was answered rightly."""
+    """Tell for each question whether its prediction is right."""
     both = zip(questions, predictions, strict=True)
     return [question.answer == prediction.choice for question, prediction in both]
 
 
 def _pairs(questions: Sequence[Question]) -> list[list[int]]:
-    """The groups, by their questions' numbers, that have an original and a counterfactual."""
+    """List the groups, as indices of questions, that have an original and a counterfactual."""
     groups: dict[str, list[int]] = {}
     for number, question in enumerate(questions):
         if question.group is not None:
@@ -108,13 +109,13 @@ def _contrast(
     questions: Sequence[Question], right: Sequence[bool], pairs: Sequence[Sequence[int]]
 ) -> Contrast:
     def share(variant: str) -> float:
-        found = [right[n] for pair in pairs for n in pair if questions[n].variant == variant]
-        return sum(found) / len(found)
+        hits = [right[n] for pair in pairs for n in pair if questions[n].variant == variant]
+        return sum(hits) / len(hits)
 
-    whole = sum(all(right[number] for number in pair) for pair in pairs)
-    low, high = wilson(whole, len(pairs))
+    both_right = sum(all(right[number] for number in pair) for pair in pairs)
+    low, high = wilson(both_right, len(pairs))
     return Contrast(
-        len(pairs), share("original"), share("counterfactual"), whole / len(pairs), low, high
+        len(pairs), share("original"), share("counterfactual"), both_right / len(pairs), low, high
     )
 
 

@@ -1,8 +1,9 @@
-"""A student's answers to held-out questions, and how good they are.
+"""A student's answers to held-out questions, and the scores and texts behind them.
 
-Asked as it is trained to answer: where the label comes first (`after`, `none`) the options'
-log-probabilities decide; where the rationale comes first (`before`) the student writes greedily
-and its label is read. Knows nothing of training or where questions are from.
+The student answers as it was trained to: if the label comes first (`after`, `none`), the options'
+log-probabilities decide; if the rationale comes first (`before`), it generates greedily and its
+label is parsed. raygen's engines do both on the student as it is loaded. Knows nothing of training
+or of where questions come from.
 """
 
 from __future__ import annotations
@@ -37,62 +38,63 @@ from streamtrain.models import (
     predict_classes,
 )
 
-_PLACES_PER_FORWARD = 2048
+_POSITIONS_PER_FORWARD = 2048
 
 Tree = tuple[Sequence[int], Sequence[Sequence[int]]]
-"""The ids of a prompt, and of each option that may follow it."""
+"""Token ids of a prompt, and of each option that may follow it."""
 
 Until = Callable[[str], bool]
-"""Whether a text that is still being written already has all that is wanted."""
+"""Tells whether a text that is still being generated can end here."""
 
 How = Literal["scored", "written"]
-"""An option is chosen by its log-probability, or by the label in what the student writes."""
+"""`scored` chooses an option by its log-probability, `written` by the label in the generated text.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
-    """How questions are put: the texts of training, what decides, and the view asked for."""
+    """How questions become prompts: the texts of training, what decides, and the view."""
 
     data: DataConfig
     how: How
     view: View = "positive"
 
     def prompt(self, question: Question) -> str:
-        """The input of a question."""
+        """Format the input of a question."""
         return input_text(self.data, question.question, question.choices, InputVariant(self.view))
 
     def parse(self, text: str, question: Question) -> int | None:
-        """The option that a written text names; None where it names none."""
+        """Parse the option that a generated text names; None if it names none."""
         return self.data.form.parse(text, label_texts(question.choices, self.data.label))
 
 
 def prompt_format(
     data: DataConfig, how: How | None = None, view: View = "positive"
 ) -> PromptFormat:
-    """The way that the student is trained for, unless `how` says another."""
+    """Choose the format that a student was trained for, unless `how` overrides it."""
     return PromptFormat(
         data, how or ("written" if data.form.placement == "before" else "scored"), view
     )
 
 
 def evaluate_student(
-    student: Student, encoder: ExampleTokenizer, questions: Sequence[Question], data: DataConfig
+    student: Student, tokenizer: ExampleTokenizer, questions: Sequence[Question], data: DataConfig
 ) -> Evaluation:
-    """The student's accuracy, answering as it is trained to. At least one question."""
-    return score_predictions(questions, predict(student, encoder, questions, prompt_format(data)))
+    """Evaluate a student in the way that it was trained to answer. At least one question."""
+    return score_predictions(questions, predict(student, tokenizer, questions, prompt_format(data)))
 
 
 def predict(
-    student: Student, encoder: ExampleTokenizer, questions: Sequence[Question], how: PromptFormat
+    student: Student, tokenizer: ExampleTokenizer, questions: Sequence[Question], how: PromptFormat
 ) -> list[Prediction]:
-    """The student's answer to each question.
+    """Predict an answer to each question.
 
     Options are compared by the mean log-probability of their tokens, so that a long text isn't
     wrong for its length. Those of a `before` student follow its own rationale.
     """
     with inference_mode(student):
         if student.kind == "classifier":
-            return predict_classes(student, encoder, _texts(questions, how.data))
+            return predict_classes(student, tokenizer, _texts(questions, how.data))
         texts: Sequence[str | None] = [None] * len(questions)
         form = how.data.form
         if how.how == "written" or form.placement == "before":
@@ -101,8 +103,8 @@ def predict(
             # own text may have in it what ends a label.
             stops = form.placement != "before" and (form.marker or how.data.label == "letter")
             until = form.complete if stops else None
-            texts = write_texts(student, encoder, inputs, until)
-        scored = _score(student, encoder, questions, texts, how)
+            texts = write_texts(student, tokenizer, inputs, until)
+        scored = _score(student, tokenizer, questions, texts, how)
     if how.how == "scored":
         return scored
     return [
@@ -113,7 +115,7 @@ def predict(
 
 @contextlib.contextmanager
 def inference_mode(student: Student) -> Iterator[None]:
-    """While it lasts, the student answers without dropout and without gradients."""
+    """Switch off dropout and gradients; a context manager."""
     was_training = student.model.training
     student.model.eval()
     try:
@@ -124,29 +126,31 @@ def inference_mode(student: Student) -> Iterator[None]:
 
 
 def _texts(questions: Sequence[Question], data: DataConfig) -> list[str]:
-    """What a classifier reads. Raises InputError where a question has options of its own."""
+    """Format the texts of a classifier. Raises InputError if a question has options of its own."""
     labels = data.labels or ()
-    other = next((one for one in questions if not one.classes or one.choices != labels), None)
-    if other is not None:
+    foreign = next(
+        (question for question in questions if not question.classes or question.choices != labels),
+        None,
+    )
+    if foreign is not None:
         raise InputError(
-            f"the question {other.question[:80]!r} has the options {', '.join(other.choices)}; a "
-            f"classifier of {', '.join(labels)} needs rows with text and label, one of these"
+            f"the question {foreign.question[:80]!r} has the options {', '.join(foreign.choices)}; "
+            f"a classifier of {', '.join(labels)} needs rows with text and label, one of these"
         )
     return [class_text(data, question.question) for question in questions]
 
 
 def write_texts(
-    student: Student, encoder: ExampleTokenizer, inputs: Sequence[str], until: Until | None = None
+    student: Student, tokenizer: ExampleTokenizer, inputs: Sequence[str], until: Until | None = None
 ) -> list[str]:
-    """What the student writes greedily to each input: the whole target, or `until` it has all that
-    is wanted."""
-    prompts = [encoder.prompt(text)[0] for text in inputs]
+    """Generate greedily for each input: the whole target, or `until` the text can end."""
+    prompts = [tokenizer.prompt(text)[0] for text in inputs]
     texts = [""] * len(prompts)
     for group in group_by_length(
-        [len(prompt) + encoder.max_target for prompt in prompts], _PLACES_PER_FORWARD
+        [len(prompt) + tokenizer.max_target for prompt in prompts], _POSITIONS_PER_FORWARD
     ):
-        given = [prompts[number] for number in group]
-        written = write_greedily(student, given, encoder.max_target, until)
+        batch = [prompts[number] for number in group]
+        written = write_greedily(student, batch, tokenizer.max_target, until)
         for number, text in zip(group, written, strict=True):
             texts[number] = text
     return texts
@@ -154,27 +158,27 @@ def write_texts(
 
 def _score(
     student: Student,
-    encoder: ExampleTokenizer,
+    tokenizer: ExampleTokenizer,
     questions: Sequence[Question],
     texts: Sequence[str | None],
     how: PromptFormat,
 ) -> list[Prediction]:
-    """The likeliest option of each question, after the rationale that the student wrote if any."""
+    """Score the options of each question, after the rationale that the student generated if any."""
     branches = [
-        label_branch(encoder, question, text, how)
+        label_branch(tokenizer, question, text, how)
         for question, text in zip(questions, texts, strict=True)
     ]
-    apart = student.kind == "seq2seq"
-    trees = [([*given, *begun], options) for given, begun, options in branches]
+    encoder_decoder = student.kind == "seq2seq"
+    trees = [([*input_ids, *begun], options) for input_ids, begun, options in branches]
     sizes = [
-        branch_size(*one) if apart else tree_size(*tree)
-        for one, tree in zip(branches, trees, strict=True)
+        branch_size(*branch) if encoder_decoder else tree_size(*tree)
+        for branch, tree in zip(branches, trees, strict=True)
     ]
     predictions: list[Prediction] = [Prediction(None)] * len(trees)
-    for group in group_by_length(sizes, _PLACES_PER_FORWARD):
+    for group in group_by_length(sizes, _POSITIONS_PER_FORWARD):
         scores = (
             branch_scores(student, [branches[number] for number in group])
-            if apart
+            if encoder_decoder
             else tree_scores(student, [trees[number] for number in group])
         )
         for number, of_options in zip(group, scores, strict=True):
@@ -186,22 +190,22 @@ def _score(
 
 
 def label_branch(
-    encoder: ExampleTokenizer, question: Question, text: str | None, how: PromptFormat
+    tokenizer: ExampleTokenizer, question: Question, text: str | None, how: PromptFormat
 ) -> Branch:
-    """A question's input, what stands before its label in the target (its rationale too where the
-    student wrote one first), and the options that may follow."""
+    """Tokenize a question's input, the target up to its label (with the rationale that the student
+    generated first, if any), and the options that may follow."""
     form, labels = how.data.form, label_texts(question.choices, how.data.label)
     why = form.before_label(text, labels) if text and form.placement == "before" else ""
     begun = [piece for piece in (why, form.opening) if piece]
     return (
-        encoder.prompt(how.prompt(question))[0],
-        [token for piece in begun for token in encoder.continuation(piece)],
-        [encoder.continuation(form.option(label)) for label in labels],
+        tokenizer.prompt(how.prompt(question))[0],
+        [token for piece in begun for token in tokenizer.continuation(piece)],
+        [tokenizer.continuation(form.option(label)) for label in labels],
     )
 
 
 def tree_scores(student: Student, trees: Sequence[Tree]) -> list[list[float]]:
-    """The summed log-probability of each option after its prompt, which is read once for all."""
+    """Sum the log-probabilities of each option after its prompt, which is computed once for all."""
     texts = [
         Continuation((*prompt, *option), len(prompt))
         for prompt, options in trees
@@ -213,16 +217,18 @@ def tree_scores(student: Student, trees: Sequence[Tree]) -> list[list[float]]:
 
 
 def tree_size(prompt: Sequence[int], options: Sequence[Sequence[int]]) -> int:
-    """About how many positions a prompt with its options takes."""
+    """Estimate how many tokens a prompt with its options takes."""
     return len(prompt) + sum(len(option) - 1 for option in options)
 
 
 def write_greedily(
     student: Student, prompts: Sequence[Sequence[int]], longest: int, until: Until | None = None
 ) -> list[str]:
-    """The most likely answer to each prompt, to its own end, `longest` tokens, or `until` it has
-    all that is wanted. A decoder's answer begins with the token that it starts from, and so does
-    the text that `until` gets."""
+    """Generate greedily for each prompt, to its own end, at most `longest` tokens, or `until` the
+    text can end.
+
+    An encoder-decoder's text begins with the decoder's start token, also in what `until` gets.
+    """
     tokenizer = student.tokenizer
     writer = Sampler(student.plain_model, tokenizer, max_len=None)
     start = [student.model.config.decoder_start_token_id] if student.kind == "seq2seq" else []

@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals by bootstrap, calibration, and whether two students differ.
+"""Statistics: bootstrap intervals, calibration, and tests of whether two students differ.
 
 Pure functions of lists. Knows nothing of questions, models or files.
 """
@@ -20,9 +20,9 @@ _BINS = 10
 def bootstrap(
     clusters: Sequence[Sequence[float]], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean of all values, drawing whole clusters.
+    """Compute the 95 % percentile interval of the mean of all values, resampling whole clusters.
 
-    Values that hang together, as the two of a pair, are one cluster. At least one value.
+    Dependent values, such as the two of a pair, are one cluster. At least one value.
     """
     sums = np.array([sum(cluster) for cluster in clusters], dtype=float)
     sizes = np.array([len(cluster) for cluster in clusters], dtype=float)
@@ -37,18 +37,17 @@ def bootstrap(
 
 
 def clusters(values: Sequence[float], groups: Sequence[str | None]) -> list[list[float]]:
-    """Values by their group; one without a group stands alone."""
-    found: dict[object, list[float]] = {}
+    """Group values; one without a group is a cluster of its own."""
+    by_group: dict[object, list[float]] = {}
     for number, (value, group) in enumerate(zip(values, groups, strict=True)):
-        found.setdefault(group or number, []).append(value)
-    return list(found.values())
+        by_group.setdefault(group or number, []).append(value)
+    return list(by_group.values())
 
 
 def share_interval(hits: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The 95 % interval of a share: Wilson's, or a bootstrap where hits hang together.
+    """Compute the 95 % interval of a share: Wilson's, or a bootstrap if hits are clustered.
 
-    A bootstrap of values that are all the same knows no doubt, so there it is Wilson's too, over
-    the clusters.
+    A bootstrap of equal values has no width, so for those it is Wilson's too, over the clusters.
     """
     if all(len(cluster) == 1 for cluster in hits):
         return wilson(round(sum(map(sum, hits))), len(hits))
@@ -59,35 +58,40 @@ def share_interval(hits: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """The exact two-sided p-value that two students are right equally often (McNemar, 1947).
+    """Compute the exact two-sided p-value of McNemar's test that two students are right equally
+    often.
 
-    Only the items count on which one is right and the other wrong.
+    Only the items count on which exactly one of them is right.
     """
-    one = sum(a and not b for a, b in zip(first, second, strict=True))
-    other = sum(b and not a for a, b in zip(first, second, strict=True))
-    return sign_test(one, other)
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    return sign_test(only_first, only_second)
 
 
-def sign_test(one: int, other: int) -> float:
-    """The exact two-sided p-value that a fair coin falls so unevenly, or more."""
-    total = one + other
-    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
+def sign_test(heads: int, tails: int) -> float:
+    """Compute the exact two-sided p-value that a fair coin falls at least this unevenly."""
+    total = heads + tails
+    tail = sum(math.comb(total, k) for k in range(min(heads, tails) + 1))
     # Integers until the end: 2.0**total overflows where the test sets are large.
     return min(1.0, 2 * tail / (1 << total))
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """How far two raters agree beyond chance (Cohen, 1960); None where both say one thing alone,
-    and chance would agree as well."""
+    """Compute the agreement of two raters beyond chance (Cohen, 1960).
+
+    `pairs` are their two verdicts on each item. None if both give one verdict throughout, so that
+    chance would agree as well.
+    """
     total = len(pairs)
-    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    ones, others = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
     by_chance = sum(ones[word] * others[word] for word in ones) / total**2
-    same = sum(one == other for one, other in pairs) / total
+    same = sum(first == second for first, second in pairs) / total
     return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
-    """The expected calibration error over ten equal bins of confidence (arXiv 1706.04599)."""
+    """Compute the expected calibration error over ten equal bins of confidence (arXiv
+    1706.04599)."""
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(_BINS)]
     for confidence, hit in zip(confidences, right, strict=True):
         bins[min(int(confidence * _BINS), _BINS - 1)].append((confidence, hit))

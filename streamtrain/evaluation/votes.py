@@ -1,6 +1,6 @@
-"""Self-consistency: a student's answer as the majority of several samples, through an engine.
+"""Self-consistency: the majority of several sampled answers, through an engine.
 
-Knows engines by their protocol; nothing of how a student was trained.
+Knows engines by their protocol, and nothing of how a student was trained.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EngineName = Literal["vllm", "transformers"]
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """How many samples answer a question, and how they are drawn."""
+    """How many samples answer a question, their temperature, and the seed of the first question."""
 
     count: int
     temperature: float = 0.7
@@ -41,9 +41,9 @@ def predict_by_vote(
     samples: Samples,
     backend: EngineName,
 ) -> list[Prediction]:
-    """The majority answer to each question of the student in a folder.
+    """Answer each question by majority vote of the student in a folder.
 
-    Raises InputError where no engine can run the student.
+    Raises InputError if no engine can run the student.
     """
 
     import torch
@@ -60,7 +60,7 @@ def predict_by_vote(
 async def vote_with(
     engine: Engine, questions: Sequence[Question], how: PromptFormat, samples: Samples
 ) -> list[Prediction]:
-    """The majority answer to each question; a prompt that the engine refuses has no readable one.
+    """Answer each question by majority vote on an engine; a prompt that it refuses gets no answer.
 
     Raises EngineError.
     """
@@ -74,10 +74,10 @@ async def vote_with(
             seed=samples.seed + number,
         )
         prompt = how.prompt(question)
-        asked = user_turn(prompt) if how.data.chat else prompt
+        message = user_turn(prompt) if how.data.chat else prompt
         async with free:
             try:
-                texts = await engine.generate(Request(asked, sampling))
+                texts = await engine.generate(Request(message, sampling))
             except RequestRefusedError:
                 return Prediction(None, unread=samples.count)
         return majority_vote(
@@ -88,8 +88,8 @@ async def vote_with(
 
 
 def engine_for(student: Path, kind: Kind) -> EngineName:
-    """vLLM where it is installed and can run the student, which an encoder and an adapter with new
-    tokens rule out; else transformers."""
+    """Choose vLLM if it is installed and can run the student, else transformers; vLLM runs no
+    encoder, and no adapter with new tokens."""
     if kind == "seq2seq":
         return "transformers"
     adapter = student / "adapter_config.json"

@@ -1,6 +1,6 @@
-"""An engine of raygen for as long as something is asked of it.
+"""Start an engine, run one coroutine on it, close it.
 
-Knows nothing of what is asked.
+Knows nothing of what is requested.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Literal, TypeVar
 from raygen.engines import Engine, EngineError, EngineSpec, start_engine
 from streamtrain.errors import InputError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def default_backend() -> Literal["vllm", "transformers"]:
-    """What runs a local model: vLLM where it is installed."""
+    """Choose the backend of a local model: vLLM if it is installed."""
     return "vllm" if find_spec("vllm") else "transformers"
 
 
 def with_started_engine(
-    spec: EngineSpec, ask: Callable[[Engine], Awaitable[Answer]], failed: str
-) -> Answer:
-    """What `ask` makes of the engine, which is started for it and closed after it.
+    spec: EngineSpec, ask: Callable[[Engine], Awaitable[Result]], failed: str
+) -> Result:
+    """Run `ask` on a started engine and close it; returns its result.
 
-    Raises InputError, which begins with what `failed`, where the engine can't be run.
+    Raises InputError, beginning with `failed`, if the engine can't be run.
     """
 
-    async def run() -> Answer:
+    async def run() -> Result:
         engine = await start_engine(spec)
         try:
             return await ask(engine)

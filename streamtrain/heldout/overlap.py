@@ -1,4 +1,4 @@
-"""Questions that must not meet: those trained on, those that select, and those that are reported.
+"""Overlap between sets of questions that must be disjoint: trained on, selected by, and reported.
 
 Knows nothing of files or models.
 """
@@ -13,7 +13,7 @@ from streamtrain.heldout.questions import Question, question_key
 
 
 class HeldOut:
-    """The questions of the held-out sets, by the key of the configuration that names each set."""
+    """An index of the held-out questions by the name of their set in the configuration."""
 
     def __init__(self, sets: Mapping[str, Sequence[Question]]) -> None:
         self._keys = {q.key: name for name, questions in sets.items() for q in questions}
@@ -25,8 +25,8 @@ class HeldOut:
         }
 
     def where(self, row: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Return the set that has a row of the dataset, or the other one of its pair, and what
-        of it."""
+        """Find the set that holds a dataset row, or the other row of its pair; returns the set's
+        name and which part of the row matched."""
         choices = row.get("choices") or ()
         for column in ("question", "text", "original"):
             text = row.get(column)
@@ -39,8 +39,7 @@ class HeldOut:
         return None if named is None else (named, f"its group {group!r}")
 
     def check(self, row: Mapping[str, Any]) -> None:
-        """Raise InputError where a row of the dataset, or the other one of its pair, is held
-        out."""
+        """Raise InputError if a dataset row, or the other row of its pair, is held out."""
         held_out = self.where(row)
         if held_out is not None:
             name, what = held_out
@@ -52,7 +51,7 @@ class HeldOut:
 
 
 def shared_questions(first: Sequence[Question], second: Sequence[Question]) -> list[Question]:
-    """Return the questions of `second` that, or whose pair, are in `first` too."""
+    """List the questions of `second` that are in `first` too, or whose pair is."""
     keys = {question.key for question in first}
     groups = {question.group for question in first} - {None}
     return [q for q in second if q.key in keys or q.group in groups]

@@ -1,6 +1,6 @@
-"""What a student answered to one question.
+"""A student's answer to one question.
 
-Knows nothing of models, or whether the answer is right.
+Knows nothing of models, or of whether the answer is right.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The chosen option, None where the answer couldn't be read.
+    """The index of the chosen option, None if the answer couldn't be parsed.
 
-    `probabilities` are the options', adding up to 1; `text` is what the student wrote; `votes`
-    counts the samples for each option, of which those that couldn't be read are `unread`.
+    `probabilities` are those of the options and add up to 1; `text` is what the student generated;
+    `votes` counts the samples for each option, and `unread` those that couldn't be parsed.
     """
 
     choice: int | None
@@ -25,21 +25,23 @@ class Prediction:
     unread: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data that `from_json` reads back."""
+        """Convert to plain data that `from_json` reads back."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prediction:
-        """Return the prediction that `to_json` wrote."""
+        """Restore the prediction that `to_json` wrote."""
         lists = {key: tuple(data[key]) for key in ("probabilities", "votes") if key in data}
         return cls(data.get("choice"), text=data.get("text"), unread=data["unread"], **lists)
 
 
 def majority_vote(answers: list[int | None], options: int) -> Prediction:
-    """Return the majority of samples (self-consistency); None only where no sample could be read.
+    """Take the majority of samples (self-consistency); the choice is None only if no sample could
+    be parsed.
 
-    Of options with as many votes the one that was named first wins. A sample that couldn't be read
-    counts for none and stays in the denominator of the shares.
+    Ties go to the option that was sampled first. `answers` are indices of options, None for a
+    sample that couldn't be parsed: it counts for no option but stays in the denominator of the
+    shares.
     """
     read = [answer for answer in answers if answer is not None]
     votes = tuple(read.count(option) for option in range(options))

@@ -1,8 +1,7 @@
-"""Held-out questions, or texts to classify: read from JSON lines, or from parquet.
+"""Held-out questions, or texts to classify, read from JSON lines or Parquet.
 
 A contrast set has its pairs as rows with `group` and `variant`, or as one row with the columns of
-the counterfactual behind the prefix `cf_`. Knows nothing of models, templates or how an answer is
-judged.
+the counterfactual under the prefix `cf_`. Knows nothing of models, templates or scoring.
 """
 
 from __future__ import annotations
@@ -25,10 +24,11 @@ Variant = Literal["original", "counterfactual"]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question; `answer` is the zero-based index of the right option.
+    """A question; `answer` is the zero-based index of the right option.
 
-    Where `classes` is set, the question is a text, and the options are the classes of all texts.
-    The questions of a pair share their `group`. `teacher_answer` is None where none is known.
+    With `classes`, the question is a text to classify, and the options are the classes of all
+    texts. The two questions of a pair share their `group`. `teacher_answer` is None if none is
+    recorded.
     """
 
     question: str
@@ -41,31 +41,28 @@ class Question:
 
     @property
     def key(self) -> str:
-        """A hash of what is asked, by which questions are told apart."""
+        """A hash of the question and its options, which identifies it."""
         return question_key(self.question, () if self.classes else self.choices)
 
 
 def question_key(text: str, choices: Sequence[str]) -> str:
-    """Return the hash of a question, whatever its spaces, its capitals and the order of its
-    options."""
+    """Hash a question, ignoring spacing, case and the order of its options."""
     return digest("question", _plain(text), sorted(map(_plain, choices)))
 
 
 def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
-    """Return the questions of a `.jsonl` or `.parquet` file with `question`, `choices` and
-    `answer`, or with `text` and `label`, whose classes are `labels` or else those that the file
-    has.
+    """Read the questions of a `.jsonl` or `.parquet` file.
 
-    Raises InputError that counts all bad rows and shows the first five.
+    Rows have `question`, `choices` and `answer`, or `text` and `label`; the classes are then
+    `labels`, or those that occur in the file. Raises InputError that counts all bad rows and shows
+    the first five.
     """
     return [question for question, _ in read_rows(path, labels)]
 
 
 def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Mapping[str, Any]]]:
-    """Read questions like `read_questions`, each with the columns of its row.
-
-    A counterfactual has its own columns alone.
-    """
+    """Read questions like `read_questions`, each with the columns of its row; a counterfactual has
+    its own columns alone."""
     questions: list[tuple[Question, Mapping[str, Any]]] = []
     bad: list[str] = []
     rows = list(_rows(path))
@@ -88,7 +85,7 @@ def _plain(text: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Return rows with their numbers, counted from 1 (line numbers in JSON lines)."""
+    """Yield rows with their numbers, counted from 1 (line numbers in JSON lines)."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected held-out questions (.jsonl, .parquet)")
     if path.suffix == ".parquet":
@@ -108,7 +105,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _json(line: bytes) -> Any:
-    """Return the value of a line, or the error that says why it has none."""
+    """Parse a line; returns the error, not raised, if that fails."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -116,34 +113,34 @@ def _json(line: bytes) -> Any:
 
 
 def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
-    """Return what the file asks: to choose among a question's options, or to classify."""
+    """Infer the task of a file: choose among options, or classify."""
     texts = [
         row for _, row in rows if isinstance(row, Mapping) and "text" in row and "label" in row
     ]
     if not texts or any("question" in row for row in texts):
         return TASKS["multiple_choice"]
     columns = ("label", f"{_COUNTERFACTUAL}label")
-    found = {str(row[column]).strip() for row in texts for column in columns if column in row}
-    return replace(TASKS["classification"], labels=tuple(labels or sorted(found)))
+    classes = {str(row[column]).strip() for row in texts for column in columns if column in row}
+    return replace(TASKS["classification"], labels=tuple(labels or sorted(classes)))
 
 
 def _questions(row: Any, task: Task) -> Iterator[tuple[Question, Mapping[str, Any]]]:
-    """Return the question of a row, and its counterfactual where the row has one."""
+    """Yield the question of a row, and its counterfactual if the row has one."""
     if isinstance(row, json.JSONDecodeError):
         raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
     if isinstance(row, Exception):
         raise ValueError(f"not JSON in UTF-8 ({row})")
     if not isinstance(row, Mapping):
         raise ValueError(f"found {type(row).__name__}, expected an object")
-    other = {
+    edits = {
         key.removeprefix(_COUNTERFACTUAL): value
         for key, value in row.items()
         if key.startswith(_COUNTERFACTUAL)
     }
-    if task.stem in other:
+    if task.stem in edits:
         # What a teacher said of the original it didn't say of the counterfactual.
         same = {key: row[key] for key in (*task.columns, "soft_labels_teacher") if key in row}
-        edited = {**same, **other, "variant": "counterfactual"}
+        edited = {**same, **edits, "variant": "counterfactual"}
         first = _question({**row, "variant": "original"}, task)
         second = _question(edited, task)
         # Two files may both count their rows from 0, so an id doesn't tell which pair it is.

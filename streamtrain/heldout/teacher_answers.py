@@ -1,4 +1,5 @@
-"""What a held-out row says of its teacher: the option that it chose, and how probable each was.
+"""A teacher's answer to a held-out question, as its row records it: the option, and its
+probabilities.
 
 Reads the columns that raygen writes: `soft_labels` with `soft_labels_teacher`, or `predicted`.
 Knows nothing of files or students.
@@ -20,8 +21,8 @@ _ROUNDING = 0.01
 
 @dataclass(frozen=True, slots=True)
 class TeacherAnswer:
-    """A teacher's answer to a question: its option, and where known the options' probabilities,
-    adding up to 1, and its name."""
+    """A teacher's answer: the index of its option, the options' probabilities (adding up to 1) if
+    known, and the teacher's name."""
 
     choice: int
     probabilities: tuple[float, ...] | None = None
@@ -29,7 +30,7 @@ class TeacherAnswer:
 
 
 def most_likely_answer(probabilities: Sequence[float], teacher: str | None) -> TeacherAnswer:
-    """Return the answer of a teacher that gives the options these probabilities."""
+    """Make the answer of a teacher that gives the options these probabilities."""
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
     return TeacherAnswer(best, tuple(probabilities), teacher)
 
@@ -37,9 +38,9 @@ def most_likely_answer(probabilities: Sequence[float], teacher: str | None) -> T
 def recorded_answer(
     row: Mapping[str, Any], task: Task, options: Sequence[str]
 ) -> TeacherAnswer | None:
-    """Return the teacher's answer that a row records, None where it records none.
+    """Read the teacher's answer from a row; None if it records none.
 
-    Raises ValueError where it can't be read.
+    Raises ValueError if it can't be parsed.
     """
     name = row.get("soft_labels_teacher")
     teacher = None if name is None else str(name)
@@ -55,7 +56,7 @@ def recorded_answer(
 
 
 def _probabilities(value: Any, options: Sequence[str]) -> list[float]:
-    """Return the options' probabilities from {option: log-probability}, or from its JSON text."""
+    """Convert {option: log-probability}, or its JSON text, to the probabilities of the options."""
     try:
         recorded = json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError as error:

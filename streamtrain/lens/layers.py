@@ -1,7 +1,7 @@
-"""What each layer of a student has of what comes next: its state, read by the model's own last
-norm and head as if the later layers weren't there.
+"""Readout of a student's layers: hidden states, decoded by the model's own final norm and head as
+if the later layers weren't there.
 
-Of a student with an encoder the decoder's layers are read. Knows nothing of questions or labels.
+An encoder-decoder has its decoder's layers read. Knows nothing of questions or labels.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from streamtrain.errors import InputError
 from streamtrain.models import Student
 
 _LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
-"""What the norm before the head is called; a model that has none ends with a layer."""
+"""Names of the norm before the head; a model that has none ends with a layer."""
 
 _CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
 class LensInput:
-    """What a student has read and is to continue: `ids` of a text, or what its decoder has (without
-    the start) after the `given` ids of its encoder."""
+    """Token ids that a student continues: `ids` of a text, or those of the decoder (without its
+    start token) after `encoder_ids`."""
 
     ids: tuple[int, ...]
     encoder_ids: tuple[int, ...] = ()
 
 
 class LayerReader:
-    """Reads the layers of one student, which stands still from then on."""
+    """Reads the layers of one student, which is put into eval mode and frozen."""
 
     def __init__(self, student: Student) -> None:
         student.model.eval().requires_grad_(False)
@@ -45,14 +45,14 @@ class LayerReader:
         self._checked = False
 
     def tokens(self, passage: LensInput) -> list[int]:
-        """Return the token that stands at each place of a passage."""
+        """Return the token at each position of a passage."""
         return [*self._start(), *passage.ids]
 
     def states(self, passage: LensInput) -> torch.Tensor:
-        """Return the states (layers, places, width) after each layer; every place is followed by
-        the next one's token, the last by what comes then.
+        """Compute the states (layers, positions, width) after each layer; each predicts the next
+        position's token.
 
-        Raises InputError where the model ends in a way that isn't known.
+        Raises InputError if the model ends in a way that is not supported.
         """
         last: list[torch.Tensor] = []
         # What a model calls its last hidden state has been through the norm already.
@@ -83,7 +83,7 @@ class LayerReader:
         return states
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Return logits (..., vocabulary) of what follows states (..., width) of any layer."""
+        """Decode states (..., width) of any layer to logits (..., vocabulary)."""
         for part in self._tail:
             states = part(states)
         config = self._base.config
@@ -111,11 +111,11 @@ class LayerReader:
         return {"input_ids": encoder_ids, "decoder_input_ids": ids}
 
     def _head(self) -> dict[str, int]:
-        """Run the model's own head over every position once, for `_check`; skip it afterwards."""
+        """Let the model's own head run over every position once, for `_check`, and not again."""
         return {"logits_to_keep": 1} if self._checked and self.student.kind == "causal" else {}
 
     def _check(self, last: torch.Tensor, model_logits: torch.Tensor) -> None:
-        """See that the last layer, read like the others, gives the model's own logits."""
+        """Check that the last layer, read like the others, gives the model's own logits."""
         with torch.no_grad():
             read = self.logits(last)
         if not torch.allclose(read, model_logits.float(), **_CLOSE):

@@ -1,7 +1,7 @@
-"""The lens: how early in its layers a student knows the label.
+"""The lens: after which layer a student knows the label.
 
-Every layer's state at the place before the label is read as if the later layers weren't there, by
-the logit lens or a tuned one. What counts is the first token of the gold label. Knows nothing of
+Every layer's state at the position before the label is read as if the later layers weren't there,
+by the logit lens or a tuned one. What counts is the first token of the gold label. Knows nothing of
 training a student.
 """
 
@@ -27,7 +27,7 @@ from streamtrain.tables import TextTable
 @dataclass(frozen=True, slots=True)
 class LabelCurves:
     """A student's probability of the gold label after each of its layers, by question; `tuned` is
-    its tuned lens where they were read by one."""
+    its tuned lens if they were read by one."""
 
     label: str
     of: Mapping[str, tuple[float, ...]]
@@ -35,23 +35,23 @@ class LabelCurves:
 
     @property
     def layers(self) -> int:
-        """How many layers the student has."""
+        """The number of layers."""
         return len(next(iter(self.of.values())))
 
     def mean(self) -> list[float]:
-        """Return the mean over the questions, for each layer."""
+        """Compute the mean over the questions, for each layer."""
         return [float(value) for value in np.mean(list(self.of.values()), axis=0)]
 
     def first_above(self, threshold: float) -> list[int | None]:
-        """Return for each question the first layer, counted from 1, that is surer; None where
-        none is."""
+        """Find for each question the first layer, counted from 1, above the threshold; None if none
+        is."""
         return [
             next((layer for layer, p in enumerate(curve, 1) if p > threshold), None)
             for curve in self.of.values()
         ]
 
     def to_json(self, threshold: float) -> dict[str, Any]:
-        """Return plain data."""
+        """Convert to plain data."""
         return {
             "student": self.label,
             "questions": {key: list(curve) for key, curve in self.of.items()},
@@ -64,20 +64,22 @@ class LabelCurves:
 def read_curves(
     folders: Sequence[Path], questions: Sequence[Question], tuning: TuningOptions | None = None
 ) -> list[LabelCurves]:
-    """Return the students' curves over the questions that all of them answer rightly.
+    """Read the students' curves over the questions that all of them answer rightly.
 
-    Raises InputError where there is no such question, or a student that has no lens.
+    Raises InputError if there is no such question, or a student has no lens.
     """
     curves = []
     for folder in folders:
-        subject = load_lens_student(folder)
-        tuned = tuned_lens(subject, questions, tuning) if tuning else None
-        curves.append(LabelCurves(subject.label, _right(subject, questions, tuned), tuned))
+        lens_student = load_lens_student(folder)
+        tuned = tuned_lens(lens_student, questions, tuning) if tuning else None
+        curves.append(
+            LabelCurves(lens_student.label, _right(lens_student, questions, tuned), tuned)
+        )
     return common_curves(curves)
 
 
 def common_curves(curves: Sequence[LabelCurves]) -> list[LabelCurves]:
-    """Return the curves over the questions that all have. Raises InputError where there is none."""
+    """Restrict curves to the questions that all have. Raises InputError if there is none."""
     keys = [key for key in curves[0].of if all(key in each.of for each in curves)]
     if not keys:
         raise InputError(
@@ -92,7 +94,7 @@ def common_curves(curves: Sequence[LabelCurves]) -> list[LabelCurves]:
 def label_curve(
     reader: LayerReader, passage: LensInput, token: int, translators: LayerTranslators | None = None
 ) -> tuple[float, ...]:
-    """Return the probability of a token as the next one, after each layer."""
+    """Compute the probability of `token` as the next one, after each layer."""
     states = reader.states(passage)[:, -1:]
     with torch.no_grad():
         read = reader.logits(translators(states) if translators else states)
@@ -100,19 +102,20 @@ def label_curve(
 
 
 def first_layer_summary(curves: Sequence[LabelCurves], threshold: float) -> TextTable:
-    """Say when each student knows: quartiles of the first layer above the threshold."""
+    """Tabulate quartiles of the first layer above the threshold, for each student."""
     columns = ("student", "questions", "layers", "first quartile", "median", "third quartile")
     return TextTable((*columns, "never"), tuple(_row(each, threshold) for each in curves))
 
 
 def by_layer(curves: Sequence[LabelCurves]) -> TextTable:
-    """Return the mean probability of the label after each layer; a cell is empty past the last."""
+    """Tabulate the mean probability of the label after each layer; cells past the last are
+    empty."""
     return _layers([(each.label, each.mean()) for each in curves])
 
 
 def divergence_by_layer(curves: Sequence[LabelCurves]) -> TextTable:
-    """Say how far each layer's reading is from the student's own one on held-out texts, by both
-    lenses, in nats."""
+    """Tabulate the divergence of each layer's readout from the student's output on held-out texts,
+    for both lenses, in nats."""
     return _layers(
         [
             (f"{each.label}, {lens}", values)
@@ -135,15 +138,15 @@ def _layers(columns: Sequence[tuple[str, Sequence[float]]]) -> TextTable:
 
 
 def _right(
-    subject: LensStudent, questions: Sequence[Question], tuned: TunedLens | None
+    lens_student: LensStudent, questions: Sequence[Question], tuned: TunedLens | None
 ) -> dict[str, tuple[float, ...]]:
-    """Return the curves of the questions that a student answers rightly."""
+    """Compute the curves of the questions that a student answers rightly."""
     right = {}
-    for question, answer in zip(questions, subject.answers(questions), strict=True):
+    for question, answer in zip(questions, lens_student.answers(questions), strict=True):
         if answer.choice == question.answer:
-            passage, options = subject.before_label(question, answer)
+            passage, options = lens_student.before_label(question, answer)
             right[question.key] = label_curve(
-                subject.reader,
+                lens_student.reader,
                 passage,
                 options[question.answer][0],
                 tuned.translators if tuned else None,

@@ -1,7 +1,7 @@
-"""The texts that a tuned lens learns from and is judged on, apart from the questions looked at.
+"""Texts to tune a lens on and to test it with, disjoint from the questions under the lens.
 
 They are examples of the student's dataset, or of another file of questions. Knows nothing of layers
-or of learning.
+or of tuning.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from streamtrain.run import RESULT, read_result
 
 _MOST = 500
 _HELD = 10
-"""So many passages at most, of which those of every tenth question are held out."""
+"""At most so many passages; those of every tenth question are held out."""
 
 _Named = tuple[str, LensInput]
-"""A passage and what names its question."""
+"""A passage with the name of its question."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningTexts:
-    """Passages to learn from, and those of other questions to judge by."""
+    """Passages to tune on, and those of other questions to test with."""
 
     learned: tuple[LensInput, ...]
     held: tuple[LensInput, ...]
 
     @property
     def hash(self) -> str:
-        """What tells them from others."""
+        """A hash of all passages."""
         sides = [
             [[list(p.encoder_ids), list(p.ids)] for p in side] for side in (self.learned, self.held)
         ]
@@ -45,15 +45,17 @@ class TuningTexts:
 
 
 def lens_texts(
-    subject: LensStudent, looked_at: Sequence[Question], file: Path | None
+    lens_student: LensStudent, looked_at: Sequence[Question], file: Path | None
 ) -> TuningTexts:
-    """Return passages of `file`'s questions, or of the dataset that the student is trained on,
-    without the questions that are looked at and the other ones of their pairs.
+    """Collect passages of `file`'s questions, or of the dataset that the student was trained on,
+    without the questions under the lens and their pairs.
 
-    Raises InputError where fewer than two questions are left.
+    Raises InputError if fewer than two questions are left.
     """
-    found = _of_file(subject, looked_at, file) if file else _of_dataset(subject, looked_at)
-    passages = list(islice(found, _MOST))
+    named_passages = (
+        _of_file(lens_student, looked_at, file) if file else _of_dataset(lens_student, looked_at)
+    )
+    passages = list(islice(named_passages, _MOST))
     names = sorted({name for name, _ in passages})
     if len(names) < 2:
         raise InputError(
@@ -68,10 +70,9 @@ def lens_texts(
 
 
 def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
-    """Return a file's questions in two parts, pairs together, that are the same whatever their
-    order.
+    """Split questions in two halves, pairs together, independent of their order.
 
-    Raises InputError where one part would be empty.
+    Raises InputError if one half would be empty.
     """
     names = sorted({digest(question.group or question.key) for question in questions})
     first = set(names[::2])
@@ -84,36 +85,42 @@ def halves(questions: Sequence[Question]) -> tuple[list[Question], list[Question
     return parts
 
 
-def _of_file(subject: LensStudent, looked_at: Sequence[Question], file: Path) -> Iterator[_Named]:
+def _of_file(
+    lens_student: LensStudent, looked_at: Sequence[Question], file: Path
+) -> Iterator[_Named]:
     questions = read_questions(file)
-    excluded = {one.key for one in shared_questions(looked_at, questions)}
+    excluded = {question.key for question in shared_questions(looked_at, questions)}
     remaining = sorted(
-        (one for one in questions if one.key not in excluded), key=lambda one: one.key
+        (question for question in questions if question.key not in excluded),
+        key=lambda question: question.key,
     )
     remaining = remaining[:_MOST]
-    for question, answer in zip(remaining, subject.answers(remaining), strict=True):
-        passage, options = subject.before_label(question, answer)
+    for question, answer in zip(remaining, lens_student.answers(remaining), strict=True):
+        passage, options = lens_student.before_label(question, answer)
         full_input = LensInput((*passage.ids, *options[question.answer]), passage.encoder_ids)
         yield question.group or question.key, full_input
 
 
-def _of_dataset(subject: LensStudent, looked_at: Sequence[Question]) -> Iterator[_Named]:
-    result = subject.folder.parent / RESULT
+def _of_dataset(lens_student: LensStudent, looked_at: Sequence[Question]) -> Iterator[_Named]:
+    result = lens_student.folder.parent / RESULT
     if not result.exists():
         raise InputError(
-            f"{subject.folder} is no part of a run that names its dataset; give texts with --texts"
+            f"{lens_student.folder} is no part of a run that names its dataset; "
+            "give texts with --texts"
         )
     outcome = read_result(result.parent)
     out = HeldOut({"data": looked_at})
-    wanted = RowFilter(subject.config)
-    objective = LanguageModelObjective(subject.student, subject.encoder, subject.config)
+    row_filter = RowFilter(lens_student.config)
+    objective = LanguageModelObjective(
+        lens_student.student, lens_student.tokenizer, lens_student.config
+    )
     for row in dataset_examples(outcome["data"], outcome["plan"]):
-        if wanted.refusal(row) or out.where(row):
+        if row_filter.refusal(row) or out.where(row):
             continue
         # A source row's examples, its counterfactuals too, stay on one side.
         name = str(row["key"])
         for sample in objective.samples(row, 1.0):
-            encoder_decoder = subject.student.kind == "seq2seq"
+            encoder_decoder = lens_student.student.kind == "seq2seq"
             # A decoder reads one token behind.
             yield (
                 name,

@@ -1,6 +1,6 @@
-"""The lens over one question: every layer at every place of what the student reads and writes.
+"""The lens over one question: every layer at every position of what the student reads and writes.
 
-Knows nothing of pictures' files.
+Knows nothing of picture files.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from streamtrain.plots import Heatmap
 from streamtrain.tables import TextTable
 
 SHOWN = 24
-"""A picture shows so many places, the last ones."""
+"""The number of positions in a picture, counted from the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class PositionGrid:
-    """One student on one question. `tokens` are what stands at each place; `top` and `label` have a
-    line for each layer: what it holds likeliest to come next, with its probability, and the
-    probability of the gold label's first token, `gold`."""
+    """One student on one question. `tokens` has the token of each position; `top` and `label` have
+    a line per layer: the most probable next token with its probability, and the probability of
+    `gold`, the gold label's first token."""
 
     student: str
     gold: str
@@ -37,7 +37,7 @@ class PositionGrid:
     label: tuple[tuple[float, ...], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Convert to plain data."""
         return {
             "student": self.student,
             "gold": self.gold,
@@ -51,16 +51,16 @@ class PositionGrid:
 def read_grid(
     folder: Path, question: Question, looked_at: Sequence[Question], tuning: TuningOptions | None
 ) -> PositionGrid:
-    """Return a student's layers on a question, up to the place before its label; a tuned lens
-    learns from nothing that is `looked_at`.
+    """Read a student's layers on a question, up to the position before its label; a tuned lens is
+    tuned on nothing that is `looked_at`.
 
-    Raises InputError where there is no student, or it has no lens.
+    Raises InputError if there is no student, or it has no lens.
     """
-    subject = load_lens_student(folder)
-    translators = tuned_lens(subject, looked_at, tuning).translators if tuning else None
-    (answer,) = subject.answers([question])
-    passage, options = subject.before_label(question, answer)
-    reader, decode = subject.reader, subject.student.tokenizer.decode
+    lens_student = load_lens_student(folder)
+    translators = tuned_lens(lens_student, looked_at, tuning).translators if tuning else None
+    (answer,) = lens_student.answers([question])
+    passage, options = lens_student.before_label(question, answer)
+    reader, decode = lens_student.reader, lens_student.student.tokenizer.decode
     gold = options[question.answer][0]
     states = reader.states(passage)
     top, label = [], []
@@ -73,7 +73,7 @@ def read_grid(
             top.append(tuple(zip(names, best.values.tolist(), strict=True)))
             label.append(tuple(read[:, gold].tolist()))
     return PositionGrid(
-        subject.label,
+        lens_student.label,
         decode([gold]),
         answer.choice == question.answer,
         tuple(decode([token]) for token in reader.tokens(passage)),
@@ -83,7 +83,7 @@ def read_grid(
 
 
 def cells(grids: Sequence[PositionGrid]) -> TextTable:
-    """Return a row for each student, place and layer."""
+    """Tabulate a row for each student, position and layer."""
     columns = ("student", "place", "token", "layer", "top", "top probability", "label probability")
     rows = tuple(
         (
@@ -103,8 +103,8 @@ def cells(grids: Sequence[PositionGrid]) -> TextTable:
 
 
 def at_the_end(grids: Sequence[PositionGrid]) -> TextTable:
-    """Return a row for each layer: what each student holds likeliest before the label, and the
-    label."""
+    """Tabulate a row for each layer: what each student finds most probable before the label, and
+    the label."""
     columns = [part for grid in grids for part in (grid.student, f"gold label {grid.gold.strip()}")]
     depth = max(len(grid.top) for grid in grids)
     rows = tuple(
@@ -125,7 +125,7 @@ def _end(grid: PositionGrid, layer: int) -> tuple[str, str]:
 
 
 def picture_of(grid: PositionGrid, lens: str) -> Heatmap:
-    """Return the last places of a grid, the last layer on top."""
+    """Draw the last positions of a grid as a heatmap, the last layer on top."""
     begin = max(0, len(grid.tokens) - SHOWN)
     layers = range(len(grid.top) - 1, -1, -1)
     answer = "answered rightly" if grid.right else "answered wrongly"

@@ -1,6 +1,6 @@
-"""A student under the lens: loaded, standing still, with its way to be asked.
+"""A finished student in eval mode with its tokenizer and prompt format, ready for lens analysis.
 
-Knows nothing of layers' readings, or which questions are looked at.
+Knows nothing of readouts, or of which questions are looked at.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from streamtrain.training import find_student, read_outcome
 
 @dataclass(frozen=True, slots=True)
 class LensStudent:
-    """A student and what it takes to ask it; `folder` is the one that holds its weights."""
+    """A loaded student and what it takes to ask it; `folder` holds its weights."""
 
     label: str
     folder: Path
     config: StudentConfig
     student: Student
-    encoder: ExampleTokenizer
+    tokenizer: ExampleTokenizer
     how: PromptFormat
     reader: LayerReader
 
     def answers(self, questions: Sequence[Question]) -> list[Prediction]:
-        """Return its answer to each question, asked as it is trained."""
-        return predict(self.student, self.encoder, questions, self.how)
+        """Answer each question in the way that the student was trained for."""
+        return predict(self.student, self.tokenizer, questions, self.how)
 
     def before_label(
         self, question: Question, answer: Prediction
     ) -> tuple[LensInput, list[list[int]]]:
-        """Return all that stands before the label, the student's own rationale too where that
-        comes first, and the tokens of each option that may follow."""
+        """Tokenize all that comes before the label, with the student's own rationale if that comes
+        first, and each option that may follow."""
         encoder_ids, target_start, options = label_branch(
-            self.encoder, question, answer.text, self.how
+            self.tokenizer, question, answer.text, self.how
         )
         ids = [list(option) for option in options]
         if self.student.kind == "seq2seq":
@@ -50,7 +50,7 @@ class LensStudent:
 
 
 def load_lens_student(folder: Path) -> LensStudent:
-    """Return the student of a run. Raises InputError where there is none, or it has no lens."""
+    """Load the student of a run. Raises InputError if there is none, or it has no lens."""
     student_folder, config = find_student(folder)
     if config.kind == "classifier":
         raise InputError(

@@ -1,6 +1,6 @@
-"""A student's tuned lens: learned once from its texts, kept beside it, and found again.
+"""A student's tuned lens: tuned once, kept beside the student, and loaded from there.
 
-Knows nothing of the questions that are looked at, but that they are none of the texts.
+Knows nothing of the questions under the lens, except that they are none of the texts.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _FACTS = "lens.json"
 
 @dataclass(frozen=True, slots=True)
 class TuningOptions:
-    """How a lens is tuned: in so many steps, on the questions of `texts`, absent the student's
-    dataset."""
+    """How a lens is tuned: in so many steps, on the questions of `texts`, by default on the
+    student's dataset."""
 
     steps: int
     texts: Path | None = None
@@ -42,7 +42,7 @@ class TuningOptions:
 @dataclass(frozen=True, slots=True)
 class TunedLens:
     """A tuned lens in its folder. `logit` and `tuned` are, by layer, the divergence of both lenses
-    from the student's own reading, on `held` texts that it didn't learn from."""
+    from the student's output, on `held` texts that it was not tuned on."""
 
     translators: LayerTranslators
     folder: Path
@@ -52,7 +52,7 @@ class TunedLens:
     tuned: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, without the weights."""
+        """Convert to plain data, without the weights."""
         return {
             "folder": str(self.folder),
             "learned": self.learned,
@@ -63,20 +63,20 @@ class TunedLens:
 
 
 def tuned_lens(
-    subject: LensStudent, looked_at: Sequence[Question], tuning: TuningOptions
+    lens_student: LensStudent, looked_at: Sequence[Question], tuning: TuningOptions
 ) -> TunedLens:
-    """Return the student's lens that is tuned so: the kept one, or a new one, which is kept.
+    """Load the student's lens with this tuning, or tune and keep one.
 
-    Raises InputError where there are no texts, or the kept one can't be read.
+    Raises InputError if there are no texts, or the kept lens can't be read.
     """
-    texts = lens_texts(subject, looked_at, tuning.texts)
-    name = digest("lens", FORMAT_VERSION, tuning.steps, _fingerprint(subject), texts.hash)
-    folder = evaluations_folder(subject.folder).parent / LENS / name[:16]
+    texts = lens_texts(lens_student, looked_at, tuning.texts)
+    name = digest("lens", FORMAT_VERSION, tuning.steps, _fingerprint(lens_student), texts.hash)
+    folder = evaluations_folder(lens_student.folder).parent / LENS / name[:16]
     if (folder / _FACTS).exists():
-        return _read(folder, subject)
-    translators = tune_translators(subject.reader, texts.learned, tuning.steps)
-    logit = layer_divergences(subject.reader, texts.held, None)
-    better = layer_divergences(subject.reader, texts.held, translators)
+        return _read(folder, lens_student)
+    translators = tune_translators(lens_student.reader, texts.learned, tuning.steps)
+    logit = layer_divergences(lens_student.reader, texts.held, None)
+    better = layer_divergences(lens_student.reader, texts.held, translators)
     lens = TunedLens(
         translators, folder, len(texts.learned), len(texts.held), tuple(logit), tuple(better)
     )
@@ -84,14 +84,13 @@ def tuned_lens(
     return lens
 
 
-def _fingerprint(subject: LensStudent) -> str:
-    """Return a hash of the student's weights as they lie in its folder, and of the model below
-    them."""
+def _fingerprint(lens_student: LensStudent) -> str:
+    """Hash the student's weights in its folder, and the name of its base model."""
     fingerprint = hashlib.blake2b(digest_size=16)
-    for file in sorted(subject.folder.glob("*.safetensors")):
+    for file in sorted(lens_student.folder.glob("*.safetensors")):
         with file.open("rb") as data:
             fingerprint.update(hashlib.file_digest(data, "blake2b").digest())
-    return digest(subject.config.model, subject.config.revision, fingerprint.hexdigest())
+    return digest(lens_student.config.model, lens_student.config.revision, fingerprint.hexdigest())
 
 
 def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
@@ -115,8 +114,8 @@ def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
     draft.replace(lens.folder / _FACTS)
 
 
-def _read(folder: Path, subject: LensStudent) -> TunedLens:
-    device = str(subject.student.device)
+def _read(folder: Path, lens_student: LensStudent) -> TunedLens:
+    device = str(lens_student.student.device)
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         parts = load_file(folder / _WEIGHTS, device=device)

@@ -1,4 +1,4 @@
-"""What `streamtrain lens` looks at, and how it tells it: tables, JSON, a picture.
+"""What `streamtrain lens` looks at, and its output: tables, JSON, a picture.
 
 Knows nothing of layers or lenses.
 """
@@ -28,34 +28,34 @@ from streamtrain.tables import TextTable
 
 @dataclass(frozen=True, slots=True)
 class LensOptions:
-    """What is looked at; with `one` a single question at every place: that `number`, or the first
-    that all students answer rightly."""
+    """What to look at; with `one` a single question at every position: that `number`, counted from
+    1, or the first that all students answer rightly."""
 
     data: Path
     threshold: float
     tuning: TuningOptions | None
-    one: bool = False
+    single: bool = False
     number: int | None = None
 
     @property
     def lens(self) -> str:
-        """Which lens it is."""
+        """The name of the lens."""
         return "logit lens" if self.tuning is None else "tuned lens"
 
 
 @dataclass(frozen=True, slots=True)
 class CurvesView:
-    """What the students' curves over many questions tell."""
+    """The students' curves over many questions."""
 
     looking: LensOptions
     curves: tuple[LabelCurves, ...]
 
     def table(self) -> TextTable:
-        """Return a table with a row for each layer."""
+        """Tabulate a row for each layer."""
         return by_layer(self.curves)
 
     def text(self) -> str:
-        """Return the whole text that the terminal shows."""
+        """Format all that the terminal shows."""
         parts = [first_layer_summary(self.curves, self.looking.threshold), by_layer(self.curves)]
         shown = [part.show("text") for part in parts]
         tuned = [(curve.label, curve.tuned) for curve in self.curves if curve.tuned]
@@ -72,7 +72,7 @@ class CurvesView:
         return "\n\n".join(shown)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Convert to plain data."""
         threshold = self.looking.threshold
         return {
             "threshold": threshold,
@@ -80,7 +80,7 @@ class CurvesView:
         }
 
     def draw(self, file: Path) -> None:
-        """Return the means by layer. Raises OSError."""
+        """Draw the means by layer. Raises OSError."""
         count = len(self.curves[0].of)
         threshold = self.looking.threshold
         curves(
@@ -97,22 +97,22 @@ class CurvesView:
 
 @dataclass(frozen=True, slots=True)
 class PositionsView:
-    """What the students' layers have at every place of one question."""
+    """The students' layers at every position of one question."""
 
     looking: LensOptions
     question: Question
     grids: tuple[PositionGrid, ...]
 
     def table(self) -> TextTable:
-        """Return a table with a row for each layer at each position."""
+        """Tabulate a row for each layer at each position."""
         return cells(self.grids)
 
     def text(self) -> str:
-        """Return the place before the label, for people."""
+        """Format the position before the label for the terminal."""
         return f"{self.question.question}\n\n{at_the_end(self.grids).show('text')}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Convert to plain data."""
         return {
             "question": self.question.question,
             "lens": self.looking.lens,
@@ -120,26 +120,26 @@ class PositionsView:
         }
 
     def draw(self, file: Path) -> None:
-        """Return the last places, layer by layer. Raises OSError."""
+        """Draw the last positions, layer by layer. Raises OSError."""
         heatmap([picture_of(grid, self.looking.lens) for grid in self.grids], file)
 
 
 def apply_lens(folders: Sequence[Path], looking: LensOptions) -> CurvesView | PositionsView:
-    """Return the students of some runs under the lens.
+    """Put the students of some runs under the lens.
 
-    Raises InputError where a student has no lens, or there is no such question.
+    Raises InputError if a student has no lens, or there is no such question.
     """
     every = read_questions(looking.data)
     tuning = looking.tuning
     own_texts = tuning is not None and tuning.texts is not None and _same(tuning.texts, looking)
     questions = halves(every)[0] if own_texts else every
-    if not looking.one:
+    if not looking.single:
         return CurvesView(looking, tuple(read_curves(folders, questions, tuning)))
     if looking.number is not None:
         question = _numbered(every, questions, looking.number)
     else:
         curves = read_curves(folders, questions, tuning)
-        question = next(one for one in questions if one.key in curves[0].of)
+        question = next(question for question in questions if question.key in curves[0].of)
     grids = (read_grid(folder, question, questions, tuning) for folder in folders)
     return PositionsView(looking, question, tuple(grids))
 
@@ -148,10 +148,10 @@ def _same(texts: Path, looking: LensOptions) -> bool:
     return texts.exists() and texts.samefile(looking.data)
 
 
-def _numbered(every: Sequence[Question], kept: Sequence[Question], number: int) -> Question:
+def _numbered(every: Sequence[Question], remaining: Sequence[Question], number: int) -> Question:
     if number > len(every):
         raise InputError(f"--question {number}: --data has {len(every)} questions")
-    if every[number - 1] not in kept:
+    if every[number - 1] not in remaining:
         raise InputError(
             f"--question {number} is in the half of --data that tunes the lens; take another one, "
             "or other --texts"

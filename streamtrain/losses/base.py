@@ -1,4 +1,4 @@
-"""What a student learns from rows: the seam between the optimizer's step and the kinds of loss.
+"""The seam between the optimizer step and the losses: samples, and the objective over them.
 
 Knows nothing of optimizers, ranks or streams.
 """
@@ -10,10 +10,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 
 class TrainSample(Protocol):
-    """One thing to learn, and how much it weighs.
+    """A training sample and its weight.
 
-    The loss of a global batch is the sum over the parts of share x (weighted sum / sum of weights),
-    so a part that has no sample in a batch counts nothing.
+    The loss of a global batch is the sum over parts of share x (weighted sum / sum of weights); a
+    part without a sample in the batch contributes 0.
     """
 
     @property
@@ -22,23 +22,23 @@ class TrainSample(Protocol):
     def tokens(self) -> int: ...
     @property
     def read(self) -> int:
-        """How many of its tokens an encoder reads for a decoder."""
+        """The number of its tokens that an encoder reads."""
         ...
 
     @property
     def predicted(self) -> int:
-        """How many predictions the model's head makes for it."""
+        """The number of predictions that the head makes for it."""
         ...
 
     @property
     def cut(self) -> bool: ...
     @property
     def part(self) -> str:
-        """The part of the loss that it belongs to, one of those of the objective."""
+        """The part of the loss that it belongs to, a key of `Objective.shares`."""
         ...
 
     def scaled(self, factor: float) -> Self:
-        """Return a copy with its weight multiplied."""
+        """Return a copy with its weight multiplied by `factor`."""
         ...
 
 
@@ -46,22 +46,21 @@ E = TypeVar("E", bound=TrainSample)
 
 
 class Objective(Protocol[E]):
-    """What is minimised: makes training samples of rows, and losses of samples."""
+    """What is minimised: turns rows into training samples, and samples into losses."""
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """What each part of the loss weighs."""
+        """The weight of each part of the loss."""
         ...
 
     def samples(self, row: Mapping[str, Any], weight: float) -> Sequence[E]:
-        """Return what there is to learn from a row. Raises InputError for one that teaches
-        nothing."""
+        """Turn a row into training samples. Raises InputError for a row that teaches nothing."""
         ...
 
-    def losses(self, samples: Sequence[E], places: int) -> Sequence[Callable[[], Any]]:
-        """Cut samples into micro-batches of at most about `places` token positions.
+    def losses(self, samples: Sequence[E], capacity: int) -> Sequence[Callable[[], Any]]:
+        """Split samples into micro-batches of at most about `capacity` tokens.
 
-        Each micro-batch is a function that computes its summed weighted loss, a scalar tensor to
-        be differentiated before the next one is called. Samples come in the order of the rows.
+        Each micro-batch is a function that computes its summed weighted loss, a scalar tensor; call
+        its backward before calling the next. Samples are in the order of the rows.
         """
         ...

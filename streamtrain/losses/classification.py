@@ -1,4 +1,4 @@
-"""Learning to classify texts: from their labels, and from a teacher.
+"""The objective of a classifier: cross-entropy, and distillation from a teacher.
 
 Knows nothing of optimizers, ranks or streams.
 """
@@ -35,7 +35,8 @@ from streamtrain.models import (
 
 @dataclass(frozen=True, slots=True)
 class ClassificationSample:
-    """A text's tokens and the index of its class; `soft` are a teacher's log-probabilities."""
+    """The token ids of a text and the index of its class; `soft` are a teacher's log-probabilities
+    (classes,)."""
 
     ids: tuple[int, ...]
     label: int
@@ -48,32 +49,32 @@ class ClassificationSample:
 
     @property
     def tokens(self) -> int:
-        """How many tokens the text has."""
+        """The number of its tokens."""
         return len(self.ids)
 
     def scaled(self, factor: float) -> ClassificationSample:
-        """Return a copy with its weight multiplied."""
+        """Return a copy with its weight multiplied by `factor`."""
         return replace(self, weight=self.weight * factor)
 
 
 CLASS_ALPHA = 20.0
-"""What the divergence from the teacher weighs if the file is silent (arXiv 2510.21631)."""
+"""Default weight of the divergence from the teacher (arXiv 2510.21631)."""
 
 
 class ClassificationObjective:
-    """The rows of a classification as labelled texts; pairs come one after the other."""
+    """Classification of labelled texts; the halves of a pair are adjacent."""
 
     shares: Mapping[str, float] = {"": 1.0}
 
     def __init__(
         self,
         student: Student,
-        encoder: ExampleTokenizer,
+        tokenizer: ExampleTokenizer,
         config: StudentConfig,
         teacher: TeacherClassifier | None,
     ) -> None:
         self._student = student
-        self._encoder = encoder
+        self._tokenizer = tokenizer
         self._objective = config.objective
         self._alpha = config.objective.divergence_weight(CLASS_ALPHA)
         self._data = config.data
@@ -84,7 +85,7 @@ class ClassificationObjective:
         )
 
     def samples(self, row: Mapping[str, Any], weight: float) -> list[ClassificationSample]:
-        """Return the text of a row. Raises InputError where it has none, or a class unheard of."""
+        """Tokenize the text of a row. Raises InputError if it has none, or an unknown class."""
         text, label, objective = row.get("text"), row.get("label"), self._objective
         name = f"example {row.get('id', '(without id)')} of the dataset"
         if not isinstance(text, str) or not text.strip():
@@ -96,21 +97,22 @@ class ClassificationObjective:
         if objective.loss == "kd" and self._alpha > 0 and objective.soft_labels == "dataset":
             assert objective.teacher is not None  # noqa: S101 - the objective's own rule
             soft = recorded_log_probabilities(row, self._labels, objective.teacher.name)
-        ids, cut = self._encoder.text(class_text(self._data, text))
+        ids, cut = self._tokenizer.text(class_text(self._data, text))
         return [
             ClassificationSample(tuple(ids), self._labels.index(label), weight, cut, tuple(soft))
         ]
 
     def losses(
-        self, samples: Sequence[ClassificationSample], places: int
+        self, samples: Sequence[ClassificationSample], capacity: int
     ) -> list[Callable[[], torch.Tensor]]:
-        """Return the summed weighted loss of each micro-batch; the halves of a pair stay in one."""
+        """Split samples into micro-batches, keeping the halves of a pair in one; see
+        `Objective`."""
         size = 1 if self._objective.paired is None else 2
         units = [samples[at : at + size] for at in range(0, len(samples), size)]
         lengths = [size * max(sample.tokens for sample in unit) for unit in units]
         return [
             partial(self._loss, [sample for number in group for sample in units[number]])
-            for group in group_by_length(lengths, places)
+            for group in group_by_length(lengths, capacity)
         ]
 
     def _loss(self, batch: Sequence[ClassificationSample]) -> torch.Tensor:
@@ -135,7 +137,7 @@ class ClassificationObjective:
         texts: ClassifierInputs,
         outputs: ClassifierOutputs,
     ) -> torch.Tensor:
-        """alpha KL + beta MSE of each text."""
+        """Compute alpha KL + beta MSE of each text, (N,)."""
         objective, teacher_outputs = self._objective, ClassifierOutputs(outputs.logits)
         if self._teacher is not None:
             teacher_outputs = self._teacher.classify(texts, hidden=bool(self._layers))
@@ -150,8 +152,8 @@ class ClassificationObjective:
         if self._layers and self._student.projections is not None:
             with self._student.precision():
                 student_layers = [
-                    project(outputs.hidden[own])
-                    for project, (own, _) in zip(
+                    project(outputs.hidden[student_layer])
+                    for project, (student_layer, _) in zip(
                         self._student.projections, self._layers, strict=True
                     )
                 ]

@@ -1,4 +1,5 @@
-"""Learning to write targets: the loss of a language model.
+"""The objective of a student that writes: the language-model loss on targets, and distillation from
+top-k token probabilities.
 
 Knows nothing of optimizers, ranks or streams.
 """
@@ -31,21 +32,22 @@ from streamtrain.losses.functional import top_k_kl_divergences, weighted_nll
 from streamtrain.models import Student, check_writable, pad_targets, target_logits
 
 TOKEN_ALPHA = 1.0
-"""What the divergence from a teacher's tokens weighs beside their own loss, if the file is silent.
-"""
+"""Default weight of the divergence from a teacher's tokens."""
 
 
 class LanguageModelObjective:
-    """The rows of a dataset as inputs and targets of a student that writes."""
+    """The language-model loss over the examples of dataset rows."""
 
-    def __init__(self, student: Student, encoder: ExampleTokenizer, config: StudentConfig) -> None:
+    def __init__(
+        self, student: Student, tokenizer: ExampleTokenizer, config: StudentConfig
+    ) -> None:
         """Raise InputError for a target that the student can't learn to write."""
         if student.adapter:
             form = config.data.form
             around = (form.opening, form.end, form.why_opening, form.why_end)
             check_writable(student.model, student.tokenizer, around)
         self._student = student
-        self._encoder = encoder
+        self._tokenizer = tokenizer
         self._data = config.data
         self._objective = config.objective
         label_share, counterfactual = (
@@ -60,11 +62,11 @@ class LanguageModelObjective:
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """What each part of the loss weighs."""
+        """The weight of each part of the loss."""
         return self._shares
 
     def samples(self, row: Mapping[str, Any], weight: float) -> list[TokenizedExample]:
-        """Return the tokens of a row's examples. Raises InputError for a row that is none."""
+        """Tokenize a row's examples. Raises InputError for a row that is none."""
         if "rationale" in self._shares:
             examples = make_tasks(row, self._data, weight)
         elif "factual" in self._shares:
@@ -72,15 +74,15 @@ class LanguageModelObjective:
         else:
             examples = [make_example(row, self._data, weight)]
         if self._objective.loss == "kd":
-            top_k = self._told(row)
+            top_k = self._top_k_targets(row)
             examples = [replace(example, top_k=top_k) for example in examples]
-        return [self._encoder.example(example) for example in examples]
+        return [self._tokenizer.example(example) for example in examples]
 
     @cached_property
     def _vocabulary(self) -> str:
         return vocabulary_fingerprint(self._student.tokenizer)
 
-    def _told(self, row: Mapping[str, Any]) -> TopKTargets:
+    def _top_k_targets(self, row: Mapping[str, Any]) -> TopKTargets:
         assert self._objective.teacher is not None  # noqa: S101 - the objective's own rule
         top_k = read_top_k_targets(row, self._objective.teacher.name)
         if top_k.vocabulary != self._vocabulary:
@@ -91,15 +93,15 @@ class LanguageModelObjective:
         return top_k
 
     def losses(
-        self, samples: Sequence[TokenizedExample], places: int
+        self, samples: Sequence[TokenizedExample], capacity: int
     ) -> list[Callable[[], torch.Tensor]]:
-        """Return the summed weighted loss of each micro-batch of about `places` token positions.
+        """Split samples into micro-batches; see `Objective`.
 
-        An encoder and a decoder take sequences of similar length side by side, `pack` or not: their
-        attention across can't be told the borders in a row without patching the model.
+        An encoder-decoder batches sequences of similar length, `pack` or not: its cross-attention
+        can't be kept inside a packed sequence without patching the model.
         """
         pack = self._data.pack and self._student.kind == "causal"
-        groups = split_micro_batches(samples, places, pack)
+        groups = split_micro_batches(samples, capacity, pack)
         return [partial(self._group_loss, group) for group in groups]
 
     def _group_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
@@ -109,7 +111,7 @@ class LanguageModelObjective:
         return self._loss(batch.to(self._student.device))
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        """Computed only where a target is to be predicted."""
+        """Compute the loss of a batch; the head runs at predicted positions alone."""
         positions = (batch.weights[:, 1:] > 0).any(dim=0).nonzero()[:, 0]
         weights, targets = batch.weights[:, positions + 1], batch.ids[:, positions + 1]
         chosen = weights > 0
@@ -130,7 +132,7 @@ class LanguageModelObjective:
         return loss + alpha * (divergence * weights[chosen][has_targets]).sum()
 
     def _target_loss(self, group: Sequence[Sequence[TokenizedExample]]) -> torch.Tensor:
-        """Return the summed weighted loss of a micro-batch of an encoder-decoder."""
+        """Compute the summed weighted loss of a micro-batch of an encoder-decoder."""
         sequences = [sequence for row in group for sequence in row]
         batch = pad_targets(
             self._student,
@@ -138,6 +140,6 @@ class LanguageModelObjective:
             [example.ids for example in sequences],
         )
         weights = torch.tensor([weight for example in sequences for weight in example.weights])
-        chosen = batch.wanted >= 0
+        chosen = batch.labels >= 0
         logits = target_logits(self._student, batch)[chosen]
-        return weighted_nll(logits, batch.wanted[chosen], weights.to(self._student.device))
+        return weighted_nll(logits, batch.labels[chosen], weights.to(self._student.device))

@@ -1,4 +1,4 @@
-"""The attention kernels that a model can use, and what each is told of the borders in a row.
+"""Attention kernels, and how each learns where sequences end in a packed row.
 
 sdpa and eager take a 4-dimensional mask. Flash attention takes none: a packed row goes in flat,
 with the cumulative lengths of its sequences. Flash attention needs a GPU and was not run; what
@@ -22,12 +22,15 @@ _LOCAL = ("gpt_neo",)
 
 
 def is_flash(config: Any) -> bool:
-    """Whether the model of a configuration uses flash attention."""
+    """Tell whether a model with this configuration uses flash attention."""
     return str(config._attn_implementation).startswith(_FLASH)
 
 
 def check_attention(auto: Any, config: Any, attention: str) -> None:
-    """Raises InputError where the model of a configuration can't use an attention kernel here."""
+    """Raise InputError if a model can't use an attention kernel here.
+
+    `auto` is the auto class of transformers, `config` the configuration of the model.
+    """
     if attention.startswith(_FLASH) and config.model_type in _LOCAL:
         raise InputError(
             f"attention: {attention} of {config.model_type} models ignores the local windows of "
@@ -45,7 +48,7 @@ def check_attention(auto: Any, config: Any, attention: str) -> None:
 
 
 def flash_varlen_arguments(lengths: Sequence[int], device: torch.device) -> dict[str, Any]:
-    """What flash attention is told of a flat row of sequences of these lengths."""
+    """Build the arguments of flash attention for a flat row of sequences of these lengths."""
     ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
     longest = max(lengths)
     return {
@@ -57,6 +60,7 @@ def flash_varlen_arguments(lengths: Sequence[int], device: torch.device) -> dict
 
 
 def additive_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A boolean mask as what is added to scores: the one form that eager and sdpa both take."""
+    """Convert a boolean mask to one that is added to scores, the form that eager and sdpa both
+    take."""
     added = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
     return added.masked_fill(~mask, torch.finfo(dtype).min)

@@ -1,6 +1,6 @@
-"""A classifier's texts: as tokens, as padded tensors, and the logits of their classes.
+"""A classifier's forward pass: texts as padded tensors, and the logits of their classes.
 
-Knows nothing of losses, teachers or where texts are from.
+Knows nothing of losses, teachers or where texts come from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from streamtrain.data import ExampleTokenizer, group_by_length
 from streamtrain.heldout import Prediction
 from streamtrain.models.student import Student
 
-_PLACES_PER_FORWARD = 2048
+_POSITIONS_PER_FORWARD = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class ClassifierInputs:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierOutputs:
-    """What a model makes of R texts: `logits` (R, classes), and where asked for the hidden states
-    (R, T, width) of its embeddings and of each layer."""
+    """Outputs for R texts: `logits` (R, classes) and, on request, the hidden states (R, T, width)
+    of the embeddings and of each layer."""
 
     logits: torch.Tensor
     hidden: tuple[torch.Tensor, ...] = ()
 
 
 def pad_texts(texts: Sequence[Sequence[int]], pad: int, device: torch.device) -> ClassifierInputs:
-    """Tokens padded on the right with the id `pad`."""
+    """Pad texts on the right with the id `pad`, and move them to a device."""
     rows = [torch.tensor(text) for text in texts]
     filled = torch.nn.utils.rnn.pad_sequence
     ids = filled(rows, batch_first=True, padding_value=pad)
@@ -44,7 +44,7 @@ def pad_texts(texts: Sequence[Sequence[int]], pad: int, device: torch.device) ->
 
 
 def classify(student: Student, texts: ClassifierInputs, hidden: bool = False) -> ClassifierOutputs:
-    """The classes of texts, in the order of the student's labels."""
+    """Compute the logits of texts, in the order of the student's labels, in float32."""
     with student.precision():
         output = student.model(
             input_ids=texts.ids, attention_mask=texts.mask, output_hidden_states=hidden
@@ -55,16 +55,16 @@ def classify(student: Student, texts: ClassifierInputs, hidden: bool = False) ->
 
 
 def predict_classes(
-    student: Student, encoder: ExampleTokenizer, texts: Sequence[str]
+    student: Student, tokenizer: ExampleTokenizer, texts: Sequence[str]
 ) -> list[Prediction]:
-    """The likeliest class of each text, and every class's probability."""
-    ids = [encoder.text(text)[0] for text in texts]
-    chances: dict[int, tuple[float, ...]] = {}
-    for group in group_by_length([len(text) for text in ids], _PLACES_PER_FORWARD):
+    """Predict each text's most probable class, with the probabilities of all classes."""
+    ids = [tokenizer.text(text)[0] for text in texts]
+    by_number: dict[int, tuple[float, ...]] = {}
+    for group in group_by_length([len(text) for text in ids], _POSITIONS_PER_FORWARD):
         batch = pad_texts([ids[number] for number in group], student.pad, student.device)
-        found = torch.softmax(classify(student, batch).logits, dim=-1).tolist()
-        chances.update(zip(group, map(tuple, found), strict=True))
+        probabilities = torch.softmax(classify(student, batch).logits, dim=-1).tolist()
+        by_number.update(zip(group, map(tuple, probabilities), strict=True))
     return [
         Prediction(max(range(len(of)), key=of.__getitem__), of)
-        for of in (chances[number] for number in range(len(ids)))
+        for of in (by_number[number] for number in range(len(ids)))
     ]

@@ -1,9 +1,9 @@
-"""How much a step computes, and what share of the devices' peak that is.
+"""Model FLOPs of a training step, and their share of the peak of the devices (MFU).
 
-Model FLOPs by the usual rule (arXiv 2001.08361): 2 a parameter and token forward, 2 backward for
-the activations, and 2 for the gradient of each trained weight. The head counts at the tokens that
-it predicts alone, since nothing is computed with it at the others. Attention's own scores and what
-gradient checkpointing computes again are not counted. Knows nothing of steps or of how they went.
+The usual rule (arXiv 2001.08361): per parameter and token 2 forward, 2 backward for the
+activations, and 2 for the gradient of a trained weight. The head counts only at the tokens that it
+predicts, since it is computed nowhere else. Attention scores and what gradient checkpointing
+recomputes are not counted. Knows nothing of steps or of timing.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _PEAKS = (
     (r"\bL4\b", 121e12),
     (r"\bA10\b", 125e12),
 )
-"""Dense bfloat16 FLOP/s by the device's name, as NVIDIA's data sheets state them."""
+"""Dense bfloat16 FLOP/s by device name, from NVIDIA's data sheets."""
 
 
 _ACROSS = re.compile(r"\.(EncDecAttention|encoder_attn)\.(k|v|k_proj|v_proj)\.")
-"""The weights of a decoder (of T5, of BART) that what the encoder made goes through."""
+"""The weights of a decoder's cross-attention (T5, BART) that are applied to encoder outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFlops:
-    """FLOPs of a training step: for each `token` of a sequence or target, for each token that an
-    encoder `read`s, and for each prediction that the `head` makes."""
+    """FLOPs of a training step: per `token` of a sequence or target, per token that an encoder
+    `read`s, and per prediction of the `head`."""
 
     token: float
     read: float = 0.0
@@ -44,30 +44,31 @@ class TokenFlops:
 
 @dataclass(frozen=True, slots=True)
 class ComputeLoad:
-    """What a run's tokens take, and the peak FLOP/s of each of its devices where it is known."""
+    """The FLOPs of a run, and the peak FLOP/s of each of its devices if known."""
 
     costs: TokenFlops
     peak: float | None
     devices: int
 
     def flops(self, tokens: int, read: int, predicted: int) -> float:
-        """Count the FLOPs of so many tokens, `read` of them by an encoder, and of the predictions
-        that the head makes."""
+        """Count the FLOPs of `tokens` tokens, `read` of them by an encoder, with `predicted`
+        predictions of the head."""
         costs = self.costs
         return costs.token * (tokens - read) + costs.read * read + costs.head * predicted
 
     def of(self, tokens: int, read: int, predicted: int, seconds: float) -> dict[str, float | None]:
-        """FLOP/s over all devices, and their share of the peak; counts as in `flops`."""
+        """Compute FLOP/s over all devices and their utilisation of the peak; counts as in
+        `flops`."""
         flops = self.flops(tokens, read, predicted) / seconds
         share = None if self.peak is None else flops / (self.peak * self.devices)
         return {"flops_per_second": flops, "utilisation": share}
 
 
 def token_flops(student: Student) -> TokenFlops:
-    """What the tokens of a student take. An embedding that is only looked up takes nothing."""
+    """Count the FLOPs per token of a student. An embedding that is only looked up costs nothing."""
     model = student.model
     head_weights = _head_ids(student)
-    embeddings = [one for one in model.modules() if isinstance(one, torch.nn.Embedding)]
+    embeddings = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     looked_up = set().union(*map(_ids, embeddings)) - head_weights
     reading = _ids(model.get_encoder()) - head_weights if student.kind == "seq2seq" else set()
     token = read = head = 0.0
@@ -85,7 +86,8 @@ def token_flops(student: Student) -> TokenFlops:
 
 
 def _head_ids(student: Student) -> set[int]:
-    """The weights that make logits of hidden states: over the vocabulary, or over the classes."""
+    """Collect the weights that turn hidden states into logits, over the vocabulary or over
+    classes."""
     if student.kind != "classifier":
         head = student.model.get_output_embeddings()
         return set() if head is None else _ids(head)
@@ -98,12 +100,12 @@ def _ids(module: torch.nn.Module) -> set[int]:
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """The peak FLOP/s of a device; None where it isn't known, as of every CPU."""
+    """Look up the peak FLOP/s of a device; None if unknown, as for every CPU."""
     if device.type != "cuda":
         return None
     return device_peak_flops(torch.cuda.get_device_name(device))
 
 
 def device_peak_flops(name: str) -> float | None:
-    """The peak FLOP/s of a device by its name; None for one that isn't listed."""
+    """Look up the peak FLOP/s of a device by name; None if it is not listed."""
     return next((peak for pattern, peak in _PEAKS if re.search(pattern, name)), None)

@@ -1,7 +1,7 @@
-"""The student: a model of one kind and its tokenizer, with all parameters or a LoRA trained.
+"""The student: a model of one kind with its tokenizer, trained in full or by a LoRA.
 
 Knows nothing of data, losses or schedules. `all-linear` adapts every linear layer but the head; a
-classifier's head, and what else its base model lacks, is trained and saved whole.
+classifier's head, and whatever else its base model lacks, is trained and saved in full.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from streamtrain.models.attention import (
 from streamtrain.models.new_tokens import add_tokens, trained_rows
 
 PACKABLE = ("gemma", "gpt2", "gpt_neo", "llama", "opt", "phi", "qwen2")
-"""Types of causal models for which packed and unpacked gradients were found to be equal."""
+"""Types of causal models whose gradients were found equal packed and unpacked."""
 
 _AUTO: dict[Kind, str] = {
     "causal": "AutoModelForCausalLM",
@@ -44,15 +44,15 @@ _TASKS: dict[Kind, str] = {
     "classifier": "SEQ_CLS",
 }
 HEADS = ("classifier", "score")
-"""What the models of transformers call the head of a classifier."""
+"""Names of a classifier's head in the models of transformers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Which model: a hub id, a folder or `bundled:NAME`.
+    """Which model to load: a hub id, a folder or `bundled:NAME`.
 
-    `labels` are a classifier's classes; empty, they are those that it has. `attention` is the
-    kernel; None is what transformers chooses.
+    `labels` are a classifier's classes; empty: those that it has. `attention` is the kernel; None:
+    the default of transformers.
     """
 
     model: str
@@ -64,11 +64,11 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """A loaded model; `adapter` says that only a LoRA on it is trained and saved.
+    """A loaded model; with `adapter` only a LoRA on it is trained and saved.
 
-    `projections` bring its hidden states to a teacher's size; trained with it, never saved as a
-    part of it. A `sharded` one is spread over the ranks: every rank takes part in each of its
-    forward passes, and no rank has it whole.
+    `projections` map its hidden states to a teacher's width; they are trained with it and never
+    saved as part of it. A `sharded` student is spread over the ranks: every rank takes part in each
+    forward pass, and none holds all of it.
     """
 
     model: Any
@@ -81,43 +81,47 @@ class Student:
 
     @property
     def plain_model(self) -> Any:
-        """The model without peft's wrapper; the adapter in its layers stays."""
+        """The model without peft's wrapper; an adapter stays in its layers."""
         return self.model.get_base_model() if self.adapter else self.model
 
     @property
     def pad(self) -> int:
-        """The id that fills up short rows; masked everywhere, so any will do."""
+        """The id that pads short rows; masked everywhere, so any will do."""
         return int(self.tokenizer.pad_token_id)
 
     @property
     def bfloat16(self) -> bool:
-        """Whether matrices are multiplied in bfloat16: where the device has it."""
+        """Whether matrices are multiplied in bfloat16, that is, whether the device supports it."""
         return self.device.type == "cuda" and bool(torch.cuda.is_bf16_supported())
 
     @property
     def flash(self) -> bool:
-        """Whether its attention kernel knows the borders in a packed row without a mask."""
+        """Whether it uses flash attention, which takes lengths instead of a mask."""
         return is_flash(self.model.config)
 
     def trainable(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """The parameters that training changes, by name, in a stable order."""
-        own = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        """List the trained parameters by name, in a stable order."""
+        parameters = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         if self.projections is None:
-            return own
-        return own + [(f"projections.{n}", p) for n, p in self.projections.named_parameters()]
+            return parameters
+        return parameters + [
+            (f"projections.{n}", p) for n, p in self.projections.named_parameters()
+        ]
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
-        """While it lasts, matrices are multiplied in bfloat16 where the device has it.
+        """Autocast to bfloat16 on devices that support it.
 
-        A sharded student has its weights gathered in bfloat16, so nothing is left to do.
+        A context manager. A sharded student gathers its weights in bfloat16, so nothing is left to
+        cast.
         """
         cast: contextlib.AbstractContextManager[Any] = torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.bfloat16 and not self.sharded
         )
         return cast
 
-    def logits(self, batch: Batch, places: torch.Tensor) -> torch.Tensor:
-        """Logits (R, P, vocabulary) at the P `places` of every row: the head is dear."""
+    def logits(self, batch: Batch, positions: torch.Tensor) -> torch.Tensor:
+        """Compute the logits (R, P, vocabulary) at the P `positions` of every row alone, since the
+        head is expensive."""
         mask = additive_mask(batch.mask, self.model.dtype) if batch.mask.dim() == 4 else batch.mask
         borders = flash_varlen_arguments(batch.lengths, self.device) if batch.lengths else {}
         with self.precision():
@@ -125,7 +129,7 @@ class Student:
                 input_ids=batch.ids,
                 attention_mask=None if borders else mask,
                 position_ids=batch.positions,
-                logits_to_keep=places,
+                logits_to_keep=positions,
                 use_cache=False,
                 **borders,
             )
@@ -134,12 +138,12 @@ class Student:
 
 
 def default_device() -> torch.device:
-    """Where a student that trains nowhere is asked: the first GPU, or the CPU."""
+    """Choose the device outside of training: the first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def model_source(config: StudentConfig) -> ModelSource:
-    """The model that a student begins with."""
+    """Name the model that a student starts from."""
     return ModelSource(config.model, config.revision, config.kind, config.data.labels or ())
 
 
@@ -149,10 +153,10 @@ def load_student(
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
-    """The model of a source; without `tune` as it is, to evaluate.
+    """Load a model with its tokenizer.
 
-    `tokens` become tokens of their own where they aren't yet. Raises InputError where there is no
-    such model.
+    `tune` None loads it as it is, for evaluation. Each of `tokens` becomes a single token if it
+    isn't one yet. Raises InputError if the model can't be loaded or can't be a student.
     """
     model, tokenizer, fresh = _load(source)
     _check(model, tokenizer, source)
@@ -163,14 +167,14 @@ def load_student(
     added = add_tokens(model, tokenizer, tokens)
     adapter = tune is not None and tune.method == "lora"
     if tune is not None and adapter:
-        model = _with_lora(model, tune, source.kind, added, _whole(model, fresh))
+        model = _with_lora(model, tune, source.kind, added, _fully_trained(model, fresh))
     return Student(model.to(device), tokenizer, adapter, device, source.kind)
 
 
 def load_adapter(source: ModelSource, folder: Path, device: torch.device) -> Student:
-    """The model of a source with the adapter and the tokenizer that `save_final` wrote to `folder`.
+    """Load a model with the adapter and tokenizer that `save_final` wrote to `folder`.
 
-    Raises InputError for one that can't be had, or that carries code.
+    Raises InputError if they can't be loaded, or carry code.
     """
     try:
         check_adapter(folder)
@@ -182,9 +186,9 @@ def load_adapter(source: ModelSource, folder: Path, device: torch.device) -> Stu
 
 
 def check_packable(student: Student) -> None:
-    """Raises InputError where packing is not known to be right for the student's architecture.
+    """Raise InputError if packing is not known to be correct for the student's architecture.
 
-    A student with an encoder is batched by length whatever `pack` says.
+    An encoder-decoder is batched by length whatever `pack` says.
     """
     family = student.model.config.model_type
     if student.kind == "causal" and family not in PACKABLE:
@@ -195,30 +199,30 @@ def check_packable(student: Student) -> None:
 
 
 def repeated_blocks(model: torch.nn.Module) -> list[Any]:
-    """The elements of the outermost lists of modules, in order: with an encoder and a decoder, the
-    layers of both."""
+    """List a model's transformer blocks, which are compiled and sharded one by one: the elements of
+    its outermost module lists, encoder and decoder both."""
     if isinstance(model, torch.nn.ModuleList):
         return list(model)
     return [block for child in model.children() for block in repeated_blocks(child)]
 
 
 def save_final(student: Student, folder: Path) -> None:
-    """Write a model folder that `from_pretrained` loads; an adapter refers to its base model."""
+    """Write a folder for `from_pretrained`; an adapter refers to its base model."""
     # New tokens are in the adapter; asking for the whole embedding too would ask the hub.
     more = {"save_embedding_layers": False} if student.adapter else {}
     student.model.save_pretrained(folder, **more)
     student.tokenizer.save_pretrained(folder)
 
 
-def _whole(model: Any, fresh: Iterable[str]) -> list[str]:
-    """The modules that the base model has no trained weights for, and its head as one."""
+def _fully_trained(model: Any, fresh: Iterable[str]) -> list[str]:
+    """Name the modules whose weights the base model lacks; the head counts as one module."""
     owners = {name.rpartition(".")[0] for name in fresh}
     heads = {name for name, _ in model.named_children() if name in HEADS}
     return sorted(heads | {name for name in owners if name.split(".")[0] not in heads})
 
 
 def _with_lora(
-    model: Any, tune: TuneConfig, kind: Kind, added: Sequence[int], whole: Sequence[str]
+    model: Any, tune: TuneConfig, kind: Kind, added: Sequence[int], modules_to_save: Sequence[str]
 ) -> Any:
     from peft import LoraConfig, get_peft_model
 
@@ -231,8 +235,8 @@ def _with_lora(
         use_dora=tune.dora,
         use_rslora=tune.rslora,
         trainable_token_indices=trained_rows(model, added) if added else None,
-        modules_to_save=list(whole) or None,
-        exclude_modules=rf"({'|'.join(map(re.escape, whole))})(\..*)?" if whole else None,
+        modules_to_save=list(modules_to_save) or None,
+        exclude_modules=_exclusion(modules_to_save),
         task_type=_TASKS[kind],
     )
     try:
@@ -241,8 +245,13 @@ def _with_lora(
         raise InputError(f"tune.targets: {error}") from error
 
 
+def _exclusion(modules: Sequence[str]) -> str | None:
+    """Build the pattern of modules that no adapter is put on; None where there are none."""
+    return rf"({'|'.join(map(re.escape, modules))})(\..*)?" if modules else None
+
+
 def _load(source: ModelSource) -> tuple[Any, Any, Iterable[str]]:
-    """Model, tokenizer, and the names of the weights that the source doesn't have."""
+    """Load model and tokenizer; also returns the names of weights that the source lacks."""
     import transformers
 
     settings: dict[str, Any] = {"dtype": torch.float32}
@@ -288,8 +297,8 @@ def _check(model: Any, tokenizer: Any, source: ModelSource) -> None:
 
 
 def _write_greedily(model: Any, tokenizer: Any) -> None:
-    """Takes away what published models ask for when they write: beams, penalties for repeating
-    the question's own words, forced tokens, lengths."""
+    """Reset the generation config of a published model: beams, penalties for repeating the
+    question's own words, forced tokens, lengths."""
     from transformers import GenerationConfig
 
     named = model.generation_config.eos_token_id

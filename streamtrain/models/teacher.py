@@ -1,6 +1,6 @@
-"""The teacher of a classifier: what the dataset recorded of it, or the model itself.
+"""A classifier's teacher: its predictions recorded in the dataset, or the model itself.
 
-Classes are matched by their names, never by their places. Knows nothing of losses.
+Classes are matched by name, never by index. Knows nothing of losses.
 """
 
 from __future__ import annotations
@@ -22,34 +22,37 @@ from streamtrain.run import RunSpec
 
 @dataclass(frozen=True, slots=True)
 class TeacherClassifier:
-    """A trained classifier whose `order` brings its outputs into the order of the labels."""
+    """A trained classifier, and the `order` that permutes its outputs into that of the labels."""
 
     model: Student
     order: tuple[int, ...]
 
     @property
     def layers(self) -> int:
-        """How many layers it has."""
+        """The number of its layers."""
         return int(self.model.model.config.num_hidden_layers)
 
     @property
     def width(self) -> int:
-        """The size of its hidden states."""
+        """The width of its hidden states."""
         return int(self.model.model.config.hidden_size)
 
     def classify(self, texts: ClassifierInputs, hidden: bool) -> ClassifierOutputs:
-        """Its log-probabilities, in the order of the labels, and its hidden states."""
+        """Compute log-probabilities, in the order of the labels, and hidden states on request."""
         with torch.no_grad():
-            found = classify(self.model, texts, hidden)
-        return replace(found, logits=torch.log_softmax(found.logits[:, list(self.order)], dim=-1))
+            outputs = classify(self.model, texts, hidden)
+        return replace(
+            outputs, logits=torch.log_softmax(outputs.logits[:, list(self.order)], dim=-1)
+        )
 
 
 def load_teacher(
     source: ModelSource, labels: Sequence[str], tokenizer: Any, device: torch.device
 ) -> TeacherClassifier:
-    """The classifier of a source, frozen; `tokenizer` is the student's.
+    """Load a frozen classifier; `tokenizer` is the student's.
 
-    Raises InputError where its classes are not those `labels`, or it reads other tokens.
+    Raises InputError if its classes are not `labels`, or if its vocabulary differs from the
+    student's.
     """
     model = load_student(source, None, device)
     model.model.eval().requires_grad_(False)
@@ -62,24 +65,24 @@ def load_teacher(
     return TeacherClassifier(model, order)
 
 
-def label_order(model: Student, labels: Sequence[str], said: str) -> tuple[int, ...]:
-    """Where each of the labels stands among a classifier's outputs.
+def label_order(model: Student, labels: Sequence[str], subject: str) -> tuple[int, ...]:
+    """Find the output index of each label in a classifier.
 
-    Raises InputError, which begins with what is `said` of it, where its classes are others.
+    Raises InputError, beginning with `subject`, if its classes are others.
     """
     names = [str(model.model.config.id2label[n]) for n in range(model.model.config.num_labels)]
-    places = {name.casefold(): place for place, name in enumerate(names)}
-    wanted = [label.casefold() for label in labels]
-    if sorted(places) != sorted(wanted):
+    outputs = {name.casefold(): output for output, name in enumerate(names)}
+    expected = [label.casefold() for label in labels]
+    if sorted(outputs) != sorted(expected):
         raise InputError(
-            f"{said}: its classes are {', '.join(names)}; expected those of data.labels "
+            f"{subject}: its classes are {', '.join(names)}; expected those of data.labels "
             f"({', '.join(labels)}); name them in its config.json (id2label)"
         )
-    return tuple(places[label] for label in wanted)
+    return tuple(outputs[label] for label in expected)
 
 
 def load_run_teacher(job: RunSpec, student: Student) -> TeacherClassifier | None:
-    """The teacher that a run's student imitates, loaded; None where none has to be asked."""
+    """Load the teacher of a run; None if the run needs none."""
     teacher = job.config.objective.teacher
     if job.teacher is None or teacher is None:
         return None
@@ -88,17 +91,17 @@ def load_run_teacher(job: RunSpec, student: Student) -> TeacherClassifier | None
 
 
 def layer_pairs(student: int, teacher: int) -> list[tuple[int, int]]:
-    """Every second of the teacher's layers, counted from 1, with the student's at the same share
-    of its depth: (student's, teacher's)."""
+    """Pair every second layer of the teacher with the student's at the same relative depth; returns
+    (student's, teacher's), counted from 1."""
     return [(max(1, round(n * student / teacher)), n) for n in range(2, teacher + 1, 2)]
 
 
 def recorded_log_probabilities(
     row: Mapping[str, Any], labels: Sequence[str], teacher: str
 ) -> list[float]:
-    """The log-probabilities that a row has of its `soft_labels_teacher`, in the labels' order.
+    """Read the log-probabilities that a row records of `teacher`, in the order of the labels.
 
-    Raises InputError where they are another teacher's, or not those of the labels.
+    Raises InputError if they are another teacher's, or for other classes.
     """
     name = f"example {row.get('id', '(without id)')} of the dataset"
     if row.get("soft_labels") is None:
@@ -111,41 +114,41 @@ def recorded_log_probabilities(
             f"{name}: its soft labels are those of {row.get('soft_labels_teacher')!r}; "
             f"objective.teacher names {teacher!r}"
         )
-    found = row["soft_labels"]
-    found = json.loads(found) if isinstance(found, str) else found
-    if not isinstance(found, Mapping) or set(found) != set(labels):
+    recorded = row["soft_labels"]
+    recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
+    if not isinstance(recorded, Mapping) or set(recorded) != set(labels):
         raise InputError(
-            f"{name}: soft_labels is {found!r}; expected a log-probability for each of data.labels "
-            f"({', '.join(labels)})"
+            f"{name}: soft_labels is {recorded!r}; expected a log-probability for each of "
+            f"data.labels ({', '.join(labels)})"
         )
-    values = [found[label] for label in labels]
+    values = [recorded[label] for label in labels]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        raise InputError(f"{name}: soft_labels is {found!r}; expected finite log-probabilities")
+        raise InputError(f"{name}: soft_labels is {recorded!r}; expected finite log-probabilities")
     return [float(value) for value in values]
 
 
 def with_projections(
     student: Student, teacher: TeacherClassifier, config: StudentConfig
 ) -> Student:
-    """The student with a linear projection, to be trained with it, for each pair of layers.
+    """Add a linear projection, trained with the student, for each pair of compared layers.
 
-    Raises InputError for a layer that one of them doesn't have.
+    Raises InputError for a layer that one of the models lacks.
     """
-    own = student.model.config
+    student_config = student.model.config
     for mine, theirs in config.objective.layers or ():
-        if mine > own.num_hidden_layers or theirs > teacher.layers:
+        if mine > student_config.num_hidden_layers or theirs > teacher.layers:
             raise InputError(
                 f"objective.layers: found [{mine}, {theirs}]; the student has "
-                f"{own.num_hidden_layers} layers and the teacher {teacher.layers}"
+                f"{student_config.num_hidden_layers} layers and the teacher {teacher.layers}"
             )
     pairs = compared_layers(student, teacher, config)
-    linear = [torch.nn.Linear(own.hidden_size, teacher.width) for _ in pairs]
+    linear = [torch.nn.Linear(student_config.hidden_size, teacher.width) for _ in pairs]
     return replace(student, projections=torch.nn.ModuleList(linear).to(student.device))
 
 
 def compared_layers(
     student: Student, teacher: TeacherClassifier, config: StudentConfig
 ) -> Sequence[tuple[int, int]]:
-    """The (student's, teacher's) layers whose hidden states are compared."""
-    own = student.model.config.num_hidden_layers
-    return config.objective.layers or layer_pairs(own, teacher.layers)
+    """List the (student, teacher) layers whose hidden states are compared."""
+    student_layers = student.model.config.num_hidden_layers
+    return config.objective.layers or layer_pairs(student_layers, teacher.layers)

@@ -1,4 +1,4 @@
-"""What one rater says of the items of a blind sheet: read from a filled-in file.
+"""A rater's verdicts on the items of a blind sheet, read from a filled-in file.
 
 Knows nothing of which side is whose.
 """
@@ -21,13 +21,12 @@ Verdict = Literal["left", "right", "tie"]
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """One rater's verdicts and comments by item; `missing` are the items without a verdict, as
-    people find them.
+    """A rater's verdicts and comments by item; `missing` describes the items without a verdict.
 
-    `first` and `second` count how often a place alone decided, so that a bias shows: the left and
-    the right side of people, of a judge the places that it chose in both orders. `swayed` counts
-    the ties of a judge whose answer changed with the order, None where only one order was shown.
-    `answers` are what a judge said.
+    `first` and `second` count how often position alone may have decided, so that a bias shows: for
+    people the left and right verdicts, for a judge the positions that it chose in both orders.
+    `swayed` counts a judge's ties that come of a verdict which changed with the order; None if only
+    one order was shown. `answers` are a judge's texts.
     """
 
     rater: str
@@ -41,9 +40,9 @@ class Annotations:
 
 
 def read_all_annotations(paths: Sequence[Path], items: Collection[str]) -> list[Annotations]:
-    """Return the filled-in sheets of several raters, each named by its file.
+    """Read the filled-in sheets of several raters, each named by its file.
 
-    Raises InputError that names bad rows by file and number.
+    `items` are the items of the key. Raises InputError that names bad rows by file and number.
     """
     names = [path.stem for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -56,9 +55,10 @@ def read_all_annotations(paths: Sequence[Path], items: Collection[str]) -> list[
 
 
 def read_annotations(path: Path, items: Collection[str]) -> Annotations:
-    """Return the filled-in sheet of one rater. A row without a verdict is named in `missing`.
+    """Read the filled-in sheet of one rater; rows without a verdict go to `missing`.
 
-    Raises InputError where a verdict is none, an item is not the key's, or there is no verdict.
+    Raises InputError for an unknown verdict, an item that isn't the key's, or a sheet without a
+    verdict.
     """
     verdicts: dict[str, Verdict] = {}
     comments: dict[str, str] = {}
@@ -99,7 +99,7 @@ def read_annotations(path: Path, items: Collection[str]) -> Annotations:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Return the rows with their numbers as a spreadsheet has them, whatever parts its columns."""
+    """Yield rows with their numbers as in a spreadsheet, whatever the delimiter."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

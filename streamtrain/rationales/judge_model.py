@@ -1,6 +1,6 @@
-"""A model in place of people: it says which of two rationales of a sheet is better.
+"""A model as a rater: it judges which of two rationales of a sheet is better.
 
-Asked in both orders, so that its liking for a place decides nothing. Knows engines by their
+It sees both orders, so that a preference for a position decides nothing. Knows engines by their
 protocol; nothing of which side is whose.
 """
 
@@ -29,14 +29,14 @@ _IN_FLIGHT = 64
 _LONGEST = 256
 
 JudgeBackend = Literal["vllm", "transformers", "openai"]
-Place = Literal["1", "2", "tie"]
+Choice = Literal["1", "2", "tie"]
 
-_AGREED: Mapping[tuple[Place, Place], Verdict] = {
+_AGREED: Mapping[tuple[Choice, Choice], Verdict] = {
     ("1", "2"): "left",
     ("2", "1"): "right",
     ("tie", "tie"): "tie",
 }
-"""What both orders agree on: as the sheet shows them, and swapped."""
+"""Verdicts on which both orders agree: as the sheet shows them, and swapped."""
 _VERDICT = re.compile(r"[\s*_#>]*verdict[\s*_]*:[\s*_]*(1|2|tie)[\s*_.]*", re.IGNORECASE)
 _PROMPT = """\
 You are a strict and fair judge. Two rationales explain the answer to a question. Which is better: \
@@ -58,7 +58,7 @@ Verdict: tie"""
 
 @dataclass(frozen=True, slots=True)
 class JudgeModel:
-    """A model and what runs it; `url` is an OpenAI-compatible endpoint's."""
+    """A judge and its backend; `url` is that of an OpenAI-compatible endpoint."""
 
     model: str
     backend: JudgeBackend | None = None
@@ -66,7 +66,7 @@ class JudgeModel:
 
     @property
     def spec(self) -> EngineSpec:
-        """The engine of the model: an endpoint where one is named, else vLLM where installed."""
+        """The engine of the model: an endpoint if `url` is set, else vLLM if installed."""
         import torch
 
         backend = self.backend or ("openai" if self.url else default_backend())
@@ -76,7 +76,7 @@ class JudgeModel:
 
 
 def judge_sheet(judge: JudgeModel, items: Sequence[SheetItem]) -> Annotations:
-    """Return the model's verdict on every item. Raises InputError where the model can't be run."""
+    """Judge every item with a model. Raises InputError if the model can't be run."""
 
     return with_started_engine(
         judge.spec,
@@ -86,10 +86,10 @@ def judge_sheet(judge: JudgeModel, items: Sequence[SheetItem]) -> Annotations:
 
 
 async def judge_with(engine: Engine, name: str, items: Sequence[SheetItem]) -> Annotations:
-    """Return an engine's verdict on every item. Raises EngineError."""
+    """Judge every item with a started engine. Raises EngineError."""
     free = asyncio.Semaphore(_IN_FLIGHT)
 
-    async def ask(item: SheetItem, first: str, second: str) -> tuple[Place | None, str]:
+    async def ask(item: SheetItem, first: str, second: str) -> tuple[Choice | None, str]:
         text = _PROMPT.format(
             question=item.question,
             options=item.options,
@@ -115,12 +115,12 @@ async def judge_with(engine: Engine, name: str, items: Sequence[SheetItem]) -> A
 def _ballot(
     name: str,
     items: Sequence[SheetItem],
-    as_shown: Sequence[tuple[Place | None, str]],
-    swapped: Sequence[tuple[Place | None, str]],
+    as_shown: Sequence[tuple[Choice | None, str]],
+    swapped: Sequence[tuple[Choice | None, str]],
 ) -> Annotations:
     verdicts: dict[str, Verdict] = {}
     missing: list[str] = []
-    both_orders: list[tuple[Place, Place]] = []
+    both_orders: list[tuple[Choice, Choice]] = []
     for item, (first, _), (second, _) in zip(items, as_shown, swapped, strict=True):
         if first is None or second is None:
             missing.append(f"item {item.item} (an answer can't be read)")
@@ -141,14 +141,15 @@ def _ballot(
     )
 
 
-def read_verdict(answer: Completion) -> Place | None:
-    """Return the one verdict that an answer gives on a line of its own; None where it gives
-    none, or several. What was cut off may have been another word, so the last line of a cut
-    answer doesn't count."""
+def read_verdict(answer: Completion) -> Choice | None:
+    """Parse the verdict that an answer has on a line of its own; None if it has none, or several.
+
+    The last line of a truncated answer is ignored, since it may be incomplete.
+    """
     lines = answer.text.strip().splitlines()
     if answer.finish_reason == "length":
         lines = lines[:-1]
-    verdicts: set[Place] = set()
+    verdicts: set[Choice] = set()
     for line in lines:
         if match := _VERDICT.fullmatch(line):
             word = match.group(1).lower()

@@ -1,5 +1,5 @@
-"""The verdicts of a blind sheet, un-blinded: how often the student's rationale is the better one,
-how sure that is, and whether the raters agree.
+"""Un-blinded verdicts of a sheet: how often the student's rationale wins, the confidence of that,
+and whether raters agree.
 
 Knows nothing of how a verdict came about.
 """
@@ -27,8 +27,8 @@ _OUTCOMES: tuple[Outcome, ...] = ("win", "tie", "loss")
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRate:
-    """How often an outcome came, with the 95 % interval of its share: Wilson's, or a bootstrap
-    over pairs where questions come in pairs."""
+    """The count of an outcome and its share, with the 95 % interval: Wilson's, or a bootstrap over
+    pairs if questions come in pairs."""
 
     count: int
     share: float
@@ -38,7 +38,7 @@ class OutcomeRate:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The student's outcomes over `items`; `p` is the sign test's, over those that are no tie."""
+    """The student's outcomes over `items`; `p` is that of the sign test over wins and losses."""
 
     items: int
     win: OutcomeRate
@@ -49,10 +49,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Rater:
-    """One rater's verdicts; `tally` is None where none could be read.
+    """A rater's results; `tally` is None if no verdict could be read.
 
-    `first` and `second` count what place alone may have decided, with the p-value that they are as
-    frequent; see Ballot.
+    `first` and `second` count what position alone may have decided, with the p-value that both are
+    as frequent; see `Annotations`.
     """
 
     name: str
@@ -66,8 +66,8 @@ class Rater:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How two or more raters agree, as the mean over each two: the share of the items that both
-    judged on which they say the same, and Cohen's kappa, None where no two have one."""
+    """Agreement of two or more raters, as the mean over `pairs` pairs of raters: the share of items
+    judged by both with the same outcome, and Cohen's kappa, None if no pair has one."""
 
     pairs: int
     same: float
@@ -76,8 +76,8 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """All verdicts on a sheet. `together` is there for several raters: of each item the outcome
-    that more of them are for, a tie where as many are for either."""
+    """All verdicts on a sheet. With several raters, `together` has for each item the majority
+    outcome, a tie if wins and losses are equal."""
 
     key: SheetKey
     raters: tuple[Rater, ...]
@@ -88,7 +88,7 @@ class Verdicts:
     annotations: tuple[Annotations, ...]
 
     def figures(self) -> dict[str, Any]:
-        """Return plain data without the single items."""
+        """Convert to plain data without the items."""
         return {
             "student": self.key.student,
             "set": self.key.set,
@@ -100,7 +100,8 @@ class Verdicts:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, with every item's texts, outcomes, comments and a judge's answers."""
+        """Convert to plain data with every item's texts, outcomes, comments and a judge's
+        answers."""
         return {**self.figures(), "verdicts": [self._item(item) for item in self.key.items]}
 
     def _item(self, item: SheetItem) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class Verdicts:
 
 
 def count_verdicts(key: SheetKey, annotations: Sequence[Annotations]) -> Verdicts:
-    """Count all raters' verdicts. At least one rater, on items of the key alone."""
+    """Count the verdicts of all raters. At least one rater, and only items of the key."""
     outcomes = {each.rater: _outcomes(key, each) for each in annotations}
     raters = tuple(
         Rater(
@@ -158,7 +159,7 @@ def count_verdicts(key: SheetKey, annotations: Sequence[Annotations]) -> Verdict
 
 
 def table(verdicts: Verdicts) -> TextTable:
-    """Return the student's outcomes by rater, and of all of them together."""
+    """Tabulate the student's outcomes by rater, and of all raters together."""
     columns = ("rater", "items", "win", "tie", "loss", "p", "first : second place", "p of place")
     judges = any(rater.swayed is not None for rater in verdicts.raters)
     rows = [
@@ -177,7 +178,7 @@ def table(verdicts: Verdicts) -> TextTable:
 
 
 def result_remarks(verdicts: Verdicts) -> list[str]:
-    """Return what else is to be said: agreement, and which verdicts are missing."""
+    """Write remarks on the agreement of raters and on missing verdicts."""
     lines = []
     if agreement := verdicts.agreement:
         kappa = "undefined" if agreement.kappa is None else f"{agreement.kappa:.2f}"

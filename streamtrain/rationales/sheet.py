@@ -1,7 +1,7 @@
 """A blind sheet: a student's and its teacher's rationales side by side, for people to judge.
 
-Which side is whose stands in a key of its own, and nowhere on the sheet. Knows nothing of models
-or verdicts.
+Which side is whose is in a separate key, and nowhere on the sheet. Knows nothing of models or
+verdicts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Side = Literal["left", "right"]
 
 _COLUMNS = ("item", "question", "options", "answer", "left", "right", "verdict", "comment")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would take for the beginning of a formula."""
+"""Prefixes that a spreadsheet would take for a formula."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ class SheetItem:
 
     @property
     def options(self) -> str:
-        """The options by their letters."""
+        """The options with their letters."""
         return "  ".join(f"({option_letter(n)}) {choice}" for n, choice in enumerate(self.choices))
 
     @property
     def gold(self) -> str:
-        """The right option by its letter."""
+        """The right option with its letter."""
         return f"({option_letter(self.answer)}) {self.choices[self.answer]}"
 
 
 @dataclass(frozen=True, slots=True)
 class SheetKey:
     """What un-blinds a sheet: its items, and whose rationales they are. `run` is the student's
-    folder, `set` the name of its evaluation, `column` where the teacher's rationales are from."""
+    folder, `set` the name of its evaluation, `column` the source of the teacher's rationales."""
 
     student: str
     run: str
@@ -71,10 +71,11 @@ class SheetKey:
 
 
 def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> SheetKey:
-    """Return the items of a sheet: at most so many questions of a file, drawn by the seed, with the
-    rationales that an evaluation of the student kept; the student is as often left as right.
+    """Draw the items of a sheet: at most `count` questions of the file `data`, with the rationales
+    that an evaluation of the student kept and those in `column`.
 
-    Raises InputError where the student's rationales are not kept, or the file has none.
+    The seed draws questions and sides; the student is left as often as right. Raises InputError if
+    the student's rationales were not kept, or the file has none.
     """
     folder, config = find_student(checkpoint)
     student_rationales = _rationales(
@@ -97,7 +98,7 @@ def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -
     if unknown:
         raise InputError(
             f"{data}: the student wrote no rationale for {len(unknown)} of its questions, as "
-            f"{unknown[0].question[:80]!r}; {_again(checkpoint, data)} again"
+            f"{unknown[0].question[:80]!r}; {_eval_command(checkpoint, data)} again"
         )
     chance = Random(seed)
     drawn = chance.sample(sorted(questions), min(count, len(questions)))
@@ -111,8 +112,10 @@ def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -
 
 
 def write_sheet(key: SheetKey, folder: Path) -> None:
-    """Write the sheet as CSV and as a page to fill in, and the key. Raises InputError where there
-    is one already, OSError."""
+    """Write the sheet as CSV and as a page to fill in, and the key.
+
+    Raises InputError if the folder has a sheet already, OSError.
+    """
     used = [name for name in (SHEET, PAGE, KEY) if (folder / name).exists()]
     if used:
         raise InputError(
@@ -127,7 +130,7 @@ def write_sheet(key: SheetKey, folder: Path) -> None:
 
 
 def read_key(path: Path) -> SheetKey:
-    """Return the key that `write_sheet` wrote. Raises InputError where it isn't one."""
+    """Read the key that `write_sheet` wrote. Raises InputError if it isn't one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["version"] != KEY_VERSION:
@@ -146,7 +149,7 @@ def read_key(path: Path) -> SheetKey:
 
 
 def sheet_csv(items: Sequence[SheetItem]) -> str:
-    """Return the sheet as CSV, in which no text is a formula."""
+    """Format the sheet as CSV in which no text is a formula."""
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(_COLUMNS)
@@ -157,7 +160,7 @@ def sheet_csv(items: Sequence[SheetItem]) -> str:
 
 
 def sheet_page(items: Sequence[SheetItem]) -> str:
-    """Return the sheet as one HTML page that needs nothing else, and gives its verdicts as CSV."""
+    """Format the sheet as a self-contained HTML page that exports its verdicts as CSV."""
     shown = [
         {
             "item": item.item,
@@ -175,21 +178,22 @@ def sheet_page(items: Sequence[SheetItem]) -> str:
 
 
 def _rationales(path: Path, checkpoint: Path, data: Path) -> dict[str, str]:
-    """Return the student's rationales by their questions' keys."""
+    """Read the student's rationales by the keys of their questions."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {line["key"]: line["rationale"] for line in lines}
     except FileNotFoundError:
         raise InputError(
-            f"{checkpoint} has no rationales for {data.name} yet; {_again(checkpoint, data)} first"
+            f"{checkpoint} has no rationales for {data.name} yet; "
+            f"{_eval_command(checkpoint, data)} first"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} can't be read: {error!r}; {_again(checkpoint, data)} again"
+            f"{path} can't be read: {error!r}; {_eval_command(checkpoint, data)} again"
         ) from error
 
 
-def _again(checkpoint: Path, data: Path) -> str:
+def _eval_command(checkpoint: Path, data: Path) -> str:
     return f"run `streamtrain eval {checkpoint} --data {data} --rationales`"
 
 
@@ -218,8 +222,7 @@ def _item(
 
 
 def _text(value: Any) -> str:
-    """Return a text on one line: line breaks would tell the sides apart, and disturb
-    spreadsheets."""
+    """Put a text on one line: line breaks would tell the sides apart, and disturb spreadsheets."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a student writes out for a question: its rationale, and the option that it names with it.
+"""A student's written rationale for a question, and the option that it names with it.
 
 Knows nothing of teachers, or of how good a rationale is.
 """
@@ -18,8 +18,8 @@ from streamtrain.models import Student
 
 @dataclass(frozen=True, slots=True)
 class WrittenRationale:
-    """A whole text of a student, its rationale, and the option of its label; None where it names
-    none that can be read."""
+    """A student's whole generated text, its rationale, and the index of the option that it names;
+    None if that can't be parsed."""
 
     text: str
     rationale: str
@@ -39,15 +39,15 @@ def check_writes_rationales(config: StudentConfig) -> None:
 
 def write_rationales(
     student: Student,
-    encoder: ExampleTokenizer,
+    tokenizer: ExampleTokenizer,
     questions: Sequence[Question],
     how: PromptFormat,
     answers: Sequence[Prediction],
 ) -> list[WrittenRationale]:
-    """Return what the student writes for each question, greedily and to its end.
+    """Generate a rationale for each question, greedily and to its end.
 
-    Where the rationale is a task of its own it comes without a label: then the choice is that of
-    the `answers`.
+    A rationale that is a task of its own comes without a label; its choice is then that of the
+    `answers`, one per question.
     """
     alone = how.data.form.placement == "task"
     variant = InputVariant(how.view, "rationale" if alone else "label")
@@ -55,7 +55,7 @@ def write_rationales(
         input_text(how.data, question.question, question.choices, variant) for question in questions
     ]
     with inference_mode(student):
-        texts = write_texts(student, encoder, prompts)
+        texts = write_texts(student, tokenizer, prompts)
     return [
         WrittenRationale(
             text,

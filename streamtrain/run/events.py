@@ -1,4 +1,4 @@
-"""The course of a run as events: one JSON object per line, and the numbers for its loggers.
+"""Events of a run: one JSON object per line in metrics.jsonl, and their numbers for the loggers.
 
 Events are start, loaded, eval, first_step, step, select, selected, checkpoint, restart, grow, end
 and error; `raygen apply` reads them while they are written. Knows nothing of training.
@@ -20,8 +20,8 @@ FORMAT_VERSION = 1
 
 
 class Metrics:
-    """Appends events to a file, each flushed as a whole line; the numbers of those with a step go
-    to loggers too. Close it in the end, and with it the loggers."""
+    """Appends events to a file, one flushed line each; the numbers of events with a step go to the
+    loggers too. Close it, and with it the loggers."""
 
     def __init__(self, path: Path, loggers: Sequence[Logger] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ class Metrics:
         self._loggers = loggers
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write an event with the present Unix time; numbers that aren't finite become null."""
+        """Write an event with the current Unix time; numbers that are not finite become null."""
         record = {"event": name, "time": time.time(), **fields}
         record = {key: _finite(value) for key, value in record.items()}
         self._lines.write(json.dumps(record) + "\n")
@@ -52,29 +52,29 @@ class Metrics:
 
 
 class EventTail:
-    """Reads a file of events while it grows; what it held before is no part."""
+    """Follows a file of events from its present end on."""
 
     def __init__(self, path: Path) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
         self._lines = LineTail(path)
         self._lines.skip()
 
     def read(self) -> list[dict[str, Any]]:
-        """The events since the last call."""
+        """Read the events since the last call."""
         new = [json.loads(line) for line in self._lines.read()]
-        self.seen += new
+        self.history += new
         return new
 
 
 def append_event(path: Path, name: str, **fields: Any) -> None:
-    """Write one event to a file that nothing else writes to at the time."""
+    """Append one event to a file that no other process is writing."""
     metrics = Metrics(path)
     metrics.event(name, **fields)
     metrics.close()
 
 
 def describe(event: dict[str, Any]) -> str | None:
-    """A line for people about an event, None where it isn't worth one."""
+    """Format an event as a line for the terminal; None for events that are not shown."""
     step = event.get("step")
     match event["event"]:
         case "start":

@@ -1,7 +1,7 @@
-"""Where the numbers of a run are drawn: TensorBoard, Weights & Biases, MLflow, by their names.
+"""Loggers of a run: TensorBoard, Weights & Biases, MLflow.
 
-A resumed run goes on in the same W&B or MLflow run. Where those servers are and who may write is
-told by their own environment variables. Knows nothing of training or of events.
+A resumed run continues its W&B or MLflow run. Servers and credentials come from the environment
+variables of those libraries. Knows nothing of training or of events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 TENSORBOARD = "tensorboard"
 RUNS = "loggers.json"
-"""In the output folder: by logger, the id of the run that it goes on with."""
+"""File in the output folder: the id of the W&B or MLflow run, by logger."""
 
 _PACKAGES: Mapping[LogName, str] = {
     "tensorboard": "tensorboardX",
@@ -36,16 +36,16 @@ class Logger(Protocol):
     """Takes numbers by name and optimizer step."""
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
-        """Draw the numbers of one event."""
+        """Log the numbers of one event."""
         ...
 
     def close(self) -> None:
-        """Hand in what is left. Called once."""
+        """Flush what is left. Called once."""
         ...
 
 
 def missing(names: Sequence[LogName]) -> list[str]:
-    """What is not installed of the loggers that are named, and what to do."""
+    """List the named loggers that are not installed, each with what to do."""
     return [
         f"log: {name} is not installed; run `pip install {_INSTALL.get(name, _PACKAGES[name])}`, "
         "or take it out"
@@ -55,9 +55,9 @@ def missing(names: Sequence[LogName]) -> list[str]:
 
 
 def open_loggers(config: StudentConfig, out: Path) -> list[Logger]:
-    """The loggers of a run that writes to `out`.
+    """Open the loggers of a run that writes to `out`.
 
-    Raises InputError where one can't be reached or won't let it in.
+    Raises InputError if one can't be reached or refuses access.
     """
     kinds: dict[LogName, Callable[[StudentConfig, Path], Logger]] = {
         "tensorboard": _TensorBoard,
@@ -90,7 +90,7 @@ class _TensorBoard:
 
 
 class _Wandb:
-    """The project is WANDB_PROJECT, else "streamtrain"."""
+    """Logs to the project WANDB_PROJECT, by default "streamtrain"."""
 
     def __init__(self, config: StudentConfig, out: Path) -> None:
         import wandb
@@ -123,7 +123,7 @@ class _Wandb:
 
 
 class _MLflow:
-    """The experiment is MLFLOW_EXPERIMENT_NAME, else "streamtrain"."""
+    """Logs to the experiment MLFLOW_EXPERIMENT_NAME, by default "streamtrain"."""
 
     def __init__(self, config: StudentConfig, out: Path) -> None:
         from mlflow.entities import Metric, Param
@@ -148,8 +148,8 @@ class _MLflow:
 
     def _begin(self, student: str) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "streamtrain")
-        found = self._client.get_experiment_by_name(name)
-        experiment = found.experiment_id if found else self._client.create_experiment(name)
+        existing = self._client.get_experiment_by_name(name)
+        experiment = existing.experiment_id if existing else self._client.create_experiment(name)
         return str(self._client.create_run(experiment, run_name=student).info.run_id)
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
@@ -169,7 +169,7 @@ class _MLflow:
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as (dotted name, text)."""
+    """Flatten settings to (dotted name, text)."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
@@ -178,7 +178,7 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 
 def _runs(out: Path) -> dict[str, str]:
-    """The ids of the runs by logger, so far."""
+    """Read the ids of the runs by logger, so far."""
     path = out / RUNS
     known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return known

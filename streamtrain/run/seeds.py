@@ -1,7 +1,7 @@
-"""One student several times, each with a seed of its own: how much of a result is chance.
+"""One student trained with several seeds, to see how much of a result is chance.
 
-A seed decides the weights that training adds, the order of rows, which rationale of a question
-comes when, and dropout. Knows nothing of Ray or of how a run goes.
+A seed decides the initial values of added weights, the order of rows, which rationale of a question
+comes when, and dropout. Knows nothing of Ray or of training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streamtrain.run.spec import CHECKPOINTS, RESULT, RunSpec, refuse_used_outpu
 
 @dataclass(frozen=True, slots=True)
 class SeededRun:
-    """A run with its seed; `done` says that an earlier call finished it."""
+    """A run with its seed; `done` if an earlier call finished it."""
 
     seed: int
     job: RunSpec
@@ -24,10 +24,10 @@ class SeededRun:
 
 
 def seeded_runs(job: RunSpec, count: int) -> list[SeededRun]:
-    """The run `count` times, from its own seed on, each in a folder of its own in the output.
+    """Specify `count` runs with consecutive seeds, each in the folder seed-N of the output.
 
-    With `resume` finished runs stay as they are, one that was broken off goes on, and the rest
-    begin. Raises InputError where a folder is used and `resume` is not asked for.
+    With `resume`, finished runs are kept, interrupted ones continue, and the rest begin. Raises
+    InputError if a folder is used and `resume` is not given.
     """
     jobs = []
     for seed in range(job.config.stream.seed, job.config.stream.seed + count):
@@ -36,17 +36,18 @@ def seeded_runs(job: RunSpec, count: int) -> list[SeededRun]:
         )
         out = job.out / f"seed-{seed}"
         begun = (out / CHECKPOINTS).exists()
-        one = replace(job, config=config, out=out, resume=job.resume and begun)
+        seed_job = replace(job, config=config, out=out, resume=job.resume and begun)
         done = job.resume and (out / RESULT).exists()
         if not done:
-            refuse_used_output(one)
-        jobs.append(SeededRun(seed, one, done))
+            refuse_used_output(seed_job)
+        jobs.append(SeededRun(seed, seed_job, done))
     return jobs
 
 
 def accuracy_spread(results: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """Mean and standard deviation of the runs' accuracies; None where nothing was reported."""
-    scores = [one["after"]["accuracy"] for one in results if one["after"] is not None]
+    """Compute the mean and standard deviation of the runs' accuracies; None if a run reported
+    none."""
+    scores = [result["after"]["accuracy"] for result in results if result["after"] is not None]
     if len(scores) < len(results):
         return None
     return {"mean": mean(scores), "deviation": stdev(scores)}

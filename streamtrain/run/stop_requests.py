@@ -1,4 +1,4 @@
-"""How a run is asked to stop after the step in progress: by a signal, and by files in its folder.
+"""Requests to stop a run after the step in progress: a signal, or files in its output folder.
 
 Knows nothing of Ray or training.
 """
@@ -16,13 +16,13 @@ from streamtrain.run.spec import GROW, OWNER, STOP, RunSpec
 
 
 class StoppedError(StreamtrainError):
-    """The user stopped the run; a checkpoint is there to go on from."""
+    """The user stopped the run; it can resume from its checkpoint."""
 
 
 def stopping(job: RunSpec, owner: str) -> bool:
-    """Whether the run is asked to stop, or to grow.
+    """Tell whether the run is requested to stop, or to restart with more workers.
 
-    Raises StreamtrainError where another run took over.
+    Raises StreamtrainError if another run took over the output folder.
     """
     if (job.out / OWNER).read_text(encoding="utf-8") != owner:
         raise StreamtrainError(f"another run took over {job.out}")
@@ -31,7 +31,10 @@ def stopping(job: RunSpec, owner: str) -> bool:
 
 @contextlib.contextmanager
 def stop_by_signal(stop: Path) -> Iterator[None]:
-    """While it lasts, the first SIGINT or SIGTERM asks the run to stop; the second ends it."""
+    """Turn the first SIGINT or SIGTERM into a stop request; the second ends the run at once.
+
+    A context manager; `stop` is the file whose presence is the request.
+    """
 
     def ask(number: int, _: Any) -> None:
         if stop.exists():

@@ -1,4 +1,4 @@
-"""The model card of a student: what it was made of, how, and how good it is.
+"""The model card of a student: its data, its training, and its results.
 
 Pure text; knows nothing of files or models.
 """
@@ -19,7 +19,7 @@ _AUTO: Mapping[Kind, str] = {
     "seq2seq": "ForSeq2SeqLM",
     "classifier": "ForSequenceClassification",
 }
-"""How the classes of transformers and peft that load a kind of student end."""
+"""Suffixes of the auto classes of transformers and peft that load a kind of student."""
 
 
 def model_card(
@@ -29,7 +29,8 @@ def model_card(
     facts: DatasetFacts | None,
     merged: bool = False,
 ) -> str:
-    """The card as Markdown with the hub's header. `facts` None: the dataset can't be read now.
+    """Write the card as Markdown with the hub's header. `facts` None: the dataset can't be read
+    now.
 
     A `merged` student has no adapter any more, though it was trained with one.
     """
@@ -49,7 +50,7 @@ def model_card(
 
 
 def _loading(config: StudentConfig, adapter: bool) -> str:
-    """How others get it into memory."""
+    """Write how to load the student."""
     folder, name = f'"path/to/{config.student}"', f"Model{_AUTO[config.kind]}"
     imports = f"from transformers import Auto{name}, AutoTokenizer"
     loads = f"Auto{name}.from_pretrained({folder})"
@@ -119,14 +120,15 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
         if file := settings.get("evaluate", {}).get(name):
             settings["evaluate"][name] = _named(file)
     selected = result.get("selected")
-    kept = f" The weights are those of step {selected['step']}." if selected else ""
+    selected_step = f" The weights are those of step {selected['step']}." if selected else ""
     left_out = "".join(
         f" Left out: {count} examples ({reason})."
         for reason, count in result.get("left_out", {}).items()
     )
     return (
         f"## Training\n\n{result['steps']} steps over {result['rows']} rows and "
-        f"{result['tokens']} tokens; {result['cut']} examples were cut short.{left_out}{kept}\n\n"
+        f"{result['tokens']} tokens; {result['cut']} examples were cut short."
+        f"{left_out}{selected_step}\n\n"
         f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}```"
     )
 
@@ -136,5 +138,5 @@ def _is_folder(model: str) -> bool:
 
 
 def _named(model: str) -> str:
-    """A name; of a path the last part only, for where it lies is nobody's business."""
+    """Name a model or file; a path by its last part only, since its location is private."""
     return model.rstrip("/").rpartition("/")[2] if _is_folder(model) else model

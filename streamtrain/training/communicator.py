@@ -1,6 +1,6 @@
-"""The ranks that train together: what they tell each other, and sums over all of them.
+"""Collectives over the ranks that train together: broadcast, and sums.
 
-Knows torch.distributed where there is more than one rank; nothing of Ray, data or models.
+Uses torch.distributed if there is more than one rank; knows nothing of Ray, data or models.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Communicator(Protocol):
     def size(self) -> int: ...
 
     def broadcast(self, value: Any) -> Any:
-        """Rank 0's value, on every rank."""
+        """Return rank 0's value on every rank."""
         ...
 
     def all_reduce(self, values: Sequence[float]) -> list[float]:
-        """Each value's sum over the ranks."""
+        """Sum each value over the ranks."""
         ...
 
     def all_reduce_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -33,7 +33,7 @@ class Communicator(Protocol):
 
 
 class SingleProcess:
-    """A world of one rank."""
+    """The communicator of a single rank."""
 
     rank = 0
     size = 1

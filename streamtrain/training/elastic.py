@@ -1,7 +1,7 @@
-"""Growth: whether a run should go on with more workers, on GPUs that others have given back.
+"""Growth: whether a run should restart with more workers, on GPUs that others have released.
 
-A restart from a checkpoint costs time, so it is worth it only where much is left. Knows the run's
-events and its dataset; knows nothing of Ray or of who had the GPUs.
+A restart from a checkpoint takes time, so it pays only if much of the run is left. Knows the events
+of a run and its dataset; knows nothing of Ray or of who had the GPUs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from streamtrain.run import GROW, RunSpec
 _LOOK_EVERY_S = 2.0
 
 _WORTH = 2.0
-"""A restart must save this many times what it costs."""
+"""A restart must save at least this multiple of its cost."""
 
 
 class WorkerGrowth:
-    """Watches the events of a run that may go on with up to `most` workers."""
+    """Estimates from the events of a run whether more workers, up to `most`, pay off."""
 
     def __init__(self, most: int) -> None:
         self._workers = 0
@@ -33,11 +33,11 @@ class WorkerGrowth:
 
     @property
     def open(self) -> bool:
-        """Whether more workers may be worth it, if there are GPUs for them."""
+        """Whether more workers may pay off, if there are GPUs for them."""
         return self._most > self._workers and bool(self._left_s)
 
     def begin(self, workers: int, now: float) -> None:
-        """The run, or what goes on of it, is started now with so many workers."""
+        """Note that the run starts or restarts with `workers` workers at Unix time `now`."""
         self._workers = workers
         self._started, self._cost_s, self._left_s = now, None, None
 
@@ -50,7 +50,8 @@ class WorkerGrowth:
             self._left_s = step_s * (event["total_steps"] - event["step"])
 
     def workers(self, free: int) -> int | None:
-        """With how many workers to go on, where `free` GPUs are free; None for as it is."""
+        """Choose how many workers to restart with, given `free` GPUs; None to leave the run as it
+        is."""
         more = min(self._workers + free, self._most)
         if more <= self._workers or not self._left_s or self._cost_s is None:
             return None
@@ -59,7 +60,8 @@ class WorkerGrowth:
 
 
 class GrowthRequester:
-    """Asks a run to go on with more workers once its dataset has ended and GPUs are `free`."""
+    """Requests a run to restart with more workers once its dataset has ended and GPUs are
+    `free`."""
 
     def __init__(self, job: RunSpec, growth: WorkerGrowth, free: Callable[[], int]) -> None:
         self._job, self._growth, self._free = job, growth, free
@@ -68,7 +70,7 @@ class GrowthRequester:
         self._ended = False
 
     def look(self) -> None:
-        """Ask, if it is time to; cheap to call often."""
+        """Request a restart if it pays off; cheap to call often."""
         now, ask = time.monotonic(), self._job.out / GROW
         if not self._growth.open or now < self._next_look or ask.exists():
             return

@@ -1,8 +1,8 @@
-"""What a run does with its held-out questions: reports, and selects its best step.
+"""A run's held-out questions: reports on one set, selects the best step on another.
 
 The set that selects a step is never the one that is reported. With a validator the select set is
-asked beside the loop, and what comes of it is taken in, step by step, once it is there. Knows
-nothing of the stream, of ranks or of Ray.
+evaluated in parallel to training, and results are taken in, in the order of the steps, as they
+arrive. Knows nothing of the stream, of ranks or of Ray.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from streamtrain.training.validation import Validator
 
 
 def evaluation_due(settings: EvaluateConfig, step: int) -> bool:
-    """Whether a step is one that the select set is asked after."""
+    """Tell whether the select set is evaluated after a step."""
     return settings.every is not None and step % settings.every == 0
 
 
 class ModelSelector:
-    """The held-out sets of one run; `event` takes what happened. Only one rank has one."""
+    """The held-out sets of one run, on one rank. `event` records what happened."""
 
     def __init__(
         self,
         job: RunSpec,
         student: Student,
-        encoder: ExampleTokenizer,
+        tokenizer: ExampleTokenizer,
         event: Callable[..., None],
         validator: Validator | None = None,
     ) -> None:
-        """Raises InputError where a set can't be read."""
+        """Read the sets. Raises InputError if one can't be read."""
         self._validator = validator
         self._figures: dict[int, Mapping[str, Any]] = {}
-        self._job, self._student, self._encoder, self._event = job, student, encoder, event
+        self._job, self._student, self._tokenizer, self._event = job, student, tokenizer, event
         labels = job.config.data.labels or ()
         sets = {"report": job.report, "select": job.select}
         self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
         self.held_out = HeldOut(self._sets)
 
     def report(self, when: Literal["before", "after"], at: TrainProgress) -> Evaluation | None:
-        """The accuracy on the report set; None without one. Afterwards every answer is kept."""
+        """Evaluate on the report set; None without one. Afterwards every answer is kept."""
         if self._job.report is None:
             return None
         result = self._ask(self._sets["report"])
@@ -61,7 +61,8 @@ class ModelSelector:
         return result
 
     def select(self, at: TrainProgress) -> None:
-        """Have the select set asked after this step, and keep the step if it is the best so far."""
+        """Evaluate this step on the select set, or start to, and keep its weights if it is the best
+        so far."""
         at.selected_at = at.step
         if self._validator is None:
             result = self._ask(self._sets["select"])
@@ -73,9 +74,10 @@ class ModelSelector:
             self._validator.start(at.step, self._weights(at.step))
 
     def settle(self, at: TrainProgress, wait: bool = False) -> bool:
-        """Take in, in the order of the steps, what the validator has told; whether there was any.
+        """Take in finished evaluations, in the order of their steps; returns whether there were
+        any.
 
-        Raises StreamtrainError where an evaluation failed.
+        `wait` waits for all of them. Raises StreamtrainError if an evaluation failed.
         """
         if self._validator is None:
             return False
@@ -88,13 +90,14 @@ class ModelSelector:
         return len(at.validating) < before
 
     def resume(self, at: TrainProgress) -> None:
-        """Begin anew with the evaluations that a killed run was still waiting for."""
+        """Restart the evaluations that a killed run was waiting for."""
         for step in at.validating:
             if self._validator is not None:
                 self._validator.start(step, self._weights(step))
 
     def sweep(self, at: TrainProgress) -> None:
-        """Remove the weights that no evaluation waits for, once a checkpoint knows of it."""
+        """Remove weights that no evaluation waits for; call it once a checkpoint has recorded
+        that."""
         waiting = {self._weights(step) for step in at.validating}
         for weights in (self._job.out / VALIDATING).glob("step-*"):
             if weights not in waiting:
@@ -110,22 +113,22 @@ class ModelSelector:
         return self._job.out / VALIDATING / f"step-{step:08d}"
 
     def plateau(self, at: TrainProgress) -> bool:
-        """Whether the patience is used up."""
+        """Tell whether the patience is used up."""
         patience = self._job.config.evaluate.patience
         return patience is not None and at.selection.waited >= patience
 
     def finish(self, at: TrainProgress) -> None:
-        """See to it that the last step, too, was asked after, and wait for all figures."""
+        """Evaluate the last step too, and wait for all evaluations."""
         if self._job.select is not None and at.selected_at != at.step:
             self.select(at)
         self.settle(at, wait=True)
 
     def take_best(self, at: TrainProgress) -> None:
-        """Put the best step's weights in place."""
+        """Load the best step's weights into the student."""
         if self._job.select is None:
             return
         checkpoint.load_weights(self._job.out / BEST, self._student)
         self._event("selected", step=at.selection.step, accuracy=at.selection.best)
 
     def _ask(self, questions: list[Question]) -> Evaluation:
-        return evaluate_student(self._student, self._encoder, questions, self._job.config.data)
+        return evaluate_student(self._student, self._tokenizer, questions, self._job.config.data)

@@ -1,4 +1,4 @@
-"""How far a run is: its steps, counters and schedule, and which of its steps was best so far.
+"""The progress of a run: its steps, counters and schedule, and its best step so far.
 
 Knows nothing of files, models or questions.
 """
@@ -16,15 +16,15 @@ from streamtrain.training.step import StepResult
 
 @dataclass(slots=True)
 class Selection:
-    """The best score, the step that had it, and evaluations since one was better by more than the
-    threshold."""
+    """The best score and its step, and how many evaluations in a row brought no gain above the
+    threshold (`waited`)."""
 
     best: float | None = None
     step: int = 0
     waited: int = 0
 
     def see(self, score: float, step: int, threshold: float) -> bool:
-        """Take in the score of a step; whether it is the best so far."""
+        """Take in the score of a step; returns whether it is the best so far."""
         # As the papers' trainer does it: a smaller gain is the best step, but gives no patience.
         better = self.best is None or score > self.best
         enough = self.best is None or score > self.best + threshold
@@ -36,14 +36,14 @@ class Selection:
 
 @dataclass(slots=True)
 class TrainProgress:
-    """How far a run is: what a resume needs besides weights and optimizer.
+    """The progress of a run: what a resume needs besides weights and optimizer.
 
-    `total` and `total_known_at` are the schedule's; `seconds`, `wait_s` and `step_s`, which the
-    steps alone took, add up over restarts, and so do `flops` and what the devices could have done
-    at their peak, 0 where that isn't known; `epoch` is how often the known units were used;
-    `settings` are the configuration that the order of batches hangs on; `selected_at` is the last
-    step that the select set was asked after, and `validating` are those whose figures aren't there
-    yet; `left_out` counts the dataset's examples that aren't trained on, by reason.
+    `total` and `total_known_at` are the schedule's. `seconds`, `wait_s`, `step_s` (of the steps
+    alone) and `flops` add up over restarts, and so does `peak_flops`, what the devices could have
+    done, 0 if their peak isn't known. `epoch` is units used over units known. `settings` are the
+    part of the configuration that the order of batches depends on. `selected_at` is the last step
+    evaluated on the select set, and `validating` are steps whose evaluation is still running.
+    `left_out` counts the dataset's examples that are not trained on, by reason.
     """
 
     settings: Mapping[str, Any]
@@ -69,7 +69,7 @@ class TrainProgress:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def add(self, step: StepResult, rows: int, load: ComputeLoad) -> None:
-        """Count one more step, over so many rows."""
+        """Count one more step, over `rows` rows."""
         self.step += 1
         self.rows += rows
         self.tokens += step.tokens

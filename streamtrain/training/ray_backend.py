@@ -1,7 +1,7 @@
-"""A run on Ray Train: joins a cluster or starts one, runs the loop on every worker, watches it.
+"""A run on Ray Train: join or start a cluster, run the loop on every worker, watch it.
 
 The only Ray in this package. A run name is never used twice, because Ray would silently continue
-it; resuming is the business of the run's own checkpoints. Knows nothing of how training works.
+it; resuming is up to the run's own checkpoints. Knows nothing of how training works.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ from streamtrain.training.elastic import GrowthRequester, WorkerGrowth
 
 _WATCH_S = 0.2
 _GIVEN_BACK_S = 30.0
-"""How long the GPUs of workers that have ended may take to be free again."""
+"""Seconds that the GPUs of ended workers may take to be free again."""
 
 _TRIES = 3
-"""Deaths of workers in a row, without a new checkpoint between them, that end a run."""
+"""Deaths of workers in a row, without a new checkpoint in between, that end a run."""
 
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-"""Threads that spin while they wait steal the cores of the engine beside them: on 2 shared cores a
-step took ten times as long with spinning."""
+"""Threads that spin while they wait steal cores from an engine on the same machine: on 2 shared
+cores a step took ten times as long with spinning."""
 
 
 def run_training(
     job: RunSpec, address: str | None, show: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Run a job to its end and return its result; `show` gets every event as it happens.
+    """Run a job to its end and return its result; `show` is called with every event.
 
-    SIGINT and SIGTERM end it after the step in progress, with a checkpoint. Raises StoppedError
-    then, InputError for what the user can mend, StreamtrainError for what else ended it.
+    `address` is a Ray cluster to join; None starts a local one. SIGINT and SIGTERM end the run
+    after the step in progress, with a checkpoint. Raises StoppedError then, InputError for what the
+    user can fix, StreamtrainError for anything else that ended it.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     owner = uuid.uuid4().hex[:12]
@@ -72,11 +73,11 @@ def run_training(
     # Ray takes the signals for itself when it starts, so they are taken back after that.
     with _cluster(job, address), stop_by_signal(job.out / STOP):
         failure = _fit(job, owner, events, show)
-    errors = [event for event in events.seen if event["event"] == "error"]
+    errors = [event for event in events.history if event["event"] == "error"]
     if failure is not None:
         raise _error(job, failure, errors) from failure
-    if events.seen and events.seen[-1].get("reason") == "stopped":
-        step = events.seen[-1]["step"]
+    if events.history and events.history[-1].get("reason") == "stopped":
+        step = events.history[-1]["step"]
         raise StoppedError(f"stopped at step {step}; go on with --resume ({job.out})")
     return read_result(job.out)
 
@@ -84,7 +85,8 @@ def run_training(
 def _fit(
     job: RunSpec, owner: str, events: EventTail, show: Callable[[dict[str, Any]], None]
 ) -> BaseException | None:
-    """Run Ray Train beside the main thread, which keeps the signals; what ended it, or None."""
+    """Run Ray Train in a thread, since signals go to the main one; returns what ended it, or
+    None."""
     failures: list[BaseException] = []
     growth = WorkerGrowth(_most_workers(job))
     grower = GrowthRequester(job, growth, _free_gpus)
@@ -109,8 +111,8 @@ def _fit(
 def _error(
     job: RunSpec, failure: BaseException, errors: Sequence[dict[str, Any]]
 ) -> StreamtrainError:
-    """The error to end a failed run with: the one that a worker recorded as an event, or the
-    failure itself, which is recorded then."""
+    """Choose the error that ends a failed run: the one that a worker recorded as an event, or the
+    failure itself, which is then recorded."""
     if errors and isinstance(failure, ray.train.TrainingFailedError):
         kind = InputError if errors[-1].get("user") else StreamtrainError
         return kind(errors[-1]["message"])
@@ -123,13 +125,11 @@ def _error(
 
 
 def _until_done(job: RunSpec, owner: str, growth: WorkerGrowth) -> None:
-    """Runs Ray Train; when a worker dies again, with all of them, from the last checkpoint.
+    """Run Ray Train; if a worker dies, restart all of them from the last checkpoint.
 
-    It goes on from there too where the run is asked to grow, always on the kind of device that it
-    began on: where GPUs were lost, it waits for others.
-
-    Raises TrainingFailedError for what else ends a run, and where workers die again and again
-    without getting any further; InputError for more workers than GPUs.
+    It restarts too if the run is requested to grow, always on the kind of device that it began on:
+    if GPUs were lost, it waits for others. Raises TrainingFailedError for anything else that ends a
+    run, and if workers die repeatedly without progress; InputError for more workers than GPUs.
     """
     attempt, in_vain = 0, 0
     use_gpu = on_gpus(job.config.workers, _gpus())
@@ -153,19 +153,19 @@ def _until_done(job: RunSpec, owner: str, growth: WorkerGrowth) -> None:
 
 
 def _grown(job: RunSpec) -> RunSpec:
-    """The job with the workers that it was asked to grow to, or as many as have a GPU by now."""
-    asked = int((job.out / GROW).read_text(encoding="utf-8"))
+    """Return the job with the requested number of workers, or as many as have a GPU by now."""
+    requested = int((job.out / GROW).read_text(encoding="utf-8"))
     (job.out / GROW).unlink()
     until = time.monotonic() + _GIVEN_BACK_S
-    while _free_gpus() < asked and time.monotonic() < until:
+    while _free_gpus() < requested and time.monotonic() < until:
         time.sleep(_WATCH_S)
-    workers = max(job.config.workers, min(asked, _free_gpus()))
+    workers = max(job.config.workers, min(requested, _free_gpus()))
     append_event(job.out / METRICS, "grow", workers=workers)
     return replace(job, config=job.config.model_copy(update={"workers": workers}))
 
 
 def _record_restart(job: RunSpec, dead: Sequence[int], checkpoint: bool, use_gpu: bool) -> None:
-    """Write the event of a restart; it says how many GPUs must come back before it can begin."""
+    """Record a restart, with the number of GPUs that must come back before it can begin."""
     missing = max(0, job.config.workers - int(_gpus())) if use_gpu else 0
     append_event(
         job.out / METRICS, "restart", workers=dead, checkpoint=checkpoint, missing_gpus=missing
@@ -188,7 +188,7 @@ def _trainer(job: RunSpec, owner: str, attempt: int, use_gpu: bool) -> ray.train
 
 
 def _dead(error: ray.train.TrainingFailedError) -> list[int]:
-    """The ranks whose processes or nodes were lost, rather than raised an error."""
+    """List the ranks whose processes or nodes were lost, rather than raised an error."""
     if isinstance(error, ray.train.PreemptionError):
         return list(error.preemption_info.preempted_ranks)
     failures = getattr(error, "worker_failures", {})
@@ -198,7 +198,7 @@ def _dead(error: ray.train.TrainingFailedError) -> list[int]:
 
 
 def _work(config: dict[str, Any]) -> str:
-    """The loop on one worker; why it ended."""
+    """Run the loop on one worker; returns why it ended."""
     import torch
 
     from streamtrain.data import DatasetFeed
@@ -210,11 +210,11 @@ def _work(config: dict[str, Any]) -> str:
     device = ray.train.torch.get_device()
     # Ray gives a worker as many threads as it has logical CPUs, which is one.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.get_local_world_size()))
-    world = SingleProcess() if context.get_world_size() == 1 else ProcessGroup(device)
+    communicator = SingleProcess() if context.get_world_size() == 1 else ProcessGroup(device)
     try:
         return train(
             job,
-            world,
+            communicator,
             lambda: DatasetFeed(job.data, job.follow),
             lambda: stopping(job, config["owner"]),
             device,
@@ -227,10 +227,10 @@ def _work(config: dict[str, Any]) -> str:
 
 
 class _RayValidator:
-    """Evaluations as tasks of the cluster: on a GPU that is free, else on a CPU.
+    """Evaluates in tasks of the cluster: on a free GPU, or else on a CPU.
 
-    A CPU is not reserved, so that none waits for one that never comes. Tasks of our own, because
-    Ray Train's validation gives one that failed as empty figures, and its GPU is fixed beforehand.
+    A CPU is not reserved, so that no task waits for one that never comes. Tasks of our own, because
+    Ray Train's validation turns a failure into empty figures and fixes its GPU beforehand.
     """
 
     def __init__(self, job: RunSpec) -> None:
@@ -249,16 +249,16 @@ class _RayValidator:
         done, _ = ray.wait(
             waiting, num_returns=len(waiting), timeout=None if wait else 0, fetch_local=False
         )
-        found = {}
+        figures = {}
         for task in done:
             step = self._running.pop(task)
             try:
-                found[step] = ray.get(task)
+                figures[step] = ray.get(task)
             except ray.exceptions.RayError as error:
                 raise StreamtrainError(
                     f"the select set could not be asked after step {step}: {_message(error)}"
                 ) from error
-        return found
+        return figures
 
 
 def _validate(job: RunSpec, weights: Path) -> dict[str, Any]:
@@ -271,15 +271,15 @@ def _validate(job: RunSpec, weights: Path) -> dict[str, Any]:
 
 
 def _gpus() -> float:
-    """The GPUs that the cluster has or may grow by; Ray Train waits for those in use."""
-    most = ray._private.state.state.get_max_resources_from_cluster_config() or {}
-    return float(max(ray.cluster_resources().get("GPU", 0), most.get("GPU", 0)))
+    """Count the GPUs that the cluster has or can scale to; Ray Train waits for those in use."""
+    scalable_to = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    return float(max(ray.cluster_resources().get("GPU", 0), scalable_to.get("GPU", 0)))
 
 
 def on_gpus(workers: int, gpus: float) -> bool:
-    """Whether workers train on GPUs, one each: in a cluster that has GPUs at all.
+    """Tell whether workers train on GPUs, one each: if the cluster has any.
 
-    Raises InputError where it has some, but fewer than workers.
+    Raises InputError if it has some, but fewer than workers.
     """
     if 0 < gpus < workers:
         raise InputError(
@@ -295,7 +295,7 @@ def _free_gpus() -> int:
 
 
 def _most_workers(job: RunSpec) -> int:
-    """With how many workers the run may go on; each needs something of every batch."""
+    """Compute how many workers the run may grow to; each needs a part of every batch."""
     parts = job.config.optim.batch // (2 if job.config.data.pairs else 1)
     return min(job.most, parts) if job.follow and _gpus() >= job.config.workers else 0
 
@@ -315,7 +315,7 @@ def _cluster(job: RunSpec, address: str | None) -> Iterator[None]:
 
 
 def _message(error: BaseException) -> str:
-    """Name an exception and what it says, without a traceback; Ray's own end with that line."""
+    """Format an exception without its traceback; Ray's own end with the line that matters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, ray.train.TrainingFailedError | ray.exceptions.RayError):
         return f"training failed: {lines[-1] if lines else type(error).__name__}"

@@ -1,8 +1,8 @@
-"""The learning rate's course over a run whose length may become known only on the way.
+"""The learning rate schedule of a run whose length may become known only on the way.
 
-Warm-up - stable - decay (`wsd`) holds the rate until the length is known and then lets the last
-fifth of the run decay to zero; `linear` and `cosine` need the length from the start.
-Knows nothing of torch or of where the length comes from.
+Warm-up - stable - decay (`wsd`) is constant until the length is known, and decays to zero over the
+last fifth of the run; `linear` and `cosine` need the length from the start. Knows nothing of torch
+or of where the length comes from.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from typing import Literal
 
 DECAY_SHARE = 0.2
 WARMUP_STEPS_UNKNOWN = 10
-"""Warm-up where it is given as a share of a length that is not known yet."""
+"""Steps of warm-up if it is given as a share of a length that is not known yet."""
 
-Kind = Literal["wsd", "linear", "cosine"]
+ScheduleKind = Literal["wsd", "linear", "cosine"]
 
 
 @dataclass(slots=True)
 class Schedule:
     """Factors of the peak learning rate. `warmup` below 1 is a share of the run, else steps.
 
-    `total` is the number of steps of the run once known, and `known_at` the step at which it
-    became known: part of a checkpoint, so that a resumed run decays alike.
+    `total` is the number of steps of the run once known, and `known_at` the step at which it became
+    known; both are part of a checkpoint, so that a resumed run decays alike.
     """
 
-    kind: Kind
+    kind: ScheduleKind
     warmup: float
     total: int | None = None
     known_at: int = 0
 
     def set_length(self, step: int, total: int) -> None:
-        """The run will have `total` steps, known when `step` of them are done."""
+        """Set the length of the run, known when `step` steps are done."""
         if total != self.total:
             self.total, self.known_at = total, step
 
     def factor(self, step: int) -> float:
-        """The factor of step number `step`, counted from 0."""
+        """Compute the factor of step number `step`, counted from 0."""
         warmup = self._warmup_steps()
         if step < warmup:
             return (step + 1) / warmup

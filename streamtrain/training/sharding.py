@@ -1,9 +1,18 @@
-"""A student spread over the ranks: each keeps a part of every tensor and gathers a layer while it
-is computed (FSDP2).
+"""A student sharded over the ranks by FSDP2, and what crosses over to whole tensors.
 
-Its gradients are summed over the ranks as they come, never averaged: losses are divided by the
-weights of the global batch. Knows nothing of losses, data or files. With several GPUs it was not
-run; with several processes on a CPU it is tested.
+                 rank 0                          rank 1
+    at rest      first half of every tensor      second half: weights, gradients, AdamW's moments
+    forward      all-gather block 0: all its weights on both ranks; compute; free; block 1 ...
+    backward     all-gather each block again; reduce-scatter its gradients: summed, not averaged,
+                 since losses are divided by the weights of the global batch
+    step         AdamW on its half               on its half
+
+    evaluation,  `gathered_weights` copies all   sends its half
+    outcome      into an unsharded copy
+
+Each transformer block, the rest of the model and each projection is one unit that is gathered. A
+gather is a collective, so all ranks run the same number of passes. Knows nothing of losses, data or
+files. With several GPUs it was not run; with several processes on a CPU it is tested.
 """
 
 from __future__ import annotations
@@ -21,9 +30,9 @@ from streamtrain.models import Student, repeated_blocks
 
 
 def shard(student: Student) -> Student:
-    """The student with its parameters, and those of its projections, spread over all ranks.
+    """Shard a student's parameters, and those of its projections, over all ranks.
 
-    Every rank has the same whole student before; it may lie on the CPU, from where it moves to the
+    Every rank holds the same full student before. It may be on the CPU, from where it moves to the
     student's device block by block.
     """
     device = student.device
@@ -38,18 +47,19 @@ def shard(student: Student) -> Student:
 
 
 def _add_up(module: FSDPModule) -> None:
+    """Sum gradients over the ranks instead of averaging them."""
     module.set_gradient_divide_factor(1.0)
     # A factor alone makes it NCCL's own operation, which gloo doesn't have.
     module.set_force_sum_reduction_for_comms(True)
 
 
 def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """All of a tensor. Where it is sharded, every rank calls this."""
+    """Gather a whole tensor; a collective if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local_shard(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """This rank's part of a whole tensor that every rank has, as `like` is spread."""
+    """Cut this rank's shard out of a whole tensor that every rank has, placed as `like`."""
     if not isinstance(like, DTensor):
         return tensor
     placed = tensor.to(like.device)
@@ -59,8 +69,11 @@ def local_shard(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 def load_state(
     optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, torch.Tensor]]
 ) -> None:
-    """Give an optimizer what it kept of each parameter by its number, as whole tensors: each is
-    spread as its parameter is. The optimizer's own settings stay."""
+    """Load the optimizer's state by parameter number from whole tensors; each is sharded as its
+    parameter.
+
+    The optimizer keeps its own settings.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments = {
         number: {
@@ -73,38 +86,39 @@ def load_state(
 
 
 def fill_absent(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Give every parameter without a gradient one of zero."""
+    """Set the gradient of every parameter without one to zero."""
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
 
 
 def total_norm(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-    """The norm of all gradients together, sharded ones included."""
+    """Compute the norm of all gradients together, sharded ones included."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return full_tensor(torch.nn.utils.get_total_norm(gradients))
 
 
 def unsharded_copy(student: Student) -> Student:
-    """A copy of a student that isn't sharded yet."""
+    """Copy a student before it is sharded."""
     return replace(student, model=copy.deepcopy(student.model))
 
 
 @contextlib.contextmanager
 def gathered_weights(student: Student, copied: Student | None) -> Iterator[None]:
-    """While it lasts, one rank's twin of a sharded student has its weights, and lies on its device.
+    """Hold a sharded student's weights in rank 0's unsharded copy, on its device.
 
-    Every rank enters it, the others without a twin. Nothing happens where nothing is sharded.
+    A context manager that every rank enters, the others with `copied` None to join the gather. Does
+    nothing if the student isn't sharded.
     """
     if not student.sharded:
         yield
         return
-    own = dict(copied.trainable()) if copied is not None else {}
+    parameters = dict(copied.trainable()) if copied is not None else {}
     with torch.no_grad():
         for name, parameter in student.trainable():
             value = full_tensor(parameter.detach())
-            if name in own:
-                own[name].copy_(value)
+            if name in parameters:
+                parameters[name].copy_(value)
     if copied is None:
         yield
         return

@@ -22,14 +22,14 @@ from streamtrain.models import Student, TeacherClassifier, repeated_blocks, with
 from streamtrain.training.communicator import Communicator
 from streamtrain.training.sharding import fill_absent, shard, total_norm
 
-_PLACES = {"cpu": 1024, "cuda": 8192}
-"""Token places in one forward pass; on a CPU a small one is as fast and pads less."""
+_POSITIONS = {"cpu": 1024, "cuda": 8192}
+"""Tokens in one forward pass; on a CPU a small one is as fast and pads less."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step did: loss of the global batch, its tokens, those of them that an encoder read,
-    predictions of the head, cut examples, seconds."""
+    """The result of a step: loss of the global batch, its tokens, those that an encoder read,
+    predictions of the head, truncated examples, seconds."""
 
     loss: float
     tokens: int
@@ -40,18 +40,23 @@ class StepResult:
 
 
 class TrainStep:
-    """A student with its optimizer, on one rank of a world."""
+    """A student with its optimizer and objective, on one rank."""
 
     def __init__(
         self,
         student: Student,
-        encoder: ExampleTokenizer,
+        tokenizer: ExampleTokenizer,
         config: StudentConfig,
-        world: Communicator,
+        communicator: Communicator,
         teacher: TeacherClassifier | None = None,
     ) -> None:
-        """Where a teacher's hidden states are imitated, the student gets its projections here, and
-        with `parallel: fsdp` it is sharded, before the optimizer is made."""
+        """Prepare a student for training.
+
+        `teacher` is the classifier to distill from, if any: with objective.beta above 0 the student
+        gets projections to its hidden states. With `parallel: fsdp` the student is sharded before
+        the optimizer is made. Raises InputError for a target that it can't learn, or a layer that a
+        model lacks.
+        """
         if teacher is not None and config.objective.beta > 0:
             student = with_projections(student, teacher, config)
         if config.optim.gradient_checkpointing:
@@ -59,17 +64,17 @@ class TrainStep:
         if config.optim.compile:
             for block in repeated_blocks(student.model):
                 block.compile(dynamic=True)
-        if config.parallel == "fsdp" and world.size > 1:
+        if config.parallel == "fsdp" and communicator.size > 1:
             student = shard(student)
         self._objective: Objective[Any] = (
-            ClassificationObjective(student, encoder, config, teacher)
+            ClassificationObjective(student, tokenizer, config, teacher)
             if student.kind == "classifier"
-            else LanguageModelObjective(student, encoder, config)
+            else LanguageModelObjective(student, tokenizer, config)
         )
         self.student = student
-        self.encoder = encoder
+        self.tokenizer = tokenizer
         self._config = config
-        self._world = world
+        self._communicator = communicator
         self._parameters = [parameter for _, parameter in student.trainable()]
         optim = config.optim
         self.optimizer = torch.optim.AdamW(
@@ -77,19 +82,23 @@ class TrainStep:
         )
 
     def step(self, rows: Sequence[Mapping[str, Any]], number: int, factor: float) -> StepResult:
-        """Learn from a global batch, of which this rank takes its slice; `number` counts steps
-        from 0 and `factor` is the schedule's.
+        """Train on a global batch, of which this rank takes its slice.
 
-        Raises InputError for a row that is no example, StreamtrainError where the loss is no
-        number any more (the weights are as before then).
+        `number` counts steps from 0 and seeds the dropout; `factor` multiplies the learning rate.
+        Raises InputError for a row that is no example, StreamtrainError if the loss or the gradient
+        norm is not finite, with the weights as they were.
         """
         began = time.perf_counter()
         # Dropout is drawn anew from the step's number, so that a resumed run draws the same.
-        torch.manual_seed(self._config.stream.seed + (number << 16) + (self._world.rank << 50))
+        torch.manual_seed(
+            self._config.stream.seed + (number << 16) + (self._communicator.rank << 50)
+        )
         self.student.model.train()
-        mine = self._samples(rank_slice(rows, self._world.rank, self._world.size, self._unit))
+        mine = self._samples(
+            rank_slice(rows, self._communicator.rank, self._communicator.size, self._unit)
+        )
         parts = self._objective.shares
-        tokens, read, predicted, cut, *weights = self._world.all_reduce(
+        tokens, read, predicted, cut, *weights = self._communicator.all_reduce(
             [
                 sum(sample.tokens for sample in mine),
                 sum(sample.read for sample in mine),
@@ -109,7 +118,7 @@ class TrainStep:
             part_loss = compute()
             part_loss.backward()
             loss += part_loss.item()
-        (loss,) = self._world.all_reduce([loss])
+        (loss,) = self._communicator.all_reduce([loss])
         self._update(loss, number, factor)
         seconds = time.perf_counter() - began
         return StepResult(loss, int(tokens), int(read), int(predicted), int(cut), seconds)
@@ -126,23 +135,25 @@ class TrainStep:
     def _passes(
         self, samples: Sequence[Any], rows: Sequence[Mapping[str, Any]]
     ) -> Sequence[Callable[[], torch.Tensor]]:
-        """The losses to compute. A sharded student's are as many on every rank, since each pass
-        gathers weights from all: a rank that has fewer fills up with some of weight zero."""
-        places = _PLACES[self.student.device.type]
-        own = self._objective.losses(samples, places)
+        """List the losses to compute. A sharded student has as many on every rank, since each pass
+        gathers weights from all: a rank with fewer repeats one of weight zero."""
+        capacity = _POSITIONS[self.student.device.type]
+        passes = self._objective.losses(samples, capacity)
         if not self.student.sharded:
-            return own
-        ranks = range(self._world.size)
-        counts = self._world.all_reduce([len(own) * (rank == self._world.rank) for rank in ranks])
+            return passes
+        ranks = range(self._communicator.size)
+        counts = self._communicator.all_reduce(
+            [len(passes) * (rank == self._communicator.rank) for rank in ranks]
+        )
         idle = [sample.scaled(0.0) for sample in self._samples(rows[: self._unit])]
-        spare = self._objective.losses(idle, places)[0]
-        return [*own, *[spare] * (int(max(counts)) - len(own))]
+        spare = self._objective.losses(idle, capacity)[0]
+        return [*passes, *[spare] * (int(max(counts)) - len(passes))]
 
     def _update(self, loss: float, number: int, factor: float) -> None:
         if self.student.sharded:
             fill_absent(self._parameters)
         else:
-            self._world.all_reduce_gradients(self._parameters)
+            self._communicator.all_reduce_gradients(self._parameters)
         norm = total_norm(self._parameters)
         clip = self._config.optim.clip or math.inf
         torch.nn.utils.clip_grads_with_norm_(self._parameters, clip, norm)
@@ -167,6 +178,7 @@ class TrainStep:
 
 
 def _recompute(student: Student) -> None:
+    """Turn on gradient checkpointing."""
     try:
         student.model.gradient_checkpointing_enable({"use_reentrant": False})
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Evaluations beside the training loop: weights of a step go out, figures come back later.
+"""Evaluations in parallel to training: weights of a step go out, metrics come back later.
 
 What runs them is behind a protocol. Knows nothing of Ray or of the loop.
 """
@@ -25,21 +25,23 @@ class Validator(Protocol):
     """Evaluates weights on the select set while training goes on."""
 
     def start(self, step: int, weights: Path) -> None:
-        """Begin with the weights of a step, which lie in the folder `weights`; returns at once."""
+        """Start to evaluate the weights of a step, in the folder `weights`; returns at once."""
         ...
 
     def finished(self, wait: bool) -> Mapping[int, Mapping[str, Any]]:
-        """The figures by step that came in since the last call; with `wait`, of all begun.
+        """Return the metrics by step that arrived since the last call; with `wait`, of all
+        evaluations.
 
-        Raises StreamtrainError where an evaluation failed.
+        Raises StreamtrainError if an evaluation failed.
         """
         ...
 
 
 def validate_weights(job: RunSpec, weights: Path, device: torch.device) -> dict[str, Any]:
-    """The figures of a run's student with these weights on its select set, without predictions.
+    """Evaluate a run's student with these weights on its select set; returns metrics without
+    predictions.
 
-    Raises InputError where one of them can't be read.
+    Raises InputError if the weights or the set can't be read.
     """
     config = job.config
     if job.select is None:
@@ -48,5 +50,5 @@ def validate_weights(job: RunSpec, weights: Path, device: torch.device) -> dict[
     student = load_student(source, config.tune, device, config.data.new_tokens)
     checkpoint.load_weights(weights, student)
     questions = read_questions(job.select, config.data.labels or ())
-    encoder = make_example_tokenizer(config, student.tokenizer)
-    return evaluate_student(student, encoder, questions, config.data).to_json(predictions=False)
+    tokenizer = make_example_tokenizer(config, student.tokenizer)
+    return evaluate_student(student, tokenizer, questions, config.data).to_json(predictions=False)

@@ -114,7 +114,9 @@ def batch(case: str) -> list[dict[str, Any]]:
     return found
 
 
-def learner_of(models: Models, case: str, parallel: str, world: Communicator) -> TrainStep:
+def train_step_of(
+    models: Models, case: str, parallel: str, communicator: Communicator
+) -> TrainStep:
     given = settings_of(case)
     model = models[given.get("kind", "causal")]
     data = {"student": "tiny", "version": 1, "model": model, "parallel": parallel}
@@ -126,37 +128,41 @@ def learner_of(models: Models, case: str, parallel: str, world: Communicator) ->
         source = ModelSource(models["teacher"], kind="classifier")
         teacher = load_teacher(source, LABELS, student.tokenizer, CPU)
     return TrainStep(
-        student, make_example_tokenizer(config, student.tokenizer), config, world, teacher
+        student, make_example_tokenizer(config, student.tokenizer), config, communicator, teacher
     )
 
 
-def trained(models: Models, case: str, parallel: str, world: Communicator, folder: Path) -> Trained:
+def trained(
+    models: Models, case: str, parallel: str, communicator: Communicator, folder: Path
+) -> Trained:
     torch._dynamo.utils.counters.clear()
-    learner = learner_of(models, case, parallel, world)
+    train_step = train_step_of(models, case, parallel, communicator)
     copied = (
-        learner_of(models, case, "ddp", SingleProcess()).student
-        if learner.student.sharded
+        train_step_of(models, case, "ddp", SingleProcess()).student
+        if train_step.student.sharded
         else None
     )
-    copied = copied if world.rank == 0 else None
-    losses = [learner.step(batch(case), number, 1.0).loss for number in range(3)]
+    copied = copied if communicator.rank == 0 else None
+    losses = [train_step.step(batch(case), number, 1.0).loss for number in range(3)]
     progress = TrainProgress({}, Cursor(), 3)
-    checkpoint.save(folder, learner.student, learner.optimizer, progress, world.rank == 0)
-    if isinstance(world, SingleProcess):
-        save_format_1(folder.parent / "format 1", learner)
-    with gathered_weights(learner.student, copied):
-        whole = (copied or learner.student).trainable()
+    checkpoint.save(
+        folder, train_step.student, train_step.optimizer, progress, communicator.rank == 0
+    )
+    if isinstance(communicator, SingleProcess):
+        save_format_1(folder.parent / "format 1", train_step)
+    with gathered_weights(train_step.student, copied):
+        whole = (copied or train_step.student).trainable()
         weights = {name: value.detach().clone() for name, value in whole}
-    next_loss = learner.step(batch(case), 3, 1.0).loss
+    next_loss = train_step.step(batch(case), 3, 1.0).loss
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     return Trained(losses, next_loss, weights, graphs)
 
 
-def save_format_1(folder: Path, learner: TrainStep) -> None:
+def save_format_1(folder: Path, train_step: TrainStep) -> None:
     """Write a checkpoint as version 0.1.0 did, which gathered whole tensors on one rank."""
     target = folder / "step-00000003"
     target.mkdir(parents=True)
-    student, optimizer = learner.student, learner.optimizer
+    student, optimizer = train_step.student, train_step.optimizer
     weights = {name: p.detach().contiguous() for name, p in student.trainable()}
     save_file(weights, target / "trained.safetensors")
     torch.save(optimizer.state_dict(), target / "optimizer.pt")
@@ -164,30 +170,32 @@ def save_format_1(folder: Path, learner: TrainStep) -> None:
     (folder / "latest").write_text("step-00000003\n")
 
 
-def resumed(models: Models, case: str, parallel: str, world: Communicator, folder: Path) -> float:
-    learner = learner_of(models, case, parallel, world)
+def resumed(
+    models: Models, case: str, parallel: str, communicator: Communicator, folder: Path
+) -> float:
+    train_step = train_step_of(models, case, parallel, communicator)
     found = checkpoint.latest(folder)
     assert found is not None
-    checkpoint.load_weights(found, learner.student, learner.optimizer)
-    return learner.step(batch(case), 3, 1.0).loss
+    checkpoint.load_weights(found, train_step.student, train_step.optimizer)
+    return train_step.step(batch(case), 3, 1.0).loss
 
 
 def work(rank: int, models: Models, folder: str, cases: Sequence[str]) -> None:
     """One of the two processes: the cases, sharded and not, and one rank's checkpoint resumed."""
     import streamtrain.training.step
 
-    streamtrain.training.step._PLACES = {"cpu": 100}
+    streamtrain.training.step._POSITIONS = {"cpu": 100}
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    world, found = ProcessGroup(CPU), {}
+    communicator, found = ProcessGroup(CPU), {}
     for case in cases:
         at = Path(folder) / case
         for parallel in ("fsdp", "ddp"):
             # Sharded, both write into one folder; else rank 0 alone writes.
-            found[case, parallel] = trained(models, case, parallel, world, at / parallel)
-        found[case, "resumed"] = resumed(models, case, "fsdp", world, at / "alone")
-        found[case, "format 1"] = resumed(models, case, "fsdp", world, at / "format 1")
+            found[case, parallel] = trained(models, case, parallel, communicator, at / parallel)
+        found[case, "resumed"] = resumed(models, case, "fsdp", communicator, at / "alone")
+        found[case, "format 1"] = resumed(models, case, "fsdp", communicator, at / "format 1")
     if rank == 0:
         torch.save(found, f"{folder}/found")
     torch.distributed.destroy_process_group()

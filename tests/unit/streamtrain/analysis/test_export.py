@@ -80,8 +80,8 @@ def test_a_merged_student_answers_as_the_adapter_does(run: Path, tmp_path: Path)
         expected = adapter.model.eval()(ids).logits
         plain = AutoModelForCausalLM.from_pretrained(target)
         torch.testing.assert_close(plain(ids).logits, expected, rtol=1e-3, atol=1e-4)
-        again, _ = read_outcome(target, CPU)
-        torch.testing.assert_close(again.model.eval()(ids).logits, plain(ids).logits)
+        loaded, _ = read_outcome(target, CPU)
+        torch.testing.assert_close(loaded.model.eval()(ids).logits, plain(ids).logits)
     assert AutoTokenizer.from_pretrained(target).convert_tokens_to_ids("[new]") == token
 
 

@@ -227,5 +227,5 @@ def test_a_used_output_is_refused_unless_resumed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(InputError, match="--resume"):
         refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, options))
-    again = RunOptions("data", out=tmp_path, resume=True)
-    refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, again))
+    resumed = RunOptions("data", out=tmp_path, resume=True)
+    refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, resumed))

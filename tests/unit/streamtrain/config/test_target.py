@@ -182,16 +182,16 @@ def test_options_are_compared_as_the_tokens_that_were_trained(
     from transformers import AutoTokenizer
 
     config = StudentConfig(student="s", version=1, model="m", data=DataConfig(label=form, **how))
-    encoder = make_example_tokenizer(config, AutoTokenizer.from_pretrained(tiny_model))
+    tokenizer = make_example_tokenizer(config, AutoTokenizer.from_pretrained(tiny_model))
     for label in (0, 1):
         example = make_example({**ROW, "label": label}, config.data)
         text = "".join(span.text for span in example.target)
         question = Question(ROW["question"], tuple(ROW["choices"]), label)
-        given, begun, options = label_branch(
-            encoder, question, text, PromptFormat(config.data, "scored")
+        input_ids, begun, options = label_branch(
+            tokenizer, question, text, PromptFormat(config.data, "scored")
         )
-        asked = (*given, *begun, *options[label])
-        assert encoder.example(example).ids[: len(asked)] == asked
+        scored_ids = (*input_ids, *begun, *options[label])
+        assert tokenizer.example(example).ids[: len(scored_ids)] == scored_ids
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +210,8 @@ def spaceless() -> Any:
         unk_token="<unk>",
         show_progress=False,
     )
-    seen = [*FORMS, *ROW["choices"], ROW["rationale"], ROW["question"], f"{MARKER} A B"]
-    unigram.train_from_iterator(seen * 4, trainer)
+    words = [*FORMS, *ROW["choices"], ROW["rationale"], ROW["question"], f"{MARKER} A B"]
+    unigram.train_from_iterator(words * 4, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=unigram, eos_token="</s>", unk_token="<unk>")
 
 
@@ -226,8 +226,8 @@ def test_a_tokenizer_that_moves_spaces_leaves_a_label_readable(
             make_example_tokenizer(config, spaceless)
         return
     example = make_example(ROW, config.data)
-    encoder = make_example_tokenizer(config, spaceless)
-    ids = encoder.example(example).ids[len(encoder.prompt(example.prompt)[0]) :]
+    tokenizer = make_example_tokenizer(config, spaceless)
+    ids = tokenizer.example(example).ids[len(tokenizer.prompt(example.prompt)[0]) :]
     text = spaceless.decode(ids, skip_special_tokens=True)
     assert config.data.form.parse(text, label_texts(ROW["choices"], form)) == 1
 
@@ -357,5 +357,5 @@ def test_a_finished_run_is_asked_in_the_form_that_it_learned(
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["correct"] == 1, way
     CliRunner().invoke(main, ["eval", str(out), "--data", str(held), "--rationales"])
-    kept = json.loads((out / "evaluations" / "held" / "rationales.jsonl").read_text())
-    assert (kept["rationale"], kept["choice"]) == ("Blades cut.", 1)
+    written = json.loads((out / "evaluations" / "held" / "rationales.jsonl").read_text())
+    assert (written["rationale"], written["choice"]) == ("Blades cut.", 1)

@@ -81,15 +81,15 @@ def share_of_tokens(rows: list[dict[str, Any]], model: Path, pack: bool) -> floa
     """Of all places that the forward passes over these rows have, those that hold a token."""
     settings = {"student": "s", "version": 1, "model": str(model), "data": {"pack": pack}}
     config = StudentConfig.model_validate(settings)
-    encoder = make_example_tokenizer(config, AutoTokenizer.from_pretrained(model))
-    tokens = places = 0
+    tokenizer = make_example_tokenizer(config, AutoTokenizer.from_pretrained(model))
+    tokens = positions = 0
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        examples = [encoder.example(make_example(row, config.data)) for row in batch]
+        examples = [tokenizer.example(make_example(row, config.data)) for row in batch]
         tokens += sum(one.tokens for one in examples)
         groups = split_micro_batches(examples, PLACES, pack)
-        places += sum(collate(group, 0, flat=pack).ids.numel() for group in groups)
-    return tokens / places
+        positions += sum(collate(group, 0, flat=pack).ids.numel() for group in groups)
+    return tokens / positions
 
 
 @pytest.mark.skipif(not DATA.is_file(), reason=f"the recorded rationales are not at {DATA}")

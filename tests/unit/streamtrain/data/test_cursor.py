@@ -39,12 +39,12 @@ def test_decisions_are_read_back_and_a_torn_line_is_none(tmp_path: Path) -> None
     first.close()
     with path.open("a") as file:
         file.write('{"step": 3, "kno')
-    again = Decisions(path, resume=True)
-    assert again.of(1) == Decision(1, 4, False)
-    assert again.of(2) == Decision(2, 8, True)
-    assert again.of(3) is None
-    again.record(Decision(3, 12, True))
-    again.close()
+    reopened = Decisions(path, resume=True)
+    assert reopened.of(1) == Decision(1, 4, False)
+    assert reopened.of(2) == Decision(2, 8, True)
+    assert reopened.of(3) is None
+    reopened.record(Decision(3, 12, True))
+    reopened.close()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
     fresh = Decisions(path, resume=False)
     assert fresh.of(1) is None
@@ -121,21 +121,22 @@ def test_a_killed_run_takes_the_same_steps_again_though_all_rows_are_there(
         train(job, SingleProcess(), lambda: slow, stopping, CPU)
     before = taken(job.out)
     assert len(before) == killed_at
-    again = made(tmp_path, tiny_model, starved, resume=True)
-    assert train(again, SingleProcess(), lambda: GrowingFeed([24]), lambda: False, CPU) == "end"
-    after = taken(again.out)[killed_at:]
+    resumed = made(tmp_path, tiny_model, starved, resume=True)
+    assert train(resumed, SingleProcess(), lambda: GrowingFeed([24]), lambda: False, CPU) == "end"
+    after = taken(resumed.out)[killed_at:]
     assert after[:killed_at] == before
     assert [step for step, _, _ in after] == list(range(1, len(ROWS) * 2 // 4 + 1))
-    *_, last = events(again.out, "step")
+    *_, last = events(resumed.out, "step")
     assert (last["epoch"], last["lag"], last["utilisation"]) == (2.0, 0, None)
     if starved == "wait":
         assert 0 < max(one["wait_share"] for one in events(job.out, "step")) < 1
     assert last["flops_per_second"] > 0
-    result = read_result(again.out)
+    result = read_result(resumed.out)
     assert (result["epochs"], result["utilisation"]) == (2.0, None)
     assert result["flops_per_second"] > 0
     assert result["tokens_per_second"] == pytest.approx(
-        result["tokens"] / sum(one["tokens"] / one["tokens_per_second"] for one in steps_of(again))
+        result["tokens"]
+        / sum(one["tokens"] / one["tokens_per_second"] for one in steps_of(resumed))
     )
 
 
@@ -149,6 +150,6 @@ def test_a_dataset_that_has_become_smaller_is_an_error(tiny_model: Path, tmp_pat
         CPU,
     )
     shutil.rmtree(tmp_path / "out" / "checkpoints")
-    again = made(tmp_path, tiny_model, "wait", resume=True)
+    resumed = made(tmp_path, tiny_model, "wait", resume=True)
     with pytest.raises(StreamLostError, match="step 1 needs 24 examples"):
-        train(again, SingleProcess(), lambda: GrowingFeed([8]), lambda: False, CPU)
+        train(resumed, SingleProcess(), lambda: GrowingFeed([8]), lambda: False, CPU)

@@ -136,20 +136,20 @@ def test_a_resumed_run_waits_for_the_rows_that_its_cursor_is_among(
     assert (
         train(job, SingleProcess(), lambda: CountingFeed([rows(24)]), after_two, CPU) == "stopped"
     )
-    asked, turns = threading.Event(), []
+    requested, turns = threading.Event(), []
 
     def stopping() -> bool:
         turns.append(None)
         if len(turns) == 2:
-            asked.set()
+            requested.set()
         return False
 
     def before(look: int) -> None:
-        assert asked.wait(DEADLOCK_S)
+        assert requested.wait(DEADLOCK_S)
 
-    again = made(tmp_path, tiny_model, "wait", resume=True)
+    resumed = made(tmp_path, tiny_model, "wait", resume=True)
     feed = CountingFeed([rows(24)], before)
-    assert train(again, SingleProcess(), lambda: feed, stopping, CPU) == "end"
+    assert train(resumed, SingleProcess(), lambda: feed, stopping, CPU) == "end"
     assert [event["step"] for event in events(job.out, "step")] == list(range(1, 13))
 
 
@@ -164,24 +164,24 @@ def test_a_dataset_that_lost_rows_that_a_run_is_among_is_one_message(
     assert (
         train(job, SingleProcess(), lambda: CountingFeed([rows(24)]), after_four, CPU) == "stopped"
     )
-    again = made(tmp_path, tiny_model, "wait", resume=True)
+    resumed = made(tmp_path, tiny_model, "wait", resume=True)
     with pytest.raises(StreamLostError, match=r"step 5 needs 20 examples.*ended with 8"):
-        train(again, SingleProcess(), lambda: CountingFeed([rows(8)]), lambda: False, CPU)
+        train(resumed, SingleProcess(), lambda: CountingFeed([rows(8)]), lambda: False, CPU)
 
 
 def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_the_run(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     """Also where it was the store that was slow, and not the generator."""
-    slow_s, asked = 0.3, threading.Event()
+    slow_s, requested = 0.3, threading.Event()
     job = made(tmp_path, tiny_model, "wait")
 
     def before(look: int) -> None:
-        assert asked.wait(DEADLOCK_S)
+        assert requested.wait(DEADLOCK_S)
         time.sleep(slow_s)
 
     def stopping() -> bool:
-        asked.set()
+        requested.set()
         return False
 
     feed = CountingFeed([rows(24)], before)
@@ -196,10 +196,10 @@ def test_every_step_says_how_long_it_waited_for_its_data_and_the_sum_is_that_of_
 def test_the_order_of_rows_is_that_of_a_stream_that_reads_them_itself(
     opened: Callable[[CountingFeed], ReadAhead],
 ) -> None:
-    given, order = rows(50), StreamOrder(7, 16, 0, 2)
-    feed = CountingFeed([given[:20], [], given[20:21], [], [], given[21:]])
+    committed, order = rows(50), StreamOrder(7, 16, 0, 2)
+    feed = CountingFeed([committed[:20], [], committed[20:21], [], [], committed[21:]])
     ahead = opened(feed)
-    direct = ShardStream(CountingFeed([given]), order)
+    direct = ShardStream(CountingFeed([committed]), order)
     direct.poll()
     alone = [row["id"] for batch in iter(direct.next_batch, None) for row in batch.rows]
     assert len(alone) == 100

@@ -22,22 +22,22 @@ RECORDED = {
 }
 
 
-def wanted(**data: Any) -> RowFilter:
+def row_filter(**data: Any) -> RowFilter:
     return RowFilter(
         StudentConfig.model_validate({"student": "s", "version": 1, "model": "m", "data": data})
     )
 
 
-@pytest.mark.parametrize("said", [1, "B", "fire", None])
-def test_a_recorded_rationale_of_another_or_no_answer_is_left_out(said: Any) -> None:
-    rule = wanted()
-    assert rule.refusal({**RECORDED, "predicted": said}) == "teacher_wrong"
+@pytest.mark.parametrize("predicted", [1, "B", "fire", None])
+def test_a_recorded_rationale_of_another_or_no_answer_is_left_out(predicted: Any) -> None:
+    rule = row_filter()
+    assert rule.refusal({**RECORDED, "predicted": predicted}) == "teacher_wrong"
 
 
-@pytest.mark.parametrize("said", [0, "A", "ice"])
-def test_a_recorded_rationale_of_the_right_answer_is_trained_on(said: Any) -> None:
-    rule = wanted()
-    assert rule.refusal({**RECORDED, "predicted": said}) is None
+@pytest.mark.parametrize("predicted", [0, "A", "ice"])
+def test_a_recorded_rationale_of_the_right_answer_is_trained_on(predicted: Any) -> None:
+    rule = row_filter()
+    assert rule.refusal({**RECORDED, "predicted": predicted}) is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_recorded_rationale_of_the_right_answer_is_trained_on(said: Any) -> No
 def test_wrong_ones_are_kept_where_asked_or_where_no_rationale_is_learned(
     data: dict[str, Any],
 ) -> None:
-    assert wanted(**data).refusal({**RECORDED, "predicted": 1}) is None
+    assert row_filter(**data).refusal({**RECORDED, "predicted": 1}) is None
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_wrong_ones_are_kept_where_asked_or_where_no_rationale_is_learned(
 def test_rows_with_a_label_of_their_own_and_refutations_are_no_recorded_answers(
     row: dict[str, Any],
 ) -> None:
-    assert wanted().refusal({**RECORDED, "predicted": None, **row}) is None
+    assert row_filter().refusal({**RECORDED, "predicted": None, **row}) is None
 
 
 def test_a_prediction_that_names_no_option_is_an_error_that_names_the_row() -> None:
     with pytest.raises(InputError, match=r"example e1 .*'water'.*wrong: keep"):
-        wanted().refusal({**RECORDED, "predicted": "water"})
+        row_filter().refusal({**RECORDED, "predicted": "water"})
 
 
 def test_nodes_and_views_are_chosen() -> None:
-    rule = wanted(nodes=["told"], views={"positive": 1.0, "negative": 0})
+    rule = row_filter(nodes=["told"], views={"positive": 1.0, "negative": 0})
     rows = [RECORDED, {**RECORDED, "node": "other"}, {**RECORDED, "view": "negative"}]
     assert [rule.refusal(row) for row in rows] == [None, "node", "view"]
     with pytest.raises(InputError, match="'label_only', which is not named"):

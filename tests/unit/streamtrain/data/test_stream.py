@@ -361,10 +361,10 @@ def test_a_resume_takes_the_same_row_of_each_question() -> None:
         made.poll()
         return made
 
-    whole = stream()
-    first = [whole.next_batch() for _ in range(4)]
+    undisturbed = stream()
+    first = [undisturbed.next_batch() for _ in range(4)]
     assert first[-1] is not None
-    rest = ids(whole)
+    rest = ids(undisturbed)
     assert ids(stream(first[-1].cursor)) == rest
 
 
@@ -401,15 +401,15 @@ def test_a_pair_stays_together_in_a_batch_and_in_a_ranks_slice() -> None:
     stream = ShardStream(feed, StreamOrder(3, 8, 1, 2, unit="pair"))
     stream.poll()
     assert stream.remaining() == 14
-    seen: list[str] = []
+    drawn: list[str] = []
     while (batch := stream.next_batch()) is not None:
         for rank in range(2):
             mine = rank_slice([row["id"] for row in batch.rows], rank, 2, 2)
             for original, counterfactual in zip(mine[::2], mine[1::2], strict=True):
                 assert (original[0], counterfactual[0]) == ("o", "c")
                 assert original[1:] == counterfactual[1:]
-            seen += mine
-    assert sorted(seen) == sorted(2 * [row["id"] for row in pair_rows(range(7))])
+            drawn += mine
+    assert sorted(drawn) == sorted(2 * [row["id"] for row in pair_rows(range(7))])
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class FakeTokenizer:
         return {"input_ids": [1, *ids] if add_special_tokens else ids}
 
 
-def encoder(
+def example_tokenizer(
     weights: Mapping[str, float] | None = None, max_input: int = 50, max_target: int = 50
 ) -> ExampleTokenizer:
     weights = weights or {"rationale": 1.0, "label": 1.0}
@@ -54,7 +54,7 @@ EXAMPLE = Example("ask", (TargetSpan("label", " B"), TargetSpan("rationale", " s
 
 
 def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
-    encoded = encoder({"rationale": 0.5, "label": 3.0}).example(EXAMPLE)
+    encoded = example_tokenizer({"rationale": 0.5, "label": 3.0}).example(EXAMPLE)
     assert encoded.ids == (1, *map(ord, "ask B so"), EOS)
     # The end of sequence weighs what the span before it does; the view doubles everything.
     assert encoded.weights == (0, 0, 0, 0, 6, 6, 1, 1, 1, 1)
@@ -62,7 +62,7 @@ def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
 
 
 def test_a_long_input_loses_its_beginning_and_a_long_target_its_end() -> None:
-    encoded = encoder(max_input=2, max_target=3).example(EXAMPLE)
+    encoded = example_tokenizer(max_input=2, max_target=3).example(EXAMPLE)
     assert encoded.ids == tuple(map(ord, "sk B "))
     assert encoded.weights == (0, 0, 2, 2, 2)
     assert encoded.cut
@@ -111,7 +111,7 @@ def config(model: Path, **data: Any) -> StudentConfig:
     )
 
 
-def encoder_of(settings: StudentConfig) -> tuple[ExampleTokenizer, Any]:
+def tokenizers_of(settings: StudentConfig) -> tuple[ExampleTokenizer, Any]:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(settings.model)
@@ -131,11 +131,11 @@ class Listener:
 
 async def test_training_evaluation_and_votes_ask_with_the_same_ids(tiny_model: Path) -> None:
     settings = config(tiny_model)
-    encoder, tokenizer = encoder_of(settings)
+    example_tokenizer, tokenizer = tokenizers_of(settings)
     how = prompt_format(settings.data)
-    trained = encoder.example(make_example(ROW, settings.data))
-    given, begun, _ = label_branch(encoder, QUESTION, None, how)
-    asked = [*given, *begun]
+    trained = example_tokenizer.example(make_example(ROW, settings.data))
+    input_ids, begun, _ = label_branch(example_tokenizer, QUESTION, None, how)
+    scored_ids = [*input_ids, *begun]
     listener = Listener()
     await vote_with(listener, [QUESTION], how, Samples(2))  # type: ignore[arg-type]
     (request,) = listener.heard
@@ -145,9 +145,9 @@ async def test_training_evaluation_and_votes_ask_with_the_same_ids(tiny_model: P
     assert request.prompt == (Message("user", INPUT),)
     assert tokenizer.decode(sent) == expected
     assert trained.weights[: len(sent)] == (0.0,) * len(sent)
-    assert list(trained.ids[: len(sent)]) == sent == encoder.prompt(INPUT)[0]
-    assert asked[: len(sent)] == sent
-    assert list(trained.ids[: len(asked)]) == asked
+    assert list(trained.ids[: len(sent)]) == sent == example_tokenizer.prompt(INPUT)[0]
+    assert scored_ids[: len(sent)] == sent
+    assert list(trained.ids[: len(scored_ids)]) == scored_ids
     # Nothing parts the answer from the turn.
     assert tokenizer.decode(trained.ids) == f"{expected}{MARKER} B {MARKER} So.</s>"
 
@@ -156,7 +156,7 @@ def test_a_beginning_of_text_is_never_doubled(tiny_model: Path) -> None:
     from tokenizers.processors import TemplateProcessing
 
     settings = config(tiny_model)
-    _, tokenizer = encoder_of(settings)
+    _, tokenizer = tokenizers_of(settings)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 0)]
     )
@@ -183,7 +183,7 @@ def test_a_target_of_a_turn_begins_without_a_space(placement: str) -> None:
 
 def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -> None:
     settings = config(tiny_model)
-    _, tokenizer = encoder_of(settings)
+    _, tokenizer = tokenizers_of(settings)
     tokenizer.chat_template = None
     with pytest.raises(InputError, match=r"data.chat: .*no chat template; set chat: false"):
         make_example_tokenizer(settings, tokenizer)
@@ -191,7 +191,7 @@ def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -
 
 def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
     settings = config(tiny_model)
-    _, tokenizer = encoder_of(settings)
+    _, tokenizer = tokenizers_of(settings)
     tokenizer.chat_template = "{{ raise_exception('no users here') }}"
     with pytest.raises(InputError, match=r"data.chat: .*no users here"):
         make_example_tokenizer(settings, tokenizer)
@@ -201,12 +201,12 @@ def test_a_finished_run_is_asked_as_it_was_trained(tiny_model: Path, tmp_path: P
     settings = config(tiny_model, rationale="before", marker="####")
     torch.manual_seed(0)
     student = load_student(model_source(settings), settings.tune, CPU)
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     for number in range(60):
-        learner.step([ROW], number, 1.0)
-    assert evaluate_student(student, learner.encoder, [QUESTION], settings.data).correct == 1
+        train_step.step([ROW], number, 1.0)
+    assert evaluate_student(student, train_step.tokenizer, [QUESTION], settings.data).correct == 1
 
     out = tmp_path / "run"
     out.mkdir()

@@ -27,7 +27,7 @@ QUESTION = {"question": "Which is it?", "choices": ["none", "some"], "answer": 1
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def learner(model: Path, objective: dict[str, Any] = KD, **data: Any) -> TrainStep:
+def train_step(model: Path, objective: dict[str, Any] = KD, **data: Any) -> TrainStep:
     settings = StudentConfig.model_validate(
         {
             "student": "t",
@@ -45,20 +45,20 @@ def learner(model: Path, objective: dict[str, Any] = KD, **data: Any) -> TrainSt
     )
 
 
-def told(tokenizer: Any, rationale: str, seed: int, **changes: Any) -> dict[str, Any]:
+def recorded_row(tokenizer: Any, rationale: str, seed: int, **changes: Any) -> dict[str, Any]:
     """What a teacher might have said of a rationale: random, and it sums to less than 1."""
     tokens = tokenizer(f" {rationale}", add_special_tokens=False)["input_ids"]
     chance = torch.Generator().manual_seed(seed)
     logits = torch.randn(len(tokens), len(tokenizer), generator=chance) * 3
     best = torch.log_softmax(logits, dim=-1).topk(TOP)
-    said = {
+    recorded = {
         "vocabulary": vocabulary_fingerprint(tokenizer),
         "tokens": tokens,
         "ids": best.indices.tolist(),
         "logprobs": best.values.tolist(),
     }
     return {
-        "token_probabilities": json.dumps(said | changes),
+        "token_probabilities": json.dumps(recorded | changes),
         "token_probabilities_teacher": "big",
     }
 
@@ -66,7 +66,13 @@ def told(tokenizer: Any, rationale: str, seed: int, **changes: Any) -> dict[str,
 def rows(tokenizer: Any, count: int = 5) -> list[dict[str, Any]]:
     whys = ["It is so " * (1 + n) + "then" for n in range(count)]
     return [
-        {**QUESTION, "id": str(n), "view": "positive", "rationale": why, **told(tokenizer, why, n)}
+        {
+            **QUESTION,
+            "id": str(n),
+            "view": "positive",
+            "rationale": why,
+            **recorded_row(tokenizer, why, n),
+        }
         for n, why in enumerate(whys)
     ]
 
@@ -77,8 +83,8 @@ def reference(taught: TrainStep, data: list[dict[str, Any]], limit: int = 10_000
     total, count = 0.0, 0
     for row in data:
         prompt = list(tokenizer(PROMPT)["input_ids"])
-        said = json.loads(row["token_probabilities"])
-        why = list(said["tokens"])
+        recorded = json.loads(row["token_probabilities"])
+        why = list(recorded["tokens"])
         label = tokenizer(" [FIN_LABEL] B [FIN_LABEL]", add_special_tokens=False)["input_ids"]
         target = [*why, *label, tokenizer.eos_token_id][:limit]
         with torch.no_grad():
@@ -89,8 +95,8 @@ def reference(taught: TrainStep, data: list[dict[str, Any]], limit: int = 10_000
             total -= float(here[token])
             count += 1
             if at < len(why):
-                teacher = torch.tensor(said["logprobs"][at], dtype=torch.float64).exp()
-                student = here[said["ids"][at]].exp()
+                teacher = torch.tensor(recorded["logprobs"][at], dtype=torch.float64).exp()
+                student = here[recorded["ids"][at]].exp()
                 p = torch.cat([teacher, 1 - teacher.sum()[None]]) ** (1 / KD["temperature"])
                 q = torch.cat([student, 1 - student.sum()[None]]) ** (1 / KD["temperature"])
                 p, q = p / p.sum(), q / q.sum()
@@ -101,14 +107,14 @@ def reference(taught: TrainStep, data: list[dict[str, Any]], limit: int = 10_000
 
 @pytest.mark.parametrize("pack", [False, True])
 def test_the_loss_is_that_of_the_reference(tiny_model: Path, pack: bool) -> None:
-    taught = learner(tiny_model, rationale="before", pack=pack)
+    taught = train_step(tiny_model, rationale="before", pack=pack)
     data = rows(taught.student.tokenizer)
     expected = reference(taught, data)
     assert taught.step(data, 0, 0.0).loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_target_that_is_cut_takes_its_probabilities_with_it(tiny_model: Path) -> None:
-    taught = learner(tiny_model, rationale="before", max_target=7)
+    taught = train_step(tiny_model, rationale="before", max_target=7)
     data = rows(taught.student.tokenizer)
     assert taught.step(data, 0, 0.0).loss == pytest.approx(reference(taught, data, 7), rel=1e-4)
 
@@ -118,7 +124,7 @@ def test_after_the_label_and_as_a_task_of_its_own(tiny_model: Path) -> None:
     for placement in ("after", "task"):
         losses = []
         for alpha in (0.0, 1.0):
-            taught = learner(tiny_model, KD | {"alpha": alpha}, rationale=placement)
+            taught = train_step(tiny_model, KD | {"alpha": alpha}, rationale=placement)
             losses.append(taught.step(rows(taught.student.tokenizer), 0, 0.0).loss)
         assert losses[1] > losses[0] + 0.01
 
@@ -127,7 +133,7 @@ def test_a_student_that_imitates_comes_nearer_to_its_teacher(tiny_model: Path) -
     far = []
     for alpha in (0.0, 5.0):
         objective = KD | {"alpha": alpha, "temperature": 1.0}
-        taught = learner(tiny_model, objective, rationale="before")
+        taught = train_step(tiny_model, objective, rationale="before")
         data = rows(taught.student.tokenizer, 1)
         for number in range(40):
             taught.step(data, number, 20.0)
@@ -141,11 +147,11 @@ def divergence(taught: TrainStep, data: list[dict[str, Any]]) -> float:
     taught.student.model.eval()
     found = []
     for row in data:
-        said = json.loads(row["token_probabilities"])
+        recorded = json.loads(row["token_probabilities"])
         prompt = list(tokenizer(PROMPT)["input_ids"])
         with torch.no_grad():
-            logits = taught.student.model(torch.tensor([[*prompt, *said["tokens"]]])).logits[0]
-        ids, logprobs = torch.tensor(said["ids"]), torch.tensor(said["logprobs"])
+            logits = taught.student.model(torch.tensor([[*prompt, *recorded["tokens"]]])).logits[0]
+        ids, logprobs = torch.tensor(recorded["ids"]), torch.tensor(recorded["logprobs"])
         found.append(top_k_kl_divergences(logits[len(prompt) - 1 : -1], ids, logprobs, 1.0).mean())
     return float(torch.stack(found).mean())
 
@@ -189,7 +195,7 @@ def test_a_teacher_or_a_student_that_is_quite_sure_gives_finite_gradients(sure: 
 def test_what_no_student_can_learn_from_is_refused(
     tiny_model: Path, change: dict[str, Any], message: str
 ) -> None:
-    taught = learner(tiny_model, rationale="before")
+    taught = train_step(tiny_model, rationale="before")
     data = rows(taught.student.tokenizer)
     with pytest.raises(InputError, match=message):
         taught.step([{**data[0], **change}, *data[1:]], 0, 0.0)
@@ -207,7 +213,7 @@ def test_what_no_student_can_learn_from_is_refused(
 def test_records_that_do_not_fit_are_refused(
     tiny_model: Path, change: dict[str, Any], message: str
 ) -> None:
-    taught = learner(tiny_model, rationale="before")
+    taught = train_step(tiny_model, rationale="before")
     tokenizer = taught.student.tokenizer
     data = rows(tokenizer)
     size = len(json.loads(data[0]["token_probabilities"])["tokens"])
@@ -215,7 +221,7 @@ def test_records_that_do_not_fit_are_refused(
         name: (value * size)[:size] if name in ("ids", "logprobs") else value
         for name, value in change.items()
     }
-    data[0] |= told(tokenizer, data[0]["rationale"], 0, **fitted)
+    data[0] |= recorded_row(tokenizer, data[0]["rationale"], 0, **fitted)
     with pytest.raises(InputError, match=message):
         taught.step(data, 0, 0.0)
 
@@ -231,11 +237,11 @@ def test_records_that_do_not_fit_are_refused(
     ],
 )
 def test_what_it_is_not_for(settings: dict[str, Any], message: str) -> None:
-    whole = {"student": "s", "version": 1, "model": "m", "objective": KD, **settings}
+    settings_with_kd = {"student": "s", "version": 1, "model": "m", "objective": KD, **settings}
     with pytest.raises(ValueError, match=message):
-        StudentConfig.model_validate(whole)
+        StudentConfig.model_validate(settings_with_kd)
 
 
 def test_the_teacher_itself_is_not_needed() -> None:
-    whole = {"student": "s", "version": 1, "model": "m", "objective": KD}
-    assert not StudentConfig.model_validate(whole).objective.asks_teacher
+    settings = {"student": "s", "version": 1, "model": "m", "objective": KD}
+    assert not StudentConfig.model_validate(settings).objective.asks_teacher

@@ -111,12 +111,12 @@ def test_soft_labels_come_as_text_or_object_and_in_any_order(tmp_path: Path) -> 
     logs = soft(b=0.75, a=0.25)
     row = {"question": "q", "choices": ["a", "b"], "answer": 0, "soft_labels_teacher": "m"}
     rows = [{**row, "soft_labels": logs}, {**row, "soft_labels": json.dumps(logs)}, row]
-    told = [one.teacher_answer for one in read_questions(write(tmp_path / "set.jsonl", rows))]
-    assert told[0] == told[1]
-    assert told[0] is not None
-    assert (told[0].choice, told[0].teacher) == (1, "m")
-    assert told[0].probabilities == pytest.approx((0.25, 0.75))
-    assert told[2] is None
+    answers = [one.teacher_answer for one in read_questions(write(tmp_path / "set.jsonl", rows))]
+    assert answers[0] == answers[1]
+    assert answers[0] is not None
+    assert (answers[0].choice, answers[0].teacher) == (1, "m")
+    assert answers[0].probabilities == pytest.approx((0.25, 0.75))
+    assert answers[2] is None
 
 
 def test_options_of_other_rows_that_parquet_adds_are_left_out(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_counterfactual_has_its_own_soft_labels_or_none(tmp_path: Path) -> Non
     }
     both = {**row, "cf_soft_labels": soft(cold=0.8, hot=0.2)}
     path = write(tmp_path / "set.jsonl", [row, both])
-    told = [one.teacher_answer for one in read_questions(path, ("cold", "hot"))]
-    assert [one and (one.choice, one.teacher) for one in told] == [
+    answers = [one.teacher_answer for one in read_questions(path, ("cold", "hot"))]
+    assert [one and (one.choice, one.teacher) for one in answers] == [
         (1, "m"),
         None,
         (1, "m"),
@@ -240,9 +240,9 @@ def test_a_teacher_with_other_tokens_is_asked_and_kept(
     held = write(tmp_path / "held.jsonl", TEXTS)
     done = ask(classifier, "--data", str(held), "--teacher", str(tiny_classifier))
     assert done.exit_code == 0, done.output
-    accuracy, beside = done.stdout.split("\n\n")
+    accuracy, fidelity = done.stdout.split("\n\n")
     assert "accuracy" in accuracy
-    rows = [line.split() for line in beside.splitlines()[2:]]
+    rows = [line.split() for line in fidelity.splitlines()[2:]]
     assert [row[2:4] for row in rows] == [["all", "6"], ["original", "3"], ["counterfactual", "3"]]
     assert rows[0][4] == "0"
     (record,) = read_records(classifier / "evaluations")
@@ -286,8 +286,11 @@ def test_a_student_is_faithful_to_itself(
     held = write(tmp_path / "held.jsonl", TEXTS)
     done = ask(classifier, "--data", str(held), "--teacher", str(classifier), "--json")
     assert done.exit_code == 0, done.output
-    whole = json.loads(done.stdout)["fidelity"]["whole"]
-    assert (whole["agreement"], whole["divergence"]["mean"]) == (1.0, pytest.approx(0, abs=1e-6))
+    figures = json.loads(done.stdout)["fidelity"]["whole"]
+    assert (figures["agreement"], figures["divergence"]["mean"]) == (
+        1.0,
+        pytest.approx(0, abs=1e-6),
+    )
 
 
 def test_a_teacher_of_other_classes_is_refused(
@@ -316,8 +319,8 @@ def test_only_a_classifier_is_held_against_a_model(tmp_path: Path) -> None:
 def test_runs_side_by_side_show_their_fidelity_to_each_teacher(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, name, name, [True]) for name in ("one", "two", "three")]
     for run, teacher in zip(runs, ("big", "big", "/m/huge"), strict=True):
-        told = TeacherAnswer(0, (0.9, 0.1), teacher)
-        questions = [*pair("x", told, told), *pair("y", told, None)]
+        answer = TeacherAnswer(0, (0.9, 0.1), teacher)
+        questions = [*pair("x", answer, answer), *pair("y", answer, None)]
         answers = [Prediction(choice, (0.5, 0.5)) for choice in (0, 1, 0, 1)]
         keep(run / "evaluations", "pairs", questions, score_predictions(questions, answers))
     head, one, *_, chance = csv.reader(compare(*runs, "--format", "csv").stdout.splitlines())

@@ -17,7 +17,7 @@ from streamtrain.heldout.prediction import Prediction, majority_vote
 from streamtrain.heldout.questions import Question, question_key, read_questions
 
 
-def asked(answer: int, group: str | None = None, variant: str = "original") -> Question:
+def question(answer: int, group: str | None = None, variant: str = "original") -> Question:
     kind = "original" if variant == "original" else "counterfactual"
     return Question(f"Q {group} {variant}", ("a", "b"), answer, group, kind)
 
@@ -68,11 +68,11 @@ def test_the_majority_of_samples_wins_and_unread_ones_are_counted() -> None:
 
 def test_a_pair_is_right_only_when_both_are() -> None:
     questions = [
-        asked(0, "x"),
-        asked(1, "x", "counterfactual"),
-        asked(0, "y"),
-        asked(1, "y", "counterfactual"),
-        asked(1, "alone"),
+        question(0, "x"),
+        question(1, "x", "counterfactual"),
+        question(0, "y"),
+        question(1, "y", "counterfactual"),
+        question(1, "alone"),
     ]
     result = score_predictions(questions, [Prediction(choice) for choice in (0, 1, 0, 0, None)])
     assert result.contrast is not None
@@ -83,7 +83,7 @@ def test_a_pair_is_right_only_when_both_are() -> None:
 
 
 def test_calibration_takes_the_confidence_in_the_chosen_option() -> None:
-    questions = [asked(0), asked(0)]
+    questions = [question(0), question(0)]
     predictions = [Prediction(0, (0.8, 0.2)), Prediction(1, (0.3, 0.7))]
     assert score_predictions(questions, predictions).calibration == pytest.approx((0.2 + 0.7) / 2)
     assert score_predictions(questions, [Prediction(0), Prediction(1)]).calibration is None

@@ -152,8 +152,8 @@ CASES = [(kind, "full") for kind in (*CAUSAL, *SEQ2SEQ)] + ADAPTERS
 def test_a_text_is_the_likeliest_token_after_token(
     tiny_model: Path, tmp_path: Path, kind: str, method: str
 ) -> None:
-    student, encoder, _ = student_of(kind, method, tmp_path, tiny_model)
-    prompts = [encoder.prompt(text)[0] for text in INPUTS]
+    student, tokenizer, _ = student_of(kind, method, tmp_path, tiny_model)
+    prompts = [tokenizer.prompt(text)[0] for text in INPUTS]
     # What the first text has third ends every text from now on, wherever they have it.
     end = written(student, prompts[0])[2]
     student.model.generation_config.eos_token_id = [1, end]
@@ -162,15 +162,15 @@ def test_a_text_is_the_likeliest_token_after_token(
     expected = [text_of(student, answer) for answer in answers]
     assert any(expected)
     with inference_mode(student):
-        assert write_texts(student, encoder, INPUTS) == expected
+        assert write_texts(student, tokenizer, INPUTS) == expected
 
 
 @pytest.mark.parametrize(("kind", "method"), ADAPTERS)
 def test_a_text_ends_once_it_has_what_is_wanted(
     tiny_model: Path, tmp_path: Path, kind: str, method: str
 ) -> None:
-    student, encoder, _ = student_of(kind, method, tmp_path, tiny_model)
-    prompts = [encoder.prompt(text)[0] for text in INPUTS]
+    student, tokenizer, _ = student_of(kind, method, tmp_path, tiny_model)
+    prompts = [tokenizer.prompt(text)[0] for text in INPUTS]
 
     def until(text: str) -> bool:
         return sum(map(ord, text)) % 5 == 4
@@ -178,7 +178,7 @@ def test_a_text_ends_once_it_has_what_is_wanted(
     answers = [written(student, prompt, until) for prompt in prompts]
     assert len({len(answer) for answer in answers}) > 1
     with inference_mode(student):
-        found = write_texts(student, encoder, INPUTS, until)
+        found = write_texts(student, tokenizer, INPUTS, until)
     assert found == [text_of(student, answer) for answer in answers]
 
 
@@ -191,17 +191,17 @@ def test_options_are_as_likely_as_their_tokens_one_after_the_other(
 ) -> None:
     """After the input and, where a rationale comes first, the student's own."""
     data = {"label": "text", "rationale": rationale}
-    student, encoder, settings = student_of(kind, method, tmp_path, tiny_model, **data)
+    student, tokenizer, settings = student_of(kind, method, tmp_path, tiny_model, **data)
     how = prompt_format(settings.data, "scored")
-    found = predict(student, encoder, QUESTIONS, how)
+    found = predict(student, tokenizer, QUESTIONS, how)
     for question, prediction in zip(QUESTIONS, found, strict=True):
         assert (prediction.text is not None) == (rationale == "before")
-        given, begun, options = label_branch(encoder, question, prediction.text, how)
+        input_ids, begun, options = label_branch(tokenizer, question, prediction.text, how)
         means = []
         for option in options:
             total, before = 0.0, list(begun)
             for token in option:
-                logits = next_logits(student, list(given), before)
+                logits = next_logits(student, list(input_ids), before)
                 total += float(torch.log_softmax(logits, dim=-1)[token])
                 before.append(token)
             means.append(total / len(option))

@@ -23,7 +23,7 @@ from streamtrain.models.student import save_final
 from streamtrain.run.spec import RunSpec
 from streamtrain.training.outcome import write_outcome
 from streamtrain.training.progress import TrainProgress
-from tests.unit.streamtrain.models.test_seq2seq import config, family, learner, rows
+from tests.unit.streamtrain.models.test_seq2seq import config, family, rows, train_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,7 +37,7 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     model = family("t5", out, tiny_model)
     settings = config(model, **SETTINGS)
-    made = learner(settings)
+    made = train_step(settings)
     for number in range(80):
         made.step(rows(3), number, 1.0)
     write_outcome(
@@ -77,28 +77,28 @@ def test_the_vote_is_the_majority_of_the_samples(run: Path, tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)["predictions"]
     how = prompt_format(config(run / "final", **SETTINGS).data)
-    seen: set[int] = set()
+    seeds: set[int] = set()
     for question, texts, answer in zip(QUESTIONS, sampled(run / "final", 9), found, strict=True):
         read = [how.parse(text, question) for text in texts]
         counted = Counter(choice for choice in read if choice is not None)
         assert answer["votes"] == [counted[n] for n in range(3)]
         assert answer["unread"] == read.count(None)
         assert counted[answer["choice"]] == max(counted.values())
-        seen.update(counted)
-    assert len(seen) > 1, "the samples say all the same, so the test says nothing"
+        seeds.update(counted)
+    assert len(seeds) > 1, "the samples say all the same, so the test says nothing"
 
 
 def test_an_adapter_writes_through_the_engine_what_its_student_writes(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     settings = config(family("t5", tmp_path, tiny_model), tune={"method": "lora", "r": 4})
-    made = learner(settings)
+    made = train_step(settings)
     for _, parameter in made.student.trainable():
         torch.nn.init.normal_(parameter, std=0.3)
     save_final(made.student, tmp_path / "final")
     prompts = ["Where is it?", "Which of them is the right one, and why?"]
     made.student.model.eval()
-    ids = [made.encoder.prompt(prompt)[0] for prompt in prompts]
+    ids = [made.tokenizer.prompt(prompt)[0] for prompt in prompts]
     expected = write_greedily(made.student, ids, 20)
 
     async def ask() -> list[str]:

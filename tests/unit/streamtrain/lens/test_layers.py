@@ -80,9 +80,9 @@ def student(tiny_model: Path, kind: Kind, family: str, sizes: dict[str, Any]) ->
     return Student(auto.from_config(config).eval(), tokenizer, False, CPU, kind)
 
 
-def cut(model: Any, place: str, depth: int) -> None:
-    parent, _, name = place.rpartition(".")
-    setattr(model.get_submodule(parent), name, model.get_submodule(place)[:depth])
+def cut(model: Any, path: str, depth: int) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, model.get_submodule(path)[:depth])
     for key in ("num_hidden_layers", "decoder_layers", "num_decoder_layers"):
         if hasattr(model.config, key):
             setattr(model.config, key, depth)
@@ -94,7 +94,7 @@ def test_every_family_that_can_be_trained_is_read() -> None:
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_a_layer_reads_as_the_model_that_ends_there(tiny_model: Path, name: str) -> None:
-    family, place, sizes = CAUSAL[name]
+    family, path, sizes = CAUSAL[name]
     one = student(tiny_model, "causal", family, sizes)
     reader = LayerReader(one)
     found = reader.logits(reader.states(LensInput((5, 9, 40, 7))))
@@ -102,7 +102,7 @@ def test_a_layer_reads_as_the_model_that_ends_there(tiny_model: Path, name: str)
     # From the second time on the model's own head has less to do.
     torch.testing.assert_close(reader.logits(reader.states(LensInput((5, 9, 40, 7)))), found)
     for depth in (3, 2, 1):
-        cut(one.model, place, depth)
+        cut(one.model, path, depth)
         with torch.no_grad():
             expected = one.model(torch.tensor([[5, 9, 40, 7]]), use_cache=False).logits[0]
         torch.testing.assert_close(found[depth - 1], expected, rtol=1e-4, atol=1e-4)
@@ -110,7 +110,7 @@ def test_a_layer_reads_as_the_model_that_ends_there(tiny_model: Path, name: str)
 
 @pytest.mark.parametrize("name", SEQ2SEQ)
 def test_a_decoders_layer_reads_as_the_decoder_that_ends_there(tiny_model: Path, name: str) -> None:
-    family, place, sizes = SEQ2SEQ[name]
+    family, path, sizes = SEQ2SEQ[name]
     one = student(tiny_model, "seq2seq", family, sizes)
     if family == "bart":
         torch.nn.init.normal_(one.model.final_logits_bias)
@@ -120,7 +120,7 @@ def test_a_decoders_layer_reads_as_the_decoder_that_ends_there(tiny_model: Path,
     assert found.shape == (3, 3, 400)
     assert reader.tokens(passage) == [2, 9, 40]
     for depth in (3, 2, 1):
-        cut(one.model, place, depth)
+        cut(one.model, path, depth)
         with torch.no_grad():
             expected = one.model(
                 torch.tensor([[5, 7, 11]]),

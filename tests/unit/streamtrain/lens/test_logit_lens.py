@@ -63,7 +63,7 @@ def make_dataset(folder: Path, lines: list[dict[str, Any]]) -> Path:
     columns = {**COLUMNS, "view": "string", "rationale": "string"}
     if "predicted" in lines[0]:
         columns["predicted"] = "integer"
-    kept: list[RowResult] = []
+    results: list[RowResult] = []
     for number, line in enumerate(lines):
         one = {
             **line,
@@ -72,10 +72,10 @@ def make_dataset(folder: Path, lines: list[dict[str, Any]]) -> Path:
             "view": "positive",
             "rationale": "So.",
         }
-        kept.append(replace(result(str(number), examples=0), examples=(one,)))
+        results.append(replace(result(str(number), examples=0), examples=(one,)))
     at = Folder.at(str(folder))
     made = committer(at, columns=columns)
-    made.commit([write_block(at, kept, "plan-a", columns)])
+    made.commit([write_block(at, results, "plan-a", columns)])
     return folder
 
 
@@ -125,9 +125,9 @@ def test_one_question_is_read_at_every_place(
     held = write(tmp_path / "held.jsonl", rows(2))
     done = lens(out, "--data", held, "--question", "3", "--json", "--picture", tmp_path / "a.svg")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    (grid,) = told["students"]
-    assert told["question"] == "Which, 1, 0?"
+    figures = json.loads(done.stdout)
+    (grid,) = figures["students"]
+    assert figures["question"] == "Which, 1, 0?"
     subject = load_lens_student(out)
     question = read_questions(held)[2]
     (answer,) = subject.answers([question])
@@ -136,9 +136,9 @@ def test_one_question_is_read_at_every_place(
     # The last place is the one of the curves, and the last layer is the student's own opinion.
     curve = label_curve(subject.reader, passage, options[0][0])
     assert [line[-1] for line in grid["label"]] == pytest.approx(curve, rel=1e-4)
-    own = subject.student.model(torch.tensor([passage.ids])).logits[0, -1].softmax(-1)
-    assert grid["top"][-1][-1]["probability"] == pytest.approx(float(own.max()), rel=1e-4)
-    assert grid["top"][-1][-1]["token"] == subject.student.tokenizer.decode([int(own.argmax())])
+    output = subject.student.model(torch.tensor([passage.ids])).logits[0, -1].softmax(-1)
+    assert grid["top"][-1][-1]["probability"] == pytest.approx(float(output.max()), rel=1e-4)
+    assert grid["top"][-1][-1]["token"] == subject.student.tokenizer.decode([int(output.argmax())])
     # A long input shows its end.
     found = (tmp_path / "a.svg").read_text("utf-8")
     assert f"<!-- {grid['tokens'][-1].strip()} -->" in found

@@ -46,30 +46,30 @@ def passages(count: int, seed: int, length: int = 12) -> list[LensInput]:
 def test_divergences_are_those_of_the_definition(reader: LayerReader, length: int) -> None:
     """A long passage is read at some of its places."""
     some = passages(3, seed=1, length=length)
-    total, places = [0.0, 0.0], 0
+    total, positions = [0.0, 0.0], 0
     for passage in some:
         chosen = list(range(12)) if length == 12 else [*range(0, 100, 7), 99]
         logits = reader.logits(reader.states(passage))[:, chosen]
         for layer in range(2):
-            for read, own in zip(logits[layer], logits[-1], strict=True):
-                p, q = own.softmax(0).double(), read.softmax(0).double()
+            for read, output in zip(logits[layer], logits[-1], strict=True):
+                p, q = output.softmax(0).double(), read.softmax(0).double()
                 total[layer] += float((p * (p / q).log()).sum())
-        places += len(chosen)
+        positions += len(chosen)
     assert layer_divergences(reader, some, None) == pytest.approx(
-        [t / places for t in total], abs=1e-4
+        [t / positions for t in total], abs=1e-4
     )
 
 
 @given(st.integers(1, 2000))
 def test_places_are_few_evenly_spread_and_have_the_last(count: int) -> None:
-    places = spread_positions(count)
-    assert places[0] == 0
-    assert places[-1] == count - 1
-    assert len(places) <= 17
-    steps = [b - a for a, b in itertools.pairwise(places)]
+    positions = spread_positions(count)
+    assert positions[0] == 0
+    assert positions[-1] == count - 1
+    assert len(positions) <= 17
+    steps = [b - a for a, b in itertools.pairwise(positions)]
     assert len({*steps[:-1]}) <= 1
     assert steps[-1:] <= steps[:1]
-    assert count > 16 or places == list(range(count))
+    assert count > 16 or positions == list(range(count))
 
 
 def test_an_untrained_lens_is_the_logit_lens(reader: LayerReader) -> None:
@@ -92,10 +92,12 @@ def test_a_lens_is_an_affine_map_of_every_layer_but_the_last(reader: LayerReader
 def test_tuning_comes_closer_on_texts_that_it_never_saw(reader: LayerReader) -> None:
     translators = tune_translators(reader, passages(40, seed=2), 60)
     held = passages(10, seed=3)
-    (logit, last), (tuned, own) = (layer_divergences(reader, held, t) for t in (None, translators))
+    (logit, last), (tuned, tuned_last) = (
+        layer_divergences(reader, held, t) for t in (None, translators)
+    )
     assert tuned < 0.8 * logit
     assert last == pytest.approx(0, abs=1e-5)
-    assert own == pytest.approx(0, abs=1e-5)
+    assert tuned_last == pytest.approx(0, abs=1e-5)
 
 
 def test_tuning_leaves_the_student_as_it_is_and_repeats(reader: LayerReader) -> None:

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def learner(model: Path, **more: Any) -> TrainStep:
+def train_step(model: Path, **more: Any) -> TrainStep:
     settings = StudentConfig.model_validate(
         {"student": "t", "version": 1, "model": str(model), "tune": {"method": "full"}, **more}
     )
@@ -60,10 +60,12 @@ def nll(student: Student, prompt: str, spans: list[tuple[str, bool]]) -> list[to
         ids += more
         learned += [counts] * len(more)
     logs = torch.log_softmax(student.model(torch.tensor([ids])).logits[0], dim=-1)
-    return [-logs[place - 1, ids[place]] for place in range(1, len(ids)) if learned[place]]
+    return [
+        -logs[position - 1, ids[position]] for position in range(1, len(ids)) if learned[position]
+    ]
 
 
-def asked(row: dict[str, Any], prefix: str) -> str:
+def prompt_of(row: dict[str, Any], prefix: str) -> str:
     options = f"Options:\n(A) {row['choices'][0]}\n(B) {row['choices'][1]}\nAnswer:"
     return f"{prefix} Question: {row['question']}\n{options}"
 
@@ -78,20 +80,20 @@ def why_of(row: dict[str, Any]) -> str:
 
 def test_label_and_rationale_as_two_tasks(tiny_model: Path) -> None:
     """share x mean over the labels' tokens + (1 - share) x mean over the rationales' tokens."""
-    made = learner(tiny_model, data={"rationale": "task"}, objective={"label_share": 0.3})
+    made = train_step(tiny_model, data={"rationale": "task"}, objective={"label_share": 0.3})
     labels: list[torch.Tensor] = []
     whys: list[torch.Tensor] = []
     with torch.no_grad():
         for row in rows(4):
-            labels += nll(made.student, asked(row, "[label]"), [(label_of(row), True)])
-            whys += nll(made.student, asked(row, "[rationale]"), [(why_of(row), True)])
+            labels += nll(made.student, prompt_of(row, "[label]"), [(label_of(row), True)])
+            whys += nll(made.student, prompt_of(row, "[rationale]"), [(why_of(row), True)])
     expected = 0.3 * torch.stack(labels).mean() + 0.7 * torch.stack(whys).mean()
     assert made.step(rows(4), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_a_counterfactual_row_teaches_its_label_alone(tiny_model: Path) -> None:
     control = {"positive": "[factual]", "counterfactual_positive": "[counterfactual]"}
-    made = learner(
+    made = train_step(
         tiny_model,
         data={"rationale": "before", "control": control},
         objective={"counterfactual_share": 0.2},
@@ -101,7 +103,7 @@ def test_a_counterfactual_row_teaches_its_label_alone(tiny_model: Path) -> None:
         for row in rows(5):
             prefix = control[row["view"]]
             spans = [(why_of(row), prefix == "[factual]"), (label_of(row), True)]
-            parts[prefix] += nll(made.student, asked(row, prefix), spans)
+            parts[prefix] += nll(made.student, prompt_of(row, prefix), spans)
     means = {prefix: torch.stack(losses).mean() for prefix, losses in parts.items()}
     expected = 0.8 * means["[factual]"] + 0.2 * means["[counterfactual]"]
     assert made.step(rows(5), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
@@ -124,8 +126,8 @@ def test_an_evaluation_asks_for_the_label(tiny_model: Path) -> None:
 
 def test_gradients_are_the_same_where_activations_are_computed_again(tiny_model: Path) -> None:
     losses = []
-    for again in (False, True):
-        made = learner(tiny_model, optim={"lr": 1e-2, "gradient_checkpointing": again})
-        assert made.student.model.is_gradient_checkpointing is again
+    for checkpointing in (False, True):
+        made = train_step(tiny_model, optim={"lr": 1e-2, "gradient_checkpointing": checkpointing})
+        assert made.student.model.is_gradient_checkpointing is checkpointing
         losses.append([made.step(rows(4), number, 1.0).loss for number in range(3)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

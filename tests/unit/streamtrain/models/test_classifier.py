@@ -81,7 +81,7 @@ def family(kind: str, folder: Path, tiny_model: Path, layers: int = 2, width: in
 
 
 def config(model: Path, **more: Any) -> StudentConfig:
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "student": "tiny",
         "version": 1,
         "model": str(model),
@@ -90,8 +90,8 @@ def config(model: Path, **more: Any) -> StudentConfig:
         "optim": {"lr": 1e-2, "clip": None},
         **more,
     }
-    given["data"] = {"labels": LABELS, **more.get("data", {})}
-    return StudentConfig.model_validate(given)
+    settings["data"] = {"labels": LABELS, **more.get("data", {})}
+    return StudentConfig.model_validate(settings)
 
 
 def start(settings: StudentConfig) -> Student:
@@ -99,10 +99,10 @@ def start(settings: StudentConfig) -> Student:
     return load_student(model_source(settings), settings.tune, CPU)
 
 
-def learner(settings: StudentConfig, teacher: TeacherClassifier | None = None) -> TrainStep:
+def train_step(settings: StudentConfig, teacher: TeacherClassifier | None = None) -> TrainStep:
     student = start(settings)
-    encoder = make_example_tokenizer(settings, student.tokenizer)
-    return TrainStep(student, encoder, settings, SingleProcess(), teacher)
+    tokenizer = make_example_tokenizer(settings, student.tokenizer)
+    return TrainStep(student, tokenizer, settings, SingleProcess(), teacher)
 
 
 def rows(pairs: int) -> list[dict[str, Any]]:
@@ -128,10 +128,10 @@ def rows(pairs: int) -> list[dict[str, Any]]:
 class FakeOptimizer(torch.optim.SGD):
     """A fake optimizer that keeps the gradients for the test to look at."""
 
-    kept: torch.Tensor
+    gradient: torch.Tensor
 
     def step(self, closure: Any = None) -> None:
-        self.kept = gradients(self.param_groups[0]["params"])
+        self.gradient = gradients(self.param_groups[0]["params"])
 
 
 def gradients(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
@@ -152,10 +152,10 @@ def check_step(made: TrainStep, batch: list[dict[str, Any]], expected: torch.Ten
     reference = gradients(parameters)
     for parameter in parameters:
         parameter.grad = None
-    made.optimizer = kept = FakeOptimizer(parameters)
+    made.optimizer = optimizer = FakeOptimizer(parameters)
     done = made.step(batch, 0, 1.0)
     assert done.loss == pytest.approx(expected.item(), rel=1e-4)
-    torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(optimizer.gradient, reference, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -165,22 +165,22 @@ def test_every_family_learns_and_is_the_same_after_saving(
 ) -> None:
     model = family(kind, tmp_path, tiny_model)
     settings = config(model, tune={"method": method}, optim={"lr": 3e-3})
-    made = learner(settings)
+    made = train_step(settings)
     batch = [{**row, "text": f"{row['label']} {row['id']}"} for row in rows(3)]
     losses = [made.step(batch, number, 1.0).loss for number in range(25)]
     assert losses[-1] < losses[0] / 2
     questions = [Question(row["text"], LABELS, LABELS.index(row["label"]), classes=True)
                  for row in batch]  # fmt: skip
-    before = evaluate_student(made.student, made.encoder, questions, settings.data)
+    before = evaluate_student(made.student, made.tokenizer, questions, settings.data)
     assert before.correct == len(batch)
 
     job = RunSpec(settings, str(model), "data", tmp_path / "out", None)
     folder = write_outcome(job, made.student, TrainProgress({}), None)
-    loaded, again = read_outcome(folder, CPU)
+    loaded, loaded_config = read_outcome(folder, CPU)
     assert loaded.model.config.id2label == dict(enumerate(LABELS))
     texts = [question.question for question in questions]
-    was = predict_classes(made.student, made.encoder, texts)
-    now = predict_classes(loaded, make_example_tokenizer(again, loaded.tokenizer), texts)
+    was = predict_classes(made.student, made.tokenizer, texts)
+    now = predict_classes(loaded, make_example_tokenizer(loaded_config, loaded.tokenizer), texts)
     for one, other in zip(was, now, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
@@ -189,25 +189,25 @@ def test_a_text_is_read_in_the_files_own_form(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = config(family("bert", tmp_path, tiny_model), data={"input": "Judge: {{ text }}"})
-    made = learner(settings)
+    made = train_step(settings)
     (row, *_) = rows(1)
-    (learned,) = ClassificationObjective(made.student, made.encoder, settings, None).samples(
+    (learned,) = ClassificationObjective(made.student, made.tokenizer, settings, None).samples(
         row, 1.0
     )
-    assert list(learned.ids) == made.encoder.text(f"Judge: {row['text'].strip()}")[0]
-    asked: list[str] = []
-    real = made.encoder.text
-    monkeypatch.setattr(made.encoder, "text", lambda text: asked.append(text) or real(text))
-    evaluate_student(made.student, made.encoder, [Question("It was.", LABELS, 0, classes=True)],
+    assert list(learned.ids) == made.tokenizer.text(f"Judge: {row['text'].strip()}")[0]
+    texts: list[str] = []
+    real = made.tokenizer.text
+    monkeypatch.setattr(made.tokenizer, "text", lambda text: texts.append(text) or real(text))
+    evaluate_student(made.student, made.tokenizer, [Question("It was.", LABELS, 0, classes=True)],
              settings.data)  # fmt: skip
-    assert asked == ["Judge: It was."]
+    assert texts == ["Judge: It was."]
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_batch(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 100})
-    made = learner(config(family("bert", tmp_path, tiny_model)))
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 100})
+    made = train_step(config(family("bert", tmp_path, tiny_model)))
     batch = rows(4)
     expected = torch.stack(
         [-one_text(made.student, r["text"])[0][LABELS.index(r["label"])] for r in batch]
@@ -219,11 +219,11 @@ def test_the_paired_variant(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mean over pairs, also where a pair alone is more than a micro-batch should hold."""
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 10})
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 10})
     settings = config(
         family("bert", tmp_path, tiny_model), data={"pairs": True}, objective={"paired": 0.5}
     )
-    made = learner(settings)
+    made = train_step(settings)
     batch = rows(3)
     losses = [-one_text(made.student, r["text"])[0][LABELS.index(r["label"])] for r in batch]
     expected = torch.stack(
@@ -235,20 +235,20 @@ def test_the_paired_variant(
 def test_imitating_recorded_labels(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 100})
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 100})
     kd = {"loss": "kd", "alpha": 20, "teacher": {"model": "judge", "revision": "main"}}
-    made = learner(config(family("bert", tmp_path, tiny_model), objective=kd))
+    made = train_step(config(family("bert", tmp_path, tiny_model), objective=kd))
     batch, total = rows(3), torch.zeros(())
     for row in batch:
-        own = one_text(made.student, row["text"])[0]
+        logits = one_text(made.student, row["text"])[0]
         soft = json.loads(row["soft_labels"])
         warm = [math.exp(soft[label] / 2) for label in LABELS]
-        student = torch.softmax(own / 2, dim=-1)
+        student = torch.softmax(logits / 2, dim=-1)
         kl = torch.zeros(())
-        for place, value in enumerate(warm):
+        for position, value in enumerate(warm):
             chance = value / sum(warm)
-            kl = kl + chance * (math.log(chance) - student[place].log())
-        total = total - own[LABELS.index(row["label"])] + 20 * 4 * kl
+            kl = kl + chance * (math.log(chance) - student[position].log())
+        total = total - logits[LABELS.index(row["label"])] + 20 * 4 * kl
     check_step(made, batch, total / len(batch))
 
 
@@ -268,37 +268,37 @@ def test_imitating_a_teacher_and_its_layers(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its classes are matched by name; every second of its layers is compared, projected."""
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 100})
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 100})
     kd = {"loss": "kd", "alpha": 2, "beta": 3, "soft_labels": "teacher", "teacher": {"model": "t"}}
     settings = config(family("bert", tmp_path, tiny_model), objective=kd)
     order = ("Positive", "Negative", "Neutral")
     teacher = teacher_of(tiny_model, tmp_path, order, start(settings))
-    made = learner(settings, teacher)
+    made = train_step(settings, teacher)
     projections = made.student.projections
     assert projections is not None
     batch, total = rows(3), torch.zeros(())
     for row in batch:
-        own, mine = one_text(made.student, row["text"])
+        logits, mine = one_text(made.student, row["text"])
         with torch.no_grad():
-            told, theirs = one_text(teacher.model, row["text"])
-        ordered = told[[order.index(label.capitalize()) for label in LABELS]]
-        teaching, learning = torch.softmax(ordered / 2, -1), torch.softmax(own / 2, -1)
+            teacher_logits, theirs = one_text(teacher.model, row["text"])
+        ordered = teacher_logits[[order.index(label.capitalize()) for label in LABELS]]
+        teaching, learning = torch.softmax(ordered / 2, -1), torch.softmax(logits / 2, -1)
         kl = (teaching * (teaching.log() - learning.log())).sum()
         apart = [
             ((projections[0](mine[1]) - theirs[2]) ** 2).mean(),
             ((projections[1](mine[2]) - theirs[4]) ** 2).mean(),
         ]
-        total = total - own[LABELS.index(row["label"])] + 2 * 4 * kl + 3 * sum(apart) / 2
+        total = total - logits[LABELS.index(row["label"])] + 2 * 4 * kl + 3 * sum(apart) / 2
     before = [p.detach().clone() for p in projections.parameters()]
     check_step(made, batch, total / len(batch))
 
-    made = learner(settings, teacher)
+    made = train_step(settings, teacher)
     assert made.student.projections is not None
     made.step(batch, 0, 1.0)
     after = list(made.student.projections.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     path = checkpoint.save(tmp_path / "c", made.student, made.optimizer, TrainProgress({}, step=1))
-    other = learner(settings, teacher)
+    other = train_step(settings, teacher)
     checkpoint.load_weights(path, other.student, other.optimizer)
     assert made.step(batch, 1, 1.0).loss == other.step(batch, 1, 1.0).loss
 
@@ -326,8 +326,8 @@ def test_a_whole_run_with_pairs_and_a_teacher(tiny_model: Path, tmp_path: Path) 
     assert run("whole", []) == "end"
     assert run("cut", [False, True]) == "stopped"
     assert run("cut", [], resume=True) == "end"
-    whole, cut = (read_outcome(tmp_path / name, CPU)[0].trainable() for name in ("whole", "cut"))
-    for (name, one), (_, other) in zip(whole, cut, strict=True):
+    complete, cut = (read_outcome(tmp_path / name, CPU)[0].trainable() for name in ("whole", "cut"))
+    for (name, one), (_, other) in zip(complete, cut, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6, msg=name)
     result = json.loads((tmp_path / "whole" / "result.json").read_text())
     assert (result["steps"], result["rows"], result["after"]["total"]) == (3, 12, 1)
@@ -354,7 +354,7 @@ def test_a_layer_that_is_not_there_is_refused(tiny_model: Path, tmp_path: Path) 
     settings = config(family("bert", tmp_path, tiny_model), objective=kd)
     teacher = teacher_of(tiny_model, tmp_path, LABELS, start(settings))
     with pytest.raises(InputError, match=r"found \[3, 2\]; the student has 2 layers"):
-        learner(settings, teacher)
+        train_step(settings, teacher)
 
 
 @pytest.mark.parametrize(
@@ -386,16 +386,19 @@ def test_soft_labels_that_are_not_the_teachers_are_refused(
 def test_a_row_that_is_no_labelled_text_is_refused(
     tiny_model: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    made = learner(config(family("bert", tmp_path, tiny_model)))
+    made = train_step(config(family("bert", tmp_path, tiny_model)))
     with pytest.raises(InputError, match=message):
         made.step([{**rows(1)[0], **change}], 0, 1.0)
 
 
 def test_a_classifier_is_not_asked_questions_with_options(tiny_model: Path, tmp_path: Path) -> None:
-    made = learner(config(family("bert", tmp_path, tiny_model)))
+    made = train_step(config(family("bert", tmp_path, tiny_model)))
     with pytest.raises(InputError, match="needs rows with text and label"):
         evaluate_student(
-            made.student, made.encoder, [Question("Why?", ("a", "b"), 0)], DataConfig(labels=LABELS)
+            made.student,
+            made.tokenizer,
+            [Question("Why?", ("a", "b"), 0)],
+            DataConfig(labels=LABELS),
         )
 
 
@@ -412,9 +415,9 @@ def test_padding_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_a_long_text_loses_its_end_and_is_counted(tiny_model: Path, tmp_path: Path) -> None:
-    made = learner(config(family("bert", tmp_path, tiny_model), data={"max_input": 8}))
+    made = train_step(config(family("bert", tmp_path, tiny_model), data={"max_input": 8}))
     assert made.step([{**row, "text": "word " * 20} for row in rows(1)], 0, 1.0).cut == 2
-    assert made.encoder.text("It was") == (made.student.tokenizer("It was")["input_ids"], False)
+    assert made.tokenizer.text("It was") == (made.student.tokenizer("It was")["input_ids"], False)
 
 
 def test_divergence_is_zero_only_for_the_same_prediction() -> None:

@@ -18,7 +18,7 @@ from streamtrain.models.flops import (
     token_flops,
 )
 from streamtrain.models.student import ModelSource, load_student
-from tests.unit.streamtrain.models.test_seq2seq import config, family, learner, rows
+from tests.unit.streamtrain.models.test_seq2seq import config, family, rows, train_step
 
 CPU = torch.device("cpu")
 
@@ -51,8 +51,8 @@ def test_the_head_of_a_causal_student_counts_at_the_tokens_that_are_learned(
 ) -> None:
     """Its logits are computed where a target is to be predicted, not at the input's tokens."""
     causal = {"student": "tiny", "version": 1, "model": str(tiny_model), "tune": {"method": "full"}}
-    made = learner(StudentConfig.model_validate(causal))
-    examples = [made.encoder.example(make_example(row, DataConfig())) for row in rows(3)]
+    made = train_step(StudentConfig.model_validate(causal))
+    examples = [made.tokenizer.example(make_example(row, DataConfig())) for row in rows(3)]
     learned = sum(weight > 0 for one in examples for weight in one.weights)
     done = made.step(rows(3), 0, 1.0)
     assert 0 < learned < done.tokens
@@ -104,8 +104,8 @@ def t5(tiny_model: Path, folder: Path, tied: bool) -> ModelSource:
 
 
 def test_a_step_says_what_the_encoder_read(tiny_model: Path, tmp_path: Path) -> None:
-    made = learner(config(family("t5", tmp_path, tiny_model)))
-    examples = [made.encoder.example(make_example(row, DataConfig())) for row in rows(3)]
+    made = train_step(config(family("t5", tmp_path, tiny_model)))
+    examples = [made.tokenizer.example(make_example(row, DataConfig())) for row in rows(3)]
     done = made.step(rows(3), 0, 1.0)
     assert done.read == sum(len(one.encoder_ids) for one in examples)
     assert done.predicted == sum(len(one.ids) for one in examples)

@@ -74,11 +74,11 @@ def test_new_tokens_are_single_trained_and_saved(
     text = student.tokenizer("It is [MASK]. [FIN_LABEL] B [FIN_LABEL]", return_tensors="pt")
     before = student.model.get_input_embeddings()(torch.tensor(ids)).detach().clone()
 
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     for step in range(3):
-        learner.step(ROWS, step, 1.0)
+        train_step.step(ROWS, step, 1.0)
     after = student.model.get_input_embeddings()(torch.tensor(ids)).detach()
     assert not torch.allclose(before, after), "the new tokens were not trained"
     student.model.eval()
@@ -98,18 +98,18 @@ def test_an_adapter_learns_to_write_a_new_token(tiny_model: Path, tmp_path: Path
     settings = config(tiny_model, "lora")
     torch.manual_seed(0)
     student = load_student(ModelSource(str(tiny_model)), settings.tune, CPU, settings.data.tokens)
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     for step in range(60):
-        learner.step(ROWS[:1], step, 1.0)
+        train_step.step(ROWS[:1], step, 1.0)
     # A random model learns little more by an adapter than which tokens there are.
     prompt = make_example(ROWS[0], settings.data).prompt
-    (text,) = write_texts(student, learner.encoder, [prompt])
+    (text,) = write_texts(student, train_step.tokenizer, [prompt])
     assert any(token in text for token in TOKENS)
     job = RunSpec(settings, str(tiny_model), str(tmp_path / "data"), tmp_path / "out", None)
     loaded, _ = read_outcome(write_outcome(job, student, TrainProgress({}), None), CPU)
-    assert write_texts(loaded, learner.encoder, [prompt]) == [text]
+    assert write_texts(loaded, train_step.tokenizer, [prompt]) == [text]
 
 
 def test_a_head_keeps_its_bias(tiny_model: Path, tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ def test_a_head_keeps_its_bias(tiny_model: Path, tmp_path: Path) -> None:
         expected = phi.model.eval()(ids).logits
         found = student.model.eval()(ids).logits
     torch.testing.assert_close(found[..., : expected.shape[-1]], expected)
-    encoder = make_example_tokenizer(config(tmp_path, "lora"), student.tokenizer)
+    tokenizer = make_example_tokenizer(config(tmp_path, "lora"), student.tokenizer)
     with pytest.raises(InputError, match=r"can't learn to write \[FIN_LABEL\], .* full"):
-        TrainStep(student, encoder, config(tmp_path, "lora"), SingleProcess())
-    TrainStep(replace(student, adapter=False), encoder, config(tmp_path, "full"), SingleProcess())
+        TrainStep(student, tokenizer, config(tmp_path, "lora"), SingleProcess())
+    TrainStep(replace(student, adapter=False), tokenizer, config(tmp_path, "full"), SingleProcess())
 
 
 def test_a_token_that_is_there_is_not_added_twice(tiny_model: Path) -> None:

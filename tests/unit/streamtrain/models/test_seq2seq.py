@@ -54,7 +54,7 @@ def family(kind: str, folder: Path, tiny_model: Path) -> Path:
 
 
 def config(model: Path, **more: Any) -> StudentConfig:
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "student": "tiny",
         "version": 1,
         "model": str(model),
@@ -63,10 +63,10 @@ def config(model: Path, **more: Any) -> StudentConfig:
         "optim": {"lr": 3e-3, "clip": None},
         **more,
     }
-    return StudentConfig.model_validate(given)
+    return StudentConfig.model_validate(settings)
 
 
-def learner(settings: StudentConfig) -> TrainStep:
+def train_step(settings: StudentConfig) -> TrainStep:
     torch.manual_seed(0)
     source = replace(model_source(settings), attention=settings.attention)
     student = load_student(source, settings.tune, CPU)
@@ -96,11 +96,11 @@ def gradients(student: Student) -> torch.Tensor:
 class FakeOptimizer(torch.optim.SGD):
     """A fake optimizer that keeps the gradients for the test to look at."""
 
-    kept: torch.Tensor
+    gradient: torch.Tensor
 
     def step(self, closure: Any = None) -> None:
         parameters = self.param_groups[0]["params"]
-        self.kept = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+        self.gradient = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])
@@ -115,16 +115,16 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One example at a time, the decoder reading what it wrote before, every token by itself."""
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 200})
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 200})
     more = {"objective": {"weights": {"rationale": 0.3, "label": 2.0}}, "data": {"pack": pack}}
     weights = more["objective"]["weights"]
-    made = learner(config(family(kind, tmp_path, tiny_model), attention=attention, **more))
+    made = train_step(config(family(kind, tmp_path, tiny_model), attention=attention, **more))
     check_packable(made.student)
     student, total, weighed = made.student, torch.zeros(()), 0.0
     start = student.model.config.decoder_start_token_id
     for row in rows(3):
         example = make_example(row, DataConfig())
-        given = torch.tensor([student.tokenizer(example.prompt)["input_ids"]])
+        input_ids = torch.tensor([student.tokenizer(example.prompt)["input_ids"]])
         before = [start]
         spans = [
             (span.kind, student.tokenizer(span.text, add_special_tokens=False)["input_ids"])
@@ -134,7 +134,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
         for span, ids in spans:
             for token in ids:
                 logits = student.model(
-                    input_ids=given, decoder_input_ids=torch.tensor([before])
+                    input_ids=input_ids, decoder_input_ids=torch.tensor([before])
                 ).logits[0, -1]
                 total = total - weights[span] * torch.log_softmax(logits, dim=-1)[token]
                 weighed += weights[span]
@@ -143,9 +143,9 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     expected.backward()
     reference = gradients(student)
     student.model.zero_grad(set_to_none=True)
-    made.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
+    made.optimizer = optimizer = FakeOptimizer([p for _, p in student.trainable()])
     assert made.step(rows(3), 0, 1.0).loss == pytest.approx(expected.item(), rel=1e-4)
-    torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(optimizer.gradient, reference, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])
@@ -156,10 +156,10 @@ def test_a_file_that_asks_for_packing_trains_by_length(
     model = family(kind, tmp_path, tiny_model)
     losses = {}
     for pack in (True, False):
-        made = learner(config(model, data={"pack": pack}))
+        made = train_step(config(model, data={"pack": pack}))
         check_packable(made.student)
         groups = LanguageModelObjective(
-            made.student, made.encoder, config(model, data={"pack": pack})
+            made.student, made.tokenizer, config(model, data={"pack": pack})
         )
         samples = [sample for row in rows(9) for sample in groups.samples(row, 1.0)]
         split = [loss.args[0] for loss in groups.losses(samples, 300) if isinstance(loss, partial)]
@@ -172,7 +172,7 @@ def test_a_file_that_asks_for_packing_trains_by_length(
 
 
 def test_packing_with_an_encoder_is_refused_for_no_family(tiny_model: Path, tmp_path: Path) -> None:
-    student = learner(config(family("t5", tmp_path, tiny_model))).student
+    student = train_step(config(family("t5", tmp_path, tiny_model))).student
     student.model.config.model_type = "unheard-of"
     check_packable(student)
 
@@ -180,17 +180,18 @@ def test_packing_with_an_encoder_is_refused_for_no_family(tiny_model: Path, tmp_
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 def test_options_are_scored_by_the_decoder(tiny_model: Path, tmp_path: Path, kind: str) -> None:
     """In one batch or one token at a time: the same log-probabilities."""
-    student = learner(config(family(kind, tmp_path, tiny_model))).student
+    student = train_step(config(family(kind, tmp_path, tiny_model))).student
     student.model.eval()
     branches = [([5, 6, 7], [8, 9], [[10], [11, 12, 13]]), ([14] * 6, [15], [[16, 17], [18]])]
     with torch.inference_mode():
         for branch, found in zip(branches, branch_scores(student, branches), strict=True):
-            given, begun, options = branch
+            input_ids, begun, options = branch
             for option, score in zip(options, found, strict=True):
                 expected, before = 0.0, [student.model.config.decoder_start_token_id, *begun]
                 for token in option:
                     logits = student.model(
-                        input_ids=torch.tensor([given]), decoder_input_ids=torch.tensor([before])
+                        input_ids=torch.tensor([input_ids]),
+                        decoder_input_ids=torch.tensor([before]),
                     ).logits[0, -1]
                     expected += float(torch.log_softmax(logits, dim=-1)[token])
                     before.append(token)
@@ -210,21 +211,21 @@ def test_it_learns_answers_and_is_the_same_after_saving(
         data={"rationale": rationale, "max_target": 40},
         optim={"lr": lr},
     )
-    made = learner(settings)
+    made = train_step(settings)
     batch = [{**row, "rationale": "So."} for row in rows(2)]
     losses = [made.step(batch, number, 1.0).loss for number in range(50)]
     assert losses[-1] < (losses[0] / 2 if method == "full" else losses[0] - 0.3)
     questions = [Question(r["question"].strip(), tuple(r["choices"]), r["answer"]) for r in batch]
     if method == "full":
-        found = evaluate_student(made.student, made.encoder, questions, settings.data)
+        found = evaluate_student(made.student, made.tokenizer, questions, settings.data)
         assert (found.correct, found.unparsed) == (2, 0)
 
     job = RunSpec(settings, str(model), "data", tmp_path / "out", None)
     folder = write_outcome(job, made.student, TrainProgress({}), None)
-    loaded, again = read_outcome(folder, CPU)
-    how = prompt_format(again.data, "scored")
-    was = predict(made.student, made.encoder, questions, how)
-    now = predict(loaded, make_example_tokenizer(again, loaded.tokenizer), questions, how)
+    loaded, loaded_config = read_outcome(folder, CPU)
+    how = prompt_format(loaded_config.data, "scored")
+    was = predict(made.student, made.tokenizer, questions, how)
+    now = predict(loaded, make_example_tokenizer(loaded_config, loaded.tokenizer), questions, how)
     for one, other in zip(was, now, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert one.text == other.text

@@ -84,9 +84,9 @@ def test_a_sheet_is_blind_and_its_key_is_not(run: Path, tmp_path: Path) -> None:
     assert [row["item"] for row in rows] == [one.item for one in key.items]
     for row, one in zip(rows, key.items, strict=True):
         theirs = row["right" if one.student == "left" else "left"]
-        own = row[one.student]
+        student_text = row[one.student]
         assert theirs.startswith("Teacher's own ")
-        assert own in (theirs.replace("Teacher's own", "Student's"), "(nothing)")
+        assert student_text in (theirs.replace("Teacher's own", "Student's"), "(nothing)")
         assert (row["options"], row["answer"]) == ("(A) a  (B) b", "(B) b")
         assert (row["verdict"], row["comment"]) == ("", "")
     assert sum(one.student == "left" for one in key.items) in (5, 6)
@@ -96,9 +96,9 @@ def test_a_sheet_is_blind_and_its_key_is_not(run: Path, tmp_path: Path) -> None:
         text = (tmp_path / "out" / file).read_text(encoding="utf-8").casefold()
         assert 'student"' not in text
         assert str(run).casefold() not in text
-    again = cli("sheet", run, "--data", tmp_path / "held.jsonl", "--out", tmp_path / "out")
-    assert again.exit_code == 2
-    assert "has a sheet already" in again.stderr
+    repeated = cli("sheet", run, "--data", tmp_path / "held.jsonl", "--out", tmp_path / "out")
+    assert repeated.exit_code == 2
+    assert "has a sheet already" in repeated.stderr
 
 
 def test_the_seed_draws_the_questions_and_the_sides(run: Path, tmp_path: Path) -> None:
@@ -182,10 +182,10 @@ def test_bad_verdicts_are_named_by_row(tmp_path: Path, text: str, message: str) 
 def test_verdicts_are_counted_for_the_student() -> None:
     key = key_of(*(item(n, "left" if n % 2 else "right") for n in range(8)))
     # The student is right on q0, q2, ...: so these are win, win, loss, tie.
-    said = Annotations(
+    annotations = Annotations(
         "ann", {"q0": "right", "q1": "left", "q2": "left", "q3": "tie"}, {}, (), 2, 1
     )
-    found = count_verdicts(key, [said])
+    found = count_verdicts(key, [annotations])
     (rater,) = found.raters
     assert rater.tally is not None
     assert rater.tally.items == 4
@@ -206,8 +206,8 @@ def test_a_sign_test_leaves_ties_out() -> None:
 
 def test_pairs_are_one_piece_of_evidence() -> None:
     key = key_of(*(item(n, group=str(n // 2)) for n in range(20)))
-    said = {f"q{n}": "left" if n // 2 % 2 else "right" for n in range(20)}
-    (rater,) = count_verdicts(key, [Annotations("ann", said)]).raters  # type: ignore[arg-type]
+    verdicts = {f"q{n}": "left" if n // 2 % 2 else "right" for n in range(20)}
+    (rater,) = count_verdicts(key, [Annotations("ann", verdicts)]).raters  # type: ignore[arg-type]
     assert rater.tally is not None
     wide = rater.tally.win.high - rater.tally.win.low
     assert wide > 0.55  # ten pairs; Wilson's of twenty would be 0.40 wide
@@ -260,16 +260,16 @@ def test_people_fill_in_a_sheet_and_it_is_kept_beside_the_student(
     assert ann[-4:] == ["10", ":", "0", f"{2 / 1024:.3g}"]
     assert (bob[0], bob[2], both[0]) == ("bob", "100.0%", "together")
     assert "Cohen's kappa 0.00" in done.stdout
-    kept = json.loads((run / "evaluations" / "held" / "verdicts.json").read_text())
-    assert kept["student"] == "tiny"
-    assert kept["raters"][1]["tally"]["p"] == pytest.approx(2 / 1024)
-    first = kept["verdicts"][0]
+    record = json.loads((run / "evaluations" / "held" / "verdicts.json").read_text())
+    assert record["student"] == "tiny"
+    assert record["raters"][1]["tally"]["p"] == pytest.approx(2 / 1024)
+    first = record["verdicts"][0]
     assert first["student"].startswith(("Student's", "(nothing)"))
     assert first["teacher"].startswith("Teacher's")
     assert first["outcomes"]["bob"] == "win"
     assert first["comments"] == {"ann": "hm", "bob": "hm"}
     as_json = json.loads(cli("verdicts", tmp_path / "out" / "key.json", *sheets, "--json").stdout)
-    assert as_json == {name: value for name, value in kept.items() if name != "verdicts"}
+    assert as_json == {name: value for name, value in record.items() if name != "verdicts"}
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_a_student_writes_to_its_own_end(
     data = {"rationale": placement, "max_target": 64}
     made = taught(model, kind=kind, data=data, steps=70 if kind == "seq2seq" else 40)
     how = prompt_format(StudentConfig.model_validate({**_minimal(), "data": data}).data)
-    answers = predict(made.student, made.encoder, [QUESTION], how)
-    (found,) = write_rationales(made.student, made.encoder, [QUESTION], how, answers)
+    answers = predict(made.student, made.tokenizer, [QUESTION], how)
+    (found,) = write_rationales(made.student, made.tokenizer, [QUESTION], how, answers)
     assert found.rationale == ROW["rationale"]
     assert found.choice == 1
     assert found.text.count(MARKER) == (0 if placement == "task" else 2)
@@ -96,8 +96,8 @@ def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: P
     held.write_text(json.dumps(ROW) + "\n")
     done = CliRunner().invoke(main, ["eval", str(out), "--data", str(held), "--rationales"])
     assert done.exit_code == 0, done.output
-    kept = out / "evaluations" / "held" / "rationales.jsonl"
-    assert json.loads(kept.read_text()) == {
+    path = out / "evaluations" / "held" / "rationales.jsonl"
+    assert json.loads(path.read_text()) == {
         "key": QUESTION.key,
         "question": ROW["question"],
         "choices": ROW["choices"],
@@ -108,7 +108,7 @@ def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: P
     }
     # Another evaluation may be of another state of the student.
     CliRunner().invoke(main, ["eval", str(out), "--data", str(held)])
-    assert not kept.exists()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ def test_what_is_not_installed_is_told_before_the_start(
     document = load_document(path)
     with pytest.raises(ProblemsError) as caught:
         make_run_spec(document, parse_config(document), tmp_path, RunOptions("data"))
-    told = [(problem.line, problem.message[:27]) for problem in caught.value.problems]
-    assert told == [(4, "log: tensorboard is not ins"), (4, "log: wandb is not installed")]
+    problems = [(problem.line, problem.message[:27]) for problem in caught.value.problems]
+    assert problems == [(4, "log: tensorboard is not ins"), (4, "log: wandb is not installed")]
 
 
 def test_an_unknown_logger_is_refused() -> None:

@@ -42,9 +42,9 @@ def test_a_resumed_call_keeps_what_is_done_goes_on_and_begins_the_rest(tmp_path:
 
 
 def test_the_spread_is_mean_and_sample_deviation() -> None:
-    told = [{"after": {"accuracy": score}} for score in (0.5, 0.7)]
-    assert accuracy_spread(told) == {
+    results = [{"after": {"accuracy": score}} for score in (0.5, 0.7)]
+    assert accuracy_spread(results) == {
         "mean": pytest.approx(0.6),
         "deviation": pytest.approx(0.02**0.5),
     }
-    assert accuracy_spread([*told, {"after": None}]) is None
+    assert accuracy_spread([*results, {"after": None}]) is None

@@ -78,12 +78,12 @@ def killed_at(instant: int, act: Callable[[], Any]) -> bool:
         done = 0
 
         def counted(operation: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*given: Any, **more: Any) -> Any:
+            def call(*arguments: Any, **more: Any) -> Any:
                 nonlocal done
                 done += 1
                 if done == instant:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return operation(*given, **more)
+                return operation(*arguments, **more)
 
             return call
 
@@ -99,14 +99,14 @@ def killed_at(instant: int, act: Callable[[], Any]) -> bool:
     return process.exitcode != 0
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["the next step", "the same step again"])
+@pytest.mark.parametrize("same_step", [False, True], ids=["the next step", "the same step again"])
 def test_a_kill_at_any_instant_of_a_save_leaves_a_run_to_go_on_with(
-    tmp_path: Path, again: bool
+    tmp_path: Path, same_step: bool
 ) -> None:
     template = Run(tmp_path / "template")
     template.save(1)
     template.save(2)
-    step = 2 if again else 3
+    step = 2 if same_step else 3
     instant, reached = 0, set()
     while True:
         instant += 1

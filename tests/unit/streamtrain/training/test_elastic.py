@@ -25,7 +25,7 @@ def step(number: int, total: int | None = 101) -> Mapping[str, Any]:
             "tokens_per_second": 50.0}  # fmt: skip
 
 
-def seen(most: int, *events: Mapping[str, Any]) -> WorkerGrowth:
+def growth_after(most: int, *events: Mapping[str, Any]) -> WorkerGrowth:
     growth = WorkerGrowth(most)
     growth.begin(1, now=100.0)
     for event in events:
@@ -34,7 +34,7 @@ def seen(most: int, *events: Mapping[str, Any]) -> WorkerGrowth:
 
 
 def test_it_grows_where_much_is_left() -> None:
-    growth = seen(4, LOADED, step(1))
+    growth = growth_after(4, LOADED, step(1))
     assert growth.open
     assert growth.workers(free=3) == 4
     assert growth.workers(free=9) == 4, "not beyond what it may"
@@ -44,20 +44,20 @@ def test_it_grows_where_much_is_left() -> None:
 
 def test_a_restart_must_be_worth_its_time() -> None:
     # It took 10 s; with two workers half of what is left is saved.
-    assert seen(2, LOADED, step(60)).workers(1) == 2
-    assert seen(2, LOADED, step(61)).workers(1) is None
-    assert seen(4, LOADED, step(70)).workers(3) == 4
+    assert growth_after(2, LOADED, step(60)).workers(1) == 2
+    assert growth_after(2, LOADED, step(61)).workers(1) is None
+    assert growth_after(4, LOADED, step(70)).workers(3) == 4
 
 
 @pytest.mark.parametrize("events", [(), (LOADED,), (LOADED, step(1, None)), (step(1),)])
 def test_nothing_is_done_before_the_length_and_the_cost_are_known(
     events: tuple[Mapping[str, Any], ...],
 ) -> None:
-    assert seen(4, *events).workers(3) is None
+    assert growth_after(4, *events).workers(3) is None
 
 
 def test_what_went_on_is_measured_anew() -> None:
-    growth = seen(4, LOADED, step(1))
+    growth = growth_after(4, LOADED, step(1))
     growth.begin(4, now=200.0)
     assert not growth.open
     growth.begin(2, now=200.0)
@@ -73,7 +73,7 @@ def test_a_run_is_asked_once_its_dataset_has_ended(
     monkeypatch.setattr("streamtrain.training.elastic._LOOK_EVERY_S", 0.0)
     config = StudentConfig(student="s", version=1, model="m")
     job = RunSpec(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
-    growth = seen(4, LOADED, step(1))
+    growth = growth_after(4, LOADED, step(1))
     grower = GrowthRequester(job, growth, lambda: 2)
     folder = Folder.at(tmp_path / "data")
     run = committer(folder)
@@ -109,7 +109,7 @@ def test_a_dataset_that_has_ended_is_not_read_again_while_gpus_are_waited_for(
     config = StudentConfig(student="s", version=1, model="m")
     job = RunSpec(config, "m", str(tmp_path / "data"), tmp_path, None, follow=True, most=4)
     free = iter([0, 0, 3])
-    grower = GrowthRequester(job, seen(4, LOADED, step(1)), lambda: next(free))
+    grower = GrowthRequester(job, growth_after(4, LOADED, step(1)), lambda: next(free))
     for _ in range(3):
         grower.look()
     assert (tmp_path / GROW).read_text() == "4"

@@ -48,10 +48,10 @@ def test_a_row_that_is_held_out_is_refused_and_so_is_its_pair() -> None:
     )
     held.check({"question": "Where is it?", "choices": ["here", "elsewhere"]})
     held.check({"text": "Awful film.", "label": "bad", "group": "g8"})
-    again = {"id": "x", "question": "where  is it?", "choices": ["there", "here"]}
+    same_question = {"id": "x", "question": "where  is it?", "choices": ["there", "here"]}
     edited = {"id": "x", "question": "Who is it?", "original": "Where is it?"}
     for row, name in (
-        (again, "report: its question"),
+        (same_question, "report: its question"),
         ({**edited, "choices": ["there", "here"]}, "report: its original"),
         ({"text": "Nice film."}, "select: its text"),
         ({"text": "Awful film.", "group": "g7"}, "select: its group"),
@@ -140,11 +140,15 @@ def student(folder: Path, model: Path, evaluate: dict[str, Any], **optim: Any) -
     return path
 
 
-def go(path: Path, told: Sequence[dict[str, Any]] = ROWS, resume: bool = False) -> tuple[str, Path]:
+def go(
+    path: Path, dataset_rows: Sequence[dict[str, Any]] = ROWS, resume: bool = False
+) -> tuple[str, Path]:
     document = read_document(path)
     options = RunOptions("data", path.parent / "out", resume=resume)
     job = make_run_spec(document, parse_config(document), path.parent, options)
-    reason = train(job, SingleProcess(), lambda: FakeFeed(told), lambda: False, torch.device("cpu"))
+    reason = train(
+        job, SingleProcess(), lambda: FakeFeed(dataset_rows), lambda: False, torch.device("cpu")
+    )
     return reason, job.out
 
 
@@ -163,8 +167,8 @@ def test_a_plateau_ends_the_run_with_the_best_step(tiny_model: Path, tmp_path: P
     looks = events(out, "select")
     assert [look["step"] for look in looks] == [2, 4, 6]
     scores = [look["accuracy"] for look in looks]
-    (kept,) = events(out, "selected")
-    assert kept["step"] == looks[scores.index(max(scores))]["step"] < 6
+    (selected,) = events(out, "selected")
+    assert selected["step"] == looks[scores.index(max(scores))]["step"] < 6
     final = load_file(out / "final" / "adapter_model.safetensors")
     best = load_file(out / "best" / "trained.safetensors")
     last = checkpoint.latest(out / "checkpoints")

@@ -83,14 +83,14 @@ def test_events_are_whole_lines_that_a_reader_follows(tmp_path: Path) -> None:
 
 
 def test_an_event_is_told_in_words() -> None:
-    said = describe({"event": "first_step", "time": 0.0, "generation_ended": False})
-    assert said is not None
-    assert "while the generator still runs" in said
-    said = describe(
+    line = describe({"event": "first_step", "time": 0.0, "generation_ended": False})
+    assert line is not None
+    assert "while the generator still runs" in line
+    line = describe(
         {"event": "eval", "when": "before", "step": 0, "accuracy": 0.25, "correct": 1, "total": 4}
         | {"unparsed": 2, "low": 0.1, "high": 0.6}
     )
-    assert said is not None
-    assert "25.0% (1/4)" in said
-    assert "2 unparsed" in said
+    assert line is not None
+    assert "25.0% (1/4)" in line
+    assert "2 unparsed" in line
     assert describe({"event": "end", "reason": "end", "step": 1}) is None

@@ -74,10 +74,10 @@ def plain_loss(student: Student, sequences: list[TokenizedExample]) -> torch.Ten
     total, weight = torch.zeros(()), 0.0
     for one in sequences:
         logits = student.model(torch.tensor([one.ids])).logits[0]
-        for place in range(1, len(one.ids)):
-            nll = -torch.log_softmax(logits[place - 1], dim=-1)[one.ids[place]]
-            total = total + one.weights[place] * nll
-            weight += one.weights[place]
+        for position in range(1, len(one.ids)):
+            nll = -torch.log_softmax(logits[position - 1], dim=-1)[one.ids[position]]
+            total = total + one.weights[position] * nll
+            weight += one.weights[position]
     return total / weight
 
 
@@ -88,11 +88,11 @@ def gradients(student: Student) -> torch.Tensor:
 class FakeOptimizer(torch.optim.SGD):
     """A fake optimizer that keeps the gradients for the test to look at."""
 
-    kept: torch.Tensor
+    gradient: torch.Tensor
 
     def step(self, closure: Any = None) -> None:
         parameters = self.param_groups[0]["params"]
-        self.kept = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+        self.gradient = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
 
 
 def test_the_weighted_loss_is_what_its_definition_says() -> None:
@@ -111,7 +111,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
     tiny_model: Path, pack: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the micro-batches and the packing; span and view weights included."""
-    monkeypatch.setattr("streamtrain.training.step._PLACES", {"cpu": 200})
+    monkeypatch.setattr("streamtrain.training.step._POSITIONS", {"cpu": 200})
     student = load(tiny_model)
     settings = config(
         tiny_model,
@@ -119,29 +119,29 @@ def test_a_step_has_the_loss_and_gradient_of_the_definition(
         objective={"weights": {"rationale": 0.3, "label": 2.0}},
         optim={"lr": 1e-2, "clip": None},
     )
-    encoder = make_example_tokenizer(settings, student.tokenizer)
+    tokenizer = make_example_tokenizer(settings, student.tokenizer)
     views = {"positive": 1.0, "negative": 0.5}
     sequences = [
-        encoder.example(make_example(row, DataConfig(), weight=views[row["view"]]))
+        tokenizer.example(make_example(row, DataConfig(), weight=views[row["view"]]))
         for row in rows(7)
     ]
     expected = plain_loss(student, sequences)
     expected.backward()
     reference = gradients(student)
     student.model.zero_grad(set_to_none=True)
-    learner = TrainStep(student, encoder, settings, SingleProcess())
-    learner.optimizer = kept = FakeOptimizer([p for _, p in student.trainable()])
-    done = learner.step(rows(7), 0, 1.0)
+    train_step = TrainStep(student, tokenizer, settings, SingleProcess())
+    train_step.optimizer = optimizer = FakeOptimizer([p for _, p in student.trainable()])
+    done = train_step.step(rows(7), 0, 1.0)
     assert done.loss == pytest.approx(expected.item(), rel=1e-5)
     assert done.tokens == sum(len(one.ids) for one in sequences)
-    torch.testing.assert_close(kept.kept, reference, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(optimizer.gradient, reference, rtol=1e-3, atol=1e-6)
 
 
 def test_prompt_tokens_carry_no_loss(tiny_model: Path) -> None:
     """Another target token changes the loss; what comes before the target has no weight."""
     student = load(tiny_model)
-    encoder = make_example_tokenizer(config(tiny_model), student.tokenizer)
-    one = encoder.example(make_example(rows(1)[0], DataConfig()))
+    tokenizer = make_example_tokenizer(config(tiny_model), student.tokenizer)
+    one = tokenizer.example(make_example(rows(1)[0], DataConfig()))
     prompt = len(student.tokenizer(make_example(rows(1)[0], DataConfig()).prompt)["input_ids"])
     assert set(one.weights[:prompt]) == {0.0}
     assert set(one.weights[prompt:]) == {1.0}
@@ -208,10 +208,10 @@ def test_packing_is_refused_where_it_is_not_known_to_be_right(tiny_model: Path) 
 def test_training_learns(tiny_model: Path) -> None:
     student = load(tiny_model, "lora")
     settings = config(tiny_model, optim={"lr": 1e-2})
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
-    losses = [learner.step(rows(4), number, 1.0).loss for number in range(20)]
+    losses = [train_step.step(rows(4), number, 1.0).loss for number in range(20)]
     assert losses[-1] < losses[0] - 0.5
 
 
@@ -242,7 +242,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(
 ) -> None:
     student = load(tiny_model)
     settings = config(tiny_model)
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     _, first = student.trainable()[0]
@@ -250,7 +250,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(
         first[:, 0] = math.inf
     before = [p.detach().clone() for _, p in student.trainable()]
     with pytest.raises(StreamtrainError, match=r"at step 4 .*lower optim\.lr"):
-        learner.step(rows(2), 3, 1.0)
+        train_step.step(rows(2), 3, 1.0)
     for old, (_, new) in zip(before, student.trainable(), strict=True):
         assert torch.equal(old, new.detach())
 
@@ -269,9 +269,9 @@ def test_options_are_scored_as_continuations_of_the_prompt(tiny_model: Path) -> 
     expected = []
     for option in options:
         logits = student.model(torch.tensor([prompt + option])).logits[0].log_softmax(-1)
-        places = range(len(prompt) - 1, len(prompt) + len(option) - 1)
+        positions = range(len(prompt) - 1, len(prompt) + len(option) - 1)
         expected.append(
-            sum(logits[place, token].item() for place, token in zip(places, option, strict=True))
+            sum(logits[place, token].item() for place, token in zip(positions, option, strict=True))
         )
     with torch.inference_mode():
         (found,) = tree_scores(student, [(prompt, options)])
@@ -287,10 +287,10 @@ def test_an_evaluation_does_not_depend_on_its_batches(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = load(tiny_model)
-    encoder = make_example_tokenizer(config(tiny_model), student.tokenizer)
-    together = evaluate_student(student, encoder, QUESTIONS, DataConfig())
-    monkeypatch.setattr("streamtrain.evaluation.predictions._PLACES_PER_FORWARD", 1)
-    alone = evaluate_student(student, encoder, QUESTIONS, DataConfig(rationale="none"))
+    tokenizer = make_example_tokenizer(config(tiny_model), student.tokenizer)
+    together = evaluate_student(student, tokenizer, QUESTIONS, DataConfig())
+    monkeypatch.setattr("streamtrain.evaluation.predictions._POSITIONS_PER_FORWARD", 1)
+    alone = evaluate_student(student, tokenizer, QUESTIONS, DataConfig(rationale="none"))
     for one, other in zip(together.predictions, alone.predictions, strict=True):
         assert one.choice == other.choice
         assert one.probabilities == pytest.approx(other.probabilities, rel=1e-4)
@@ -300,8 +300,10 @@ def test_an_evaluation_does_not_depend_on_its_batches(
 
 def test_a_student_that_writes_nothing_sensible_is_unparsed_and_wrong(tiny_model: Path) -> None:
     student = load(tiny_model)
-    encoder = make_example_tokenizer(config(tiny_model, data={"max_target": 8}), student.tokenizer)
-    result = evaluate_student(student, encoder, QUESTIONS[:3], DataConfig(rationale="before"))
+    tokenizer = make_example_tokenizer(
+        config(tiny_model, data={"max_target": 8}), student.tokenizer
+    )
+    result = evaluate_student(student, tokenizer, QUESTIONS[:3], DataConfig(rationale="before"))
     assert (result.correct, result.unparsed) == (0, 3)
     assert all(prediction.text for prediction in result.predictions)
 
@@ -313,12 +315,12 @@ def test_a_model_s_own_way_of_writing_is_left_out(
     """Published chat models come with a penalty for repeated words, as an answer's own are."""
     folder = tmp_path / "chat"
     shutil.copytree(tiny_model, folder)
-    asked = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "eos_token_id": [1, 7]}
-    (folder / "generation_config.json").write_text(json.dumps(asked))
+    settings = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "eos_token_id": [1, 7]}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
     plain, chat = load(tiny_model, method), load(folder, method)
-    encoder = make_example_tokenizer(config(tiny_model, data={"max_target": 24}), plain.tokenizer)
+    tokenizer = make_example_tokenizer(config(tiny_model, data={"max_target": 24}), plain.tokenizer)
     texts = [question.question for question in QUESTIONS]
-    assert write_texts(chat, encoder, texts) == write_texts(plain, encoder, texts)
+    assert write_texts(chat, tokenizer, texts) == write_texts(plain, tokenizer, texts)
     assert sorted(chat.model.generation_config.eos_token_id) == [1, 7]
 
 
@@ -329,13 +331,13 @@ def test_a_student_that_writes_its_label_is_judged_by_it(tiny_model: Path) -> No
         data={"rationale": "before", "max_target": 64},
         optim={"lr": 3e-3},
     )
-    encoder = make_example_tokenizer(settings, student.tokenizer)
-    learner = TrainStep(student, encoder, settings, SingleProcess())
+    tokenizer = make_example_tokenizer(settings, student.tokenizer)
+    train_step = TrainStep(student, tokenizer, settings, SingleProcess())
     row = {**rows(1)[0], "rationale": "So."}
     for number in range(40):
-        learner.step([row], number, 1.0)
+        train_step.step([row], number, 1.0)
     question = Question(row["question"].strip(), tuple(row["choices"]), 1)
-    result = evaluate_student(student, encoder, [question], DataConfig(rationale="before"))
+    result = evaluate_student(student, tokenizer, [question], DataConfig(rationale="before"))
     assert (result.correct, result.unparsed) == (1, 0)
 
 
@@ -350,20 +352,20 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_progress(
 ) -> None:
     settings = config(tiny_model)
 
-    def learner() -> TrainStep:
+    def train_step() -> TrainStep:
         student = load(tiny_model, method)
         return TrainStep(
             student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
         )
 
-    first = learner()
+    first = train_step()
     for number in range(3):
         first.step(rows(4), number, 1.0)
     at = TrainProgress(order_settings(settings), Cursor(chunk=2, chunk_start=4, plan="p"), step=3)
     path = checkpoint.save(tmp_path, first.student, first.optimizer, at)
     assert checkpoint.latest(tmp_path) == path
     assert checkpoint.load_progress(path) == at
-    second = learner()
+    second = train_step()
     checkpoint.load_weights(path, second.student, second.optimizer)
     assert first.step(rows(5), 3, 1.0).loss == second.step(rows(5), 3, 1.0).loss
     assert first.step(rows(4), 4, 1.0).loss == second.step(rows(4), 4, 1.0).loss
@@ -374,13 +376,13 @@ def test_old_checkpoints_are_dropped_and_a_torn_one_is_not_seen(
 ) -> None:
     student = load(tiny_model, "lora")
     settings = config(tiny_model)
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     assert checkpoint.latest(tmp_path) is None
     for step in range(1, 5):
         at = TrainProgress(order_settings(settings), step=step)
-        checkpoint.save(tmp_path, student, learner.optimizer, at)
+        checkpoint.save(tmp_path, student, train_step.optimizer, at)
     (tmp_path / ".step-00000009.tmp").mkdir()
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000003", "step-00000004"]
     found = checkpoint.latest(tmp_path)
@@ -391,11 +393,11 @@ def test_old_checkpoints_are_dropped_and_a_torn_one_is_not_seen(
 def test_a_checkpoint_of_another_student_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     settings = config(tiny_model)
     student = load(tiny_model, "lora")
-    learner = TrainStep(
+    train_step = TrainStep(
         student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
     )
     at = TrainProgress(order_settings(settings))
-    path = checkpoint.save(tmp_path, student, learner.optimizer, at)
+    path = checkpoint.save(tmp_path, student, train_step.optimizer, at)
     with pytest.raises(InputError, match="belongs to another student"):
         checkpoint.load_weights(path, load(tiny_model, "full"))
 
@@ -408,15 +410,15 @@ def test_the_final_folder_is_what_from_pretrained_loads(
 
     student = load(tiny_model, method)
     settings = config(tiny_model)
-    encoder: ExampleTokenizer = make_example_tokenizer(settings, student.tokenizer)
-    TrainStep(student, encoder, settings, SingleProcess()).step(rows(4), 0, 1.0)
+    tokenizer: ExampleTokenizer = make_example_tokenizer(settings, student.tokenizer)
+    TrainStep(student, tokenizer, settings, SingleProcess()).step(rows(4), 0, 1.0)
     save_final(student, tmp_path / "final")
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "final")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "final")
     assert AutoTokenizer.from_pretrained(tmp_path / "final").eos_token_id == 1
     ids = torch.tensor([[0, 5, 9, 11]])
     student.model.eval()
     with torch.no_grad():
-        torch.testing.assert_close(again(ids).logits, student.model(ids).logits)
+        torch.testing.assert_close(loaded(ids).logits, student.model(ids).logits)
 
 
 @pytest.mark.slow
@@ -429,10 +431,10 @@ def test_compiled_layers_learn_the_same_under_the_same_names(tiny_model: Path, m
             tiny_model, tune={"method": method}, optim={"lr": 1e-3, "compile": compiled}
         )
         student = load(tiny_model, method)
-        learner = TrainStep(
+        train_step = TrainStep(
             student, make_example_tokenizer(settings, student.tokenizer), settings, SingleProcess()
         )
-        losses = [learner.step(rows(4), number, 1.0).loss for number in range(3)]
+        losses = [train_step.step(rows(4), number, 1.0).loss for number in range(3)]
         assert bool(torch._dynamo.utils.counters["stats"]["unique_graphs"]) is compiled
         learned.append((losses, dict(student.trainable())))
     (plain, before), (fast, after) = learned

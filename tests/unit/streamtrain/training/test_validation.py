@@ -34,7 +34,9 @@ class LateValidator:
         self._running[step] = (self._late, validate_weights(self._job, weights, CPU))
 
     def finished(self, wait: bool) -> Mapping[int, Mapping[str, Any]]:
-        self._running = {step: (left - 1, told) for step, (left, told) in self._running.items()}
+        self._running = {
+            step: (left - 1, figures) for step, (left, figures) in self._running.items()
+        }
         done = {step for step, (left, _) in self._running.items() if wait or left < 0}
         return {step: self._running.pop(step)[1] for step in sorted(done, reverse=True)}
 
@@ -60,35 +62,35 @@ def test_late_figures_choose_the_step_that_the_loop_itself_would(
     tiny_model: Path, tmp_path: Path, late: int
 ) -> None:
     path = student(tmp_path, tiny_model, SELECT)
-    inside, beside = made(path, "inside"), made(path, "beside")
+    inside, parallel = made(path, "inside"), made(path, "beside")
     go(inside, None)
-    validator = LateValidator(beside, late)
-    go(beside, validator)
+    validator = LateValidator(parallel, late)
+    go(parallel, validator)
     assert validator.started == [3, 6, 9, 12]
-    assert looks(beside.out) == looks(inside.out)
+    assert looks(parallel.out) == looks(inside.out)
     ours, theirs = (
-        load_file(job.out / "final" / "adapter_model.safetensors") for job in (beside, inside)
+        load_file(job.out / "final" / "adapter_model.safetensors") for job in (parallel, inside)
     )
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, rtol=0, atol=0)
-    assert not list((beside.out / "validating").glob("step-*"))
+    assert not list((parallel.out / "validating").glob("step-*"))
 
 
 def test_a_run_that_is_stopped_asks_again_for_figures_that_never_came(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     path = student(tmp_path, tiny_model, SELECT)
-    whole = made(path, "whole")
-    go(whole, None)
+    undisturbed = made(path, "whole")
+    go(undisturbed, None)
     first = made(path, "broken")
-    asked = iter([False] * 7 + [True])
-    assert go(first, LateValidator(first, 100), lambda: next(asked)) == "stopped"
+    stops = iter([False] * 7 + [True])
+    assert go(first, LateValidator(first, 100), lambda: next(stops)) == "stopped"
     assert looks(first.out) == []
-    again = made(path, "broken", resume=True)
-    validator = LateValidator(again, 1)
-    assert go(again, validator) == "end"
+    resumed = made(path, "broken", resume=True)
+    validator = LateValidator(resumed, 1)
+    assert go(resumed, validator) == "end"
     assert validator.started == [3, 6, 9, 12]
-    assert looks(again.out) == looks(whole.out)
+    assert looks(resumed.out) == looks(undisturbed.out)
 
 
 def test_patience_may_run_out_late_but_runs_out(tiny_model: Path, tmp_path: Path) -> None:
