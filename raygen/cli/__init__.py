@@ -1,7 +1,7 @@
-"""The command line `raygen`: one module per group of commands.
+"""Run the command line `raygen`, with one module per group of commands.
 
-Others use nothing of it; the program's entry point is `main`. It parses options, calls the
-packages below and prints what they return.
+The program's entry point is `main`; `raygen.api` uses the terminal's progress. It parses options,
+calls the packages below and prints what they return.
 """
 
 import lazy_loader

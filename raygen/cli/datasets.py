@@ -47,11 +47,11 @@ def status(folder: str, as_json: bool) -> None:
     from raygen.dataset import Dataset
     from raygen.views import status_view
 
-    found = Dataset.open(folder).status()
+    dataset_status = Dataset.open(folder).status()
     if as_json:
-        print_json(found.to_json())
+        print_json(dataset_status.to_json())
     else:
-        Console().print(status_view(folder, found))
+        Console().print(status_view(folder, dataset_status))
 
 
 @click.command(cls=Command)
@@ -96,11 +96,11 @@ def show(
     catalogue = Catalogue(folder, trusted)
     seed, rater, most = (options.pop(name) for name in ("seed", "rater", "most"))
     rejected = options.pop("rejected") or options["reason"] is not None
-    wanted = ItemFilter(rejected, **options)
+    criteria = ItemFilter(rejected, **options)
     if size is None and not verdicts:
-        _show(catalogue, wanted, most, full=full, as_json=as_json)
+        _show(catalogue, criteria, most, full=full, as_json=as_json)
         return
-    if wanted != ItemFilter() or most is not None:
+    if criteria != ItemFilter() or most is not None:
         raise UserError("--sample and --verdicts are of all rows; leave out what chooses some")
     if size is not None:
         check_rater(rater)
@@ -109,15 +109,15 @@ def show(
 
 
 def _show(
-    catalogue: Catalogue, wanted: ItemFilter, most: int | None, *, full: bool, as_json: bool
+    catalogue: Catalogue, criteria: ItemFilter, most: int | None, *, full: bool, as_json: bool
 ) -> None:
-    items = catalogue.items(catalogue.find(wanted).refs[:most])
+    items = catalogue.items(catalogue.find(criteria).refs[:most])
     if as_json:
         print_json([items[number].to_json() for number in range(len(items))])
         return
     if not items:
-        raise UserError(_nothing(catalogue, wanted), 1)
-    if wanted.rejected and catalogue.unknown:
+        raise UserError(_no_items(catalogue, criteria), 1)
+    if criteria.rejected and catalogue.unknown:
         click.echo(f"which rows were dropped isn't known: {catalogue.unknown}", err=True)
     task = catalogue.opened.task
     if _at_terminal():
@@ -128,7 +128,7 @@ def _show(
 
 
 def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> None:
-    """Ask for the verdicts that are missing. Raises UserError where nobody can answer."""
+    """Ask for the sample's missing verdicts. Raises UserError without a terminal."""
     if catalogue.unknown:
         raise UserError(f"nobody can judge what was dropped: {catalogue.unknown}")
     opened = catalogue.opened
@@ -164,7 +164,7 @@ def _report(catalogue: Catalogue, as_json: bool) -> None:
 
 
 def _pages(items: Items, task: Task, full: bool) -> Iterator[str]:
-    """Render each item under its number; they are read as they are looked at."""
+    """Render each item under its number, reading items as the pages are consumed."""
     console = Console()
     for number in range(len(items)):
         title = f"{number + 1} of {len(items)}"
@@ -178,11 +178,11 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _nothing(catalogue: Catalogue, wanted: ItemFilter) -> str:
-    noun = "reject" if wanted.rejected else "example"
-    if wanted.find is not None or wanted.view is not None:
+def _no_items(catalogue: Catalogue, criteria: ItemFilter) -> str:
+    noun = "reject" if criteria.rejected else "example"
+    if criteria.find is not None or criteria.view is not None:
         return f"no {noun} matches"
-    other = "" if wanted.rejected else "; --rejected shows what was dropped"
+    other = "" if criteria.rejected else "; --rejected shows what was dropped"
     return f"{catalogue.opened.folder.uri} has no {noun}s{other}"
 
 

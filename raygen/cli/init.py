@@ -1,7 +1,7 @@
-"""The command init: asks a few questions, writes a commented recipe and checks it.
+"""The command `init`: asks a few questions, writes a commented recipe and checks it.
 
-With --op it writes the package of a new op. Parses, asks and prints; what is guessed and written
-is the starter's and the skeleton's.
+With --op it writes the package of a new op. It parses, asks and prints; `raygen.scaffold` guesses
+and writes.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ _SERVER = "https://api.openai.com/v1"
     "--op", metavar="NAME", help="Write the package of a new op instead; FILE is its folder."
 )
 @debug_option
-def init(path: Path | None, yes: bool, op: str | None, **given: Any) -> None:
+def init(path: Path | None, yes: bool, op: str | None, **answers: Any) -> None:
     """Ask a few questions and write a first recipe, with comments."""
     if op is not None:
-        _write_op(op, path, [option for option, value in given.items() if value])
+        _write_op(op, path, [option for option, value in answers.items() if value])
         return
     path = path or Path("recipe.yaml")
     if path.exists():
         raise UserError(f"{path} is there already; nothing was changed. Name another file")
-    starter = _ask(path, _Questions(given, yes))
+    starter = _ask(path, _Questions(answers, yes))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(starter.text(), "utf-8")
     click.echo(f"\nwrote {path}")
@@ -107,16 +107,23 @@ def _write_op(name: str, folder: Path | None, others: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Questions:
-    """Answers from the options, else from the user, else (with --yes) as suggested."""
+    """Answers questions from the command's options, else by asking, or with --yes as suggested."""
 
-    given: Mapping[str, Any]
+    options: Mapping[str, Any]
     yes: bool
 
     def ask(
         self, option: str, question: str, suggested: str | None, choices: Sequence[str] = ()
     ) -> str:
-        """One answer; `option` is the name of the option that gives it."""
-        answer = self.given.get(option)
+        """Answer a question.
+
+        Args:
+            option: The option that answers it, if the user set it.
+            question: The text of the question.
+            suggested: The default; None without one, which is a UserError with --yes.
+            choices: The only answers, if they are limited.
+        """
+        answer = self.options.get(option)
         if answer:
             return str(answer)
         if self.yes and suggested is not None:
@@ -127,29 +134,29 @@ class _Questions:
         return str(click.prompt(question, default=suggested, type=kind))
 
     def tell(self, lines: Mapping[str, str]) -> None:
-        """What the choices of the next question mean."""
+        """Explain the choices of the next question, by name."""
         if not self.yes:
             for name, words in lines.items():
                 click.echo(f"  {name:<15} {words}")
 
 
 def _ask(path: Path, questions: _Questions) -> Starter:
-    here = Path()
     folder = path.resolve().parent.name if path.name == "recipe.yaml" else path.stem
     name = questions.ask("name", "Name of the recipe", folder or "recipe")
     source = questions.ask("source", "Source rows (a file, a glob, or hf://datasets/...)", None)
-    there = source_columns(source, here)
-    if there and not questions.yes:
-        click.echo("It has: " + ", ".join(f"{name} ({kind})" for name, kind in there.items()))
-    guess = guess_task(there)
+    in_source = source_columns(source, Path())
+    if in_source and not questions.yes:
+        listed = ", ".join(f"{name} ({kind})" for name, kind in in_source.items())
+        click.echo(f"It has: {listed}")
+    guess = guess_task(in_source)
     task = questions.ask("task", "What a row is", guess, list(TASKS))
     task_name: TaskName = next(each for each in get_args(TaskName) if each == task)
-    columns = _columns(questions, task_name, there)
+    columns = _columns(questions, task_name, in_source)
     labels: Sequence[str] = ()
     if task_name == "classification":
-        labels = _labels(questions, source, columns, here)
+        labels = _labels(questions, source, columns, Path())
     methods = methods_for(task_name)
-    if not questions.given.get("method"):
+    if not questions.options.get("method"):
         questions.tell({method: METHODS[method] for method in methods})
     method = questions.ask("method", "What to make of it", methods[0], methods)
     if method not in methods:
@@ -170,51 +177,52 @@ def _ask(path: Path, questions: _Questions) -> Starter:
 
 
 def _columns(
-    questions: _Questions, task: TaskName, there: Mapping[str, ColumnType]
+    questions: _Questions, task: TaskName, in_source: Mapping[str, ColumnType]
 ) -> dict[str, str]:
-    """The task's columns by their names in the source."""
-    given = questions.given["columns"]
-    if unknown := set(given) - set(TASKS[task].columns):
+    """Map the task's columns to those of the source."""
+    named = questions.options["columns"]
+    if unknown := set(named) - set(TASKS[task].columns):
         known = ", ".join(TASKS[task].columns)
         raise UserError(f"--column {sorted(unknown)[0]}: the columns of {task} are {known}")
-    guesses = guess_columns(task, there)
+    guesses = guess_columns(task, in_source)
     columns = {}
-    for wanted in TASKS[task].columns:
-        suggested = guesses.get(wanted) or suggest(wanted, there)
-        if wanted in given:
-            columns[wanted] = given[wanted]
-        elif wanted in there:
-            columns[wanted] = wanted
+    for column in TASKS[task].columns:
+        suggested = guesses.get(column) or suggest(column, in_source)
+        if column in named:
+            columns[column] = named[column]
+        elif column in in_source:
+            columns[column] = column
         elif questions.yes and suggested is None:
             raise UserError(
-                f"the source has no column that looks like {wanted!r}; it has "
-                f"{', '.join(there) or 'no columns that can be told'}; give --column {wanted}=NAME"
+                f"the source has no column that looks like {column!r}; it has "
+                f"{', '.join(in_source) or 'no columns that can be told'}; "
+                f"give --column {column}=NAME"
             )
         else:
-            columns[wanted] = questions.ask(
-                f"column {wanted}", f"Its column for {wanted}", suggested, list(there)
+            columns[column] = questions.ask(
+                f"column {column}", f"Its column for {column}", suggested, list(in_source)
             )
-        if there and columns[wanted] not in there:
-            hint = did_you_mean(columns[wanted], there)
-            raise UserError(f"the source has no column {columns[wanted]!r}{hint}")
+        if in_source and columns[column] not in in_source:
+            hint = did_you_mean(columns[column], in_source)
+            raise UserError(f"the source has no column {columns[column]!r}{hint}")
     return columns
 
 
 def _labels(
     questions: _Questions, source: str, columns: Mapping[str, str], base: Path
 ) -> Sequence[str]:
-    given: Sequence[str] = questions.given["labels"]
-    if given:
-        return given
-    found = [] if "://" in source else guess_labels(source, columns["label"], base)
-    numbers = found and all(label.isdecimal() for label in found)
+    labels: Sequence[str] = questions.options["labels"]
+    if labels:
+        return labels
+    guesses = [] if "://" in source else guess_labels(source, columns["label"], base)
+    numbers = guesses and all(label.isdecimal() for label in guesses)
     words = "Names of the classes, in the order of their numbers" if numbers else "The classes"
-    answer = questions.ask("label", f"{words}, with commas", ", ".join(found) or None)
+    answer = questions.ask("label", f"{words}, with commas", ", ".join(guesses) or None)
     return [label.strip() for label in answer.split(",") if label.strip()]
 
 
 def _engine(questions: _Questions) -> tuple[Backend, str, str]:
-    if not questions.given.get("engine"):
+    if not questions.options.get("engine"):
         questions.tell(_ENGINES)
     suggested = "vllm" if bundled_problem(BUNDLED) else "bundled"
     engine = questions.ask("engine", "Where the teacher runs", suggested, list(_ENGINES))

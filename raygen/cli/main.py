@@ -81,21 +81,21 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
-    asked = recipe_request(**options).moved(out)
-    variants = asked.each()
+    reference = recipe_request(**options).moved(out)
+    variants = reference.each()
     if len(variants) > 1:
         with TerminalUI(yes) as ui:
-            seen = partial(confirm_first_use, trusted=asked.trusted, confirm=ui.confirm)
-            check_distinct_outputs(prepare_each(asked, agree=seen), out)
+            agree = partial(confirm_first_use, trusted=reference.trusted, confirm=ui.confirm)
+            check_distinct_outputs(prepare_each(reference, agree=agree), out)
     # Ray deletes a job's working directory when the run leaves the cluster.
-    here, where = Path.cwd(), programs()
+    folder, prefix = Path.cwd(), programs()
     summaries: list[RunSummary] = []
-    for one in variants:
-        request = ApplyRequest(one, out, **how)
+    for variant in variants:
+        request = ApplyRequest(variant, out, **how)
         with TerminalUI(yes) as ui:
-            summaries.append(replace(run(request, ui), programs=where))
+            summaries.append(replace(run(request, ui), programs=prefix))
         if not as_json:
-            Console().print(render_summary(summaries[-1].relative_to(here)), crop=False)
+            Console().print(render_summary(summaries[-1].relative_to(folder)), crop=False)
         if summaries[-1].exit_code:
             break
     if as_json:

@@ -1,4 +1,4 @@
-"""What the commands' options share: how a recipe is named and changed, and answers as JSON.
+"""Define the options that commands share: naming and changing a recipe, answers as JSON.
 
 Knows nothing of any one command.
 """
@@ -23,12 +23,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def pairs(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
-    """`K=V` words as a mapping."""
-    found = [text.partition("=") for text in value]
-    for key, equals, _ in found:
+    """Parse `KEY=VALUE` arguments into a mapping. Raises BadParameter."""
+    parts = [text.partition("=") for text in value]
+    for key, equals, _ in parts:
         if not key or not equals:
             raise click.BadParameter(f"{key!r}; expected KEY=VALUE, as in --set n=30")
-    return {key: text for key, _, text in found}
+    return {key: text for key, _, text in parts}
 
 
 budget = click.option(
@@ -43,7 +43,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JS
 
 
 def reference(function: _Function) -> _Function:
-    """The argument and options that name a recipe and how it is changed."""
+    """Add the argument and options that name a recipe and change it."""
     for decorate in (
         trust,
         click.option("--limit", type=click.IntRange(1), help="Only the first N source rows."),
@@ -68,7 +68,16 @@ def recipe_request(
     trusted: tuple[Path, ...],
     **more: Any,
 ) -> RecipeRequest:
-    """What the options of `reference` say; a recipe that is elsewhere is fetched."""
+    """Make the request for a recipe from the options of `reference`, fetching a remote recipe.
+
+    Args:
+        reference: A path, a folder or a reference to fetch.
+        overrides: Values by param or dotted path.
+        profile: The profile's file.
+        limit: The most source rows.
+        trusted: Python files whose ops may run.
+        more: Other fields of RecipeRequest.
+    """
     path, fetched = find_recipe(reference)
     if fetched is not None:
         click.echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
@@ -78,11 +87,15 @@ def recipe_request(
 def prepared_recipe(
     agree: Callable[[RecipeRequest, Recipe], None] | None = None, **options: Any
 ) -> PreparedRecipe:
-    """The checked recipe that the options of `reference` name."""
+    """Prepare the recipe named by the options of `reference`.
+
+    `agree` is called with the request and the recipe before a fetched recipe is used, and raises to
+    refuse it.
+    """
     reference = recipe_request(**options)
     return prepare(reference, agree=partial(agree, reference) if agree else None)
 
 
 def print_json(answer: Any) -> None:
-    """An answer for a program, on the standard output."""
+    """Print an answer as JSON on the standard output."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

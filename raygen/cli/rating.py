@@ -1,6 +1,6 @@
-"""Ask a person at a terminal for a verdict on items, one by one.
+"""Ask a person at a terminal for verdicts on items, one by one.
 
-Blind: nothing on the screen says what became of an item. Every verdict is saved as it is given.
+The rating is blind: the screen doesn't show an item's fate. Every verdict is saved at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Screen(Protocol):
     """A terminal with a person at it."""
 
     def show(self, view: RenderableType) -> None:
-        """Show this and nothing else."""
+        """Replace the screen's content."""
         ...
 
     def key(self) -> str:
@@ -33,7 +33,7 @@ class Screen(Protocol):
         ...
 
     def ask(self, question: str) -> str:
-        """Read a line; empty where there is nothing to say."""
+        """Read a line of text, which may be empty."""
         ...
 
 
@@ -41,19 +41,19 @@ class Terminal:
     """The terminal that this process runs in."""
 
     def show(self, view: RenderableType) -> None:
-        """Clear the screen and print; what is too long for it scrolls up."""
+        """Clear the screen and print a view; a view longer than the screen scrolls."""
         click.clear()
         Console().print(view, end="")
 
     def key(self) -> str:
-        """Wait for a key; an interrupt is `q`."""
+        """Wait for a key; an interrupt counts as `q`."""
         try:
             return click.getchar()
         except (KeyboardInterrupt, EOFError):
             return "q"
 
     def ask(self, question: str) -> str:
-        """Read a line; an interrupt is an empty one."""
+        """Read a line of text; an interrupt counts as an empty line."""
         try:
             return str(click.prompt(question, default="", show_default=False, prompt_suffix=""))
         except click.Abort:
@@ -68,10 +68,15 @@ def rate(
     screen: Screen,
     show: tuple[Task, bool],
 ) -> int:
-    """Ask for a verdict on each item that has none; return how many are left when the user quits.
+    """Ask for a verdict on each item without one; return how many are left when the rater quits.
 
-    `save` takes all verdicts by item, the former `verdicts` among them. `show` is the task, and
-    whether long texts are shown in full.
+    Args:
+        items: The sample.
+        plan: The hash of the plan that made the items.
+        verdicts: The rater's former verdicts.
+        save: Called with all verdicts by item, former ones included, after each change.
+        screen: The terminal of the rater.
+        show: The task, and whether long texts are shown in full.
     """
     by_item = {verdict.item: verdict for verdict in verdicts}
     todo = [number for number, ref in enumerate(items.refs) if ref.id not in by_item]

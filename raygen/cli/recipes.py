@@ -70,11 +70,11 @@ def plan(as_json: bool, **options: Any) -> None:
     from raygen.planning import make_plan_overview
     from raygen.views import plan_view
 
-    found = make_plan_overview(prepared_recipe(**options))
+    overview = make_plan_overview(prepared_recipe(**options))
     if as_json:
-        print_json(found.to_json())
+        print_json(overview.to_json())
     else:
-        Console().print(plan_view(found))
+        Console().print(plan_view(overview))
 
 
 @click.command(cls=Command)
@@ -91,7 +91,8 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
 
     with TerminalUI(yes) as ui:
         checked = prepared_recipe(
-            lambda named, found: confirm_first_use(found, named.trusted, ui.confirm), **options
+            lambda request, recipe: confirm_first_use(recipe, request.trusted, ui.confirm),
+            **options,
         )
     done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
     if as_json:
@@ -174,7 +175,7 @@ def lock(as_json: bool, **options: Any) -> None:
         try:
             before = read_lock(path)
         except ProblemsError:
-            before = None  # written by another version, or spoilt: it is replaced
+            before = None  # of another version, or damaged: it is replaced
         write_lock(path, made)
         changes = lock_differences(before, made) if before else []
         answers.append({"path": str(path), "lock": made.to_json()})

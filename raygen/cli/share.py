@@ -1,6 +1,6 @@
 """The commands of sharing: card, push, pull, export.
 
-Parse, call and print; the work is in `sharing`.
+They parse, call and print; the work is in `raygen.share`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def export(
 
 
 def _reading(form: Format, target: Path) -> str:
-    """How `datasets` reads it."""
+    """Format the call of `datasets` that reads an export."""
     if form == "hf":
         return f'datasets.load_from_disk("{target}")'
     kind = "parquet" if form == "parquet" else "json"

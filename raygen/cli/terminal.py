@@ -1,6 +1,6 @@
-"""Handle the terminal: errors as one message and an exit code, questions, progress.
+"""Handle the terminal for all commands: errors as a message and exit code, questions, progress.
 
-What the commands share. Knows nothing of any one command.
+Knows nothing of any one command.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ debug_option = click.option(
 
 
 def debugging() -> bool:
-    """Tell whether the running command was given --debug."""
+    """Tell whether the running command has the option --debug."""
     return bool(click.get_current_context().meta.get(_DEBUG))
 
 
 class Command(click.Command):
-    """A command that ends with one message and an exit code whatever goes wrong."""
+    """A command that turns any error into one message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With --debug every error leaves with its traceback."""
+        """Run the command. With --debug errors propagate, with their tracebacks."""
         if debugging():
             return super().invoke(ctx)
         try:
@@ -66,7 +66,7 @@ class Command(click.Command):
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """Return the message for the user about an error, and the exit code."""
+    """Word an error for the user, and choose the exit code."""
     if isinstance(error, ProblemsError):
         return f"{error}\n{plural(len(error.problems), 'problem')}; nothing was started", 2
     if isinstance(error, UserError):
@@ -83,10 +83,10 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 class TerminalUI:
-    """Whoever sits at the terminal: shown the progress of a run, and asked.
+    """The user's terminal: shows a run's progress and asks questions.
 
-    Everything goes to the standard error, so that the standard output carries the answer alone;
-    to the one this process began with, so that chatter can be sent elsewhere meanwhile.
+    It writes to the standard error, since the standard output carries the answer only. It writes to
+    a duplicate of the descriptor, so that the output of libraries can be redirected meanwhile.
     """
 
     def __init__(self, yes: bool) -> None:
@@ -109,7 +109,7 @@ class TerminalUI:
         self._stack.close()
 
     def confirm(self, question: str) -> bool:
-        """Ask a question; yes to all with `--yes`. Raises UserError where nobody can answer."""
+        """Ask a yes-or-no question; with `--yes` agree. Raises UserError without a terminal."""
         if self._yes:
             return True
         if not sys.stdin.isatty():
@@ -117,21 +117,21 @@ class TerminalUI:
         return click.confirm(question, err=True)
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
-        """Show a new moment."""
+        """Show the progress; the display starts with the first call."""
         if not self._started:
             self._stack.enter_context(self._progress)
             self._started = True
         self._progress.update(snapshot, trainer)
 
     def note(self, message: str) -> None:
-        """Show a line that stays."""
+        """Print a line that stays."""
         self._progress.note(message)
 
 
 def programs() -> str:
-    """Return the folder of the commands, as a prefix, where it isn't on the user's path."""
+    """Build the prefix of commands to run next: their folder, empty where it is on the PATH."""
     if shutil.which("raygen"):
         return ""
     folder = Path(sys.executable).parent
-    here = Path.cwd()
-    return f"{folder.relative_to(here) if folder.is_relative_to(here) else folder}/"
+    current = Path.cwd()
+    return f"{folder.relative_to(current) if folder.is_relative_to(current) else folder}/"

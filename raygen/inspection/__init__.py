@@ -1,7 +1,7 @@
-"""Look at datasets: open one with its plan, browse its rows, compare, report.
+"""Look at datasets: open one with its plan, browse its rows, compare two, write a report.
 
-Others use `facts` of a dataset and marked-up values; the folders below browse, diff and report. It
-runs recorded rows again where it must, and never pays an engine.
+Others use an opened dataset, the facts of its card, marked-up values and the layout of a graph;
+the folders below browse, diff and report. It replays recorded rows and never calls an engine.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""Collect what a dataset's card says: its recipe, plan, counts, content and lock.
+"""Collect the facts of a dataset's card: its recipe, plan, counts, content and lock.
 
-Knows nothing of how a card reads or where it stands.
+Knows nothing of the card's text, or of where it is written.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from raygen.recipe import Lock, RecipeSections, stored_lock
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """A dataset in numbers and names.
+    """The facts of a dataset's card.
 
-    `frozen` is the recipe's text, `recipe` the same with its params filled in; `files` are those
-    that hold the examples; `committed_at` is when the last rows were committed.
+    `frozen` is the recipe's text, `recipe` the same with its params filled in. `content` is the
+    hash of the examples, `views` counts them by view, `files` are the Parquet files that hold
+    them. `lock` is None for a dataset without one. `committed_at` is when the last rows were
+    committed.
     """
 
     dataset: OpenedDataset
@@ -44,7 +46,7 @@ class CardFacts:
 
     @property
     def plan(self) -> Mapping[str, Any]:
-        """The plan as plan.json has it."""
+        """The content of plan.json."""
         return self.dataset.plan
 
     @property
@@ -62,19 +64,19 @@ class CardFacts:
 
     @property
     def commits(self) -> Mapping[str, str]:
-        """The commits of the engines' models that the lock pins."""
+        """The commits of models that the lock pins, by engine."""
         engines = self.lock.engines if self.lock else {}
         return {name: engine.commit for name, engine in engines.items() if engine.commit}
 
     @property
     def missing(self) -> str | None:
-        """The file that the recipe reads and others don't have; None where they can fetch it."""
+        """The source file that others don't have; None where it is on the network."""
         path = self.recipe.source.path
         return None if "://" in path else portable(path)
 
 
 def portable(path: str) -> str:
-    """Return a source's path for others: its name alone if it is outside the recipe's folder."""
+    """Strip a source's path for others: outside the recipe's folder only the file's name stays."""
     outside = path.startswith(("/", "~")) or ".." in path.split("/")
     return path.rpartition("/")[2] if outside else path
 
@@ -82,8 +84,8 @@ def portable(path: str) -> str:
 def card_facts(dataset: OpenedDataset) -> CardFacts:
     """Collect the facts of a dataset's card.
 
-    Raises DatasetError where there is no row yet, and ProblemsError where its recipe or its lock
-    can't be parsed.
+    Raises DatasetError where no row has finished yet, and ProblemsError where the stored recipe or
+    lock can't be parsed.
     """
     folder, status = dataset.folder, dataset.status
     if not status.finished:

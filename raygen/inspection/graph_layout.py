@@ -1,7 +1,7 @@
-"""Lay a graph out in layers: which layer each node stands in, and where in it.
+"""Lay a graph out in layers: assign each node to a layer, and to a horizontal position in it.
 
-A node stands below all of its inputs. An edge that passes a layer has a bend there, which takes a
-slot like a node does, so that no edge runs behind a box; edges from one node share their bends:
+A node lies below all of its inputs. An edge that crosses a layer bends there; the bend takes a slot
+as a node does, so that no edge runs behind a box. Edges from the same node share their bends:
 
     layer 0          source
                      /    \\
@@ -27,11 +27,14 @@ class Vertex:
     inputs: list[Vertex] = field(default_factory=list)
     bend_of: str | None = None
     x: float = 0.0
-    """The middle of its slot."""
+    """The centre of its slot, in the drawing's unit."""
 
 
 def make_layers(inputs: Mapping[str, Sequence[str]]) -> list[list[Vertex]]:
-    """Assign every node to a layer; `inputs` names each node after its own inputs."""
+    """Assign nodes and the bends of their edges to layers, from the top down.
+
+    `inputs` maps each node to its inputs, and lists a node after all of its inputs.
+    """
     layers: list[list[Vertex]] = []
     columns: dict[str, list[Vertex]] = {}  # each node and its bends, from the top down
     for name, parents in inputs.items():
@@ -52,9 +55,10 @@ def make_layers(inputs: Mapping[str, Sequence[str]]) -> list[list[Vertex]]:
 def place_vertices(
     layers: Sequence[list[Vertex]], slot: Callable[[Vertex], float], width: float
 ) -> None:
-    """Order each layer by where its inputs stand, and spread it evenly over `width`.
+    """Set the `x` of every vertex: sort each layer by its inputs' mean `x`, spread it over `width`.
 
-    `slot` is the width that a vertex needs. Vertices with the same inputs keep their order.
+    `slot` returns the width that a vertex needs, in the unit of `width`. Vertices with the same
+    inputs keep their order.
     """
     for layer in layers:
         layer.sort(key=lambda vertex: sum(v.x for v in vertex.inputs) / (len(vertex.inputs) or 1))

@@ -1,7 +1,7 @@
 """Mark up values of a row: masked spans, changed words, votes, shares, options.
 
-What a value is, is read from its column's name and its shape. The marks read without colour too.
-Knows nothing of steps or tables.
+The kind of a value follows from its column's name and its shape. The marks are legible without
+colour, too. Knows nothing of steps or tables.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ _TOLERANCE = 0.02
 def marked(
     name: str, value: Any, row: Mapping[str, Any], task: Task, before: Mapping[str, Any] | None
 ) -> Text:
-    """Mark up a value of `row`; `before` is the row that an op made this one of."""
+    """Mark up a column's value for people.
+
+    Args:
+        name: The column.
+        value: Its value, of any column type.
+        row: The row that has the value: its text and options decide how the value reads.
+        task: The task, which names the columns of text and options.
+        before: The row that an op made `row` of, None for a source row; positions of masked spans
+            refer to its text.
+    """
     if name == task.stem and isinstance(value, str):
         old = row.get("original")
         return changed_words(old, value) if isinstance(old, str) else masks(value)
@@ -46,14 +55,14 @@ def marked(
 
 
 def masks(text: str) -> Text:
-    """Mark the masks in a text."""
+    """Highlight the masks in a text."""
     shown = Text(text)
     shown.highlight_words([MASK], "black on yellow")
     return shown
 
 
 def spans(text: str, masked: Sequence[Mapping[str, Any]]) -> Text:
-    """Mark the masked spans of a text by brackets."""
+    """Bracket and highlight the masked spans of a text; spans are offsets in characters."""
     shown = Text()
     end = 0
     for span in sorted(masked, key=lambda span: span["start"]):
@@ -64,7 +73,7 @@ def spans(text: str, masked: Sequence[Mapping[str, Any]]) -> Text:
 
 
 def changed_words(old: str, new: str) -> Text:
-    """Mark what was removed as [-old-] and what was added as {+new+} in the new text."""
+    """Render a word diff: the new text, with removed words as [-old-] and added ones as {+new+}."""
     a, b = _TOKENS.findall(old), _TOKENS.findall(new)
     shown = Text()
     for kind, start, end, first, last in _changes(a, b):
@@ -79,7 +88,7 @@ def changed_words(old: str, new: str) -> Text:
 
 
 def bar(share: float) -> Text:
-    """Draw a share in [0, 1] as a bar and in percent."""
+    """Draw a share from 0 to 1 as a bar, followed by its percentage."""
     full = round(share * _WIDTH)
     return Text.assemble(
         ("━" * full, "cyan"), ("╌" * (_WIDTH - full), "dim"), f" {100 * share:.0f} %"
@@ -87,14 +96,14 @@ def bar(share: float) -> Text:
 
 
 def option(index: int, options: Sequence[str]) -> str:
-    """Return an option's letter and text; an index out of range as it is."""
+    """Format an option as its letter and text; an index out of range as the bare number."""
     if not 0 <= index < len(options):
         return str(index)
     return f"{option_letter(index)}. {options[index]}"
 
 
 def _changes(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
-    """Yield edits from a to b; changes with only white space between them become one."""
+    """Yield edits from a to b, as opcodes; edits with only white space between them are merged."""
     codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
     merged: list[tuple[str, int, int, int, int]] = []
     blank = {
@@ -134,7 +143,7 @@ def _votes(counts: Mapping[str, int], unread: int) -> Text:
 
 
 def _bars(lines: Sequence[tuple[str, float, str]]) -> Text:
-    """Draw a bar for each, the largest first."""
+    """Draw one bar per (name, share, note), largest first."""
     width = max((len(name) for name, _, _ in lines), default=0)
     shown = Text()
     for index, (name, share, note) in enumerate(sorted(lines, key=lambda line: -line[1])):

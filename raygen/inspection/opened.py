@@ -1,7 +1,7 @@
 """Open a dataset to look at it: its newest plan, its counts, its source rows, its calls by node.
 
-The reader behind `show`, `diff`, `report`, `card`, `push` and `export`. Knows nothing of what they
-make of it.
+The reader behind `show`, `diff`, `report`, `card`, `push` and `export`. Knows nothing of what
+these do with the rows.
 """
 
 from __future__ import annotations
@@ -34,25 +34,28 @@ VIEW = "view"
 
 
 class SourceRows:
-    """The source rows of a dataset by their keys; none where its keyed copy is gone."""
+    """A dataset's source rows by key; empty where the dataset's keyed copy is gone."""
 
     def __init__(self, source: KeyedSource | None) -> None:
         self._source = source
         self._ordinals = {key: i for i, key in enumerate(source.keys)} if source else {}
 
     def order(self, key: str) -> tuple[int, str]:
-        """Return a sort key for the order of the source; rows no longer in it come last."""
+        """Compute a sort key that orders keys as in the source, those no longer in it last."""
         return self._ordinals.get(key, len(self._ordinals)), key
 
     def read(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-        """Read the rows with these keys that are in the source. Raises DatasetError."""
+        """Read source rows by key, skipping keys not in the source. Raises DatasetError."""
         ordinals = sorted(self._ordinals[key] for key in keys if key in self._ordinals)
         return dict(self._source.read(ordinals)) if self._source else {}
 
 
-@dataclass(frozen=True)  # without slots: what is costly to read is read once
+@dataclass(frozen=True)  # without slots: the cached properties need a __dict__
 class OpenedDataset:
-    """A dataset, and the plan of its newest rows as plan.json has it."""
+    """A dataset and the plan of its newest rows, as stored in plan.json.
+
+    Reading tables is costly: properties that do are computed once.
+    """
 
     tables: Dataset
     plan: Mapping[str, Any]
@@ -74,12 +77,12 @@ class OpenedDataset:
 
     @property
     def columns(self) -> Mapping[str, ColumnType]:
-        """The types of the examples' columns."""
+        """The types of the examples' columns, by name."""
         columns: Mapping[str, ColumnType] = self.plan["columns"]
         return columns
 
     def decode(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the plan's columns of an example, JSON parsed."""
+        """Select the plan's columns of an example, and parse its JSON columns."""
         return {
             name: json.loads(row[name]) if kind == "json" and row[name] is not None else row[name]
             for name, kind in self.columns.items()
@@ -87,30 +90,30 @@ class OpenedDataset:
         }
 
     def ledger(self) -> pl.LazyFrame:
-        """Scan the ledger's lines of the plan."""
+        """Scan the ledger's lines of this plan."""
         return self._of_plan(self.tables.ledger())
 
     def examples(self) -> pl.LazyFrame:
-        """Scan the examples of the plan."""
+        """Scan the examples of this plan."""
         return self._of_plan(self.tables.examples())
 
     def transcripts(self) -> pl.LazyFrame:
-        """Scan the calls of the plan."""
+        """Scan the recorded calls of this plan."""
         return self._of_plan(self.tables.transcripts())
 
     def collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        """Read a frame. Raises DatasetError."""
+        """Run a query. Raises DatasetError where the storage fails."""
         with storage_errors("read the table", self.folder.uri):
             return frame.collect()
 
     @cached_property
     def status(self) -> DatasetStatus:
-        """The counts when they were first asked for. Raises DatasetError."""
+        """The counts, as of the first access. Raises DatasetError."""
         return self.tables.status()
 
     @cached_property
     def source(self) -> SourceRows:
-        """The source rows. Raises DatasetError."""
+        """The source rows of the newest commit. Raises DatasetError."""
         entry = last_record(self.folder, newest_version(self.folder, ROWS))
         name = entry.record["meta"].get("source_file") if entry and entry.record else None
         if name is None:
@@ -131,7 +134,10 @@ class OpenedDataset:
 
 
 def open_dataset(folder: Folder | str) -> OpenedDataset:
-    """Open the dataset in a folder. Raises DatasetError where there is none, or no plan."""
+    """Open a dataset with the plan of its newest rows.
+
+    Raises DatasetError where the folder has no dataset, or the dataset no plan.json.
+    """
     dataset = Dataset.open(folder)
     entry = last_record(dataset.folder, newest_version(dataset.folder, ROWS))
     plan = dataset.plan(entry.record["plan"]) if entry and entry.record else None

@@ -1,7 +1,7 @@
-"""Write first files: a recipe from a few answers, the package of a new op.
+"""Write starter files: a recipe from a few answers, the package of a new op.
 
-Others use `write_recipe`-like functions of `recipe` and `op_package`. It knows templates and
-guesses of a source; it checks nothing that loading a recipe checks.
+Others use `Starter`, the guesses about a source that suggest its answers, and `write_package`. It
+knows templates; checking a recipe is left to loading it.
 """
 
 import lazy_loader

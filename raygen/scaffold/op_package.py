@@ -1,6 +1,6 @@
-"""The package of a new op, written from its name: code, test, recipe and entry point.
+"""Write the package of a new op from its name: code, test, recipe and entry point.
 
-Knows nothing of who asks for it, nor of what the op is to do.
+Knows nothing of what the op is to do.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def write_package(name: str, folder: Path | None = None) -> tuple[Path, list[Path]]:
-    """Write the package of an op into a new folder; where that is, and its files.
+    """Write the package of an op into a new folder; return the folder, and the files in it.
 
-    Raises UserError for a name that an op can't have, and for a folder that is there.
+    The folder is by default named after the op. Raises UserError for a name that an op can't have,
+    and for a folder that exists.
     """
     _check(name)
     where = folder or Path(_package(name))
@@ -40,7 +41,7 @@ def write_package(name: str, folder: Path | None = None) -> tuple[Path, list[Pat
 
 
 def package_files(name: str) -> Mapping[str, str]:
-    """Return the texts of the package by their paths in it."""
+    """Render the files of the package: texts by path."""
     module = _module(name)
     sources = {
         "pyproject.toml": "pyproject.toml",

@@ -1,6 +1,6 @@
-"""A first recipe, written from a few answers: what can be guessed of a source, and the YAML.
+"""Write a starter recipe from a few answers, and guess answers from the source.
 
-Knows nothing of who answers.
+Knows nothing of how the answers are obtained.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ _MOST_LABELS = 20
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """All that a first recipe says. `columns` maps the task's columns to the source's own."""
+    """The answers that a starter recipe is written from.
+
+    `columns` maps the task's columns to those of the source, `labels` are the classes of a
+    classification, `base_url` is the address of an OpenAI-compatible server.
+    """
 
     name: str
     task: TaskName
@@ -63,7 +67,7 @@ class Starter:
     base_url: str = ""
 
     def text(self) -> str:
-        """Return the recipe, with comments."""
+        """Render the recipe, with comments."""
         stem = TASKS[self.task].stem
         renamed = {name: column for name, column in self.columns.items() if name != column}
         return template("recipe.yaml.j2").render(
@@ -88,7 +92,7 @@ class Starter:
 
 
 def methods_for(task: TaskName) -> list[Method]:
-    """Return the methods that make sense for a task; the first is the one to suggest."""
+    """List the methods that make sense for a task, the one to suggest first."""
     if task == "free_text":
         return ["generate", "rationales"]
     every: list[Method] = list(get_args(Method))
@@ -96,7 +100,7 @@ def methods_for(task: TaskName) -> list[Method]:
 
 
 def source_columns(source: str, base: Path) -> dict[str, ColumnType]:
-    """Return the columns of a source, empty where they can't be told without reaching it.
+    """Scan the types of a source's columns; empty for a remote source that can't be read.
 
     Raises SourceError for a local source that can't be read.
     """
@@ -109,7 +113,7 @@ def source_columns(source: str, base: Path) -> dict[str, ColumnType]:
 
 
 def guess_task(columns: Mapping[str, ColumnType]) -> TaskName:
-    """Return the task whose columns seem to be there."""
+    """Guess the task from the columns: the first whose columns all seem to exist."""
     likely: tuple[TaskName, ...] = ("multiple_choice", "classification")
     for task in likely:
         if len(guess_columns(task, columns)) == len(TASKS[task].columns):
@@ -118,29 +122,31 @@ def guess_task(columns: Mapping[str, ColumnType]) -> TaskName:
 
 
 def guess_columns(task: TaskName, columns: Mapping[str, ColumnType]) -> dict[str, str]:
-    """Return the task's columns that the source seems to have: name there by name here."""
-    found: dict[str, str] = {}
+    """Guess which columns of the source are the task's: source names by task names."""
+    guesses: dict[str, str] = {}
     folded = {name.casefold(): name for name in columns}
-    for wanted in TASKS[task].columns:
-        fitting = [
+    for column in TASKS[task].columns:
+        candidates = [
             folded[name]
-            for name in _NAMES[wanted]
-            if name in folded and _fits(wanted, columns[folded[name]])
+            for name in _NAMES[column]
+            if name in folded and _fits(column, columns[folded[name]])
         ]
-        free = [name for name in fitting if name not in found.values()]
+        free = [name for name in candidates if name not in guesses.values()]
         if free:
-            found[wanted] = free[0]
-    return found
+            guesses[column] = free[0]
+    return guesses
 
 
-def suggest(wanted: str, columns: Mapping[str, ColumnType]) -> str | None:
-    """Return the column that is spelt most like the wanted one."""
-    return nearest(wanted, columns)
+def suggest(column: str, columns: Mapping[str, ColumnType]) -> str | None:
+    """Find the column with the most similar name; None where none is similar."""
+    return nearest(column, columns)
 
 
 def guess_labels(source: str, column: str, base: Path) -> list[str]:
-    """Return the values of a label column, where they are few; sorted, or in order of their
-    index."""
+    """Collect the values of a label column, sorted; empty unless there are 2 to 20.
+
+    `base` is the folder that a relative source path starts from.
+    """
     values = {
         row[column]
         for file in read_source(source, base)
@@ -153,14 +159,14 @@ def guess_labels(source: str, column: str, base: Path) -> list[str]:
 
 
 def path_from(recipe: Path, path: str) -> str:
-    """Return a path that the user gave from here, as the recipe's own folder has it."""
+    """Rewrite a path relative to the current folder as one relative to the recipe's folder."""
     if "://" in path or Path(path).is_absolute():
         return path
     return Path(os.path.relpath(path, recipe.parent or ".")).as_posix()
 
 
 def template(name: str) -> jinja2.Template:
-    """Return one of the texts in `starters/`, to be filled in."""
+    """Load a template of `templates/` by its path there."""
     text = files("raygen.scaffold").joinpath("templates", name).read_text("utf-8")
     environment = jinja2.Environment(  # noqa: S701 - YAML, whose values the filter quotes, and code
         trim_blocks=True,
@@ -172,13 +178,13 @@ def template(name: str) -> jinja2.Template:
     return environment.from_string(text)
 
 
-def _fits(wanted: str, kind: ColumnType) -> bool:
-    if wanted == "choices":
+def _fits(column: str, kind: ColumnType) -> bool:
+    if column == "choices":
         return kind in ("strings", "json")
-    return kind != "strings" and (kind != "json" or wanted == "answer")
+    return kind != "strings" and (kind != "json" or column == "answer")
 
 
 def _quoted(value: Any) -> str:
-    """Return a value as YAML on one line."""
+    """Format a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
     return text.removesuffix("...\n").strip()

@@ -1,6 +1,6 @@
-"""Datasets for others: the card, push and pull, exports to other formats.
+"""Share datasets: write the card, push and pull, export to other formats.
 
-Others use `push`, `pull`, `export_examples` and `write_card`. It moves finished datasets, and
+Others use `push`, `pull`, `export_examples` and `write_card`. It copies finished datasets, and
 knows nothing of running a plan.
 """
 

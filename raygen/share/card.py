@@ -1,7 +1,7 @@
 """Write the card of a dataset: what it is, how it was made, its licences, how to make it again.
 
-Markdown behind the hub's YAML header, from facts alone; one card lies in the dataset's own folder,
-beside its tables.
+A card is Markdown with the hub's YAML header, and follows from facts alone. The card in a dataset's
+folder is written and deleted here too; another README there is left alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from raygen.views import Box, flowchart
 
 CARD = "README.md"
 SIGNATURE = "- written by raygen "
-"""A line that every card has, and no other README."""
+"""The start of a line by which a card of raygen is told from another README."""
 
 _TASKS = {
     "multiple_choice": "multiple-choice",
@@ -52,12 +52,12 @@ _MOST_FILES = 500
 
 @dataclass(frozen=True, slots=True)
 class CardLinks:
-    """What a card says of the files around it.
+    """The files and addresses that a card names.
 
-    `data` are the files of the examples, as the hub's header names them; without any, the header
-    names none. `load` are the arguments of `datasets.load_dataset`, as Python writes them; empty
-    where it can't read the files. `reference` is where others find the dataset. `has_source` says
-    whether the file that the recipe reads is there too.
+    `data` are the files of the examples for the hub's header; empty, the header names none. `load`
+    are the arguments of `datasets.load_dataset` as Python code; empty where it can't read the
+    files. `reference` is where others find the dataset. `has_source` says whether the recipe's
+    source file is shared too.
     """
 
     data: Sequence[str]
@@ -67,7 +67,7 @@ class CardLinks:
 
 
 def dataset_card(facts: CardFacts, links: CardLinks) -> str:
-    """Write the card of a dataset as Markdown."""
+    """Compose the card of a dataset as Markdown."""
     parts = [
         f"---\n{_header(facts, links)}---\n\n# {facts.recipe.recipe}",
         facts.recipe.description.strip(),
@@ -78,19 +78,19 @@ def dataset_card(facts: CardFacts, links: CardLinks) -> str:
         _models(facts),
         _licences(facts),
         _limits(facts),
-        _again(facts, links),
+        _reproducing(facts, links),
         _citing(facts, links),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def is_local(model: str) -> bool:
-    """Tell whether a model is a folder, which others don't have."""
+    """Tell whether a model is a local folder, which others don't have."""
     return model.startswith(("/", ".", "~"))
 
 
 def public_name(model: str) -> str:
-    """Return a model's name; of a folder only the last part, so that no local path is shared."""
+    """Shorten a local model to its folder's name, so that no local path is shared."""
     return model.rstrip("/").rpartition("/")[2] if is_local(model) else model
 
 
@@ -234,7 +234,7 @@ def _limits(facts: CardFacts) -> str:
     return "## Limits\n\n" + "\n".join(lines) if lines else ""
 
 
-def _again(facts: CardFacts, links: CardLinks) -> str:
+def _reproducing(facts: CardFacts, links: CardLinks) -> str:
     recipe = f"{links.reference}/{RECIPE}" if links.reference else RECIPE
     locked = " --locked" if facts.lock else ""
     lines = ["## Make it again", "", "```", f"raygen apply {recipe}{locked} --out again", "```"]
@@ -266,7 +266,7 @@ def _citing(facts: CardFacts, links: CardLinks) -> str:
 
 
 def _address(reference: str) -> str:
-    """Return the address for a browser."""
+    """Convert a reference to an address for a browser."""
     hub = "hf://datasets/"
     if not reference.startswith(hub):
         return reference
@@ -286,12 +286,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def write_card(folder: Folder) -> str:
-    """Write a dataset's card anew, and return its path. Raises DatasetError.
+    """Write or replace the card in a dataset's folder, and return its path.
 
-    The header names each file of the examples, since files of replaced rows lie beside them.
+    The header lists each file of the examples, since the same folder holds files of replaced rows.
+    Raises DatasetError, also where the folder has another README.
     """
     facts = card_facts(open_dataset(folder))
-    if _has_card(folder) and not _is_ours(folder):
+    if _has_card(folder) and not _is_signed(folder):
         raise DatasetError(
             f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",
             exit_code=2,
@@ -307,8 +308,8 @@ def write_card(folder: Folder) -> str:
 
 
 def discard_card(folder: Folder) -> None:
-    """Delete the card of rows that are being replaced. Raises DatasetError."""
-    if _has_card(folder) and _is_ours(folder):
+    """Delete the card in a dataset's folder, because its rows are replaced. Raises DatasetError."""
+    if _has_card(folder) and _is_signed(folder):
         with storage_errors("delete the card", folder.uri):
             folder.delete(CARD)
 
@@ -318,6 +319,6 @@ def _has_card(folder: Folder) -> bool:
         return folder.exists(CARD)
 
 
-def _is_ours(folder: Folder) -> bool:
+def _is_signed(folder: Folder) -> bool:
     with storage_errors("read the card", folder.uri):
         return SIGNATURE in folder.read_text(CARD)

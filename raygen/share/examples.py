@@ -1,6 +1,6 @@
 """Select the examples of a dataset for export: by view, and without repeats.
 
-Reads the folder that `apply` wrote or `pull` brought. Knows nothing of formats.
+Reads a folder written by `apply` or by `pull`. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 _RATIONALE = "rationale"
 _DISTINCTIVE = ("choices", "answer", "label", "refuted", VIEW)
-"""Columns that distinguish two questions with the same words."""
+"""Columns that tell two examples with the same question apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Examples in the order of their ids, and their plan."""
+    """Examples, sorted by id, and their plan as stored in plan.json."""
 
     plan: Mapping[str, Any]
     frame: pl.DataFrame
 
     def of_views(self, views: Sequence[str]) -> Examples:
-        """Select the examples of some views. Raises UserError for a view that none has."""
+        """Select the examples of these views. Raises UserError for a view that no example has."""
         existing = sorted(set(self.frame[VIEW])) if VIEW in self.frame.columns else []
         for view in views:
             if view not in existing:
@@ -44,7 +44,7 @@ class Examples:
         return replace(self, frame=self.frame.filter([v in views for v in self.frame[VIEW]]))
 
     def alike(self) -> list[str]:
-        """Return the views whose examples ask the same; those that refute an option don't."""
+        """List the views whose examples share a prompt: all but those that refute an option."""
         if VIEW not in self.frame.columns:
             return []
         rows = self.frame.iter_rows(named=True)
@@ -54,7 +54,8 @@ class Examples:
         """Leave out examples that repeat an earlier one.
 
         A repeat has the same question, answer and view, and the same rationale up to case and white
-        space; with `near`, a rationale that is at least that similar.
+        space. `near`, above 0 and at most 1, is the similarity from which on rationales count as
+        the same.
         """
         columns = self.plan["columns"]
         stem = TASKS[self.plan["task"]].stem
@@ -65,7 +66,7 @@ class Examples:
         for index, row in enumerate(self.frame.iter_rows(named=True)):
             question = " ".join(column_text([row[name] for name in compared]).casefold().split())
             texts[question].append((index, column_text(row.get(_RATIONALE))))
-        kept = [
+        unique = [
             index
             for group in texts.values()
             for (index, _), earlier in zip(
@@ -73,11 +74,11 @@ class Examples:
             )
             if earlier is None
         ]
-        return replace(self, frame=self.frame[sorted(kept)])
+        return replace(self, frame=self.frame[sorted(unique)])
 
 
 def read_examples(folder: str) -> Examples:
-    """Read all examples of the newest plan. Raises DatasetError."""
+    """Read the examples of a dataset's newest plan. Raises DatasetError."""
     path = Path(folder) / MANIFEST
     if path.is_file():
         manifest = read_manifest(path.read_text("utf-8"), str(path))

@@ -1,6 +1,6 @@
 """Export examples for other programs: as they are, as chat messages, or as instructions.
 
-A file is complete before it gets its name. Knows nothing of how examples are selected.
+A file is complete before it gets its final name. Knows nothing of how examples are selected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORMATS: Mapping[Format, str] = {
     "chat": ".chat.jsonl",
     "alpaca": ".alpaca.jsonl",
 }
-"""The suffix of a format's file, whose name is the recipe's unless the user names it."""
+"""The suffix of each format's file; the default stem is the recipe's name."""
 
 REASONED = "Think step by step, then give the answer."
 ANSWERED = "Give the answer."
@@ -36,7 +36,11 @@ REFUTED = "Say why the option named under Refute is wrong."
 
 
 def export_examples(examples: Examples, form: Format, out: Path | None) -> Path:
-    """Write examples in a format, and return the path. Raises UserError."""
+    """Write examples in a format, and return the path.
+
+    `out` is the file to write, by default one named after the recipe in the current folder. Raises
+    UserError where the file exists, or the examples don't fit the format.
+    """
     if not len(examples.frame):
         raise UserError("there are no examples to export")
     name = re.sub(r"\W+", "-", examples.plan["recipe"]).strip("-") or "examples"
@@ -111,7 +115,7 @@ def _remove(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InstructionPair:
-    """An example as a question and its reply."""
+    """An example as a prompt with its reply; `instruction` says what kind of reply is expected."""
 
     instruction: str
     prompt: str
@@ -120,14 +124,14 @@ class InstructionPair:
 
 @dataclass(frozen=True, slots=True)
 class TaskWording:
-    """The wording of a task's examples. `labels` are the classes of a classification."""
+    """Words examples of a task as prompts and replies; `labels` are a classification's classes."""
 
     task: str
     labels: Sequence[str]
 
     @classmethod
     def of(cls, plan: Mapping[str, Any]) -> TaskWording:
-        """Make the wording of a plan. Raises UserError where its examples are no questions."""
+        """Make the wording for a plan. Raises UserError where examples lack the task's columns."""
         wording = cls(plan["task"], tuple(plan["labels"]))
         missing = [name for name in wording._needed() if name not in plan["columns"]]
         if missing:
@@ -138,10 +142,11 @@ class TaskWording:
         return wording
 
     def turn(self, row: Mapping[str, Any]) -> InstructionPair:
-        """Word an example: the input as streamtrain's student reads it, the rationale, the answer.
+        """Word an example: the prompt as for streamtrain's students; rationale and answer as reply.
 
         The answer is the row's `label`, else its gold answer; a row that refutes an option and has
-        no label has the rationale alone. Raises UserError that names the row.
+        no label gets the rationale only. Raises UserError where there is no reply, or the answer
+        is no option.
         """
         rationale = (row.get("rationale") or "").strip()
         refuted = row.get("refuted") if row.get("label") is None else None
@@ -182,7 +187,7 @@ class TaskWording:
 
 
 def as_chat(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
-    """Make `messages` of a user and an assistant, as TRL, Axolotl and LLaMA-Factory read them."""
+    """Convert to chat `messages`, as TRL, Axolotl and LLaMA-Factory read them."""
     messages = [
         {"role": "user", "content": turn.prompt},
         {"role": "assistant", "content": turn.reply},
@@ -191,7 +196,7 @@ def as_chat(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
 
 
 def as_alpaca(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
-    """Make `instruction`, `input` and `output`, as Alpaca has them."""
+    """Convert to `instruction`, `input` and `output`, the columns of Alpaca."""
     return {
         "id": row["id"],
         "instruction": turn.instruction,

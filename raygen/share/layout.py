@@ -1,7 +1,7 @@
 """Lay a dataset out as files for others: Parquet shards, recipe, card, and a manifest of them.
 
-The layout is the Hugging Face hub's, so `datasets.load_dataset` reads it. Knows local folders;
-nothing of where they go.
+The layout is the Hugging Face hub's, so `datasets.load_dataset` reads it. Knows local folders, and
+nothing of where they are uploaded.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ _SHARD_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The content of a shared dataset. `files` are hashes by path: all but the manifest's own and
-    the card's, which its owner may edit."""
+    """The manifest of a shared dataset.
+
+    `content` is the hash of its examples. `files` are SHA-256 hashes by path, of all files but the
+    manifest and the card, which its owner may edit.
+    """
 
     version: int
     recipe: str
@@ -50,12 +53,12 @@ class Manifest:
     files: Mapping[str, str]
 
     def to_json(self) -> str:
-        """Return the text of the manifest's file."""
+        """Format the manifest as the text of its file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(text: str, where: str) -> Manifest:
-    """Parse the manifest of a shared dataset. Raises DatasetError."""
+    """Parse a manifest; `where` names it in errors. Raises DatasetError."""
     try:
         data = json.loads(text)
         version = data["version"]
@@ -82,13 +85,12 @@ class StagedDataset:
 
     @property
     def pattern(self) -> str:
-        """The glob of the shards, which those of another content don't match."""
+        """A glob that matches the shards of this content only."""
         return _pattern(self.manifest.content)
 
     @property
     def files(self) -> list[str]:
-        """All paths in the order of publishing: data, other files, the card that names the data,
-        the manifest."""
+        """All paths in the order of upload: data, other files, then the card, then the manifest."""
         rest = sorted(self.manifest.files, key=lambda path: (not path.startswith(DATA), path))
         return [*rest, CARD, MANIFEST]
 
@@ -100,12 +102,19 @@ def stage_dataset(
     load: str,
     source: Path | None = None,
 ) -> StagedDataset:
-    """Write a dataset's files into an empty folder. Raises DatasetError.
+    """Write a dataset's files for sharing into an empty folder.
 
-    `reference` is where others will find it, if they can; `load` the arguments of `load_dataset`,
-    in which `{data}` stands for the shards; `source` the file that the recipe reads, if it is to be
-    shared too. Examples are in the order of their ids, so a dataset has one layout, however it was
-    made.
+    Examples are sorted by id, so equal datasets give equal files.
+
+    Args:
+        dataset: The dataset to share.
+        folder: The empty local folder.
+        reference: Where others will find the dataset; None where they can't reach it.
+        load: The arguments of `datasets.load_dataset`; `{data}` stands for the shards.
+        source: The recipe's source file, to share it too.
+
+    Raises DatasetError, also where the dataset changes meanwhile, and UserError where `source`
+    isn't the file that the dataset was made of.
     """
     facts = card_facts(dataset)
     pattern = _pattern(facts.content)
@@ -141,8 +150,8 @@ def stage_dataset(
 def shared_recipe(frozen: str) -> str:
     """Rewrite a frozen recipe for others.
 
-    It loses the student, whose held-out files they don't have, and the local paths of the source
-    and the output.
+    The student goes, since others lack its held-out files; local paths of source and output become
+    relative.
     """
     data = dict(parse_text(frozen, RECIPE).data)
     data.pop("train", None)
@@ -152,12 +161,15 @@ def shared_recipe(frozen: str) -> str:
 
 
 def read_shards(folder: Path, manifest: Manifest) -> pl.LazyFrame:
-    """Read the examples of a shared dataset in a local folder."""
+    """Scan the examples of a shared dataset in a local folder."""
     return _scan(folder, manifest.files, manifest.content)
 
 
 def check_files(folder: Path, manifest: Manifest, where: str) -> None:
-    """Check a local folder against its manifest. Raises DatasetError."""
+    """Check the hashes of a local folder's files and examples. Raises DatasetError.
+
+    `where` names the shared dataset in errors.
+    """
     for path, expected in manifest.files.items():
         if file_hash(folder / path) != expected:
             raise DatasetError(
@@ -173,7 +185,7 @@ def check_files(folder: Path, manifest: Manifest, where: str) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """Hash a file's bytes by SHA-256. Raises OSError."""
+    """Hash a file by SHA-256. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -190,7 +202,7 @@ def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
 
 
 def _write_shards(facts: CardFacts, folder: Path) -> dict[str, str]:
-    """Write the examples as Parquet files named by their content; return their hashes by path."""
+    """Write the examples as Parquet files named by content hash; return file hashes by path."""
     import pyarrow.parquet as pq
 
     examples = facts.dataset.collect(facts.dataset.examples().sort("id"))
@@ -211,7 +223,7 @@ def _write_shards(facts: CardFacts, folder: Path) -> dict[str, str]:
 
 
 def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
-    """Copy a dataset's source to where its recipe, in `folder`, will look for it; return that path.
+    """Copy a dataset's source file to where the recipe in `folder` reads it; return that path.
 
     Raises UserError where the file isn't what the dataset was made of.
     """
@@ -224,9 +236,9 @@ def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
     if target.exists() or target.suffix != source.suffix:
         raise UserError(f"--source {source}: it can't stand for {name}; expected that file")
     keys = facts.dataset.tables.done(facts.status.plan).keys()
-    if strange := keys - _keys(facts, source):
+    if unknown := keys - _keys(facts, source):
         raise UserError(
-            f"--source {source}: {count(len(strange))} of the dataset's {plural(len(keys), 'row')} "
+            f"--source {source}: {count(len(unknown))} of the dataset's {plural(len(keys), 'row')} "
             "come from no row of it; give the file that the recipe read"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -241,7 +253,7 @@ def _keys(facts: CardFacts, source: Path) -> set[str]:
 
 
 def _shared_plan(plan: Mapping[str, Any]) -> str:
-    """Return plan.json's text without the local paths of models."""
+    """Format plan.json without local paths of models."""
     engines = {
         name: {**engine, "model": public_name(engine["model"])}
         for name, engine in plan["engines"].items()
@@ -250,5 +262,5 @@ def _shared_plan(plan: Mapping[str, Any]) -> str:
 
 
 def local_engines(facts: CardFacts) -> list[str]:
-    """Return the engines whose models are folders of this machine."""
+    """List the engines whose models are local folders."""
     return [name for name, e in facts.recipe.engines.items() if is_local(e.model)]

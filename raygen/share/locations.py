@@ -22,7 +22,10 @@ _EXTRAS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The location of a shared dataset; `reference` is how users name it."""
+    """Where a shared dataset is or goes; `reference` is how users name it.
+
+    `repository` is None outside the hub. `root` is its folder in `filesystem`, of fsspec.
+    """
 
     reference: str
     repository: Repository | None
@@ -31,19 +34,19 @@ class Location:
 
     @property
     def name(self) -> str:
-        """The last part of the reference, the default name of a pulled folder."""
+        """The last part of the reference, by default the name of a pulled folder."""
         if self.repository is not None:
             return self.repository.name.rpartition("/")[2]
         return self.root.rstrip("/").rpartition("/")[2]
 
     @property
     def shown(self) -> str | None:
-        """The reference for others, None for a folder of this machine."""
+        """The reference for others; None for a local folder."""
         return None if self.is_local else self.reference
 
     @property
     def load(self) -> str:
-        """The arguments of `datasets.load_dataset` that read it; `{data}` stands for its shards."""
+        """The arguments of `datasets.load_dataset` to read it; `{data}` stands for the shards."""
         if self.repository is not None:
             branch = self.repository.branch
             revision = f', revision="{branch}"' if branch else ""
@@ -54,15 +57,15 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether the location is a folder of this machine."""
+        """Whether the location is a local folder."""
         return "://" not in self.reference
 
     def path(self, name: str) -> str:
-        """Return a file's path in the filesystem."""
+        """Join a file's name to the root."""
         return f"{self.root}/{name}"
 
     def read(self, name: str) -> str | None:
-        """Read the text of a file, None where there is none. Raises DatasetError."""
+        """Read a text file; None where there is none. Raises DatasetError."""
         with location_errors("read", self.reference):
             try:
                 return str(self.filesystem.cat_file(self.path(name)).decode("utf-8"))
@@ -70,7 +73,7 @@ class Location:
                 return None
 
     def fetch(self, name: str, folder: Path) -> None:
-        """Download a file into a local folder. Raises DatasetError."""
+        """Download a file into a local folder. Raises DatasetError, also where there is none."""
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with location_errors("read", self.reference):
@@ -82,7 +85,7 @@ class Location:
                 ) from error
 
     def put(self, source: Path, name: str) -> None:
-        """Upload a file under another name, then rename it. Raises DatasetError."""
+        """Upload a file under a temporary name, then rename it. Raises DatasetError."""
         target = self.path(name)
         draft = f"{target}.part"
         with location_errors("write", self.reference):
@@ -90,7 +93,7 @@ class Location:
             self.filesystem.mv(draft, target)
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that isn't there is no error. Raises DatasetError."""
+        """Delete a file if it exists. Raises DatasetError."""
         with location_errors("delete a file", self.reference):
             if self.filesystem.exists(self.path(name)):
                 self.filesystem.rm_file(self.path(name))
@@ -99,7 +102,7 @@ class Location:
 def parse_location(reference: str) -> Location:
     """Parse `hf://datasets/OWNER/NAME[@REVISION]`, a path or an fsspec URL.
 
-    Raises UserError.
+    Raises UserError where it is none of these, or its filesystem isn't installed.
     """
     import fsspec
 
@@ -128,7 +131,7 @@ def parse_location(reference: str) -> Location:
 
 @contextmanager
 def location_errors(doing: str, where: str) -> Iterator[None]:
-    """Turn the exceptions of a filesystem into a DatasetError."""
+    """Turn the exceptions of a filesystem into a DatasetError that says what couldn't be done."""
     try:
         yield
     except _client_errors() as error:
@@ -139,7 +142,7 @@ def location_errors(doing: str, where: str) -> Iterator[None]:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of the clients under fsspec."""
+    """Collect the exceptions of the clients that fsspec uses."""
     from aiohttp import ClientError
 
     try:

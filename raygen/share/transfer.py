@@ -1,6 +1,6 @@
 """Upload a dataset, with its recipe and card, to where others find it, and download it again.
 
-Knows the order in which files may become visible; nothing of what is in them.
+Knows the order in which files may become visible, and nothing of their content.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A dataset that was pushed. `address` is its page in a browser, None where it has none."""
+    """A dataset that was pushed.
+
+    `address` is its page on the hub, None elsewhere; `public` says whether everybody can read it.
+    `notes` are warnings for the user, `load` the arguments of `datasets.load_dataset`.
+    """
 
     location: Location
     recipe: str
@@ -49,7 +53,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A dataset that was pulled. `missing` is the file that its recipe reads, None if it came."""
+    """A dataset that was pulled; `missing` is the recipe's source file if it wasn't shared."""
 
     folder: Path
     manifest: Manifest
@@ -59,11 +63,21 @@ class Pulled:
 def push(
     folder: str, reference: str, *, public: bool, tell: Tell, source: Path | None = None
 ) -> Pushed:
-    """Upload a dataset to `reference`, with its source file if given. Raises UserError.
+    """Upload a dataset.
 
-    On the hub it is one commit. Elsewhere the data comes first, under new names, then the card that
-    names it, then the manifest, and then the former data is deleted: a reader meanwhile sees the
-    former dataset, or this one.
+    On the hub it is one commit. Elsewhere the data is uploaded first, under new names, then the
+    card that names it, then the manifest; then the former data is deleted. So a reader sees either
+    the former dataset or this one.
+
+    Args:
+        folder: The dataset's folder.
+        reference: Where to upload it: `hf://datasets/OWNER/NAME`, a path or an fsspec URL.
+        public: On the hub, let everybody read it.
+        tell: Called with a line about each stage.
+        source: The recipe's source file, to upload it too.
+
+    Raises UserError and DatasetError; then nothing was uploaded, or the former dataset stays
+    readable.
     """
     dataset = open_dataset(folder)
     location = parse_location(reference)
@@ -74,7 +88,7 @@ def push(
         if location.repository is not None:
             open_to_all, address = _to_hub(share, location, public)
         else:
-            publish(share, location)
+            upload_share(share, location)
             open_to_all, address = False, None
     load = f'"{reference}", split="train"' if location.is_local else location.load
     return Pushed(
@@ -103,8 +117,11 @@ def _to_hub(share: StagedDataset, location: Location, public: bool) -> tuple[boo
     return open_to_all, repository.upload(share.folder, message, replaced=f"{DATA}/*")
 
 
-def publish(share: StagedDataset, location: Location) -> None:
-    """Upload the files of a share to a folder that is empty or was pushed to. Raises UserError."""
+def upload_share(share: StagedDataset, location: Location) -> None:
+    """Upload a staged dataset to a folder that is empty or holds a former push of it.
+
+    Raises UserError for a folder with other files, and DatasetError.
+    """
     former = location.read(MANIFEST)
     before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
     if before is not None and before.recipe != share.manifest.recipe:
@@ -125,7 +142,7 @@ def publish(share: StagedDataset, location: Location) -> None:
 
 
 def _occupied(location: Location, share: StagedDataset) -> bool:
-    """Tell whether a location has files other than those of a push that was cut short."""
+    """Tell whether a location has files other than those of an interrupted push."""
     try:
         names = location.filesystem.ls(location.root, detail=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -153,7 +170,10 @@ def _notes(share: StagedDataset) -> list[str]:
 
 
 def pull(reference: str, folder: Path | None) -> Pulled:
-    """Download a shared dataset into a new folder, by default one of its name. Raises UserError."""
+    """Download a shared dataset into a new folder, by default one of its name, and check its files.
+
+    Raises UserError where the folder exists, and DatasetError.
+    """
     location = parse_location(reference)
     target = folder or Path(location.name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -186,7 +206,7 @@ def pull(reference: str, folder: Path | None) -> Pulled:
 
 
 def _check_inside(manifest: Manifest, reference: str) -> None:
-    """Refuse a stranger's manifest that names files outside the folder. Raises DatasetError."""
+    """Refuse a manifest with paths outside the folder. Raises DatasetError."""
     for name in manifest.files:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
             raise DatasetError(f"{reference}: its list names {name!r}, outside of it", exit_code=2)

@@ -1,4 +1,4 @@
-"""Test an op: a fake model to run it on, and the contract that every op keeps.
+"""Test an op: run it on a fake model, and check the contract that every op keeps.
 
 Others use `check_op`, `run_op` and `FakeContext` in their own tests. It needs no Ray and no model.
 """

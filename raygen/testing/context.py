@@ -1,4 +1,4 @@
-"""A fake context: ops run on it alone, without a program, an engine process or Ray.
+"""Run an op on a fake context, without a row program, an engine or Ray.
 
 Knows nothing of what an op should do.
 """
@@ -18,12 +18,15 @@ _Answers = TypeVar("_Answers")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What the fake model says: completions by prompt, scores by candidate, classes by text.
+    """The answers of a fake model.
 
-    `answers` is one list of texts for every request, or a function of (prompt, sampling) that
-    gives such a list; `scores` gives a log-probability for each candidate after a prompt, `classes`
-    a text's probabilities by label, `attributions` and `neighbours` what a context's `attribute`
-    and `nearest` answer.
+    Args:
+        answers: The completions of every request, or a function of (prompt, sampling) that returns
+            them.
+        scores: A function of (prompt, candidates) that returns each candidate's log-probability.
+        classes: A function of a text that returns its probabilities by label.
+        attributions: Stands in for the context's `attribute`.
+        neighbours: Stands in for the context's `nearest`.
     """
 
     answers: Sequence[str | Completion] | Callable[[str, Sampling], Sequence[str | Completion]] = ()
@@ -34,7 +37,11 @@ class Script:
 
 
 class FakeContext(Context):
-    """A scripted model that remembers what it was asked. It is a fake: no engine runs."""
+    """A context that answers by a script and records requests; no engine runs.
+
+    `asked` are the (prompt, sampling) of `generate`, `scored` the (prompt, candidates) of `score`,
+    `schemas` and `engines` the arguments of these names.
+    """
 
     def __init__(self, row: Row, script: Script, task: Task) -> None:
         self.row = row
@@ -121,8 +128,15 @@ async def run_op(
     task: Task = TASKS["multiple_choice"],
     **params: Any,
 ) -> tuple[list[Row | Reject], FakeContext]:
-    """Return the op's outcomes for one row (for a group op: for its rows), and the context it
-    used."""
+    """Run an op on a row, or a group op on rows; return its outcomes and the context it used.
+
+    Args:
+        op: The op.
+        data: The row's columns; rows for a group op.
+        answers: The script of the fake model, or its completions for every request.
+        task: The task that the row is of.
+        params: The op's parameters; ValidationError where they don't fit.
+    """
     rows = [Row("key", data)] if isinstance(data, Mapping) else list(data)
     script = answers if isinstance(answers, Script) else Script(answers)
     context = FakeContext(rows[0], script, task)
@@ -132,5 +146,5 @@ async def run_op(
 
 
 def reasons(outcomes: Sequence[Row | Reject]) -> list[str | None]:
-    """Return the reject reason of each outcome, None for a row."""
+    """List the reject reason of each outcome, None for a row."""
     return [outcome.reason if isinstance(outcome, Reject) else None for outcome in outcomes]

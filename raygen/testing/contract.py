@@ -1,4 +1,4 @@
-"""The contract of an op, checked: what a plan, a replay and a reader of rejects rely on.
+"""Check the contract of an op: what planning, replay and readers of rejects rely on.
 
 Runs the op on a fake context. Knows nothing of what the op is for.
 """
@@ -31,7 +31,7 @@ _HELD: Mapping[ColumnType, tuple[type, ...]] = {
 
 
 class ContractError(AssertionError):
-    """An op that doesn't keep to the contract; str() names each fault and what to do."""
+    """An op breaks the contract; str() names each fault and what to do."""
 
 
 def check_op(
@@ -42,11 +42,18 @@ def check_op(
     answers: Script | Sequence[str | Completion] = (),
     task: Task = TASKS["multiple_choice"],
 ) -> list[Row | Reject]:
-    """Run an op on rows and see that it keeps to the contract; what came out, to test the rest.
+    """Run an op on rows, check that it keeps the contract, and return its outcomes.
 
-    `rows` are as the task normalises them, `answers` what the fake model says: choose both so that
-    something is kept and something is rejected. A group op gets all rows together. Raises
-    ContractError with all faults at once.
+    Choose `rows` and `answers` so that something is kept and something is rejected.
+
+    Args:
+        op: The op.
+        params: Its parameters, as in a recipe.
+        rows: Rows as the task normalises them; a group op gets all of them together.
+        answers: The script of the fake model, or its completions for every request.
+        task: The task that the rows are of.
+
+    Raises ContractError with all faults at once.
     """
     try:
         checked = op.params.model_validate(params)
@@ -58,7 +65,7 @@ def check_op(
     runs = check.runs(rows)
     faults = [*_form(op, checked), *_declaration(op, checked, declared, task)]
     for before, ran in runs:
-        faults += [*_outcomes(before, ran[0], declared), *_asked(len(before), ran, declared)]
+        faults += [*_outcomes(before, ran[0], declared), *_requests(len(before), ran, declared)]
     faults += check.purity(rows, runs)
     if faults:
         words = "".join(f"\n- {fault}" for fault in dict.fromkeys(faults))
@@ -67,7 +74,7 @@ def check_op(
 
 
 class _Check:
-    """One op with its parameters, run again and again on variations of the same rows."""
+    """Runs an op with its parameters on variations of the same rows."""
 
     def __init__(
         self, op: Op, params: OpParams, declared: Columns, task: Task, script: Script
@@ -79,7 +86,7 @@ class _Check:
         self.script = script
 
     def runs(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[list[Row], _Ran]]:
-        """Return each row by itself; for a group op, all as the rows of one source row."""
+        """Run on each row by itself; a group op on all, as rows of one source row."""
         if self.op.group:
             group = [Row("source", data, (("before", k),)) for k, data in enumerate(rows)]
             return [(group, self._run(group))]
@@ -89,13 +96,17 @@ class _Check:
     def purity(
         self, rows: Sequence[Mapping[str, Any]], runs: Sequence[tuple[list[Row], _Ran]]
     ) -> Iterator[str]:
-        """Run on the same rows, on rows without what isn't declared, on others' hidden columns."""
-        first = _told(runs)
+        """Yield faults of purity: rows changed in place, other outcomes, undeclared columns read.
+
+        The op runs again on the same rows, on rows with declared columns only, and on rows with
+        other values in the columns that it hides.
+        """
+        first = _observe(runs)
         before = copy.deepcopy(list(rows))
-        again = self._try(rows)
+        repeated = self._try(rows)
         if [dict(row) for row in rows] != [dict(row) for row in before]:
             yield "it changes the row that it is given; make new ones with row.child()"
-        if again != first:
+        if repeated != first:
             yield (
                 "the same row gives something else the second time; draw with "
                 "random.Random(ctx.seed(k)), and use no clock, file or global state"
@@ -103,7 +114,7 @@ class _Check:
             return
         known = self._declared_columns()
         less = [{name: row[name] for name in row if name in known} for row in rows]
-        if less != before and self._try(less, known) != _told(runs, known):
+        if less != before and self._try(less, known) != _observe(runs, known):
             yield (
                 "it reads columns that it doesn't declare; name them in Columns.requires (in "
                 "Columns.optional where it can do without) or read them in a template"
@@ -120,10 +131,10 @@ class _Check:
         return known | set(self.task.columns)  # every row has the task's
 
     def _try(self, rows: Sequence[Mapping[str, Any]], known: frozenset[str] | None = None) -> Any:
-        """Return what a run gives, or the error that it ends with."""
+        """Run and observe; an error is observed as its text."""
         random.seed()
         try:
-            return _told(self.runs(rows), known)
+            return _observe(self.runs(rows), known)
         except (KeyError, LookupError, ValueError, TypeError, AttributeError) as error:
             return f"{type(error).__name__}: {error}"
 
@@ -134,8 +145,8 @@ class _Check:
         return list(outcomes), context
 
 
-def _told(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None = None) -> Any:
-    """Return all that can be seen of some runs; with `known`, of the rows only what the op made."""
+def _observe(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None = None) -> Any:
+    """Collect outcomes and requests of runs; given `known`, omit other inherited columns."""
     observed = []
     for before, (outcomes, context) in runs:
         columns = set().union(*(row.data for row in before)) - (known or frozenset())
@@ -151,19 +162,19 @@ def _told(runs: Sequence[tuple[list[Row], _Ran]], known: frozenset[str] | None =
 
 
 def _same_prompts(first: Any, second: Any) -> bool:
-    """Tell whether each prompt is the same in both; one may have ended earlier than the other."""
+    """Tell whether the prompts of two observations agree, up to where the shorter one ends."""
     if isinstance(first, str):
-        return True  # it can't run on other values, so it has shown none of them
+        return True  # the op failed on other values, so no prompt shows them
     return all(
         a == b
-        for (_, asked, scored), (_, asked_too, scored_too) in zip(first, second, strict=True)
-        for pairs in (zip(asked, asked_too, strict=False), zip(scored, scored_too, strict=False))
+        for (_, *requests_a), (_, *requests_b) in zip(first, second, strict=True)
+        for pairs in map(zip, requests_a, requests_b)
         for (a, _), (b, _) in pairs
     )
 
 
 def _form(op: Op, params: OpParams) -> Iterator[str]:
-    """Return what the plan and `raygen ops` need of the op and its parameters."""
+    """Yield faults of the op and its parameters that planning and `raygen ops` would hit."""
     if not op.doc or op.doc == (OpParams.__doc__ or "").strip():
         yield f"{op.params.__name__} has no docstring; say what the op does, emits and rejects"
     for name, field in op.params.model_fields.items():
@@ -226,8 +237,8 @@ def _row(before: Sequence[Row], row: Row, declared: Columns) -> Iterator[str]:
     if not parents:
         yield "a row descends from none that came in; make it with row.child(ctx.node, k, ...)"
     for name, value in row.data.items():
-        kept = any(name in old.data and old.data[name] == value for old in parents)
-        if not kept and name not in declared.provides:
+        inherited = any(name in old.data and old.data[name] == value for old in parents)
+        if not inherited and name not in declared.provides:
             yield f"it sets column {name!r}, which isn't in Columns.provides"
     for name, kind in declared.provides.items():
         if name not in row.data:
@@ -236,8 +247,8 @@ def _row(before: Sequence[Row], row: Row, declared: Columns) -> Iterator[str]:
             yield f"column {name!r} is declared as {kind} and is {row.data[name]!r}"
 
 
-def _asked(rows_in: int, ran: _Ran, declared: Columns) -> Iterator[str]:
-    """Tell whether what was asked of the engine stays within the declared cost."""
+def _requests(rows_in: int, ran: _Ran, declared: Columns) -> Iterator[str]:
+    """Yield faults where the requests exceed the declared cost."""
     _, context = ran
     cost = declared.cost
     calls = len(context.asked) + len(context.scored)
@@ -249,7 +260,7 @@ def _asked(rows_in: int, ran: _Ran, declared: Columns) -> Iterator[str]:
 
 
 def holds(kind: ColumnType, value: Any) -> bool:
-    """Tell whether a column of this type can hold the value; any can hold nothing."""
+    """Tell whether a column of this type can hold the value; every column can hold None."""
     if value is None:
         return True
     if kind == "json":
@@ -266,7 +277,7 @@ def holds(kind: ColumnType, value: Any) -> bool:
 
 
 def changed(name: str, row: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Return the row with another value in a column: another answer, where it is the task's."""
+    """Copy a row with another value in a column; the task's answer becomes another option."""
     value = row.get(name)
     if name == task.answer and name in row:
         options = task.options(row)

@@ -1,7 +1,7 @@
-"""Rich renderables for the terminal, one function per subject.
+"""Render values for the terminal with Rich, one function per subject.
 
-Others use the `*_view` functions, the live progress and the closing summary. A view gets values
-and returns a renderable; it reads no files and runs nothing.
+Others use the `*_view` functions, the live progress and the closing summary. A view takes values
+and returns a renderable; it reads no datasets and runs nothing.
 """
 
 import lazy_loader

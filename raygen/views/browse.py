@@ -1,6 +1,6 @@
-"""Render what `raygen show` shows: examples, rejects, and the precision of filters by verdicts.
+"""Render the items of a dataset, examples and rejects, and the precision of its filters.
 
-Knows nothing of pages, keys, or how precision is computed.
+Knows nothing of pagers, keys, or how precision is computed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from raygen.inspection.browse import Item, ItemRef, NodePrecision, Precision
 from raygen.views.tables import plain_table, row_table, shorten
 
 _MEASURES = (float, bool, Mapping)
-"""What a filter measured: a share, a yes or no, votes, probabilities."""
+"""Types of what a filter measures: a share, a yes or no, votes, probabilities."""
 
 _COUNTS = ("distinct_answers",)
-"""The same as a whole number, which the columns of a task have too."""
+"""Integer columns that a filter measures; by type they can't be told from a task's columns."""
 
 _MOST_COMPLETIONS = 8
 
 
 def item_view(item: Item, task: Task, full: bool) -> RenderableType:
-    """Render an item: its fate and why, its columns, the completions that a reject came from."""
+    """Render an item: its fate and the reason, its columns, the completions behind a reject.
+
+    Long texts are shortened unless `full`.
+    """
     parts: list[RenderableType] = [fate(item.ref)]
     if item.ref.detail:
         parts.append(Text(_cut(item.ref.detail, full), style="dim"))
@@ -37,12 +40,12 @@ def item_view(item: Item, task: Task, full: bool) -> RenderableType:
 
 
 def blind_view(item: Item, task: Task, full: bool) -> RenderableType:
-    """Render an item without its fate, and without what any filter measured."""
+    """Render an item without its fate and without columns that a filter measured."""
     return Group(*_content(item, task, full, blind=True))
 
 
 def fate(ref: ItemRef) -> Text:
-    """Render an item's fate in a line."""
+    """Render an item's fate on one line."""
     if ref.kept:
         return Text.assemble(("kept", "bold green"), f" by {ref.node}")
     return Text.assemble(("dropped", "bold yellow"), f" by {ref.node}: {ref.reason}")
@@ -68,7 +71,7 @@ def _columns(item: Item, task: Task, full: bool, blind: bool) -> Table:
 
 
 def _completions(item: Item, full: bool) -> Table:
-    """Render the completions that a reject came from."""
+    """Render the completions that a reject was made of."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -86,7 +89,7 @@ def _cut(text: str, full: bool) -> str:
 
 
 def precision_view(precision: Precision) -> RenderableType:
-    """Render a table for each rater, and how far they agree."""
+    """Render a table of precision for each rater, and how far raters agree."""
     parts: list[RenderableType] = []
     for rated in precision.raters:
         judged = sum(f.judged for f in rated.figures if f.reason is None)

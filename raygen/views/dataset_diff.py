@@ -1,6 +1,6 @@
 """Render the differences between two datasets.
 
-Pure functions to rich renderables. Knows nothing of how they are found.
+Pure functions to Rich renderables. Knows nothing of how differences are computed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
 def dataset_diff_view(diff: DatasetDiff, full: bool = False) -> RenderableType:
-    """Render two datasets side by side, and a few of the rows that differ."""
+    """Render two datasets side by side, and a sample of the rows that differ.
+
+    Long texts and lists are cut unless `full`.
+    """
     parts: list[RenderableType] = [sides_table(diff.recipe)]
     parts += [_title("Recipes"), *recipe_changes(diff.recipe, full)]
     if diff.lock:
@@ -80,7 +83,7 @@ def _nodes(diff: DatasetDiff) -> Table:
 
 
 def _node(counts: NodeCounts | None) -> tuple[str, str, str]:
-    """Return the rows in, those kept, and their share of kept and dropped."""
+    """Format the rows in, the rows kept, and the share kept of the rows out."""
     if counts is None:
         return "-", "-", "-"
     rows_in, kept, dropped = counts
@@ -97,7 +100,7 @@ def _rejects(diff: DatasetDiff, full: bool) -> Table:
 
 
 def _distributions(diff: DatasetDiff) -> Iterator[RenderableType]:
-    """Render each column; those with the same value everywhere share one line."""
+    """Render each column's distribution; constant columns share one line."""
     constant = [
         *(f"{s.column} {next(iter(s.values))}" for s in diff.shares if len(s.values) == 1),
         *(f"{s.column} {s.a.mean:.4g}" for s in diff.spreads if s.constant and s.a),
@@ -110,7 +113,7 @@ def _distributions(diff: DatasetDiff) -> Iterator[RenderableType]:
 
 
 def _shares(shares: Shares) -> RenderableType:
-    """Render a column's values with the share of each on both sides."""
+    """Render the share of each value of a column on both sides."""
     sums = [sum(pair[side] for pair in shares.values.values()) or 1 for side in (0, 1)]
     table = plain_table(shares.column, "A", "", "B", "")
     for name, pair in shares.values.items():
@@ -139,7 +142,7 @@ def _spreads(spreads: Sequence[SpreadPair]) -> Table:
 
 
 def _blocks(spread: Spread) -> Text:
-    """Draw a small histogram in which no bin that has something looks empty."""
+    """Draw a histogram on one line, in which no bin that isn't empty looks empty."""
     most = max(spread.bins)
     levels = [n and max(1, round(n / most * (len(_BLOCKS) - 1))) for n in spread.bins]
     return Text("".join(_BLOCKS[level] for level in levels), style="cyan", no_wrap=True)
@@ -181,7 +184,7 @@ def _sample(row: RowDiff, full: bool) -> Iterator[RenderableType]:
 
 
 def _pair(pair: ExamplePair, full: bool) -> Iterator[tuple[str, Text]]:
-    """Yield the changes of an example's columns, or that it is on one side alone."""
+    """Yield the changes of an example's columns, or the side that alone has it."""
     if pair.a is not None and pair.b is not None:
         yield from ((change.key, change_text(change, full)) for change in pair.changes)
         return

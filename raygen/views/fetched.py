@@ -1,6 +1,6 @@
-"""Render a fetched recipe before it runs for the first time: its text, and what it will do.
+"""Render a fetched recipe before its first run: its text, and what it will do.
 
-Knows nothing of how it was fetched or of who is asked.
+Knows nothing of how it was fetched or of who confirms it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from raygen.views.tables import facts_table
 def fetched_view(
     recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
 ) -> RenderableType:
-    """Render the fetched files that are new, and what the recipe reads, runs and writes."""
+    """Render the fetched files that are new here, and what the recipe reads, runs and writes.
+
+    `unseen` are the fetched files that no run here has confirmed, `trusted` the Python files whose
+    ops it may run.
+    """
     return Group(*_parts(recipe, unseen, trusted))
 
 
@@ -58,7 +62,7 @@ def _parts(
 
 
 def _visible(text: str) -> str:
-    """Escape characters without a glyph, which could reorder or hide others."""
+    """Escape format characters, which could reorder or hide text."""
     return "".join(
         f"\\u{ord(sign):04x}" if unicodedata.category(sign) == "Cf" else sign for sign in text
     )

@@ -21,14 +21,14 @@ from raygen.recipe import SOURCE
 DATASET = "dataset"
 _GAP_X, _GAP_Y, _MARGIN, _LINE, _TIP = 28.0, 46.0, 16.0, 17.0, 6.0
 _WIDEST = 34
-"""Characters of the line of columns."""
+"""The most characters of the line that lists columns."""
 _LETTERS = {"name": 7.6, "op": 6.4, "adds": 5.9}
-"""The width of a letter in each kind of line."""
+"""The width of a letter in each kind of line, in pixels of the drawing."""
 _PALETTE = ("#2f6fdb", "#b5552b", "#2b8a5f", "#8a4fbf", "#a8811b", "#b03a6f")
 
 
 def graph_view(plan: Plan) -> RenderableType:
-    """Render a tree from the source down; a node of several inputs is under the last of them."""
+    """Render the graph as a tree from the source; a node is placed under the last of its inputs."""
     order = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
     below: dict[str, list[Node]] = defaultdict(list)
     for node in plan.nodes:
@@ -54,13 +54,13 @@ def _grow(tree: Tree, name: str, below: Mapping[str, list[Node]], plan: Plan) ->
 
 
 def engines_of(node: Node) -> str:
-    """Name the engines that a node calls."""
+    """List the engines that a node calls."""
     names = dict.fromkeys([node.engine, *node.params.engines().values()])
     return ", ".join(name for name in names if name)
 
 
 def mermaid(plan: Plan) -> str:
-    """Write the graph as a Mermaid flowchart, which GitHub and notebooks draw."""
+    """Format the graph as a Mermaid flowchart, which GitHub and notebooks draw."""
     boxes = []
     for node in plan.nodes:
         engines = engines_of(node)
@@ -71,7 +71,7 @@ def mermaid(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node of a flowchart: its name, the lines below it, and where its rows come from."""
+    """A node of a Mermaid flowchart: its name, lines of text below it, and its inputs."""
 
     name: str
     lines: Sequence[str]
@@ -79,7 +79,7 @@ class Box:
 
 
 def flowchart(boxes: Sequence[Box], outputs: Sequence[str]) -> str:
-    """Write boxes between the source and the dataset as Mermaid."""
+    """Format boxes between the source and the dataset as a Mermaid flowchart."""
     ids = {SOURCE: "source", DATASET: "dataset"}
     ids |= {box.name: f"n{index}" for index, box in enumerate(boxes)}
     lines = ["flowchart TD", "  source([source])"]
@@ -93,7 +93,7 @@ def flowchart(boxes: Sequence[Box], outputs: Sequence[str]) -> str:
 
 
 def edges(plan: Plan) -> list[tuple[str, str]]:
-    """List the edges of the graph: from, to."""
+    """List the edges of the graph as (from, to)."""
     return _edges([(node.name, node.inputs) for node in plan.nodes], plan.outputs)
 
 
@@ -106,7 +106,7 @@ def _edges(
 
 @dataclass(frozen=True, slots=True)
 class _PlacedBox:
-    """The box of a node: the kinds and texts of its lines, and the colour of its engine."""
+    """The drawn box of a node: (kind, text) of each line, and the colour of its engine."""
 
     kind: str
     lines: tuple[tuple[str, str], ...]
@@ -114,17 +114,17 @@ class _PlacedBox:
 
     @property
     def width(self) -> float:
-        """The width of the longest line, with margins."""
+        """The width that the longest line needs."""
         return 32 + max(len(text) * _LETTERS[kind] for kind, text in self.lines)
 
     @property
     def height(self) -> float:
-        """The height of all lines, with margins."""
+        """The height that the lines need."""
         return 18 + _LINE * len(self.lines)
 
 
 def graph_svg(plan: Plan) -> str:
-    """Draw the graph of a plan."""
+    """Draw the graph of a plan as SVG text, for light and dark pages."""
     boxes = _boxes(plan)
     inputs = {SOURCE: (), **{node.name: node.inputs for node in plan.nodes}, DATASET: plan.outputs}
     layers = make_layers(inputs)
@@ -176,7 +176,7 @@ def _boxes(plan: Plan) -> dict[str, _PlacedBox]:
 
 
 def _listed(columns: Iterable[str]) -> str:
-    """List as many names as fit a line."""
+    """Join as many names as fit on a line."""
     names = list(columns)
     shown = [name for i, name in enumerate(names) if len(", ".join(names[: i + 1])) < _WIDEST]
     return "+ " + ", ".join(shown if len(shown) == len(names) else [*shown, "…"])

@@ -1,6 +1,6 @@
-"""Turn views into text and HTML for notebooks: escaped, styled in place, nothing from elsewhere.
+"""Convert views to text and HTML for notebooks: escaped, with inline styles, self-contained.
 
-Rich lays them out as for a terminal of WIDTH columns. Knows nothing of what the views say.
+Rich lays them out as for a terminal of WIDTH columns. Knows nothing of the views' content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _THEME = TerminalTheme(
     (0, 0, 0),
     [_BLACK, _RED, _GREEN, _YELLOW, _BLUE, _MAGENTA, _CYAN, _WHITE],
 )
-"""Colours that are readable on light and on dark pages."""
+"""Colours that are legible on light and on dark pages."""
 
 
 def to_text(view: RenderableType) -> str:
@@ -32,12 +32,12 @@ def to_text(view: RenderableType) -> str:
 
 
 def to_html(view: RenderableType) -> str:
-    """Render a view as a piece of HTML."""
+    """Render a view as an HTML fragment."""
     return _record(view).export_html(theme=_THEME, inline_styles=True, code_format=_FORMAT)
 
 
 def _record(view: RenderableType) -> Console:
-    # Without markup: what data says in brackets may become neither a style nor a link.
+    # Without markup: brackets in data may become neither styles nor links.
     console = Console(
         file=io.StringIO(), record=True, width=WIDTH, markup=False, emoji=False, highlight=False
     )

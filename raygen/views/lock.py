@@ -1,6 +1,6 @@
 """Render a lock.
 
-Pure functions to rich renderables. Knows nothing of how a lock is made.
+Pure functions to Rich renderables. Knows nothing of how a lock is made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from raygen.views.tables import facts_table
 def lock_view(
     path: str, lock: Lock, changes: Sequence[LockDifference], *, new: bool
 ) -> RenderableType:
-    """Render what was locked, its changes since the last lock, and what couldn't be pinned."""
+    """Render what a lock pins, its changes since the former lock, and what can't be pinned.
+
+    `path` is the lock's file, `changes` its differences from the former lock; a `new` lock has no
+    former one.
+    """
     facts = facts_table()
     options = f" ({lock.given.words})" if lock.given.words else ""
     facts.add_row("recipe", Text(f"{lock.recipe}{options}"))

@@ -1,4 +1,4 @@
-"""Render ops for a terminal and as JSON, from their declarations.
+"""Render ops for the terminal and as JSON, from their declarations.
 
 Knows nothing of plans.
 """
@@ -26,7 +26,7 @@ _LABELS = ("one", "two")
 
 
 def ops_view(ops: Iterable[Op]) -> RenderableType:
-    """List every op with what it does."""
+    """Render a table of ops, each with the first paragraph of its documentation."""
     table = plain_table("op", "engine", "what it does")
     for op in ops:
         first = _paragraphs(op.doc)[0]
@@ -41,7 +41,7 @@ def ops_view(ops: Iterable[Op]) -> RenderableType:
 
 
 def op_view(op: Op) -> RenderableType:
-    """Render an op: what it does, emits and rejects, and its parameters."""
+    """Render an op: its documentation, parameters and columns."""
     table = plain_table("parameter", "type", "default", "")
     schema = op.params.model_json_schema()
     for name, spec in schema.get("properties", {}).items():
@@ -67,7 +67,7 @@ def op_view(op: Op) -> RenderableType:
 
 
 def prompts_text(op: Op) -> str:
-    """Return the templates of an op's default parameters, to start one's own from."""
+    """Join the templates of an op's default parameters, as a start for new prompts."""
     prompts = _prompts(op)
     if len(prompts) < 2:
         return next(iter(prompts.values()), "")
@@ -75,7 +75,7 @@ def prompts_text(op: Op) -> str:
 
 
 def op_json(op: Op) -> dict[str, Any]:
-    """Return an op for a program, its parameters as JSON Schema."""
+    """Convert an op to JSON, its parameters to JSON Schema."""
     return {
         "name": op.name,
         "version": op.version,
@@ -89,10 +89,10 @@ def op_json(op: Op) -> dict[str, Any]:
 
 
 def declarations(op: Op) -> dict[str, Columns | str]:
-    """Return the op's columns for each task, or why it can't serve that task.
+    """Evaluate the op's columns for each task, or why it can't serve that task.
 
-    With its default parameters; those it insists on are given their own names, or their first
-    choice. Empty where that isn't enough to say anything.
+    Parameters have their defaults; required ones get their own names as values, or their first
+    choice. Empty where the op takes no such parameters.
     """
     params = _example(op)
     if params is None:
@@ -108,7 +108,7 @@ def declarations(op: Op) -> dict[str, Columns | str]:
 
 
 def _example(op: Op) -> OpParams | None:
-    """Make parameters that the op takes: the required ones, and as few others as it insists on."""
+    """Make valid parameters: stand-ins for those required, and for as few others as possible."""
     schema = op.params.model_json_schema()
     properties = schema.get("properties", {})
     needed = schema.get("required", ())
@@ -128,7 +128,7 @@ def _example(op: Op) -> OpParams | None:
 
 
 def _stand_in(name: str, spec: Mapping[str, Any]) -> Any:
-    """Make a value that is easy to recognise; None for a number or a nested model."""
+    """Make a recognisable value for a parameter; None for a number or a nested model."""
     for option in spec.get("anyOf", (spec,)):
         if "enum" in option:
             return option["enum"][0]
@@ -142,7 +142,7 @@ def _stand_in(name: str, spec: Mapping[str, Any]) -> Any:
 
 
 def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
-    """Render what the op needs and hides, by task, and what it adds."""
+    """Render the columns that the op needs and hides, by task, and those it adds."""
     table = plain_table("task", "needs", "hides")
     rows: dict[tuple[str, str], list[str]] = {}
     adds: dict[str, str] = {}
@@ -168,7 +168,7 @@ def _columns(declared: Mapping[str, Columns | str]) -> list[RenderableType]:
 
 
 def _prompts(op: Op) -> dict[str, str]:
-    """Collect default prompts by parameter, with their tasks where these differ."""
+    """Collect default prompts by parameter and the tasks that they are for."""
     texts: dict[tuple[str, str], list[str]] = {}
     for name, columns in (declarations(op) if op.needs_engine else {}).items():
         if isinstance(columns, Columns):
@@ -193,7 +193,7 @@ def _declared_json(columns: Columns | str) -> dict[str, Any]:
 
 
 def type_name(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Name a JSON Schema's type in a word or two, as a recipe's author thinks of it."""
+    """Name the type of a JSON Schema in the words of recipes, such as `list of text`."""
     if "$ref" in spec:
         named: Mapping[str, Any] = schema["$defs"][spec["$ref"].rsplit("/", 1)[-1]]
         return type_name(named, schema)
@@ -211,7 +211,7 @@ def type_name(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def _paragraphs(doc: str) -> list[str]:
-    """Join each paragraph and list item of a docstring into one line, for the terminal to wrap."""
+    """Unwrap each paragraph and list item of a docstring, for the terminal to wrap."""
     return [
         "\n".join(" ".join(item.split()) for item in re.split(r"\n(?=- )", part))
         for part in inspect.cleandoc(doc).split("\n\n")

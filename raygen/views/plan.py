@@ -1,6 +1,6 @@
 """Render a plan and its estimate.
 
-Pure functions to rich renderables. Knows nothing of where these come from.
+Pure functions to Rich renderables. Knows nothing of where these come from.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BASES = {
 
 
 def plan_view(outlook: PlanOverview) -> RenderableType:
-    """Render the nodes in running order, engines, columns of the dataset, and the estimate."""
+    """Render a plan: nodes in running order, engines, columns of the dataset, the estimate."""
     plan = outlook.plan
     nodes = plain_table("node", "op", "from", "engine")
     for node in plan.nodes:
@@ -71,14 +71,14 @@ def _estimate(outlook: PlanOverview) -> list[RenderableType]:
     )
     table.columns[-1].justify = "left"
     for name, node in estimate.nodes.items():
-        asks = bool(node.calls)
+        has_calls = bool(node.calls)
         table.add_row(
             Text(name),
             count(node.rows_in),
             "" if node.pass_rate is None else f"{100 * node.pass_rate:.0f} %",
             count(node.rows_out),
-            *((count(n) if asks else "") for n in (node.calls, node.prompt_tokens)),
-            count(node.output_tokens) if asks else "",
+            *((count(n) if has_calls else "") for n in (node.calls, node.prompt_tokens)),
+            count(node.output_tokens) if has_calls else "",
             Text(node.basis, style="dim"),
         )
     table.add_section()

@@ -1,7 +1,7 @@
 """Render a preview: rows, prompts, completions, and their fate.
 
-A prompt is shortened, and what the node's last prompt began with isn't repeated. Knows nothing of
-how rows run.
+Long prompts are shortened, without the prefix shared with the node's previous prompt. Knows nothing
+of how rows run.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from raygen.views.tables import SHOWN, facts_table, plain_table, row_table, shor
 _LINE = 40
 _STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
 _QUIET = ("sample", "variant", "view", "thinking")
-"""Columns that say little beside the completion that they come with."""
+"""Columns that add little to the completion that they come with."""
 _SAME = 120
 _HEAD = 200
 
 
 def preview_view(preview: Preview, full: bool = False) -> RenderableType:
-    """Render all rows and their fate; long texts are shortened unless `full`."""
+    """Render every row with its steps and fate; long texts are shortened unless `full`."""
     parts: list[RenderableType] = []
     prompts = Prompts(full)
     for index in range(len(preview.rows)):
@@ -44,7 +44,7 @@ def preview_view(preview: Preview, full: bool = False) -> RenderableType:
 
 
 def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[RenderableType]:
-    """Render a source row: its columns, its steps, its fate."""
+    """Render a source row: columns, steps, fate."""
     row, task = preview.rows[index], preview.plan.task
     status = row.result.status
     title = Text.assemble(
@@ -78,7 +78,7 @@ def _row(preview: Preview, index: int, full: bool, prompts: Prompts) -> list[Ren
 
 
 def _call(call: Call, prompt: str, verdicts: Mapping[int, str], full: bool) -> RenderableType:
-    """Render a call: the prompt on the left, its completions and their fate on the right."""
+    """Render a call: its prompt on the left, its completions with their fate on the right."""
     completions = json.loads(call.completions)
     noun = "completion" if call.kind == "generate" else "candidate"
     title = Text.assemble(
@@ -116,7 +116,7 @@ def _completion(kind: str, completion: Mapping[str, Any], full: bool) -> Text:
 
 
 def _verdicts(call: Call, step_calls: Sequence[Call], step: NodeStep) -> dict[int, str]:
-    """Map completions to their fate, where each gave one outcome."""
+    """Map completions to their fate, where each has exactly one outcome."""
     if len(step_calls) > 1 or call.kind != "generate":
         return {}
     if len(json.loads(call.completions)) != len(step.outcomes):
@@ -130,7 +130,7 @@ def _verdicts(call: Call, step_calls: Sequence[Call], step: NodeStep) -> dict[in
 def _outcomes(step: NodeStep, calls: Sequence[Call], task: Task, full: bool) -> Table:
     """Render the columns that a step added or changed, and its rejects.
 
-    A text that a completion shows already is left out.
+    Texts that a completion shows already are left out.
     """
     completions = " ".join(call.completions for call in calls)
     table = facts_table()
@@ -152,7 +152,7 @@ def _outcomes(step: NodeStep, calls: Sequence[Call], task: Task, full: bool) -> 
 
 
 def _is_in(value: Any, completions: str) -> bool:
-    """Tell whether completions, as JSON, have this text."""
+    """Tell whether a value is a text in the completions, which are JSON."""
     return isinstance(value, str) and json.dumps(value, ensure_ascii=False)[1:-1] in completions
 
 
@@ -163,13 +163,13 @@ def _columns(
     before: Mapping[str, Any],
     full: bool,
 ) -> Text:
-    """Render columns as `name: value`: long values on their own lines, the others on the last."""
+    """Render columns as `name: value`: each long one on a line, the others on the last line."""
     lines: list[Text] = []
     short: list[Text] = []
     for name, value in new.items():
         if name == "original" or value is None:
             continue  # the changed text shows what it was
-        # Changes are marked in the whole text, which a cut would spoil.
+        # Changes are marked in the complete text, which shortening would spoil.
         uncut = full or not isinstance(value, str) or name == task.stem
         shown = marked(name, value if uncut else shorten(value), row, task, before)
         if "\n" in shown.plain:
@@ -182,7 +182,7 @@ def _columns(
 
 
 def _names(row: PreviewedRow) -> dict[str, str]:
-    """Name each row on the way: the node that made it, and its number there."""
+    """Name each intermediate row by the node that made it and its number there."""
     numbers: Counter[str] = Counter()
     names = {}
     for step in row.steps:
@@ -197,28 +197,28 @@ def _names(row: PreviewedRow) -> dict[str, str]:
 def _silent(
     preview: Preview, steps: Sequence[NodeStep], names: Mapping[str, str], full: bool
 ) -> RenderableType:
-    """Render all steps of a node without calls in a line, and its rejects."""
+    """Render the steps of a node without calls on one line, and its rejects."""
     node = next(node for node in preview.plan.nodes if node.name == steps[0].node)
-    kept = sum(isinstance(outcome, Row) for step in steps for outcome in step.outcomes)
+    rows_out = sum(isinstance(outcome, Row) for step in steps for outcome in step.outcomes)
     rows_in = sum(len(step.rows_in) for step in steps)
     table = facts_table()
     dropped: dict[tuple[str, str], list[str]] = defaultdict(list)
     for step in steps:
         for index, outcome in enumerate(step.outcomes):
             if isinstance(outcome, Reject):
-                # A group op gives an outcome for each row in, in their order, or for none of them.
+                # A group op returns one outcome per row in, in their order, or unrelated ones.
                 aligned = len(step.outcomes) == len(step.rows_in)
                 source = step.rows_in[index] if aligned else step.row
                 dropped[outcome.reason, outcome.detail].append(names.get(source.id, "source"))
     for (reason, detail), rows in dropped.items():
         line = ", ".join(dict.fromkeys(rows)) + (f": {_value(detail, full)}" if detail else "")
         table.add_row(Text(f"  {reason}", style="yellow"), Text(line))
-    head = Text.assemble((node.name, "bold"), f"  {node.op.name}: {rows_in} in, {kept} kept")
+    head = Text.assemble((node.name, "bold"), f"  {node.op.name}: {rows_in} in, {rows_out} kept")
     return Group(head, table) if table.row_count else head
 
 
 def _shown(row: PreviewedRow) -> set[str]:
-    """Collect the columns that the steps with calls have shown."""
+    """Collect the columns that steps with calls have shown."""
     with_calls = {(call.node, call.row) for call in row.result.calls}
     return {
         name
@@ -231,7 +231,7 @@ def _shown(row: PreviewedRow) -> set[str]:
 
 
 def _end(row: PreviewedRow, task: Task, shown: set[str], full: bool) -> Table:
-    """Render the examples that the row gave, or why it has none."""
+    """Render the row's examples, or why it has none."""
     table = facts_table()
     for example in row.result.examples:
         columns = _example(example, row.data, task, shown, full)
@@ -248,7 +248,7 @@ def _end(row: PreviewedRow, task: Task, shown: set[str], full: bool) -> Table:
 def _example(
     example: Mapping[str, Any], source: Mapping[str, Any], task: Task, shown: set[str], full: bool
 ) -> Text:
-    """Render the columns that the graph made, but for figures and lists that a step has shown."""
+    """Render the columns that the graph made, without numbers and lists that a step has shown."""
     new = {
         name: value
         for name, value in example.items()
@@ -288,14 +288,14 @@ def _value(value: Any, full: bool) -> str:
 
 
 class Prompts:
-    """The prompts of a preview, in the order in which they are shown."""
+    """Formats prompts in the order in which they are shown."""
 
     def __init__(self, full: bool) -> None:
         self._full = full
         self._last: dict[str, str] = {}
 
     def show(self, call: Call) -> str:
-        """Return the prompt; where it begins as the node's last one did, only what is new."""
+        """Format a call's prompt, without a long prefix shared with the node's previous prompt."""
         text = _text(call.prompt)
         before = self._last.get(call.node, "")
         self._last[call.node] = text
@@ -317,7 +317,7 @@ def _text(prompt: str) -> str:
 
 
 def _by_lines(text: str) -> str:
-    """Cut the middle lines of a prompt; its question stands at the end."""
+    """Cut lines from the middle of a prompt, whose question is at the end."""
     if len(text) <= SHOWN:
         return text
     head = text[: text.rfind("\n", 0, _HEAD) + 1]

@@ -1,7 +1,7 @@
 """Show the progress of a run: a live table in a terminal and lines elsewhere.
 
-It is told snapshots and shows them; it knows nothing of where they come from, and keeps no clock
-of its own.
+It shows the snapshots that it gets. It knows nothing of where they come from, and has no clock:
+time is what the snapshots say.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LINE_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Speeds over the last minute at most; `eta_s` is None while no row has been finished."""
+    """Throughput over the last minute; `eta_s`, in seconds, is None until a row finishes."""
 
     rows_per_second: float = 0.0
     tokens_per_second: float = 0.0
@@ -37,22 +37,22 @@ class Rates:
 
 
 class Speedometer:
-    """Turns snapshots into rates over a sliding minute of one phase."""
+    """Computes rates over a sliding window of a minute within one phase."""
 
     def __init__(self) -> None:
         self._phase = ""
-        self._seen: deque[tuple[float, int, int]] = deque()
+        self._window: deque[tuple[float, int, int]] = deque()
 
     def rates(self, now: Snapshot) -> Rates:
-        """Compute the rates with this snapshot as the newest; a new phase starts anew."""
+        """Add a snapshot and compute the rates; a new phase clears the window."""
         if now.phase != self._phase:
             self._phase = now.phase
-            self._seen.clear()
-        if not self._seen or now.seconds - self._seen[-1][0] >= 0.5:
-            self._seen.append((now.seconds, now.done, now.output_tokens))
-        while len(self._seen) > 2 and now.seconds - self._seen[1][0] >= _WINDOW_S:
-            self._seen.popleft()
-        then, done, tokens = self._seen[0]
+            self._window.clear()
+        if not self._window or now.seconds - self._window[-1][0] >= 0.5:
+            self._window.append((now.seconds, now.done, now.output_tokens))
+        while len(self._window) > 2 and now.seconds - self._window[1][0] >= _WINDOW_S:
+            self._window.popleft()
+        then, done, tokens = self._window[0]
         elapsed = now.seconds - then
         if elapsed <= 0:
             return Rates()
@@ -63,7 +63,7 @@ class Speedometer:
 
 
 class ProgressDisplay(Protocol):
-    """Shows a run; a context manager around it."""
+    """Shows a run's progress, as a context manager around the run."""
 
     def __enter__(self) -> Self: ...
 
@@ -75,26 +75,26 @@ class ProgressDisplay(Protocol):
     ) -> None: ...
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
-        """Show a new moment; cheap enough for several calls a second."""
+        """Show a snapshot; cheap enough for several calls a second."""
         ...
 
     def note(self, message: str) -> None:
-        """Show a line that stays."""
+        """Print a line that stays."""
         ...
 
 
 def make_progress(console: Console) -> ProgressDisplay:
-    """Make a live table where the console is a terminal, plain lines otherwise."""
+    """Make a live table for a terminal, plain lines for anything else."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
 
 class LiveProgress:
-    """A table that is redrawn in place and goes when the run is over: a summary says more."""
+    """A table that is redrawn in place, and removed at the end, when the summary replaces it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._speed = Speedometer()
-        # Unredirected, so that what libraries print can be sent to a log file meanwhile.
+        # Not redirected, so that the output of libraries can go to a log file meanwhile.
         self._live = Live(
             console=console,
             refresh_per_second=4,
@@ -117,10 +117,10 @@ class LiveProgress:
         self._live.stop()
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
-        """Show a new moment."""
+        """Redraw the table."""
         view = render_snapshot(snapshot, self._speed.rates(snapshot), trainer)
         frame = Table.grid(padding=(0, 1, 0, 0))
-        frame.add_row(self._spinner, view)  # turns also while a long start gives no news
+        frame.add_row(self._spinner, view)  # moves even while a long start has no news
         self._live.update(frame)
 
     def note(self, message: str) -> None:
@@ -129,14 +129,14 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """One line every few seconds and at each change of phase."""
+    """A line every few seconds and at each change of phase."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._speed = Speedometer()
         self._phases: tuple[str, str | None, str | None] | None = None
         self._log = ""
-        self._said_at = 0.0
+        self._printed_at = 0.0
         self._line = ""
 
     def __enter__(self) -> Self:
@@ -151,18 +151,18 @@ class PlainProgress:
         return
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
-        """Print a line where enough has changed since the last one."""
+        """Print a line if the phase changed, or a few seconds have passed."""
         if snapshot.log != self._log:
             self._log = snapshot.log
             self.note(f"log: {snapshot.log}")
         rates = self._speed.rates(snapshot)
         phases = (snapshot.phase, *((trainer.phase, trainer.error) if trainer else (None, None)))
-        if phases == self._phases and snapshot.seconds - self._said_at < _LINE_EVERY_S:
+        if phases == self._phases and snapshot.seconds - self._printed_at < _LINE_EVERY_S:
             return
         line = plain_line(snapshot, rates, trainer)
         if line != self._line:
             self.note(f"[{duration(snapshot.seconds)}] {line}")
-        self._phases, self._said_at, self._line = phases, snapshot.seconds, line
+        self._phases, self._printed_at, self._line = phases, snapshot.seconds, line
 
     def note(self, message: str) -> None:
         """Print a line."""
@@ -170,7 +170,7 @@ class PlainProgress:
 
 
 def plain_line(snapshot: Snapshot, rates: Rates, trainer: TrainerState | None) -> str:
-    """Format a snapshot in one line without colours."""
+    """Format a snapshot as one line without colours."""
     parts = [snapshot.phase]
     if snapshot.source:
         parts.append(f"{count(snapshot.done)}/{count(snapshot.source)} rows: " + _fates(snapshot))

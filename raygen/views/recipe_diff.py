@@ -1,6 +1,7 @@
-"""Render the differences between two recipes, and single changes: in a line, by words or by lines.
+"""Render the differences between two recipes, and changes of single values.
 
-Pure functions to rich renderables. Knows nothing of how differences are computed.
+A change is shown on one line, as a word diff or as a line diff. Pure functions to Rich renderables.
+Knows nothing of how differences are computed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MARKS = {
     "after a change": ("·", "dim"),
 }
 _OF_NEW = ("op", "from", "engine", "model")
-"""Facts that are shown of a node that came or went."""
+"""Facts that are shown of an added or removed node."""
 _SHORT = 60
 _LONG = 700
 _LINES = 30
@@ -34,12 +35,12 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def recipe_diff_view(diff: RecipeDiff, full: bool = False) -> RenderableType:
-    """Render two recipes, and everything in which they differ."""
+    """Render two recipes and their differences; long texts are cut unless `full`."""
     return Group(sides_table(diff), Text(), *recipe_changes(diff, full))
 
 
 def sides_table(diff: RecipeDiff) -> Table:
-    """Name the two sides and their plans."""
+    """Render the names and plans of the two sides."""
     table = facts_table()
     for side, reference, plan in zip("AB", diff.references, diff.plans, strict=True):
         table.add_row(side, Text(reference, style="bold", overflow="fold"))
@@ -48,7 +49,7 @@ def sides_table(diff: RecipeDiff) -> Table:
 
 
 def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
-    """Render the differences section by section."""
+    """Render the differences by section, then by node."""
     parts: list[RenderableType] = [Text(note, style="yellow") for note in diff.notes]
     if diff.same:
         return [*parts, Text("the recipes are the same", style="green")]
@@ -80,7 +81,7 @@ def _node(node: NodeDiff, full: bool) -> list[RenderableType]:
 
 
 def _changes(changes: Sequence[Change], full: bool, indent: int = 2) -> list[RenderableType]:
-    """Render short changes in a table, long texts below it."""
+    """Render short changes in a table, and line diffs of long texts below it."""
     table = facts_table()
     parts: list[RenderableType] = [Padding(table, (0, 0, 0, indent))]
     for change in changes:
@@ -103,7 +104,7 @@ def change_text(change: Change, full: bool = False) -> Text:
 
 
 def diff_text(lines: list[str], full: bool = False) -> Text:
-    """Colour the lines of a unified diff; cut unless `full`."""
+    """Colour the lines of a unified diff; the end of a long one is cut unless `full`."""
     shown = lines if full else lines[:_LINES]
     text = Text("\n").join(Text(line, style=_STYLES.get(line[:1], "")) for line in shown)
     if len(lines) > len(shown):
@@ -113,7 +114,7 @@ def diff_text(lines: list[str], full: bool = False) -> Text:
 
 
 def truncate(text: Text, full: bool) -> Text:
-    """Cut the end of a long text."""
+    """Cut the end of a long text unless `full`."""
     if full or len(text) <= _LONG:
         return text
     return text[:_LONG].append(" [... --full shows all ...]", "dim")

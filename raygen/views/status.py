@@ -1,6 +1,6 @@
 """Render a dataset's status.
 
-Pure functions to rich renderables. Knows nothing of where it comes from.
+Pure functions to Rich renderables. Knows nothing of how it is counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TOP = 5
 
 
 def status_view(folder: str, status: DatasetStatus) -> RenderableType:
-    """Render the fate of every source row."""
+    """Render the status of a dataset: source rows, tokens, nodes, rejects, errors."""
     facts = facts_table()
     facts.add_row("source", count(status.source))
     facts.add_row("kept", Text(count(status.kept), style="green"))
@@ -63,7 +63,7 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
 
 
 def _with_plan(number: int, planned: Mapping[str, Any] | None, name: str) -> str:
-    """Format a figure with the planned one."""
+    """Format a number, with the planned one where there is a plan."""
     return count(number) + (f" (planned {count(planned[name])})" if planned else "")
 
 
@@ -77,13 +77,17 @@ def _nodes(status: DatasetStatus) -> Table:
     table = plain_table("node", "rows in", "planned", "kept", "planned", "dropped", right=5)
     for name, (rows_in, kept, dropped) in status.nodes.items():
         guess = guesses.get(name)
-        before, after = (count(guess["rows_in"]), count(guess["rows_out"])) if guess else ("", "")
-        table.add_row(Text(name), count(rows_in), before, count(kept), after, count(dropped))
+        planned_in, planned_out = (
+            (count(guess["rows_in"]), count(guess["rows_out"])) if guess else ("", "")
+        )
+        table.add_row(
+            Text(name), count(rows_in), planned_in, count(kept), planned_out, count(dropped)
+        )
     return table
 
 
 def _reports(status: DatasetStatus) -> Table:
-    """Render the share of each value of the reported columns."""
+    """Render the share of each value of the columns that ops report."""
     table = plain_table("examples by", "")
     for column, values in status.reports.items():
         total = sum(values.values())

@@ -1,6 +1,6 @@
-"""Render the closing summary of a run: the rows' fate, the cost, the paths, what to do next.
+"""Render the closing summary of a run: the rows' fate, cost, paths, and commands to run next.
 
-Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing of how a run goes.
+Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing of how a run works.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ _HEADINGS = {
 class RunSummary:
     """How a run ended.
 
-    `source` to `pending` count source rows of the whole dataset and `examples` its examples;
-    `left_out` rows repeat an earlier one and are no source rows; tokens and `seconds` are this
-    run's. `reused` calls were answered from earlier transcripts, which saved `saved_tokens`;
-    `dollars` is what all runs of the dataset paid, where prices are known. `rejects` count rows
-    inside the graph. `message` says why where the outcome is not "done". `lead_s` is how long
-    before the last row was committed the trainer took its first step; `student` is the folder of
-    its checkpoints. `reference` and `again` are what follows `raygen preview` and `raygen apply`;
-    `programs` is where the next commands are called from, if that isn't on the path. `curves` is
-    what TensorBoard reads; `dashboard` and `metrics` are URLs of the cluster that it ran on.
+    Of the dataset: `source` to `pending` count its source rows, `examples` its examples; `left_out`
+    rows repeat an earlier row and don't count as source rows. `dollars` is the cost of all its
+    runs, where prices are known.
+
+    Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
+    saved `saved_tokens`. `rejects` count rows inside the graph. `message` gives the reason for an
+    outcome other than "done". `lead_s` is how many seconds before the last commit of rows the
+    trainer took its first step; `student` is the folder of its checkpoints, `curves` the folder for
+    TensorBoard. `dashboard` and `metrics` are URLs of the Ray cluster.
+
+    For the next commands: `reference` are the arguments of `raygen preview`, `again` those of
+    `raygen apply`; `programs` is the prefix of the commands where they aren't on the PATH.
     """
 
     recipe: str
@@ -78,7 +81,7 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 done, 2 wrong input, 3 too many failed, 1 else, failed training too."""
+        """The exit code: 0 done, 2 wrong input, 3 too many failed, else 1 (failed training too)."""
         if self.user_fault:
             return 2
         if self.outcome == "too_many_failed":
@@ -87,7 +90,7 @@ class RunSummary:
         return 0 if self.outcome in ("done", "stopped") and not training_failed else 1
 
     def relative_to(self, folder: Path) -> RunSummary:
-        """Write paths that lie in `folder` relative to it."""
+        """Copy the summary with paths relative to `folder`, where they lie in it."""
         return replace(
             self,
             dataset=_from(self.dataset, folder),
@@ -100,7 +103,7 @@ class RunSummary:
 def render_summary(summary: RunSummary) -> RenderableType:
     """Render the summary for a terminal.
 
-    Print it with `crop=False`: a command may be longer, and must still be whole when copied.
+    Print it with `crop=False`: a command may be longer than a line, and must not be cut.
     """
     title, style = _HEADINGS[summary.outcome]
     if summary.outcome == "done" and summary.exit_code:
@@ -144,7 +147,7 @@ def render_summary(summary: RunSummary) -> RenderableType:
 
 
 def to_json(summary: RunSummary) -> dict[str, Any]:
-    """Return the summary for a program; the README documents the keys."""
+    """Convert the summary to JSON; the README documents the keys."""
     answer: dict[str, Any] = {
         "outcome": summary.outcome,
         "message": summary.message,
@@ -190,12 +193,12 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
 
 
 def top_rejects(rejects: Sequence[RejectCount], top: int = _TOP_REJECTS) -> list[RejectCount]:
-    """Return the most frequent rejects, most frequent first."""
+    """Select the `top` most frequent rejects, most frequent first."""
     return sorted(rejects, key=lambda r: (-r.count, r.node, r.reason))[:top]
 
 
 def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
-    """Suggest three commands to try after this run, each with its purpose."""
+    """Suggest three commands to run next, as (command, purpose)."""
     reference, folder = summary.reference, shlex.quote(summary.dataset)
     status = (f"{summary.programs}raygen status {folder}", "what has come of every row")
     preview = (
@@ -206,18 +209,18 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
     examples = (f"{summary.programs}python -c {shlex.quote(read)}", "the examples as a table")
     path = str(Path(summary.dataset).absolute())
     if "://" not in summary.dataset and quote(path) != path:
-        # polars finds no table's files in a folder whose name a URL has to quote.
+        # polars doesn't read a table in a folder whose name has to be quoted in a URL.
         examples = (f"{summary.programs}raygen show {folder}", "the examples, one after the other")
-    again = f"{summary.programs}raygen apply {summary.again}"
-    retry = (f"{again} --retry failed", "runs the failed rows once more, and what is left")
+    apply = f"{summary.programs}raygen apply {summary.again}"
+    retry = (f"{apply} --retry failed", "runs the failed rows once more, and what is left")
     if summary.outcome == "too_many_failed":
         return [retry, status, preview]
     if summary.outcome != "done":
-        return [(again, "goes on with what is left"), status, preview]
+        return [(apply, "goes on with what is left"), status, preview]
     report = (f"{summary.programs}raygen report {folder}", "one page with rows, examples, figures")
     closer = retry if summary.failed else report
     if summary.exit_code:
-        return [(again, "trains the student on what is there"), examples, closer]
+        return [(apply, "trains the student on what is there"), examples, closer]
     if summary.trainer is None and summary.examples:
         fit = f"{summary.programs}streamtrain fit student.yaml --data {folder}"
         return [examples, closer, (fit, "trains a student on it")]
@@ -242,7 +245,7 @@ def _rows(summary: RunSummary) -> Text:
 
 
 def _watching(summary: RunSummary) -> dict[str, str]:
-    """Return addresses of curves, dashboard and metrics, where there are any."""
+    """List the addresses of curves, dashboard and metrics that the run has, by name."""
     addresses = {
         "curves": summary.curves and f"tensorboard --logdir {shlex.quote(summary.curves)}",
         "dashboard": summary.dashboard,
@@ -268,7 +271,7 @@ def _training(summary: RunSummary, state: TrainerState) -> list[tuple[str, Text]
 
 
 def accuracy_words(accuracy: Accuracy) -> str:
-    """Format an accuracy with its n, its interval and, if any, the answers not parsed."""
+    """Format an accuracy with its n, its 95 % interval, and the unparsed answers if any."""
     low, high = accuracy.interval()
     line = (
         f"accuracy {percent(accuracy.share)} ({accuracy.correct} of {accuracy.total}, "

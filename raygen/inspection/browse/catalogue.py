@@ -26,7 +26,10 @@ _CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items to show: examples, or rejects, that match everything that isn't None."""
+    """Criteria for items: examples or rejects that match every field that isn't None.
+
+    `find` is a text that any column may contain, up to case.
+    """
 
     rejected: bool = False
     view: str | None = None
@@ -36,7 +39,7 @@ class ItemFilter:
 
 
 class Catalogue:
-    """The items of a dataset's newest plan, all in the order of the source."""
+    """The examples and rejects of a dataset's newest plan, in the order of the source."""
 
     def __init__(self, folder: str, trusted: Iterable[Path] = ()) -> None:
         """Open the dataset in a folder. Raises DatasetError and OpError."""
@@ -45,42 +48,42 @@ class Catalogue:
 
     @property
     def unknown(self) -> str:
-        """Why rows can't be replayed to see what was dropped; empty where they can."""
+        """Why rejects can't be replayed to show what was dropped; empty where they can."""
         return self._rejects.unknown
 
     def examples(self) -> Items:
-        """Find every example. Raises DatasetError."""
+        """List every example. Raises DatasetError."""
         return self.items(find_examples(self.opened))
 
     def rejects(self) -> Items:
-        """Find every reject."""
+        """List every reject."""
         return self.items(self._rejects.find())
 
-    def find(self, wanted: ItemFilter) -> Items:
-        """Find the items that match. Raises UserError for a name that no item has."""
-        if not wanted.rejected:
-            refs = find_examples(self.opened, wanted.view, wanted.find)
-            every = refs if wanted.node is None else find_examples(self.opened)
-            return self.items(_named(refs, wanted, every))
+    def find(self, criteria: ItemFilter) -> Items:
+        """Find matching items. Raises UserError for a view, node or reason that no item has."""
+        if not criteria.rejected:
+            refs = find_examples(self.opened, criteria.view, criteria.find)
+            every = refs if criteria.node is None else find_examples(self.opened)
+            return self.items(_filter_by_name(refs, criteria, every))
         every = self._rejects.find()
-        refs = _named(every, wanted, every)
-        if wanted.view is not None or wanted.find is not None:
-            refs = [ref for ref in refs if _matches(self._rejects.read(ref), wanted)]
+        refs = _filter_by_name(every, criteria, every)
+        if criteria.view is not None or criteria.find is not None:
+            refs = [ref for ref in refs if _matches(self._rejects.read(ref), criteria)]
         return self.items(refs)
 
     def items(self, refs: Sequence[ItemRef]) -> Items:
-        """Make a list of items that are read when they are looked at."""
+        """Make a lazy sequence of these items."""
         return Items(self, refs)
 
     def read(self, refs: Sequence[ItemRef]) -> list[Item]:
         """Read items with their columns. Raises DatasetError."""
-        kept = [ref for ref in refs if ref.kept]
-        examples = iter(read_examples(self.opened, kept) if kept else ())
+        examples_only = [ref for ref in refs if ref.kept]
+        examples = iter(read_items(self.opened, examples_only) if examples_only else ())
         return [next(examples) if ref.kept else self._rejects.read(ref) for ref in refs]
 
 
 class Items:
-    """Items by number; a chunk of neighbours is read when one of them is looked at."""
+    """A lazy sequence of items: access reads the chunk of neighbours that the item is in."""
 
     def __init__(self, catalogue: Catalogue, refs: Sequence[ItemRef]) -> None:
         self.refs = refs
@@ -101,30 +104,35 @@ class Items:
         return self._held[number - self._first]
 
 
-def _named(refs: Sequence[ItemRef], wanted: ItemFilter, every: Sequence[ItemRef]) -> list[ItemRef]:
+def _filter_by_name(
+    refs: Sequence[ItemRef], criteria: ItemFilter, every: Sequence[ItemRef]
+) -> list[ItemRef]:
     """Filter by node and reason. Raises UserError where none of `every` has such a name."""
-    noun = "reject" if wanted.rejected else "example"
+    noun = "reject" if criteria.rejected else "example"
     nodes = {ref.node for ref in every}
     reasons = {ref.reason for ref in every if ref.reason is not None}
-    for option, name, names in (("node", wanted.node, nodes), ("reason", wanted.reason, reasons)):
+    for option, name, names in (
+        ("node", criteria.node, nodes),
+        ("reason", criteria.reason, reasons),
+    ):
         if name is not None and name not in names:
             raise UserError(f"--{option} {name}: no {noun} has it{did_you_mean(name, names)}")
     return [
         ref
         for ref in refs
-        if wanted.node in (None, ref.node) and wanted.reason in (None, ref.reason)
+        if criteria.node in (None, ref.node) and criteria.reason in (None, ref.reason)
     ]
 
 
-def _matches(item: Item, wanted: ItemFilter) -> bool:
-    in_view = wanted.view is None or item.data.get(VIEW) == wanted.view
-    return in_view and (wanted.find is None or item.contains(wanted.find))
+def _matches(item: Item, criteria: ItemFilter) -> bool:
+    in_view = criteria.view is None or item.data.get(VIEW) == criteria.view
+    return in_view and (criteria.find is None or item.contains(criteria.find))
 
 
 def find_examples(
     opened: OpenedDataset, view: str | None = None, text: str | None = None
 ) -> list[ItemRef]:
-    """Find the examples of a view and with a text, in the order of the source.
+    """Find examples by view and by a text that they contain, in the order of the source.
 
     Raises UserError for a view that no example has, and DatasetError.
     """
@@ -152,8 +160,8 @@ def find_examples(
     return sorted(refs, key=lambda ref: (*order(ref.key), outputs[ref.node], ref.id))
 
 
-def read_examples(opened: OpenedDataset, refs: Sequence[ItemRef]) -> list[Item]:
-    """Read examples with the plan's columns, JSON columns parsed. Raises DatasetError."""
+def read_items(opened: OpenedDataset, refs: Sequence[ItemRef]) -> list[Item]:
+    """Read examples with the plan's columns, JSON parsed. Raises DatasetError where one is gone."""
     import polars as pl
 
     frame = opened.examples().filter(pl.col("id").is_in([ref.id for ref in refs]))
@@ -168,7 +176,7 @@ def read_examples(opened: OpenedDataset, refs: Sequence[ItemRef]) -> list[Item]:
 
 
 def _texts(opened: OpenedDataset) -> list[pl.Expr]:
-    """Select the columns that have a text to look into."""
+    """Make an expression for the text of each column that has text."""
     import polars as pl
 
     columns = opened.columns.items()

@@ -1,7 +1,7 @@
 """Compute the precision of a dataset's filters from people's verdicts, with intervals.
 
-Of what a node dropped, the share that people would drop too; of what was kept, the share that
-people keep. Knows nothing of how verdicts are asked for.
+A filter's precision is the share of the rows it dropped that people would drop too; that of the
+whole graph is the share of its examples that people keep. Knows nothing of how verdicts come about.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from raygen.inspection.browse.item import ItemRef
 from raygen.inspection.browse.verdicts import Verdict, Word
 
 TOGETHER = "together"
-"""The name under which what most raters say of an item is counted."""
+"""The name for the majority of raters."""
 
 Fate = tuple[str | None, str | None]
-"""A node and a reason that it dropped rows for; without a reason all of the node's; (None, None)
-for the examples."""
+"""A node and the reason that it dropped rows for; (node, None) is all of its rejects, (None, None)
+the examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodePrecision:
     """The verdicts on items of one fate.
 
-    `total` is how many there are in the dataset. `share` of the judged ones got the verdict that
-    agrees with their fate, with its 95 % interval; None where none was judged.
+    `total` counts such items in the dataset, `judged` those with a verdict, of which `keep`, `fix`
+    and `drop` add up to it. `share` is the share of judged items whose verdict agrees with their
+    fate, None where none was judged; `low` and `high` are its 95 % interval.
     """
 
     node: str | None
@@ -45,7 +46,7 @@ class NodePrecision:
 
 @dataclass(frozen=True, slots=True)
 class RaterPrecision:
-    """The figures of one rater, or of all together."""
+    """The figures of a rater, or of the majority of raters."""
 
     rater: str
     figures: tuple[NodePrecision, ...]
@@ -53,11 +54,12 @@ class RaterPrecision:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """What all raters' verdicts say of a plan's rows.
+    """The precision of a plan's filters by all raters' verdicts.
 
-    `raters` ends with `together` where there are several: an item counts there as what more than
-    half of its raters say. `disputed` items have no such verdict; of the `shared` ones, which two
-    or more judged, `agreed` got the same from all. `stale` verdicts are on rows of other plans.
+    Where there are several raters, `raters` ends with `together`, which counts each item with the
+    verdict of more than half of its raters; `disputed` items have no such verdict. Of the `shared`
+    items, which two or more raters judged, `agreed` got the same verdict from all of them. `stale`
+    verdicts are on rows of other plans.
     """
 
     plan: str
@@ -78,7 +80,14 @@ def precision(
     refs: Iterable[ItemRef],
     verdicts: Mapping[str, Sequence[Verdict]],
 ) -> Precision:
-    """Count the verdicts of all raters on a plan's items, by its nodes in their order."""
+    """Compute the precision of a plan's filters.
+
+    Args:
+        plan: The plan's hash; verdicts on rows of other plans count as stale.
+        nodes: The plan's nodes, in the order of the figures.
+        refs: Every example and reject of the plan.
+        verdicts: Each rater's verdicts; of several on one item the last counts.
+    """
     counted = _counted((ref.node, ref.reason) for ref in refs)
     order = [None, *nodes]
     fates = sorted(counted, key=lambda fate: (order.index(fate[0]), fate[1] or ""))
@@ -110,7 +119,7 @@ def precision(
 
 
 def _counted(items: Iterable[tuple[str, str | None]]) -> Counter[Fate]:
-    """Count items by fate, by whole node and by node and reason."""
+    """Count items by fate: the examples, each node's rejects, and these by reason."""
     counts: Counter[Fate] = Counter()
     for node, reason in items:
         if reason is None:
@@ -145,7 +154,7 @@ def _figure(fate: Fate, total: int, counts: Mapping[str, int]) -> NodePrecision:
 
 
 def _majority(verdicts: Sequence[Verdict]) -> Verdict | None:
-    """Return a verdict that more than half of the raters gave, None where there is none."""
+    """Find the verdict of more than half of the raters; None where there is none."""
     ((word, number),) = Counter(v.verdict for v in verdicts).most_common(1)
     if 2 * number <= len(verdicts):
         return None

@@ -1,6 +1,6 @@
-"""An item to look at: an example that was kept, or a row that a node dropped.
+"""Define an item to look at: an example, or a row that a node dropped.
 
-Knows nothing of where items come from or how they read.
+Knows nothing of where items come from or how they are rendered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ItemRef:
-    """Which item: an example by its id, or a reject by its index among those of a source row."""
+    """Identifies an item: an example by its id, a reject by its index among its source row's."""
 
     id: str
     key: str
@@ -34,8 +34,9 @@ class Item:
     """An item with its columns.
 
     `source` is the source row that it descends from, empty where the dataset's copy is gone.
-    `completions` are those that a reject came from. A reject that isn't `exact` couldn't be
-    replayed: `data` is its source row, `completions` all that its node got for that row.
+    `completions` are those that a reject was made of. A reject that isn't `exact` couldn't be
+    replayed: its `data` is the source row, its `completions` are all that the node received for
+    that row.
     """
 
     ref: ItemRef
@@ -45,13 +46,13 @@ class Item:
     exact: bool = True
 
     def contains(self, text: str) -> bool:
-        """Look for a text in all columns and completions, up to case."""
-        wanted = text.casefold()
+        """Tell whether a column, completion or reject detail contains a text, up to case."""
+        needle = text.casefold()
         values = (*self.data.values(), *self.completions, self.ref.detail)
-        return any(wanted in str(value).casefold() for value in values)
+        return any(needle in str(value).casefold() for value in values)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the item for a program."""
+        """Convert the item to JSON."""
         ref = self.ref
         fate = {"kept": ref.kept, "node": ref.node, "reason": ref.reason, "detail": ref.detail}
         more = {"said": list(self.completions), "whole": self.exact} if not ref.kept else {}

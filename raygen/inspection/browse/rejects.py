@@ -1,4 +1,4 @@
-"""List a dataset's rejects from the ledger, and replay rows to see what was dropped.
+"""List a dataset's rejects from the ledger, and replay source rows to recover what was dropped.
 
 Knows nothing of examples.
 """
@@ -27,7 +27,7 @@ _ROWS_HELD = 256
 
 
 class Rejects:
-    """Every reject of the newest plan."""
+    """The rejects of a dataset's newest plan."""
 
     def __init__(self, opened: OpenedDataset, ops: Mapping[str, Op]) -> None:
         """Read the ledger. Raises DatasetError."""
@@ -39,7 +39,7 @@ class Rejects:
             self._transcripts[key] = transcript
             self._rejects[key] = tuple(RejectedRow(**reject) for reject in rejects)
         self.unknown = ""
-        """Why no row can be replayed; empty where they can."""
+        """Why rows can't be replayed; empty where they can."""
         self._plan: Plan | None = None
         try:
             self._plan = rebuild_plan(opened.plan, ops)
@@ -48,7 +48,7 @@ class Rejects:
         self._replayed = lru_cache(_ROWS_HELD)(self._replay)
 
     def find(self) -> list[ItemRef]:
-        """Find all rejects, in the order of the source and of the graph."""
+        """List all rejects, in the order of the source, then of the graph."""
         plan = self._opened.plan_hash
         return [
             ItemRef(digest("reject", plan, key, index), key, r.node, r.reason, r.detail, index)
@@ -57,7 +57,10 @@ class Rejects:
         ]
 
     def read(self, ref: ItemRef) -> Item:
-        """Read a reject with its columns. Raises DatasetError."""
+        """Read a reject: the row as it was dropped, or its source row where that can't be replayed.
+
+        Raises DatasetError.
+        """
         source = self._source_row(ref.key)
         replayed = self._replayed(ref.key)
         if replayed is None:
@@ -79,7 +82,7 @@ class Rejects:
         return self._opened.source.read([key]).get(key, {})
 
     def _calls(self, key: str) -> list[Call]:
-        """Read the recorded calls of a row."""
+        """Read the recorded calls of a source row."""
         file = self._transcripts[key]
         folder = self._opened.folder
         by_id = read_recorded_calls(folder, [file] if file else [], [key]).get(key, {})

@@ -1,4 +1,4 @@
-"""Run a finished row once more on its recorded calls, to see which rows each node dropped.
+"""Replay a finished source row on its recorded calls, to recover the rows that nodes dropped.
 
 Ops are pure, so a row whose calls are all on record ends as it did. The plan is rebuilt from
 plan.json. There is no engine: a call that isn't on record ends the replay. Knows nothing of how
@@ -24,7 +24,7 @@ from raygen.runtime import NodeStep, RowProgram
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow:
-    """A reject as it came about: the row that was dropped, and the completions it was made of."""
+    """A row as a node dropped it, and the completions that it was made of."""
 
     data: Mapping[str, Any]
     completions: tuple[str, ...]
@@ -37,9 +37,16 @@ async def replay(
     recorded: Recorded,
     rejects: Sequence[RejectedRow],
 ) -> list[DroppedRow] | None:
-    """Replay a row to see how each of its `rejects` came about, in their order.
+    """Replay a source row to recover the rows behind its rejects, in their order.
 
-    None where the row can't be run from its record, or ends otherwise than the ledger says.
+    Args:
+        plan: The plan that the row ran with.
+        key: The row's key.
+        data: The row's columns.
+        recorded: Its calls, by the hash of the request.
+        rejects: Its rejects, from the ledger.
+
+    Returns None where a call isn't on record, or the replay's rejects differ from the ledger's.
     """
     steps: list[NodeStep] = []
     engines: Mapping[str, Engine] = {name: _NoEngine() for name in plan.engines}
@@ -61,7 +68,7 @@ async def replay(
 
 
 def texts(calls: Iterable[Call]) -> tuple[str, ...]:
-    """Return the completions of generating calls."""
+    """Collect the texts of generated completions, in the order of the calls."""
     return tuple(
         answer["text"].strip()
         for call in calls
@@ -71,32 +78,35 @@ def texts(calls: Iterable[Call]) -> tuple[str, ...]:
 
 
 def _dropped(step: NodeStep, index: int, calls: Sequence[Call]) -> DroppedRow:
-    """Find the row and the completions of a step's outcome.
+    """Find the row and the completions behind a step's outcome.
 
-    An op that takes a group of rows, or checks each completion, gives one outcome for each, in
-    their order.
+    An op that takes a group of rows, or checks each completion, returns one outcome for each of
+    them, in their order.
     """
     number = len(step.outcomes)
-    own_calls = [call for call in calls if (call.node, call.row) == (step.node, step.row.id)]
-    completions = texts(own_calls)
+    calls_of_step = [call for call in calls if (call.node, call.row) == (step.node, step.row.id)]
+    completions = texts(calls_of_step)
     row = step.rows_in[index] if len(step.rows_in) == number else step.row
-    one_each = len(own_calls) == 1 and len(completions) == number
-    return DroppedRow(row.data, completions[index : index + 1] if one_each else completions)
+    aligned = len(calls_of_step) == 1 and len(completions) == number
+    return DroppedRow(row.data, completions[index : index + 1] if aligned else completions)
 
 
 class _NoEngine(StandInEngine):
-    """Stands where a plan's engine would, and refuses every request."""
+    """An engine that refuses every request."""
 
     async def receive(self, *texts: str) -> NoReturn:
         raise EngineSetupError("the call isn't on record")
 
 
 class UnknownPlanError(Exception):
-    """The plan can't be replayed here; str() says why."""
+    """The stored plan can't be rebuilt with the ops installed here; str() says why."""
 
 
 def rebuild_plan(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Plan:
-    """Rebuild the plan. Raises UnknownPlanError where these ops don't make its rows."""
+    """Rebuild a plan from plan.json with the ops installed here.
+
+    Raises UnknownPlanError where an op is missing, or has another version or parameters.
+    """
     if stored["version"] != PLAN_VERSION:
         raise UnknownPlanError(f"its plan.json is of version {stored['version']}")
     return Plan(
@@ -136,7 +146,7 @@ def _node(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
 def _binding(
     name: str, op: Op, params: OpParams, facts: Mapping[str, str] | None
 ) -> Binding | None:
-    """Bind the op to what it ran with; to what is here, where plan.json (0.1.0) has no facts."""
+    """Bind an op to the facts it ran with; where plan.json has none (0.1.0), to those of here."""
     if op.bind is None:
         return None
     try:

@@ -23,16 +23,17 @@ VERDICTS_VERSION = 1
 VERDICTS = "verdicts"
 
 Word = Literal["keep", "fix", "drop"]
-"""A verdict: good as it is, good once it is edited, or no good."""
+"""What a rater says: keep it as it is, keep it once it is edited, or drop it."""
 
 _NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A rater's verdict on an item; `node` and `reason` say what a run of `plan` had decided.
+    """A rater's verdict on an item.
 
-    `reason` is None for an example.
+    `item` is the item's id, `plan` the hash of the plan that it is of. `node` and `reason` are the
+    item's fate in that plan; `reason` is None for an example.
     """
 
     item: str
@@ -50,7 +51,7 @@ class Verdict:
 
 
 def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
-    """Read the verdicts by rater, in the order in which they were given. Raises DatasetError."""
+    """Read all verdicts by rater, in the order in which they were made. Raises DatasetError."""
     with storage_errors("read the verdicts", folder.join(VERDICTS)):
         texts = {
             path: folder.read_text(path)
@@ -61,7 +62,7 @@ def read_verdicts(folder: Folder) -> dict[str, list[Verdict]]:
 
 
 def write_verdicts(folder: Folder, rater: str, verdicts: Mapping[str, Verdict]) -> None:
-    """Write a rater's verdicts, by item, atomically. Raises DatasetError."""
+    """Replace a rater's file by these verdicts, atomically. Raises DatasetError."""
     written = {
         "version": VERDICTS_VERSION,
         "rater": rater,
@@ -73,7 +74,7 @@ def write_verdicts(folder: Folder, rater: str, verdicts: Mapping[str, Verdict]) 
 
 
 def check_rater(name: str) -> None:
-    """Raise UserError for a name that can't be a file's."""
+    """Check a rater's name. Raises UserError where it can't be a file's name."""
     if not _NAME.fullmatch(name):
         raise UserError(f"--rater {name!r}: expected letters, digits, `-`, `_` and `.` alone")
 
@@ -102,10 +103,16 @@ def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
 def draw_sample(
     refs: Sequence[ItemRef], size: int, seed: int, fits: Callable[[ItemRef], bool] = lambda _: True
 ) -> list[ItemRef]:
-    """Draw at most `size` items that fit, in an order that says nothing of their fate.
+    """Draw a stratified sample of items, in an order that doesn't reveal their fate.
 
-    Kept rows and the rejects of each node are strata of the same size; what one has too few items
-    for goes to the others. Within a stratum each item is as likely as any other.
+    Examples and the rejects of each node are strata of equal size; the rest of a stratum with too
+    few items is shared among the others. Within a stratum items are equally likely.
+
+    Args:
+        refs: The items to draw from.
+        size: The most items to draw.
+        seed: The same seed draws the same sample; a larger one contains the smaller.
+        fits: Leaves out items for which it returns False; called only for items that are drawn.
     """
     strata: dict[str | None, list[ItemRef]] = defaultdict(list)
     for ref in sorted(refs, key=lambda ref: digest("sample", seed, ref.id)):
@@ -123,7 +130,7 @@ def draw_sample(
 
 
 def stratum(ref: ItemRef) -> str | None:
-    """Return the node whose rejects an item is drawn from, None for the examples."""
+    """Name the stratum of an item: the node that dropped it, None for an example."""
     return None if ref.kept else ref.node
 
 

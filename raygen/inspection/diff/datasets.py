@@ -46,9 +46,10 @@ NodeCounts = tuple[int, int, int]
 
 
 def compare_named(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
-    """Compare what two paths or references name: recipes, or the folders of datasets.
+    """Compare what two paths or references name: recipes, or folders of datasets.
 
-    A recipe and a dataset are compared by their recipes. Raises UserError and ProblemsError.
+    Two datasets are compared with their rows, anything else by recipe. `ops` are the ops by name.
+    Raises UserError, DatasetError and ProblemsError.
     """
     left, right = _dataset(a), _dataset(b)
     if left is not None and right is not None:
@@ -76,10 +77,10 @@ def _described(
 
 @dataclass(frozen=True, slots=True)
 class DatasetDiff:
-    """Two datasets beside each other.
+    """The differences between two datasets.
 
-    `nodes` are (in, kept, dropped) by node, None where a side hasn't it; `lock` is what their
-    locks differ in, None where not both have one.
+    `lock` is None unless both have a lock. `nodes` are (rows in, kept, dropped) by node, None where
+    a side lacks the node. `rejects` are counts by node and reason. Pairs are (A, B).
     """
 
     recipe: RecipeDiff
@@ -92,7 +93,7 @@ class DatasetDiff:
     rows: RowsDiff
 
     def to_json(self) -> dict[str, Any]:
-        """Return all differences for a program."""
+        """Convert the differences to JSON."""
         return {
             "recipe": self.recipe.to_json(),
             "lock": None
@@ -115,7 +116,7 @@ class DatasetDiff:
 
 
 def compare_datasets(a: OpenedDataset, b: OpenedDataset, ops: Mapping[str, Op]) -> DatasetDiff:
-    """Compare the rows of each dataset's newest plan. Raises DatasetError and ProblemsError."""
+    """Compare the newest plans and rows of two datasets. Raises DatasetError and ProblemsError."""
     left, right = a.status, b.status
     locks = (stored_lock(a.folder), stored_lock(b.folder))
     columns = list(_columns(a, b))
@@ -142,7 +143,7 @@ def compare_datasets(a: OpenedDataset, b: OpenedDataset, ops: Mapping[str, Op]) 
 
 
 def _columns(a: OpenedDataset, b: OpenedDataset) -> Iterator[tuple[str, ColumnType]]:
-    """Yield the columns that both sides' graphs add, and the answer, with their types."""
+    """Yield the columns to compare, with types: those that a graph adds, and the answer."""
     yield "node", "string"
     added = {name for side in (a, b) for node in side.plan["nodes"] for name in node["adds"]}
     for name, kind in a.columns.items():
@@ -152,7 +153,7 @@ def _columns(a: OpenedDataset, b: OpenedDataset) -> Iterator[tuple[str, ColumnTy
 
 
 def _shares(sides: tuple[OpenedDataset, OpenedDataset], column: str) -> Shares | None:
-    """Count a column's values, options by their letters; None where it has too many values."""
+    """Count a column's values, options by letter; None where there are too many values."""
     by_side = []
     for side in sides:
         values = counts(side.examples(), column)
@@ -166,7 +167,7 @@ def _shares(sides: tuple[OpenedDataset, OpenedDataset], column: str) -> Shares |
 def _spreads(
     sides: tuple[OpenedDataset, OpenedDataset], columns: Sequence[tuple[str, ColumnType]]
 ) -> Iterator[SpreadPair]:
-    """Yield the spreads of the columns that have numbers on some side."""
+    """Yield the spread of each column that has numbers on either side."""
     for name, kind in columns:
         if kind in ("string", "integer", "number"):
             pair = spread_pair(name, kind, *(numbers(s.examples(), name, kind) for s in sides))
@@ -175,7 +176,7 @@ def _spreads(
 
 
 def _rejects(a: DatasetStatus, b: DatasetStatus) -> dict[tuple[str, str], tuple[int, int]]:
-    """Pair the counts of each node's reject reasons, most frequent first."""
+    """Pair the counts of rejects by node and reason, most frequent first."""
     left = {(node, reason): n for node, reason, n in a.rejects}
     right = {(node, reason): n for node, reason, n in b.rejects}
     pairs = {key: (left.get(key, 0), right.get(key, 0)) for key in left.keys() | right.keys()}

@@ -1,7 +1,7 @@
-"""Compare how the values of the examples' columns are distributed, side by side.
+"""Compare the distributions of the examples' columns on two sides.
 
-Texts by their number of words, numbers by their values, columns of few values by the share of each.
-Knows nothing of folders or rows.
+Texts are compared by their number of words, numbers by value, columns with few values by the share
+of each value. Knows nothing of folders or rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FEW = 12
-"""A column with so many values or fewer, of few words each, is shown by their shares."""
+"""The most values of a column that is compared by shares."""
 
 _FEW_WORDS = 3
 
@@ -26,18 +26,18 @@ _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A column's numbers on one side; `bins` counts them between edges that both sides share."""
+    """A summary of a column's numbers on one side; `bins` is a histogram over shared edges."""
 
     n: int
     mean: float
     quantiles: tuple[float, ...]
-    """The smallest, the quarters, the largest."""
+    """Minimum, quartiles, maximum."""
     bins: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SpreadPair:
-    """A column's numbers on both sides, None where it has none; `unit` is words for texts."""
+    """A column's numbers on both sides, None where a side has none; `unit` is words for texts."""
 
     column: str
     unit: Literal["words", ""]
@@ -46,24 +46,24 @@ class SpreadPair:
 
     @property
     def constant(self) -> bool:
-        """Whether all numbers of both sides are the same."""
+        """Whether all numbers on both sides are equal."""
         ends = {side and (side.quantiles[0], side.quantiles[-1]) for side in (self.a, self.b)}
         return len({end for pair in ends for end in pair or (None, 0)}) == 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return the pair for a program."""
+        """Convert the pair to JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many examples have each value of a column, on both sides."""
+    """How many examples have each value of a column, as (A, B)."""
 
     column: str
     values: Mapping[str, tuple[int, int]]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts for a program."""
+        """Convert the counts to JSON."""
         values = {name: list(pair) for name, pair in self.values.items()}
         return {"column": self.column, "values": values}
 
@@ -77,7 +77,7 @@ def make_shares(column: str, a: Mapping[str, int], b: Mapping[str, int]) -> Shar
 def spread_pair(
     column: str, kind: ColumnType, a: Sequence[float], b: Sequence[float]
 ) -> SpreadPair:
-    """Summarise both sides' numbers over the same bins."""
+    """Summarise both sides' numbers, with histograms over the same bins."""
     both = [*a, *b]
     low, high = min(both, default=0.0), max(both, default=0.0)
     unit: Literal["words", ""] = "words" if kind == "string" else ""
@@ -85,7 +85,7 @@ def spread_pair(
 
 
 def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
-    """Read a column's numbers: the word counts of its texts, or its values."""
+    """Read a column's numbers: word counts of a string column, else its values."""
     import polars as pl
 
     values = pl.col(column)
@@ -96,7 +96,7 @@ def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
 
 
 def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
-    """Count each value of a column; None where there are more than FEW, or long ones."""
+    """Count the values of a column; None where there are more than FEW, or any is long."""
     import polars as pl
 
     most = frame.select(pl.col(column).drop_nulls()).unique().head(FEW + 1).collect()
@@ -108,7 +108,7 @@ def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
 
 
 def _spread(values: Sequence[float], low: float, high: float) -> Spread | None:
-    """Summarise numbers, with a histogram from `low` to `high`."""
+    """Summarise numbers, with a histogram from `low` to `high`; None where there are none."""
     import numpy as np
 
     if not values:

@@ -25,7 +25,10 @@ Fate = Literal["added", "removed", "changed", "after a change"]
 
 @dataclass(frozen=True, slots=True)
 class NodeDescription:
-    """A node: flat facts, and its templates by parameter, None where its op isn't installed."""
+    """A node as it is compared: flat facts, and templates by parameter.
+
+    `templates` is None where the op isn't installed in the node's version.
+    """
 
     inputs: tuple[str, ...]
     facts: Mapping[str, Any]
@@ -34,9 +37,10 @@ class NodeDescription:
 
 @dataclass(frozen=True, slots=True)
 class RecipeDescription:
-    """A recipe: its sections but for the graph, its nodes in order, and its plan's hash.
+    """A recipe as it is compared: sections without the graph, nodes in order, the plan's hash.
 
-    `reference` is how the user named it.
+    `reference` is how the user named it. `plan` is None where the source can't be read; `note` says
+    why.
     """
 
     reference: str
@@ -47,7 +51,7 @@ class RecipeDescription:
 
 
 def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
-    """Describe the recipe at a path or a reference. Without its source it has no plan's hash.
+    """Describe the recipe at a path or a reference, fetching it if need be.
 
     Raises UserError and ProblemsError.
     """
@@ -73,7 +77,7 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
 
 
 def describe_stored(dataset: OpenedDataset, ops: Mapping[str, Op]) -> RecipeDescription:
-    """Describe the recipe and the plan in a dataset. Raises DatasetError and ProblemsError."""
+    """Describe the recipe and the plan stored in a dataset. Raises DatasetError, ProblemsError."""
     folder, plan = dataset.folder, dataset.plan
     with storage_errors("look for the recipe", folder.join(RECIPE)):
         is_there = folder.exists(RECIPE)
@@ -97,7 +101,7 @@ def describe_stored(dataset: OpenedDataset, ops: Mapping[str, Op]) -> RecipeDesc
 
 
 def _sections(recipe: Recipe) -> dict[str, Any]:
-    """Return the filled sections; the student as it would be frozen, from a file or not."""
+    """Select the sections with params filled in, and the student as it would be frozen."""
     data = {**recipe.document.data}
     if "train" in data:
         data["train"] = recipe.written["train"]
@@ -115,22 +119,22 @@ def _node_description(
     params: Mapping[str, Any],
     templates: Mapping[str, str] | None,
 ) -> NodeDescription:
-    """Leave templates out of the flat parameters; they are compared as texts."""
+    """Describe a node, its parameters flattened but for templates, which are compared as texts."""
     plain = {key: value for key, value in flat(params) if key not in (templates or {}) and key}
     return NodeDescription(inputs, {**head, "from": list(inputs), **plain}, templates)
 
 
 def _templates(op: Op, params: Mapping[str, Any], task: Task) -> Mapping[str, str] | None:
-    """Return the templates of a node, its op's defaults among them."""
+    """Collect a node's templates, defaults included; None where its parameters don't parse."""
     try:
         return dict(op.columns(op.params.read_back(params), task).templates)
     except ValueError:
-        return None  # an op of the same version that another raygen wrote
+        return None  # parameters written by another raygen for the same version of the op
 
 
 @dataclass(frozen=True, slots=True)
 class NodeDiff:
-    """A node that differs; `after a change` means that only one of its inputs does."""
+    """A node that differs; `after a change` means that the node is equal and an input isn't."""
 
     name: str
     fate: Fate
@@ -140,9 +144,10 @@ class NodeDiff:
 
 @dataclass(frozen=True, slots=True)
 class RecipeDiff:
-    """The differences between two recipes; what is the same is left out.
+    """The differences between two recipes; whatever is equal is left out.
 
-    `references` are the paths or references by which the user named them.
+    `references` are the recipes as the user named them, `plans` their plans' hashes, None where a
+    source can't be read. `sections` are changes by section.
     """
 
     references: tuple[str, str]
@@ -157,7 +162,7 @@ class RecipeDiff:
         return not self.sections and not self.nodes and self.plans[0] == self.plans[1]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the differences for a program."""
+        """Convert the differences to JSON."""
         return {
             "a": self.references[0],
             "b": self.references[1],
@@ -183,7 +188,10 @@ class RecipeDiff:
 def compare_recipes(
     a: RecipeDescription, b: RecipeDescription, *, stored: bool = False
 ) -> RecipeDiff:
-    """Compare two recipes. With `stored` one is a dataset's, which keeps no variants."""
+    """Compare two recipes.
+
+    `stored` says that one side is a dataset's recipe, which has no variants: they aren't compared.
+    """
     left_out = {"variants"} if stored else set()
     names = [name for name in dict.fromkeys([*a.sections, *b.sections]) if name not in left_out]
     sections = {
@@ -222,5 +230,5 @@ def _node_diff(name: str, old: NodeDescription | None, new: NodeDescription) -> 
 def _prompt_changes(
     old: Mapping[str, str] | None, new: Mapping[str, str] | None
 ) -> tuple[Change, ...]:
-    """Compare prompts; nothing where one side's aren't known."""
+    """Compare prompts; no changes where a side's prompts aren't known."""
     return () if old is None or new is None else changes(old, new)

@@ -1,6 +1,6 @@
-"""Compare the source rows of two datasets by their keys, and show how a few of them differ.
+"""Compare the source rows of two datasets by key, with samples of rows that differ.
 
-Reads tables; knows nothing of recipes or of how it is shown.
+Reads tables; knows nothing of recipes or of rendering.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ExamplePair:
-    """An example of one source row on both sides; None where a side has no such one."""
+    """An example of a source row on both sides, None where a side lacks it, and its changes."""
 
     a: Example | None
     b: Example | None
@@ -28,7 +28,7 @@ class ExamplePair:
 
 @dataclass(frozen=True, slots=True)
 class RowDiff:
-    """One source row that isn't the same: its end, its rejects and its examples on both sides."""
+    """A source row that differs: its status, rejects and examples on both sides."""
 
     key: str
     text: str
@@ -37,7 +37,7 @@ class RowDiff:
     pairs: tuple[ExamplePair, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row for a program."""
+        """Convert the row to JSON."""
         pairs = [
             {"a": p.a, "b": p.b, "changes": [change.to_json() for change in p.changes]}
             for p in self.pairs
@@ -53,10 +53,11 @@ class RowDiff:
 
 @dataclass(frozen=True, slots=True)
 class RowsDiff:
-    """Finished source rows by key: on one side alone, or on both by how they ended.
+    """Counts of finished source rows, compared by key.
 
-    `same` and `changed` are those that were kept on both sides, by what is in their examples, in
-    the columns that both have.
+    `only_a` and `only_b` rows finished on one side only; `statuses` counts the others by their
+    status on (A, B). Of the rows kept on both sides, `same` have equal examples, in the columns
+    that both sides have, and `changed` don't.
     """
 
     only_a: int
@@ -70,11 +71,11 @@ class RowsDiff:
 
     @property
     def both(self) -> int:
-        """How many rows both sides have."""
+        """How many rows finished on both sides."""
         return sum(self.statuses.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts and samples for a program."""
+        """Convert the counts and samples to JSON."""
         return {
             "only_a": self.only_a,
             "only_b": self.only_b,
@@ -88,31 +89,36 @@ class RowsDiff:
 
 
 def compare_rows(a: OpenedDataset, b: OpenedDataset, stem: str, samples: int) -> RowsDiff:
-    """Compare by key; `stem` is the task's text column, `samples` how many rows to show.
+    """Compare the source rows of two datasets by key.
+
+    Args:
+        a, b: The two sides.
+        stem: The task's text column, by which a sampled row is shown.
+        samples: How many rows that differ to sample.
 
     Raises DatasetError.
     """
     ends_a, ends_b = _ends(a), _ends(b)
     both = ends_a.keys() & ends_b.keys()
     statuses = Counter((ends_a[key], ends_b[key]) for key in both)
-    mine, theirs = list(a.columns), list(b.columns)
-    shared = [name for name in mine if name in theirs]
+    columns_a, columns_b = list(a.columns), list(b.columns)
+    shared = [name for name in columns_a if name in columns_b]
     contents_a, contents_b = _contents(a, shared), _contents(b, shared)
-    kept = contents_a.keys() & contents_b.keys()
-    changed = {key for key in kept if contents_a[key] != contents_b[key]}
+    kept_by_both = contents_a.keys() & contents_b.keys()
+    changed = {key for key in kept_by_both if contents_a[key] != contents_b[key]}
     moved = {key for key in both if ends_a[key] != ends_b[key]}
-    # Keys are hashes, so the first by name are as good as drawn.
+    # Keys are hashes, so the first in order are a random sample.
     few = samples - 1 if moved else samples
     shown = [*sorted(changed)[:few], *sorted(moved)][:samples]
     return RowsDiff(
         only_a=len(ends_a) - len(both),
         only_b=len(ends_b) - len(both),
         statuses=dict(sorted(statuses.items())),
-        same=len(kept) - len(changed),
+        same=len(kept_by_both) - len(changed),
         changed=len(changed),
         columns=(
-            tuple(name for name in mine if name not in theirs),
-            tuple(name for name in theirs if name not in mine),
+            tuple(name for name in columns_a if name not in columns_b),
+            tuple(name for name in columns_b if name not in columns_a),
         ),
         samples=tuple(_samples((a, b), shown, shared, stem)),
     )
@@ -123,7 +129,7 @@ def _ends(side: OpenedDataset) -> dict[str, str]:
 
 
 def _contents(side: OpenedDataset, columns: Sequence[str]) -> dict[str, list[int]]:
-    """Hash each example in these columns, by key, in an order that is the same for both."""
+    """Hash each example's values of these columns; the hashes by key, sorted."""
     import polars as pl
 
     content = pl.struct(pl.col(sorted(columns))).struct.json_encode().hash()
@@ -142,10 +148,10 @@ def _samples(
     lines = [_lines(side, keys) for side in sides]
     diffs = []
     for key in keys:
-        mine, theirs = examples[0].get(key, []), examples[1].get(key, [])
-        text = next((str(e[stem]) for e in (*mine, *theirs) if e.get(stem)), "")
+        examples_a, examples_b = (by_key.get(key, []) for by_key in examples)
+        text = next((str(e[stem]) for e in (*examples_a, *examples_b) if e.get(stem)), "")
         (status_a, rejects_a), (status_b, rejects_b) = lines[0][key], lines[1][key]
-        pairs = _pairs(mine, theirs, columns)
+        pairs = _pairs(examples_a, examples_b, columns)
         diffs.append(RowDiff(key, text, (status_a, status_b), (rejects_a, rejects_b), pairs))
     return diffs
 
@@ -161,7 +167,7 @@ def _examples(side: OpenedDataset, keys: Collection[str]) -> dict[str, list[Exam
 
 
 def _lines(side: OpenedDataset, keys: Collection[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Read how each row ended, and why parts of it were dropped, most frequent reason first."""
+    """Read each row's status and its reject reasons, most frequent first, then its error."""
     import polars as pl
 
     frame = side.ledger().filter(pl.col("key").is_in(list(keys)))
@@ -174,11 +180,14 @@ def _lines(side: OpenedDataset, keys: Collection[str]) -> dict[str, tuple[str, t
 
 
 def _pairs(
-    mine: Sequence[Example], theirs: Sequence[Example], columns: Sequence[str]
+    examples_a: Sequence[Example], examples_b: Sequence[Example], columns: Sequence[str]
 ) -> tuple[ExamplePair, ...]:
-    """Pair the examples that differ: by id, which encodes the graph path; the rest in turn."""
-    left = {example["id"]: example for example in mine}
-    right = {example["id"]: example for example in theirs}
+    """Pair examples by id, which encodes the path through the graph, the rest in order.
+
+    Pairs without a difference in `columns` are left out.
+    """
+    left = {example["id"]: example for example in examples_a}
+    right = {example["id"]: example for example in examples_b}
     by_id = [(left[i], right[i]) for i in left if i in right]
     rest = zip_longest(
         [example for i, example in left.items() if i not in right],

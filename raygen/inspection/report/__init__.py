@@ -1,4 +1,4 @@
-"""One HTML file that shows a dataset and what was trained on it, offline.
+"""Write one HTML file that shows a dataset and the students trained on it, offline.
 
 Others use `render_report`. It reads a dataset's tables and a student's files, and runs nothing.
 """

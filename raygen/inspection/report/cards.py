@@ -1,4 +1,4 @@
-"""Turn rows into cards: fields of marked pieces, for a template that escapes them.
+"""Turn rows into cards: fields of marked-up pieces, which the page's template escapes.
 
 Knows nothing of HTML, or of how rows were sampled.
 """
@@ -19,13 +19,13 @@ from raygen.inspection.report.examples import ShownRow
 from raygen.inspection.report.template import visible
 
 FIELD = 1500
-"""Characters of a field that are shown."""
+"""The most characters of a field that are shown."""
 
 _MOST = 26
 _TAGS = {"black on yellow": "mark", "red": "del", "green": "ins", "cyan": "bar", "dim": "dim"}
 _WRAPPED = {"del": ("[-", "-]"), "ins": ("{+", "+}")}
 _HEAD = ("view", "variant", "original", "sample")
-"""Columns that a card's head shows, or the marks of its text."""
+"""Columns that aren't fields: the card's head, or the marks in its text, show them."""
 
 _ANSWERS = {
     "answer": "right answer",
@@ -35,15 +35,15 @@ _ANSWERS = {
 }
 """Columns that hold an option's index, and the note on that option."""
 _NOTES_OF_ANSWER = ("right answer", "predicted")
-"""The notes that are worth showing on the right answer."""
+"""The only notes that are shown on the right answer."""
 
 Piece = tuple[str, str]
-"""The kind of a mark, or none, and its text."""
+"""A mark, empty for plain text, and the text that it marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A name and its value in pieces; a `long` one takes a line of its own."""
+    """A field of a card; a `long` one is set on its own lines."""
 
     name: str
     pieces: tuple[Piece, ...]
@@ -52,7 +52,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One row."""
+    """A row as the page shows it."""
 
     status: str
     node: str
@@ -67,7 +67,7 @@ class Card:
 
 
 def card_of(shown: ShownRow, task: Task) -> Card:
-    """Make the card of a row."""
+    """Lay a row out as a card."""
     data = {name: _short(value) for name, value in shown.data.items()}
     stem = data.get(task.stem)
     options = tuple(_options(data, task))
@@ -118,7 +118,7 @@ def _value(name: str, value: Any, row: Mapping[str, Any], task: Task) -> tuple[P
 
 
 def marked_pieces(text: Text) -> Iterator[Piece]:
-    """Split a text into pieces with one mark each; signs that repeat the mark are removed."""
+    """Split a text into pieces with one mark each, without the brackets that repeat the mark."""
     borders = sorted({0, len(text), *(min(p, len(text)) for s in text.spans for p in s[:2])})
     for start, end in pairwise(borders):
         styles = [str(span.style) for span in text.spans if span.start <= start < span.end]
@@ -131,7 +131,7 @@ def marked_pieces(text: Text) -> Iterator[Piece]:
 
 
 def _short(value: Any) -> Any:
-    """Cut a value to what is shown, however deep."""
+    """Truncate a value, nested or not, to what is shown."""
     if isinstance(value, str):
         return _cut(value)
     if isinstance(value, list) and all(isinstance(text, str) for text in value):

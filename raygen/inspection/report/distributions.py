@@ -1,6 +1,6 @@
-"""Make the section on distributions: lengths of texts, diversity, scores, shares.
+"""Make the report's section on distributions: lengths of texts, diversity, scores, shares.
 
-Over at most ROWS examples. Knows nothing of pages.
+They are computed over at most ROWS examples. Knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS = 20_000
-"""The most examples that are read; of more, those with the lowest ids, which are hashes."""
+"""The most examples that are read: those with the lowest ids, which are hashes."""
 
 _TEXTS = 3
 _NAMES = 2
-"""Up to so many words are a name rather than a text."""
+"""The most words of a value that counts as a name rather than a text."""
 _NUMBERS = 4
 _SHARES = 4
 _VALUES = 12
@@ -38,7 +38,7 @@ Numbers = Mapping[str, Sequence[float]]
 
 
 def spread_section(dataset: OpenedDataset) -> ReportSection | None:
-    """Draw the distributions; None where there is no example."""
+    """Make the section on distributions; None where there are no examples."""
     import polars as pl
 
     if not dataset.status.examples:
@@ -61,7 +61,7 @@ def spread_section(dataset: OpenedDataset) -> ReportSection | None:
 
 
 def _texts(dataset: OpenedDataset) -> list[str]:
-    """Choose the columns with texts that the graph added, the rationale first."""
+    """Choose the text columns to draw: the rationale, others of the graph, the task's text."""
     added = [name for node in dataset.plan["nodes"] for name in node["adds"]]
     columns: Mapping[str, str] = dataset.plan["columns"]
     others = {"view", "variant", "original", dataset.task.stem}
@@ -70,7 +70,7 @@ def _texts(dataset: OpenedDataset) -> list[str]:
 
 
 def _numbers(dataset: OpenedDataset) -> list[str]:
-    """Choose shares and scores; log-probabilities of texts only repeat their lengths."""
+    """Choose the number columns to draw, without log-probabilities, which follow text length."""
     kinds: Mapping[str, str] = dataset.plan["columns"]
     columns = [n for n, kind in kinds.items() if kind == "number" and "logprob" not in n]
     columns.sort(key=lambda name: name != "agreement")
@@ -84,19 +84,19 @@ def _lengths(frame: pl.DataFrame, name: str, by: str) -> Iterator[Figure]:
             groups[visible(group)].append(len(text.split()))
     if max((max(numbers) for numbers in groups.values()), default=0) > _NAMES:
         description = f"Examples by the number of words of their {name}"
-        picture = histogram(groups, description, {"x": "words", "y": "examples"}, whole=True)
+        picture = histogram(groups, description, {"x": "words", "y": "examples"}, integers=True)
         yield Figure(f"Length of {name}", (picture,), _table(groups, by))
 
 
 def _difference(frame: pl.DataFrame, texts: Sequence[str]) -> Iterator[Figure]:
-    """Draw how many examples a source row gave, and how much their texts differ."""
+    """Draw how many examples come from a source row, and how diverse their texts are."""
     of_row: dict[str, list[str]] = defaultdict(list)
     for key, text in frame.select("key", texts[0]).iter_rows():
         of_row[key].append(text or "")
     numbers = {"source rows": [float(len(rows)) for rows in of_row.values()]}
     description = "Kept source rows by how many examples they gave"
     axes = {"x": "examples", "y": "source rows"}
-    picture = histogram(numbers, description, axes, whole=True)
+    picture = histogram(numbers, description, axes, integers=True)
     yield Figure("Examples of one source row", (picture,), _table(numbers))
     shares = {"source rows": [s for rows in of_row.values() if (s := distinct(rows)) is not None]}
     if not shares["source rows"]:
@@ -112,7 +112,10 @@ def _difference(frame: pl.DataFrame, texts: Sequence[str]) -> Iterator[Figure]:
 
 
 def distinct(texts: Sequence[str]) -> float | None:
-    """Compute the share of distinct word pairs; None where fewer than two texts have some."""
+    """Compute distinct-2 over texts: the share of word bigrams that aren't repeats.
+
+    None where fewer than two texts have a bigram.
+    """
     by_text = [list(pairwise(text.casefold().split())) for text in texts]
     if sum(map(bool, by_text)) < 2:
         return None
@@ -132,7 +135,7 @@ def _number(frame: pl.DataFrame, name: str) -> Iterator[Figure]:
 
 
 def _shares(name: str, counts: Mapping[str, int]) -> Figure:
-    """Draw the examples by the values of a column that an op reports."""
+    """Draw the counts of examples by the values of a column that an op reports."""
     total = sum(counts.values())
     values = [
         {"name": visible(value), "amount": n, "group": "examples", "order": 0}
@@ -144,16 +147,19 @@ def _shares(name: str, counts: Mapping[str, int]) -> Figure:
 
 
 def histogram(
-    groups: Numbers, description: str, titles: Mapping[str, str], *, whole: bool = False
+    groups: Numbers, description: str, titles: Mapping[str, str], *, integers: bool = False
 ) -> str:
-    """Draw numbers from 0 on in bins that Vega makes; the smallest groups are put together.
+    """Draw a histogram of non-negative numbers by group, as SVG; small groups are merged.
 
-    `whole` numbers get whole bins, few of them one each.
+    Args:
+        groups: Numbers by group; the smallest of many groups become one, "others".
+        description: What the chart shows, for readers who can't see it.
+        titles: Titles of the axes, by channel (`x`, `y`).
+        integers: Centre bins on whole numbers where all numbers are small integers.
     """
     largest = max(max(numbers) for numbers in groups.values())
     x: dict[str, Any] = {"bin": {"maxbins": _BINS, "extent": [0, max(largest, 1)]}}
-    if whole and largest < _BINS:
-        # A whole number stands in the middle of its bin.
+    if integers and largest < _BINS:
         x["bin"] = {"step": 1, "extent": [-0.5, max(largest, 1) + 0.5], "nice": False}
         x["axis"] = {"grid": False, "values": list(range(int(largest) + 1))}
     elif largest <= 1:

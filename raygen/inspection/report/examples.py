@@ -1,7 +1,7 @@
 """Sample the rows that the page shows: examples, and rows that were dropped or failed.
 
-At most MOST of each, spread evenly over nodes and views, or nodes and reasons. Knows nothing of how
-they look.
+At most MOST of each are sampled, spread evenly over nodes and views, or nodes and reasons. Knows
+nothing of how a row is rendered.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _COMPLETIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """An example, or a row that was dropped or failed, with the columns of its source row.
+    """An example with its columns, or a dropped or failed row with those of its source row.
 
-    `completions` are the first that the node got for the source row; one of them was rejected.
+    `completions` are the first that the node received for the source row; any of them may be the
+    rejected one.
     """
 
     status: Literal["kept", "dropped", "failed"]
@@ -42,7 +43,7 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True)
 class RowSample:
-    """The rows that are shown, and how many examples and rejects there are."""
+    """The sampled rows, and how many examples and rejects the dataset has."""
 
     rows: tuple[ShownRow, ...]
     examples: int
@@ -50,9 +51,9 @@ class RowSample:
 
 
 def choose_rows(dataset: OpenedDataset) -> RowSample:
-    """Choose the rows to show. Raises DatasetError."""
-    kept = _kept(dataset)
-    drops, total = _drops(dataset)
+    """Sample the rows to show. Raises DatasetError."""
+    examples = _sample_examples(dataset)
+    drops, total = _sample_drops(dataset)
     keys = {row["key"] for row in drops}
     sources, completions = dataset.source.read(keys), _completions(dataset, keys)
     dropped = [
@@ -68,10 +69,10 @@ def choose_rows(dataset: OpenedDataset) -> RowSample:
         )
         for row in drops
     ]
-    return RowSample((*kept, *dropped), dataset.status.examples, total)
+    return RowSample((*examples, *dropped), dataset.status.examples, total)
 
 
-def _kept(dataset: OpenedDataset) -> list[ShownRow]:
+def _sample_examples(dataset: OpenedDataset) -> list[ShownRow]:
     import polars as pl
 
     columns = dataset.columns
@@ -88,8 +89,8 @@ def _kept(dataset: OpenedDataset) -> list[ShownRow]:
     ]  # fmt: skip
 
 
-def _drops(dataset: OpenedDataset) -> tuple[list[dict[str, Any]], int]:
-    """Read rejects, and rows that failed with their error as the detail; with their number."""
+def _sample_drops(dataset: OpenedDataset) -> tuple[list[dict[str, Any]], int]:
+    """Sample rejects, and failed rows with the error as detail; return also the number of all."""
     import polars as pl
 
     lines = dataset.ledger().sort("key")
@@ -106,7 +107,7 @@ def _drops(dataset: OpenedDataset) -> tuple[list[dict[str, Any]], int]:
 
 
 def _evenly(frame: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
-    """Take the first of each group, then the second of each, and so on."""
+    """Take up to MOST rows round-robin over the groups of `by`."""
     import polars as pl
 
     turn = pl.int_range(pl.len()).over(by).alias("_turn")
@@ -114,7 +115,7 @@ def _evenly(frame: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 
 def _completions(dataset: OpenedDataset, keys: Iterable[str]) -> dict[tuple[str, str], list[str]]:
-    """Read the completions for these source rows, by key and node."""
+    """Read the generated texts for these source rows, by key and node."""
     import polars as pl
 
     calls = dataset.transcripts().filter(

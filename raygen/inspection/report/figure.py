@@ -1,4 +1,4 @@
-"""Build what the page consists of: sections of figures, each as a table and as a chart in SVG.
+"""Build the sections of the page: figures, each as a table and as an SVG chart.
 
 Charts are the Vega-Lite specifications in `charts/`, filled with values. Their colours are
 variables of the page, so that one picture serves light and dark; nothing is fetched. The only user
@@ -18,7 +18,7 @@ from markupsafe import escape
 
 Values = Sequence[Mapping[str, Any]]
 _SHORT = 16
-"""Letters of a group's name, up to which two fit in a line of the legend."""
+"""The longest name of a group, in characters, of which two fit in a line of the legend."""
 
 Kind = Literal["histogram", "bars", "dumbbell", "lines", "intervals", "heat"]
 
@@ -27,7 +27,7 @@ _PALETTE = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "va
 
 @dataclass(frozen=True, slots=True)
 class FigureTable:
-    """Rows under a head; the first `words` columns are words, the others figures."""
+    """A table of text cells; columns after the first `words` hold numbers and are right-aligned."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -36,8 +36,11 @@ class FigureTable:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A title, pictures as SVG text (of two the page shows the one that fits), a table, or an
-    image as a data URL."""
+    """A figure of the page.
+
+    `pictures` are SVG texts; of two the page shows the one that fits the window. `table` has the
+    same values. `image` is a data URL, shown instead of pictures.
+    """
 
     title: str
     pictures: tuple[str, ...]
@@ -49,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """One part of the page; `id` is its anchor."""
+    """A section of the page; `id` is its anchor."""
 
     id: str
     title: str
@@ -66,11 +69,16 @@ def chart(
     *,
     x: Mapping[str, Any] | None = None,
 ) -> str:
-    """Draw a chart of values; `description` says what it shows to those who can't see it.
+    """Draw a chart as SVG text.
 
-    `titles` are those of the axes, by channel. Values of several groups have a legend; `colours`
-    are theirs where they mean something, as prompt and output do. `x` is
-    added to the encoding of the x axis.
+    Args:
+        kind: The Vega-Lite specification in `charts/` to fill.
+        values: One mapping per mark, with the fields of that specification; values of several
+            `group`s get a legend.
+        description: What the chart shows, for readers who can't see it.
+        titles: Titles of the axes, by channel.
+        colours: Colours by group, where they carry a meaning; else those of the palette.
+        x: Additions to the encoding of the x axis.
     """
     import vl_convert
 
@@ -95,7 +103,7 @@ def chart(
     svg: str = vl_convert.vegalite_to_svg(
         spec, config=_specification("config.json"), allowed_base_urls=[]
     )
-    # Vega names canvases alone.
+    # Vega gives descriptions to canvases only.
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
 
 

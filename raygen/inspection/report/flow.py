@@ -1,6 +1,7 @@
-"""Draw the flow of rows through a graph as SVG (a Sankey diagram): a block is as wide as its rows.
+"""Draw the flow of rows through a graph as SVG: a Sankey diagram, from the source down.
 
-Rows that a node drops leave to a block of their own, with the reasons. Knows nothing of pages.
+The width of a block is its number of rows. Rows that a node drops flow into a separate block that
+lists the reasons. Knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ DATASET = "dataset"
 _TOP, _LAYER, _TALL, _LINE = 40.0, 118.0, 13.0, 15.0
 _GAP, _MARGIN, _LETTER = 16.0, 6.0, 6.9
 _BROADEST = 200.0
-"""The width of the block with most rows."""
+"""The width of the widest block, in pixels of the drawing."""
 _REASONS = 4
 _LONGEST = 26
 
 
 @dataclass(slots=True)
 class FlowBlock:
-    """Rows at one stage: those that came in and, of the rows made of them, kept and dropped."""
+    """A block of the diagram: rows that came in and, of the rows made of them, kept and dropped."""
 
     kind: Literal["kept", "dropped", "end", "bend"]
     rows_in: int
@@ -39,17 +40,17 @@ class FlowBlock:
 
     @property
     def rows(self) -> int:
-        """The number of rows that the block must have room for."""
+        """The number of rows that the block's width stands for."""
         return max(self.rows_in, self.kept + self.dropped)
 
     @property
     def label(self) -> float:
-        """The width of the title and the lines."""
+        """The width of the longest line of the label."""
         return max(len(line) * _LETTER for line in (self.title, *self.lines))
 
 
 def flow_chart(plan: Mapping[str, Any], status: DatasetStatus, width: float) -> str:
-    """Draw the rows of a plan, at least `width` wide and as wide as the words need."""
+    """Draw the rows of a plan as SVG text, at least `width` wide and wide enough for the labels."""
     blocks, inputs = _blocks(plan, status)
     layers = make_layers(inputs)
     vertices = [vertex for layer in layers for vertex in layer]
@@ -85,7 +86,7 @@ def flow_chart(plan: Mapping[str, Any], status: DatasetStatus, width: float) -> 
 def _blocks(
     plan: Mapping[str, Any], status: DatasetStatus
 ) -> tuple[dict[str, FlowBlock], dict[str, Sequence[str]]]:
-    """Make a block for the source, each node, the dataset and each node's drops, and its inputs."""
+    """Make the blocks of source, nodes, dataset and drops by name, and the inputs of each."""
     rows, examples = status.finished, status.examples
     reasons: dict[str, list[str]] = defaultdict(list)
     for node, reason, number in status.rejects:
@@ -107,7 +108,7 @@ def _blocks(
     end = (plural(examples, "example"),)
     blocks[f"to:{DATASET}"] = FlowBlock("end", examples, examples, 0, DATASET, end)
     inputs[f"to:{DATASET}"] = plan["outputs"]
-    # Drops come last: of one node's rows those that are kept leave to the left.
+    # Drops come last, so that the kept rows of a node leave on its left.
     inputs |= {name: (name.removeprefix("dropped:"),) for name in drops}
     return blocks | drops, inputs
 
@@ -115,7 +116,7 @@ def _blocks(
 def _ribbons(
     vertices: Sequence[Vertex], blocks: Mapping[str, FlowBlock], scale: float
 ) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the path of every ribbon, from the block above to the one below."""
+    """Yield the kind and the SVG path of each ribbon between two blocks."""
     for vertex in vertices:
         block, bottom = blocks[vertex.name], _top(vertex.layer)
         total = sum(blocks[parent.name].kept for parent in vertex.inputs) or 1

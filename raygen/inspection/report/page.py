@@ -1,7 +1,7 @@
-"""Render the page: sections and cards, filters, and a content security policy.
+"""Render the page: sections, cards, filters, and a content security policy.
 
-The policy names this package's style and script by their hashes: nothing else runs, and nothing is
-loaded from anywhere.
+The policy admits this package's style and script by their hashes; nothing else runs, and nothing is
+loaded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _FILTERS = ("status", "node", "view", "variant", "reason")
 
 
 def render_report(folder: str, students: Sequence[Path] = ()) -> str:
-    """Render the report of a dataset with the students in its `student/`, or these.
+    """Render the report of a dataset as HTML.
 
-    Raises DatasetError where there is no dataset, UserError where a student can't be read.
+    `students` are folders of training runs; by default those in the dataset's `student/`. Raises
+    DatasetError where the folder has no dataset, UserError where a run can't be read.
     """
     dataset = open_dataset(folder)
     runs = read_student_runs(students or runs_of_dataset(dataset.folder.local))
@@ -64,7 +65,7 @@ def render_report(folder: str, students: Sequence[Path] = ()) -> str:
 
 
 def _headlines(dataset: OpenedDataset) -> list[tuple[str, str]]:
-    """Name the task, engines, last run and plan."""
+    """List the task, engines, last run and plan as (name, value)."""
     plan, status = dataset.plan, dataset.status
     engines = [
         f"{name}: {engine['model']}" + (f" at {engine['revision']}" if engine["revision"] else "")
@@ -79,7 +80,7 @@ def _headlines(dataset: OpenedDataset) -> list[tuple[str, str]]:
 
 
 def _tiles(dataset: OpenedDataset) -> list[tuple[str, str, str, str]]:
-    """Return the tiles on top of the page: class, number, what it counts, a detail."""
+    """Build the tiles at the top of the page: CSS class, number, what it counts, detail."""
     status = dataset.status
     source = status.source or 1
     tiles = [
@@ -99,18 +100,18 @@ def _tiles(dataset: OpenedDataset) -> list[tuple[str, str, str, str]]:
 
 
 def _choices(cards: Sequence[Card]) -> dict[str, list[str]]:
-    """Return the options of each filter, where there is a choice."""
+    """Collect the options of each filter that has more than one."""
     options = {name: {getattr(card, name) for card in cards} for name in _FILTERS}
     return {name: sorted(values - {""}) for name, values in options.items() if len(values) > 1}
 
 
 def _sampled(chosen: RowSample) -> str:
-    kept = sum(row.status == "kept" for row in chosen.rows)
-    others = len(chosen.rows) - kept
-    note = f"{count(kept)} of {plural(chosen.examples, 'example')}"
+    examples = sum(row.status == "kept" for row in chosen.rows)
+    others = len(chosen.rows) - examples
+    note = f"{count(examples)} of {plural(chosen.examples, 'example')}"
     if chosen.rejects:
         note += f" and {count(others)} of {plural(chosen.rejects, 'row')} that were dropped"
-    if kept < chosen.examples or others < chosen.rejects:
+    if examples < chosen.examples or others < chosen.rejects:
         note += (
             f": at most {MOST} of each are in this file, spread evenly over nodes, views and "
             "reasons"

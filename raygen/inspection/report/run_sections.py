@@ -1,4 +1,4 @@
-"""Make the sections on rows, on tokens and time by node, and on plan against actual.
+"""Make the report's sections on rows, on tokens and time by node, and on plan against actual.
 
 Knows nothing of pages.
 """
@@ -18,7 +18,7 @@ _BOTH = {"planned": "var(--c3)", "actual": "var(--c1)"}
 
 
 def rows_section(dataset: OpenedDataset) -> ReportSection:
-    """Draw the graph with its rows, and list why rows were dropped or failed."""
+    """Draw the flow of rows through the graph, and list why rows were dropped or failed."""
     status = dataset.status
     pictures = tuple(flow_chart(dataset.plan, status, width) for width in (_WIDE, _NARROW))
     ops = {node["name"]: node["op"] for node in dataset.plan["nodes"]}
@@ -45,7 +45,7 @@ def rows_section(dataset: OpenedDataset) -> ReportSection:
 
 
 def effort_section(dataset: OpenedDataset) -> ReportSection | None:
-    """Show tokens and time by node; None where there was no call."""
+    """Draw tokens and time by node; None where there were no calls."""
     if not dataset.calls:
         return None
     tokens, times = [], []
@@ -76,20 +76,20 @@ def effort_section(dataset: OpenedDataset) -> ReportSection | None:
 
 
 def plan_section(dataset: OpenedDataset) -> ReportSection | None:
-    """Compare the estimate from before the first row with the result; None where there is none."""
+    """Compare the estimate made before the first row with the result; None without an estimate."""
     status, planned = dataset.status, dataset.status.planned
     if planned is None:
         return None
     table = FigureTable(("", "planned", "actual", "ratio"), tuple(_totals(dataset, planned)))
     figures = [Figure("In all", (), table)]
     nodes = planned["nodes"]
-    both = [
-        (name, nodes[name]["rows_out"], kept)
-        for name, (_, kept, _) in status.nodes.items()
+    rows_out = [
+        (name, nodes[name]["rows_out"], rows_kept)
+        for name, (_, rows_kept, _) in status.nodes.items()
         if name in nodes
     ]
-    if both:
-        figures.insert(0, _comparison("Rows that each node kept", "rows", both))
+    if rows_out:
+        figures.insert(0, _comparison("Rows that each node kept", "rows", rows_out))
     tokens: dict[str, int] = {}
     for use in dataset.calls:
         tokens[use.node] = tokens.get(use.node, 0) + use.output_tokens

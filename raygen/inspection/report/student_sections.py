@@ -1,6 +1,6 @@
-"""Make the sections on students: curves, accuracies with intervals, the matrix out of domain.
+"""Make the report's sections on students: curves, accuracies, the matrix of runs by sets.
 
-Knows nothing of the files that the figures come from.
+Knows nothing of the files that the numbers come from.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _CURVES = {
     "tokens_per_second": "Tokens per second",
     "lag": "Rows that wait for training",
 }
-_OTHER_WAY = re.compile(r"\.(written|scored|positive|negative|vote\d+)$")
-"""The end of the name of an evaluation that prompts otherwise than the student is trained."""
+_OTHER_PROMPTING = re.compile(r"\.(written|scored|positive|negative|vote\d+)$")
+"""Suffixes of evaluations that prompt the student differently than in training."""
 
 
 def training_section(runs: Sequence[StudentRun]) -> ReportSection | None:
-    """Make the section on the course of training; None where no run has events."""
+    """Make the section on training curves; None where no run has events."""
     figures = [f for name, title in _CURVES.items() for f in _curve(runs, name, title)]
     figures += _selection(runs)
     if not figures:
@@ -38,7 +38,7 @@ def training_section(runs: Sequence[StudentRun]) -> ReportSection | None:
 
 
 def accuracy_section(runs: Sequence[StudentRun]) -> ReportSection | None:
-    """Make the section on how good the students are; None where there is no evaluation."""
+    """Make the section on accuracy; None without an evaluation or a picture of a lens."""
     evaluations = [
         (run, e) for run in runs for e in (run.before, *run.evaluations) if e is not None
     ]
@@ -113,7 +113,7 @@ def _numbers(steps: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, f
 
 
 def _thinned(run: StudentRun, name: str) -> list[dict[str, Any]]:
-    """Return the points of a run's curve, where there are many as means of neighbours."""
+    """Compute the points of a run's curve, averaging neighbours where there are too many."""
     numbers = _numbers(run.steps, name)
     size = -(-len(numbers) // _POINTS) or 1
     parts = [numbers[start : start + size] for start in range(0, len(numbers), size)]
@@ -130,9 +130,9 @@ def _ends(run: StudentRun, name: str) -> tuple[str, ...]:
 
 
 def _matrix(runs: Sequence[StudentRun]) -> Iterator[Figure]:
-    """Draw runs by sets, where there are several sets that were evaluated as trained."""
+    """Draw accuracy by run and set, where runs were evaluated on several sets."""
     by_run = {
-        run.label: {e.name: e for e in run.evaluations if not _OTHER_WAY.search(e.name)}
+        run.label: {e.name: e for e in run.evaluations if not _OTHER_PROMPTING.search(e.name)}
         for run in runs
     }
     sets = list(dict.fromkeys(name for by_set in by_run.values() for name in by_set))

@@ -1,6 +1,6 @@
-"""Render the templates of the page, which escape everything that data and models say.
+"""Render the page's templates, which escape all text of data and models.
 
-The only trusted markup is what Vega and these templates drew. Knows nothing of what is shown.
+The only trusted markup is what Vega and these templates produce. Knows nothing of the content.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufe
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of this package."""
+    """Render a template of this package, by file name."""
     return _environment().get_template(template).render(values)
 
 
@@ -35,5 +35,5 @@ def _environment() -> Environment:
 
 
 def visible(text: str) -> str:
-    """Replace what can't be seen: control characters, marks that turn the direction of text."""
+    """Replace invisible characters: controls, and marks that change the direction of text."""
     return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,6 +1,6 @@
-"""Read what training runs left on disk: metrics, result, evaluations, pictures.
+"""Read training runs from disk: metrics, result, evaluations, pictures.
 
-Reads the files of streamtrain as plain data. Knows nothing of pages.
+Reads the files of streamtrain as plain data. Knows nothing of the page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _HEAVY = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class StudentEvaluation:
-    """An evaluation: the right answers among `total`, with the 95 % interval of the accuracy."""
+    """An evaluation: `correct` of `total` answers, `low` and `high` the accuracy's 95 % interval.
+
+    `chance` is the accuracy of guessing; `unparsed` counts the answers that couldn't be read.
+    """
 
     name: str
     accuracy: float
@@ -38,8 +41,8 @@ class StudentEvaluation:
 class StudentRun:
     """A training run.
 
-    `steps` and `selects` are events by step, the newest of each; `in_domain` are the names of the
-    evaluations on the set that the run itself reports; `pictures` are data URLs by file name.
+    `steps` and `selects` are its events, the newest of each step. `in_domain` names the
+    evaluations on the set that the run itself reports. `pictures` are data URLs by file name.
     """
 
     label: str
@@ -57,15 +60,15 @@ class StudentRun:
 
 
 def runs_of_dataset(folder: Path | None) -> list[Path]:
-    """Find the runs in a dataset's `student/`: none, one, or several seeds."""
+    """Find the runs in a dataset's `student/`: none, one, or one per seed."""
     student = folder / "student" if folder else None
     return _runs(student) if student and student.is_dir() else []
 
 
 def read_student_runs(folders: Sequence[Path]) -> list[StudentRun]:
-    """Read the runs in these folders; one of several seeds counts as several.
+    """Read the runs in these folders; a folder of several seeds holds several runs.
 
-    Raises UserError where there is none, or a file of a run can't be read.
+    Raises UserError where a folder has no run, or a file of a run can't be read.
     """
     paths = []
     for folder in folders:
@@ -118,7 +121,7 @@ def _read(folder: Path, label: str) -> StudentRun:
 
 
 def _events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a file that may still grow: its last line may not be complete."""
+    """Yield the events of a file that may still be written: an incomplete last line is skipped."""
     if not path.exists():
         return
     complete, _, _ = _text(path).rpartition("\n")
@@ -145,7 +148,7 @@ def _evaluation(name: str, figures: Any, file: Path | None = None) -> StudentEva
 
 
 def _lenses(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the pictures that `streamtrain lens --picture` wrote into the run's folder."""
+    """Yield file names and data URLs of pictures by `streamtrain lens --picture` in the folder."""
     for file in sorted(folder.glob("*lens*")):
         kind = _PICTURES.get(file.suffix.lower())
         if kind and file.is_file() and file.stat().st_size <= _HEAVY:

@@ -21,7 +21,7 @@ from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.share.layout import stage_dataset
 from raygen.share.locations import parse_location
-from raygen.share.transfer import Pushed, publish, pull, push
+from raygen.share.transfer import Pushed, upload_share, pull, push
 from tests.support.hub_stub import Hub, running_hub
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
 
@@ -156,7 +156,7 @@ def test_a_push_that_was_cut_short_is_never_half_read(
     share = stage_dataset(open_dataset(other), tmp_path / "draft", None, '"small"')
     place = parse_location(shelf)
     with pytest.raises(DatasetError, match="the line went dead"):
-        publish(share, replace(place, filesystem=Cut(place.filesystem, files)))
+        upload_share(share, replace(place, filesystem=Cut(place.filesystem, files)))
     assert load(shelf, home=tmp_path).num_rows == (3 if files == 4 else 9)
     if files > 1:
         with pytest.raises(DatasetError, match=r"is not what raygen\.json says; either a push is"):

@@ -207,9 +207,9 @@ def bins(svg: str) -> dict[str, int]:
 
 def test_whole_numbers_stand_in_the_middle_of_their_bins() -> None:
     axes = {"x": "n", "y": "rows"}
-    few = histogram({"a": [1, 1, 3]}, "few", axes, whole=True)
+    few = histogram({"a": [1, 1, 3]}, "few", axes, integers=True)
     assert bins(few) == {"0.5 – 1.5": 2, "2.5 – 3.5": 1}
-    many = histogram({"a": [0, 1, 99, 100, 100]}, "many", axes, whole=True)
+    many = histogram({"a": [0, 1, 99, 100, 100]}, "many", axes, integers=True)
     assert sum(bins(many).values()) == 5
     shares = histogram({"a": [0.0, 0.5, 1.0, 1.0]}, "shares", axes)
     assert bins(shares) == {"0 – 0.05": 1, "0.5 – 0.55": 1, "0.95 – 1": 2}
