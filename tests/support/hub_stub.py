@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +20,24 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_good"
+_SESSION = """
+import contextlib, io, json, os, sys, traceback
+
+answers = os.fdopen(os.dup(1), "w")
+for line in sys.stdin:
+    request = json.loads(line)
+    os.environ["HF_TOKEN"] = request["token"]
+    output, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            exec(request["program"], {})
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            code = 1
+            traceback.print_exc()
+    print(json.dumps([code, output.getvalue()]), file=answers, flush=True)
+"""
 _API = re.compile(
     r"/api/(models|datasets)/(?P<name>[^/]+/[^/]+)(/(?P<what>[^/]+)(/(?P<rest>.*))?)?"
 )
@@ -49,6 +67,22 @@ class Hub:
 
     def python(self, code: str, home: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
         """Run a program that takes this for the hub; its address is read when it is imported."""
+        return subprocess.run(
+            [sys.executable, "-c", code], env=self._environment(home, token), capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+
+    @contextmanager
+    def session(self, home: Path) -> Iterator[HubSession]:
+        """Start a process that takes this for the hub and runs programs one after the other."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SESSION], env=self._environment(home, TOKEN), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        with process:
+            yield HubSession(process)
+
+    def _environment(self, home: Path, token: str) -> dict[str, str]:
         environment = {
             **os.environ,
             "HF_ENDPOINT": self.address,
@@ -57,21 +91,53 @@ class Hub:
             "HF_HUB_DISABLE_XET": "1",
         }
         environment.pop("HF_HUB_OFFLINE", None)
-        return subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
+        return environment
+
+
+@dataclass
+class HubSession:
+    """A process that runs programs against a fake hub; importing the hub's clients is slow."""
+
+    process: subprocess.Popen[str]
+
+    def python(self, program: str, token: str = TOKEN) -> tuple[int, str]:
+        """Run a program there: its exit code, and what it prints."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        print(json.dumps({"program": program, "token": token}), file=stdin, flush=True)
+        code, output = json.loads(stdout.readline())
+        return code, output
+
+    def raygen(self, *words: str, token: str = TOKEN) -> tuple[int, str]:
+        """Run a command of raygen there."""
+        return self.python(f"from raygen.cli import main; main({list(words)!r})", token)
 
 
 @contextmanager
 def running_hub() -> Iterator[Hub]:
     """A fake hub that answers until the end of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    with silent_hub() as (hub, listen):
+        listen()
+        yield hub
+
+
+@contextmanager
+def silent_hub() -> Iterator[tuple[Hub, Callable[[], None]]]:
+    """A fake hub that refuses connections until the function that comes with it is called."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler, bind_and_activate=False)
+    server.server_bind()
     hub = Hub(f"http://127.0.0.1:{server.server_port}")
     server.RequestHandlerClass = type("Handler", (_Handler,), {"hub": hub})
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield hub
-    server.shutdown()
+    thread = Thread(target=server.serve_forever, daemon=True)
+
+    def listen() -> None:
+        server.server_activate()
+        thread.start()
+
+    yield hub, listen
+    if thread.is_alive():
+        server.shutdown()
     server.server_close()
 
 

@@ -1,4 +1,4 @@
-"""export: every format is loaded by `datasets`, and the chats train a model with TRL."""
+"""export: the formats, which `datasets` loads, and which examples go into them."""
 
 from __future__ import annotations
 
@@ -179,17 +179,3 @@ def test_examples_that_are_no_questions() -> None:
         wording("free_text").turn({"id": "x", "question": "Why?"})
     with pytest.raises(UserError, match="its answer is 7; expected an option's index"):
         wording("multiple_choice").turn({**question(0), "id": "x", "answer": 7})
-
-
-def test_trl_trains_on_the_chats(dataset: Folder, tmp_path: Path, tiny_model: Path) -> None:
-    import trl
-
-    chats = exported(dataset, tmp_path / "chat.jsonl", "--format", "chat")
-    settings = trl.SFTConfig(
-        output_dir=str(tmp_path / "run"), max_steps=1, per_device_train_batch_size=2,
-        use_cpu=True, bf16=False, report_to=[], save_strategy="no", logging_steps=1,
-    )  # fmt: skip
-    trainer = trl.SFTTrainer(model=str(tiny_model), args=settings, train_dataset=chats)
-    done = trainer.train()
-    assert done.global_step == 1
-    assert 0 < done.training_loss < 20

@@ -1,9 +1,8 @@
-"""push and pull: to a folder, an object store and the hub; `datasets` reads what was pushed."""
+"""push and pull: to a folder, and to any filesystem; `datasets` reads what was pushed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from raygen.inspection.opened import open_dataset
 from raygen.planning.preparation import RecipeRequest, prepare
 from raygen.share.layout import stage_dataset
 from raygen.share.locations import parse_location
-from raygen.share.transfer import Pushed, upload_share, pull, push
-from tests.support.hub_stub import Hub, running_hub
+from raygen.share.transfer import Pushed, pull, push, upload_share
 from tests.support.shared_dataset import RECIPE, ROWS, lock, write_dataset
 
 SHARD = "data/train-00000-of-00001-{}.parquet"
@@ -38,27 +36,6 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """Another recipe's, with fewer rows."""
     recipe = RECIPE.replace("n: 2", "n: 3")
     return write_dataset(tmp_path_factory.mktemp("other"), recipe=recipe, keys=[0])
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """A bucket of a local server that speaks S3."""
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "any")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("shelf")
-        yield "s3://shelf"
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def pushed(folder: Folder, reference: str) -> Pushed:
@@ -213,90 +190,6 @@ def test_any_filesystem_will_do(dataset: Folder, tmp_path: Path) -> None:
     place = f"memory://{uuid4().hex}/small"
     pushed(dataset, place)
     assert pull(place, tmp_path / "back").manifest.content == content(dataset)
-
-
-def test_an_object_store(
-    dataset: Folder, other: Folder, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    pushed(other, f"{s3}/sets/small")
-    done = pushed(dataset, f"{s3}/sets/small/")
-    pattern = f"{s3}/sets/small/data/train-*-{done.content}.parquet"
-    assert done.load == f'"parquet", data_files="{pattern}", split="train"'
-    assert load("parquet", data_files=pattern, home=tmp_path).num_rows == 9
-    assert pull(f"{s3}/sets/small", None).folder == Path("small")
-    assert load(str(tmp_path / "small"), home=tmp_path).num_rows == 9
-    names = [name.rpartition("/")[2] for name in parse_location(s3).filesystem.find("shelf")]
-    assert sorted(names)[:1] == ["README.md"]
-    assert len(names) == 5
-    with pytest.raises(DatasetError, match="can't write s3://no-such-bucket/x"):
-        pushed(dataset, "s3://no-such-bucket/x")
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with running_hub() as hub:
-        yield hub
-
-
-def command(hub: Hub, home: Path, *words: str, **options: str) -> tuple[int, str]:
-    code = f"from raygen.cli import main; main({list(words)!r})"
-    done = hub.python(code, home, **options)
-    return done.returncode, done.stdout + done.stderr
-
-
-def test_the_hub_gets_one_commit_and_gives_it_back(
-    dataset: Folder, other: Folder, hub: Hub, tmp_path: Path
-) -> None:
-    place = "hf://datasets/me/small"
-    code, said = command(hub, tmp_path, "push", other.uri, place)
-    assert code == 0, said
-    assert "3 examples of small questions in hf://datasets/me/small, private" in said
-    code, said = command(hub, tmp_path, "push", dataset.uri, place)
-    assert code == 0, said
-    repository = hub.repositories["me/small"]
-    shard = SHARD.format(content(dataset))
-    assert set(repository.files) == {"README.md", "plan.json", "raygen.json", "recipe.yaml", shard}
-    assert (repository.private, repository.commits) == (True, 2)
-    assert hub.asked[0]["type"] == "dataset"
-    read = "import datasets; print(len(datasets.load_dataset('me/small', split='train')), 'rows')"
-    done = hub.python(read, tmp_path)
-    assert "9 rows" in done.stdout, done.stderr
-    code, said = command(hub, tmp_path, "pull", place, str(tmp_path / "back"))
-    assert code == 0, said
-    assert f"checked: its content is {content(dataset)}" in said
-
-
-def test_what_everybody_can_read_is_only_pushed_to_with_public(
-    dataset: Folder, hub: Hub, tmp_path: Path
-) -> None:
-    words = ("push", dataset.uri, "hf://datasets/me/open")
-    assert ", for everybody" in command(hub, tmp_path, *words, "--public")[1]
-    code, said = command(hub, tmp_path, *words)
-    assert code == 2
-    assert "everybody can read it; nothing was pushed" in said
-    assert hub.repositories["me/open"].commits == 1
-
-
-def test_a_token_that_is_refused(dataset: Folder, hub: Hub, tmp_path: Path) -> None:
-    words = ("push", dataset.uri, "hf://datasets/me/small")
-    code, said = command(hub, tmp_path, *words, token="hf_bad")
-    assert code == 1
-    assert "Error: can't push to me/small: " in said
-    assert "hf auth login" in said
-    assert "hf_bad" not in said
-    assert "Traceback" not in said
-
-
-def test_a_hub_that_is_out_of_reach(dataset: Folder, hub: Hub, tmp_path: Path) -> None:
-    away = replace(hub, address="http://127.0.0.1:9")
-    place = "hf://datasets/me/small"
-    code, said = command(away, tmp_path, "push", dataset.uri, place)
-    assert (code, "Error: can't push to me/small: " in said) == (1, True)
-    code, said = command(away, tmp_path, "pull", place, str(tmp_path / "back"))
-    assert (code, f"Error: can't read {place}: " in said) == (1, True)
-    code, said = command(hub, tmp_path, "pull", place, str(tmp_path / "back"))
-    assert (code, "hf auth login" in said) == (2, True)
 
 
 def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
