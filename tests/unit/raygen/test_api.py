@@ -55,7 +55,7 @@ def test_importing_raygen_imports_next_to_nothing() -> None:
         _ = raygen.laod  # type: ignore[attr-defined]
 
 
-def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_recipe_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such recipe"):
         raygen.load(tmp_path / "none.yaml")
 
@@ -77,12 +77,12 @@ def test_problems_are_an_answer_of_validate_and_an_error_elsewhere(recipe: Loade
     assert recipe.validate()
     assert repr(recipe.validate()) == "valid"
     wrong = raygen.load(recipe.reference.path, m=3)
-    found = wrong.validate()
-    assert not found
-    assert "unknown key 'm'" in found.problems[0].message
-    assert "1 problem in --set m=3" in repr(found)
+    validation = wrong.validate()
+    assert not validation
+    assert "unknown key 'm'" in validation.problems[0].message
+    assert "1 problem in --set m=3" in repr(validation)
     assert "unknown key" in repr(wrong)
-    assert "&#x27;m&#x27;" in found._repr_html_()
+    assert "&#x27;m&#x27;" in validation._repr_html_()
     with pytest.raises(ProblemsError):
         wrong.plan()
 
@@ -111,11 +111,11 @@ def applied(
     recipe: LoadedRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """Replaces apply by one that writes two rows and records its request. It is a fake."""
-    seen: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
 
     def stand_in(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
-        seen["request"] = request
-        seen["agreed"] = ui.confirm("Replace all of them?")
+        recorded["request"] = request
+        recorded["agreed"] = ui.confirm("Replace all of them?")
         folder = Folder.at(tmp_path / "out")
         run = committer(folder, source=2)
         run.commit([block(folder, ["a", "b"])])
@@ -125,7 +125,7 @@ def applied(
         )
 
     monkeypatch.setattr(apply_module, "apply", stand_in)
-    return seen
+    return recorded
 
 
 def test_apply_hands_over_its_options_and_gives_the_rows(

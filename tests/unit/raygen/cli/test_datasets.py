@@ -23,7 +23,7 @@ def show(*words: object) -> Result:
     return CliRunner().invoke(main, ["show", *map(str, words)], env={"COLUMNS": "80"})
 
 
-def test_examples_are_printed_one_after_the_other(quiz: Path) -> None:
+def test_examples_are_printed_in_order(quiz: Path) -> None:
     result = show(quiz, "-n", 2)
     assert result.exit_code == 0, result.output
     assert "1 of 2 ──" in result.stdout

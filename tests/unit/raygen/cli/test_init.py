@@ -22,7 +22,7 @@ NOTES = [{"question": "Why is it so: #1?"}]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -86,21 +86,21 @@ def test_every_engine_makes_a_valid_recipe(words: list[str], backend: str, model
     assert (spec.backend, spec.model) == (backend, model)
 
 
-def test_it_asks_and_says_what_it_found() -> None:
+def test_questions_suggest_what_the_source_has() -> None:
     write(NUMBERED)
     answers = "moods\nrows.jsonl\n\nbad, good\n\n\nelsewhere\n"
     result = init("new/moods.yaml", answers=answers)
     assert result.exit_code == 0, result.output
     assert "It has: text (string), label (integer)" in result.stdout
     assert "Names of the classes, in the order of their numbers" in result.stdout
-    found = written("new/moods.yaml")
-    assert found.recipe.name == "moods"
-    assert found.recipe.task.labels == ("bad", "good")
-    assert found.recipe.source.path == "../rows.jsonl"
-    assert found.recipe.output.path == "../elsewhere"
+    prepared = written("new/moods.yaml")
+    assert prepared.recipe.name == "moods"
+    assert prepared.recipe.task.labels == ("bad", "good")
+    assert prepared.recipe.source.path == "../rows.jsonl"
+    assert prepared.recipe.output.path == "../elsewhere"
 
 
-def test_a_column_that_nothing_looks_like_is_asked_for() -> None:
+def test_a_column_without_a_likely_candidate_is_a_question() -> None:
     write([{"zzz": "What?", "options": ["a", "b"], "gold": 0}])
     words = ["--source", "rows.jsonl", "--task", "multiple_choice", "--engine", "bundled"]
     result = init(*words, "--yes")
@@ -135,7 +135,7 @@ def test_options_answer_questions() -> None:
           "--method", "cod", "--yes"], "needs options to choose from"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_message_and_nothing_is_written(
+def test_invalid_answers_are_an_error_and_nothing_is_written(
     words: list[str], message: str
 ) -> None:
     write(CHOICES)
@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_one_message_and_nothing_is_written(
     assert not Path("recipe.yaml").exists()
 
 
-def test_a_file_that_is_there_stays() -> None:
+def test_an_existing_file_is_not_overwritten() -> None:
     Path("recipe.yaml").write_text("mine")
     result = init("--source", write(NOTES), "--yes")
     assert result.exit_code == 2

@@ -67,7 +67,7 @@ def test_a_valid_recipe(recipe: Path) -> None:
     }
 
 
-def test_a_recipe_that_pins_gpus_is_valid_and_told(recipe: Path) -> None:
+def test_a_recipe_that_pins_gpus_is_valid_with_a_hint(recipe: Path) -> None:
     change(recipe, "backend: fake,", "backend: fake, gpus: 2,")
     result = run("validate", recipe)
     assert result.exit_code == 0
@@ -76,7 +76,7 @@ def test_a_recipe_that_pins_gpus_is_valid_and_told(recipe: Path) -> None:
     assert hint in json.loads(run("plan", recipe, "--json").stdout)["hints"]
 
 
-def test_all_problems_at_once_with_their_places(recipe: Path) -> None:
+def test_all_problems_at_once_with_their_positions(recipe: Path) -> None:
     change(recipe, "engine: teacher", "engine: techer")
     change(recipe, "{from: correct,", "{from: corect,")
     result = run("validate", recipe)
@@ -114,7 +114,7 @@ def test_a_bad_student_is_a_problem_of_the_recipe(recipe: Path) -> None:
         (["frobnicate"], "No such command"),
     ],
 )
-def test_wrong_input_is_one_message_and_exit_code_2(
+def test_wrong_input_is_a_message_and_exit_code_2(
     recipe: Path, words: list[str], message: str
 ) -> None:
     names = {"RECIPE": str(recipe), "FOLDER": str(recipe.parent)}

@@ -24,10 +24,10 @@ class Rated:
         self.saved.append(dict(verdicts))
 
     def rate(self, keys: str, *notes: str) -> tuple[int, FakeScreen]:
-        given = list(self.saved[-1].values()) if self.saved else []
+        former = list(self.saved[-1].values()) if self.saved else []
         screen = FakeScreen(keys, notes=notes)
         task = self.items.catalogue.opened.task
-        return rate(self.items, "plan", given, self, screen, (task, False)), screen
+        return rate(self.items, "plan", former, self, screen, (task, False)), screen
 
     @property
     def words(self) -> list[str]:
@@ -46,7 +46,7 @@ def rated(quiz: Catalogue) -> Rated:
     return Rated(quiz.items([*quiz.examples().refs[:2], *quiz.rejects().refs[:2]]))
 
 
-def test_every_verdict_is_saved_as_it_is_given(rated: Rated) -> None:
+def test_every_verdict_is_saved_at_once(rated: Rated) -> None:
     left, _ = rated.rate("kfx")
     assert left == 2
     assert [len(saved) for saved in rated.saved] == [1, 2]
@@ -62,7 +62,7 @@ def test_a_second_call_goes_on_where_the_first_stopped(rated: Rated) -> None:
     assert rated.rate("k")[1].shown == []
 
 
-def test_undo_asks_again(rated: Rated) -> None:
+def test_undo_repeats_the_question(rated: Rated) -> None:
     left, _ = rated.rate("ukuk")
     assert left == 3
     assert rated.words == ["keep", "-", "-", "-"]
@@ -95,5 +95,5 @@ def test_nothing_tells_what_became_of_a_row(rated: Rated) -> None:
             )
         )
     verdicts = list(rated.saved[-1].values())
-    assert [one.reason for one in verdicts] == [None, None, "no_answer", "wrong_answer"]
-    assert {one.plan for one in verdicts} == {"plan"}
+    assert [verdict.reason for verdict in verdicts] == [None, None, "no_answer", "wrong_answer"]
+    assert {verdict.plan for verdict in verdicts} == {"plan"}

@@ -34,11 +34,11 @@ from raygen.runtime.counts import Snapshot
         ),
     ],
 )
-def test_what_the_user_is_told(error: Exception, message: str, code: int) -> None:
+def test_errors_are_worded_for_the_user(error: Exception, message: str, code: int) -> None:
     assert explain(error) == (message, code)
 
 
-def test_a_bug_is_one_message_too_and_points_to_the_traceback() -> None:
+def test_an_unexpected_error_is_a_message_that_points_to_debug() -> None:
     message, code = explain(KeyError("x"))
     assert code == 1
     assert message.startswith("Error: unexpected KeyError: 'x'\n")

@@ -71,8 +71,8 @@ def test_votes_show_every_option_that_has_some_and_what_could_not_be_read() -> N
 
 def test_masks_and_masked_spans_are_marked() -> None:
     assert masks("a [MASK] b").spans[0].style == "black on yellow"
-    places = [{"start": 12, "end": 16}, {"start": 0, "end": 3}]
-    assert spans("The farmer's barn", places).plain == "[The] farmer's[ bar]n"
+    offsets = [{"start": 12, "end": 16}, {"start": 0, "end": 3}]
+    assert spans("The farmer's barn", offsets).plain == "[The] farmer's[ bar]n"
     assert shown("masked_spans", [{"start": 8, "end": 10}]) == "What is [it]?"
 
 
@@ -90,20 +90,20 @@ def test_a_diff_holds_both_texts(old: str, new: str) -> None:
     diff = changed_words(old, new)
     gone = {(span.start, span.end) for span in diff.spans if span.style == "red"}
     came = {(span.start, span.end) for span in diff.spans if span.style == "green"}
-    kept_old, kept_new, place = "", "", 0
+    rebuilt_old, rebuilt_new, position = "", "", 0
     for start, end in sorted(gone | came):
-        same = diff.plain[place:start]
-        kept_old, kept_new = kept_old + same, kept_new + same
+        same = diff.plain[position:start]
+        rebuilt_old, rebuilt_new = rebuilt_old + same, rebuilt_new + same
         inner = diff.plain[start + 2 : end - 2]
-        kept_old += inner if (start, end) in gone else ""
-        kept_new += inner if (start, end) in came else ""
-        place = end
-    rest = diff.plain[place:]
-    assert (kept_old + rest, kept_new + rest) == (old, new)
+        rebuilt_old += inner if (start, end) in gone else ""
+        rebuilt_new += inner if (start, end) in came else ""
+        position = end
+    rest = diff.plain[position:]
+    assert (rebuilt_old + rest, rebuilt_new + rest) == (old, new)
 
 
 @given(st.floats(0, 1))
-def test_a_bar_has_one_width(share: float) -> None:
+def test_bars_have_the_same_width(share: float) -> None:
     assert bar(share).plain.index(" ") == 12
 
 

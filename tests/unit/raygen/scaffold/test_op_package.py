@@ -16,7 +16,7 @@ from raygen.testing import check_op
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -64,7 +64,7 @@ def test_the_name_of_an_op_is_taken() -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_a_folder_that_is_there_stays() -> None:
+def test_an_existing_folder_is_not_overwritten() -> None:
     Path("mine").mkdir()
     result = init("--op", "drop_short", "mine")
     assert result.exit_code == 2
@@ -72,7 +72,7 @@ def test_a_folder_that_is_there_stays() -> None:
     assert list(Path("mine").iterdir()) == []
 
 
-def test_questions_of_a_recipe_have_no_answer_here() -> None:
+def test_op_takes_no_options_of_a_recipe() -> None:
     result = init("--op", "drop_short", "--base-url", "http://localhost:9/v1")
     assert result.exit_code == 2
     assert "takes no --base-url" in result.stderr

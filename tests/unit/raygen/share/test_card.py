@@ -64,7 +64,7 @@ def test_it_says_what_the_recipe_leaves_open(tmp_path: Path) -> None:
     assert "license" not in yaml.safe_load(text.split("---\n")[1])
 
 
-def test_it_tells_nobody_where_things_lie_here(tmp_path: Path) -> None:
+def test_it_contains_no_local_path(tmp_path: Path) -> None:
     rows = tmp_path / "q.jsonl"
     recipe = RECIPE.replace("path: q.jsonl", f"path: {rows}")
     text = card_of(tmp_path, recipe.replace("model: org/teacher", f"model: {tmp_path}/mine"))
@@ -108,7 +108,7 @@ def test_the_lock_says_which_commit_of_a_model_it_was(tmp_path: Path) -> None:
     assert "too many files to be listed" in text
 
 
-def test_a_readme_of_the_users_own_stays(tmp_path: Path) -> None:
+def test_another_readme_is_left_alone(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path)
     folder.write_text("README.md", "# My thesis\n")
     with pytest.raises(DatasetError, match="is no card that raygen wrote, and stays as it is"):

@@ -19,7 +19,7 @@ from raygen.share.export import ANSWERED, REFUTED, TaskWording
 from raygen.share.transfer import push
 from tests.support.shared_dataset import ROWS, question, write_dataset
 
-SEEN = "Question: What is cold, 0?\nOptions:\n(A) fire\n(B) snow\n(C) tea\n"
+PROMPT = "Question: What is cold, 0?\nOptions:\n(A) fire\n(B) snow\n(C) tea\n"
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,13 @@ def test_chats_are_what_a_student_reads_and_says(dataset: Folder, tmp_path: Path
     read = exported(dataset, tmp_path / "chat.jsonl", "--format", "chat")
     chats = dict(zip(read["id"], read["messages"], strict=True))
     assert [message["role"] for message in chats["id-0-a"]] == ["user", "assistant"]
-    assert chats["id-0-a"][0]["content"] == SEEN + "Answer:"
+    assert chats["id-0-a"][0]["content"] == PROMPT + "Answer:"
     reply = chats["id-0-a"][1]["content"]
     assert reply == "Snow is cold (a).\nSo the answer is: (B) snow"
-    said = read_answer(reply, question(0)["choices"])
-    assert (said.option, said.rationale) == (1, "Snow is cold (a).")
-    asked, refuting = (message["content"] for message in chats["id-0-c"])
-    assert asked == SEEN + "Refute: fire\nAnswer:"
+    answer = read_answer(reply, question(0)["choices"])
+    assert (answer.option, answer.rationale) == (1, "Snow is cold (a).")
+    prompt, refuting = (message["content"] for message in chats["id-0-c"])
+    assert prompt == PROMPT + "Refute: fire\nAnswer:"
     assert refuting == "Fire is hot."
 
 
@@ -74,7 +74,7 @@ def test_instructions(dataset: Folder, tmp_path: Path) -> None:
     assert read.num_rows == 3
     row = read[0]
     assert (row["instruction"], row["output"]) == (REFUTED, "Fire is hot.")
-    assert row["input"] == SEEN + "Refute: fire\nAnswer:"
+    assert row["input"] == PROMPT + "Refute: fire\nAnswer:"
 
 
 def test_repeats_are_left_out_whatever_their_order(dataset: Folder, tmp_path: Path) -> None:
@@ -91,25 +91,27 @@ def test_repeats_are_left_out_whatever_their_order(dataset: Folder, tmp_path: Pa
     assert "give both" in done.output
 
 
-def test_similar_rationales_are_repeats_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_similar_rationales_are_repeats_with_near(tmp_path: Path) -> None:
     from raygen.share.examples import read_examples
 
-    found = read_examples(write_dataset(tmp_path, keys=[0]).uri)
-    told = found.frame["rationale"].to_list()
-    assert told == ["Snow is cold (a).", "snow  is COLD (a).", "Fire is hot."]
-    changed = found.frame.with_columns(
-        rationale=found.frame["rationale"].replace({told[1]: "Snow is very cold (a)."})
+    examples_read = read_examples(write_dataset(tmp_path, keys=[0]).uri)
+    rationales = examples_read.frame["rationale"].to_list()
+    assert rationales == ["Snow is cold (a).", "snow  is COLD (a).", "Fire is hot."]
+    changed = examples_read.frame.with_columns(
+        rationale=examples_read.frame["rationale"].replace(
+            {rationales[1]: "Snow is very cold (a)."}
+        )
     )
-    examples = type(found)(found.plan, changed)
+    examples = type(examples_read)(examples_read.plan, changed)
     assert len(examples.without_repeats(None).frame) == 3
     assert len(examples.without_repeats(0.4).frame) == 2
 
 
-def test_views_that_ask_alike_are_told(dataset: Folder, tmp_path: Path) -> None:
-    def said(*words: str) -> str:
+def test_views_that_share_a_prompt_are_named(dataset: Folder, tmp_path: Path) -> None:
+    def output(*words: str) -> str:
         return export(dataset, "--out", str(tmp_path / "-".join(words)), *words).output
 
-    assert "ask alike" not in said("--format", "chat"), "a negative view names its option"
+    assert "ask alike" not in output("--format", "chat"), "a negative view names its option"
     plain = read_examples(dataset.uri)
     mixed = replace(plain, frame=plain.frame.with_columns(refuted=None))
     assert mixed.alike() == ["negative", "positive"]
@@ -122,7 +124,7 @@ def test_a_view_that_no_example_has(dataset: Folder) -> None:
     assert "did you mean 'positive'?" in done.output
 
 
-def test_what_is_there_is_not_written_over(dataset: Folder, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(dataset: Folder, tmp_path: Path) -> None:
     target = tmp_path / "mine.jsonl"
     target.write_text("mine\n")
     done = export(dataset, "--format", "jsonl", "--out", str(target))
@@ -149,7 +151,7 @@ def test_a_pulled_dataset_lies_in_a_folder_of_any_name(dataset: Folder, tmp_path
     assert len(read_examples(str(tmp_path / "a [1]*")).frame) == 9
 
 
-def test_what_a_pulled_dataset_cant_do_is_told(dataset: Folder, tmp_path: Path) -> None:
+def test_commands_refuse_a_pulled_dataset(dataset: Folder, tmp_path: Path) -> None:
     push(dataset.uri, str(tmp_path / "shelf"), public=False, tell=lambda _: None)
     done = CliRunner().invoke(main, ["status", str(tmp_path / "shelf")])
     assert done.exit_code == 2

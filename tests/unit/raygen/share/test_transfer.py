@@ -67,7 +67,9 @@ def test_a_folder_has_it_in_the_hubs_layout(dataset: Folder, tmp_path: Path) -> 
     assert str(tmp_path) not in (shelf / "README.md").read_text()
 
 
-def test_it_comes_back_whole_and_its_recipe_applies(dataset: Folder, tmp_path: Path) -> None:
+def test_a_pulled_dataset_equals_the_pushed_one_and_its_recipe_applies(
+    dataset: Folder, tmp_path: Path
+) -> None:
     pushed(dataset, str(tmp_path / "small"))
     done = pull(str(tmp_path / "small"), tmp_path / "back")
     assert (done.manifest.content, done.missing) == (content(dataset), "q.jsonl")
@@ -94,7 +96,7 @@ def test_with_its_source_it_is_all_that_the_recipe_needs(dataset: Folder, tmp_pa
         push(dataset.uri, shelf, public=False, tell=lambda _: None, source=Path(shelf, "plan.json"))
 
 
-def test_pushed_again_the_former_data_is_gone(
+def test_a_second_push_deletes_the_former_data(
     dataset: Folder, other: Folder, tmp_path: Path
 ) -> None:
     shelf = tmp_path / "small"
@@ -131,9 +133,9 @@ def test_a_push_that_was_cut_short_is_never_half_read(
     pushed(dataset, shelf)
     (tmp_path / "draft").mkdir()
     share = stage_dataset(open_dataset(other), tmp_path / "draft", None, '"small"')
-    place = parse_location(shelf)
+    location = parse_location(shelf)
     with pytest.raises(DatasetError, match="the line went dead"):
-        upload_share(share, replace(place, filesystem=Cut(place.filesystem, files)))
+        upload_share(share, replace(location, filesystem=Cut(location.filesystem, files)))
     assert load(shelf, home=tmp_path).num_rows == (3 if files == 4 else 9)
     if files > 1:
         with pytest.raises(DatasetError, match=r"is not what raygen\.json says; either a push is"):
@@ -187,9 +189,9 @@ def test_a_reference_that_is_none(dataset: Folder, tmp_path: Path) -> None:
 
 
 def test_any_filesystem_will_do(dataset: Folder, tmp_path: Path) -> None:
-    place = f"memory://{uuid4().hex}/small"
-    pushed(dataset, place)
-    assert pull(place, tmp_path / "back").manifest.content == content(dataset)
+    location = f"memory://{uuid4().hex}/small"
+    pushed(dataset, location)
+    assert pull(location, tmp_path / "back").manifest.content == content(dataset)
 
 
 def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
@@ -203,12 +205,12 @@ def test_its_lock_goes_along(dataset: Folder, tmp_path: Path) -> None:
 
 def test_the_commands_say_what_comes_next(dataset: Folder, tmp_path: Path) -> None:
     shelf, back = str(tmp_path / "small"), str(tmp_path / "back")
-    said = CliRunner().invoke(main, ["push", dataset.uri, shelf]).output
-    assert f"9 examples of small questions in {shelf}\n" in said
-    assert "Note: the recipe reads q.jsonl, which isn't pushed" in said
-    assert f'datasets.load_dataset("{shelf}", split="train")' in said
-    said = CliRunner().invoke(main, ["pull", shelf, back]).output
-    assert "put q.jsonl beside it" in said
-    assert f"raygen apply {back}/recipe.yaml" in said
+    output = CliRunner().invoke(main, ["push", dataset.uri, shelf]).output
+    assert f"9 examples of small questions in {shelf}\n" in output
+    assert "Note: the recipe reads q.jsonl, which isn't pushed" in output
+    assert f'datasets.load_dataset("{shelf}", split="train")' in output
+    output = CliRunner().invoke(main, ["pull", shelf, back]).output
+    assert "put q.jsonl beside it" in output
+    assert f"raygen apply {back}/recipe.yaml" in output
     answer = CliRunner().invoke(main, ["pull", shelf, f"{back}2", "--json"]).output
     assert json.loads(answer)["examples"] == 9

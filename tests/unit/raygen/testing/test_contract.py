@@ -127,7 +127,7 @@ def test_an_op_that_keeps_to_it_gives_its_outcomes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("run", "message"),
     [
         (shows_the_answer, "hides 'answer', and its prompts depend on it"),
         (draws_at_random, "gives something else the second time"),
@@ -146,8 +146,8 @@ def test_an_op_that_keeps_to_it_gives_its_outcomes() -> None:
         (gives(), "it gives neither a row nor a reject"),
     ],
 )
-def test_what_a_run_does_wrong_is_named(run: Any, said: str) -> None:
-    assert said in faults(replace(ADD, run=run))
+def test_what_a_run_does_wrong_is_named(run: Any, message: str) -> None:
+    assert message in faults(replace(ADD, run=run))
 
 
 class Bare(OpParams):
@@ -167,7 +167,7 @@ class Forgetful(AddParams):
 
 
 @pytest.mark.parametrize(
-    ("op", "params", "said"),
+    ("op", "params", "message"),
     [
         (replace(ADD, params=Bare, columns=lambda p, t: Columns()), {}, "has no docstring"),
         (replace(ADD, params=Bare, columns=lambda p, t: Columns()), {}, "'secret' has no descript"),
@@ -184,9 +184,9 @@ class Forgetful(AddParams):
         (ADD, {"promt": "x"}, "the parameters don't fit"),
     ],
 )
-def test_what_an_op_declares_wrong_is_named(op: Op, params: dict[str, Any], said: str) -> None:
-    found = faults(op, **params) if op.params is not Bare else faults(replace(op, run=gives()))
-    assert said in found
+def test_what_an_op_declares_wrong_is_named(op: Op, params: dict[str, Any], message: str) -> None:
+    error = faults(op, **params) if op.params is not Bare else faults(replace(op, run=gives()))
+    assert message in error
 
 
 def test_all_faults_are_named_at_once() -> None:

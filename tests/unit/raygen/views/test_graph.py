@@ -38,7 +38,7 @@ def test_the_tree_shows_every_node_once_and_its_other_inputs() -> None:
     ]
 
 
-def test_mermaid_has_every_node_and_way() -> None:
+def test_mermaid_has_every_node_and_edge() -> None:
     text = mermaid(diamond())
     assert text.startswith("flowchart TD\n")
     assert 'n0["<b>asks</b><br>generate · teacher"]' in text

@@ -65,7 +65,7 @@ def test_nothing_comes_from_elsewhere() -> None:
     assert not re.search(r"<(script|link|img|iframe|a)\b|url\(|https?:", to_html(everything()))
 
 
-def test_marks_are_styles_in_place() -> None:
+def test_marks_are_inline_styles() -> None:
     text = Text.assemble(("gone", "red"), " and ", ("[MASK]", "black on yellow"), ("x", "bold dim"))
     html = to_html(text)
     assert re.search(r'<span style="color: #c9372c[^"]*">gone</span> and ', html)

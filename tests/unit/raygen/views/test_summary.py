@@ -46,7 +46,7 @@ TRAINED = replace(
 )  # fmt: skip
 
 
-def test_repeats_that_were_left_out_are_told() -> None:
+def test_repeats_that_were_left_out_are_counted() -> None:
     (line,) = (line for line in text_of(replace(SUMMARY, left_out=3)) if line.startswith("rows"))
     assert line.endswith("0 pending; 3 repeats left out")
     assert not any("left out" in line for line in text_of(SUMMARY))
@@ -86,7 +86,7 @@ def test_a_finished_run_with_a_student() -> None:
     ]
 
 
-def test_where_more_can_be_seen() -> None:
+def test_addresses_of_curves_dashboard_and_metrics() -> None:
     url = "http://10.0.0.1:8265"
     seen = replace(TRAINED, curves="out/a b/tensorboard", dashboard=url, metrics=f"{url}/api/sd")
     lines = text_of(seen)
@@ -98,7 +98,7 @@ def test_where_more_can_be_seen() -> None:
     assert to_json(TRAINED)["metrics"] is None
 
 
-def test_without_a_student_nothing_is_said_of_one() -> None:
+def test_a_run_without_training_mentions_no_student() -> None:
     text = "\n".join(text_of(SUMMARY))
     assert "accuracy" not in text
     assert "streamtrain fit student.yaml --data out/quickstart" in text
@@ -139,7 +139,7 @@ def test_an_unfinished_run_says_why_and_how_to_go_on() -> None:
     assert "  raygen apply recipes/quickstart.yaml --out out/quickstart" in lines
 
 
-def test_there_are_always_three_commands_and_paths_are_quoted() -> None:
+def test_three_commands_are_suggested_with_quoted_paths() -> None:
     spaced = replace(SUMMARY, failed=0, examples=0, dataset="my out", reference="'a b.yaml'")
     ended = [replace(SUMMARY, outcome=outcome) for outcome in ("failed", "too_many_failed")]
     for summary in (SUMMARY, TRAINED, *ended, spaced):
@@ -155,7 +155,7 @@ def test_polars_is_named_only_where_it_finds_the_tables() -> None:
     assert not any("read_delta" in command for command, _ in next_commands(spaced))
 
 
-def test_what_was_reused_and_paid_is_told_where_there_is_any() -> None:
+def test_reused_calls_and_costs_are_shown_where_there_are_any() -> None:
     lines = text_of(replace(SUMMARY, reused=128, saved_tokens=9000, dollars=1.234))
     assert "reused    128 calls, 9,000 tokens saved" in lines
     assert "paid      $1.23 for this dataset so far" in lines
@@ -182,7 +182,7 @@ def test_json_carries_every_figure() -> None:
     assert len(answer["next"]) == 3
 
 
-def test_a_long_command_stays_whole() -> None:
+def test_a_long_command_is_not_wrapped() -> None:
     deep = replace(SUMMARY, dataset="out" + "/deep" * 30)
     assert any(line.endswith("deep/examples\"))'") for line in text_of(deep))
 

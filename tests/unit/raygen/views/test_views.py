@@ -94,7 +94,7 @@ def test_an_op_says_which_tasks_it_serves() -> None:
     assert prompts_text(built_in()["filter"]) == ""
 
 
-def test_prompts_that_differ_by_task_are_told_apart() -> None:
+def test_prompts_that_differ_by_task_name_their_tasks() -> None:
     text = prompts_text(built_in()["flip_check"])
     assert "{# prompt (multiple_choice) #}" in text
     assert "{# prompt (classification) #}" in text
@@ -210,7 +210,7 @@ def test_a_status_shows_every_count_and_reason() -> None:
         assert piece in text
 
 
-def test_a_status_stands_beside_its_plan() -> None:
+def test_a_status_shows_the_planned_numbers() -> None:
     planned = {
         "rows": 64, "examples": 900, "calls": 64, "prompt_tokens": 5000, "output_tokens": 16384,
         "seconds": 60.0, "nodes": {"rationales": {"rows_in": 64.0, "rows_out": 192.0}},

@@ -30,9 +30,9 @@ def rewritten(quiz: Path, tmp_path: Path, change: Any) -> Path:
     copy = tmp_path / "copy"
     for file in quiz.rglob("*"):
         if file.is_file():
-            there = copy / file.relative_to(quiz)
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes(file.read_bytes())
+            target = copy / file.relative_to(quiz)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
     plan = json.loads((copy / "plan.json").read_text())
     change(plan)
     (copy / "plan.json").write_text(json.dumps(plan))
@@ -66,12 +66,12 @@ def test_every_reject_is_the_row_that_was_dropped(quiz: Path) -> None:
             assert item.data["rationale"] == "Sand is dry."
         else:
             assert item.data["question"] == "What falls in winter #10?"
-    again = Catalogue(str(quiz)).rejects()
-    assert [ref.id for ref in again.refs] == [item.ref.id for item in items]
+    reopened = Catalogue(str(quiz)).rejects()
+    assert [ref.id for ref in reopened.refs] == [item.ref.id for item in items]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "number"),
+    ("criteria", "number"),
     [
         (ItemFilter(view="positive"), 11),
         (ItemFilter(node="right"), 11),
@@ -84,25 +84,27 @@ def test_every_reject_is_the_row_that_was_dropped(quiz: Path) -> None:
         (ItemFilter(rejected=True, view="positive"), 13),
     ],
 )
-def test_what_is_wanted_is_found(quiz: Path, wanted: ItemFilter, number: int) -> None:
-    assert len(Catalogue(str(quiz)).find(wanted)) == number
+def test_items_match_all_criteria(quiz: Path, criteria: ItemFilter, number: int) -> None:
+    assert len(Catalogue(str(quiz)).find(criteria)) == number
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("criteria", "message"),
     [
         (ItemFilter(view="positiv"), "--view positiv: no example has it; did you mean 'positive'"),
         (ItemFilter(node="short"), "--node short: no example has it"),
         (ItemFilter(rejected=True, reason="wrong_answers"), "did you mean 'wrong_answer'"),
     ],
 )
-def test_a_name_that_no_item_has_is_an_error(quiz: Path, wanted: ItemFilter, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        Catalogue(str(quiz)).find(wanted)
+def test_a_name_that_no_item_has_is_an_error(
+    quiz: Path, criteria: ItemFilter, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        Catalogue(str(quiz)).find(criteria)
 
 
 @pytest.mark.parametrize(
-    ("node", "change", "said"),
+    ("node", "change", "message"),
     [
         (1, {"op": "of-another-package"}, "isn't installed here"),
         (2, {"op_version": 7}, "node 'right' ran version 7 of 'filter', and here is version 1"),
@@ -110,11 +112,11 @@ def test_a_name_that_no_item_has_is_an_error(quiz: Path, wanted: ItemFilter, sai
     ],
 )
 def test_where_ops_are_others_rejects_show_their_source_row(
-    quiz: Path, tmp_path: Path, node: int, change: dict[str, Any], said: str
+    quiz: Path, tmp_path: Path, node: int, change: dict[str, Any], message: str
 ) -> None:
     copy = rewritten(quiz, tmp_path, lambda plan: plan["nodes"][node].update(change))
     catalogue = Catalogue(str(copy))
-    assert said in catalogue.unknown
+    assert message in catalogue.unknown
     items = every(catalogue.find(ItemFilter(rejected=True, node="rationales")))
     assert [item.exact for item in items] == [False] * 12
     assert items[0].data == items[0].source
@@ -127,13 +129,11 @@ def test_a_replay_that_ends_otherwise_is_not_believed(quiz: Path, tmp_path: Path
 
     catalogue = Catalogue(str(rewritten(quiz, tmp_path, change)))
     assert catalogue.unknown == ""
-    whole = {item.data["question"] for item in every(catalogue.rejects()) if item.exact}
-    assert whole == {"What falls in winter #10?"}, "the one question that `right` never saw"
+    exact = {item.data["question"] for item in every(catalogue.rejects()) if item.exact}
+    assert exact == {"What falls in winter #10?"}, "the one question that `right` never saw"
 
 
-def test_without_the_copy_of_the_source_examples_are_there_all_the_same(
-    quiz: Path, tmp_path: Path
-) -> None:
+def test_examples_need_no_copy_of_the_source(quiz: Path, tmp_path: Path) -> None:
     copy = rewritten(quiz, tmp_path, lambda plan: None)
     for file in (copy / "source").iterdir():
         file.unlink()
@@ -142,7 +142,7 @@ def test_without_the_copy_of_the_source_examples_are_there_all_the_same(
     assert all(item.data == {} for item in every(catalogue.rejects()))
 
 
-def test_items_are_read_around_the_one_that_is_looked_at(tmp_path: Path) -> None:
+def test_items_are_read_in_chunks(tmp_path: Path) -> None:
     catalogue = Catalogue(str(make_dataset(write_recipe(tmp_path, QUIZ, questions(80)))))
     items = catalogue.examples()
     assert items[70].data["question"].endswith("#78?")

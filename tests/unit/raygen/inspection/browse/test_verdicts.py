@@ -26,24 +26,24 @@ from raygen.inspection.browse.verdicts import (
 from raygen.views.browse import precision_view
 from tests.support.screens import printed
 
-KEPT = [ItemRef(f"kept-{i}", f"row-{i}", "last") for i in range(50)]
+EXAMPLES = [ItemRef(f"kept-{i}", f"row-{i}", "last") for i in range(50)]
 LONG = [ItemRef(f"long-{i}", f"row-{i}", "short", "long") for i in range(3)]
 WRONG = [ItemRef(f"wrong-{i}", f"row-{i}", "right", "wrong") for i in range(40)]
 TIED = [ItemRef(f"tied-{i}", f"row-{i}", "right", "tie") for i in range(40)]
-REFS = [*KEPT, *LONG, *WRONG, *TIED]
+REFS = [*EXAMPLES, *LONG, *WRONG, *TIED]
 NODES = ["short", "right", "last"]
 
 
-def said(word: Word, *refs: ItemRef, plan: str = "plan") -> list[Verdict]:
+def verdicts_on(word: Word, *refs: ItemRef, plan: str = "plan") -> list[Verdict]:
     return [Verdict.on(ref, plan, word, "") for ref in refs]
 
 
-def of(found: Precision, rater: str, node: str | None, reason: str | None = None) -> NodePrecision:
-    figures = next(rated.figures for rated in found.raters if rated.rater == rater)
-    return next(one for one in figures if (one.node, one.reason) == (node, reason))
+def of(result: Precision, rater: str, node: str | None, reason: str | None = None) -> NodePrecision:
+    figures = next(rated.figures for rated in result.raters if rated.rater == rater)
+    return next(figure for figure in figures if (figure.node, figure.reason) == (node, reason))
 
 
-def test_kept_rows_and_each_nodes_rejects_get_the_same_number_of_places() -> None:
+def test_examples_and_each_nodes_rejects_are_strata_of_equal_size() -> None:
     drawn = draw_sample(REFS, 50, 0)
     assert Counter(map(stratum, drawn)) == {"short": 3, "right": 23, None: 24}
     assert len({ref.id for ref in drawn}) == 50
@@ -71,10 +71,10 @@ def test_rows_that_cant_be_judged_are_passed_over() -> None:
 
 def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
-    given = Verdict.on(WRONG[0], "plan", "fix", "snow isn't sand")
-    write_verdicts(folder, "ann", {given.item: given})
+    verdict = Verdict.on(WRONG[0], "plan", "fix", "snow isn't sand")
+    write_verdicts(folder, "ann", {verdict.item: verdict})
     write_verdicts(folder, "bob", {})
-    assert read_verdicts(folder) == {"ann": [given], "bob": []}
+    assert read_verdicts(folder) == {"ann": [verdict], "bob": []}
     assert sorted(path.name for path in (tmp_path / "verdicts").iterdir()) == [
         "ann.json",
         "bob.json",
@@ -82,7 +82,7 @@ def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"version": 2, "rater": "ann", "verdicts": []}', "is of version 2"),
         ('{"version": 1, "rater": "ann", "verdicts": [{"item": "x"}]}', "can't be read"),
@@ -90,17 +90,17 @@ def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
         ("{", "can't be read"),
     ],
 )
-def test_a_file_that_is_none_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_none_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     folder = Folder.at(tmp_path)
     folder.write_text("verdicts/ann.json", text)
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(DatasetError, match=message):
         read_verdicts(folder)
 
 
 def test_a_word_that_is_no_verdict_is_an_error(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
-    given = said("keep", KEPT[0])[0]
-    write_verdicts(folder, "ann", {given.item: given})
+    (verdict,) = verdicts_on("keep", EXAMPLES[0])
+    write_verdicts(folder, "ann", {verdict.item: verdict})
     path = tmp_path / "verdicts" / "ann.json"
     path.write_text(path.read_text().replace('"keep"', '"kep"'))
     with pytest.raises(DatasetError, match="verdict 'kep'"):
@@ -114,60 +114,66 @@ def test_a_rater_is_named_as_a_file_can_be(name: str) -> None:
 
 
 def test_precision_is_the_share_that_people_agree_with() -> None:
-    given = [
-        *said("keep", *KEPT[:8]),
-        *said("fix", KEPT[8]),
-        *said("drop", *WRONG[:6]),
-        *said("keep", *WRONG[6:8], TIED[0]),
+    verdicts = [
+        *verdicts_on("keep", *EXAMPLES[:8]),
+        *verdicts_on("fix", EXAMPLES[8]),
+        *verdicts_on("drop", *WRONG[:6]),
+        *verdicts_on("keep", *WRONG[6:8], TIED[0]),
     ]
-    found = precision("plan", NODES, REFS, {"ann": given})
-    kept = of(found, "ann", None)
-    assert (kept.total, kept.judged, kept.keep, kept.fix, kept.drop) == (50, 9, 8, 1, 0)
-    assert kept.share == 8 / 9
-    assert (kept.low, kept.high) == wilson(8, 9)
-    node, wrong = of(found, "ann", "right"), of(found, "ann", "right", "wrong")
+    result = precision("plan", NODES, REFS, {"ann": verdicts})
+    examples = of(result, "ann", None)
+    assert (examples.total, examples.judged, examples.keep, examples.fix, examples.drop) == (
+        50,
+        9,
+        8,
+        1,
+        0,
+    )
+    assert examples.share == 8 / 9
+    assert (examples.low, examples.high) == wilson(8, 9)
+    node, wrong = of(result, "ann", "right"), of(result, "ann", "right", "wrong")
     assert (node.total, node.judged, node.share) == (80, 9, 6 / 9)
     assert (wrong.total, wrong.judged, wrong.share) == (40, 8, 6 / 8)
-    unjudged = of(found, "ann", "short")
+    unjudged = of(result, "ann", "short")
     assert (unjudged.total, unjudged.judged, unjudged.share) == (3, 0, None)
-    assert [(one.node, one.reason) for one in found.raters[0].figures] == [
+    assert [(figure.node, figure.reason) for figure in result.raters[0].figures] == [
         (None, None),
         ("short", None),
         ("right", None),
         ("right", "tie"),
         ("right", "wrong"),
     ]
-    assert json.loads(json.dumps(found.to_json()))["raters"][0]["rater"] == "ann"
+    assert json.loads(json.dumps(result.to_json()))["raters"][0]["rater"] == "ann"
 
 
 def test_several_raters_are_counted_by_majority() -> None:
-    found = precision(
+    result = precision(
         "plan",
         NODES,
         REFS,
         {
-            "ann": said("drop", *WRONG[:4]),
-            "bob": [*said("drop", *WRONG[:2]), *said("keep", WRONG[2])],
-            "eve": [*said("drop", WRONG[0]), *said("fix", WRONG[1])],
+            "ann": verdicts_on("drop", *WRONG[:4]),
+            "bob": [*verdicts_on("drop", *WRONG[:2]), *verdicts_on("keep", WRONG[2])],
+            "eve": [*verdicts_on("drop", WRONG[0]), *verdicts_on("fix", WRONG[1])],
         },
     )
-    assert [rated.rater for rated in found.raters] == ["ann", "bob", "eve", "together"]
-    together = of(found, "together", "right")
+    assert [rated.rater for rated in result.raters] == ["ann", "bob", "eve", "together"]
+    together = of(result, "together", "right")
     assert (together.drop, together.keep, together.judged) == (3, 0, 3)
-    assert (found.shared, found.agreed, found.disputed) == (3, 1, 1)
+    assert (result.shared, result.agreed, result.disputed) == (3, 1, 1)
 
 
 def test_verdicts_on_another_plans_rows_dont_count() -> None:
-    given = [*said("drop", WRONG[0]), *said("keep", WRONG[1], plan="older")]
-    found = precision("plan", NODES, REFS, {"ann": given})
-    assert of(found, "ann", "right").judged == 1
-    assert found.stale == 1
-    assert "1 verdict on rows of other versions of the recipe" in printed(precision_view(found))
+    verdicts = [*verdicts_on("drop", WRONG[0]), *verdicts_on("keep", WRONG[1], plan="older")]
+    result = precision("plan", NODES, REFS, {"ann": verdicts})
+    assert of(result, "ann", "right").judged == 1
+    assert result.stale == 1
+    assert "1 verdict on rows of other versions of the recipe" in printed(precision_view(result))
 
 
 def test_the_report_reads_at_a_glance() -> None:
-    given = [*said("keep", *KEPT[:9]), *said("drop", KEPT[9], *WRONG[:3])]
-    shown = printed(precision_view(precision("plan", NODES, REFS, {"ann": given})))
+    verdicts = [*verdicts_on("keep", *EXAMPLES[:9]), *verdicts_on("drop", EXAMPLES[9], *WRONG[:3])]
+    shown = printed(precision_view(precision("plan", NODES, REFS, {"ann": verdicts})))
     assert "ann: 13 items judged" in shown
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "kept 50 10 9 0 1 90 % 60 to 98 %" in lines

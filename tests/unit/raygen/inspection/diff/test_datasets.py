@@ -92,26 +92,26 @@ def pair(tmp_path: Path) -> tuple[str, str]:
     return a, b
 
 
-def test_two_datasets_beside_each_other(pair: tuple[str, str]) -> None:
-    found = json.loads(run(*pair, "--json").stdout)
-    assert found["counts"]["kept"] == [4, 4]
-    assert found["counts"]["source"] == [6, 6]
-    assert found["nodes"]["noted"] == [{"in": 5, "kept": 4, "dropped": 1}] * 2
-    assert found["rejects"] == [{"node": "noted", "reason": "wrong_answer", "a": 1, "b": 1}]
-    assert found["lock"] is None
-    (node,) = found["recipe"]["nodes"]
+def test_two_datasets_side_by_side(pair: tuple[str, str]) -> None:
+    difference = json.loads(run(*pair, "--json").stdout)
+    assert difference["counts"]["kept"] == [4, 4]
+    assert difference["counts"]["source"] == [6, 6]
+    assert difference["nodes"]["noted"] == [{"in": 5, "kept": 4, "dropped": 1}] * 2
+    assert difference["rejects"] == [{"node": "noted", "reason": "wrong_answer", "a": 1, "b": 1}]
+    assert difference["lock"] is None
+    (node,) = difference["recipe"]["nodes"]
     assert (node["node"], node["fate"]) == ("noted", "changed")
-    shares = {one["column"]: one["values"] for one in found["shares"]}
+    shares = {one["column"]: one["values"] for one in difference["shares"]}
     assert shares == {"node": {"noted": [4, 4]}, "answer": {"B": [4, 4]},
                       "view": {"positive": [4, 4]}}  # fmt: skip
-    spreads = {one["column"]: one for one in found["spreads"]}
+    spreads = {one["column"]: one for one in difference["spreads"]}
     assert spreads["note"]["unit"] == "words"
     assert spreads["note"]["a"]["quantiles"] == [5, 5, 5, 5, 5]
     assert spreads["note"]["b"]["mean"] == 5.25
     assert spreads["share"]["a"]["mean"] == 0.5
 
 
-def test_the_locks_of_both_are_compared_where_both_carry_one(
+def test_locks_are_compared_where_both_datasets_have_them(
     pair: tuple[str, str], tmp_path: Path
 ) -> None:
     prepared = prepare(RecipeRequest(tmp_path / "recipe.yaml"))
@@ -155,25 +155,25 @@ def test_it_reads_in_80_columns(pair: tuple[str, str]) -> None:
 
 
 def test_a_dataset_is_the_same_as_itself(pair: tuple[str, str]) -> None:
-    found = json.loads(run(pair[0], pair[0], "--json").stdout)
-    assert found["recipe"]["same"]
-    assert (found["rows"]["same"], found["rows"]["changed"]) == (4, 0)
-    assert found["rows"]["samples"] == []
+    difference = json.loads(run(pair[0], pair[0], "--json").stdout)
+    assert difference["recipe"]["same"]
+    assert (difference["rows"]["same"], difference["rows"]["changed"]) == (4, 0)
+    assert difference["rows"]["samples"] == []
     assert "the recipes are the same" in run(pair[0], pair[0]).stdout
 
 
-def test_a_recipe_is_held_against_the_one_that_a_dataset_keeps(
+def test_a_recipe_is_compared_with_the_one_in_a_dataset(
     pair: tuple[str, str], tmp_path: Path
 ) -> None:
     # recipe.yaml is as `b` was made; variants are no part of what a dataset keeps.
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe.read_text() + "variants: {other: {output.path: elsewhere}}\n")
     assert json.loads(run(pair[1], recipe, "--json").stdout)["same"]
-    found = json.loads(run(pair[0], recipe, "--json").stdout)
-    assert [node["node"] for node in found["nodes"]] == ["noted"]
+    difference = json.loads(run(pair[0], recipe, "--json").stdout)
+    assert [node["node"] for node in difference["nodes"]] == ["noted"]
 
 
-def test_columns_that_one_side_has_are_named_and_the_others_compared(tmp_path: Path) -> None:
+def test_columns_of_a_single_side_are_named_and_the_others_compared(tmp_path: Path) -> None:
     a = dataset(tmp_path, "a", {"k1": LONG})
     b = dataset(tmp_path, "b", {"k1": LONG}, written="question, more: question")
     rows = json.loads(run(a, b, "--json").stdout)["rows"]
@@ -194,7 +194,7 @@ def test_a_spread_shares_its_bins() -> None:
     assert spread_pair("n", "number", [], [1.0]).a is None
 
 
-def test_a_dataset_of_a_classification_has_its_prompts_beside_its_recipe(tmp_path: Path) -> None:
+def test_a_classification_dataset_stores_its_prompts(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"text": "A fine film.", "label": "good"}\n')
     path = tmp_path / "recipe.yaml"
     path.write_text(

@@ -63,30 +63,32 @@ def diff(folder: Path, *replaced: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_a_recipe_is_the_same_as_itself(folder: Path) -> None:
-    found = diff(folder, ("recipe: small", "recipe: small  # a comment"))
-    assert (found["same"], found["sections"], found["nodes"]) == (True, {}, [])
-    assert found["plans"][0] == found["plans"][1] != ""
+    difference = diff(folder, ("recipe: small", "recipe: small  # a comment"))
+    assert (difference["same"], difference["sections"], difference["nodes"]) == (True, {}, [])
+    assert difference["plans"][0] == difference["plans"][1] != ""
     assert "the recipes are the same" in run(folder / "a.yaml", folder / "b.yaml").stdout
 
 
-def test_sections_are_told_by_their_keys(folder: Path) -> None:
-    found = diff(folder, ("path: out", "path: out2, rows: 5"), ("recipe: small", "recipe: large"))
-    assert found["sections"] == {
+def test_changes_of_sections_are_named_by_key(folder: Path) -> None:
+    difference = diff(
+        folder, ("path: out", "path: out2, rows: 5"), ("recipe: small", "recipe: large")
+    )
+    assert difference["sections"] == {
         "recipe": [{"key": "recipe", "before": "small", "after": "large"}],
         "output": [
             {"key": "output.path", "before": "out", "after": "out2"},
             {"key": "output.rows", "before": None, "after": 5},
         ],
     }
-    assert found["plans"][0] == found["plans"][1], "neither decides what a row becomes"
+    assert difference["plans"][0] == difference["plans"][1], "neither decides what a row becomes"
     assert "one dataset goes on as the other" in " ".join(
         run(folder / "a.yaml", folder / "b.yaml").stdout.split()
     )
 
 
 def test_a_prompt_is_a_unified_diff_and_what_follows_is_named(folder: Path) -> None:
-    found = diff(folder, ("Think of it.", "Think hard."))
-    changed, after = found["nodes"]
+    difference = diff(folder, ("Think of it.", "Think hard."))
+    changed, after = difference["nodes"]
     assert (changed["node"], changed["fate"], changed["parameters"]) == (
         "rationales",
         "changed",
@@ -105,36 +107,36 @@ def test_a_prompt_is_a_unified_diff_and_what_follows_is_named(folder: Path) -> N
 def test_nodes_come_go_and_change_their_parameters(folder: Path) -> None:
     unique = "  unique: {op: deduplicate, from: rationales, on: [rationale]}\n"
     correct = RECIPE[RECIPE.index("  correct:") : RECIPE.index("output:")]
-    found = diff(
+    difference = diff(
         folder, (correct, unique), ("from: correct", "from: unique"), ("default: 3", "default: 5")
     )
-    fates = {node["node"]: node["fate"] for node in found["nodes"]}
+    fates = {node["node"]: node["fate"] for node in difference["nodes"]}
     assert fates == {"correct": "removed", "rationales": "changed", "unique": "added"}
-    (rationales,) = [node for node in found["nodes"] if node["node"] == "rationales"]
+    (rationales,) = [node for node in difference["nodes"] if node["node"] == "rationales"]
     assert rationales["parameters"] == [{"key": "n", "before": 3, "after": 5}]
-    assert found["sections"]["params"][0]["key"] == "params.n.default"
+    assert difference["sections"]["params"][0]["key"] == "params.n.default"
     stdout = run(folder / "a.yaml", folder / "b.yaml").stdout
     assert "- correct  removed" in stdout
     assert "+ unique  added" in stdout
 
 
 def test_another_model_changes_its_nodes(folder: Path) -> None:
-    found = diff(folder, ("model: scripted", "model: other"))
-    assert found["sections"]["engines"][0]["key"] == "engines.teacher.model"
-    assert found["nodes"][0]["parameters"] == [
+    difference = diff(folder, ("model: scripted", "model: other"))
+    assert difference["sections"]["engines"][0]["key"] == "engines.teacher.model"
+    assert difference["nodes"][0]["parameters"] == [
         {"key": "model", "before": "scripted", "after": "other"}
     ]
 
 
 def test_a_recipe_without_its_source_is_compared_but_for_the_plan(folder: Path) -> None:
-    found = diff(folder, ("path: q.jsonl", "path: gone.jsonl"))
-    assert found["plans"][1] is None
-    assert "gone.jsonl" in found["notes"][0]
-    assert found["nodes"] == []
+    difference = diff(folder, ("path: q.jsonl", "path: gone.jsonl"))
+    assert difference["plans"][1] is None
+    assert "gone.jsonl" in difference["notes"][0]
+    assert difference["nodes"] == []
     assert "plan not known" in run(folder / "a.yaml", folder / "b.yaml").stdout
 
 
-def test_what_is_no_recipe_is_told(folder: Path) -> None:
+def test_a_file_that_is_no_recipe_is_an_error(folder: Path) -> None:
     result = run(folder / "a.yaml", folder / "absent.yaml")
     assert (result.exit_code, "absent.yaml" in result.stderr) == (2, True)
     (folder / "b.yaml").write_text(RECIPE.replace("from: rationales", "from: rationale"))

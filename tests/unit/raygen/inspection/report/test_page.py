@@ -58,7 +58,7 @@ def write_evaluation(run: Path, name: str, correct: int) -> None:
     (folder / "evaluation.json").write_text(json.dumps(figures))
 
 
-def test_the_command_writes_beside_the_dataset(tmp_path: Path) -> None:
+def test_the_command_writes_into_the_datasets_folder(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "data", [row("Where do fish live?"), row("Where is it wet?")])
     done = CliRunner().invoke(main, ["report", folder])
     assert done.exit_code == 0, done.output
@@ -97,7 +97,7 @@ def test_a_dataset_without_an_example_has_a_report_too(tmp_path: Path) -> None:
     assert re.search(r"<strong>3</strong>\s*pending", page)
 
 
-def test_nothing_is_loaded_and_only_the_pages_own_script_may_run(tmp_path: Path) -> None:
+def test_nothing_is_loaded_and_only_the_pages_script_may_run(tmp_path: Path) -> None:
     page = render_report(write_dataset(tmp_path / "data", [row("a?"), row("b?")]))
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -164,7 +164,7 @@ def test_a_column_named_like_an_ops_that_holds_something_else_is_shown_as_it_is(
     assert fields(card)["masked_spans"] == [("", "[1, 2]")]
 
 
-def test_the_right_answer_and_the_predicted_one_stand_at_the_options() -> None:
+def test_options_note_the_right_and_the_predicted_answer() -> None:
     card = card_of(shown(predicted=1, original_answer=0), TASK)
     assert card.options == (("A", "in a pond", "right answer"), ("B", "in the sky", "predicted"))
 
@@ -172,12 +172,12 @@ def test_the_right_answer_and_the_predicted_one_stand_at_the_options() -> None:
 def test_the_sample_is_spread_over_views_and_reasons(tmp_path: Path) -> None:
     sources = [row(f"Question {n}?") for n in range(MOST + 40)]
     views = [{"rationale": "a", "view": "positive"}, {"rationale": "b", "view": "negative"}]
-    found = choose_rows(open_dataset(write_dataset(tmp_path / "data", sources, views)))
-    kept = [one for one in found.rows if one.status == "kept"]
-    assert (len(kept), found.examples) == (MOST, 2 * (MOST + 39))
-    assert sum(one.view == "negative" for one in kept) == MOST // 2
-    dropped = [one for one in found.rows if one.status == "dropped"]
-    assert (len(dropped), found.rejects) == (MOST, MOST + 40)
+    sample = choose_rows(open_dataset(write_dataset(tmp_path / "data", sources, views)))
+    kept = [row for row in sample.rows if row.status == "kept"]
+    assert (len(kept), sample.examples) == (MOST, 2 * (MOST + 39))
+    assert sum(row.view == "negative" for row in kept) == MOST // 2
+    dropped = [row for row in sample.rows if row.status == "dropped"]
+    assert (len(dropped), sample.rejects) == (MOST, MOST + 40)
     assert dropped[0].data["choices"] == ["in a pond", "in the sky"]
     assert dropped[0].completions == ()  # the reject is of another node than the call
 
@@ -205,7 +205,7 @@ def bins(svg: str) -> dict[str, int]:
     return {where: int(n) for where, n in re.findall(r'"n: ([^;]+); rows: (\d+); group', svg)}
 
 
-def test_whole_numbers_stand_in_the_middle_of_their_bins() -> None:
+def test_integers_are_centred_in_their_bins() -> None:
     axes = {"x": "n", "y": "rows"}
     few = histogram({"a": [1, 1, 3]}, "few", axes, integers=True)
     assert bins(few) == {"0.5 – 1.5": 2, "2.5 – 3.5": 1}
@@ -239,12 +239,12 @@ def test_students_are_shown_with_curves_accuracies_and_the_matrix(tmp_path: Path
     for words in ("Loss by step", "70.0 %", "10.0 % to 90.0 %", "Out of domain", "far.vote30",
                   "data:image/png;base64,iVBORw=="):  # fmt: skip
         assert words in page
-    (found,) = read_student_runs([run])
-    assert [step["loss"] for step in found.steps][-1] == 0.25
-    assert len(found.steps) == 5
+    (student,) = read_student_runs([run])
+    assert [step["loss"] for step in student.steps][-1] == 0.25
+    assert len(student.steps) == 5
 
 
-def test_seeds_are_runs_of_their_own(tmp_path: Path) -> None:
+def test_each_seed_is_a_run(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_run(tmp_path / "s" / f"seed-{seed}")
     assert [run.label for run in read_student_runs([tmp_path / "s"])] == ["s/seed-0", "s/seed-1"]
