@@ -1,7 +1,7 @@
-"""raygen from Python: a recipe that is validated, planned, previewed and applied.
+"""Use raygen from Python: validate, plan, preview and apply a recipe.
 
-The same as the commands do; what comes back has attributes, and shows itself as text in a terminal
-and as HTML in a notebook. Knows nothing of how any of it is done.
+These are the commands of the same names. Their results have attributes, and display as text in a
+terminal and as HTML in a notebook.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 
 
 class Displayable(ABC):
-    """An answer that shows itself: as text in a terminal, as HTML in a notebook."""
+    """A result that displays itself: as text in a terminal, as HTML in a notebook."""
 
     @abstractmethod
     def view(self) -> RenderableType:
-        """Return what the command would print, for `rich.print`."""
+        """Render what the command prints, for `rich.print`."""
 
     def __repr__(self) -> str:
         return to_text(self.view())
@@ -73,10 +73,18 @@ def load(
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
     **params: Any,
 ) -> LoadedRecipe:
-    """Load a recipe by a path, a folder or a reference; `params` are its own, as in `n=30`.
+    """Load a recipe.
 
-    `set` changes anything in it by a dotted path, `{"engines.teacher.backend": "openai"}`. The
-    file is read anew by every method. Raises UserError where there is no recipe.
+    Args:
+        path: A file, a folder with a recipe.yaml, or a reference to fetch.
+        profile: The profile's file: where and how the recipe runs.
+        limit: The most source rows.
+        variant: One of the recipe's variants.
+        trust: Python files whose ops the recipe may use.
+        set: Values by dotted path, as in `{"engines.teacher.backend": "openai"}`.
+        params: Values of the recipe's params, as in `n=30`.
+
+    Every method reads the file again. Raises UserError where there is no recipe.
     """
     overrides = {name: json.dumps(value) for name, value in {**(set or {}), **params}.items()}
     local, fetched = find_recipe(path) if isinstance(path, str) else (path, None)
@@ -95,12 +103,12 @@ def load(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedRecipe(Displayable):
-    """A recipe with its overrides; it shows its graph."""
+    """A recipe with its overrides; displays its graph."""
 
     reference: RecipeRequest
 
     def validate(self) -> Validation:
-        """Check everything without starting anything; the problems are in the answer."""
+        """Check everything without starting anything; problems are returned, not raised."""
         try:
             prepare(self.reference, training_problems)
         except ProblemsError as error:
@@ -108,13 +116,17 @@ class LoadedRecipe(Displayable):
         return Validation(())
 
     def plan(self, out: str | None = None) -> PlanReport:
-        """Plan what would run, and estimate its cost. Raises ProblemsError."""
+        """Plan what would run, and estimate its cost. Raises ProblemsError.
+
+        `out` is the dataset's folder, in place of the recipe's.
+        """
         return PlanReport(make_plan_overview(self._prepared(), out))
 
     def preview(self, n: int = 3, *, full: bool = False, yes: bool = False) -> PreviewReport:
-        """Run the first n rows in this process. Raises ProblemsError and EngineError.
+        """Run the first `n` source rows in this process, without writing a dataset.
 
-        `yes` agrees to run a fetched recipe that has never run here.
+        `full` displays long texts in full; `yes` agrees to run a fetched recipe for the first time.
+        Raises ProblemsError and EngineError.
         """
         with _PythonUI(yes) as ui:
             prepared = prepare(
@@ -139,9 +151,15 @@ class LoadedRecipe(Displayable):
     ) -> Applied:
         """Generate what is left of the dataset and, with `train:`, train its student.
 
-        `yes` answers every question; without it, one is an error. `more` are `address` (a Ray
-        cluster), `retry` (failed rows once more) and `budget`, as in `{"tokens": 1e6}`. Raises
-        UserError and ProblemsError; how a run ended is in the answer.
+        Args:
+            out: The dataset's folder, in place of the recipe's.
+            train: The file of a student to train, in place of the recipe's.
+            yes: Answer every question with yes; otherwise a question is an error.
+            fresh: Start over, and replace what is there.
+            more: `address` of a Ray cluster, `retry` (run failed rows once more), `locked` (refuse
+                what isn't as the lock says) and `budget`, as in `{"tokens": 1e6}`.
+
+        Raises UserError and ProblemsError; how a run ended is in the result.
         """
         from raygen.apply import apply
 
@@ -165,13 +183,13 @@ class LoadedRecipe(Displayable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Validation(Displayable):
-    """What is wrong with a recipe; true where nothing is."""
+    """The problems of a recipe; true if there are none."""
 
     problems: tuple[Problem, ...]
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def __bool__(self) -> bool:
@@ -190,22 +208,22 @@ class Validation(Displayable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlanReport(Displayable):
-    """A plan, what it would cost, and what of it is there already."""
+    """A plan with its estimated cost, and how much of it is done already."""
 
     outlook: PlanOverview
 
     @property
     def plan(self) -> Plan:
-        """Nodes, engines, columns and hash."""
+        """The plan: nodes, engines, columns and hash."""
         return self.outlook.plan
 
     @property
     def estimate(self) -> Estimate:
-        """Rows, calls, tokens, time and money, by node and engine."""
+        """The estimate: rows, calls, tokens, time and money, by node and engine."""
         return self.outlook.estimate
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `raygen plan --json` prints."""
+        """Convert to what `raygen plan --json` prints."""
         return self.outlook.to_json()
 
     def view(self) -> RenderableType:
@@ -221,16 +239,16 @@ class PreviewReport(Displayable):
 
     @property
     def rows(self) -> tuple[PreviewedRow, ...]:
-        """Each row: its data, its steps, its result."""
+        """The rows with their data, steps and results."""
         return self.preview.rows
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """The examples that came out."""
+        """The examples of all rows."""
         return [dict(example) for row in self.rows for example in row.result.examples]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return what `raygen preview --json` prints."""
+        """Convert to what `raygen preview --json` prints."""
         return self.preview.to_json()
 
     def view(self) -> RenderableType:
@@ -239,7 +257,7 @@ class PreviewReport(Displayable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Applied(Displayable):
-    """How a run ended: the counts are in `summary`, the rows in `examples()`."""
+    """How a run ended; true if it succeeded. Counts are in `summary`, rows in `examples()`."""
 
     summary: RunSummary
 
@@ -256,7 +274,7 @@ class Applied(Displayable):
         return Dataset.open(self.dataset).examples()
 
     def status(self) -> StatusReport:
-        """Count the fate of every source row."""
+        """Count the source rows by their fate."""
         return StatusReport(self.dataset, Dataset.open(self.dataset).status())
 
     def view(self) -> RenderableType:
@@ -265,7 +283,7 @@ class Applied(Displayable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StatusReport(Displayable):
-    """What has become of every source row of a dataset."""
+    """The counts of a dataset's source rows by their fate."""
 
     dataset: str
     status: DatasetStatus
@@ -275,10 +293,10 @@ class StatusReport(Displayable):
 
 
 class _PythonUI(TerminalUI):
-    """The progress of a run where nobody types: a question without `yes` is an error."""
+    """Shows a run's progress where nobody can type: a question without `yes` is an error."""
 
     def confirm(self, question: str) -> bool:
-        """Agree with `yes`; raise UserError without."""
+        """Agree if `yes` was passed. Raises UserError otherwise."""
         if self._yes:
             return True
         raise UserError(f"{question} apply(yes=True) says yes")
