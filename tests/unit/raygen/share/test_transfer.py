@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import polars as pl
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from raygen.cli.main import main
@@ -109,6 +111,13 @@ def test_a_second_push_deletes_the_former_data(
     assert load(str(shelf), home=tmp_path).num_rows == 3
 
 
+def rows_of_card(shelf: str) -> int:
+    """The number of rows in the files that the card names, as a hub or `datasets` finds them."""
+    header = yaml.safe_load(Path(shelf, "README.md").read_text().split("---")[1])
+    (files,) = header["configs"][0]["data_files"]
+    return sum(pl.scan_parquet(path).collect().height for path in Path(shelf).glob(files["path"]))
+
+
 class Cut:
     """A stand-in for a filesystem whose connection breaks after so many files."""
 
@@ -136,7 +145,7 @@ def test_a_push_that_was_cut_short_is_never_half_read(
     location = parse_location(shelf)
     with pytest.raises(DatasetError, match="the line went dead"):
         upload_share(share, replace(location, filesystem=Cut(location.filesystem, files)))
-    assert load(shelf, home=tmp_path).num_rows == (3 if files == 4 else 9)
+    assert rows_of_card(shelf) == (3 if files == 4 else 9)
     if files > 1:
         with pytest.raises(DatasetError, match=r"is not what raygen\.json says; either a push is"):
             pull(shelf, tmp_path / "back")
