@@ -58,6 +58,19 @@ def step_of(out: Path) -> int:
     return step
 
 
+def test_a_student_that_is_set_aside_is_found_until_the_new_one_is_named(tmp_path: Path) -> None:
+    """What a kill between the two renames leaves."""
+    finish(tmp_path, 1)
+    (tmp_path / "final").rename(tmp_path / REPLACED)
+    assert holds_student(tmp_path)
+    assert step_of(tmp_path) == step_of(tmp_path / "final") == 1
+    assert evaluations_folder(find_student(tmp_path)[0]) == tmp_path / EVALUATIONS
+    finish(tmp_path, 2)
+    assert step_of(tmp_path) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"final", "result.json"}
+
+
+@pytest.mark.slow
 def test_a_kill_at_any_instant_leaves_the_earlier_student_or_the_new_one(tmp_path: Path) -> None:
     template = tmp_path / "template"
     finish(template, 1)
