@@ -3,17 +3,18 @@
 Four sequences, a (6 tokens), b (5), c (4) and d (3), with a capacity of 10 tokens per micro-batch:
 
     padded   a a a a a a  |  b b b b b  |  d d d
-                          |  c c c c .  |              similar lengths share a micro-batch
+                          |  c c c c _  |              similar lengths share a micro-batch
     packed   a a a a a a c c c c  |  b b b b b d d d   one row each, the longest that fits next
 
-    of the second packed row
-    positions   0 1 2 3 4 0 1 2       start anew in each sequence
-    mask        b: 1 . . . .          block-diagonal: a token attends to its own sequence,
-                   1 1 . . .          and there to itself and those before it
-                   ...      d: 1 . .
-                               1 1 .  or, for flash attention, `lengths` (5, 3) and no such mask
+    the second packed row:  ids         b b b b b d d d
+                            positions   0 1 2 3 4 0 1 2     start anew in each sequence
+                            mask of b   1 . . . . . . .     block-diagonal and causal: a token
+                                    b   1 1 . . . . . .     attends to itself and to those before
+                                        ...                 it in its own sequence (flash attention
+                                    d   . . . . . 1 . .     has no mask and gets the lengths 5, 3)
+                                    d   . . . . . 1 1 .
 
-Padding, `.`, has weight 0 and attends to itself alone. Knows nothing of tokenizers, models, losses
+Padding has weight 0 and attends to itself alone. Knows nothing of tokenizers, models, losses
 or ranks.
 """
 

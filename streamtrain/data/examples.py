@@ -50,8 +50,11 @@ class InputVariant:
 def input_text(
     data: DataConfig, question: str, choices: Sequence[str], variant: InputVariant
 ) -> str:
-    """Format the input of a question, by the file's own template if it has one. Raises InputError
-    if the template fails."""
+    """Format an input by the template of `data`, or in the built-in format.
+
+    `question` and `choices` are those of a row, `variant` says what the input asks for. Raises
+    InputError if the template fails.
+    """
     tokens: Mapping[Any, str] = data.control or {}
     control = tokens.get(variant.view, "")
     task = f"[{variant.task}]" if data.form.placement == "task" else ""

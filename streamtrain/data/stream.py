@@ -2,7 +2,7 @@
 
     commit order   0 1 | 2 3 4 5 | 6 7 8 9 10 11 12 13 | 14 15 ...      batch 2, shuffle 8
     chunks           0      1               2               3
-    drawn          1 0 | 4 2 5 3 | 9 6 13 11 ...
+    drawn, seed 0  0 1 | 5 4 3 2 | 8 12 9 11 7 13 10 6
 
 Units (rows, questions or pairs) come in commit order, cut into consecutive chunks and shuffled
 inside each by (seed, chunk number). The first chunk is one batch, so that the first step needs one
@@ -135,8 +135,11 @@ class GlobalBatch:
 
 
 def rank_slice(items: Sequence[Item], rank: int, size: int, unit: int = 1) -> Sequence[Item]:
-    """Return a rank's part of a global batch; the parts of `size` ranks lie end to end, and every
-    `unit` items stay together."""
+    """Return the part of a global batch that belongs to `rank`, counted from 0.
+
+    The parts of `size` ranks lie end to end in `items`, and every `unit` consecutive items stay
+    together.
+    """
     units = len(items) // unit
     return items[rank * units // size * unit : (rank + 1) * units // size * unit]
 
@@ -173,7 +176,7 @@ class ShardStream:
         refusal: Callable[[Row], str | None] = lambda row: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start at a cursor, or at the beginning.
+        """Stream the rows of `feed` in an `order`, from `cursor` on (default: the beginning).
 
         Rows for which `refusal` returns a reason are left out, and counted by it in `left_out`; it
         may raise to refuse the run. `clock` gives seconds.

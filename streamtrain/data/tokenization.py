@@ -86,11 +86,11 @@ class ExampleTokenizer:
         separate_input: bool = False,
         chat: bool = False,
     ) -> None:
-        """Wrap a tokenizer of transformers.
+        """Wrap `tokenizer`, one of transformers.
 
         `limits` are in tokens. `weights` is the loss weight of a token by the kind of its span;
-        with `per_span`, of all tokens of the span together. `separate_input` keeps it out of the
-        sequence, for an encoder. With `chat` an input is a user turn; raises InputError if the
+        with `per_span`, of all tokens of the span together. `separate_input` keeps an input out of
+        the sequence, for an encoder. With `chat` an input is a user turn; raises InputError if the
         tokenizer has no chat template.
         """
         if chat:

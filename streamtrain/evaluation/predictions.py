@@ -80,7 +80,12 @@ def prompt_format(
 def evaluate_student(
     student: Student, tokenizer: ExampleTokenizer, questions: Sequence[Question], data: DataConfig
 ) -> Evaluation:
-    """Evaluate a student in the way that it was trained to answer. At least one question."""
+    """Evaluate a student in the way that it was trained to answer.
+
+    `tokenizer` is the student's, `questions` has at least one question, and `data` is the section
+    of the student's file that its inputs and targets follow. Raises InputError if a classifier is
+    asked a question with options of its own.
+    """
     return score_predictions(questions, predict(student, tokenizer, questions, prompt_format(data)))
 
 
@@ -89,8 +94,10 @@ def predict(
 ) -> list[Prediction]:
     """Predict an answer to each question.
 
-    Options are compared by the mean log-probability of their tokens, so that a long text isn't
-    wrong for its length. Those of a `before` student follow its own rationale.
+    `tokenizer` is the student's; `how` is the format of its prompts. Options are compared by the
+    mean log-probability of their tokens, so that a long text isn't wrong for its length; those of a
+    `before` student follow its own rationale. Raises InputError if a classifier is asked a question
+    with options of its own.
     """
     with inference_mode(student):
         if student.kind == "classifier":
@@ -143,7 +150,11 @@ def _texts(questions: Sequence[Question], data: DataConfig) -> list[str]:
 def write_texts(
     student: Student, tokenizer: ExampleTokenizer, inputs: Sequence[str], until: Until | None = None
 ) -> list[str]:
-    """Generate greedily for each input: the whole target, or `until` the text can end."""
+    """Generate greedily for each of `inputs`, in batches of similar length.
+
+    `tokenizer` is the student's. A text ends on its own, at the longest target, or when `until`
+    says that it can.
+    """
     prompts = [tokenizer.prompt(text)[0] for text in inputs]
     texts = [""] * len(prompts)
     for group in group_by_length(
@@ -192,8 +203,12 @@ def _score(
 def label_branch(
     tokenizer: ExampleTokenizer, question: Question, text: str | None, how: PromptFormat
 ) -> Branch:
-    """Tokenize a question's input, the target up to its label (with the rationale that the student
-    generated first, if any), and the options that may follow."""
+    """Tokenize what a question's options are scored on: the input, the target up to the label, and
+    each option.
+
+    `tokenizer` is the student's, `how` the format of the prompt. `text` is what the student
+    generated; with the rationale first, the rationale in it is a part of the target.
+    """
     form, labels = how.data.form, label_texts(question.choices, how.data.label)
     why = form.before_label(text, labels) if text and form.placement == "before" else ""
     begun = [piece for piece in (why, form.opening) if piece]

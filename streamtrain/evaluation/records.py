@@ -52,7 +52,8 @@ def evaluations_folder(student: Path) -> Path:
 def write_record(
     folder: Path, name: str, questions: Sequence[Question], evaluation: Evaluation
 ) -> Path:
-    """Write the evaluation `name` under `folder`, replacing an earlier one; returns its folder.
+    """Write `evaluation`, of one answer to each of `questions`, under the name `name` in `folder`,
+    replacing an earlier one; returns its own folder.
 
     Raises OSError.
     """

@@ -41,9 +41,11 @@ def predict_by_vote(
     samples: Samples,
     backend: EngineName,
 ) -> list[Prediction]:
-    """Answer each question by majority vote of the student in a folder.
+    """Answer each of `questions` by majority vote of the student in the folder `student`.
 
-    Raises InputError if no engine can run the student.
+    `how` is the format of the prompts, `samples` how many answers are drawn for each question,
+    `backend` the engine that draws them, on a GPU if there is one. Raises InputError if no engine
+    can run the student.
     """
 
     import torch

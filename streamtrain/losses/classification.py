@@ -73,6 +73,11 @@ class ClassificationObjective:
         config: StudentConfig,
         teacher: TeacherClassifier | None,
     ) -> None:
+        """Train `student` on the classes of `config`.
+
+        `tokenizer` is the student's. `teacher` computes soft labels or hidden states to distill
+        from; None if the dataset records all that is needed.
+        """
         self._student = student
         self._tokenizer = tokenizer
         self._objective = config.objective

@@ -57,8 +57,12 @@ class ComputeLoad:
         return costs.token * (tokens - read) + costs.read * read + costs.head * predicted
 
     def of(self, tokens: int, read: int, predicted: int, seconds: float) -> dict[str, float | None]:
-        """Compute FLOP/s over all devices and their utilisation of the peak; counts as in
-        `flops`."""
+        """Compute FLOP/s over all devices, and their utilisation of the peak, None if it is
+        unknown.
+
+        `tokens`, of which an encoder had `read`, and `predicted` predictions of the head took
+        `seconds` in all.
+        """
         flops = self.flops(tokens, read, predicted) / seconds
         share = None if self.peak is None else flops / (self.peak * self.devices)
         return {"flops_per_second": flops, "utilisation": share}

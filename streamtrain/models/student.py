@@ -153,7 +153,7 @@ def load_student(
     device: torch.device,
     tokens: Sequence[str] = (),
 ) -> Student:
-    """Load a model with its tokenizer.
+    """Load the model of `source` with its tokenizer onto `device`.
 
     `tune` None loads it as it is, for evaluation. Each of `tokens` becomes a single token if it
     isn't one yet. Raises InputError if the model can't be loaded or can't be a student.

@@ -71,11 +71,11 @@ class SheetKey:
 
 
 def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -> SheetKey:
-    """Draw the items of a sheet: at most `count` questions of the file `data`, with the rationales
-    that an evaluation of the student kept and those in `column`.
+    """Draw the items of a sheet: at most `count` questions of the file `data`.
 
-    The seed draws questions and sides; the student is left as often as right. Raises InputError if
-    the student's rationales were not kept, or the file has none.
+    `checkpoint` is the student's run, which an evaluation on `data` left rationales in; `column` is
+    the teacher's rationales. `seed` draws questions and sides; the student is left as often as
+    right. Raises InputError if the student's rationales were not kept, or the file has none.
     """
     folder, config = find_student(checkpoint)
     student_rationales = _rationales(

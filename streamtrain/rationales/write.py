@@ -44,10 +44,10 @@ def write_rationales(
     how: PromptFormat,
     answers: Sequence[Prediction],
 ) -> list[WrittenRationale]:
-    """Generate a rationale for each question, greedily and to its end.
+    """Generate a rationale for each of `questions`, greedily and to its end.
 
-    A rationale that is a task of its own comes without a label; its choice is then that of the
-    `answers`, one per question.
+    `tokenizer` is the student's, `how` the format of its prompts. A rationale that is a task of its
+    own comes without a label; its choice is then that of `answers`, one per question.
     """
     alone = how.data.form.placement == "task"
     variant = InputVariant(how.view, "rationale" if alone else "label")

@@ -74,9 +74,11 @@ class RunOptions:
 def make_run_spec(
     document: Document, config: StudentConfig, base: Path, options: RunOptions
 ) -> RunSpec:
-    """Specify the run of a checked student; paths in the file are relative to `base`.
+    """Specify the run of a checked student.
 
-    Raises ProblemsError with every file that is wrong.
+    `document` is what `config` was parsed from, for the positions of problems; paths in it are
+    relative to `base`. `options` are those of the command line. Raises ProblemsError with every
+    file that is wrong.
     """
     problems = find_problems(document, config, base, options.follow)
     if problems:
@@ -163,8 +165,12 @@ def _teacher(config: StudentConfig, base: Path) -> str | None:
 def find_problems(
     document: Document, config: StudentConfig, base: Path, follow: bool
 ) -> list[Problem]:
-    """Find what is wrong with the files that a student names, and with its length when
-    following."""
+    """Find what is wrong with the files that a student names, and with its length when it will
+    `follow`.
+
+    `document` is what `config` was parsed from, for the positions of problems; paths in it are
+    relative to `base`.
+    """
     return list(_problems(document, config, base, follow))
 
 

@@ -79,8 +79,12 @@ def write_outcome(
 def describe_student(
     evaluations: Path, config: StudentConfig, result: Mapping[str, Any], merged: bool = False
 ) -> str:
-    """Write the model card of a student from its result and the evaluations in a folder; `merged`
-    if its adapter was merged into the model."""
+    """Write the model card of a student.
+
+    `evaluations` is the folder of its evaluations, `config` its settings, `result` the content of
+    result.json; `merged` if its adapter was merged into the model. Raises InputError if an
+    evaluation can't be read.
+    """
     plan = result.get("plan")
     facts = dataset_facts(result["data"], plan) if plan else None
     return model_card(config, result, read_records(evaluations), facts, merged)
