@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema
-
 from raygen.core import Reject, Task
 from raygen.core.answers import answer_key, read_answer, read_free_answer
 from raygen.engines import Completion
@@ -59,6 +57,8 @@ def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
 
     The schema is checked even if an engine enforces it. Raises InvalidJsonError.
     """
+    import jsonschema
+
     text = text.strip()
     fenced = _FENCED.findall(text)
     try:

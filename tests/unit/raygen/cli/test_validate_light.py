@@ -11,7 +11,10 @@ import yaml
 
 from raygen.ops.registry import built_in
 
-HEAVY = ("torch", "ray", "vllm", "transformers", "spacy", "tokenizers", "polars", "deltalake")
+HEAVY = (
+    *("torch", "ray", "vllm", "transformers", "spacy", "tokenizers", "polars", "deltalake"),
+    "jsonschema",
+)
 RECIPE = """
 recipe: every-op
 version: 1
