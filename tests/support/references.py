@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -56,6 +58,17 @@ def commit(folder: Path) -> str:
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "x", "--allow-empty")
     return git(folder, "rev-parse", "HEAD")
+
+
+def copy_repository(url: str, rev: str | None, into: Path) -> str:
+    """A fake of fetching by git: the working tree behind a `file://` address, whatever `rev`."""
+    source, content = Path(url.removeprefix("file://")), hashlib.sha1(usedforsecurity=False)
+    shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)
+    for path in sorted(into.rglob("*")):
+        content.update(str(path.relative_to(into)).encode())
+        is_file = path.is_file() and not path.is_symlink()
+        content.update(path.read_bytes() if is_file else b"")
+    return content.hexdigest()
 
 
 @contextmanager

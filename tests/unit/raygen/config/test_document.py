@@ -95,7 +95,8 @@ def test_what_is_not_plain_data_is_a_problem(
     assert message in problem.message
 
 
-def test_aliases_that_unfold_without_end_are_refused() -> None:
+def test_aliases_that_unfold_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygen.config.yaml_text._MAX_NODES", 1000)
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(ProblemsError, match="unfold to"):
@@ -116,7 +117,14 @@ def test_texts_without_end_are_refused(text: str) -> None:
         parse_text(text, "f")
 
 
-def test_many_entries_are_refused() -> None:
+def test_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygen.config.yaml_text._MAX_NODES", 100)
+    with pytest.raises(ProblemsError, match="f:1:201: more than 100 entries"):
+        parse_text("a: [" + "1," * 150 + "]", "f")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_entries_are_many() -> None:
     with pytest.raises(ProblemsError, match="f:1:200001: more than 100000 entries"):
         parse_text("a: [" + "1," * 150_000 + "]", "f")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.core.row import ColumnType
@@ -22,6 +22,7 @@ from raygen.dataset.records import DatasetError, FencedError, WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import block, committer, contents, result
+from tests.support.generated import fewer_examples
 
 
 class CrashError(Exception):
@@ -340,7 +341,7 @@ def test_another_format_is_refused(folder: Folder, monkeypatch: pytest.MonkeyPat
 
 def test_readers_see_whole_groups_while_a_driver_commits(folder: Folder) -> None:
     run = committer(folder)
-    blocks = [block(folder, [f"{i}-{j}" for j in range(4)]) for i in range(25)]
+    blocks = [block(folder, [f"{i}-{j}" for j in range(4)]) for i in range(10)]
     seen: list[int] = []
     errors: list[Exception] = []
     done = threading.Event()
@@ -362,10 +363,10 @@ def test_readers_see_whole_groups_while_a_driver_commits(folder: Folder) -> None
     assert errors == []
     assert all(height % 8 == 0 for height in seen)
     assert seen == sorted(seen)
-    assert Dataset(folder).examples().collect().height == 200
+    assert Dataset(folder).examples().collect().height == 80
 
 
-@settings(max_examples=12, deadline=None)
+@fewer_examples(6)
 @given(
     steps=st.lists(
         st.tuples(

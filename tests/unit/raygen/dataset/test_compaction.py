@@ -18,10 +18,16 @@ from raygen.dataset.schema import example_schema
 from raygen.dataset.storage import Folder
 from tests.support.dataset_records import COLUMNS, block, committer, contents
 
-GROUPS = 40
+GROUPS = 6
 TABLES = ("rows", "examples", "transcripts")
 KEYS = sorted(f"k{group:02}-{row}" for group in range(GROUPS) for row in range(2))
 STORED = Path(__file__).parents[3] / "data" / "dataset-0.1.0" / "out"
+
+
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few files are many enough to be merged."""
+    monkeypatch.setattr("raygen.dataset.delta._MANY_FILES", GROUPS)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.dataset.commit import Committer
@@ -17,6 +17,7 @@ from raygen.dataset.status import make_status
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import block, committer
+from tests.support.generated import fewer_examples
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_rows_of_an_older_plan_do_not_count(folder: Folder) -> None:
     assert (status.plan, status.kept, status.pending) == ("plan-b", 0, 3)
 
 
-@settings(max_examples=15, deadline=None)
+@fewer_examples(6)
 @given(done=st.sets(st.sampled_from("abcdef"), min_size=1), left=st.sets(st.sampled_from("abcdef")))
 def test_the_sum_holds_when_rows_leave_the_source(
     tmp_path_factory: pytest.TempPathFactory, done: set[str], left: set[str]

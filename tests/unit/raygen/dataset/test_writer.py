@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.core.row import ColumnType
@@ -15,6 +15,7 @@ from raygen.dataset.records import DatasetError, RejectedRow
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import example, result
+from tests.support.generated import fewer_examples
 
 EVERY: dict[str, ColumnType] = {
     "text": "string",
@@ -93,7 +94,7 @@ def test_a_value_that_does_not_fit_fails_its_row_alone(folder: Folder, bad: dict
     assert keys == ["a", "a"]
 
 
-@settings(max_examples=30, deadline=None)
+@fewer_examples(2)
 @given(text=st.text(st.characters(codec=None, exclude_categories=())))
 def test_any_text_of_an_engine_can_be_recorded(
     tmp_path_factory: pytest.TempPathFactory, text: str

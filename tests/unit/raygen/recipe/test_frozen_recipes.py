@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,14 @@ def _short(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:32]
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
+def sampled() -> Iterator[Any]:
+    """Every case; of those that only choose a variant, every fifth runs outside test-long."""
+    for number, case in enumerate(cases()):
+        sweep = case.variant and not case.profile and number % 5
+        yield pytest.param(case, id=case.name, marks=pytest.mark.slow if sweep else ())
+
+
+@pytest.mark.parametrize("case", sampled())
 def test_a_shipped_recipe_is_frozen_and_planned_as_ever(case: Case, tmp_path: Path) -> None:
     expected = json.loads(EXPECTED.read_text("utf-8"))
     assert described(case.load(tmp_path)) == expected[case.name]

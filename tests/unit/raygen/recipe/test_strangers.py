@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from raygen.cli.main import main
-from tests.support.references import RECIPE, commit, write_recipe
+from tests.support.references import RECIPE, copy_repository, write_recipe
 
 SECRET = "planted-where-nobody-may-read"
 SOURCE, PROMPT, OUT = "path: data/q.jsonl", "prompt: {file: p.j2}", "path: out/shared"
@@ -41,7 +41,7 @@ BOMB = "".join(
             "x: !!python/object/apply:os.system [id]\nrecipe: shared",
             "not allowed",
         ),
-        ("recipe: shared", f"a: &a [x]\n{BOMB}recipe: shared", "more than 100000 entries"),
+        ("recipe: shared", f"a: &a [x]\n{BOMB}recipe: shared", "more than 1000 entries"),
         ("recipe: shared", f"x: {'[' * 999}{']' * 999}\nrecipe: shared", "levels deep"),
         ("recipe: shared", "extends: /etc/passwd\nrecipe: shared", "is an absolute path"),
         ("op: sample_rationales", "op: evil.run", "unknown op 'evil.run'"),
@@ -56,13 +56,14 @@ def test_a_strangers_recipe_is_refused_before_anything_is_read_or_written(
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("raygen.recipe.remote.fetch.fetch_git", copy_repository)
+    monkeypatch.setattr("raygen.config.yaml_text._MAX_NODES", 1000)
     for name in ("SECRET", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, SECRET)
     assert old in RECIPE
     write_recipe(repository, RECIPE.replace(old, new))
     (repository / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     (repository / "link.jsonl").symlink_to("/etc/passwd")
-    commit(repository)
     done = CliRunner().invoke(main, ["apply", f"git+file://{repository}", "--yes"])
     assert done.exit_code == 2, done.output
     assert why in done.output

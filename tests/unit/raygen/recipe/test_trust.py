@@ -15,7 +15,7 @@ from raygen.recipe.profile import load_profile
 from raygen.recipe.remote.boundary import private_host
 from raygen.recipe.remote.fetch import fetch
 from raygen.recipe.remote.ref import Fetched
-from tests.support.references import QUESTION, RECIPE, commit, write_recipe
+from tests.support.references import QUESTION, RECIPE, copy_repository, write_recipe
 
 STUDENT = "student: s\nversion: 1\nmodel: o/m\n"
 
@@ -23,6 +23,7 @@ STUDENT = "student: s\nversion: 1\nmodel: o/m\n"
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("raygen.recipe.remote.fetch.fetch_git", copy_repository)
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -44,7 +45,6 @@ def fetched(repository: Path, old: str = "", new: str = "") -> Fetched:
     assert old in RECIPE
     path = repository / "r" / "recipe.yaml"
     path.write_text(RECIPE.replace(old, new) if old else RECIPE)
-    commit(repository)
     return fetch(f"git+file://{repository}#r")
 
 
@@ -278,7 +278,6 @@ def test_no_variant_or_param_leads_out(repository: Path, tmp_path: Path) -> None
 def test_the_recipe_itself_is_no_link(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(RECIPE)
     link(repository, "link.yaml", tmp_path / "other.yaml")
-    commit(repository)
     with pytest.raises(UserError, match="is a link out of what was fetched"):
         fetch(f"git+file://{repository}#r/link.yaml")
 

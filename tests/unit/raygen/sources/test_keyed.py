@@ -17,13 +17,14 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.core.task import TASKS
 from raygen.dataset.storage import Folder
 from raygen.sources import KeyedSource, key_source, open_keyed, scan_columns
 from raygen.sources.rows import SourceError
+from tests.support.generated import fewer_examples
 
 
 @dataclass(frozen=True)
@@ -368,7 +369,7 @@ _ROWS = st.lists(
 ).map(lambda rows: [{"question": "Q?", **row} for row in rows])
 
 
-@settings(max_examples=40, deadline=None)
+@fewer_examples(2)
 @given(rows=_ROWS)
 def test_any_json_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
@@ -383,7 +384,7 @@ def test_any_json_comes_back_as_it_was(
         }
 
 
-@settings(max_examples=40, deadline=None)
+@fewer_examples(2)
 @given(rows=_ROWS, added=_ROWS, limit=st.integers(1, 6))
 def test_keys_outlast_limits_and_added_rows(
     tmp_path_factory: pytest.TempPathFactory,
@@ -399,7 +400,7 @@ def test_keys_outlast_limits_and_added_rows(
     assert key(base, Spec("q.jsonl"), "free_text").keys[: len(keys)] == keys
 
 
-@settings(max_examples=40, deadline=None)
+@fewer_examples(2)
 @given(
     cells=st.lists(st.sampled_from(["1", "01", "2.5", "x", "", "[1]", "true"]), min_size=2),
     cut=st.integers(1, 5),

@@ -66,7 +66,7 @@ def test_a_change_reads_by_its_length() -> None:
     assert change_text(Change("x", 1 / 3, [1])).plain == "0.3333 → [1]"
     sentence = "Milk goes bad when it is warm, so it belongs into a fridge, which is cold."
     assert "{+cool+}" in change_text(Change("x", sentence, sentence.replace("cold", "cool"))).plain
-    long = Change("x", "old " * 300, "new " * 300)
+    long = Change("x", "old" * 300, "new" * 300)
     assert "--full" in change_text(long).plain
     assert "--full" not in change_text(long, full=True).plain
     lines = Change("p", "\n".join(map(str, range(99))), "\n".join(map(str, range(50, 149))))
