@@ -7,7 +7,9 @@ PINNED := $(PIP) --require-hashes -r
 # How many processes the tests without Ray run in; those with Ray share the machine with it and run
 # one after the other.
 WORKERS ?= 2
-UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal tests/unit
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
+UNIT := $(PARALLEL) tests/unit
+LOCAL := $(PARALLEL) tests/local
 REAL := $(BIN)/pytest tests/integration tests/fuzz
 
 .PHONY: quickstart unit test test-long fuzz check sbom format schema clean
@@ -19,10 +21,12 @@ unit: $(VENV)/.model $(VENV)/.dev
 	$(UNIT) -m "not slow"
 
 test: unit
+	$(LOCAL) -m "not slow"
 	$(REAL) -m "not slow"
 
 test-long: $(VENV)/.model $(VENV)/.dev
 	$(UNIT) --hypothesis-profile long
+	$(LOCAL) --hypothesis-profile long
 	$(REAL)
 
 fuzz: $(VENV)/.dev

@@ -38,8 +38,8 @@ from tests.integration.fit_runs import (
     steps,
     wait_for_checkpoints,
 )
-from tests.unit.streamtrain.models import test_classifier as test_streamtrain_classifier
-from tests.unit.streamtrain.models import test_seq2seq as test_streamtrain_seq2seq
+from tests.local.streamtrain.models import test_classifier as test_streamtrain_classifier
+from tests.local.streamtrain.models import test_seq2seq as test_streamtrain_seq2seq
 
 LABELS = ("positive", "negative")
 PAIR_COLUMNS: Mapping[str, ColumnType] = {

@@ -23,8 +23,8 @@ from streamtrain.training.communicator import Communicator, ProcessGroup, Single
 from streamtrain.training.progress import TrainProgress
 from streamtrain.training.sharding import gathered_weights
 from streamtrain.training.step import TrainStep
-from tests.unit.streamtrain.models.test_seq2seq import family
-from tests.unit.streamtrain.training.test_step import rows
+from tests.local.streamtrain.models.test_seq2seq import family
+from tests.local.streamtrain.training.test_step import rows
 
 pytestmark = pytest.mark.timeout(600)
 

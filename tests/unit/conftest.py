@@ -1,18 +1,28 @@
-"""Unit tests start no Ray, so that they stay quick and may run in parallel."""
+"""Unit tests start no Ray and load no torch, so that they stay quick and may run in parallel."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.process_state import fail_if_ray_runs
+
+_HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def only_units(request: pytest.FixtureRequest) -> bool:
+    """Whether this process runs unit tests alone."""
+    return all(_HERE in item.path.parents for item in request.session.items)
+
 
 @pytest.fixture(autouse=True)
-def no_ray() -> Iterator[None]:
-    """Fail a test that has started Ray: it belongs in `tests/integration`."""
+def light(only_units: bool) -> Iterator[None]:
+    """Fail a test that has started Ray, or after which torch is loaded."""
     yield
-    ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
-        ray.shutdown()
-        pytest.fail("a unit test must not start Ray; move it to tests/integration")
+    fail_if_ray_runs()
+    if only_units and "torch" in sys.modules:
+        pytest.fail("a unit test, or the import of one, loads torch; move it to tests/local")

@@ -13,17 +13,13 @@ from raygen.engines.base import Completion, EngineSetupError
 from raygen.ops import mask_topic_words as module
 from raygen.ops.common import noun_phrases as phrases
 from raygen.ops.common.masking import MASK, fill_masks
-from raygen.ops.common.noun_phrases import installed_pipeline, noun_phrases, pipeline_version
+from raygen.ops.common.noun_phrases import noun_phrases
 from raygen.ops.mask_topic_words import OP
 from raygen.testing import reasons, run_op
 
 JUSTICE = "What might be the result if one is convicted of obstructing justice?"
 ROW = {"question": JUSTICE, "choices": ["jail", "injustice"], "answer": 0}
 QUAREL = "Mike slid on the ice. He slid far on the ICE. Where is the road smoother? ice or gravel"
-
-needs_spacy = pytest.mark.skipif(
-    installed_pipeline() is None, reason="spaCy or its English pipeline is not installed"
-)
 
 
 async def masked(answer: str, text: str = JUSTICE, **params: Any) -> dict[str, Any]:
@@ -44,32 +40,6 @@ async def test_topic_words_and_noun_phrases_of_the_engine_are_masked() -> None:
     ]
     assert data["phrases_by"] == "engine"
     assert data["question"] == JUSTICE
-
-
-@needs_spacy
-async def test_whole_noun_phrases_come_from_the_library() -> None:
-    outcomes, context = await run_op(OP, ROW, [" obstructing justice; one"], phrases="library")
-    (row,) = (outcome.data for outcome in outcomes if isinstance(outcome, Row))
-    assert row["masked"] == "What might be [MASK] if [MASK] is convicted of [MASK]?"
-    assert [span["kind"] for span in row["masked_spans"]] == ["phrase", "topic", "topic"]
-    assert row["phrases_by"] == "library"
-    assert "Noun phrases" not in str(context.asked[0][0])
-
-
-@needs_spacy
-@pytest.mark.parametrize(
-    ("text", "phrases"),
-    [
-        ("Which old houses does it stand near?", ["old houses"]),
-        ("The fox walked into the dark forest; what was it after?", ["The fox", "the dark forest"]),
-        ("Mike's old truck broke.", ["Mike's old truck"]),
-        ("", []),
-    ],
-)
-def test_noun_phrases_have_their_determiners_and_no_question_words(
-    text: str, phrases: list[str]
-) -> None:
-    assert [text[start:end] for start, end in noun_phrases(text)] == phrases
 
 
 async def test_every_occurrence_is_masked_whatever_its_case() -> None:
@@ -197,14 +167,3 @@ def test_a_worker_with_another_pipeline_ends_the_run(monkeypatch: pytest.MonkeyP
         EngineSetupError, match=r"of en_core_web_sm 3\.7\.0, and .* has en_core_web"
     ):
         noun_phrases("a dog", "en_core_web_sm 3.7.0")
-
-
-@needs_spacy
-def test_the_pipeline_that_is_installed_is_bound() -> None:
-    params = OP.params.model_validate({"phrases": "library"})
-    assert OP.bind is not None
-    binding = OP.bind(params, None)
-    assert binding.facts["pipeline"] == pipeline_version(installed_pipeline() or "")
-    assert OP.bind(params, binding.facts) == binding
-    with pytest.raises(ValueError, match=r"of en_core_web_sm 0\.1, and here is"):
-        OP.bind(params, {"pipeline": "en_core_web_sm 0.1"})
