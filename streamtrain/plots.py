@@ -5,11 +5,13 @@ The one home of matplotlib, which is loaded when a picture is drawn. Knows nothi
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygen.dataset import DatasetError, check_replaceable
 from streamtrain.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ SUFFIXES = (".png", ".svg")
 
 _LONGEST = 8
 """Characters that fit into a cell."""
+
+_HEADER = 2_000
+"""Characters in which matplotlib names itself, in both kinds of file."""
 
 _DPI = 150
 _COLOURS = "viridis"
@@ -67,13 +72,17 @@ class Dot:
 
 
 def check_picture(file: Path) -> None:
-    """Raise InputError for a file that can't become a picture."""
+    """Raise InputError for a file that can't become a picture, or is another program's."""
     if file.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{file}: found {file.suffix or 'no suffix'}; a picture is one of {', '.join(SUFFIXES)}"
         )
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file}: there is no folder {file.absolute().parent}; make it first")
+    try:
+        check_replaceable(file, lambda text: "Matplotlib" in text[:_HEADER], "--picture FILE")
+    except DatasetError as error:
+        raise InputError(str(error)) from error
 
 
 def heatmap(heats: Sequence[Heatmap], file: Path) -> None:
@@ -225,7 +234,7 @@ def _legend(figure: Figure, colours: dict[str, Any]) -> None:
 
 
 def _save(figure: Figure, file: Path) -> None:
-    draft = file.with_name(f".{file.stem}.tmp{file.suffix}")
+    draft = file.with_name(f".{file.stem}.{uuid.uuid4().hex[:8]}.tmp{file.suffix}")
     figure.savefig(draft, dpi=_DPI)
     draft.replace(file)
 

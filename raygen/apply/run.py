@@ -16,7 +16,14 @@ from raygen.apply.replacing import replaced_words
 from raygen.apply.request import ApplyRequest, ApplyUI, UserSession
 from raygen.apply.session import Session
 from raygen.core import UserError, interrupts, plural
-from raygen.dataset import Dataset, DatasetError, Folder
+from raygen.dataset import (
+    DATASET,
+    TRAINING_RUN,
+    Dataset,
+    DatasetError,
+    Folder,
+    check_writable,
+)
 from raygen.planning import (
     PreparedRecipe,
     bind_plan,
@@ -55,12 +62,13 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     prepared = replace(prepared, plan=bind_plan(prepared.plan))
     folder = Folder.at(request.out or prepared.output)
     _check_fit(folder)
+    training = training_of(recipe, request.train, folder, moved=request.out is not None)
+    _check_ours(folder, training)
     # Read once: the rows that the lock was compared with are those that run.
     rows = cache(partial(source_rows, prepared))
     how = {"locked": request.locked, "fresh": request.fresh}
     lock = verified_lock(prepared, folder, rows=rows, **how, tell=ui.note)
     prepared = replace(prepared, lock=lock)
-    training = training_of(recipe, request.train, folder, moved=request.out is not None)
     _check_stays("the output folder", folder.local)
     _check_stays("the student's folder", training.out if training else None)
     if not _may_write(folder, prepared, training, request.fresh, ui):
@@ -89,6 +97,20 @@ def _check_fit(folder: Folder) -> None:
             f"the tables of a dataset can't lie in {folder.uri}: deltalake can't deal with "
             f"{folder.unfit!r} in a path; name another folder, in output.path or with --out"
         )
+
+
+def _check_ours(folder: Folder, training: Training | None) -> None:
+    """See that a run would write to its own folders only. Raises UserError."""
+    check_writable(folder, DATASET, "output.path, or --out DIR")
+    if training is None:
+        return
+    if training.out.is_symlink():
+        raise UserError(
+            f"the student's folder {training.out} is a link; found one, expected a folder, since "
+            "it is deleted when its dataset is replaced. Name the folder itself in the student's "
+            "`output`, or take the link away"
+        )
+    check_writable(Folder.at(training.out), TRAINING_RUN, "the student's `output`")
 
 
 def _check_stays(what: str, folder: Path | None) -> None:

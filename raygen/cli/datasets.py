@@ -21,7 +21,7 @@ from raygen.cli.options import as_json as json_option
 from raygen.cli.rating import Terminal, rate
 from raygen.cli.terminal import Command, debug_option
 from raygen.core import Task, UserError, plural
-from raygen.dataset import Folder, storage_errors
+from raygen.dataset import DATASET, Folder, check_replaceable, check_writable, storage_errors
 from raygen.inspection.browse import (
     Catalogue,
     ItemFilter,
@@ -133,6 +133,7 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
         raise UserError(f"nobody can judge what was dropped: {catalogue.unknown}")
     opened = catalogue.opened
     folder = opened.folder
+    check_writable(folder, DATASET, "DIR")
     former = read_verdicts(folder).get(rater, [])
     refs = [*catalogue.examples().refs, *catalogue.rejects().refs]
     drawn = draw_sample(refs, size, seed, lambda ref: ref.kept or catalogue.read([ref])[0].exact)
@@ -222,13 +223,17 @@ def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -
 @debug_option
 def report(folder: str, out: Path | None, students: tuple[Path, ...], show: bool) -> None:
     """Write one HTML file that shows a dataset and its students, and opens offline."""
-    from raygen.inspection.report import render_report
+    from raygen.inspection.report import is_report, render_report
 
     target = Folder.at(folder) if out is None else Folder.at(out.parent)
     if show and target.local is None:
         raise UserError("--open opens files of this machine; name one with --out FILE")
-    page = render_report(folder, students)
     name = REPORT if out is None else out.name
+    if target.local is not None:
+        check_replaceable(target.local / name, is_report, "--out FILE")
+    page = render_report(folder, students)
+    if out is None:
+        check_writable(target, DATASET, "--out FILE")
     with storage_errors("write the report", target.uri):
         target.write_text(name, page)
     click.echo(f"{target.join(name)}: {len(page.encode()) / 1e6:.1f} MB")

@@ -6,6 +6,7 @@ and writes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -76,11 +77,12 @@ def init(path: Path | None, yes: bool, op: str | None, **answers: Any) -> None:
         _write_op(op, path, [option for option, value in answers.items() if value])
         return
     path = path or Path("recipe.yaml")
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"{path} is there already; nothing was changed. Name another file")
     starter = _ask(path, _Questions(answers, yes))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(starter.text(), "utf-8")
+    with path.open("x", encoding="utf-8") as file:
+        file.write(starter.text())
     click.echo(f"\nwrote {path}")
     try:
         prepare(RecipeRequest(path))

@@ -107,7 +107,8 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
 @debug_option
 def graph(out: Path | None, **options: Any) -> None:
     """Draw the graph of a recipe: as a tree here, as SVG or Mermaid into a file."""
-    from raygen.views import graph_view, mermaid
+    from raygen.dataset import Folder, check_replaceable
+    from raygen.views import graph_view, is_drawing, mermaid
 
     plan = prepared_recipe(**options).plan
     if out is None:
@@ -121,7 +122,8 @@ def graph(out: Path | None, **options: Any) -> None:
         drawing = mermaid(plan)
     else:
         raise UserError(f"--out {out}: found {out.suffix or 'no suffix'!r}, expected .svg or .mmd")
-    out.write_text(drawing, "utf-8")
+    check_replaceable(out, lambda text: is_drawing(text, out.suffix), "--out FILE")
+    Folder.at(out.parent).write_text(out.name, drawing)
     click.echo(f"{out}: {plural(len(plan.nodes), 'node')}")
 
 

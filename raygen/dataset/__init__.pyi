@@ -12,6 +12,14 @@ from .follow import Follower as Follower
 from .follow import StreamState as StreamState
 from .log import last_record as last_record
 from .log import newest_version as newest_version
+from .ownership import DATASET as DATASET
+from .ownership import NEW as NEW
+from .ownership import TRAINING_RUN as TRAINING_RUN
+from .ownership import Browsable as Browsable
+from .ownership import FolderKind as FolderKind
+from .ownership import check_replaceable as check_replaceable
+from .ownership import check_writable as check_writable
+from .ownership import is_training_run as is_training_run
 from .reader import PLAN as PLAN
 from .reader import SHARED as SHARED
 from .reader import Dataset as Dataset
@@ -33,6 +41,8 @@ from .records import sum_tokens as sum_tokens
 from .schema import ARROW_TYPES as ARROW_TYPES
 from .schema import example_schema as example_schema
 from .status import DatasetStatus as DatasetStatus
+from .storage import Entry as Entry
 from .storage import Folder as Folder
+from .storage import path_inside as path_inside
 from .storage import storage_errors as storage_errors
 from .writer import write_block as write_block

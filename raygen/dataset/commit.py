@@ -34,6 +34,7 @@ from raygen.core import ColumnType
 from raygen.dataset.control_files import Heartbeat, clear_stop
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.log import last_record
+from raygen.dataset.ownership import DATASET, check_writable
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import (
     EXAMPLES,
@@ -99,6 +100,7 @@ class Committer:
         commit takes out the rows of this plan too, and nothing recorded is reused. Raises
         DatasetError.
         """
+        check_writable(self._folder, DATASET, "--out DIR")
         self._meta = dict(meta)
         self._fresh = fresh
         schema = example_schema(self._columns)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,7 +22,7 @@ from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError, NodeCalls
 from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
-from raygen.dataset.storage import Folder, storage_errors
+from raygen.dataset.storage import Folder, path_inside, storage_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -284,18 +287,35 @@ def content_hash(examples: pl.LazyFrame) -> str:
 
 
 def scan_table(folder: Folder, table: str = "", version: int | None = None) -> pl.LazyFrame:
-    """Scan a table in the folder, or the folder itself. Raises DeltaError, OSError."""
+    """Scan a table in the folder, or the folder itself. Raises DeltaError, OSError.
+
+    In a table of the folder no file may be a link, whose target isn't the dataset's.
+    """
     import polars as pl
 
-    uri = folder.join(table) if table else folder.uri
+    uri, own = folder.join(table) if table else folder.uri, None
+    if folder.local is not None and table:
+        own = folder.local / table
+        _check_log(folder.local, f"{table}/_delta_log")
     options = None if folder.local is not None else dict(folder.storage_options) or None
-    return pl.scan_delta(_table(uri, version, options), storage_options=options)
+    return pl.scan_delta(_table(uri, version, options, own), storage_options=options)
 
 
-def _table(uri: str, version: int | None, options: dict[str, str] | None) -> DeltaTable:
+def _check_log(root: Path, log: str) -> None:
+    """Raise OSError where a table's log, or an entry of it, is a link to elsewhere."""
+    with suppress(FileNotFoundError), os.scandir(path_inside(root, log, to_read=True)) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                path_inside(root, f"{log}/{entry.name}", to_read=True)
+
+
+def _table(
+    uri: str, version: int | None, options: dict[str, str] | None, own: Path | None
+) -> DeltaTable:
     """Open the table so that it names its files as their store does.
 
-    deltalake names them as in a URL, where a space is `%20`, and polars opens what it is told.
+    In a table that lies in the folder `own`, each file must lie there too. deltalake names them as
+    in a URL, where a space is `%20`, and polars opens what it is told.
     """
     from deltalake import DeltaTable
 
@@ -306,6 +326,8 @@ def _table(uri: str, version: int | None, options: dict[str, str] | None) -> Del
             url = urlsplit(self.table_uri)
             root = (url.path if url.scheme == "file" else self.table_uri).rstrip("/") + "/"
             names = (name.removeprefix(root) for name in super().file_uris(*args, **kwargs))
-            return [f"{uri}/{name}" for name in names]
+            if own is None:
+                return [f"{uri}/{name}" for name in names]
+            return [str(path_inside(own, name, to_read=True)) for name in names]
 
     return NamedTable(uri, version=version, storage_options=options)

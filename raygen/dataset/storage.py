@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from raygen.dataset.records import DatasetError
 
@@ -73,8 +73,19 @@ def storage_errors(doing: str, where: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What lies directly in a folder, by its name; a link is one, wherever it leads."""
+
+    name: str
+    kind: Literal["file", "folder", "link"]
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A folder by its absolute local path or its URI; small and picklable.
+
+    Files are read and written inside it alone: a name that leads out of it, and a link in it to
+    elsewhere, raise OSError. The folder itself may be reached by a link.
 
     `storage_options` are those of deltalake (for example `AWS_REGION`), unused on local disk.
     """
@@ -110,7 +121,7 @@ class Folder:
     def read_bytes(self, path: str) -> bytes:
         """Read a file whole. Raises FileNotFoundError, or OSError from the storage."""
         if self.local is not None:
-            return (self.local / path).read_bytes()
+            return path_inside(self.local, path, to_read=True).read_bytes()
         with _client_errors():
             return self._store().get(path).bytes().to_bytes()
 
@@ -124,7 +135,7 @@ class Folder:
             with _client_errors():
                 self._store().put(path, data)
             return
-        target = self.local / path
+        target = path_inside(self.local, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
@@ -154,7 +165,7 @@ class Folder:
         """Delete a file; one that isn't there is no error."""
         with suppress(FileNotFoundError):
             if self.local is not None:
-                (self.local / path).unlink()
+                path_inside(self.local, path).unlink()
             else:
                 retry_idempotent(lambda: self._delete(path))
 
@@ -166,6 +177,24 @@ class Folder:
             listed = self._store().list_with_delimiter(path)
         return sorted(info["path"] for info in listed["objects"])
 
+    def entries(self, path: str = "") -> list[Entry]:
+        """List what lies directly in the folder, or in one below, sorted.
+
+        None where it isn't there. Raises NotADirectoryError where it is a file, OSError.
+        """
+        if self.local is not None:
+            return sorted(_local_entries(self.local / path), key=lambda entry: entry.name)
+        with _client_errors():
+            listed = self._store().list_with_delimiter(path or None)
+        folders = [prefix.rstrip("/") for prefix in listed["common_prefixes"]]
+        names = [(info["path"], "file") for info in listed["objects"]]
+        found = [*names, *((folder, "folder") for folder in folders)]
+        return [
+            Entry(name, cast("Literal['file', 'folder']", kind))
+            for full, kind in sorted(found)
+            if (name := full.rpartition("/")[2])
+        ]
+
     def read_parquet(self, path: str, columns: Sequence[str] | None = None) -> Any:
         """Read a Parquet file as a pyarrow.Table. Raises OSError, pyarrow.ArrowInvalid."""
         import pyarrow as pa
@@ -173,7 +202,7 @@ class Folder:
 
         if self.local is not None:
             # By its path, pyarrow takes a file that can't be opened for one that isn't there.
-            with pa.OSFile(str(self.local / path)) as file:
+            with pa.OSFile(str(path_inside(self.local, path, to_read=True))) as file:
                 return pq.read_table(file, columns=columns)
         return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
 
@@ -222,6 +251,35 @@ def _client_errors() -> Iterator[None]:
 def _short(error: Exception) -> str:
     """Cut the client's own state, which names retries, off the message of a fault of obstore."""
     return str(error).partition("\n\nDebug source:")[0]
+
+
+def path_inside(root: Path, path: str, *, to_read: bool = False) -> Path:
+    """Return the path of a file in a folder. Raises OSError where it leads out, by name or link.
+
+    A file that is itself a link is refused `to_read`; writing and deleting go for the link alone.
+    """
+    parts = PurePath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts:
+        raise OSError(f"{path!r} leads out of {root}")
+    names = parts if to_read else parts[:-1]
+    for end in range(1, len(names) + 1):
+        if (step := root.joinpath(*names[:end])).is_symlink():
+            raise OSError(
+                f"{step} is a link to {step.readlink()}; what lies elsewhere is neither read nor "
+                "written, put the file or folder itself there"
+            )
+    return root / path
+
+
+def _local_entries(folder: Path) -> Iterator[Entry]:
+    if folder.is_symlink() and not folder.exists():
+        raise NotADirectoryError(f"{folder} is a link that leads nowhere")
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Entry(entry.name, "link")
+            else:
+                yield Entry(entry.name, "folder" if entry.is_dir() else "file")
 
 
 def _local_files(root: Path, path: str) -> Iterator[str]:

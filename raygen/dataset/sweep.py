@@ -1,23 +1,37 @@
 """Remove the files that a crash left in the tables' folders and that no commit names.
 
-Knows nothing of groups, rows or clocks.
+Only files of the forms that a writer gives its own are looked at: everything else that lies there
+is somebody else's. Knows nothing of groups, rows or clocks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.log import read_entries
 from raygen.dataset.storage import storage_errors
 
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OWN = re.compile(
+    r"[0-9a-f]{32}\.parquet"  # a block's file
+    r"|\.[0-9a-f]{32}\.parquet\.[0-9a-f]{8}\.tmp"  # its draft
+    rf"|part-[0-9]{{5}}-{_UUID}-c[0-9]{{3}}(\.[a-z0-9]+)?\.parquet"  # what Delta merged or rewrote
+)
+
 
 def list_data_files(tables: Iterable[GuardedTable]) -> list[str]:
-    """List the data files in the tables' folders, named by a commit or not. Raises DatasetError."""
+    """List the writers' files in the tables' folders, named by a commit or not; no links.
+
+    Raises DatasetError.
+    """
     files: list[str] = []
     for table in tables:
         with storage_errors("list the files", table.uri):
-            files += table.folder.files(table.name)
+            entries = table.folder.entries(table.name)
+        names = [e.name for e in entries if e.kind == "file" and _OWN.fullmatch(e.name)]
+        files += [f"{table.name}/{name}" for name in names]
     return files
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.core import UserError, digest, plural
-from raygen.dataset import PLAN, ROWS, Dataset, Folder
+from raygen.dataset import PLAN, ROWS, Dataset, Folder, check_replaceable
 from raygen.engines import EngineSpec
 from raygen.engines.models import ModelFingerprint, fingerprint_model
 from raygen.planning.plan import Node, Plan
@@ -27,6 +27,7 @@ from raygen.recipe import (
     LockedNode,
     LockedOptions,
     LockedSource,
+    is_lock,
     lock_differences,
     read_lock,
 )
@@ -118,6 +119,7 @@ def write_lock(path: Path, lock: Lock) -> None:
             f"{path.parent} is a dataset, and its lock says what it was made with; "
             "lock the recipe that it was made by"
         )
+    check_replaceable(path, is_lock, "another name for the recipe")
     Folder.at(path.parent).write_text(path.name, lock.to_text())
 
 

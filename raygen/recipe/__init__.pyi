@@ -14,6 +14,7 @@ from .lock import LockedModel as LockedModel
 from .lock import LockedNode as LockedNode
 from .lock import LockedOptions as LockedOptions
 from .lock import LockedSource as LockedSource
+from .lock import is_lock as is_lock
 from .lock import lock_differences as lock_differences
 from .lock import read_lock as read_lock
 from .lock import stored_lock as stored_lock

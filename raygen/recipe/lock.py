@@ -146,6 +146,11 @@ class LockDifference:
         return f"{self.key}: locked {self.locked}, found {self.found}; {self.todo}"
 
 
+def is_lock(text: str) -> bool:
+    """Tell whether a file's text is a lock, of any version and maybe spoilt."""
+    return text.startswith(_HEAD.partition("\n")[0])
+
+
 def read_lock(path: Path) -> Lock | None:
     """Read the lock in a file; None where there is no file. Raises ProblemsError."""
     return _parsed(load_document(path)) if path.is_file() else None

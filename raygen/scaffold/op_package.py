@@ -6,6 +6,7 @@ Knows nothing of what the op is to do.
 from __future__ import annotations
 
 import keyword
+import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -27,7 +28,7 @@ def write_package(name: str, folder: Path | None = None) -> tuple[Path, list[Pat
     """
     _check(name)
     where = folder or Path(_package(name))
-    if where.exists():
+    if os.path.lexists(where):
         raise UserError(f"{where} is there already; nothing was changed. Name another folder")
     where.parent.mkdir(parents=True, exist_ok=True)
     written = package_files(name)

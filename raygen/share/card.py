@@ -15,7 +15,14 @@ from typing import Any
 import yaml
 
 from raygen.core import ColumnType, count, plural
-from raygen.dataset import IDENTITY, DatasetError, Folder, storage_errors
+from raygen.dataset import (
+    DATASET,
+    IDENTITY,
+    DatasetError,
+    Folder,
+    check_writable,
+    storage_errors,
+)
 from raygen.inspection import CardFacts, card_facts, open_dataset
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
@@ -291,7 +298,9 @@ def write_card(folder: Folder) -> str:
     The header lists each file of the examples, since the same folder holds files of replaced rows.
     Raises DatasetError, also where the folder has another README.
     """
-    facts = card_facts(open_dataset(folder))
+    dataset = open_dataset(folder)
+    check_writable(folder, DATASET, "DIR")
+    facts = card_facts(dataset)
     if _has_card(folder) and not _is_signed(folder):
         raise DatasetError(
             f"{folder.join(CARD)} is no card that raygen wrote, and stays as it is; move it away",

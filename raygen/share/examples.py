@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.config import did_you_mean
 from raygen.core import TASKS, UserError, column_text, find_repeats
-from raygen.dataset import IDENTITY, PLAN
+from raygen.dataset import IDENTITY, PLAN, Folder, storage_errors
 from raygen.inspection import VIEW, open_dataset
 from raygen.share.layout import MANIFEST, read_manifest, read_shards
 
@@ -81,8 +81,10 @@ def read_examples(folder: str) -> Examples:
     """Read the examples of a dataset's newest plan. Raises DatasetError."""
     path = Path(folder) / MANIFEST
     if path.is_file():
-        manifest = read_manifest(path.read_text("utf-8"), str(path))
-        plan = json.loads((Path(folder) / PLAN).read_text("utf-8"))
+        pulled = Folder.at(folder)
+        with storage_errors("read the copy", folder):
+            manifest = read_manifest(pulled.read_text(MANIFEST), str(path))
+            plan = json.loads(pulled.read_text(PLAN))
         return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
     dataset = open_dataset(folder)
     return Examples(dataset.plan, dataset.collect(dataset.examples().sort("id")))

@@ -6,11 +6,12 @@ A file is complete before it gets its final name. Knows nothing of how examples 
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from raygen.core import TASKS, UserError, option_letter, prompt_text
@@ -45,16 +46,13 @@ def export_examples(examples: Examples, form: Format, out: Path | None) -> Path:
         raise UserError("there are no examples to export")
     name = re.sub(r"\W+", "-", examples.plan["recipe"]).strip("-") or "examples"
     target = out or Path(name + FORMATS[form])
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(f"{target} is there already; nothing was changed. Name another with --out")
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.part")
-    _remove(draft)
-    try:
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        draft = Path(folder) / target.name
         _WRITERS[form](examples, draft)
         draft.rename(target)
-    finally:
-        _remove(draft)
     return target
 
 
@@ -104,13 +102,6 @@ def _table(examples: Examples) -> pa.Table:
 def _write_lines(rows: Iterator[Mapping[str, Any]], target: Path) -> None:
     with target.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

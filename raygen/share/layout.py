@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from math import ceil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from raygen.config import dump_text, parse_text
 from raygen.core import UserError, count, plural
-from raygen.dataset import PLAN, SHARED, DatasetError, Folder, content_hash, example_schema
+from raygen.dataset import (
+    PLAN,
+    SHARED,
+    Browsable,
+    DatasetError,
+    Entry,
+    Folder,
+    FolderKind,
+    content_hash,
+    example_schema,
+    path_inside,
+    storage_errors,
+)
 from raygen.inspection import CardFacts, OpenedDataset, card_facts, portable
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
@@ -35,6 +48,9 @@ SHARE_VERSION = 2
 MANIFEST = SHARED
 DATA = "data"
 _SHARD_BYTES = 256 * 2**20
+_SHARD = re.compile(r"train-[0-9]{5}-of-[0-9]{5}-[0-9a-f]{16}\.parquet(\.part)?")
+_OF_THE_HUB = frozenset({".gitattributes"})
+"""What the hub puts into a new repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ def read_manifest(text: str, where: str) -> Manifest:
         data = json.loads(text)
         version = data["version"]
         if version == SHARE_VERSION:
-            return Manifest(**data)
+            return _checked(Manifest(**data), where)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{where} is no list of a shared dataset ({error}); expected what `raygen push` wrote",
@@ -72,6 +88,19 @@ def read_manifest(text: str, where: str) -> Manifest:
     raise DatasetError(
         f"{where}: version {version!r}; this raygen reads version {SHARE_VERSION}", exit_code=2
     )
+
+
+def _checked(manifest: Manifest, where: str) -> Manifest:
+    """Refuse a stranger's manifest that names files outside of its folder. Raises DatasetError."""
+    for name in dict(manifest.files):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name or "\\" in name:
+            raise DatasetError(
+                f"{where} names the file {name!r}, outside of it; expected what `raygen push` "
+                "wrote, so ask whoever made it",
+                exit_code=2,
+            )
+    return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +213,30 @@ def check_files(folder: Path, manifest: Manifest, where: str) -> None:
         )
 
 
+def is_shared(folder: Browsable, entries: Sequence[Entry]) -> bool:
+    """Tell whether a folder holds a shared dataset, or what a first push that was cut short left.
+
+    The data comes first, under names of this layout's form, and the manifest last.
+    """
+    names = {entry.name.removesuffix(".part") for entry in entries} - _OF_THE_HUB
+    if MANIFEST in names:
+        try:
+            read_manifest(folder.read_text(MANIFEST), folder.join(MANIFEST))
+        except (FileNotFoundError, UnicodeDecodeError, DatasetError):
+            return False
+        return True
+    data = folder.entries(DATA) if DATA in names else []
+    shards = [each for each in data if _SHARD.fullmatch(each.name)]
+    return bool(shards or not names) and len(shards) == len(data)
+
+
 def file_hash(path: Path) -> str:
     """Hash a file by SHA-256. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+SHARED_DATASET = FolderKind("a dataset that `raygen push` wrote", is_shared, (DATA,))
 
 
 def _pattern(content: str) -> str:
@@ -197,7 +246,8 @@ def _pattern(content: str) -> str:
 def _scan(folder: Path, files: Iterable[str], content: str) -> pl.LazyFrame:
     import polars as pl
 
-    shards = [folder / path for path in files if fnmatch(path, _pattern(content))]
+    with storage_errors("read the examples", str(folder)):
+        shards = [path_inside(folder, p) for p in files if fnmatch(p, _pattern(content))]
     return pl.scan_parquet(sorted(shards), glob=False)
 
 

@@ -6,14 +6,14 @@ All files go through fsspec. Knows nothing of what is in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from raygen.core import Repository, UserError, first_line, network_error
-from raygen.dataset import DatasetError
+from raygen.dataset import DatasetError, Entry, path_inside
 
 _HUB = "hf://"
 _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?")
@@ -64,11 +64,39 @@ class Location:
         """Join a file's name to the root."""
         return f"{self.root}/{name}"
 
+    def join(self, *parts: str) -> str:
+        """Return the reference of something in the location."""
+        return "/".join((self.reference, *parts))
+
+    def entries(self, path: str = "") -> list[Entry]:
+        """List what lies directly in the location, or in a folder of it, sorted.
+
+        Raises NotADirectoryError where it is a file, OSError.
+        """
+        where = self.path(path) if path else self.root
+        try:
+            listed = self.filesystem.ls(where, detail=True)
+        except FileNotFoundError:
+            return []
+        itself = [info["name"].rstrip("/") for info in listed] == [where]
+        if itself and self.filesystem.isfile(where):
+            raise NotADirectoryError(f"{where} is a file")
+        found = [(info["name"].rstrip("/").rpartition("/")[2], info) for info in listed]
+        return sorted(
+            (Entry(name, _kind(info)) for name, info in found if name),
+            key=lambda entry: entry.name,
+        )
+
+    def read_text(self, path: str) -> str:
+        """Read the text of a file. Raises FileNotFoundError, OSError."""
+        self._check_no_link(path)
+        return str(self.filesystem.cat_file(self.path(path)).decode("utf-8"))
+
     def read(self, name: str) -> str | None:
         """Read a text file; None where there is none. Raises DatasetError."""
         with location_errors("read", self.reference):
             try:
-                return str(self.filesystem.cat_file(self.path(name)).decode("utf-8"))
+                return self.read_text(name)
             except FileNotFoundError:
                 return None
 
@@ -77,6 +105,7 @@ class Location:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with location_errors("read", self.reference):
+            self._check_no_link(name)
             try:
                 self.filesystem.get_file(self.path(name), str(target))
             except FileNotFoundError as error:
@@ -89,14 +118,28 @@ class Location:
         target = self.path(name)
         draft = f"{target}.part"
         with location_errors("write", self.reference):
+            self._check_no_link(name)
+            self._check_no_link(f"{name}.part")
             self.filesystem.put_file(str(source), draft)
             self.filesystem.mv(draft, target)
 
     def delete(self, name: str) -> None:
         """Delete a file if it exists. Raises DatasetError."""
         with location_errors("delete a file", self.reference):
+            self._check_no_link(name)
             if self.filesystem.exists(self.path(name)):
                 self.filesystem.rm_file(self.path(name))
+
+    def _check_no_link(self, name: str) -> None:
+        """Raise OSError where a file of a local folder would be one that lies elsewhere."""
+        if self.is_local:
+            path_inside(Path(self.root), name, to_read=True)
+
+
+def _kind(info: Mapping[str, Any]) -> Literal["file", "folder", "link"]:
+    if info.get("islink"):
+        return "link"
+    return "folder" if info["type"] == "directory" else "file"
 
 
 def parse_location(reference: str) -> Location:

@@ -5,7 +5,6 @@ Knows the order in which files may become visible, and nothing of their content.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ from pathlib import Path
 
 from raygen.config import parse_text
 from raygen.core import UserError
-from raygen.dataset import DatasetError
+from raygen.dataset import NEW, DatasetError, Folder, check_writable
 from raygen.inspection import open_dataset
 from raygen.planning import RECIPE
 from raygen.share.card import CARD
 from raygen.share.layout import (
     DATA,
     MANIFEST,
+    SHARED_DATASET,
     Manifest,
     StagedDataset,
     check_files,
@@ -27,7 +27,7 @@ from raygen.share.layout import (
     read_manifest,
     stage_dataset,
 )
-from raygen.share.locations import Location, parse_location
+from raygen.share.locations import Location, location_errors, parse_location
 
 Tell = Callable[[str], None]
 
@@ -108,6 +108,7 @@ def _to_hub(share: StagedDataset, location: Location, public: bool) -> tuple[boo
     repository = location.repository
     assert repository is not None  # noqa: S101 - the caller's branch
     open_to_all = repository.make(private=not public)
+    _check_target(location)
     if open_to_all and not public:
         raise UserError(
             f"{location.reference} is there already and everybody can read it; nothing was pushed. "
@@ -122,6 +123,7 @@ def upload_share(share: StagedDataset, location: Location) -> None:
 
     Raises UserError for a folder with other files, and DatasetError.
     """
+    _check_target(location)
     former = location.read(MANIFEST)
     before = read_manifest(former, location.path(MANIFEST)) if former is not None else None
     if before is not None and before.recipe != share.manifest.recipe:
@@ -130,26 +132,16 @@ def upload_share(share: StagedDataset, location: Location) -> None:
             f"{share.manifest.recipe!r}: nothing was pushed. Name another folder, or empty that one"
         )
     old = before.files if before is not None else {}
-    if former is None and _occupied(location, share):
-        raise UserError(
-            f"{location.reference} has other files in it already; name a folder that is new, empty "
-            "or was pushed to before"
-        )
     for name in share.files:
         location.put(share.folder / name, name)
     for name in sorted(set(old) - set(share.files)):
         location.delete(name)
 
 
-def _occupied(location: Location, share: StagedDataset) -> bool:
-    """Tell whether a location has files other than those of an interrupted push."""
-    try:
-        names = location.filesystem.ls(location.root, detail=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return bool(location.filesystem.isfile(location.root))
-    pushed = {name.partition("/")[0] for name in share.files}
-    existing = {name.rstrip("/").rpartition("/")[2].removesuffix(".part") for name in names}
-    return bool(existing - pushed - {""})
+def _check_target(location: Location) -> None:
+    """See that a push would write into its own folder only. Raises DatasetError."""
+    with location_errors("look into", location.reference):
+        check_writable(location, SHARED_DATASET, "REF")
 
 
 def _notes(share: StagedDataset) -> list[str]:
@@ -176,8 +168,7 @@ def pull(reference: str, folder: Path | None) -> Pulled:
     """
     location = parse_location(reference)
     target = folder or Path(location.name)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} is there already; nothing was changed. Name another folder")
+    check_writable(Folder.at(target), NEW, "raygen pull REF DIR")
     text = location.read(MANIFEST)
     if text is None:
         hidden = ", and for a private one that you are logged in (`hf auth login`)"
@@ -187,10 +178,10 @@ def pull(reference: str, folder: Path | None) -> Pulled:
             exit_code=2,
         )
     manifest = read_manifest(text, location.path(MANIFEST))
-    _check_inside(manifest, reference)
-    draft = target.absolute().with_name(f".{target.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
+    parent = target.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{target.name}-") as temporary:
+        draft = Path(temporary) / target.name
         for name in [*manifest.files, CARD]:
             location.fetch(name, draft)
         (draft / MANIFEST).write_text(text, "utf-8")
@@ -199,14 +190,5 @@ def pull(reference: str, folder: Path | None) -> Pulled:
         if target.exists():
             target.rmdir()
         draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     has_source = "://" in source or source in manifest.files
     return Pulled(target, manifest, None if has_source else source)
-
-
-def _check_inside(manifest: Manifest, reference: str) -> None:
-    """Refuse a manifest with paths outside the folder. Raises DatasetError."""
-    for name in manifest.files:
-        if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
-            raise DatasetError(f"{reference}: its list names {name!r}, outside of it", exit_code=2)

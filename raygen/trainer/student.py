@@ -16,7 +16,7 @@ from typing import Any
 
 from raygen.config import dump_text, load_document
 from raygen.core import Problem
-from raygen.dataset import Folder
+from raygen.dataset import Folder, is_training_run
 from raygen.recipe import Recipe
 from raygen.trainer import process as trainer
 from raygen.trainer.metrics import Accuracy, TrainerState
@@ -133,7 +133,12 @@ def students_of(folder: Folder, training: Training | None) -> list[Path]:
     """List the folders that hold a student of the dataset, of every variant."""
     folders = list(folder.local.glob(f"{_STUDENT}*")) if folder.local is not None else []
     outs = {*folders, *([training.out] if training else [])}
-    return sorted(out for out in outs if trainer.can_resume(out))
+    return sorted(out for out in outs if trainer.can_resume(out) and _is_run(out))
+
+
+def _is_run(out: Path) -> bool:
+    folder = Folder.at(out)
+    return not out.is_symlink() and is_training_run(folder, folder.entries())
 
 
 def discard_students(folder: Folder, training: Training | None) -> None:

@@ -7,6 +7,7 @@ from .graph import Box as Box
 from .graph import flowchart as flowchart
 from .graph import graph_svg as graph_svg
 from .graph import graph_view as graph_view
+from .graph import is_drawing as is_drawing
 from .graph import mermaid as mermaid
 from .html import to_html as to_html
 from .html import to_text as to_text

@@ -69,6 +69,13 @@ def mermaid(plan: Plan) -> str:
     return flowchart(boxes, plan.outputs)
 
 
+def is_drawing(text: str, suffix: str) -> bool:
+    """Tell whether a file's text is a graph that was drawn here, as SVG or as Mermaid."""
+    if suffix == ".svg":
+        return "<title>The graph of " in text.partition("<style>")[0]
+    return text.startswith("flowchart TD\n  source([source])\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A node of a Mermaid flowchart: its name, lines of text below it, and its inputs."""

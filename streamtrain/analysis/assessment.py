@@ -22,6 +22,7 @@ from streamtrain.evaluation import (
     Evaluation,
     How,
     Samples,
+    check_record,
     engine_for,
     evaluations_folder,
     fidelity_table,
@@ -112,6 +113,9 @@ def evaluate_sets(
     """
     folder, config = find_student(checkpoint)
     _check(config, files, ways)
+    for file in files:
+        for view in ways.views:
+            check_record(evaluations_folder(folder), _name(file.stem, ways, view))
     labels = config.data.labels or ()
     sets = [read_questions(file, labels) for file in files]
     named = {str(file): questions for file, questions in zip(files, sets, strict=True)}

@@ -6,9 +6,11 @@ Knows nothing of how the student was trained or how good it is.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -31,26 +33,28 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
         raise InputError(
             f"{checkpoint} is no finished run: expected {RESULT} beside {student_folder.name}/"
         )
-    if target.exists():
+    if os.path.lexists(target):
         raise InputError(f"{target} is there already; give another folder with --out")
     if merge and config.tune.method == "full":
         raise InputError(f"{checkpoint} has no adapter to merge; leave out --merge")
-    draft = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
-    if merge:
-        student, _ = read_outcome(checkpoint, torch.device("cpu"))
-        merged = replace(student, model=student.model.merge_and_unload(), adapter=False)
-        save_final(merged, draft)
-        settings = config.model_dump(mode="json", exclude_unset=True)
-        (draft / STUDENT).write_text(
-            json.dumps({**settings, "tune": {"method": "full"}}, indent=1), encoding="utf-8"
-        )
-    else:
-        shutil.copytree(student_folder, draft)
-    result = read_result(student_folder.parent)
-    card = describe_student(evaluations_folder(student_folder), config, result, merge)
-    (draft / CARD).write_text(card, encoding="utf-8")
-    draft.rename(target)
+    _refuse_links(student_folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
+        draft = Path(temporary) / target.name
+        if merge:
+            student, _ = read_outcome(checkpoint, torch.device("cpu"))
+            merged = replace(student, model=student.model.merge_and_unload(), adapter=False)
+            save_final(merged, draft)
+            settings = config.model_dump(mode="json", exclude_unset=True)
+            (draft / STUDENT).write_text(
+                json.dumps({**settings, "tune": {"method": "full"}}, indent=1), encoding="utf-8"
+            )
+        else:
+            shutil.copytree(student_folder, draft)
+        result = read_result(student_folder.parent)
+        card = describe_student(evaluations_folder(student_folder), config, result, merge)
+        (draft / CARD).write_text(card, encoding="utf-8")
+        draft.rename(target)
     return target
 
 
@@ -82,3 +86,13 @@ def push_folder(folder: Path, repository: str, private: bool) -> str:
         raise InputError(
             f"{error}. The student is in {folder}: run `hf upload`, or export it again"
         ) from error
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise InputError where the student has a file that lies elsewhere: others would get it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link to {path.readlink()}, whose target isn't the student's; put the "
+                "file itself there, or take the link away"
+            )

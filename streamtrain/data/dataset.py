@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raygen.dataset import (
+    DATASET,
     Commit,
     Dataset,
     DatasetError,
     Folder,
     Follower,
     StreamState,
+    check_writable,
     request_stop,
     storage_errors,
 )
@@ -126,6 +128,7 @@ def each_example(data: str, plan: str) -> Iterator[dict[str, Any]]:
 def ask_to_stop(data: str, reason: str) -> None:
     """Request the generator of a dataset to stop. Raises StreamLostError if that fails."""
     with _readable():
+        check_writable(Folder.at(data), DATASET, "--data")
         request_stop(Folder.at(data), reason)
 
 

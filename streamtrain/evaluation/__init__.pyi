@@ -13,6 +13,7 @@ from .predictions import write_texts as write_texts
 from .records import EVALUATIONS as EVALUATIONS
 from .records import RATIONALES as RATIONALES
 from .records import EvaluationRecord as EvaluationRecord
+from .records import check_record as check_record
 from .records import evaluations_folder as evaluations_folder
 from .records import read_records as read_records
 from .records import write_annotations as write_annotations

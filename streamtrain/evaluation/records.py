@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raygen.dataset import Browsable, Entry, FolderKind
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import Evaluation
 from streamtrain.heldout import Question
-from streamtrain.run import FINAL, REPLACED, RESULT
+from streamtrain.run import FINAL, REPLACED, RESULT, check_output
 
 EVALUATIONS = "evaluations"
 PREDICTIONS = "predictions.jsonl"
@@ -49,14 +50,25 @@ def evaluations_folder(student: Path) -> Path:
     return (student.parent if inside else student) / EVALUATIONS
 
 
+def check_record(folder: Path, name: str) -> None:
+    """Raise InputError where the evaluation `name` would be written over what is none."""
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} is a link; found one, expected a folder, since evaluations in it are "
+            "replaced. Put a folder there"
+        )
+    check_output(folder / name, EVALUATION, "by the name of the file of questions")
+
+
 def write_record(
     folder: Path, name: str, questions: Sequence[Question], evaluation: Evaluation
 ) -> Path:
     """Write `evaluation`, of one answer to each of `questions`, under the name `name` in `folder`,
     replacing an earlier one; returns its own folder.
 
-    Raises OSError.
+    Raises InputError as `check_record` does, OSError.
     """
+    check_record(folder, name)
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
     # They may be those of an earlier state of the student.
@@ -65,6 +77,28 @@ def write_record(
     write_lines(target / PREDICTIONS, _answers(questions, evaluation))
     _replace(target / FIGURES, json.dumps(figures, indent=1) + "\n")
     return target
+
+
+def _is_evaluation(folder: Browsable, entries: Sequence[Entry]) -> bool:
+    """Whether a folder holds an evaluation, or what one that was killed wrote first."""
+    names = {entry.name for entry in entries if entry.kind == "file"}
+    if FIGURES in names:
+        return _keys(folder.read_text(FIGURES)) >= {"set", "accuracy"}
+    if PREDICTIONS in names:
+        first = folder.read_text(PREDICTIONS).partition("\n")[0]
+        return _keys(first) >= {"key", "question", "correct"}
+    return {entry.name for entry in entries} <= {f".{PREDICTIONS}.tmp"}
+
+
+def _keys(text: str) -> set[str]:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return set()
+    return set(data) if isinstance(data, dict) else set()
+
+
+EVALUATION = FolderKind("an evaluation of streamtrain", _is_evaluation)
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

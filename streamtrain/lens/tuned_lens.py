@@ -10,18 +10,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from raygen.core import digest
+from raygen.dataset import NEW
 from streamtrain.errors import InputError
 from streamtrain.evaluation import evaluations_folder
 from streamtrain.heldout import Question
 from streamtrain.lens.passages import lens_texts
 from streamtrain.lens.student import LensStudent
 from streamtrain.lens.translators import LayerTranslators, layer_divergences, tune_translators
+from streamtrain.run import check_output
 
 LENS = "lens"
 FORMAT_VERSION = 2
@@ -74,6 +77,7 @@ def tuned_lens(
     folder = evaluations_folder(lens_student.folder).parent / LENS / name[:16]
     if (folder / _FACTS).exists():
         return _read(folder, lens_student)
+    check_output(folder, NEW, "by --steps or --texts")
     translators = tune_translators(lens_student.reader, texts.learned, tuning.steps)
     logit = layer_divergences(lens_student.reader, texts.held, None)
     better = layer_divergences(lens_student.reader, texts.held, translators)
@@ -94,11 +98,8 @@ def _fingerprint(lens_student: LensStudent) -> str:
 
 
 def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
-    lens.folder.mkdir(parents=True, exist_ok=True)
+    lens.folder.parent.mkdir(parents=True, exist_ok=True)
     parts = {"matrix": lens.translators.matrix, "bias": lens.translators.bias}
-    save_file(
-        {name: part.cpu().contiguous() for name, part in parts.items()}, lens.folder / _WEIGHTS
-    )
     facts = {
         "version": FORMAT_VERSION,
         "steps": tuning.steps,
@@ -108,10 +109,13 @@ def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
         "logit": lens.logit,
         "tuned": lens.tuned,
     }
-    # Last, for where it is, the lens is whole.
-    draft = lens.folder / f".{_FACTS}.tmp"
-    draft.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    draft.replace(lens.folder / _FACTS)
+    with TemporaryDirectory(dir=lens.folder.parent, prefix=f".{lens.folder.name}-") as temporary:
+        draft = Path(temporary) / lens.folder.name
+        draft.mkdir()
+        weights = {name: part.cpu().contiguous() for name, part in parts.items()}
+        save_file(weights, draft / _WEIGHTS)
+        (draft / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        draft.rename(lens.folder)
 
 
 def _read(folder: Path, lens_student: LensStudent) -> TunedLens:

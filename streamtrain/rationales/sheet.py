@@ -17,9 +17,11 @@ from random import Random
 from typing import Any, Literal
 
 from raygen.core import digest, option_letter
+from raygen.dataset import NEW
 from streamtrain.errors import InputError
 from streamtrain.evaluation import RATIONALES, evaluations_folder
 from streamtrain.heldout import Question, read_rows
+from streamtrain.run import check_output
 from streamtrain.training import find_student
 
 KEY_VERSION = 1
@@ -121,6 +123,7 @@ def write_sheet(key: SheetKey, folder: Path) -> None:
         raise InputError(
             f"{folder} has a sheet already ({', '.join(used)}); give another folder with --out"
         )
+    check_output(folder, NEW, "--out DIR")
     folder.mkdir(parents=True, exist_ok=True)
     # Spreadsheets know UTF-8 by this mark alone.
     (folder / SHEET).write_text(sheet_csv(key.items), encoding="utf-8-sig", newline="")

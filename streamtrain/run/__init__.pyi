@@ -20,6 +20,7 @@ from .spec import STUDENT as STUDENT
 from .spec import VALIDATING as VALIDATING
 from .spec import RunOptions as RunOptions
 from .spec import RunSpec as RunSpec
+from .spec import check_output as check_output
 from .spec import check_same_settings as check_same_settings
 from .spec import find_problems as find_problems
 from .spec import make_run_spec as make_run_spec

@@ -14,6 +14,7 @@ from typing import Any
 
 from raygen.config import Document
 from raygen.core import Problem, ProblemsError
+from raygen.dataset import TRAINING_RUN, DatasetError, Folder, FolderKind, check_writable
 from raygen.engines.models import bundled_problem
 from streamtrain.config import StudentConfig
 from streamtrain.errors import InputError
@@ -102,7 +103,9 @@ def make_run_spec(
 
 
 def refuse_used_output(job: RunSpec) -> None:
-    """Raise InputError if the output folder already holds a run and `--resume` is not given."""
+    """Raise InputError if the output folder already holds a run and `--resume` is not given, or if
+    it holds anything else."""
+    check_output(job.out, TRAINING_RUN, "--out DIR, or `output` in the student's file")
     used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
     if used and not job.resume:
         raise InputError(
@@ -132,6 +135,17 @@ def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> No
             f"the run to resume had other settings for {', '.join(changed)}; "
             "put them back, or start a new run in another output folder"
         )
+
+
+def check_output(folder: Path, kind: FolderKind, advice: str) -> None:
+    """Raises InputError where a folder is neither new, nor empty, nor ours and of this kind.
+
+    `advice` says how another one is named.
+    """
+    try:
+        check_writable(Folder.at(folder), kind, advice)
+    except DatasetError as error:
+        raise InputError(str(error)) from error
 
 
 def read_result(out: Path) -> dict[str, Any]:

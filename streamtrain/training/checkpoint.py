@@ -49,6 +49,9 @@ _PROGRESS = "progress.json"
 _NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
 """A checkpoint's name: its step, and how often that step had been saved before."""
 
+_LEFT = re.compile(r"\.step-\d+(\.\d+)?\.(tmp|old)")
+"""What a kill leaves of one that was being written or removed."""
+
 
 def save(
     folder: Path,
@@ -70,7 +73,8 @@ def save(
     draft = folder / f".step-{at.step:08d}.tmp"
     if writes:
         for left in folder.glob(".step-*"):
-            shutil.rmtree(left)
+            if _LEFT.fullmatch(left.name) and not left.is_symlink():
+                shutil.rmtree(left)
     save_shards(draft, student, optimizer)
     if not writes:
         return target

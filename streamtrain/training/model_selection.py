@@ -7,6 +7,7 @@ arrive. Knows nothing of the stream, of ranks or of Ray.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,13 @@ from typing import Any, Literal
 
 from streamtrain.config import EvaluateConfig
 from streamtrain.data import ExampleTokenizer
-from streamtrain.evaluation import EVALUATIONS, Evaluation, evaluate_student, write_record
+from streamtrain.evaluation import (
+    EVALUATIONS,
+    Evaluation,
+    check_record,
+    evaluate_student,
+    write_record,
+)
 from streamtrain.heldout import HeldOut, Question, read_questions
 from streamtrain.models import Student
 from streamtrain.run import BEST, VALIDATING, RunSpec
@@ -46,6 +53,8 @@ class ModelSelector:
         self._job, self._student, self._tokenizer, self._event = job, student, tokenizer, event
         labels = job.config.data.labels or ()
         sets = {"report": job.report, "select": job.select}
+        if job.report is not None:
+            check_record(job.out / EVALUATIONS, job.report.stem)
         self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
         self.held_out = HeldOut(self._sets)
 
@@ -100,7 +109,8 @@ class ModelSelector:
         that."""
         waiting = {self._weights(step) for step in at.validating}
         for weights in (self._job.out / VALIDATING).glob("step-*"):
-            if weights not in waiting:
+            own = re.fullmatch(r"step-\d{8}", weights.name) and not weights.is_symlink()
+            if own and weights not in waiting:
                 shutil.rmtree(weights)
 
     def _take_in(self, at: TrainProgress, step: int, figures: Mapping[str, Any]) -> bool:

@@ -38,6 +38,7 @@ from streamtrain.run import (
     stop_by_signal,
     stopping,
 )
+from streamtrain.training import durable
 from streamtrain.training.checkpoint import latest
 from streamtrain.training.elastic import GrowthRequester, WorkerGrowth
 
@@ -64,7 +65,8 @@ def run_training(
     """
     job.out.mkdir(parents=True, exist_ok=True)
     owner = uuid.uuid4().hex[:12]
-    (job.out / OWNER).write_text(owner, encoding="utf-8")
+    # First of all, and whole or not at all: by it the folder is known as a run's.
+    durable.write_text(job.out / OWNER, owner)
     for name in (STOP, GROW):
         (job.out / name).unlink(missing_ok=True)
     if not job.resume:

@@ -64,6 +64,11 @@ def render_report(folder: str, students: Sequence[Path] = ()) -> str:
     )
 
 
+def is_report(text: str) -> bool:
+    """Tell whether a file's text is a page that `render_report` rendered."""
+    return ": raygen report</title>" in text.partition("<style>")[0]
+
+
 def _headlines(dataset: OpenedDataset) -> list[tuple[str, str]]:
     """List the task, engines, last run and plan as (name, value)."""
     plan, status = dataset.plan, dataset.status

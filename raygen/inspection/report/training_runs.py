@@ -148,10 +148,13 @@ def _evaluation(name: str, figures: Any, file: Path | None = None) -> StudentEva
 
 
 def _lenses(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield file names and data URLs of pictures by `streamtrain lens --picture` in the folder."""
+    """Yield the pictures that `streamtrain lens --picture` wrote into the run's folder.
+
+    A link isn't followed: it would show a file from elsewhere.
+    """
     for file in sorted(folder.glob("*lens*")):
         kind = _PICTURES.get(file.suffix.lower())
-        if kind and file.is_file() and file.stat().st_size <= _HEAVY:
+        if kind and file.is_file() and not file.is_symlink() and file.stat().st_size <= _HEAVY:
             data = base64.b64encode(file.read_bytes()).decode("ascii")
             yield file.name, f"data:{kind};base64,{data}"
 
@@ -170,6 +173,8 @@ def _json(path: Path) -> Mapping[str, Any]:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_symlink():
+            raise OSError("it is a link, whose target is not shown; put the file itself there")
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {error}", 1) from None

@@ -19,7 +19,7 @@ from raygen.dataset.reader import Dataset
 from raygen.dataset.records import RowResult
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from streamtrain.analysis.export import check_pushable
+from streamtrain.analysis.export import check_pushable, export_student
 from streamtrain.cli.main import main
 from streamtrain.config.student import StudentConfig
 from streamtrain.data.dataset import DatasetFacts, dataset_facts
@@ -280,3 +280,40 @@ def test_an_adapter_of_a_local_model_is_not_pushed(tmp_path: Path) -> None:
         check_pushable(tmp_path)
     settings.write_text(json.dumps({"base_model_name_or_path": "org/model"}))
     check_pushable(tmp_path)
+
+
+def test_a_student_with_a_link_is_not_exported(run: Path, tmp_path: Path) -> None:
+    """What lies behind the link is the user's own, and would be pushed."""
+    (tmp_path / "secret").write_text("key")
+    (run / "final" / "notes.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=r"notes\.txt is a link to .*secret"):
+        export_student(run, tmp_path / "out", merge=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_takes_the_place_of_its_own_only(tmp_path: Path) -> None:
+    questions = [Question("q", ("a", "b"), 1)]
+    result = score_predictions(questions, [Prediction(1)])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rationales.jsonl").write_text("mine")
+    with pytest.raises(InputError, match=r"it holds other files \(rationales\.jsonl\)"):
+        write_record(tmp_path, "mine", questions, result)
+    assert (tmp_path / "mine" / "rationales.jsonl").read_text() == "mine"
+    for _ in range(2):
+        write_record(tmp_path, "held", questions, result)
+    (tmp_path / "held" / "evaluation.json").unlink()  # killed before it was whole
+    write_record(tmp_path, "held", questions, result)
+
+
+def test_an_evaluation_is_written_through_no_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "evaluations").symlink_to(tmp_path / "elsewhere")
+    questions = [Question("q", ("a", "b"), 1)]
+    with pytest.raises(InputError, match="evaluations is a link"):
+        write_record(
+            tmp_path / "evaluations",
+            "held",
+            questions,
+            score_predictions(questions, [Prediction(1)]),
+        )
+    assert list((tmp_path / "elsewhere").iterdir()) == []

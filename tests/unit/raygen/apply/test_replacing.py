@@ -54,6 +54,7 @@ def out(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     write_card(Folder.at(folder))
     (folder / "student" / "checkpoints").mkdir(parents=True)
+    (folder / "student" / "owner").write_text("0123456789ab")
     return folder
 
 

@@ -207,7 +207,8 @@ def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock
     run.commit([block(folder, ["a"])])
     named = {table: files_in(folder, table) for table in ("rows", "examples", "transcripts")}
     orphan = block(folder, ["b"])
-    (Path(folder.uri) / "rows" / ".half.parquet.tmp").write_bytes(b"x")
+    rows = Path(folder.uri) / "rows"
+    (rows / f".{'ab' * 16}.parquet.01234567.tmp").write_bytes(b"x")
     assert orphan.examples is not None
     backdate(folder, clock)
     young: list[WrittenBlock] = []
@@ -229,6 +230,22 @@ def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock
     assert files_in(folder, "examples") == named["examples"] | {young[0].examples.path}
     newer[1].commit(young)
     assert contents(folder)[1] == ["a", "a", "c", "c"]
+
+
+def test_a_start_sweeps_nothing_that_no_writer_names_so(folder: Folder, tmp_path: Path) -> None:
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    examples = Path(folder.uri) / "examples"
+    names = ("demo.py", "notes.parquet", ".env", ".half.tmp", "part-1.parquet", f"{'ab' * 16}.pq")
+    for name in names:
+        (examples / name).write_text("mine")
+    (tmp_path / "mine.parquet").write_text("mine")
+    (examples / f"{'cd' * 16}.parquet").symlink_to(tmp_path / "mine.parquet")
+    (examples / f"{'ef' * 16}.parquet").write_text("of a worker that was killed")
+    before = files_in(folder, "examples")
+    committer(folder, "run-2")
+    assert before - files_in(folder, "examples") == {f"{'ef' * 16}.parquet"}
+    assert (tmp_path / "mine.parquet").read_text() == "mine"
 
 
 def test_a_commit_whose_answer_was_lost_is_recognised_by_its_driver(
@@ -316,9 +333,10 @@ def test_a_block_of_another_plan_is_refused(folder: Folder) -> None:
 
 
 def test_a_start_forgets_an_old_wish_to_stop(folder: Folder) -> None:
+    committer(folder)
     request_stop(folder, "plateau")
     assert stop_reason(folder) == "plateau"
-    committer(folder)
+    committer(folder, "run-2")
     assert stop_reason(folder) is None
 
 

@@ -150,14 +150,14 @@ def test_a_push_that_was_cut_short_is_never_half_read(
         with pytest.raises(DatasetError, match=r"is not what raygen\.json says; either a push is"):
             pull(shelf, tmp_path / "back")
         assert not (tmp_path / "back").exists()
-        assert not (tmp_path / ".back.part").exists()
+        assert list(tmp_path.glob(".back*")) == []
     pushed(other, shelf)
     assert pull(shelf, tmp_path / "back").manifest.examples == 3
 
 
 def test_a_folder_of_others_is_left_alone(dataset: Folder, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UserError, match="has other files in it already"):
+    with pytest.raises(UserError, match=r"other files \(thesis\.tex\)"):
         pushed(dataset, str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -178,7 +178,7 @@ def test_what_is_no_shared_dataset_is_not_pulled(dataset: Folder, tmp_path: Path
         pull(str(tmp_path), tmp_path / "back")
     shelf = tmp_path / "small"
     pushed(dataset, str(shelf))
-    with pytest.raises(UserError, match="is there already; nothing was changed"):
+    with pytest.raises(UserError, match=r"can't become a folder of its own.*nothing was changed"):
         pull(str(shelf), shelf)
     listed = json.loads((shelf / "raygen.json").read_text())
     listed["files"]["../../elsewhere"] = "0"

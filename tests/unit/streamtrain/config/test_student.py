@@ -223,9 +223,10 @@ def test_a_teacher_is_looked_for_only_where_it_is_asked(tmp_path: Path) -> None:
 
 def test_a_used_output_is_refused_unless_resumed(tmp_path: Path) -> None:
     document = read_document(write(tmp_path, MINIMAL))
-    options = RunOptions("data", out=tmp_path)
-    (tmp_path / "checkpoints").mkdir()
+    options = RunOptions("data", out=tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "owner").write_text("0123456789ab")
     with pytest.raises(InputError, match="--resume"):
         refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, options))
-    resumed = RunOptions("data", out=tmp_path, resume=True)
+    resumed = RunOptions("data", out=tmp_path / "run", resume=True)
     refuse_used_output(make_run_spec(document, parse_config(document), tmp_path, resumed))

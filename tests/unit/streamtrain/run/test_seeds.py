@@ -34,6 +34,8 @@ def test_a_resumed_call_keeps_what_is_done_goes_on_and_begins_the_rest(tmp_path:
     (tmp_path / "seed-4" / CHECKPOINTS).mkdir(parents=True)
     (tmp_path / "seed-4" / RESULT).write_text("{}")
     (tmp_path / "seed-5" / CHECKPOINTS).mkdir(parents=True)
+    for name in ("seed-4", "seed-5"):
+        (tmp_path / name / "owner").write_text("0123456789ab")
     jobs = seeded_runs(job(tmp_path, resume=True), 3)
     assert [one.done for one in jobs] == [True, False, False]
     assert [one.job.resume for one in jobs[1:]] == [True, False]
