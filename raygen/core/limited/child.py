@@ -76,8 +76,7 @@ def _reply(request: bytes, limits: Limits) -> bytes:
 
 
 def _begin(limits: Limits) -> None:
-    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    _limit(resource.RLIMIT_CPU, int(used + limits.cpu_s) + 1)
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
     signal.alarm(int(limits.wall_s) + 5)  # for a process whose parent is gone
     statm = Path("/proc/self/statm")
     if statm.exists():
@@ -85,8 +84,8 @@ def _begin(limits: Limits) -> None:
 
 
 def _end() -> None:
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
-    _limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
     _limit(resource.RLIMIT_AS, resource.RLIM_INFINITY)
 
 

@@ -22,7 +22,7 @@ class Limits:
 
     - `memory`: bytes of address space beyond what the process has before the work begins
       (`RLIMIT_AS`).
-    - `cpu_s`: seconds of CPU time (`RLIMIT_CPU`); `wall_s`: seconds by the clock, after which the
+    - `cpu_s`: seconds of CPU time (`ITIMER_PROF`); `wall_s`: seconds by the clock, after which the
       process group is killed.
     - `file_bytes`: the size of a file that it writes (`RLIMIT_FSIZE`); `open_files`: how many files
       it may have open at once (`RLIMIT_NOFILE`).

@@ -175,8 +175,8 @@ class LimitedProcess:
             f"{limits.memory // MIB:,} MiB)",
         }[limit]
         return LimitError(
-            f"{self._subject} {reached}, and was stopped. What does that was not made to be used: "
-            "look at it before you try again",
+            f"{self._subject} {reached}, and was stopped: something in it is far too large, or has "
+            "no end; look at it before you try again",
             limit,
         )
 
@@ -213,7 +213,7 @@ def _write(stdin: IO[bytes], content: memoryview) -> int:
 
 
 def _cause(process: subprocess.Popen[bytes]) -> LimitName:
-    return "cpu" if process.wait() == -signal.SIGXCPU else "crash"
+    return "cpu" if process.wait() == -signal.SIGPROF else "crash"
 
 
 class _Unpickler(pickle.Unpickler):

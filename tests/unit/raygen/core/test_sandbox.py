@@ -182,6 +182,8 @@ def test_what_prompts_are_made_of_still_works(expression: str, value: object) ->
 
 def test_a_field_of_ten_megabytes_is_shown() -> None:
     assert len(render("{{ x }}: {{ x|lower|trim }}", {"x": "A" * 10_000_000})) == 20_000_002
+    words = "seven " * 1_666_666
+    assert render("{{ x.split() | join(' ') }}", {"x": words}) == words.strip()
 
 
 def test_loops_and_macros_have_what_they_had() -> None:
