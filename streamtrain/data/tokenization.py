@@ -187,16 +187,17 @@ def user_turn(text: str) -> tuple[Message, ...]:
 def turn_ids(tokenizer: Any, text: str) -> list[int]:
     """Tokenize a user turn up to where the answer begins, as an engine reads it.
 
-    Raises InputError if the tokenizer has no chat template, or its template refuses the turn.
+    Raises InputError if the tokenizer has no chat template, or its template refuses the turn or
+    doesn't end.
     """
+    if getattr(tokenizer, "chat_template", None) is None:
+        raise InputError(
+            "data.chat: the student's tokenizer has no chat template; set chat: false, or take an "
+            "instruction-tuned model"
+        )
     try:
         return PromptTokenizer("student", "the student's model", tokenizer, None).prompt(
             user_turn(text)
         )
-    except EngineSetupError as error:
-        raise InputError(
-            "data.chat: the student's tokenizer has no chat template; set chat: false, or take an "
-            "instruction-tuned model"
-        ) from error
-    except RequestRefusedError as error:
+    except (EngineSetupError, RequestRefusedError) as error:
         raise InputError(f"data.chat: {error}; set chat: false") from error

@@ -11,7 +11,9 @@ from typing import Any
 
 import jinja2
 
+from raygen.core.limited import LimitError
 from raygen.engines.base import EngineSetupError, Message, Prompt, RequestRefusedError
+from raygen.engines.models.chat_template import render_chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,9 @@ class PromptTokenizer:
                 "use a plain prompt instead of messages, or an instruction-tuned model"
             )
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                [_turn(message) for message in prompt], tokenize=False, add_generation_prompt=True
-            )
+            text = render_chat(self.model, self.tokenizer, [_turn(message) for message in prompt])
+        except LimitError as error:
+            raise EngineSetupError(f"engine {self.name!r}: {error}") from error
         except jinja2.TemplateError as error:
             raise RequestRefusedError(
                 "bad_request", f"the chat template of {self.model} refuses the messages: {error}"
