@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
+import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from raygen.config import nearest, reason
@@ -47,11 +48,16 @@ class FakeText(Args):
 
 FakeReply = str | FakeText | FakeError
 
+_MAX_PATTERN = 1000
+
 
 def _is_regex(value: str) -> str:
+    if len(value) > _MAX_PATTERN:
+        raise ValueError(f"a regular expression has up to {_MAX_PATTERN:,} characters")
     try:
         re.compile(value)
-    except re.error as error:
+        regex.compile(value)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{value!r} is not a regular expression: {error}") from None
     return value
 

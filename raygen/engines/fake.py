@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
+import regex
+
 from raygen.core import digest
 from raygen.engines.args import FakeArgs, FakeError, FakeReply, FakeRule, FakeText, parse_args
 from raygen.engines.base import (
@@ -31,6 +33,9 @@ from raygen.engines.base import (
 
 log = logging.getLogger(__name__)
 
+_MATCH_S = 1.0
+"""Seconds that a recipe's pattern may take for one prompt; some take for ever."""
+
 
 class FakeEngine:
     """Answers from `args.answers`: the same prompt, seed and index give the same text.
@@ -45,11 +50,14 @@ class FakeEngine:
         self._name = spec.name
         self._args = parse_args(spec, FakeArgs)
         self._rules = [
-            (re.compile(rule.match), rule.reply if isinstance(rule.reply, list) else [rule.reply])
+            (
+                regex.compile(rule.match),
+                rule.reply if isinstance(rule.reply, list) else [rule.reply],
+            )
             for rule in self._args.answers
             if isinstance(rule, FakeRule)
         ]
-        self._classes = [(re.compile(c.match), c.probabilities) for c in self._args.classes]
+        self._classes = [(regex.compile(c.match), c.probabilities) for c in self._args.classes]
         self._plain = [text for text in self._args.answers if isinstance(text, str)]
         self._met: Counter[str] = Counter()
         self._dead = False
@@ -104,7 +112,7 @@ class FakeEngine:
         """Return the probabilities of the first match in `args.classes`, else made-up ones."""
         await self._wait(0)
         for pattern, chances in self._classes:
-            if pattern.search(text):
+            if self._matches(pattern, text):
                 return dict(chances)
         weights = {label: 1 + _number(text, label) % 1000 for label in self._args.labels}
         return {label: weight / sum(weights.values()) for label, weight in weights.items()}
@@ -133,7 +141,7 @@ class FakeEngine:
     def _replies(self, text: str) -> Sequence[FakeReply]:
         """Return the replies scripted for a prompt, without faults that it has met often enough."""
         for pattern, replies in self._rules:
-            if pattern.search(text):
+            if self._matches(pattern, text):
                 transient = [r for r in replies if isinstance(r, FakeError) and r.times is not None]
                 for fault in transient:
                     if self._met[text] < (fault.times or 0):
@@ -145,6 +153,16 @@ class FakeEngine:
                 "bad_request", f"no rule of the fake engine {self._name!r} matches {text[:80]!r}"
             )
         return self._plain
+
+    def _matches(self, pattern: regex.Pattern[str], text: str) -> bool:
+        try:
+            return pattern.search(text, timeout=_MATCH_S) is not None
+        except TimeoutError as error:
+            raise RequestRefusedError(
+                "bad_request",
+                f"the pattern {pattern.pattern[:80]!r} of the fake engine {self._name!r} takes "
+                f"more than {_MATCH_S:g} s for {text[:80]!r}; make it simpler",
+            ) from error
 
     async def _wait(self, tokens: int) -> None:
         self._check_alive()

@@ -50,6 +50,21 @@ async def test_first_matching_rule_wins_and_plain_texts_answer_the_rest() -> Non
     ]
 
 
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(a.*?){30}z"])
+async def test_a_pattern_that_never_ends_fails_its_row(
+    monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr("raygen.engines.fake._MATCH_S", 0.02)
+    with pytest.raises(RequestRefusedError, match=r"the pattern .* takes more than 0\.02 s"):
+        await texts(fake({"match": pattern, "reply": "x"}), "a" * 5000 + "!")
+
+
+def test_a_pattern_has_an_end_itself() -> None:
+    for pattern in ("a" * 1001, "(" * 900, "("):
+        with pytest.raises(EngineSetupError, match="regular expression"):
+            fake({"match": pattern, "reply": "x"})
+
+
 async def test_a_chat_is_matched_by_its_contents() -> None:
     chat = (Message("system", "be brief"), Message("user", "sun?"))
     answer = await fake({"match": "brief\nsun", "reply": "star"}).generate(Request(chat))
