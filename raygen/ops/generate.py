@@ -45,12 +45,10 @@ class GenerateParams(SamplingParams):
     @classmethod
     def _valid_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         if value is not None:
-            import jsonschema  # takes seconds where its optional formats are installed
+            from raygen.ops.common.json_schema import find_schema_fault
 
-            try:
-                jsonschema.Draft202012Validator.check_schema(value)
-            except jsonschema.SchemaError as error:
-                raise ValueError(f"not a JSON schema: {error.message}") from error
+            if (fault := find_schema_fault(value)) is not None:
+                raise ValueError(f"not a JSON schema: {fault}")
         return value
 
     @model_validator(mode="after")

@@ -57,17 +57,17 @@ def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
 
     The schema is checked even if an engine enforces it. Raises InvalidJsonError.
     """
-    import jsonschema
+    from raygen.ops.common.json_schema import find_mismatch
 
     text = text.strip()
     fenced = _FENCED.findall(text)
     try:
         value = json.loads(fenced[0] if len(fenced) == 1 else text)
-        jsonschema.validate(value, schema)
-    except jsonschema.ValidationError as error:
-        raise InvalidJsonError(f"{error.message[:200]}: {text[:80]!r}") from error
+        problem = find_mismatch(value, schema)
     except (ValueError, RecursionError) as error:  # no JSON, or a number of 5,000 digits
         raise InvalidJsonError(f"{error}: {text[:80]!r}") from error
+    if problem is not None:
+        raise InvalidJsonError(f"{problem[:200]}: {text[:80]!r}")
     return value
 
 

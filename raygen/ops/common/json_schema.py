@@ -1,0 +1,84 @@
+"""A recipe's JSON schema held against an answer, in a time that no schema can stretch.
+
+Patterns may take exponential time, and so may references, which can also name other places. A
+schema that has either is checked in a process with limits, which reaches no network. To be imported
+where it is needed: `jsonschema` is slow to import. Knows nothing of engines or rows.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from jsonschema_specifications import REGISTRY
+from referencing.exceptions import Unresolvable
+
+from raygen.core.limited import LimitedProcess, LimitError, Limits
+
+_LIMITS = Limits(memory=256 * 1024 * 1024, cpu_s=2.0, wall_s=30.0)
+_STRETCHING = frozenset(["$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties"])
+_SLOW_PACKAGE = "rfc3987_syntax"
+
+
+def _library() -> Any:
+    """Import `jsonschema` without a package that it uses where it is there.
+
+    That one builds a grammar, for four seconds, to check formats of addresses that aren't checked
+    here.
+    """
+    absent = sys.modules.setdefault(_SLOW_PACKAGE, None) is None  # type: ignore[arg-type]
+    try:
+        return import_module("jsonschema")
+    finally:
+        if absent:
+            del sys.modules[_SLOW_PACKAGE]
+
+
+jsonschema = _library()
+
+
+def find_schema_fault(schema: Mapping[str, Any]) -> str | None:
+    """Return what makes a schema no JSON schema; None where it is one."""
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return str(error.message)
+    return None
+
+
+def find_mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Return what a value has that its schema doesn't allow; None where it has the form."""
+    if not _stretches(schema):
+        return _mismatch(value, schema)
+    try:
+        return child_process(os.getpid()).call(_mismatch, value, schema)
+    except LimitError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=1)
+def child_process(pid: int) -> LimitedProcess:
+    """Return this process's child; a fork's pipes would be its parent's."""
+    process = LimitedProcess("checking an answer against the node's `schema`", _LIMITS)
+    atexit.register(process.close)
+    return process
+
+
+def _stretches(schema: Any) -> bool:
+    if isinstance(schema, Mapping):
+        return not _STRETCHING.isdisjoint(schema) or any(map(_stretches, schema.values()))
+    return isinstance(schema, list | tuple) and any(map(_stretches, schema))
+
+
+def _mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        error = jsonschema.exceptions.best_match(kind(schema, registry=REGISTRY).iter_errors(value))
+    except Unresolvable as missing:
+        return f"the schema refers to {missing.ref!r}, which is no part of it"
+    return None if error is None else str(error.message)
