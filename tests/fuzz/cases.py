@@ -35,10 +35,13 @@ class HangError(Exception):
     """A case that took so long that it counts as a hang."""
 
 
-def cases(*strategies: SearchStrategy[Any], weight: float = 1.0) -> Callable[..., Any]:
+def cases(
+    *strategies: SearchStrategy[Any], weight: float = 1.0, sample: int | None = None
+) -> Callable[..., Any]:
     """Run a test on generated cases; `weight` is how many of them, where a case is dear or cheap.
 
-    The generated values are the test's last arguments.
+    `sample` is how many `make test` runs, where it isn't by weight. The generated values are the
+    test's last arguments.
     """
 
     def decorated(test: Callable[..., None]) -> Callable[..., None]:
@@ -56,6 +59,7 @@ def cases(*strategies: SearchStrategy[Any], weight: float = 1.0) -> Callable[...
             COUNTS[test.__name__.removeprefix("test_")] += 1
 
         count = max(10, int(chosen.max_examples * weight))
+        count = sample if sample is not None and not ALL else count
         run: Callable[..., None] = settings(chosen, max_examples=count)(given(*strategies)(timed))
         return run
 
