@@ -57,7 +57,7 @@ def save(
     folder: Path,
     student: Student,
     optimizer: torch.optim.Optimizer,
-    at: TrainProgress,
+    progress: TrainProgress,
     writes: bool = True,
 ) -> Path:
     """Write a checkpoint, make it the latest and remove the oldest; returns its path.
@@ -66,11 +66,11 @@ def save(
     same folder, each to write its own shards; one rank `writes` the rest. Raises OSError; the
     earlier checkpoints stay usable.
     """
-    target = _free_name(folder, at.step)
+    target = _free_name(folder, progress.step)
     if not writes and not student.sharded:
         return target
     # By the step alone, since a rank may see old names in a network's file system.
-    draft = folder / f".step-{at.step:08d}.tmp"
+    draft = folder / f".step-{progress.step:08d}.tmp"
     if writes:
         for left in folder.glob(".step-*"):
             if _LEFT.fullmatch(left.name) and not left.is_symlink():
@@ -79,7 +79,7 @@ def save(
     if not writes:
         return target
     sizes = {path.name: path.stat().st_size for path in draft.glob("*.safetensors")}
-    durable.write_text(draft / _PROGRESS, json.dumps(_to_json(at, sizes), indent=1))
+    durable.write_text(draft / _PROGRESS, json.dumps(_to_json(progress, sizes), indent=1))
     durable.rename(draft, target)
     durable.write_text(folder / _LATEST, target.name + "\n")
     for old in [path for path in _by_age(folder) if path != target][: 1 - KEPT]:
@@ -160,12 +160,12 @@ def _has_size(path: Path, size: int) -> bool:
     return path.exists() and path.stat().st_size == size
 
 
-def _to_json(at: TrainProgress, sizes: Mapping[str, int]) -> dict[str, Any]:
-    data = {name: getattr(at, name) for name in TrainProgress.__dataclass_fields__}
+def _to_json(progress: TrainProgress, sizes: Mapping[str, int]) -> dict[str, Any]:
+    data = {name: getattr(progress, name) for name in TrainProgress.__dataclass_fields__}
     return {
         "version": FORMAT_VERSION,
         **data,
-        "cursor": at.cursor.to_json(),
-        "selection": asdict(at.selection),
+        "cursor": progress.cursor.to_json(),
+        "selection": asdict(progress.selection),
         "sizes": dict(sizes),
     }

@@ -314,13 +314,13 @@ class _Run:
             return self.job.config.optim.max_steps
         return self.progress.step + 1 + math.ceil(remaining / stream.order.batch)
 
-    def _step(self, decision: _Action, stream: ShardStream | None) -> None:
-        if decision.total is not None:
-            self.schedule.set_length(self.progress.step, decision.total)
+    def _step(self, action: _Action, stream: ShardStream | None) -> None:
+        if action.total is not None:
+            self.schedule.set_length(self.progress.step, action.total)
         factor = self.schedule.factor(self.progress.step)
-        done = self.train_step.step(decision.rows, self.progress.step, factor)
-        self.progress.epoch = decision.epoch
-        self.progress.add(done, len(decision.rows), self.load)
+        done = self.train_step.step(action.rows, self.progress.step, factor)
+        self.progress.epoch = action.epoch
+        self.progress.add(done, len(action.rows), self.load)
         if self.progress.first_step_time is None and stream is not None:
             stream.poll()
             self.progress.first_step_time, self.progress.ended_at_first_step = (
@@ -328,7 +328,7 @@ class _Run:
                 stream.ended,
             )
             self._event("first_step", generation_ended=stream.ended)
-        self._record(done, factor, decision)
+        self._record(done, factor, action)
 
     def _record(self, done: StepResult, factor: float, action: _Action) -> None:
         """Record the event of a step; `batch` is a hash of its rows, for comparing runs."""

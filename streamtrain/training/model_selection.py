@@ -58,31 +58,33 @@ class ModelSelector:
         self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
         self.held_out = HeldOut(self._sets)
 
-    def report(self, when: Literal["before", "after"], at: TrainProgress) -> Evaluation | None:
+    def report(
+        self, when: Literal["before", "after"], progress: TrainProgress
+    ) -> Evaluation | None:
         """Evaluate on the report set; None without one. Afterwards every answer is kept."""
         if self._job.report is None:
             return None
-        result = self._ask(self._sets["report"])
-        self._event("eval", when=when, step=at.step, **result.to_json(predictions=False))
+        result = self._evaluate(self._sets["report"])
+        self._event("eval", when=when, step=progress.step, **result.to_json(predictions=False))
         if when == "after":
             folder = self._job.out / EVALUATIONS
             write_record(folder, self._job.report.stem, self._sets["report"], result)
         return result
 
-    def select(self, at: TrainProgress) -> None:
+    def select(self, progress: TrainProgress) -> None:
         """Evaluate this step on the select set, or start to, and keep its weights if it is the best
         so far."""
-        at.selected_at = at.step
+        progress.selected_at = progress.step
         if self._validator is None:
-            result = self._ask(self._sets["select"])
-            if self._take_in(at, at.step, result.to_json(predictions=False)):
+            result = self._evaluate(self._sets["select"])
+            if self._record(progress, progress.step, result.to_json(predictions=False)):
                 save_weights(self._job.out / BEST, self._student)
         else:
-            save_weights(self._weights(at.step), self._student)
-            at.validating.append(at.step)
-            self._validator.start(at.step, self._weights(at.step))
+            save_weights(self._weights(progress.step), self._student)
+            progress.validating.append(progress.step)
+            self._validator.start(progress.step, self._weights(progress.step))
 
-    def settle(self, at: TrainProgress, wait: bool = False) -> bool:
+    def settle(self, progress: TrainProgress, wait: bool = False) -> bool:
         """Take in finished evaluations, in the order of their steps; returns whether there were
         any.
 
@@ -91,54 +93,54 @@ class ModelSelector:
         if self._validator is None:
             return False
         self._figures.update(self._validator.finished(wait))
-        before = len(at.validating)
-        while at.validating and at.validating[0] in self._figures:
-            step = at.validating.pop(0)
-            if self._take_in(at, step, self._figures.pop(step)):
+        before = len(progress.validating)
+        while progress.validating and progress.validating[0] in self._figures:
+            step = progress.validating.pop(0)
+            if self._record(progress, step, self._figures.pop(step)):
                 copy_weights(self._weights(step), self._job.out / BEST)
-        return len(at.validating) < before
+        return len(progress.validating) < before
 
-    def resume(self, at: TrainProgress) -> None:
+    def resume(self, progress: TrainProgress) -> None:
         """Restart the evaluations that a killed run was waiting for."""
-        for step in at.validating:
+        for step in progress.validating:
             if self._validator is not None:
                 self._validator.start(step, self._weights(step))
 
-    def sweep(self, at: TrainProgress) -> None:
+    def sweep(self, progress: TrainProgress) -> None:
         """Remove weights that no evaluation waits for; call it once a checkpoint has recorded
         that."""
-        waiting = {self._weights(step) for step in at.validating}
+        waiting = {self._weights(step) for step in progress.validating}
         for weights in (self._job.out / VALIDATING).glob("step-*"):
             own = re.fullmatch(r"step-\d{8}", weights.name) and not weights.is_symlink()
             if own and weights not in waiting:
                 shutil.rmtree(weights)
 
-    def _take_in(self, at: TrainProgress, step: int, figures: Mapping[str, Any]) -> bool:
+    def _record(self, progress: TrainProgress, step: int, figures: Mapping[str, Any]) -> bool:
         threshold = self._job.config.evaluate.threshold or 0.0
-        best = at.selection.see(figures["accuracy"], step, threshold)
-        self._event("select", step=step, best=best, waited=at.selection.waited, **figures)
+        best = progress.selection.see(figures["accuracy"], step, threshold)
+        self._event("select", step=step, best=best, waited=progress.selection.waited, **figures)
         return best
 
     def _weights(self, step: int) -> Path:
         return self._job.out / VALIDATING / f"step-{step:08d}"
 
-    def plateau(self, at: TrainProgress) -> bool:
+    def plateau(self, progress: TrainProgress) -> bool:
         """Tell whether the patience is used up."""
         patience = self._job.config.evaluate.patience
-        return patience is not None and at.selection.waited >= patience
+        return patience is not None and progress.selection.waited >= patience
 
-    def finish(self, at: TrainProgress) -> None:
+    def finish(self, progress: TrainProgress) -> None:
         """Evaluate the last step too, and wait for all evaluations."""
-        if self._job.select is not None and at.selected_at != at.step:
-            self.select(at)
-        self.settle(at, wait=True)
+        if self._job.select is not None and progress.selected_at != progress.step:
+            self.select(progress)
+        self.settle(progress, wait=True)
 
-    def take_best(self, at: TrainProgress) -> None:
+    def take_best(self, progress: TrainProgress) -> None:
         """Load the best step's weights into the student."""
         if self._job.select is None:
             return
         checkpoint.load_weights(self._job.out / BEST, self._student)
-        self._event("selected", step=at.selection.step, accuracy=at.selection.best)
+        self._event("selected", step=progress.selection.step, accuracy=progress.selection.best)
 
-    def _ask(self, questions: list[Question]) -> Evaluation:
+    def _evaluate(self, questions: list[Question]) -> Evaluation:
         return evaluate_student(self._student, self._tokenizer, questions, self._job.config.data)

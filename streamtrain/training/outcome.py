@@ -30,7 +30,7 @@ CARD = "README.md"
 
 
 def write_outcome(
-    job: RunSpec, student: Student, at: TrainProgress, after: Evaluation | None
+    job: RunSpec, student: Student, progress: TrainProgress, after: Evaluation | None
 ) -> Path:
     """Write the student's folder and then result.json, each atomically; returns the folder.
 
@@ -47,25 +47,25 @@ def write_outcome(
     result = {
         "version": FORMAT_VERSION,
         "student": job.config.student,
-        "before": at.before,
+        "before": progress.before,
         "after": after.to_json() if after else None,
         "data": job.data,
-        "plan": at.cursor.plan,
-        "selected": _selected(job, at),
-        "steps": at.step,
-        "rows": at.rows,
-        "left_out": dict(at.left_out),
-        "tokens": at.tokens,
-        "cut": at.cut,
-        "seconds": round(at.seconds, 3),
-        "wait_s": round(at.wait_s, 3),
-        "wait_share": _share(at.wait_s, at.seconds),
-        "epochs": at.epoch,
-        "tokens_per_second": _share(at.tokens, at.step_s),
-        "flops_per_second": _share(at.flops, at.step_s),
-        "utilisation": _share(at.flops, at.peak_flops),
-        "first_step_time": at.first_step_time,
-        "generation_ended_at_first_step": at.ended_at_first_step,
+        "plan": progress.cursor.plan,
+        "selected": _selected(job, progress),
+        "steps": progress.step,
+        "rows": progress.rows,
+        "left_out": dict(progress.left_out),
+        "tokens": progress.tokens,
+        "cut": progress.cut,
+        "seconds": round(progress.seconds, 3),
+        "wait_s": round(progress.wait_s, 3),
+        "wait_share": _share(progress.wait_s, progress.seconds),
+        "epochs": progress.epoch,
+        "tokens_per_second": _share(progress.tokens, progress.step_s),
+        "flops_per_second": _share(progress.flops, progress.step_s),
+        "utilisation": _share(progress.flops, progress.peak_flops),
+        "first_step_time": progress.first_step_time,
+        "generation_ended_at_first_step": progress.ended_at_first_step,
         "checkpoint": str(target),
     }
     (temporary / CARD).write_text(
@@ -136,7 +136,11 @@ def _share(part: float, total: float) -> float | None:
     return part / total if total else None
 
 
-def _selected(job: RunSpec, at: TrainProgress) -> dict[str, Any] | None:
-    if at.selection.best is None:
+def _selected(job: RunSpec, progress: TrainProgress) -> dict[str, Any] | None:
+    if progress.selection.best is None:
         return None
-    return {"step": at.selection.step, "accuracy": at.selection.best, "set": str(job.select)}
+    return {
+        "step": progress.selection.step,
+        "accuracy": progress.selection.best,
+        "set": str(job.select),
+    }
