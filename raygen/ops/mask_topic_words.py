@@ -32,9 +32,9 @@ from raygen.ops.common.request_params import SamplingParams, default_prompt
 from raygen.ops.common.tokens import count_words
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
-_PHRASES_LABEL = re.compile(r"^\W*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)
+_PHRASES_LABEL = re.compile(r"^[^\w\n]*noun phrases?\W*:", re.IGNORECASE | re.MULTILINE)
 _SEPARATOR = re.compile(r"[;,\n]")
-_AROUND_NAME = re.compile(r"\A[\W_]+|\A\d+[.)]\s+|[\W_]+\Z")
+_AROUND_NAME = re.compile(r"\A[\W_]+|\A\d+[.)]\s+|(?<![\W_])[\W_]+\Z")
 _QUESTION_WORDS = frozenset(
     {"what", "which", "who", "whom", "whose", "where", "when", "why", "how"}
 )

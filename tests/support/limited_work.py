@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import socket
@@ -133,3 +134,19 @@ def modules_of_a_schema() -> set[str]:
 
     find_mismatch(1, {})
     return set(sys.modules)
+
+
+def read_endless_answers() -> list[str]:
+    """Return what is read from answers that go on and on."""
+    from raygen.ops.common.edits import extract_edit
+    from raygen.ops.mask_topic_words import OP
+    from raygen.testing import run_op
+
+    row = {"question": "Why is ice cold?", "choices": ["a b", "c d"], "answer": 0}
+    read = []
+    for part in (" ", "-", "=", "label ", "\n", "_ ", "* "):
+        answer = f"ice{part * 10_000}b"
+        read.append(extract_edit(answer, "a text", ["a b", "c d"])[:3])
+        outcomes, _ = asyncio.run(run_op(OP, row, [answer], phrases="engine"))
+        read.append(type(outcomes[0]).__name__)
+    return read

@@ -20,6 +20,8 @@ _PREAMBLE = re.compile(
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "`": "`", "‘": "’"}
 _DOUBLE = ('"', "“", "«")
+_AROUND_LABEL = 100
+"""Characters that may stand around a label at the end of an answer."""
 
 
 def edit_tokens(text: str) -> list[str]:
@@ -56,8 +58,13 @@ def extract_edit(answer: str, original: str, options: Sequence[str]) -> str:
 def _without_label(text: str, original: str, options: Sequence[str]) -> str:
     names = "|".join(re.escape(option) for option in options)
     marked = rf"(?:(?:new |the )?label\s*(?:is|:)|[-=]+>|→|\|)\s*[\"'(\[]?(?:{names})[\"')\]]?"
-    label = re.compile(rf"\s*(?:\(?{marked}|[(\[](?:{names})[)\]])\)?\.?\Z", re.IGNORECASE)
-    return text if label.search(original) else label.sub("", text)
+    label = re.compile(rf"(?:\(?{marked}|[(\[](?:{names})[)\]])\)?\.?\Z", re.IGNORECASE)
+    # Only the end is searched: a model may say the same for ever.
+    longest = _AROUND_LABEL + max(map(len, options), default=0)
+    if label.search(original, max(0, len(original) - longest)):
+        return text
+    match = label.search(text, max(0, len(text) - longest))
+    return text[: match.start()].rstrip() if match else text
 
 
 def _unquoted(text: str, original: str) -> str:
