@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.apply.request import ApplyRequest, UserSession
-from raygen.core import joining_words, redirected_output
+from raygen.core import joining_words, make_private, redirected_output
 from raygen.dataset import Committer, Dataset, DatasetError, Folder, delete_probe, write_probe
 from raygen.planning import (
     Cluster,
@@ -343,5 +343,5 @@ class Session:
 def _log_folder(folder: Folder) -> Path:
     """Make the folder for the logs of Ray, vLLM and the trainer, beside local tables."""
     logs = folder.local / "logs" if folder.local is not None else Path("logs") / uuid.uuid4().hex
-    logs.mkdir(parents=True, exist_ok=True)
+    make_private(logs)
     return logs

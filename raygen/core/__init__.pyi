@@ -33,6 +33,7 @@ from .question import prompt_text as prompt_text
 from .ray_address import joining_words as joining_words
 from .ray_cluster import joined_cluster as joined_cluster
 from .ray_cluster import last_line as last_line
+from .ray_cluster import use_callers_umask as use_callers_umask
 from .row import ColumnType as ColumnType
 from .row import Lineage as Lineage
 from .row import Reject as Reject
@@ -56,5 +57,8 @@ from .template import expression_as_template as expression_as_template
 from .template import literal_ending as literal_ending
 from .template import render as render
 from .template import template_fields as template_fields
+from .writable_folders import make_private as make_private
+from .writable_folders import open_private as open_private
+from .writable_folders import private_folder as private_folder
 from .writable_folders import socket_folder as socket_folder
 from .writable_folders import use_writable_home as use_writable_home

@@ -19,13 +19,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from raygen.core.writable_folders import open_private
+
 
 def redirect_output(log: Path) -> None:
     """Send what this process and its later children write to a file, for good."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    with log.open("ab") as file:
+    with open(log, "ab", opener=open_private) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 
@@ -47,6 +49,7 @@ def redirected_output(log: Path) -> Iterator[None]:
 
 def redirect_logs(log: Path, libraries: Sequence[str]) -> None:
     """Send what these libraries log to a file, for good."""
+    os.close(open_private(str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     for name in libraries:

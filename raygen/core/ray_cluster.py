@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import secrets
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -25,6 +26,7 @@ from raygen.core.ray_address import check_answer, check_form, cluster_name
 from raygen.core.writable_folders import (
     can_write,
     home_folder,
+    make_private,
     private_folder,
     room_for_folder,
     socket_folder,
@@ -37,6 +39,12 @@ PACKAGES = ("raygen", "streamtrain")
 
 LOCAL = "local"
 """The address that starts a cluster on this machine, whatever RAY_ADDRESS says."""
+
+_LOOPBACK = "127.0.0.1"
+_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's own: whether this machine's address is one that other machines reach."""
+
+_UMASK = "RAYGEN_UMASK"
 
 _SOCKET = "session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
 """The longest path of a socket in Ray's folder."""
@@ -63,7 +71,7 @@ def joined_cluster(
     """
     import ray
 
-    log_file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log_file.parent)
     redirect_logs(log_file, loggers)
     use_writable_home()
     address = None if address == LOCAL else address
@@ -78,25 +86,77 @@ def joined_cluster(
         settings["address"] = _checked(address)
     else:
         use_private_token()
-        local = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": temp_folder()}
-        settings |= {"address": LOCAL, **local}
+        settings |= {
+            "address": LOCAL,
+            "num_cpus": cpus,
+            "include_dashboard": False,
+            "_temp_dir": temp_folder(),
+            "_node_ip_address": _LOOPBACK,
+        }
     if travelling:
         settings["runtime_env"] = {"py_modules": travelling}
+    with contextlib.nullcontext() if address else _on_loopback():
+        try:
+            yield start_twice(
+                lambda: _init(settings), ray.shutdown, cluster_name(address), log_file
+            )
+        finally:
+            ray.shutdown()
+
+
+def use_callers_umask() -> None:
+    """Give a worker of a local cluster the umask of whoever started it.
+
+    Ray's own files are private, but the worker writes datasets and students, which are for others.
+    """
+    if umask := os.environ.get(_UMASK):
+        os.umask(int(umask, 8))
+
+
+def _init(settings: Mapping[str, Any]) -> Any:
+    """Start or join Ray; the processes and files of a cluster that is started are private."""
+    import ray
+
+    if settings["address"] != LOCAL:
+        return ray.init(**settings)
+    umask = os.umask(0o077)
+    os.environ[_UMASK] = f"{umask:03o}"
     try:
-        yield start_twice(
-            lambda: ray.init(**settings), ray.shutdown, cluster_name(address), log_file
-        )
+        return ray.init(**settings)
     finally:
-        ray.shutdown()
+        os.umask(umask)
+        del os.environ[_UMASK]
 
 
-def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Choose a folder for a local cluster's files and sockets; None if Ray's own choice will do.
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have Ray, here and in child processes, take the loopback address for this machine's.
 
-    Raises UserError if no folder fits.
+    It does so by itself only where firewalls ask the user; elsewhere it makes an address of it that
+    others can reach.
+    """
+    from ray._private import ray_constants
+
+    before = os.environ.get(_CLUSTERS), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_CLUSTERS], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[_CLUSTERS]
+        else:
+            os.environ[_CLUSTERS] = before[0]
+
+
+def temp_folder(environ: Mapping[str, str] = os.environ) -> str:
+    """Say where a local cluster keeps its files and sockets: where nobody else may look.
+
+    Ray opens its own folders to everybody, so they lie in one that isn't open. Raises UserError
+    where no folder fits.
     """
     preferred = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
-    folder = socket_folder(preferred, ("ray", f"ray-{os.getuid()}"), _SOCKET)
+    folder = socket_folder(preferred, f"ray/{_SOCKET}")
     if folder is None:
         limit = room_for_folder(f"ray/{_SOCKET}")
         raise UserError(
@@ -105,7 +165,7 @@ def temp_folder(environ: Mapping[str, str] = os.environ) -> str | None:
             "to such a folder",
             1,
         )
-    return None if Path(folder) == Path(preferred) / "ray" else folder
+    return f"{folder}/ray"
 
 
 def use_private_token(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -117,6 +177,8 @@ def use_private_token(environ: MutableMapping[str, str] = os.environ) -> None:
     if token or environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
         return
     home = home_folder(environ)
+    if home:
+        _close(home / ".ray/auth_token")
     if home and (os.access(home / ".ray/auth_token", os.R_OK) or can_write(home / ".ray")):
         return
     handle, path = tempfile.mkstemp(prefix="ray-token-", dir=private_folder())
@@ -124,6 +186,15 @@ def use_private_token(environ: MutableMapping[str, str] = os.environ) -> None:
         file.write(secrets.token_hex(32))
     atexit.register(Path(path).unlink, missing_ok=True)
     environ["RAY_AUTH_TOKEN_PATH"] = path
+
+
+def _close(token: Path) -> None:
+    """Take from others the right to read a token that an earlier Ray left open."""
+    with contextlib.suppress(OSError):
+        status = token.lstat()
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+        if own and stat.S_IMODE(status.st_mode) & 0o077:
+            token.chmod(0o600)
 
 
 def start_twice(

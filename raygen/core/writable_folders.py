@@ -13,12 +13,16 @@ import pwd
 import stat
 import sys
 import tempfile
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _MOST_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
 """How long the path of a socket may be, by the operating system."""
+
+_RANDOM_LETTERS = 8
+"""In the name of a folder that `tempfile.mkdtemp` makes."""
 
 _BASES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a name of its own follows
 
@@ -32,31 +36,46 @@ def can_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def private_folder() -> Path:
-    """Return a temporary folder that only this user can read or write."""
-    folder = Path(tempfile.gettempdir()) / f"raygen-{os.getuid()}"
+def private_folder(base: str | None = None) -> Path:
+    """Return a folder for temporary files that nobody but this user can write to or read.
+
+    It lies in `base`, by default the system's. One that somebody else made under its name, or that
+    others can look into, is left alone, and another is made. Raises OSError.
+    """
+    parent = Path(base or tempfile.gettempdir())
+    folder = parent / f"raygen-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="raygen-"))
+        return Path(tempfile.mkdtemp(prefix="raygen-", dir=parent))
     safe = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
     if safe and status.st_uid == os.getuid():
         return folder
-    return Path(tempfile.mkdtemp(prefix="raygen-"))
+    return Path(tempfile.mkdtemp(prefix="raygen-", dir=parent))
 
 
-def socket_folder(preferred: str, names: Sequence[str], socket: str) -> str | None:
-    """Find a writable folder whose path leaves room for a socket; None if there is none.
+def make_private(folder: Path) -> None:
+    """Make a folder, where it isn't there yet, that nobody but this user may look into."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    Tries `names` in `preferred`, then in the other temporary folders. `socket` is the longest path
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file, as an `opener`: a new one is for this user alone, and no link is followed."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def socket_folder(preferred: str, socket: str) -> str | None:
+    """Return a private folder in which a socket fits; None where there is none.
+
+    It lies in `preferred`, else in another folder for temporary files. `socket` is the longest path
     of a socket in the folder.
     """
+    name = f"raygen-{'x' * max(_RANDOM_LETTERS, len(str(os.getuid())))}"
     for base in dict.fromkeys((preferred, tempfile.gettempdir(), *_BASES)):
-        for name in names:
-            folder = Path(base) / name
-            if len(os.fsencode(folder / socket)) <= _MOST_SOCKET_BYTES and can_write(folder):
-                return str(folder)
+        if len(os.fsencode(Path(base) / name / socket)) <= _MOST_SOCKET_BYTES:
+            with suppress(OSError):
+                return str(private_folder(base))
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from raygen.core import digest, plural
+from raygen.core import digest, make_private, plural
 from raygen.dataset import Dataset, Folder, RowResult
 from raygen.engines.models import cache_folder
 from raygen.planning.plan import Plan
@@ -159,6 +159,7 @@ def store_preview(recipe: str, measured: RunMeasurements) -> None:
     """Write a preview's figures into the user's cache; do nothing where that can't be written."""
     path = _preview_path(recipe)
     try:
+        make_private(path.parent)
         Folder.at(path.parent).write_text(path.name, measured.model_dump_json())
     except OSError:
         return

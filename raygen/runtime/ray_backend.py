@@ -13,7 +13,6 @@ import contextlib
 import os
 import pickle
 import queue
-import tempfile
 import threading
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
@@ -30,7 +29,13 @@ import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raygen.core import joined_cluster, last_line, redirect_output
+from raygen.core import (
+    joined_cluster,
+    last_line,
+    private_folder,
+    redirect_output,
+    use_callers_umask,
+)
 from raygen.dataset import WrittenBlock
 from raygen.engines import EngineSpec, start_engine
 from raygen.planning import Cluster
@@ -85,11 +90,12 @@ class _RowActor:
         self._job = job
         self._control = control
         self._name = uuid.uuid4().hex
+        use_callers_umask()
         log = f"worker-{os.getpid()}.log"
         try:
             redirect_output(Path(job.logs) / log)
         except OSError:  # the driver's folder needn't be there on another node
-            redirect_output(Path(tempfile.gettempdir()) / "raygen" / log)
+            redirect_output(private_folder() / log)
         devices = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         self._devices = dict(job.shared([str(device) for device in devices]))
         self._worker = Worker(job.plan, self._start, job.concurrency)

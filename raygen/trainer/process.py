@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raygen.core import UserError
+from raygen.core import UserError, open_private
 from raygen.trainer.metrics import MetricsTail, TrainerState
 
 __all__ = [
@@ -138,7 +138,7 @@ class Trainer:
     def _start(self) -> None:
         job = self._job
         self._metrics = MetricsTail(job.out / "metrics.jsonl", keep_history=can_resume(job.out))
-        with job.log.open("ab") as log:
+        with open(job.log, "ab", opener=open_private) as log:
             self._process = subprocess.Popen(
                 job.command(),
                 stdin=subprocess.DEVNULL,

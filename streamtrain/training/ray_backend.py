@@ -21,7 +21,7 @@ import ray.exceptions
 import ray.train
 import ray.train.torch
 
-from raygen.core import UserError, joined_cluster
+from raygen.core import UserError, joined_cluster, use_callers_umask
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.run import (
     CHECKPOINTS,
@@ -207,6 +207,7 @@ def _work(config: dict[str, Any]) -> str:
     from streamtrain.training.communicator import ProcessGroup, SingleProcess
     from streamtrain.training.loop import train
 
+    use_callers_umask()
     job: RunSpec = config["job"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
@@ -268,6 +269,7 @@ def _validate(job: RunSpec, weights: Path) -> dict[str, Any]:
 
     from streamtrain.training.validation import validate_weights
 
+    use_callers_umask()
     device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
     return validate_weights(job, weights, device)
 

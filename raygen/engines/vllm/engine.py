@@ -267,10 +267,9 @@ class VLLMEngine:
 
 
 def _socket_environment() -> dict[str, str]:
-    """Name a folder for vLLM's sockets if the temporary folder's path is too long for them."""
-    temp_folder = tempfile.gettempdir()
-    folder = socket_folder(temp_folder, ("",), str(uuid4()))
-    return {} if folder in (None, temp_folder) else {"VLLM_RPC_BASE_PATH": str(folder)}
+    """Say where vLLM's processes meet: where nobody else may look, and a socket's name fits."""
+    folder = socket_folder(tempfile.gettempdir(), str(uuid4()))
+    return {} if folder is None else {"VLLM_RPC_BASE_PATH": folder}
 
 
 def _set_environment(values: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from raygen.core import UserError, digest
+from raygen.core import UserError, digest, make_private
 from raygen.engines.models import cache_folder
 from raygen.recipe.remote.ref import Fetched
 
@@ -33,7 +33,7 @@ def store_fetched(location: str, fill: Callable[[Path], str]) -> tuple[Path, str
     """
     base = _base()
     try:
-        base.mkdir(parents=True, exist_ok=True)
+        make_private(base)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=base) as temporary:
             files = Path(temporary) / "files"
             files.mkdir()
@@ -61,7 +61,7 @@ def has_agreed(fetched: Fetched) -> bool:
 def remember_agreement(fetched: Fetched) -> None:
     """Remember that the user agreed to run exactly this content. Raises OSError."""
     file = _agreement(fetched)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file.parent)
     file.write_text(json.dumps(fetched.to_json()) + "\n", "utf-8")
 
 

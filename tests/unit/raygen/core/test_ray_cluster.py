@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from raygen.core.errors import UserError
-from raygen.core.ray_cluster import last_line, start_twice, temp_folder, use_private_token
+from raygen.core.ray_cluster import (
+    last_line,
+    start_twice,
+    temp_folder,
+    use_callers_umask,
+    use_private_token,
+)
 
 LATE = "The current node timed out during startup. This could happen because the GCS is overloaded."
 
@@ -91,17 +98,19 @@ def test_an_error_is_shown_by_its_last_line(error: Exception, line: str) -> None
     assert last_line(error) == line
 
 
-def test_rays_own_folder_is_left_to_it() -> None:
+@pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
+def test_rays_folder_lies_in_one_that_nobody_else_may_look_into(variable: str) -> None:
     with tempfile.TemporaryDirectory() as short:
-        assert temp_folder({"TMPDIR": short}) is None
-        assert temp_folder({"RAY_TMPDIR": short, "TMPDIR": "/proc"}) is None
+        folder = Path(temp_folder({"TMPDIR": "/proc", variable: short}))
+        assert folder.name == "ray"
+        assert folder.parent.parent == Path(short)
+        assert folder.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("folder", ["/proc/nowhere", f"/var/{'x' * 60}"])
 def test_a_folder_that_ray_cannot_use_is_replaced(folder: str) -> None:
-    folder_for_ray = temp_folder({"TMPDIR": folder})
-    assert folder_for_ray is not None
-    assert not folder_for_ray.startswith(folder)
+    found = temp_folder({"TMPDIR": folder})
+    assert not found.startswith(folder)
 
 
 def test_without_any_folder_the_message_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +140,26 @@ def test_a_token_is_made_where_the_home_cannot_be_written(home: Callable[[str], 
     file = Path(path)
     assert len(file.read_text()) == 64
     assert file.stat().st_mode & 0o077 == 0, "nobody else may read it"
+
+
+def test_a_token_that_an_earlier_ray_left_open_is_closed(home: Callable[[str], Path]) -> None:
+    token = home("me") / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text("secret")
+    token.chmod(0o644)
+    token_of(HOME=str(home("me")))
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("umask", ["022", "077", ""])
+def test_a_worker_takes_the_umask_of_its_user(umask: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setenv("RAYGEN_UMASK", umask)
+        use_callers_umask()
+        assert os.umask(0o027) == int(umask or "027", 8)
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 
 from raygen.core.writable_folders import (
     home_folder,
+    make_private,
+    open_private,
     private_folder,
     room_for_folder,
     socket_folder,
@@ -29,25 +31,26 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_users_own_choice_is_taken_where_a_socket_fits(tmp_path: Path) -> None:
-    assert socket_folder(str(tmp_path), ("ray",), "s") == str(tmp_path / "ray")
-    assert (tmp_path / "ray").is_dir()
+    folder = socket_folder(str(tmp_path), "s")
+    assert folder == str(tmp_path / f"raygen-{os.getuid()}")
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
 
 
 def test_a_name_that_is_too_long_for_a_socket_is_passed_over(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
-    folder = socket_folder(str(long), ("ray",), SOCKET)
+    folder = socket_folder(str(long), SOCKET)
     assert folder is not None
     assert len(os.fsencode(f"{folder}/{SOCKET}")) <= 107
     assert not long.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "ray").write_text("a file")
-    assert socket_folder(str(tmp_path), ("ray", "ray-1"), "s") == str(tmp_path / "ray-1")
+def test_a_folder_that_cannot_be_written_is_passed_over(temporary: Path) -> None:
+    folder = socket_folder("/proc", "s")
+    assert folder == str(temporary / f"raygen-{os.getuid()}")
 
 
 def test_there_may_be_no_folder_at_all() -> None:
-    assert socket_folder("/var", ("ray",), "x" * 107) is None
+    assert socket_folder("/var", "x" * 107) is None
 
 
 def test_the_room_for_a_folder_is_what_a_socket_leaves() -> None:
@@ -59,6 +62,25 @@ def test_a_private_folder_is_nobody_elses(temporary: Path) -> None:
     folder = private_folder()
     assert folder == private_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_private_is_nobody_elses_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_private(tmp_path / "a" / "logs")
+        with open(tmp_path / "a" / "log", "ab", opener=open_private) as file:
+            file.write(b"1")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "logs").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "a" / "log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_private_file_is_opened_through_no_link(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        open(tmp_path / "log", "ab", opener=open_private)  # noqa: SIM115
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("make", ["open", "link"])
