@@ -73,13 +73,18 @@ def test_students_of_variants_lie_apart_and_go_with_their_dataset(tmp_path: Path
         training = training_of(load_recipe(path, variant=name), None, folder, moved=False)
         assert training is not None
         (training.out / "checkpoints").mkdir(parents=True)
+        (training.out / "owner").write_text("0123456789ab")
         outs.append(training.out)
     assert [out.name for out in outs] == ["student-before", "student-after"]
     mine = tmp_path / "out" / "students.txt"
     mine.write_text("no student of raygen's")
+    other = tmp_path / "out" / "student-photos"
+    (other / "checkpoints").mkdir(parents=True)
+    (tmp_path / "out" / "student-link").symlink_to(outs[0])
     discard_students(folder, None)
     assert not any(out.exists() for out in outs)
     assert mine.exists()
+    assert other.exists(), "a name alone is no mark of a run"
 
 
 def test_problems_stand_where_the_recipe_has_them(tmp_path: Path) -> None:
