@@ -278,10 +278,10 @@ def _written(context: Context, value: Any) -> str:
 def _made(value: Any) -> Any:
     """Return a new value, counted; one that makes its items as they are read becomes a list."""
     rendering = _RENDERING.get()
-    kind = type(value)
-    if kind is str:
+    if isinstance(value, str):
+        value = str(value)  # markup is a text like any other, which escapes nothing
         rendering.spend(len(value))
-    elif kind is int:
+    elif type(value) is int:
         if value.bit_length() > _MAX_BITS:
             raise SecurityError("it computes with numbers of more than 1,200 digits")
     elif isinstance(value, list | tuple | Mapping):

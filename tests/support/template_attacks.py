@@ -128,6 +128,11 @@ ATTACKS: dict[str, str] = {
     "times of a product": _shown("'a' * (99999 * 99999)"),
     "concatenations": "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a ~ a %}" * 40,
     "additions": "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a + a %}" * 40,
+    "additions of markup": "{% set a = x|tojson %}" + "{% set a = a + a %}" * 40,
+    "escapes of markup": _shown("(x|tojson + '<' * 9000000) + '<' * 9000000 + '<' * 9000000"),
+    "format of markup": _shown("(x|tojson).format(1)"),
+    "percent of markup": _shown("('%900000000d'|tojson) % 1"),
+    "join of markup": _shown("(x|tojson).join(['<' * 9000000] * 2)"),
     "blocks": "{% set a = 'xxxxxxxxxx' %}" + "{% set a %}{{ a }}{{ a }}{% endset %}" * 40,
     "macros": "{% macro a() %}"
     + "x" * 1000
