@@ -57,6 +57,14 @@ from .template import expression_as_template as expression_as_template
 from .template import literal_ending as literal_ending
 from .template import render as render
 from .template import template_fields as template_fields
+from .terminal import confirm as confirm
+from .terminal import echo as echo
+from .terminal import echo_json as echo_json
+from .terminal import json_text as json_text
+from .terminal import prompt as prompt
+from .terminal import visible as visible
+from .terminal import visible_characters as visible_characters
+from .terminal import visible_line as visible_line
 from .writable_folders import make_private as make_private
 from .writable_folders import open_private as open_private
 from .writable_folders import private_folder as private_folder
