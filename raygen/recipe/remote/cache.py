@@ -5,9 +5,12 @@ Knows folders; knows nothing of where a recipe comes from.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from raygen.core import UserError, digest, make_private
@@ -18,12 +21,22 @@ CACHE_VERSION = 1
 """The version of the cache's layout."""
 
 _AGREED = "agreed"
+_HASH = "sha256:"
 
 
 def find_cached(location: str, pin: str) -> Path | None:
-    """Find the folder of what was fetched from a location under a pin; None if not cached."""
+    """Find the folder of what was fetched from a location under a pin; None if not cached.
+
+    None too where its files are no longer those that were fetched.
+    """
     folder = _folder(location, pin)
-    return folder.resolve() if folder.is_dir() else None
+    if folder.is_symlink() or not folder.is_dir():
+        return None
+    try:
+        kept = pin if pin.startswith(_HASH) else _content_file(folder).read_text("ascii").strip()
+        return folder.resolve() if content_hash(folder) == kept else None
+    except (OSError, ValueError):  # no record of the content, or one that can't be read
+        return None
 
 
 def store_fetched(location: str, fill: Callable[[Path], str]) -> tuple[Path, str]:
@@ -39,11 +52,8 @@ def store_fetched(location: str, fill: Callable[[Path], str]) -> tuple[Path, str
             files.mkdir()
             pin = fill(files)
             folder = _folder(location, pin)
-            try:
-                files.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # it is there already, by this or another process
-                    raise
+            if find_cached(location, pin) is None:
+                _put(files, folder, Path(temporary))
     except OSError as error:
         raise UserError(
             f"can't keep a fetched recipe in {base}: {error.strerror or error}; make room, or set "
@@ -53,16 +63,73 @@ def store_fetched(location: str, fill: Callable[[Path], str]) -> tuple[Path, str
     return folder.resolve(), pin
 
 
+def content_hash(folder: Path) -> str:
+    """Hash a folder's files: their names, and their contents or where their links lead."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            content = b"link\0" + os.fsencode(path.readlink())
+        elif path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest().encode()
+        else:
+            continue
+        name = os.fsencode(path.relative_to(folder).as_posix())
+        total.update(name + b"\0" + content + b"\n")
+    return f"{_HASH}{total.hexdigest()}"
+
+
 def has_agreed(fetched: Fetched) -> bool:
     """Tell whether the user agreed to run exactly this content."""
-    return _agreement(fetched).is_file()
+    file = _agreement(fetched)
+    try:
+        is_own = not file.is_symlink() and file.stat().st_uid == os.getuid()
+        return is_own and json.loads(file.read_text("utf-8"))["pinned"] == fetched.pinned
+    except (OSError, ValueError, TypeError, KeyError):
+        return False  # a damaged one is asked about again
 
 
 def remember_agreement(fetched: Fetched) -> None:
-    """Remember that the user agreed to run exactly this content. Raises OSError."""
+    """Remember that the user agreed to run exactly this content. Raises UserError."""
     file = _agreement(fetched)
-    make_private(file.parent)
-    file.write_text(json.dumps(fetched.to_json()) + "\n", "utf-8")
+    try:
+        make_private(file.parent)
+        _write(file, json.dumps(fetched.to_json()) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"can't write down in {file} that you agreed: {error.strerror or error}; make room, or "
+            "set RAYGEN_CACHE to a folder that can be written",
+            1,
+        ) from error
+
+
+def _put(files: Path, folder: Path, temporary: Path) -> None:
+    """Move fetched files to their folder in the cache, in place of damaged ones."""
+    kept = content_hash(files)
+    with suppress(FileNotFoundError):
+        folder.rename(temporary / "damaged")
+    _write(_content_file(folder), kept + "\n")
+    try:
+        files.rename(folder)
+    except OSError:
+        # Another process was faster.
+        if folder.is_symlink() or not folder.is_dir() or content_hash(folder) != kept:
+            raise
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file whole, in place of whatever has its name."""
+    descriptor, draft = tempfile.mkstemp(prefix=".", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _content_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.content")
 
 
 def _base() -> Path:

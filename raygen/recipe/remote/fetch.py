@@ -5,7 +5,6 @@ Knows which kind of reference is fetched how; knows nothing of what a recipe mea
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from raygen.core import UserError
@@ -98,7 +97,7 @@ def _of_store(ref: RecipeRef) -> tuple[Path, str]:
         from raygen.recipe.remote.store import StoreFiles
 
         gather(StoreFiles(ref.location), ref.location, ref.path, into)
-        pin = _content_hash(into)
+        pin = cache.content_hash(into)
         if ref.rev and ref.rev != pin:
             raise UserError(
                 f"{location} is no longer what {ref.rev} names: it has {pin} now; look at what "
@@ -107,12 +106,3 @@ def _of_store(ref: RecipeRef) -> tuple[Path, str]:
         return pin
 
     return cache.store_fetched(location, fill)
-
-
-def _content_hash(folder: Path) -> str:
-    """Hash a folder's files: their names and their contents."""
-    total = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = file.relative_to(folder).as_posix()
-        total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return f"sha256:{total.hexdigest()}"

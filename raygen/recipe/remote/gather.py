@@ -6,6 +6,7 @@ nothing can be listed, on the web, the recipe comes alone. Knows nothing of how 
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Collection, Iterator
@@ -14,12 +15,16 @@ from typing import Any, Protocol
 
 from raygen.config import parse_text
 from raygen.core import ProblemsError, UserError
+from raygen.core.limited import Limits, run_limited
 
 LOCK_ENDING = ".lock.yaml"
 """The end of the name of a lock, after the recipe's own name and its variant's."""
 
 MOST_BYTES = 64 * 2**20
 _MOST_FILES = 200
+_LONGEST_PATH, _LONGEST_NAME = 1000, 255
+"""In bytes: what every file system takes."""
+_MATCHING = Limits(memory=256 << 20, cpu_s=5, wall_s=20)
 
 
 class Remote(Protocol):
@@ -54,14 +59,11 @@ def gather(remote: Remote, location: str, recipe: str, into: Path) -> None:
         size += len(content or b"")
         if size > MOST_BYTES:
             raise too_large(path)
-        target = into / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content or b"")
+        _write(into, path, content or b"", location)
         if not path.endswith((".yaml", ".yml")):
             continue
         if listed is None:
-            # A path that isn't its own normal form would be written elsewhere.
-            listed = frozenset(name for name in remote.names() if _normal("", name) == name)
+            listed = frozenset(filter(_fits, remote.names()))
         data = _data(path, content or b"")
         named = [*_named(path, data, listed), *(_locks(path, data) if path == recipe else ())]
         waiting += [name for name in dict.fromkeys(named) if name in listed - known]
@@ -77,6 +79,35 @@ def too_large(path: str) -> UserError:
         "its data by a URL in source.path",
         1,
     )
+
+
+def _fits(name: str) -> bool:
+    """Tell whether a listed name can be that of a file below a folder, on every file system.
+
+    One that isn't its own normal form would be written elsewhere.
+    """
+    return (
+        _normal("", name) == name
+        and name.isprintable()
+        and len(name.encode("utf-8", "replace")) <= _LONGEST_PATH
+        and all(0 < len(os.fsencode(part)) <= _LONGEST_NAME for part in name.split("/"))
+    )
+
+
+def _write(into: Path, path: str, content: bytes, location: str) -> None:
+    """Write a new file below a folder, through no link and over no other. Raises UserError."""
+    target = into / path
+    try:
+        if not _fits(path):
+            raise ValueError("it is no path below the recipe's folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(into.resolve()):
+            raise ValueError("it leads out of the recipe's folder")
+        with target.open("xb") as file:
+            file.write(content)
+    except (ValueError, FileExistsError, NotADirectoryError) as error:
+        why = "another file has this name" if isinstance(error, OSError) else str(error)
+        raise UserError(f"{location}: the file {path!r} can't be fetched: {why}") from error
 
 
 def _normal(folder: str, path: str) -> str | None:
@@ -102,17 +133,29 @@ def _locks(path: str, data: Any) -> Iterator[str]:
 
 def _named(path: str, data: Any, listed: Collection[str]) -> Iterator[str]:
     """Yield the paths that the texts of a YAML file are, or match as glob patterns."""
-    from fsspec.utils import glob_translate
-
     texts = list(_texts(data))
     if isinstance(data, dict) and isinstance(data.get("extends"), str):
         texts.append(f"{data['extends']}/recipe.yaml")  # it may be a folder
-    for text in texts:
-        name = _normal(posixpath.dirname(path), text) if len(text) < 300 else None
-        if name is not None and re.search(r"[*?]", name) and "\n" not in name:
-            yield from sorted(filter(re.compile(glob_translate(name)).fullmatch, listed))
-        elif name is not None:
-            yield name
+    folder = posixpath.dirname(path)
+    names = [_normal(folder, text) for text in texts if len(text) < _LONGEST_NAME]
+    patterns = [name for name in names if name and re.search(r"[*?]", name) and "\n" not in name]
+    yield from filter(None, names)
+    if patterns and listed:
+        subject = f"finding the files that {path} names"
+        yield from run_limited(
+            match_names, patterns, sorted(listed), subject=subject, limits=_MATCHING
+        )
+
+
+def match_names(patterns: Collection[str], names: Collection[str]) -> list[str]:
+    """List the names that match any of the glob patterns.
+
+    It is slow for some patterns, so what a stranger wrote is matched in a process with limits.
+    """
+    from fsspec.utils import glob_translate
+
+    matches = [re.compile(glob_translate(pattern)).fullmatch for pattern in patterns]
+    return [name for name in names if any(match(name) for match in matches)]
 
 
 def _texts(value: Any) -> Iterator[str]:

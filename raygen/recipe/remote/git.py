@@ -15,9 +15,11 @@ from raygen.core import UserError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TIMEOUT_S = 600
+_MOST_BYTES, _MOST_FILES = 2**30, 20_000
 # The repository is a stranger's: no hook of it is run, and it leads to no other.
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never",
-         "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false")  # fmt: skip
+         "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
+         "-c", "core.protectHFS=true", "-c", "core.protectNTFS=true")  # fmt: skip
 
 _OTHER_REPOSITORY = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 """Environment variables by which git, called in a hook, works on the hook's repository."""
@@ -47,9 +49,23 @@ def fetch_git(url: str, rev: str | None, into: Path) -> str:
         commit = _git(into, "rev-parse", "--verify", "-q", f"{state}^{{commit}}").strip()
     except UserError as error:
         raise UserError(f"git+{url}: no commit {rev!r} in it; correct the revision") from error
+    _check_size(into, url, commit)
     _git(into, "checkout", "-q", "--detach", commit)
     shutil.rmtree(into / ".git")
     return commit
+
+
+def _check_size(folder: Path, url: str, commit: str) -> None:
+    """Raise UserError for a commit whose files are too many or too large to be unpacked."""
+    listed = _git(folder, "ls-tree", "-r", "-l", "-z", commit).rstrip("\0").split("\0")
+    sizes = [entry.split(None, 4)[3] for entry in listed if entry]
+    size = sum(int(one) for one in sizes if one.isdigit())
+    if size > _MOST_BYTES or len(sizes) > _MOST_FILES:
+        raise UserError(
+            f"git+{url} has {len(sizes):,} files of {size >> 20:,} MiB at {commit}; a recipe's "
+            f"repository has at most {_MOST_FILES:,} of {_MOST_BYTES >> 20:,} MiB: name big data "
+            "by a URL in source.path"
+        )
 
 
 def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
@@ -64,7 +80,8 @@ def _git(folder: Path, *words: str) -> str:
     program = shutil.which("git")
     if program is None:
         raise UserError("git is not installed; install it, or name the recipe otherwise")
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    # What LFS would load comes from wherever the repository says.
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
     inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         done = subprocess.run(

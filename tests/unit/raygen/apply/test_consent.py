@@ -14,6 +14,7 @@ from raygen.apply.request import ApplyRequest
 from raygen.cli.main import main
 from raygen.core.errors import UserError
 from raygen.planning.preparation import RecipeRequest
+from raygen.recipe.remote import cache
 from raygen.recipe.remote.fetch import fetch
 from tests.support.references import RECIPE, commit, write_recipe
 
@@ -52,6 +53,22 @@ def test_a_fetched_recipe_needs_consent_before_its_first_run_only(repository: Pa
     (repository / "recipe.yaml").write_text(RECIPE.replace("default: 2", "default: 3"))
     commit(repository)
     assert run("preview", reference, "-n", 1).exit_code == 2, "another commit is another recipe"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"pinned": "x"}', "\xff"])
+def test_a_damaged_agreement_is_asked_about_again(repository: Path, text: str) -> None:
+    found = fetch(f"git+file://{repository}")
+    cache.remember_agreement(found)
+    assert cache.has_agreed(found)
+    (file,) = (found.root.parent / "agreed").iterdir()
+    file.write_bytes(text.encode("latin-1"))
+    assert not cache.has_agreed(found)
+    file.unlink()
+    (repository / "agreed.json").write_text(json.dumps(found.to_json()))
+    file.symlink_to(repository / "agreed.json")
+    assert not cache.has_agreed(found)
+    cache.remember_agreement(found)
+    assert cache.has_agreed(found)
 
 
 def test_looking_at_a_fetched_recipe_asks_nothing(repository: Path) -> None:

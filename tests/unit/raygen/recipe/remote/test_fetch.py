@@ -240,13 +240,14 @@ def test_a_file_comes_along_by_its_listing_and_not_by_its_ending(
 class Listed:
     """A store that lists what it is told to."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], text: str = "") -> None:
         self._names = names
+        self._text = text or "x: 'data/**/x.json'\ny: ../up.json\nz: 'a\\b'\n"
         self.read_paths: list[str] = []
 
     def read(self, path: str) -> bytes:
         self.read_paths.append(path)
-        return b"x: 'data/**/x.json'\ny: ../up.json\nz: 'a\\b'\n"
+        return self._text.encode()
 
     def names(self) -> list[str]:
         return self._names
@@ -260,6 +261,76 @@ def test_a_listed_name_that_leads_out_is_not_written(tmp_path: Path) -> None:
     assert store.read_paths == ["recipe.yaml", "data/b/c/x.json", "data/x.json"]
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert files == {f"into/{name}" for name in store.read_paths}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/x", "../x", "a/../../x", "a/./x", "a//x", "a\\..\\x", "a\0x", "a\nx", "a/", "\udc80x",
+     f"a/{'x' * 256}", f"{'x' * 250}/{'y' * 250}/{'z' * 250}/{'a' * 250}/x"],
+)  # fmt: skip
+def test_a_name_that_would_be_written_elsewhere_is_not_fetched(tmp_path: Path, name: str) -> None:
+    store = Listed(["recipe.yaml", name], "x: ['**', '*/**', '**/x*']")
+    gather.gather(store, "s3://b", "recipe.yaml", tmp_path / "into")
+    assert store.read_paths == ["recipe.yaml"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["into", "recipe.yaml"]
+
+
+def test_two_names_of_one_file_are_an_error(tmp_path: Path) -> None:
+    store = Listed(["recipe.yaml", "a", "a/b"], "x: [a, a/b]")
+    with pytest.raises(UserError, match="'a/b' can't be fetched: another file has this name"):
+        gather.gather(store, "s3://b", "recipe.yaml", tmp_path)
+
+
+def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into" / "data").symlink_to(tmp_path / "out")
+    store = Listed(["recipe.yaml", "data/x"], "x: data/x")
+    with pytest.raises(UserError, match="'data/x' can't be fetched: it leads out of the recipe's"):
+        gather.gather(store, "s3://b", "recipe.yaml", tmp_path / "into")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_pattern_that_matches_without_end_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "_MATCHING", replace(gather._MATCHING, cpu_s=0.1))
+    store = Listed(["recipe.yaml", "a" * 250], f"x: '{'*a' * 100}b'")
+    with pytest.raises(UserError, match=r"finding the files that recipe\.yaml names takes more"):
+        gather.gather(store, "s3://b", "recipe.yaml", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["git", "store"])
+def test_a_changed_cache_is_not_used(
+    tmp_path: Path, memory: fsspec.AbstractFileSystem, kind: str
+) -> None:
+    write_recipe(tmp_path / "repository")
+    commit(tmp_path / "repository")
+    memory.pipe({"/a/recipe.yaml": RECIPE.encode(), "/a/p.j2": b"{{ question }}"})
+    found = fetch(f"git+file://{tmp_path}/repository" if kind == "git" else "memory://a")
+    (found.root / "p.j2").write_text("another prompt")
+    again = fetch(found.pinned)
+    assert again.file == found.file
+    assert (again.root / "p.j2").read_text() == "{{ question }}"
+    (found.root / "p.j2").unlink()
+    (found.root / "p.j2").symlink_to("/etc/passwd")
+    assert (fetch(found.pinned).root / "p.j2").read_text() == "{{ question }}"
+    (tmp_path / "repository").rename(tmp_path / "gone")
+    memory.store.clear()
+    assert fetch(found.pinned).file == found.file, "an unchanged one needs no repository"
+    (found.root / "more.txt").write_text("x")
+    with pytest.raises(UserError, match=r"can't be fetched|has no file"):
+        fetch(found.pinned)
+
+
+def test_a_repository_too_large_to_unpack_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygen.recipe.remote.git._MOST_FILES", 2)
+    write_recipe(tmp_path / "repository")
+    commit(tmp_path / "repository")
+    with pytest.raises(UserError, match="has 3 files of 0 MiB at"):
+        fetch(f"git+file://{tmp_path}/repository")
 
 
 def test_data_beside_a_recipe_stays_small(
