@@ -12,8 +12,8 @@ import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from io import BytesIO
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from raygen.core.limited.fence import fence_files, fence_network, watch_python
@@ -78,9 +78,8 @@ def _reply(request: bytes, limits: Limits) -> bytes:
 def _begin(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
     signal.alarm(int(limits.wall_s) + 5)  # for a process whose parent is gone
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        _limit(resource.RLIMIT_AS, int(statm.read_text().split()[0]) * _PAGE + limits.memory)
+    with suppress(FileNotFoundError), open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - quick
+        _limit(resource.RLIMIT_AS, int(statm.read().split()[0]) * _PAGE + limits.memory)
 
 
 def _end() -> None:

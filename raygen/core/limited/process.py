@@ -11,7 +11,7 @@ import importlib
 import io
 import os
 import pickle
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -136,30 +136,30 @@ class LimitedProcess:
 
     def _exchange(self, process: subprocess.Popen[bytes], request: bytes, deadline: float) -> bytes:
         """Send a request and return the reply to it, in the time that is left."""
-        stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        stdin = cast("IO[bytes]", process.stdin).fileno()
+        stdout = cast("IO[bytes]", process.stdout).fileno()
         waiting, reply, size = memoryview(request), bytearray(), HEADER.size
-        with selectors.DefaultSelector() as ready:
-            ready.register(stdin, selectors.EVENT_WRITE)
-            ready.register(stdout, selectors.EVENT_READ)
-            while len(reply) < size:
-                left = deadline - time.monotonic()
-                events = ready.select(left) if left > 0 else []
-                if not events:
-                    raise self._error("time")
-                for key, _ in events:
-                    if key.fileobj is stdout:
-                        received = os.read(stdout.fileno(), MIB)
-                        if not received:
-                            raise self._error(_cause(process))
-                        reply += received
-                    else:
-                        waiting = waiting[_write(stdin, waiting) :]
-                        if not waiting:
-                            ready.unregister(stdin)
-                if size == HEADER.size <= len(reply):
-                    size += HEADER.unpack_from(reply)[0]
-                    if size > self._limits.result_bytes:
-                        raise self._error("result")
+        ready = select.poll()
+        ready.register(stdout, select.POLLIN)
+        ready.register(stdin, select.POLLOUT)
+        while len(reply) < size:
+            left = deadline - time.monotonic()
+            events = ready.poll(left * 1000) if left > 0 else []
+            if not events:
+                raise self._error("time")
+            for descriptor, _ in events:
+                if descriptor == stdin:
+                    waiting = waiting[_write(stdin, waiting) :]
+                    if not waiting:
+                        ready.unregister(stdin)
+                elif received := os.read(stdout, MIB):
+                    reply += received
+                else:
+                    raise self._error(_cause(process))
+            if size == HEADER.size <= len(reply):
+                size += HEADER.unpack_from(reply)[0]
+                if size > self._limits.result_bytes:
+                    raise self._error("result")
         return bytes(reply[HEADER.size :])
 
     def _error(self, limit: LimitName) -> LimitError:
@@ -205,9 +205,9 @@ def _framed(content: bytes) -> bytes:
     return HEADER.pack(len(content)) + content
 
 
-def _write(stdin: IO[bytes], content: memoryview) -> int:
+def _write(stdin: int, content: memoryview) -> int:
     try:
-        return os.write(stdin.fileno(), content[:MIB])
+        return os.write(stdin, content[:MIB])
     except BrokenPipeError:
         return len(content)  # it is gone; reading says so
 
