@@ -216,7 +216,7 @@ LIMITED = _ITERATING | _SLOW | _SPLITTING | _SEARCHING | frozenset(_GROWING)
 
 
 def measure(value: Any, most: int, level: int = 0) -> int:
-    """Return the characters in a value, an item counted as 8, one of an inner list as 100.
+    """Return the characters in a value, an item counted as 8, one of an inner list as 400.
 
     `level` more are counted for each list that an item lies in. Raises SecurityError above `most`.
     What lies in a value twice counts twice, since whatever goes through the value meets it twice.
@@ -225,7 +225,7 @@ def measure(value: Any, most: int, level: int = 0) -> int:
     while waiting:
         one, depth = waiting.pop()
         items = (*one.keys(), *one.values()) if isinstance(one, Mapping) else one
-        size += len(items) * ((100 if depth else 8) + level * depth)
+        size += len(items) * ((400 if depth else 8) + level * depth)
         for item in items if size <= most else ():
             if isinstance(item, str):
                 size += len(item)
