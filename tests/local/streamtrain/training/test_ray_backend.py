@@ -27,6 +27,7 @@ def resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseExc
     student.write_text("student: tiny\nversion: 1\nmodel: ./model\n")
     out = tmp_path / "out"
     (out / "checkpoints").mkdir(parents=True)
+    (out / "owner").write_text("0123456789ab")
     (out / "result.json").write_text('{"checkpoint": "an older one"}')
     monkeypatch.setattr(run_ray, "_cluster", lambda job, address: contextlib.nullcontext())
     monkeypatch.setattr(run_ray, "_gpus", lambda: 0.0)
