@@ -118,6 +118,7 @@ def write_annotations(student: Path, name: str, verdicts: Mapping[str, Any]) -> 
             f"there is no evaluation {target} any more, which the sheet was made of; put the run "
             "back there, or correct `run` in the key"
         )
+    check_record(evaluations_folder(student), name)
     _replace(target / VERDICTS, json.dumps(verdicts, indent=1) + "\n")
     return target / VERDICTS
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from raygen.dataset.ownership import DATASET, check_writable
 from raygen.dataset.records import DatasetError
 from raygen.dataset.storage import Folder
 from tests.integration.failing_store import FailingStore, failing_store
@@ -54,6 +55,24 @@ def test_files_go_in_and_out(folder: Folder) -> None:
     folder.delete(name)
     with pytest.raises(FileNotFoundError):
         folder.read_bytes(name)
+
+
+def test_a_folder_of_others_is_refused_and_a_dataset_is_known(folder: Folder) -> None:
+    check_writable(folder, DATASET, "--out DIR")
+    folder.write_text("examples/demo.py", "mine")
+    folder.write_text("recipe.yaml", "mine")
+    with pytest.raises(DatasetError, match=r"other files \(examples/, recipe\.yaml\).*--out DIR"):
+        check_writable(folder, DATASET, "--out DIR")
+    with pytest.raises(DatasetError, match="other files"):
+        committer(folder)
+    assert folder.read_text("examples/demo.py") == "mine"
+    folder.delete("examples/demo.py")
+    folder.delete("recipe.yaml")
+    folder.write_bytes(f"source/{'ab' * 16}.parquet", b"of a start that was killed")
+    committer(folder).commit([block(folder, ["a"])])
+    folder.write_text("examples/demo.py", "of the user's, in a dataset")
+    committer(folder, "run-2")
+    assert folder.exists("examples/demo.py")
 
 
 def test_connections_that_break_are_not_noticed(folder: Folder, store: FailingStore) -> None:

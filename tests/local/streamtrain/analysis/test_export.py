@@ -25,7 +25,12 @@ from streamtrain.config.student import StudentConfig
 from streamtrain.data.dataset import DatasetFacts, dataset_facts
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import score_predictions
-from streamtrain.evaluation.records import EVALUATIONS, read_records, write_record
+from streamtrain.evaluation.records import (
+    EVALUATIONS,
+    read_records,
+    write_annotations,
+    write_record,
+)
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
 from streamtrain.models.student import ModelSource, load_student
@@ -303,6 +308,16 @@ def test_an_evaluation_takes_the_place_of_its_own_only(tmp_path: Path) -> None:
         write_record(tmp_path, "held", questions, result)
     (tmp_path / "held" / "evaluation.json").unlink()  # killed before it was whole
     write_record(tmp_path, "held", questions, result)
+
+
+def test_verdicts_stay_in_the_evaluation_that_they_are_of(tmp_path: Path) -> None:
+    """A key of somebody else's names the set, and with it the folder."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "verdicts.json").write_text("mine")
+    (tmp_path / "run" / "evaluations").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"it holds other files \(verdicts\.json\)"):
+        write_annotations(tmp_path / "run", "../../mine", {})
+    assert (tmp_path / "mine" / "verdicts.json").read_text() == "mine"
 
 
 def test_an_evaluation_is_written_through_no_link(tmp_path: Path) -> None:
