@@ -15,14 +15,18 @@ _HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def only_units(request: pytest.FixtureRequest) -> bool:
-    """Whether this process runs unit tests alone."""
-    return all(_HERE in item.path.parents for item in request.session.items)
+    """Whether this process runs unit tests alone; their imports must not have loaded torch."""
+    alone = all(_HERE in item.path.parents for item in request.session.items)
+    if alone and "torch" in sys.modules:
+        pytest.fail("the import of a unit test loads torch; move the test to tests/local")
+    return alone
 
 
 @pytest.fixture(autouse=True)
 def light(only_units: bool) -> Iterator[None]:
-    """Fail a test that has started Ray, or after which torch is loaded."""
+    """Fail a test that has started Ray or loaded torch."""
+    before = "torch" in sys.modules
     yield
     fail_if_ray_runs()
-    if only_units and "torch" in sys.modules:
-        pytest.fail("a unit test, or the import of one, loads torch; move it to tests/local")
+    if only_units and not before and "torch" in sys.modules:
+        pytest.fail("this test loads torch; move it to tests/local")

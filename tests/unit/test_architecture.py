@@ -72,21 +72,36 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
+BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement holds others. To visit statements alone is ten times faster than all nodes."""
+
+
 @cache
-def imports(path: Path) -> tuple[str, ...]:
-    """Every module that the file imports, in functions too, but not for type checkers alone."""
-    names: list[str] = []
+def import_statements(path: Path, typing: bool) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Every import of the file, in functions too; with `typing` those for type checkers alone."""
+    statements: list[ast.Import | ast.ImportFrom] = []
     waiting: list[ast.AST] = [tree_of(path)]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if not typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             waiting.extend(node.orelse)
             continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            statements.append(node)
+        for name in BODIES:
+            waiting.extend(getattr(node, name, ()))
+    return tuple(statements)
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Every module that the file imports where it runs, and every name that it takes from one."""
+    names: list[str] = []
+    for node in import_statements(path, typing=False):
         if isinstance(node, ast.Import):
             names += (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             names += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
-        waiting.extend(ast.iter_child_nodes(node))
     return tuple(names)
 
 
@@ -195,7 +210,7 @@ def test_packages_use_each_other_by_their_surfaces() -> None:
     around = [
         f"{name_of(path)} takes {alias.name} from {node.module}"
         for path in modules()
-        for node in ast.walk(tree_of(path))
+        for node in import_statements(path, typing=True)
         if isinstance(node, ast.ImportFrom) and node.module
         if node.module.startswith(tuple(f"{package}." for package in PACKAGES))
         and name_of(path) not in PACKAGES

@@ -27,8 +27,8 @@ from streamtrain.models.student import load_student, model_source
 from streamtrain.run.spec import RunSpec
 from streamtrain.training.outcome import write_outcome
 from streamtrain.training.progress import TrainProgress
-from tests.unit.streamtrain.analysis.test_compare import compare, make_run
-from tests.unit.streamtrain.analysis.test_compare import write_record as keep
+from tests.local.streamtrain.analysis.test_compare import compare, make_run
+from tests.local.streamtrain.analysis.test_compare import write_record as keep
 
 CLASSES = ("cold", "hot", "neither")
 

@@ -29,7 +29,7 @@ from streamtrain.rationales.sheet import (
     sheet_page,
     write_sheet,
 )
-from tests.unit.streamtrain.analysis.test_compare import make_run
+from tests.local.streamtrain.analysis.test_compare import make_run
 
 COUNT = 12
 

@@ -23,8 +23,8 @@ from streamtrain.training.communicator import SingleProcess
 from streamtrain.training.outcome import write_outcome
 from streamtrain.training.progress import TrainProgress
 from streamtrain.training.step import TrainStep
+from tests.local.streamtrain.analysis.test_compare import make_run
 from tests.local.streamtrain.models.test_seq2seq import family
-from tests.unit.streamtrain.analysis.test_compare import make_run
 
 ROW = {
     "id": "1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,12 +48,20 @@ class Asked(Shown):
         return self.answer
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished dataset, its card and its recipe."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(write_recipe(folder, QUIZ, questions(4)))
+    write_card(Folder.at(folder / "out"))
+    return folder
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def out(finished: Path, tmp_path: Path) -> Path:
     """A finished dataset with its card and a trained student."""
-    run(write_recipe(tmp_path, QUIZ, questions(4)))
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "out"
-    write_card(Folder.at(folder))
     (folder / "student" / "checkpoints").mkdir(parents=True)
     (folder / "student" / "owner").write_text("0123456789ab")
     return folder

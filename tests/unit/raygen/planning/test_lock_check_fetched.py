@@ -84,8 +84,19 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES, ids=["params", "prompt", "engine", "rows"])
-@pytest.mark.parametrize("fetched", [False, True], ids=["local", "fetched"])
+@pytest.mark.parametrize(
+    ("change", "told", "fetched"),
+    [
+        pytest.param(*CHANGES[0], True, id="params of a fetched one"),
+        pytest.param(*CHANGES[1], False, id="prompt of a local one"),
+        pytest.param(*CHANGES[2], False, id="engine of a local one"),
+        pytest.param(*CHANGES[3], False, id="rows of a local one"),
+        pytest.param(*CHANGES[0], False, id="params of a local one", marks=pytest.mark.slow),
+        pytest.param(*CHANGES[1], True, id="prompt of a fetched one", marks=pytest.mark.slow),
+        pytest.param(*CHANGES[2], True, id="engine of a fetched one", marks=pytest.mark.slow),
+        pytest.param(*CHANGES[3], True, id="rows of a fetched one", marks=pytest.mark.slow),
+    ],
+)
 def test_a_change_of_what_a_recipe_extends_is_refused(
     base: Path, change: Callable[[Path], None], told: str, fetched: bool
 ) -> None:

@@ -134,7 +134,10 @@ class Cut:
         self._filesystem.put_file(source, target)
 
 
-@pytest.mark.parametrize("files", range(5))
+@pytest.mark.parametrize(
+    "files",
+    [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow), 4],
+)
 def test_a_push_that_was_cut_short_is_never_half_read(
     dataset: Folder, other: Folder, tmp_path: Path, files: int
 ) -> None:

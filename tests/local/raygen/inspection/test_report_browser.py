@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raygen.inspection.report import render_report
-from tests.integration.chromium import Browser, chromium, find_chromium
+from tests.support.chromium import Browser, chromium, find_chromium
 from tests.support.report_datasets import row, write_dataset
 from tests.unit.raygen.inspection.report.test_page import write_evaluation, write_run
 
