@@ -16,7 +16,13 @@ from typing import Any, Self, TextIO
 import click
 from rich.console import Console
 
-from raygen.core import ProblemsError, UserError, plural
+from raygen.core import (
+    ProblemsError,
+    UserError,
+    hide_secrets,
+    hide_secrets_in_logs,
+    plural,
+)
 from raygen.engines import EngineError, EngineSetupError
 from raygen.ops import OpError
 from raygen.runtime import Snapshot
@@ -50,6 +56,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. With --debug errors propagate, with their tracebacks."""
+        hide_secrets_in_logs()
         if debugging():
             return super().invoke(ctx)
         try:
@@ -61,7 +68,7 @@ class Command(click.Command):
             ctx.exit(128 + signal.SIGINT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: a traceback helps no user
             message, code = explain(error)
-            click.echo(message, err=True)
+            click.echo(hide_secrets(message), err=True)
             ctx.exit(code)
 
 

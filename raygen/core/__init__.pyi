@@ -42,6 +42,12 @@ from .row import Status as Status
 from .row import derive_seed as derive_seed
 from .row import digest as digest
 from .row import row_key as row_key
+from .secrets import Secrets as Secrets
+from .secrets import credentials_in as credentials_in
+from .secrets import environment_secrets as environment_secrets
+from .secrets import hide_secrets as hide_secrets
+from .secrets import hide_secrets_in_logs as hide_secrets_in_logs
+from .secrets import without_secret as without_secret
 from .stats import softmax as softmax
 from .stats import wilson as wilson
 from .task import OPTION_COLUMNS as OPTION_COLUMNS

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from raygen.core.secrets import hide_secrets
+
 
 def first_line(error: BaseException) -> str:
     """Return the first line of a library's error message, or the error's type if there is none."""
@@ -21,7 +23,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, exit_code: int = 2) -> None:
-        super().__init__(message)
+        super().__init__(hide_secrets(message))
         self.exit_code = exit_code
 
 

@@ -120,6 +120,17 @@ class OpenAIArgs(Args):
     max_concurrency: int = Field(default=512, ge=1)
     timeout: float = Field(default=600.0, gt=0)
 
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_variable(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            # Not shown: what stands there is often the key.
+            raise ValueError(
+                "no name of an environment variable, which has letters, digits and _; put the key "
+                "into a variable, and its name here"
+            )
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _is_url(cls, value: str) -> str:

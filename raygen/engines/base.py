@@ -206,7 +206,7 @@ class EngineDeadError(EngineError):
 class RequestRefusedError(EngineError):
     """This one request can't be answered; `reason` becomes the row's reject reason.
 
-    Reasons: `prompt_too_long`, `refused`, `bad_request`, `bad_response`.
+    Reasons: `prompt_too_long`, `refused`, `bad_request`, `bad_response`, `response_too_large`.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

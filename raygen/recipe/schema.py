@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from raygen.config import found
-from raygen.core import TaskName
+from raygen.core import TaskName, without_secret
 from raygen.engines import Backend
 
 RECIPE_VERSION = 1
 
+Address = Annotated[str, AfterValidator(without_secret)]
 Scalar = int | float | str | bool
 ParamType = Literal["int", "float", "str", "bool"]
 Names = str | Annotated[list[str], Field(min_length=1)]
@@ -93,7 +94,9 @@ class Deduplicate(RecipeSection):
 class SourceSpec(RecipeSection):
     """Where the source rows come from."""
 
-    path: str = Field(min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/...")
+    path: Address = Field(
+        min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/..."
+    )
     limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
     sample: Sample | None = None
     columns: dict[str, str] = Field(
@@ -151,7 +154,7 @@ class Output(RecipeSection):
     """What becomes the dataset, and where it goes."""
 
     inputs: Names = Field(alias="from", description="the nodes whose rows are the examples")
-    path: str = Field(min_length=1, description="the output folder")
+    path: Address = Field(min_length=1, description="the output folder")
     rows: int | None = Field(None, ge=1, description="stop when so many examples are kept")
     pairs: int | None = Field(
         None, ge=1, description="stop when so many source rows of each class are kept"

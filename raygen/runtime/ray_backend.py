@@ -30,6 +30,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygen.core import (
+    hide_secrets_in_logs,
     joined_cluster,
     last_line,
     private_folder,
@@ -87,6 +88,7 @@ class _RowActor:
         # Python puts the current folder before the libraries in processes that an engine starts.
         os.environ["PYTHONSAFEPATH"] = "1"
         os.environ.update(job.secrets)
+        hide_secrets_in_logs()
         self._job = job
         self._control = control
         self._name = uuid.uuid4().hex

@@ -20,7 +20,13 @@ from typing import Any, get_args
 import click
 
 from raygen.config import Document
-from raygen.core import Problem, ProblemsError
+from raygen.core import (
+    Problem,
+    ProblemsError,
+    UserError,
+    hide_secrets,
+    hide_secrets_in_logs,
+)
 from streamtrain.cli.runs import compare, export, lens
 from streamtrain.cli.verdicts import sheet, verdicts
 from streamtrain.config import View, override, parse_config, problem_path, read_document
@@ -43,12 +49,15 @@ class _Commands(click.Group):
     """Shows an error as one message and maps it to the exit code: 2 for user input, 1 otherwise."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        hide_secrets_in_logs()
         try:
             return super().invoke(ctx)
-        except (ProblemsError, StreamtrainError) as error:
+        except (ProblemsError, StreamtrainError, UserError) as error:
             if ctx.params["debug"]:
                 raise
-            click.echo(error, err=True)
+            click.echo(hide_secrets(str(error)), err=True)
+            if isinstance(error, UserError):
+                ctx.exit(error.exit_code)
             ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)
 
 

@@ -1,15 +1,19 @@
-"""A property over generated cases: counted, each with a limit of time, as many as RAYGEN_FUZZ says.
+"""A property over generated cases: counted, each with limits of time and memory.
 
 `make test` runs a fixed sample, `make fuzz` (RAYGEN_FUZZ=all) over 100,000 cases.
+What a case allocates beyond its limit ends it with a MemoryError.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,6 +25,8 @@ LEAST = 100_000
 """Cases that `make fuzz` must have had in all."""
 COUNTS: Counter[str] = Counter()
 _HANG_S = 30.0
+_MEMORY = 2**30
+"""Bytes of addresses that a case may take beyond what the process has."""
 
 _CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 _SAMPLE = settings(
@@ -52,7 +58,8 @@ def cases(
             before = signal.signal(signal.SIGALRM, _hang)
             signal.setitimer(signal.ITIMER_REAL, _HANG_S)
             try:
-                test(*args, **kwargs)
+                with _limited_memory():
+                    test(*args, **kwargs)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
@@ -64,6 +71,21 @@ def cases(
         return run
 
     return decorated
+
+
+@contextlib.contextmanager
+def _limited_memory() -> Iterator[None]:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        yield
+        return
+    taken = int(statm.read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + _MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _hang(number: int, frame: FrameType | None) -> None:

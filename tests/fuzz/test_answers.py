@@ -157,7 +157,7 @@ def test_any_reply_of_an_endpoint(reply: Any) -> None:
 @cases(st.integers(201, 599), st.one_of(hostile, replies.map(json.dumps), anything))
 def test_any_refusal_of_an_endpoint(status: int, body: str) -> None:
     try:
-        assert isinstance(error_of_status(status, body, None, "engine 't'"), RetryableFailure)
+        assert isinstance(error_of_status(status, body, None, "engine 't'", str), RetryableFailure)
     except (
         DialectError,
         EngineSetupError,

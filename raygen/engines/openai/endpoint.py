@@ -1,6 +1,8 @@
-"""An HTTP endpoint: one pool of connections, retries with backoff, a limit that adapts, a circuit.
+"""An HTTP endpoint: one pool of connections, retries with backoff, admission.
 
-Knows nothing of what is asked; the caller hands it bytes and a function that reads the reply.
+A reply is read as a stream and counted unpacked, so that memory is bounded whatever is sent, and
+what it says of secrets never leaves this module. Knows nothing of what a request means; the caller
+hands it bytes and a function that reads the reply.
 """
 
 from __future__ import annotations
@@ -11,19 +13,19 @@ import math
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
+from raygen.core import Secrets, credentials_in, environment_secrets
 from raygen.engines.args import OpenAIArgs
 from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
-from raygen.engines.openai.adaptive_limit import AdaptiveLimit, Gate
-from raygen.engines.openai.circuit_breaker import CircuitBreaker
+from raygen.engines.openai.admission import AdaptiveLimit, CircuitBreaker, Gate
 from raygen.engines.openai.reply import BadReplyError
-from raygen.engines.openai.secret import Secret
 from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
 
 T = TypeVar("T")
@@ -33,27 +35,29 @@ ATTEMPTS = 6
 LONGEST_WAIT = 30.0
 _GROWTH = 2.0
 _GROWTH_OPEN = 4.0
-"""Each wait is so many times as long as the one before: by itself, and for an endpoint that fails
-everyone, which is thus waited for about a minute in all."""
+"""The factor from one wait to the next; the second while the circuit is open, which waits about a
+minute in all for an endpoint that fails every request."""
 PATIENCE = 120.0
-"""Seconds in which an endpoint that is busy, or fails some, must answer somebody, or it counts as
-away."""
+"""Seconds in which an endpoint that is busy, or fails some requests, must answer at least one; else
+it counts as unavailable."""
+MAX_ERROR_BYTES = 2**16
+"""How much of an error's text is read; the rest is dropped."""
 
 
 class Endpoint:
-    """The address at `args.base_url`. `name` goes into messages; the key never does."""
+    """The address at `args.base_url`. `name` goes into messages; no secret ever does."""
 
     def __init__(self, name: str, args: OpenAIArgs, first_wait: float) -> None:
-        """`first_wait`: seconds before the first retry; each further one waits twice as long."""
+        """`first_wait`: seconds before the first retry; each further wait is twice as long."""
         if not (args.key.isascii() and args.key.isprintable()):
             raise EngineSetupError(
                 f"engine {name!r}: the environment variable {args.api_key_env} holds characters "
                 "that no key has; set it anew"
             )
         self.where = f"engine {name!r} at {args.base_url}"
-        self._secret = Secret(args.key)
         self._first_wait = first_wait
-        self._proxy = None if args.local else _proxy(URL(args.base_url))
+        self._proxy = None if args.local else _proxy(URL(args.base_url), self.where)
+        self.secrets = Secrets((args.key, *_credentials(self._proxy), *environment_secrets()))
         self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
         self._circuit = CircuitBreaker()
         self._answered_at = float("-inf")
@@ -73,33 +77,37 @@ class Endpoint:
         url: URL,
         body: bytes | None,
         read: Callable[[bytes], T],
+        max_bytes: int,
         ignored: frozenset[int] = frozenset(),
     ) -> T | None:
-        """POST `body` (GET without one) until it succeeds; what `read` makes of the reply.
+        """POST `body` (GET without one) until it succeeds; return what `read` makes of the reply.
 
-        None for a status in `ignored`. `read` raises BadReplyError for a reply to ask again for.
-        Raises EngineUnavailableError when retries are used up and nobody else got an answer
-        meanwhile or of late, RequestRefusedError when others did, and what `refusal` raises.
+        `max_bytes` bounds the reply, counted unpacked. Returns None for a status in `ignored`.
+        `read` raises BadReplyError for a reply to ask again for. Raises EngineUnavailableError when
+        retries are used up and no other request was answered meanwhile or of late,
+        RequestRefusedError when others were or the reply is too large, and what `error_of_status`
+        raises.
         """
         first = time.monotonic()
         attempt = 0
-        alone = False
+        is_probe = False
+        call = _Call(url, body, read, max_bytes, ignored)
         try:
             while True:
-                alone = alone or await self._circuit.enter()
+                is_probe = is_probe or await self._circuit.enter()
                 await self._gate.enter()
-                if self._circuit.open and not alone:  # it has opened while this one waited
+                if self._circuit.open and not is_probe:  # it opened while this request waited
                     self._gate.leave()
                     continue
                 attempt += 1
-                outcome = await self._try(url, body, read, ignored)
+                outcome = await self._try(call)
                 if not isinstance(outcome, RetryableFailure):
                     return outcome
                 if attempt >= ATTEMPTS:
                     self._give_up(outcome, attempt, first)
                 await asyncio.sleep(self._wait(attempt) + (outcome.retry_after or 0.0))
         finally:
-            if alone:
+            if is_probe:
                 self._circuit.leave()
 
     async def close(self) -> None:
@@ -112,15 +120,13 @@ class Endpoint:
         wait = min(self._first_wait * growth ** min(attempt - 1, 10), LONGEST_WAIT)
         return wait * random.uniform(0.5, 1.0)
 
-    async def _try(
-        self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
-    ) -> T | RetryableFailure | None:
+    async def _try(self, call: _Call[T]) -> T | RetryableFailure | None:
         """Make one attempt inside the gate, and adapt limit and circuit breaker to it."""
         started = time.monotonic()
         try:
-            outcome = await self._attempt(url, body, read, ignored)
+            outcome = await self._attempt(call)
             self._learn(outcome, started)
-            if body is not None and not isinstance(outcome, RetryableFailure):
+            if call.body is not None and not isinstance(outcome, RetryableFailure):
                 self._worked_at = time.monotonic()
         except (RequestRefusedError, DialectError):
             self._circuit.answered()
@@ -129,45 +135,69 @@ class Endpoint:
             self._gate.leave()
         return outcome
 
-    async def _attempt(
-        self, url: URL, body: bytes | None, read: Callable[[bytes], T], ignored: frozenset[int]
-    ) -> T | RetryableFailure | None:
-        method = "GET" if body is None else "POST"
+    async def _attempt(self, call: _Call[T]) -> T | RetryableFailure | None:
+        # What the client raises holds the headers that were sent, so nothing is chained to it.
         try:
             async with self._session.request(
-                method, url, data=body, proxy=self._proxy, allow_redirects=False
+                "GET" if call.body is None else "POST",
+                call.url,
+                data=call.body,
+                proxy=self._proxy,
+                allow_redirects=False,
             ) as response:
-                raw = self._secret.out_of(await response.read())
                 status, headers = response.status, response.headers
+                most = call.max_bytes if status == 200 else MAX_ERROR_BYTES
+                raw = await _read_body(response, most)
         except aiohttp.ClientSSLError as error:
-            raise EngineSetupError(
-                f"{self.where}: no secure connection ({self._secret.hidden(str(error))})"
-            ) from error
+            message = self.secrets.hide(str(error))
+            raise EngineSetupError(f"{self.where}: no secure connection ({message})") from None
         except aiohttp.ClientConnectorError as error:
-            return RetryableFailure(
-                "unreachable", f"{self.where} can't be reached ({error.os_error})"
-            )
+            message = self.secrets.hide(str(error.os_error))
+            return RetryableFailure("unreachable", f"{self.where} can't be reached ({message})")
         except TimeoutError:
             return RetryableFailure("broken", f"{self.where} did not answer in time (args.timeout)")
+        except aiohttp.ClientHttpProxyError as error:
+            if error.status in (401, 403, 407):
+                raise self._no_proxy(error.status) from None
+            message = f"the proxy {_shown(self._proxy)} answered {error.status}"
+            return RetryableFailure("broken", f"{self.where}: {message}")
         except (aiohttp.ClientError, ConnectionError) as error:
-            # Not its repr, which has the headers that were sent.
-            message = self._secret.hidden(
-                " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            )
-            return RetryableFailure("broken", f"{self.where} broke off: {message}")
+            message = self.secrets.hide(" ".join(f"{type(error).__name__}: {error}".split()))
+            return RetryableFailure("broken", f"{self.where} broke off: {message[:300]}")
         if status == 200:
-            try:
-                return read(raw)
-            except (BadReplyError, ValueError, RecursionError) as error:
-                text = self._secret.hidden(raw.decode("utf-8", "replace"))[:80]
-                return RetryableFailure(
-                    "broken", f"{self.where} sent a bad reply: {error} in {text!r}"
-                )
-        if status in ignored:
+            return self._read(call, raw)
+        if status in call.ignored:
             return None
-        text = self._secret.hidden(raw.decode("utf-8", "replace"))
+        if status == 407 and self._proxy is not None:
+            raise self._no_proxy(status)
+        text = raw[:MAX_ERROR_BYTES].decode("utf-8", "replace")
         wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
-        return error_of_status(status, text, wait, self.where)
+        return error_of_status(status, text, wait, self.where, self.secrets.hide)
+
+    def _read(self, call: _Call[T], raw: bytes) -> T | RetryableFailure:
+        """Return what the caller makes of a reply, or that it is none."""
+        if len(raw) > call.max_bytes:
+            raise RequestRefusedError(
+                "response_too_large",
+                f"{self.where} sent more than {call.max_bytes:,} bytes, unpacked, which is the "
+                "limit of a reply to this request (it grows with `n` and `max_tokens`); correct "
+                "the server, which answers more than it was asked for",
+            )
+        try:
+            return call.read(raw)
+        except (BadReplyError, ValueError, RecursionError) as error:
+            message = self.secrets.hide(f"{error}")[:300]
+            text = self.secrets.hide(raw[:MAX_ERROR_BYTES].decode("utf-8", "replace"))[:80]
+            return RetryableFailure(
+                "broken", f"{self.where} sent a bad reply: {message} in {text!r}"
+            )
+
+    def _no_proxy(self, status: int) -> EngineSetupError:
+        return EngineSetupError(
+            f"{self.where}: the proxy {_shown(self._proxy)} answered {status}: it wants another "
+            "user or password; correct them in the environment variable that names the proxy "
+            "(HTTPS_PROXY, HTTP_PROXY), or name this host in NO_PROXY"
+        )
 
     def _learn(self, outcome: object, started: float) -> None:
         now = time.monotonic()
@@ -197,10 +227,56 @@ class Endpoint:
         raise away
 
 
-def _proxy(url: URL) -> str | None:
-    """Return the proxy that the environment names for this address, looked up once."""
-    host = url.host or ""
-    return None if proxy_bypass(host) else getproxies().get(url.scheme)
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    """A request, how its reply is read, and how large that may be."""
+
+    url: URL
+    body: bytes | None
+    read: Callable[[bytes], T]
+    max_bytes: int
+    ignored: frozenset[int]
+
+
+async def _read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return a body as a stream unpacked it; the rest of one that is larger stays unread."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > most:
+            response.close()
+            break
+    return bytes(body)
+
+
+def _proxy(url: URL, where: str) -> URL | None:
+    """Return the proxy that the environment names for this address, looked up once.
+
+    Raises EngineSetupError for one that can't be used; the message doesn't show it.
+    """
+    named = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+    if not named:
+        return None
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+        usable = proxy.scheme in ("http", "https") and bool(proxy.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise EngineSetupError(
+            f"{where}: the environment names a proxy for {url.scheme}:// that is no address like "
+            "http://host:port; correct the environment variable, or name the host in NO_PROXY"
+        )
+    return proxy
+
+
+def _credentials(proxy: URL | None) -> list[str]:
+    userinfo = proxy.raw_authority.rpartition("@")[0] if proxy else ""
+    return credentials_in(userinfo)
+
+
+def _shown(proxy: URL | None) -> str:
+    return f"{proxy.host}:{proxy.port}" if proxy else ""
 
 
 def _seconds(retry_after: str | None, date: str | None) -> float | None:

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible endpoint as an engine.
 
-Knows nothing of connections and retries (endpoint), of the JSON that travels (openai_wire) or of
-when to slow down (limit). Plain aiohttp lies below, because the official client costs more than
+Knows nothing of connections and retries (`endpoint`), of the JSON that is sent (`wire`) or of when
+to slow down (`admission`). It stands on plain aiohttp, because the official client costs more than
 the answer of a small model.
 """
 
@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 from yarl import URL
 
@@ -39,12 +39,18 @@ from raygen.engines.openai.wire import (
 
 log = logging.getLogger(__name__)
 
+MAX_REPLY_BYTES = 2**24
+BYTES_PER_TOKEN = 256
+BYTES_PER_BYTE = 64
+"""A reply may have so many bytes, and so many more for each token that it was asked for, with its
+log-probability, or for each byte that it has to echo."""
+
 _WEAKER: dict[Format, Format] = {"json_schema": "json_object", "json_object": "text"}
 _NO_LIST = frozenset({400, 404, 405, 501})
 
 
 class OpenAIEngine:
-    """A model behind an endpoint. It learns the endpoint's dialect from its first refusals."""
+    """A model behind an endpoint, whose dialect it learns from the first refusals."""
 
     def __init__(self, spec: EngineSpec, first_wait: float = 0.5) -> None:
         """`first_wait`: seconds before the first retry of a failed attempt."""
@@ -61,14 +67,18 @@ class OpenAIEngine:
 
     @classmethod
     async def start(cls, spec: EngineSpec, first_wait: float = 0.5) -> Self:
-        """Reach the endpoint once, so that a wrong address or key is told before any row starts.
+        """Reach the endpoint once, so that a wrong address or key ends the run before any row.
 
         An endpoint that keeps no list of models passes. Raises EngineSetupError or
         EngineUnavailableError.
         """
         engine = cls(spec, first_wait)
         try:
-            await engine._endpoint.send(engine._models, None, lambda _: None, _NO_LIST)
+            models = engine._models
+            await engine._endpoint.send(models, None, lambda _: None, MAX_REPLY_BYTES, _NO_LIST)
+        except (RequestRefusedError, DialectError) as error:
+            await engine.close()
+            raise EngineSetupError(f"{error}; correct args.base_url") from None
         except BaseException:
             await engine.close()
             raise
@@ -79,16 +89,15 @@ class OpenAIEngine:
 
         Completion k > 0 of its own request has a seed derived from the request's seed and k.
         """
-        wanted = request.sampling.n
-        first = await self._ask(request, 1 if self._one_each else wanted, 0)
-        if len(first) >= wanted:
-            return first[:wanted]
+        n = request.sampling.n
+        first = await self._send(request, 1 if self._one_each else n, 0)
+        if len(first) >= n:
+            return first[:n]
         if len(first) == 1 and not self._one_each:
             self._one_each = True
             log.info("%s gives one choice per request: n requests for n choices", self._where)
         tasks = [
-            asyncio.ensure_future(self._ask(request, 1, index))
-            for index in range(len(first), wanted)
+            asyncio.ensure_future(self._send(request, 1, index)) for index in range(len(first), n)
         ]
         try:
             rest = await asyncio.gather(*tasks)
@@ -108,7 +117,8 @@ class OpenAIEngine:
             )
         body = json.dumps(score_body(self._model, prompt, candidates)).encode()
         try:
-            reply = await self._endpoint.send(self._plain, body, json.loads)
+            most = MAX_REPLY_BYTES + BYTES_PER_BYTE * len(body)
+            reply = await self._endpoint.send(self._plain, body, json.loads, most)
             return parse_scores(reply, prompt, candidates)
         except (BadReplyError, DialectError) as error:
             raise self._cannot_score(str(error)) from None
@@ -127,17 +137,18 @@ class OpenAIEngine:
             f"/completions: {detail}); use the vllm backend, or a vLLM server, for this op"
         )
 
-    async def _ask(self, request: Request, n: int, index: int) -> list[Completion]:
-        """Return the completions of one POST, said in the dialect that the endpoint takes."""
+    async def _send(self, request: Request, n: int, index: int) -> list[Completion]:
+        """Return the completions of one POST, in the dialect that the endpoint takes."""
         seed = derived_seed(request.sampling.seed, index)
         part = replace(request, sampling=replace(request.sampling, n=n, seed=seed))
         url = self._plain if isinstance(request.prompt, str) else self._chat
         schema = json.dumps(request.schema, sort_keys=True)
+        most = MAX_REPLY_BYTES + BYTES_PER_TOKEN * n * request.sampling.max_tokens
         while True:
             dialect = replace(self._dialect, format=self._formats.get(schema, "json_schema"))
             body = json.dumps(request_body(self._model, part, dialect)).encode()
             try:
-                answers = await self._endpoint.send(url, body, _read)
+                answers = await self._endpoint.send(url, body, self._read, most)
                 assert answers is not None  # noqa: S101 - no status passes without an answer
                 return answers
             except DialectError as error:
@@ -152,9 +163,17 @@ class OpenAIEngine:
                     self._dialect = replace(self._dialect, limit_key="max_completion_tokens")
                 else:
                     raise RequestRefusedError("bad_request", str(error)) from None
-                log.info("%s: said otherwise from now on", error)
+                log.info("%s: worded otherwise from now on", error)
 
-
-def _read(raw: bytes) -> list[Completion]:
-    reply: Any = json.loads(raw)
-    return parse_completions(reply)
+    def _read(self, raw: bytes) -> list[Completion]:
+        """Return the completions of a reply, without secrets. Raises BadReplyError, ValueError."""
+        hide = self._endpoint.secrets.hide_in_answer
+        return [
+            replace(
+                answer,
+                text=hide(answer.text),
+                finish_reason=hide(answer.finish_reason),
+                thinking=answer.thinking and hide(answer.thinking),
+            )
+            for answer in parse_completions(json.loads(raw))
+        ]

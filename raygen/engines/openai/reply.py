@@ -1,4 +1,4 @@
-"""The replies of an OpenAI-compatible endpoint: completions with what the server says of them.
+"""The replies of an OpenAI-compatible endpoint as completions and scores.
 
 Pure: knows nothing of connections, requests or refusals.
 """
@@ -14,6 +14,9 @@ from typing import Any
 from raygen.engines.base import Completion, Score
 
 _FINISHES = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
     "end_turn": "stop",
     "eos": "stop",
     "eos_token": "stop",
@@ -22,7 +25,7 @@ _FINISHES = {
     "max_output_tokens": "length",
     "safety": "content_filter",
 }
-"""What some servers call the reasons that have a name of their own in the format."""
+"""Other servers' names for the reasons that the format defines."""
 
 
 class BadReplyError(Exception):
@@ -68,8 +71,8 @@ def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Sco
 
 
 def _completion(choice: Mapping[str, Any]) -> Completion:
-    finish = str(choice.get("finish_reason") or "stop").lower()
-    finish = _FINISHES.get(finish, finish)
+    finish = str(choice.get("finish_reason") or "stop")
+    finish = _FINISHES.get(finish.lower(), finish)
     thinking = None
     if "message" not in choice:
         text = choice["text"]

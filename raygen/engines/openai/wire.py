@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ Format = Literal["json_schema", "json_object", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How an endpoint wants a request said."""
+    """How an endpoint wants a request worded."""
 
     limit_key: str = "max_tokens"
     logprobs: bool = True
@@ -50,7 +50,7 @@ class Dialect:
 
 
 class DialectError(Exception):
-    """The endpoint wants the same request said otherwise, or without a part of it."""
+    """The endpoint wants the same request worded otherwise, or without a part of it."""
 
     def __init__(
         self, what: Literal["n", "max_tokens", "logprobs", "format"], message: str
@@ -118,41 +118,46 @@ def score_body(model: str, prompt: str, candidates: Sequence[str]) -> dict[str, 
 
 
 def error_of_status(
-    status: int, text: str, retry_after: float | None, where: str
+    status: int,
+    text: str,
+    retry_after: float | None,
+    where: str,
+    hide: Callable[[str], str],
 ) -> RetryableFailure:
     """Return the error of a status other than 200: a RetryableFailure, else one to end with.
 
     Raises RequestRefusedError, EngineSetupError, EngineUnavailableError or DialectError. `where`
-    names the engine and its address; the text of a 401 or 403 is left out, as it may hold a key.
+    names the engine and its address, `hide` takes secrets out of what the error says; the text of
+    a 401 or 403 is left out.
     """
-    message, code = _reason(text)
-    told = f"{where} answered {status}: {message}"
+    message, code = (hide(part)[:400] for part in _reason(text))
+    answered = f"{where} answered {status}: {message}"
     if status == 429 and code == "insufficient_quota":
-        raise EngineUnavailableError(f"{told}; add credit or use another key, then run again")
+        raise EngineUnavailableError(f"{answered}; add credit or use another key, then run again")
     if status == 429:
-        return RetryableFailure("busy", told, retry_after)
+        return RetryableFailure("busy", answered, retry_after)
     if status in _RETRIED or status >= 500:
-        return RetryableFailure("busy" if status == 503 else "broken", told, retry_after)
+        return RetryableFailure("busy" if status == 503 else "broken", answered, retry_after)
     if status in (400, 403, 422) and "logprobs" in message.lower():
-        raise DialectError("logprobs", told)
+        raise DialectError("logprobs", answered)
     if status in (401, 403):
         raise EngineSetupError(
             f"{where} answered {status}: the key is missing, wrong or not allowed to use this "
             "model; set the environment variable that args.api_key_env names"
         )
     if status == 413 or (status in (400, 422) and (_TOO_LONG.search(f"{code} {message}"))):
-        raise RequestRefusedError("prompt_too_long", told)
+        raise RequestRefusedError("prompt_too_long", answered)
     if status in (400, 422):
         if "max_completion_tokens" in message:
-            raise DialectError("max_tokens", told)
+            raise DialectError("max_tokens", answered)
         if _FORMAT_REFUSED.search(message):
-            raise DialectError("format", told)
+            raise DialectError("format", answered)
         if _N_REFUSED.search(message):
-            raise DialectError("n", told)
+            raise DialectError("n", answered)
         if code.startswith("content_"):
-            raise RequestRefusedError("refused", told)
-        raise RequestRefusedError("bad_request", told)
-    raise EngineSetupError(f"{told}; correct args.base_url or the engine's model")
+            raise RequestRefusedError("refused", answered)
+        raise RequestRefusedError("bad_request", answered)
+    raise EngineSetupError(f"{answered}; correct args.base_url or the engine's model")
 
 
 def _strict(schema: Any) -> bool:
@@ -174,10 +179,10 @@ def _reason(text: str) -> tuple[str, str]:
     try:
         reply = json.loads(text)
     except (ValueError, RecursionError):
-        return " ".join(text.split())[:200] or "nothing", ""
+        return " ".join(text.split()) or "nothing", ""
     if isinstance(reply, Mapping):
         error = reply.get("error", reply.get("detail", reply.get("message", reply)))
         if isinstance(error, Mapping):
-            return str(error.get("message", error))[:400], str(error.get("code") or "")
-        return str(error)[:400], ""
-    return str(reply)[:200], ""
+            return str(error.get("message", error)), str(error.get("code") or "")
+        return str(error), ""
+    return str(reply), ""

@@ -253,7 +253,7 @@ def test_what_a_status_means(
     status: int, text: str, error: type[EngineError] | None, message: str
 ) -> None:
     with pytest.raises(error or RequestRefusedError, match=message) as raised:
-        error_of_status(status, text, None, "engine 'e' at http://h/v1")
+        error_of_status(status, text, None, "engine 'e' at http://h/v1", str)
     assert "sk-1" not in str(raised.value)
 
 
@@ -261,7 +261,7 @@ def test_what_a_status_means(
     ("status", "kind"), [(429, "busy"), (503, "busy"), (500, "broken"), (502, "broken")]
 )
 def test_what_is_tried_again(status: int, kind: str) -> None:
-    trouble = error_of_status(status, "oops", 2.5, "e")
+    trouble = error_of_status(status, "oops", 2.5, "e", str)
     assert isinstance(trouble, RetryableFailure)
     assert (trouble.kind, trouble.retry_after) == (kind, 2.5)
 
