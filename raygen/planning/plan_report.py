@@ -69,7 +69,13 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
     training = training_of(recipe, None, folder, moved=out is not None)
     placement = placement_of(recipe, plan, training.workers() if training else 0)
     with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
-        source = key_source(recipe.source, plan.task, recipe.source_base, Folder.at(temporary))
+        source = key_source(
+            recipe.source,
+            plan.task,
+            recipe.source_base,
+            Folder.at(temporary),
+            recipe.max_source_bytes,
+        )
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
     overview = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))

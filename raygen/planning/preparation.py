@@ -120,7 +120,9 @@ def prepare(
         *(also(recipe) if also else ()),
     ]
     try:
-        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops)
+        plan = make_plan(
+            recipe, scan_columns(recipe.source, recipe.source_base, recipe.max_source_bytes), ops
+        )
     except SourceError as error:
         problems.insert(0, recipe.document.problem(("source",), str(error)))
         raise ProblemsError(problems) from error

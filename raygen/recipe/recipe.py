@@ -21,6 +21,8 @@ from raygen.recipe.remote.ref import Fetched
 from raygen.recipe.resolver import Resolver
 from raygen.recipe.schema import NodeSection, Output, RecipeSections, Scalar, SourceSpec
 
+MAX_FETCHED_SOURCE_BYTES = 2**30
+"""What a file may unpack to that a fetched recipe names as its source."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -51,6 +53,11 @@ class Recipe:
     def source_base(self) -> Path:
         """The folder in which a relative path of the source starts."""
         return Path(self.paths["source", "path"])
+
+    @property
+    def max_source_bytes(self) -> int | None:
+        """What a file of the source may unpack to; None, no limit, for the user's own recipe."""
+        return MAX_FETCHED_SOURCE_BYTES if self.fetched else None
 
     @property
     def output_folder(self) -> str:

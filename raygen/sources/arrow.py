@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from raygen.core import ColumnType
 from raygen.dataset import EXAMPLES, DatasetError, Folder, scan_table
-from raygen.sources.rows import SourceError, SourceFile
+from raygen.sources.rows import SourceError, SourceFile, check_size
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (
     (pa.types.is_string, "string", None),
@@ -33,22 +33,35 @@ _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | Non
 """A test of an Arrow type, its column type, and what to cast to so that its values are JSON."""
 
 
-def read_parquet(name: str, *, types_only: bool) -> SourceFile:
+_BATCH_ROWS = 1024
+_BOUNDED_BATCH_ROWS = 32
+"""How many rows are unpacked before their size is known."""
+
+
+def read_parquet(name: str, max_bytes: int | None, *, types_only: bool) -> SourceFile:
     """Read a Parquet file's rows, or only their types. Raises SourceError, OSError."""
     import fsspec
 
     try:
         with fsspec.open(name, "rb") as file:
-            if not types_only:
-                return from_arrow(name, pq.read_table(file))
             parquet = pq.ParquetFile(file)
             types = from_arrow(name, parquet.schema_arrow.empty_table()).types
-            return SourceFile(name, "row", types, range(1, parquet.metadata.num_rows + 1))
+            if types_only:
+                return SourceFile(name, "row", types, range(1, parquet.metadata.num_rows + 1))
+            rows: list[dict[str, Any]] = []
+            size = 0
+            # A repeated value takes no room in the file, and all of it in memory.
+            batch_rows = _BATCH_ROWS if max_bytes is None else _BOUNDED_BATCH_ROWS
+            for batch in parquet.iter_batches(batch_rows):
+                size += batch.nbytes
+                check_size(name, size, max_bytes)
+                rows += from_arrow(name, pa.Table.from_batches([batch])).rows
+            return SourceFile(name, "row", types, range(1, len(rows) + 1), rows)
     except pa.ArrowException as error:
         raise SourceError(f"{name}: {error}; expected a Parquet file") from error
 
 
-def read_hub(path: str) -> SourceFile:
+def read_hub(path: str, max_bytes: int | None) -> SourceFile:
     """Read a dataset of the hub, `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`.
 
     Raises SourceError.
@@ -69,16 +82,19 @@ def read_hub(path: str) -> SourceFile:
             f"can't load {path}: {error}; check the name, split and config, the network, and for "
             "a gated dataset that you are logged in (`hf auth login`)"
         ) from error
-    return from_arrow(path, rows.with_format("arrow")[:])
+    table = rows.with_format("arrow")[:]
+    check_size(path, table.nbytes, max_bytes)
+    return from_arrow(path, table)
 
 
-def read_delta(table: str) -> SourceFile:
+def read_delta(table: str, max_bytes: int | None) -> SourceFile:
     """Read the current rows of a Delta table. Raises SourceError."""
     import polars as pl
 
     folder = Folder.at(table)
     try:
         frame = scan_table(folder).collect()
+        check_size(table, int(frame.estimated_size()), max_bytes)
         source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         nested = _json_columns(table) if _is_ours(table) else set()
     except (DatasetError, OSError, pl.exceptions.PolarsError) as error:

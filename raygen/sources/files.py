@@ -5,18 +5,21 @@ Knows paths and which parser a name asks for; knows nothing of keys, tasks or co
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
 from raygen.dataset import EXAMPLES, Folder
-from raygen.sources.rows import SourceError, SourceFile
+from raygen.sources.rows import SourceError, SourceFile, check_size
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
 
 _HUB = "hf://datasets/"
+_WEB = ("http://", "https://")
 
-_TEXT: Mapping[str, Callable[[str, bytes], SourceFile]] = {
+_TEXT: Mapping[str, Callable[[str, BinaryIO], SourceFile]] = {
     ".jsonl": parse_jsonl,
     ".ndjson": parse_jsonl,
     ".json": parse_json,
@@ -27,19 +30,22 @@ _PARQUET = (".parquet", ".pq")
 _LOG = "_delta_log"
 
 
-def read_source(path: str, base: Path, *, types_only: bool = False) -> list[SourceFile]:
+def read_source(
+    path: str, base: Path, *, types_only: bool = False, max_bytes: int | None = None
+) -> list[SourceFile]:
     """Read every file that a source path names, sorted by name.
 
     `path` is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the
     folder of a dataset that raygen wrote or of another Delta table, or
     `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`; a relative one starts at `base`.
-    `types_only` skips the rows where the format has a schema. Raises SourceError.
+    `types_only` skips the rows where the format has a schema; `max_bytes` bounds what a file may
+    unpack to. Raises SourceError.
     """
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
         from raygen.sources.arrow import read_hub
 
-        return [read_hub(path)]
-    return [_read_file(name, types_only) for name in _expand(path, base)]
+        return [read_hub(path, max_bytes)]
+    return [_read_file(name, types_only, max_bytes) for name in _expand(path, base)]
 
 
 def find_delta_table(path: str) -> str | None:
@@ -54,10 +60,13 @@ def _expand(path: str, base: Path) -> list[str]:
     import fsspec
 
     remote = "://" in path
+    has_pattern = any(sign in path for sign in "*?[")
+    if path.startswith(_WEB) and not has_pattern:
+        return [path]  # fsspec would read all of it to see whether it is a folder
     pattern = path if remote else str(base / Path(path).expanduser())
     try:
         filesystem, inner = fsspec.core.url_to_fs(pattern)
-        if not any(sign in path for sign in "*?["):
+        if not has_pattern:
             if filesystem.isdir(inner):
                 table = find_delta_table(pattern)
                 if table is None:
@@ -93,12 +102,12 @@ def _suffix(path: str) -> str | None:
     return suffix if suffix in _TEXT or suffix in _PARQUET else None
 
 
-def _read_file(name: str, types_only: bool) -> SourceFile:
+def _read_file(name: str, types_only: bool, max_bytes: int | None) -> SourceFile:
     suffix = _suffix(name)
     if suffix is None and find_delta_table(name) is not None:
         from raygen.sources.arrow import read_delta
 
-        return read_delta(name)
+        return read_delta(name, max_bytes)
     if suffix is None:
         known = ", ".join((*_TEXT, *_PARQUET))
         raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
@@ -106,9 +115,12 @@ def _read_file(name: str, types_only: bool) -> SourceFile:
         if suffix in _PARQUET:
             from raygen.sources.arrow import read_parquet
 
-            source = read_parquet(name, types_only=types_only)
+            source = read_parquet(name, max_bytes, types_only=types_only)
         else:
-            source = _TEXT[suffix](name, _read_bytes(name))
+            with _opened(name) as file:
+                source = _TEXT[suffix](name, io.BufferedReader(_Stream(name, file, max_bytes)))
+    except FileNotFoundError as error:
+        raise SourceError(f"no file {name}; check source.path") from error
     except (OSError, EOFError, ImportError) as error:
         raise SourceError(f"can't read {name}: {error}") from error
     if not source.numbers:
@@ -116,9 +128,31 @@ def _read_file(name: str, types_only: bool) -> SourceFile:
     return source
 
 
-def _read_bytes(name: str) -> bytes:
+def _opened(name: str) -> Any:
+    """Open a file unpacked. One on the web comes as a stream, and nobody asks for its size: a
+    server may send more than it says, or pack it tighter."""
     import fsspec
 
-    with fsspec.open(name, "rb", compression="infer") as file:
-        content: bytes = file.read()
-    return content
+    if not name.startswith(_WEB):
+        return fsspec.open(name, "rb", compression="infer")
+    filesystem, inner = fsspec.core.url_to_fs(name)
+    return filesystem.open(inner, "rb", block_size=0, size=1, compression="infer")
+
+
+class _Stream(io.RawIOBase):
+    """A file that is read in pieces, whatever else it offers, and counted."""
+
+    def __init__(self, name: str, file: Any, max_bytes: int | None) -> None:
+        self._name, self._file, self._max_bytes = name, file, max_bytes
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with the next piece. Raises SourceError where the file has too many."""
+        piece: bytes = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._count += len(piece)
+        check_size(self._name, self._count, self._max_bytes)
+        return len(piece)

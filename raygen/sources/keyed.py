@@ -112,9 +112,11 @@ def open_keyed(folder: Folder, name: str) -> KeyedSource:
     return KeyedSource(folder, name)
 
 
-def scan_columns(spec: SourceSpec, base: Path) -> dict[str, ColumnType]:
+def scan_columns(
+    spec: SourceSpec, base: Path, max_bytes: int | None = None
+) -> dict[str, ColumnType]:
     """Return the types of the source's columns after the mapping. Raises SourceError."""
-    files = read_source(spec.path, base, types_only=True)
+    files = read_source(spec.path, base, types_only=True, max_bytes=max_bytes)
     types = _renamed(_types(files), _mapping(spec, files))
     for column in spec.repeated.on if spec.repeated else ():
         if column not in types:
@@ -147,25 +149,28 @@ class TakenRows:
         return KeyedSource(folder, _write(table, folder))
 
 
-def take_rows(spec: SourceSpec, task: Task, base: Path) -> TakenRows:
-    """Read, map, normalise and key the source.
+def take_rows(spec: SourceSpec, task: Task, base: Path, max_bytes: int | None = None) -> TakenRows:
+    """Read, map, normalise and key the source; `max_bytes` bounds what a file may unpack to.
 
     A key is made of the row as its file has it, so neither `limit` nor other rows change it. Rows
     that repeat an earlier one are left out, `sample` picks rows by their keys, and `limit` keeps
     the first of the rest. Raises SourceError that counts all rows which don't fit the task.
     """
-    files = read_source(spec.path, base)
+    files = read_source(spec.path, base, max_bytes=max_bytes)
     names = _mapping(spec, files)
     rows, left_out = _taken_rows(spec, task, files, names)
     return TakenRows(rows, left_out, {**_renamed(_types(files), names), **task.columns}, spec.path)
 
 
-def key_source(spec: SourceSpec, task: Task, base: Path, folder: Folder) -> KeyedSource:
+def key_source(
+    spec: SourceSpec, task: Task, base: Path, folder: Folder, max_bytes: int | None = None
+) -> KeyedSource:
     """Take the rows of a source for `task` and write their keyed copy to `folder`.
 
-    `base` is where relative paths start. Raises SourceError and DatasetError.
+    `base` is where relative paths start, `max_bytes` bounds what a file may unpack to. Raises
+    SourceError and DatasetError.
     """
-    return take_rows(spec, task, base).copied(folder)
+    return take_rows(spec, task, base, max_bytes).copied(folder)
 
 
 def _taken_rows(

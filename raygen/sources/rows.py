@@ -43,6 +43,16 @@ class SourceFile:
         return self.raw[index] if self.raw else self.rows[index]
 
 
+def check_size(name: str, size: int, max_bytes: int | None) -> None:
+    """Raise SourceError where a fetched recipe's source has unpacked to more than it may."""
+    if max_bytes is not None and size > max_bytes:
+        raise SourceError(
+            f"{name}: more than {max_bytes:,} bytes, unpacked, which is the limit of a source that "
+            "a fetched recipe names; copy the recipe into a folder of your own, where a source may "
+            "be of any size"
+        )
+
+
 def problems_error(problems: Sequence[str], advice: str) -> SourceError:
     """Make one error of many bad rows: the first five, how many in all, and what to do."""
     more = len(problems) - _SHOWN

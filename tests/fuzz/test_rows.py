@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from dataclasses import dataclass, field
@@ -78,6 +79,16 @@ def test_any_file(tmp_path: Path, content: bytes, task: str, suffix: str) -> Non
 )
 def test_any_bytes_under_any_name(tmp_path: Path, content: bytes, suffix: str) -> None:
     read(tmp_path / f"source{suffix}", content, "free_text")
+
+
+@cases(files, tasks, suffixes, st.sampled_from([b" ", b"[", b"0", b"x,"]), weight=0.2)
+def test_any_packed_file_that_unpacks_to_much(
+    tmp_path: Path, content: bytes, task: str, suffix: str, unit: bytes
+) -> None:
+    packed = gzip.compress(content + unit * 2**24 + content, 1)
+    found = read(tmp_path / f"source{suffix}.gz", packed, task)
+    if found is not None:
+        check(found, task)
 
 
 def comparable(options: Any) -> list[str]:

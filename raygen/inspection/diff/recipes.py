@@ -61,7 +61,9 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
     if graph.problems:
         raise ProblemsError(graph.problems)
     try:
-        plan = make_plan(recipe, scan_columns(recipe.source, recipe.source_base), ops).hash
+        plan = make_plan(
+            recipe, scan_columns(recipe.source, recipe.source_base, recipe.max_source_bytes), ops
+        ).hash
         note = ""
     except SourceError as error:
         plan, note = None, f"{reference} has no plan's hash: {error}"

@@ -8,6 +8,7 @@ import pytest
 
 from raygen.sources.files import find_delta_table, read_source
 from raygen.sources.rows import SourceError
+from tests.support.stored_plans import stored_plan
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def dataset(tmp_path: Path) -> Path:
         }
     )
     examples.write_delta(str(folder / "examples"))
-    (folder / "plan.json").write_text(json.dumps({"columns": {"votes": "json"}}))
+    (folder / "plan.json").write_text(json.dumps(stored_plan("p", columns={"votes": "json"})))
     return folder
 
 
