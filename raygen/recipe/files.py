@@ -16,6 +16,7 @@ from raygen.recipe.params import escape_references
 from raygen.recipe.trust import value_at
 
 _STUDENT: Place = ("train",)
+_MOST_BYTES = 2**22
 
 
 def read_texts(
@@ -36,7 +37,7 @@ def read_texts(
         elif place[0] == "graph":
             reference = place[:-1]
             try:
-                texts[reference] = Path(path).read_text(encoding="utf-8")
+                texts[reference] = _text(Path(path))
             except UnicodeDecodeError as error:
                 name = value_at(document.data, place)
                 why = f"file {name!r} is not UTF-8 (byte {error.start})"
@@ -44,6 +45,15 @@ def read_texts(
             except OSError as error:
                 problems.append(document.problem(reference, str(error)))
     return texts, problems
+
+
+def _text(path: Path) -> str:
+    """Return a prompt. Raises OSError, also for one that is too long, and UnicodeDecodeError."""
+    with path.open("rb") as file:  # a device has no end
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(f"{path} has more than {_MOST_BYTES:,} bytes; expected a prompt")
+    return content.decode("utf-8")
 
 
 def put_texts(document: Document, texts: Mapping[Place, Any]) -> Document:

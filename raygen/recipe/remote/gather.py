@@ -21,6 +21,7 @@ LOCK_ENDING = ".lock.yaml"
 """The end of the name of a lock, after the recipe's own name and its variant's."""
 
 MOST_BYTES = 64 * 2**20
+MOST_LISTED = 100_000
 _MOST_FILES = 200
 _LONGEST_PATH, _LONGEST_NAME = 1000, 255
 """In bytes: what every file system takes."""
@@ -108,6 +109,16 @@ def _write(into: Path, path: str, content: bytes, location: str) -> None:
     except (ValueError, FileExistsError, NotADirectoryError) as error:
         why = "another file has this name" if isinstance(error, OSError) else str(error)
         raise UserError(f"{location}: the file {path!r} can't be fetched: {why}") from error
+
+
+def check_listed(place: str, count: int) -> None:
+    """Raise UserError for a folder or a repository with more files than are looked through."""
+    if count > MOST_LISTED:
+        raise UserError(
+            f"{place} has more than {MOST_LISTED:,} files; put the recipe, and what it names, into "
+            "a folder or a repository of its own",
+            1,
+        )
 
 
 def _normal(folder: str, path: str) -> str | None:

@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from raygen.core import UserError
 
@@ -57,15 +59,30 @@ def fetch_git(url: str, rev: str | None, into: Path) -> str:
 
 def _check_size(folder: Path, url: str, commit: str) -> None:
     """Raise UserError for a commit whose files are too many or too large to be unpacked."""
-    listed = _git(folder, "ls-tree", "-r", "-l", "-z", commit).rstrip("\0").split("\0")
-    sizes = [entry.split(None, 4)[3] for entry in listed if entry]
-    size = sum(int(one) for one in sizes if one.isdigit())
-    if size > _MOST_BYTES or len(sizes) > _MOST_FILES:
-        raise UserError(
-            f"git+{url} has {len(sizes):,} files of {size >> 20:,} MiB at {commit}; a recipe's "
-            f"repository has at most {_MOST_FILES:,} of {_MOST_BYTES >> 20:,} MiB: name big data "
-            "by a URL in source.path"
-        )
+    size = 0
+    with subprocess.Popen(
+        [_program(), *_SAFE, "ls-tree", "-r", "-l", "-z", commit],
+        cwd=folder, env=_environment(), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    ) as listing:  # fmt: skip
+        assert listing.stdout is not None  # noqa: S101 - as it was asked for
+        for number, entry in enumerate(_entries(listing.stdout), 1):
+            length = entry.partition(b"\t")[0].split()[-1]
+            size += int(length) if length.isdigit() else 0  # a submodule has none
+            if size > _MOST_BYTES or number > _MOST_FILES:
+                listing.kill()  # folders in folders may list without an end
+                raise UserError(
+                    f"git+{url} has {number:,} files of {size >> 20:,} MiB at {commit}, or more; a "
+                    f"recipe's repository has at most {_MOST_FILES:,} of {_MOST_BYTES >> 20:,} "
+                    "MiB: name big data by a URL in source.path"
+                )
+
+
+def _entries(listing: IO[bytes]) -> Iterator[bytes]:
+    """Yield what stands between zero bytes; names have no limit of their own in git."""
+    rest = b""
+    while part := os.read(listing.fileno(), 2**16):
+        *entries, rest = (rest + part).split(b"\0")
+        yield from entries
 
 
 def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
@@ -77,15 +94,9 @@ def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
 
 
 def _git(folder: Path, *words: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        raise UserError("git is not installed; install it, or name the recipe otherwise")
-    # What LFS would load comes from wherever the repository says.
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
-    inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         done = subprocess.run(
-            [program, *_SAFE, *words], cwd=folder, env={**inherited, **quiet}, capture_output=True,
+            [_program(), *_SAFE, *words], cwd=folder, env=_environment(), capture_output=True,
             text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -95,3 +106,17 @@ def _git(folder: Path, *words: str) -> str:
         fatal = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
         raise UserError(fatal.removeprefix("fatal: ").rstrip("."), 1)
     return done.stdout
+
+
+def _program() -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise UserError("git is not installed; install it, or name the recipe otherwise")
+    return program
+
+
+def _environment() -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
+    # What LFS would load comes from wherever the repository says.
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+    return {**inherited, **quiet}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from raygen.core import UserError, first_line, network_error
-from raygen.recipe.remote.gather import MOST_BYTES, too_large
+from raygen.recipe.remote.gather import MOST_BYTES, MOST_LISTED, check_listed, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}
 
@@ -44,9 +45,15 @@ class HubFiles:
     def names(self) -> list[str]:
         """List the paths of the repository's files. Raises UserError."""
         from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
 
         with _hub_errors(f"hf://{self._location}"):
-            return HfApi().list_repo_files(self._name, repo_type=self._type, revision=self._commit)
+            listed = HfApi().list_repo_tree(
+                self._name, recursive=True, repo_type=self._type, revision=self._commit
+            )
+            entries = list(islice(listed, MOST_LISTED + 1))
+        check_listed(f"hf://{self._location}", len(entries))
+        return [entry.path for entry in entries if isinstance(entry, RepoFile)]
 
 
 def commit_of(location: str, rev: str | None) -> str:

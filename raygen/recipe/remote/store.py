@@ -5,11 +5,13 @@ Knows URLs; knows nothing of recipes.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from raygen.core import UserError
-from raygen.recipe.remote.gather import MOST_BYTES, too_large
+from raygen.recipe.remote.gather import MOST_BYTES, MOST_LISTED, check_listed, too_large
 
+_PART_BYTES = 2**20
 _DEPTH = 5
 """How many levels of folders of a store are listed."""
 
@@ -50,21 +52,21 @@ class StoreFiles:
             return []
         start = self._files._strip_protocol(self._location).rstrip("/") + "/"
         try:
-            paths = self._files.find(start, maxdepth=_DEPTH)
+            paths = list(islice(self._files.find(start, maxdepth=_DEPTH), MOST_LISTED + 1))
         except Exception as error:
             raise self._unreachable(self._location, error) from error
+        check_listed(self._location, len(paths))
         return sorted(path.removeprefix(start) for path in map(str, paths))
 
     def _content(self, where: str) -> bytes:
-        try:
-            with self._files.open(where, "rb") as file:
-                content: bytes = file.read(MOST_BYTES + 1)
-        except FileNotFoundError:
-            if not self._web:
-                raise
-            # On the web fsspec says so of a server that can't be reached too, but not here.
-            content = self._files.cat_file(where)
-        return content
+        # On the web as a stream: a server may send more than it says, and no size is asked for,
+        # since fsspec then takes one that can't be reached for one without the file.
+        web = {"block_size": 0, "size": 1} if self._web else {}
+        content = bytearray()
+        with self._files.open(where, "rb", **web) as file:
+            while len(content) <= MOST_BYTES and (part := file.read(_PART_BYTES)):
+                content += part
+        return bytes(content)
 
     def _unreachable(self, where: str, error: Exception) -> UserError:
         cause = str(error) or type(error).__name__
