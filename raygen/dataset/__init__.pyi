@@ -20,7 +20,6 @@ from .ownership import FolderKind as FolderKind
 from .ownership import check_replaceable as check_replaceable
 from .ownership import check_writable as check_writable
 from .ownership import is_training_run as is_training_run
-from .reader import PLAN as PLAN
 from .reader import SHARED as SHARED
 from .reader import Dataset as Dataset
 from .reader import content_hash as content_hash
@@ -45,4 +44,6 @@ from .storage import Entry as Entry
 from .storage import Folder as Folder
 from .storage import path_inside as path_inside
 from .storage import storage_errors as storage_errors
+from .stored_plan import PLAN as PLAN
+from .stored_plan import read_plan as read_plan
 from .writer import write_block as write_block

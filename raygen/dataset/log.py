@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from raygen.dataset.records import DataFile
+from raygen.dataset.records import DataFile, DatasetError
 from raygen.dataset.storage import Folder, storage_errors
 
 RECORD = "wal"
@@ -58,7 +58,14 @@ def read_entry(folder: Folder, table: str, version: int) -> LogEntry | None:
             text = folder.read_text(path)
         except FileNotFoundError:
             return None
-    return _parse(version, text)
+    try:
+        return _parse(version, text)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DatasetError(
+            f"{folder.join(path)} is no commit of a table as `raygen apply` writes it ({error!r}); "
+            "put the file back, or make the dataset anew in another folder",
+            exit_code=2,
+        ) from error
 
 
 def read_entries(folder: Folder, table: str, first: int) -> Iterator[LogEntry]:
@@ -119,8 +126,18 @@ def _parse(version: int, text: str) -> LogEntry:
             if remove.get("dataChange", True):
                 removed.append(unquote(remove["path"]))
         elif info := action.get("commitInfo"):
-            record = json.loads(info[RECORD]) if RECORD in info else None
+            record = _record(info[RECORD]) if RECORD in info else None
             at = info["timestamp"] / 1000
             mark = info.get(MARK)
     added.sort(key=lambda file: file.path)
     return LogEntry(version, tuple(added), tuple(removed), record, at, mark, tuple(merged))
+
+
+def _record(text: str) -> dict[str, Any]:
+    """Return our record of a commit. Raises ValueError for another's."""
+    record = json.loads(text)
+    if not isinstance(record, dict) or not isinstance(record.get("meta"), dict):
+        raise ValueError(f"its record is {text[:80]}")
+    if wrong := [name for name in ("kind", "plan", "run") if not isinstance(record.get(name), str)]:
+        raise ValueError(f"its record has no {wrong[0]}")
+    return record

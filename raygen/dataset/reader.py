@@ -7,7 +7,6 @@ holds. Knows nothing of writing.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +22,13 @@ from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError, No
 from raygen.dataset.schema import LEDGER, upgrade_ledger
 from raygen.dataset.status import DatasetStatus, make_status
 from raygen.dataset.storage import Folder, path_inside, storage_errors
+from raygen.dataset.stored_plan import read_plan
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     from deltalake import DeltaTable
 
-PLAN = "plan.json"
 SHARED = "raygen.json"
 """The list of files in what was pushed."""
 _BATCH = 4096
@@ -171,10 +170,8 @@ class Dataset:
 
     def plan(self, plan_hash: str) -> Mapping[str, Any] | None:
         """Read plan.json; None if it is of another plan. Raises DatasetError."""
-        with storage_errors("read the plan", self.folder.uri):
-            text = self.folder.read_text(PLAN) if self.folder.exists(PLAN) else "{}"
-        plan: Mapping[str, Any] = json.loads(text)
-        return plan if plan.get("hash") == plan_hash else None
+        plan = read_plan(self.folder)
+        return plan if plan and plan["hash"] == plan_hash else None
 
     def calls(self, plan_hash: str) -> tuple[NodeCalls, ...]:
         """Sum a plan's calls by node and engine. Raises DatasetError."""

@@ -58,6 +58,10 @@ _UNFIT = re.compile(r"[][|^\\?]|%[0-9A-Fa-f]{2}")
 """deltalake 1.6 panics at some of these, and takes the others for parts of a URL."""
 
 
+MAX_TEXT_BYTES = 2**26
+"""No text that a dataset's folder has of ours is as large; one of a stranger's may have no end."""
+
+
 @contextmanager
 def storage_errors(doing: str, where: str) -> Iterator[None]:
     """Turn a fault of the disk, the object store or deltalake into a DatasetError."""
@@ -126,8 +130,22 @@ class Folder:
             return self._store().get(path).bytes().to_bytes()
 
     def read_text(self, path: str) -> str:
-        """Read a UTF-8 text file whole. Raises as read_bytes does."""
-        return self.read_bytes(path).decode("utf-8")
+        """Read a UTF-8 text file. Raises as read_bytes does, and OSError for what is none."""
+        if self.local is not None:
+            with path_inside(self.local, path, to_read=True).open("rb") as file:
+                content = file.read(MAX_TEXT_BYTES + 1)
+            size = len(content)
+        else:
+            with _client_errors():
+                stored = self._store().get(path)
+                size = stored.meta["size"]
+                content = b"" if size > MAX_TEXT_BYTES else stored.bytes().to_bytes()
+        if size > MAX_TEXT_BYTES:
+            raise OSError(f"{path} has more than {MAX_TEXT_BYTES:,} bytes, and is no file of ours")
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise OSError(f"{path} is no text in UTF-8 (byte {error.start})") from error
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file whole or not at all. Raises OSError."""

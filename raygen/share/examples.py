@@ -5,7 +5,6 @@ Reads a folder written by `apply` or by `pull`. Knows nothing of formats.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygen.config import did_you_mean
 from raygen.core import TASKS, UserError, column_text, find_repeats
-from raygen.dataset import IDENTITY, PLAN, Folder, storage_errors
+from raygen.dataset import IDENTITY, PLAN, DatasetError, Folder, read_plan, storage_errors
 from raygen.inspection import VIEW, open_dataset
 from raygen.share.layout import MANIFEST, read_manifest, read_shards
 
@@ -84,7 +83,9 @@ def read_examples(folder: str) -> Examples:
         pulled = Folder.at(folder)
         with storage_errors("read the copy", folder):
             manifest = read_manifest(pulled.read_text(MANIFEST), str(path))
-            plan = json.loads(pulled.read_text(PLAN))
+        plan = read_plan(pulled)
+        if plan is None:
+            raise DatasetError(f"{folder} has no {PLAN}, which its list names; pull it again", 2)
         return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
     dataset = open_dataset(folder)
     return Examples(dataset.plan, dataset.collect(dataset.examples().sort("id")))

@@ -18,8 +18,10 @@ from math import ceil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from raygen.config import dump_text, parse_text
-from raygen.core import UserError, count, plural
+from raygen.core import DamagedFileError, UserError, count, parse_json_object, plural
 from raygen.dataset import (
     PLAN,
     SHARED,
@@ -73,14 +75,24 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
+class _ManifestFile(BaseModel):
+    version: int
+    recipe: str
+    plan: str
+    content: str
+    examples: int
+    files: dict[str, str]
+
+
 def read_manifest(text: str, where: str) -> Manifest:
     """Parse a manifest; `where` names it in errors. Raises DatasetError."""
+    expected = "the list of files that `raygen push` wrote"
     try:
-        data = json.loads(text)
-        version = data["version"]
+        version = parse_json_object(text, where, expected).get("version")
         if version == SHARE_VERSION:
+            data = parse_json_object(text, where, expected, _ManifestFile)
             return _checked(Manifest(**data), where)
-    except (ValueError, KeyError, TypeError) as error:
+    except (DamagedFileError, TypeError) as error:
         raise DatasetError(
             f"{where} is no list of a shared dataset ({error}); expected what `raygen push` wrote",
             exit_code=2,

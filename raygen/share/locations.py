@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from raygen.core import Repository, UserError, first_line, network_error
+from raygen.core import (
+    MAX_JSON_BYTES,
+    Repository,
+    UserError,
+    first_line,
+    network_error,
+    without_secret,
+)
 from raygen.dataset import DatasetError, Entry, path_inside
 
 _HUB = "hf://"
@@ -90,7 +97,14 @@ class Location:
     def read_text(self, path: str) -> str:
         """Read the text of a file. Raises FileNotFoundError, OSError."""
         self._check_no_link(path)
-        return str(self.filesystem.cat_file(self.path(path)).decode("utf-8"))
+        with self.filesystem.open(self.path(path), "rb") as file:
+            content: bytes = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise OSError(f"{path} has more than {MAX_JSON_BYTES:,} bytes")
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise OSError(f"{path} is no text in UTF-8 (byte {error.start})") from error
 
     def read(self, name: str) -> str | None:
         """Read a text file; None where there is none. Raises DatasetError."""
@@ -149,7 +163,10 @@ def parse_location(reference: str) -> Location:
     """
     import fsspec
 
-    reference = reference.removeprefix("file://").rstrip("/")
+    try:
+        reference = without_secret(reference).removeprefix("file://").rstrip("/")
+    except ValueError as error:
+        raise UserError(str(error)) from None
     repository = None
     if reference.startswith(_HUB):
         match = _DATASET.fullmatch(reference)

@@ -6,7 +6,6 @@ nothing of how streamtrain trains.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from raygen.config import dump_text, load_document
-from raygen.core import Problem
+from raygen.core import Problem, read_json_object
 from raygen.dataset import Folder, is_training_run
 from raygen.recipe import Recipe
 from raygen.trainer import process as trainer
@@ -71,7 +72,8 @@ class Training:
 
     def outcome(self) -> TrainerState:
         """Read the outcome of the run that ended here."""
-        result = json.loads((self.out / trainer.RESULT).read_text("utf-8"))
+        expected = "what `streamtrain fit` wrote at its end; train it again into another folder"
+        result = read_json_object(self.out / trainer.RESULT, expected, _Result)
         return TrainerState(
             phase="finished",
             step=result["steps"],
@@ -170,6 +172,19 @@ def _written(recipe: Recipe, folder: Path) -> Path:
     path = folder / "student.yaml"
     path.write_text(dump_text(recipe.train), "utf-8")
     return path
+
+
+class _Evaluation(BaseModel):
+    correct: int
+    total: int
+    unparsed: int
+
+
+class _Result(BaseModel):
+    steps: int
+    before: _Evaluation | None
+    after: _Evaluation | None
+    checkpoint: str | None
 
 
 def _accuracy(evaluation: Mapping[str, Any] | None) -> Accuracy | None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raygen.core import DamagedFileError, read_json_object
 from raygen.dataset import Browsable, Entry, FolderKind
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import Evaluation
@@ -128,10 +129,10 @@ def read_records(folder: Path) -> list[EvaluationRecord]:
     records = []
     for file in sorted(folder.glob(f"*/{FIGURES}")):
         try:
-            figures = json.loads(file.read_text(encoding="utf-8"))
+            figures = read_json_object(file, "figures of an evaluation")
             lines = (file.parent / PREDICTIONS).read_text(encoding="utf-8").splitlines()
             answers = tuple(json.loads(line) for line in lines)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DamagedFileError) as error:
             raise InputError(f"{file.parent} can't be read: {error}; evaluate it again") from error
         records.append(EvaluationRecord(file.parent.name, figures, answers))
     return records

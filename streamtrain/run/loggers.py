@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from raygen.core import read_json_object
 from streamtrain.config import LogName, StudentConfig
 from streamtrain.errors import InputError
 
@@ -180,8 +181,8 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 def _runs(out: Path) -> dict[str, str]:
     """Read the ids of the runs by logger, so far."""
     path = out / RUNS
-    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return known
+    expected = "the runs of the loggers; move it away, and the loggers begin new ones"
+    return read_json_object(path, expected) if path.exists() else {}
 
 
 def _keep_run(out: Path, logger: str, name: str) -> None:

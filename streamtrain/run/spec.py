@@ -6,14 +6,15 @@ Knows nothing of torch or Ray, so that bad input is found at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from raygen.config import Document
-from raygen.core import Problem, ProblemsError
+from raygen.core import Problem, ProblemsError, read_json_object
 from raygen.dataset import TRAINING_RUN, DatasetError, Folder, FolderKind, check_writable
 from raygen.engines.models import bundled_problem
 from streamtrain.config import StudentConfig
@@ -148,10 +149,17 @@ def check_output(folder: Path, kind: FolderKind, advice: str) -> None:
         raise InputError(str(error)) from error
 
 
+class _Result(BaseModel):
+    steps: int
+    data: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
 def read_result(out: Path) -> dict[str, Any]:
     """Read the result.json of a finished run."""
-    result: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    return result
+    expected = "what `streamtrain fit` wrote at the end of a run; train it again with another --out"
+    return read_json_object(out / RESULT, expected, _Result)
 
 
 def _output(config: StudentConfig, base: Path, options: RunOptions) -> Path:

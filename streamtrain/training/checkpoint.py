@@ -32,6 +32,7 @@ from typing import Any
 
 import torch
 
+from raygen.core import DamagedFileError, read_json_object
 from streamtrain.data import Cursor
 from streamtrain.errors import InputError
 from streamtrain.models import Student
@@ -98,7 +99,8 @@ def latest(folder: Path) -> Path | None:
 
 def load_progress(checkpoint: Path) -> TrainProgress:
     """Load the progress of a checkpoint. Raises InputError if this version can't read it."""
-    data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
+    path = checkpoint / _PROGRESS
+    data = read_json_object(path, "the progress of a run, as its checkpoints have it")
     version = data.pop("version", None)
     if version not in (1, FORMAT_VERSION):
         raise InputError(
@@ -106,10 +108,14 @@ def load_progress(checkpoint: Path) -> TrainProgress:
             f"reads 1 and {FORMAT_VERSION}; start a new run, or go on with the version that began"
         )
     data.pop("sizes", None)
-    selection = Selection(**data.pop("selection", {}))
-    return TrainProgress(
-        **{**data, "cursor": Cursor.from_json(data["cursor"]), "selection": selection}
-    )
+    try:
+        selection = Selection(**data.pop("selection", {}))
+        cursor = Cursor.from_json(data["cursor"])
+        return TrainProgress(**{**data, "cursor": cursor, "selection": selection})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} can't be read as the progress of a run ({error!r}); start a new run"
+        ) from error
 
 
 def load_weights(
@@ -148,8 +154,8 @@ def _age(checkpoint: Path) -> tuple[int, int]:
 def _is_complete(checkpoint: Path) -> bool:
     """Tell whether all files of a checkpoint have their size; in version 1 sizes are not known."""
     try:
-        data = json.loads((checkpoint / _PROGRESS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_json_object(checkpoint / _PROGRESS, "the progress of a run")
+    except (OSError, DamagedFileError):
         return False
     if data.get("version") == 1:
         return all((checkpoint / name).exists() for name in (WEIGHTS, OPTIMIZER))

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from raygen.core import first_line
 from streamtrain.config import StudentConfig
 from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
@@ -103,8 +104,14 @@ def find_student(folder: Path) -> tuple[Path, StudentConfig]:
             f"{folder} holds no student: expected {STUDENT} there or in {FINAL}/, as "
             "`streamtrain fit` writes them when a run ends"
         )
-    settings = (student_folder / STUDENT).read_text(encoding="utf-8")
-    return student_folder, StudentConfig.model_validate_json(settings)
+    try:
+        text = (student_folder / STUDENT).read_text(encoding="utf-8")
+        return student_folder, StudentConfig.model_validate_json(text)
+    except ValueError as error:
+        raise InputError(
+            f"{student_folder / STUDENT} can't be read as a student's settings: "
+            f"{first_line(error)}; expected what `streamtrain fit` writes when a run ends"
+        ) from error
 
 
 def holds_student(folder: Path) -> bool:

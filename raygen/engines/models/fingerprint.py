@@ -7,14 +7,13 @@ scripted answers. Knows nothing of how backends load a model.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import digest
+from raygen.core import DamagedFileError, digest, read_json_object
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.bundled import bundled_path, bundled_problem
 from raygen.engines.models.hub import hub_commit
@@ -73,8 +72,8 @@ def _pin(model: str, revision: str | None) -> ModelFingerprint:
 def _base(folder: Path) -> ModelFingerprint | None:
     """Identify the model that the adapter in a folder was made for; None if it holds no adapter."""
     try:
-        settings = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = read_json_object(folder / ADAPTER, "an adapter's settings")
+    except (OSError, DamagedFileError):
         return None
     base = settings.get("base_model_name_or_path")
     return _pin(base, settings.get("revision")) if isinstance(base, str) else None

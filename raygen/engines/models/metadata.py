@@ -6,10 +6,10 @@ torch.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
+from raygen.core import DamagedFileError, read_json_object
 from raygen.engines.base import EngineSpec
 from raygen.engines.models.resolution import known_config
 
@@ -69,11 +69,11 @@ def attribution_problem(spec: EngineSpec) -> str | None:
         "expected the folder of a student that streamtrain trained with data.rationale: before"
     )
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = read_json_object(file, "a student's settings")
         placement = settings.get("data", {}).get("rationale", _DEFAULT)
     except OSError:
         return f"{spec.model!r} has no {STUDENT}; {expected}"
-    except (ValueError, AttributeError):
+    except (DamagedFileError, AttributeError):
         return f"{file} can't be read as a student's settings; {expected}"
     if placement != "before":
         return (

@@ -7,12 +7,11 @@ part of the dataset's identity, so it is no running condition.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import first_line
+from raygen.core import DamagedFileError, first_line, read_json_object
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.bundled import bundled_path, model_path
 from raygen.engines.models.hub import MissingConfigError, cached_config, fetch_adapter, find_config
@@ -108,7 +107,6 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 def _read(file: Path) -> dict[str, Any]:
     """Read a JSON object; an empty one if the file holds none."""
     try:
-        value: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json_object(file, "a model's settings")
+    except (OSError, DamagedFileError):
         return {}
-    return value if isinstance(value, dict) else {}

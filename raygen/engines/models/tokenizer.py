@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as _Fast
 
 _FILE = "tokenizer.json"
+_MOST_BYTES = 2**28
 _REACH_S = 3
 
 
@@ -57,7 +58,10 @@ def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
 
     path = _find(model_path(model), revision)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
         fast = Fast.from_buffer(data)
     except Exception as error:  # tokenizers raises no other kind
         raise EngineSetupError(f"model {model!r}: {path} is no tokenizer: {error}") from error

@@ -5,11 +5,11 @@ Those for a CPU are defaults that a profile may override, measured on two cores.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from raygen.core import DamagedFileError, read_json_object
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.resolution import ADAPTER, ADAPTER_WEIGHTS
 
@@ -50,11 +50,18 @@ def _context(config: Path) -> int | None:
 
     Without chunks vLLM reserves for a prompt of that length. None leaves it to vLLM.
     """
-    settings: Any = json.loads(config.read_text(encoding="utf-8"))
+    settings: Any = _settings(config)
     known = settings.get("max_position_embeddings") or settings.get("text_config", {}).get(
         "max_position_embeddings"
     )
     return min(known, _CONTEXT) if isinstance(known, int) else None
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    try:
+        return read_json_object(file, "the settings of a model; fetch it again")
+    except (OSError, DamagedFileError) as error:
+        raise EngineSetupError(str(error)) from error
 
 
 def _cache_gib() -> int:
@@ -80,7 +87,7 @@ def lora_arguments(adapter: Path | None) -> dict[str, Any]:
     """
     if adapter is None:
         return {}
-    settings: dict[str, Any] = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
+    settings = _settings(adapter / ADAPTER)
     if settings.get("modules_to_save") or settings.get("trainable_token_indices"):
         raise EngineSetupError(
             f"the adapter {adapter} trains whole modules or new tokens, which vLLM can't add to a "

@@ -11,9 +11,9 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from raygen.core import UserError, digest
+from raygen.core import DamagedFileError, UserError, digest, parse_json_object
 from raygen.dataset import DatasetError, Folder, storage_errors
 from raygen.inspection.browse.item import ItemRef
 
@@ -81,7 +81,7 @@ def check_rater(name: str) -> None:
 
 def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
     try:
-        written: dict[str, Any] = json.loads(text)
+        written = parse_json_object(text, where, "verdicts as `raygen show --sample` writes them")
         if written["version"] != VERDICTS_VERSION:
             raise DatasetError(
                 f"{where} is of version {written['version']}, and this raygen reads version "
@@ -92,7 +92,7 @@ def _parsed(where: str, text: str) -> tuple[str, list[Verdict]]:
         if odd := [v.verdict for v in verdicts if v.verdict not in get_args(Word)]:
             raise ValueError(f"verdict {odd[0]!r}")
         return str(written["rater"]), verdicts
-    except (ValueError, KeyError, TypeError) as error:
+    except (DamagedFileError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{where} can't be read: {error}; expected verdicts as `raygen show --sample` "
             "writes them. Mend the file, or move it away",

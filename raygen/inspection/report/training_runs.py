@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import UserError
+from raygen.core import UserError, parse_json_object
 
 METRICS, RESULT = "metrics.jsonl", "result.json"
 _SEEDS = "seed-*"
@@ -162,13 +162,7 @@ def _lenses(folder: Path) -> Iterator[tuple[str, str]]:
 def _json(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
-    try:
-        data = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}", 1) from None
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: found {type(data).__name__}, expected an object", 1)
-    return data
+    return parse_json_object(_text(path), str(path), "what `streamtrain` wrote at a run's end")
 
 
 def _text(path: Path) -> str:

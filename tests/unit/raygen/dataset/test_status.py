@@ -18,6 +18,7 @@ from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
 from tests.support.dataset_records import block, committer
 from tests.support.generated import fewer_examples
+from tests.support.stored_plans import stored_plan
 
 
 @pytest.fixture
@@ -64,12 +65,10 @@ def test_reported_columns_are_counted_and_the_estimate_is_read_back(folder: Fold
     status = Dataset.open(folder).status()
     assert (status.reports, status.planned, status.wall) == ({}, None, None)
     written = {
-        "hash": "plan-a",
-        "nodes": [{"name": "think", "reports": ["answer", "absent"]}],
-        "columns": {"answer": "integer"},
-        "labels": [],
+        **stored_plan("plan-a", "think", columns={"answer": "integer"}),
         "estimate": {"rows": 3},
     }
+    written["nodes"][0]["reports"] = ["answer", "absent"]
     folder.write_text("plan.json", json.dumps(written))
     status = Dataset.open(folder).status()
     assert status.reports == {"answer": {"A": 4}}

@@ -24,6 +24,7 @@ from raygen.planning.history import (
 from raygen.runtime.row_program import RowProgram
 from tests.support.dataset_records import block, committer
 from tests.support.plans import QUESTION, engines, fake_spec, node, plan
+from tests.support.stored_plans import stored_plan
 
 
 async def test_a_preview_counts_rows_calls_and_tokens_by_node() -> None:
@@ -74,9 +75,7 @@ def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
     run = committer(folder, source=3)
     run.commit([block(folder, ["a", "b"])])
     assert measure_dataset(folder) is None  # no plan.json: nobody knows what the nodes were
-    think = {"name": "think", "op": "o", "op_version": 1, "params": {}, "engine": None}
-    written = {"hash": "plan-a", "nodes": [think], "engines": {}, "columns": {}}
-    folder.write_text("plan.json", json.dumps(written))
+    folder.write_text("plan.json", json.dumps(stored_plan("plan-a", "think")))
     found = measure_dataset(folder)
     assert found is not None
     assert (found.basis, found.rows, found.nodes["think"].rows_in) == ("run", 2, 2)
@@ -87,7 +86,7 @@ def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
 def test_a_run_says_on_how_many_actors_and_what_it_ran(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
     conditions = {"teacher": "vllm on 1 GPU"}
-    folder.write_text("plan.json", json.dumps({"hash": "plan-a", "nodes": []}))
+    folder.write_text("plan.json", json.dumps(stored_plan("plan-a")))
     for actors, key in ((1, "a"), (3, "b")):
         run = committer(folder, source=2, run=f"run-{actors}")
         run.describe(actors=actors, conditions=conditions)

@@ -260,5 +260,5 @@ def test_a_run_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_student_runs([run])
     (run / "metrics.jsonl").unlink()
     (run / "result.json").write_text("[")
-    with pytest.raises(UserError, match="no JSON"):
+    with pytest.raises(UserError, match=r"result.json, line 1, column 2: Expecting value"):
         read_student_runs([run])
