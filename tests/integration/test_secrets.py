@@ -1,11 +1,14 @@
-"""A planted key is looked for in all that `raygen apply` leaves and says."""
+"""Planted secrets are looked for, in every usual form, in all that a run leaves and says."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,40 +18,54 @@ from typing import Any
 import polars as pl
 import pytest
 
-KEY = "sk-planted-that-nobody-may-read/0123456789"
-"""In the environment of the process alone: what starts the tests doesn't have it."""
+from tests.integration.conftest import Project
+from tests.support.secret_forms import FORMS, leaks, shown_forms
+
+PLANTED = {
+    "PLANTED_KEY": "sk-planted+that-nobody-may-read/0123456789",
+    "HF_TOKEN": "hf_PlantedTokenOfTheHub0123456789",
+    "HTTPS_PROXY": "http://me:the-pa55word+of/the-proxy@proxy.invalid:3128",
+    "X_GATEWAY_TOKEN": "token=of;a-header/of+the-gateway-1",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+}
+"""In the environment of the process alone: what starts the tests doesn't have them."""
+SECRETS = [value.partition("//me:")[2].partition("@")[0] or value for value in PLANTED.values()]
+NAMES = list(FORMS)
+
+
+def replied(number: int) -> tuple[int, str]:
+    """What the endpoint answers: all secrets in a form that hangs on the question."""
+    name = NAMES[number % len(NAMES)]
+    text = "I got " + " and ".join(FORMS[name](secret) for secret in SECRETS)
+    match number // len(NAMES):
+        case 0:
+            answer = f"{text}. So the answer is: ({'abc'[number % 3]})"
+            body = json.dumps({"choices": [{"index": 0, "text": answer}] * 2})
+            # As a careless server writes it: escapes that are read as JSON's own.
+            return 200, body.replace("\\\\u", "\\u")
+        case 1:
+            return 400, json.dumps({"error": {"message": text, "code": text}})
+        case 2:
+            return 413, text
+        case _:
+            return 200, json.dumps({"choices": [{"index": text}]})
 
 
 class _Echo(BaseHTTPRequestHandler):
-    """Answers with the header that it was sent; every third question with an error that has it."""
-
     def do_GET(self) -> None:
-        self._send(200, {"data": []})
+        self._send(200, "{}")
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        sent = self.headers["Authorization"]
-        prompt = json.dumps(body)
-        if "Question 3?" in prompt:
-            self._send(400, {"error": {"message": f"bad request with {sent}"}})
-        elif "Question 4?" in prompt:
-            self._send(413, {"error": {"message": f"too long, with {sent}"}})
-        elif "Question 5?" in prompt:
-            self.connection.sendall(f"HTTP/9 {sent}\r\n\r\n".encode())
-        elif "Question 6?" in prompt:
-            self._send(200, {"choices": [{"index": 0, "text": [sent]}]})
-        else:
-            text = f"I was sent {sent}. So the answer is: (a)"
-            answer = {"content": text} if "messages" in body else text
-            key = "message" if "messages" in body else "text"
-            choices = [{"index": i, key: answer} for i in range(body["n"])]
-            self._send(200, {"choices": choices, "usage": {"prompt_tokens": 3}})
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        found = re.search(r"Question (\d+)\?", body)
+        assert found is not None
+        self._send(*replied(int(found[1])))
 
     def log_message(self, *_: Any) -> None:
         pass
 
-    def _send(self, status: int, body: Any) -> None:
-        content = json.dumps(body).encode()
+    def _send(self, status: int, text: str) -> None:
+        content = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -59,7 +76,7 @@ class _Refuse(_Echo):
     """Lets nobody in, and says with which key they came."""
 
     def do_POST(self) -> None:
-        self._send(403, {"error": {"message": f"not with {self.headers['Authorization']}"}})
+        self._send(403, f"not with {self.headers['Authorization']}")
 
 
 @pytest.fixture
@@ -77,53 +94,52 @@ def serve() -> Iterator[Any]:
         server.shutdown()
 
 
-def leaks(folder: Path) -> list[str]:
-    """The files with the key in them, parquet by its values."""
-    found = []
-    for path in folder.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            if path.suffix == ".parquet":
-                content += str(pl.read_parquet(path).to_dicts()).encode()
-            if KEY.encode() in content or KEY.replace("/", "\\/").encode() in content:
-                found.append(str(path))
-    return found
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where the run has its home, its temporary files and Ray's sockets and logs: a short path."""
+    folder = Path(tempfile.mkdtemp(prefix="s", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("handler", [_Echo, _Refuse])
-def test_a_planted_key_is_nowhere(
-    project: Any, serve: Any, handler: type[BaseHTTPRequestHandler]
+@pytest.mark.parametrize("handler", [_Echo, pytest.param(_Refuse, marks=pytest.mark.slow)])
+def test_planted_secrets_are_nowhere(
+    tmp_path: Path, temporary: Path, serve: Any, handler: type[BaseHTTPRequestHandler]
 ) -> None:
+    project = Project(tmp_path, "")
     args = {"base_url": serve(handler), "api_key_env": "PLANTED_KEY", "timeout": 20}
-    teacher = {"model": "m", "backend": "openai", "args": args}
     recipe = project.write(
-        12, engines={"teacher": teacher}, output={"from": "correct", "path": "out",
-                                                  "max_failed": 1.0}
-    )  # fmt: skip
-    environment = {**os.environ, "PLANTED_KEY": KEY}
+        3 * len(NAMES) + 1,
+        engines={"teacher": {"model": "m", "backend": "openai", "args": args}},
+        output={"from": "correct", "path": "out", "max_failed": 1.0},
+    )
+    places = {name: str(temporary) for name in ("HOME", "TMPDIR", "RAY_TMPDIR", "RAYGEN_CACHE")}
+    environment = {**os.environ, **PLANTED, **places, "COLUMNS": "200"}
 
-    def raygen(*words: str) -> subprocess.CompletedProcess[str]:
+    def raygen(*words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "raygen.cli", *words],
-            capture_output=True, text=True, env=environment, timeout=280,
+            [sys.executable, "-m", "raygen.cli", *map(str, words)],
+            capture_output=True, text=True, env=environment, timeout=280, check=False,
         )  # fmt: skip
 
-    done = raygen("apply", str(recipe), "--address", project.address, "--yes", "--json")
+    done = raygen("apply", recipe, "--yes", "--json")
     assert done.returncode == (1 if handler is _Echo else 2), done.stderr
-    assert "Traceback" not in done.stderr
-    said = [done]
-    for words in (
-        ("plan", str(recipe)),
-        ("validate", str(recipe)),
-        ("status", str(project.out), "--json"),
-        ("status", str(project.out)),
-    ):
-        said.append(raygen(*words))
-        assert "Traceback" not in said[-1].stderr
-    assert not any(KEY in one.stdout or KEY in one.stderr for one in said)
-    assert leaks(project.folder) == []
+    said = [
+        done,
+        raygen("plan", recipe),
+        raygen("status", project.out),
+        raygen("show", project.out),
+        raygen("report", project.out, "--out", tmp_path / "report.html"),
+        raygen("export", project.out, "--out", tmp_path / "exported"),
+    ]
+    assert not any("Traceback" in each.stderr for each in said)
+    shown = "\n".join(each.stdout + each.stderr for each in said)
+    assert [shown_forms(secret, shown) for secret in SECRETS] == [[]] * len(SECRETS)
+    assert leaks(tmp_path, SECRETS) == []
+    assert leaks(temporary, SECRETS) == []
+    assert list((project.out / "logs").rglob("worker-*.log")), "the workers' logs are searched"
+    assert list(temporary.rglob("session_*/logs/*")), "and Ray's"
     if handler is _Echo:
-        assert "***" in str(pl.read_delta(str(project.out / "transcripts")).to_dicts())
-        assert json.loads(said[0].stdout)["rows"]["kept"] >= 2
-    assert list((project.out / "logs").rglob("*")), "what is searched has the workers' logs"
+        transcripts = pl.read_delta(str(project.out / "transcripts"))["completions"].to_list()
+        assert len([text for text in transcripts if text.count("***") >= 5]) >= len(NAMES)
+        assert "***" in str(pl.read_delta(str(project.out / "rows")).to_dicts())
