@@ -21,7 +21,7 @@ import ray.exceptions
 import ray.train
 import ray.train.torch
 
-from raygen.core import UserError, joined_cluster, use_callers_umask
+from raygen.core import UserError, hide_secrets_in_logs, joined_cluster, use_callers_umask
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.run import (
     CHECKPOINTS,
@@ -208,6 +208,7 @@ def _work(config: dict[str, Any]) -> str:
     from streamtrain.training.loop import train
 
     use_callers_umask()
+    hide_secrets_in_logs()
     job: RunSpec = config["job"]
     context = ray.train.get_context()
     device = ray.train.torch.get_device()

@@ -127,6 +127,11 @@ def _faults(spec: EngineSpec, name: str, value: Any) -> Iterator[str]:
             f"args.load_format: found {value!r}, expected {' or '.join(SAFE_FORMATS)}: weights of "
             "other formats may carry code; convert them with `save_pretrained`"
         )
+    elif name == "hf_token" and isinstance(value, str):
+        yield (
+            "args.hf_token: a token in a recipe would be written beside the dataset; set the "
+            "environment variable HF_TOKEN, or log in (`hf auth login`)"
+        )
     elif known[name] and value is not None and not _fits(value, known[name]):
         allowed = " or ".join(kind for kind in known[name] if kind != "None")
         yield f"args.{name}: found {value!r}, expected {allowed}"

@@ -217,3 +217,11 @@ def test_a_key_in_place_of_its_variables_name_is_not_shown() -> None:
     (problem,) = check_engine(EngineSpec("t", "m", backend="openai", args=args))
     assert "no name of an environment variable" in problem
     assert "pa55word" not in problem
+
+
+def test_a_token_of_the_hub_belongs_into_no_recipe() -> None:
+    problems = check_engine(EngineSpec("t", "m", args={"hf_token": "hf_pa55word"}))
+    assert len(problems) == 1
+    assert "set the environment variable HF_TOKEN" in problems[0]
+    assert "pa55word" not in problems[0]
+    assert check_engine(EngineSpec("t", "m", args={"hf_token": True})) == []
