@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raygen.config import Document, parse_text
+from raygen.config import Document, found, parse_text
 from raygen.core import ProblemsError
 from raygen.dataset import PLAN, Dataset, Folder, storage_errors
 from raygen.planning.preparation import PreparedRecipe
@@ -42,6 +42,9 @@ def stored_recipe(folder: Folder) -> tuple[str, Document]:
     with storage_errors("read the recipe", folder.uri):
         frozen = folder.read_text(RECIPE)
     document = parse_text(frozen, folder.join(RECIPE))
+    if not isinstance(document.data, dict):
+        message = f"found {found(document.data)}, expected the recipe that `raygen apply` wrote"
+        raise ProblemsError([document.problem((), message)])
     values, _ = params.resolve_params(document)
     return frozen, params.substitute_params(document, values)[0]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygen.config import parse_text
+from raygen.config import load_document
 from raygen.core import UserError
 from raygen.dataset import NEW, DatasetError, Folder, check_writable
 from raygen.inspection import open_dataset
@@ -186,9 +186,21 @@ def pull(reference: str, folder: Path | None) -> Pulled:
             location.fetch(name, draft)
         (draft / MANIFEST).write_text(text, "utf-8")
         check_files(draft, manifest, reference)
-        source = parse_text((draft / RECIPE).read_text("utf-8"), RECIPE).data["source"]["path"]
+        source = _source_path(draft / RECIPE, reference)
         if target.exists():
             target.rmdir()
         draft.rename(target)
     has_source = "://" in source or source in manifest.files
     return Pulled(target, manifest, None if has_source else source)
+
+
+def _source_path(recipe: Path, reference: str) -> str:
+    """Return what a pulled recipe reads. Raises DatasetError, and ProblemsError for no YAML."""
+    data = load_document(recipe).data
+    try:
+        return str(data["source"]["path"])
+    except (KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{reference}: its {RECIPE} is no recipe, and names no source.path; push it again",
+            exit_code=2,
+        ) from error

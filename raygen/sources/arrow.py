@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raygen.core import ColumnType
-from raygen.dataset import EXAMPLES, DatasetError, Folder, scan_table
+from raygen.dataset import EXAMPLES, DatasetError, Folder, read_plan, scan_table
 from raygen.sources.rows import SourceError, SourceFile, check_size
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (
@@ -163,7 +163,5 @@ def _is_ours(table: str) -> bool:
 def _json_columns(table: str) -> set[str]:
     """Return the columns that hold JSON as text, by the plan that lies with a dataset's tables."""
     dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
-    if not dataset_folder.exists("plan.json"):
-        return set()
-    plan: dict[str, Any] = json.loads(dataset_folder.read_text("plan.json"))
+    plan = read_plan(dataset_folder) or {"columns": {}}
     return {name for name, kind in plan["columns"].items() if kind == "json"}

@@ -150,10 +150,7 @@ def check_output(folder: Path, kind: FolderKind, advice: str) -> None:
 
 
 class _Result(BaseModel):
-    steps: int
     data: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
 
 
 def read_result(out: Path) -> dict[str, Any]:

@@ -12,33 +12,15 @@ from click.testing import CliRunner
 from raygen.cli.main import main
 from tests.support.small_datasets import QUIZ, make_dataset, questions, write_recipe
 
-DAMAGE = [
-    b"",
-    b"{",
-    b"[]",
-    b"null",
-    b'"text"',
-    b'{"hash": 5}',
-    b'{"version": 2, "columns": []}',
-    b"\xff\xfe\x00",
-    b"[" * 50_000,
-]
-FILES = {
-    "plan.json": "json",
-    "recipe.yaml": "yaml",
-    "recipe.lock.yaml": "yaml",
-    "verdicts/me.json": "json",
-    "README.md": "text",
-}
+DAMAGE = [b"", b"[]", b'{"hash": 5, "version": 2}', b"\xff\xfe\x00"]
+SHOW, CARD = ["show", "{out}"], ["card", "{out}"]
+EXPORT = ["export", "{out}", "--format", "jsonl", "--out", "{tmp}/exported"]
 COMMANDS = {
-    "status": ["status", "{out}"],
-    "show": ["show", "{out}"],
-    "report": ["report", "{out}", "--out", "{tmp}/report.html"],
-    "export": ["export", "{out}", "--out", "{tmp}/exported"],
-    "card": ["card", "{out}"],
-    "push": ["push", "{out}", "{tmp}/pushed"],
-    "diff": ["diff", "{out}", "{recipe}"],
-    "plan": ["plan", "{recipe}", "--out", "{out}"],
+    "plan.json": [["status", "{out}"], SHOW, EXPORT, ["plan", "{recipe}"]],
+    "recipe.yaml": [CARD, ["diff", "{out}", "{recipe}"]],
+    "recipe.lock.yaml": [CARD],
+    "verdicts/me.json": [SHOW],
+    "README.md": [CARD],
 }
 
 
@@ -50,42 +32,40 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recipe
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_damaged_file_ends_in_a_plain_message(
-    name: str, command: str, made: Path, tmp_path: Path
-) -> None:
+def invoke(*words: str) -> tuple[int, str]:
+    """The exit code of a command and all that it says, which is never an error of Python's."""
+    done = CliRunner().invoke(main, words)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert "Error: unexpected" not in done.output, done.output
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_damaged_file_ends_in_a_plain_message(name: str, made: Path, tmp_path: Path) -> None:
     shutil.copytree(made.parent, tmp_path / "quiz")
     recipe, out = tmp_path / "quiz" / "recipe.yaml", tmp_path / "quiz" / "out"
     damaged = out / name
     damaged.parent.mkdir(exist_ok=True)
-    names = {"{out}": str(out), "{recipe}": str(recipe), "{tmp}": str(tmp_path)}
-    words = COMMANDS[command]
-    for old, new in names.items():
-        words = [word.replace(old, new) for word in words]
-    for content in DAMAGE:
-        damaged.write_bytes(content)
-        done = CliRunner().invoke(main, words)
-        said = done.output + (done.stderr if done.stderr_bytes else "")
-        assert "unexpected" not in said, (content[:20], said)
-        assert done.exception is None or isinstance(done.exception, SystemExit)
-        if done.exit_code and name == "plan.json":
-            assert "plan.json" in said
+    for words in COMMANDS[name]:
+        for content in DAMAGE:
+            damaged.write_bytes(content)
+            code, text = invoke(
+                *(word.format(out=out, recipe=recipe, tmp=tmp_path) for word in words)
+            )
+            if code:
+                assert name in text
 
 
-@pytest.mark.parametrize("content", DAMAGE)
-@pytest.mark.parametrize("table", ["rows", "examples", "transcripts"])
+@pytest.mark.parametrize("table", ["rows", "examples"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]\n", b'{"add": {"path": 5}}'])
 def test_a_damaged_log_ends_in_a_plain_message(
     table: str, content: bytes, made: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(made.parent, tmp_path / "quiz")
     out = tmp_path / "quiz" / "out"
-    newest = max((out / table / "_delta_log").glob("*.json"))
-    newest.write_bytes(content)
-    for words in (["status", str(out)], ["show", str(out)], ["export", str(out)]):
-        done = CliRunner().invoke(main, words)
-        assert "unexpected" not in done.output, done.output
-        assert done.exception is None or isinstance(done.exception, SystemExit)
+    max((out / table / "_delta_log").glob("*.json")).write_bytes(content)
+    invoke("status", str(out))
+    invoke("show", str(out))
 
 
 def test_a_record_of_somebody_else_in_the_log_ends_in_a_plain_message(
@@ -100,6 +80,6 @@ def test_a_record_of_somebody_else_in_the_log_ends_in_a_plain_message(
             if "commitInfo" in line:
                 line["commitInfo"]["wal"] = record
         newest.write_text("\n".join(map(json.dumps, lines)) + "\n")
-        done = CliRunner().invoke(main, ["status", str(out)])
-        assert done.exit_code in (1, 2)
-        assert "unexpected" not in done.output, (record, done.output)
+        code, text = invoke("status", str(out))
+        assert code in (1, 2)
+        assert newest.name in text

@@ -118,13 +118,10 @@ def test_a_fetched_recipes_source_has_a_limit_in_all(tmp_path: Path) -> None:
 
 
 def test_a_repeated_text_in_parquet_counts_as_often_as_it_stands_there(tmp_path: Path) -> None:
-    column = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * 2**20])
-    pq.write_table(
-        pa.table({"question": column.cast(pa.string()).slice(0, 100)}), tmp_path / "s.pq"
-    )
+    pq.write_table(pa.table({"question": ["x" * 2**20] * 40}), tmp_path / "s.pq")
     assert (tmp_path / "s.pq").stat().st_size < 2**21
     (source,) = read_source("s.pq", tmp_path)
-    assert len(source.rows) == 100
+    assert len(source.rows) == 40
     with pytest.raises(SourceError, match="limit of a source that a fetched recipe names"):
         read_source("s.pq", tmp_path, max_bytes=2**25)
 

@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 from raygen.core import UserError
-from raygen.recipe.remote import fetch
+from raygen.recipe.remote.fetch import fetch
 from raygen.recipe.remote.store import StoreFiles
 from tests.support.bombs import bomb, limited
 from tests.support.references import commit, git, write_recipe
