@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
+import jsonschema
 from jsonschema_specifications import REGISTRY
 from referencing.exceptions import Unresolvable
 
@@ -22,24 +21,6 @@ from raygen.core.limited import LimitedProcess, LimitError, Limits
 
 _LIMITS = Limits(memory=256 * 1024 * 1024, cpu_s=2.0, wall_s=30.0)
 _STRETCHING = frozenset(["$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties"])
-_SLOW_PACKAGE = "rfc3987_syntax"
-
-
-def _library() -> Any:
-    """Import `jsonschema` without a package that it uses where it is there.
-
-    That one builds a grammar, for four seconds, to check formats of addresses that aren't checked
-    here.
-    """
-    absent = sys.modules.setdefault(_SLOW_PACKAGE, None) is None  # type: ignore[arg-type]
-    try:
-        return import_module("jsonschema")
-    finally:
-        if absent:
-            del sys.modules[_SLOW_PACKAGE]
-
-
-jsonschema = _library()
 
 
 def find_schema_fault(schema: Mapping[str, Any]) -> str | None:

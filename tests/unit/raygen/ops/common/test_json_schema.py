@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from raygen.core.limited import Limits, run_limited
+from raygen.core.limited import Limits
 from raygen.ops.common import json_schema
 from raygen.ops.common.json_schema import find_mismatch
-from tests.support.limited_work import modules_of_a_schema
 
 SLOW = "(a+)+$"
 HOSTILE = "a" * 40 + "!"
@@ -58,13 +57,6 @@ def test_a_schema_without_end_is_an_error(value: Any, schema: Any) -> None:
 def test_a_schema_that_refers_to_itself_ends() -> None:
     with pytest.raises(RecursionError):
         find_mismatch(1, {"$ref": "#"})
-
-
-def test_the_library_is_imported_without_what_makes_it_slow() -> None:
-    assert json_schema.find_schema_fault({"type": "strange"}) is not None
-    assert run_limited(modules_of_a_schema, subject="importing").isdisjoint(
-        {"lark", "rfc3987_syntax"}
-    )
 
 
 def test_a_schema_reads_nothing_but_itself() -> None:
