@@ -127,10 +127,11 @@ def test_the_sum_holds_when_rows_leave_the_source(
     tmp_path_factory: pytest.TempPathFactory, done: set[str], left: set[str]
 ) -> None:
     folder = Folder.at(tmp_path_factory.mktemp("out"))
+    run = committer_with_source(folder, len(left))
     (Path(folder.uri) / "source").mkdir()
     keys = pa.table({"key": pa.array(sorted(left), pa.string())})
     pq.write_table(keys, folder.join("source/keys.parquet"))
-    committer_with_source(folder, len(left)).commit([block(folder, sorted(done))])
+    run.commit([block(folder, sorted(done))])
     status = Dataset(folder).status()
     assert status.kept + status.dropped + status.failed + status.pending == len(left)
     assert status.kept == len(done & left)

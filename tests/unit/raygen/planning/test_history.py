@@ -86,11 +86,11 @@ def test_a_run_is_read_from_its_dataset(tmp_path: Path) -> None:
 def test_a_run_says_on_how_many_actors_and_what_it_ran(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path)
     conditions = {"teacher": "vllm on 1 GPU"}
-    folder.write_text("plan.json", json.dumps(stored_plan("plan-a")))
     for actors, key in ((1, "a"), (3, "b")):
         run = committer(folder, source=2, run=f"run-{actors}")
         run.describe(actors=actors, conditions=conditions)
         run.commit([block(folder, [key])])
+    folder.write_text("plan.json", json.dumps(stored_plan("plan-a")))
     found = measure_dataset(folder)
     assert found is not None
     assert 1 < found.actors < 3
