@@ -54,6 +54,8 @@ def reference(function: _Function) -> _Function:
                      help="One of the recipe's variants; `all` for validate, lock and apply."),
         click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
                      help="Let a fetched recipe use this environment variable as a key."),
+        click.option("--as-me", multiple=True, metavar="ADDRESS",
+                     help="Let a fetched recipe read this address with your credentials."),
         click.argument("reference", metavar="RECIPE"),
     ):  # fmt: skip
         function = decorate(function)

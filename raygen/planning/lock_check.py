@@ -78,7 +78,13 @@ def lock_path(prepared: PreparedRecipe) -> Path:
 def source_rows(prepared: PreparedRecipe) -> TakenRows:
     """Read the rows of a recipe's source. Raises SourceError."""
     recipe = prepared.recipe
-    return take_rows(recipe.source, prepared.plan.task, recipe.source_base, recipe.max_source_bytes)
+    return take_rows(
+        recipe.source,
+        prepared.plan.task,
+        recipe.source_base,
+        recipe.max_source_bytes,
+        recipe.source_access,
+    )
 
 
 def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:

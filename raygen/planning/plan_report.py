@@ -75,6 +75,7 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
             recipe.source_base,
             Folder.at(temporary),
             recipe.max_source_bytes,
+            recipe.source_access,
         )
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)

@@ -18,7 +18,7 @@ from raygen.ops import all_ops
 from raygen.planning.plan import Plan, make_plan
 from raygen.planning.resources import placement_hints
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
-from raygen.recipe.remote import Fetched, recipe_in
+from raygen.recipe.remote import Fetched, Permissions, recipe_in
 from raygen.sources import SourceError, scan_columns
 
 
@@ -27,7 +27,7 @@ class RecipeRequest:
     """A recipe as the user names it: its path and the options that change it.
 
     `fetched` is what the file was fetched with, `allowed` the environment variables that a fetched
-    recipe may use.
+    recipe may use, `as_me` the addresses that it may read with the user's credentials.
     """
 
     path: Path
@@ -38,11 +38,17 @@ class RecipeRequest:
     variant: str | None = None
     fetched: Fetched | None = None
     allowed: tuple[str, ...] = ()
+    as_me: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
         """The recipe's file; a folder stands for the `recipe.yaml` in it. Raises UserError."""
         return recipe_in(self.path)
+
+    @property
+    def permissions(self) -> Permissions:
+        """What a fetched recipe may use of the user's."""
+        return Permissions(self.allowed, self.as_me)
 
     def each(self) -> list[RecipeRequest]:
         """List this request, or one for each variant where it names all of them.
@@ -51,7 +57,7 @@ class RecipeRequest:
         """
         if self.variant != ALL_VARIANTS:
             return [self]
-        names = variants_of(self.file, self.fetched)
+        names = variants_of(self.file, self.fetched, self.permissions)
         if not names:
             raise UserError(f"{self.file}: the recipe has no variants")
         return [replace(self, variant=name) for name in names]
@@ -71,6 +77,7 @@ class RecipeRequest:
         words += ["--profile", str(self.profile)] if self.profile else []
         words += ["--limit", str(self.limit)] if self.limit is not None else []
         words += [word for name in self.allowed for word in ("--allow-env", name)]
+        words += [word for address in self.as_me for word in ("--as-me", address)]
         return words + [word for path in self.trusted for word in ("--trust", str(path))]
 
 
@@ -110,7 +117,7 @@ def prepare(
     profile = load_profile(reference.profile) if reference.profile else None
     ops = all_ops(reference.trusted)
     recipe = load_recipe(
-        path, overrides, profile, ops, reference.variant, reference.fetched, reference.allowed
+        path, overrides, profile, ops, reference.variant, reference.fetched, reference.permissions
     )
     if agree is not None:
         agree(recipe)
@@ -121,7 +128,11 @@ def prepare(
     ]
     try:
         plan = make_plan(
-            recipe, scan_columns(recipe.source, recipe.source_base, recipe.max_source_bytes), ops
+            recipe,
+            scan_columns(
+                recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
+            ),
+            ops,
         )
     except SourceError as error:
         problems.insert(0, recipe.document.problem(("source",), str(error)))

@@ -8,12 +8,13 @@ there. Every value keeps the mark of the file that says it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from raygen.config import Document, did_you_mean, found, load_document
 from raygen.core import Mark, Place, Problem, ProblemsError, UserError
+from raygen.core.access import access_to
 from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.ref import Fetched
@@ -41,17 +42,21 @@ def upgraded(document: Document) -> Document:
 
 
 def extended(
-    document: Document, path: Path, fetched: Fetched | None = None
+    document: Document,
+    path: Path,
+    fetched: Fetched | None = None,
+    as_me: Collection[str] = (),
 ) -> tuple[Document, dict[str, Fetched | None]]:
     """Put a recipe over those that it extends; `fetched` is what its file at `path` came with.
 
+    What a fetched one extends is read without credentials, but for the addresses `as_me`.
     Returns the document, and the files that it was read from: by their names in marks, what each
     was fetched with, None for the user's own. Raises ProblemsError.
     """
     files = {str(path): fetched}
     chain = [document]
     while EXTENDS in chain[-1].data:
-        path, fetched = _below(chain[-1], path, fetched, files)
+        path, fetched = _below(chain[-1], path, fetched, files, as_me)
         chain.append(upgraded(load_document(path)))
         files[str(path)] = fetched
     document = chain.pop()
@@ -64,26 +69,33 @@ def extended(
 
 
 def _below(
-    document: Document, path: Path, fetched: Fetched | None, files: Mapping[str, Fetched | None]
+    document: Document,
+    path: Path,
+    fetched: Fetched | None,
+    files: Mapping[str, Fetched | None],
+    as_me: Collection[str],
 ) -> tuple[Path, Fetched | None]:
     """Find the file that a recipe extends, and what it was fetched with. Raises ProblemsError."""
     reference = document.data[EXTENDS]
     try:
         if not isinstance(reference, str):
             raise UserError(f"found {found(reference)}, expected a path or a reference")
-        below, owner = _find(reference, path, fetched)
+        below, owner = _find(reference, path, fetched, as_me)
         _check_chain(below, files)
     except (UserError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         raise ProblemsError([document.problem((EXTENDS,), f"extends: {error}")]) from error
     return below, owner
 
 
-def _find(reference: str, above: Path, fetched: Fetched | None) -> tuple[Path, Fetched | None]:
+def _find(
+    reference: str, above: Path, fetched: Fetched | None, as_me: Collection[str]
+) -> tuple[Path, Fetched | None]:
     """Find the file that the recipe in the file `above` extends. Raises UserError."""
     if is_remote(reference):
         if fetched is not None and (why := url_refusal(fetched, reference)):
             raise UserError(why)
-        below = fetch(reference)
+        access = access_to(reference, fetched.pinned, as_me) if fetched is not None else None
+        below = fetch(reference, access)
         return below.file, below
     if fetched is not None:
         why = escape_reason(fetched, above.parent, reference) or alone_reason(fetched, reference)

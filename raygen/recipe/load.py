@@ -40,7 +40,7 @@ from raygen.recipe.graph import resolve_graph
 from raygen.recipe.params import resolve_params, substitute_params
 from raygen.recipe.profile import Profile, apply_profile
 from raygen.recipe.recipe import Recipe, name_problems, parse_sections
-from raygen.recipe.remote.ref import Fetched
+from raygen.recipe.remote.ref import NOTHING, Fetched, Permissions
 from raygen.recipe.resolver import Origins, Resolver
 from raygen.recipe.schema import RecipeSections, Scalar
 from raygen.recipe.trust import refused_keys, resolve_paths
@@ -55,7 +55,7 @@ class Options:
     ops: Mapping[str, Op] | None
     variant: str | None
     fetched: Fetched | None
-    allowed: Collection[str]
+    allowed: Permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ class Loading:
     @property
     def resolver(self) -> Resolver:
         """The resolver of its paths; there once all that it extends is read."""
-        return Resolver(Origins(self.path, self.files, self.before["params"]))
+        origins = Origins(self.path, self.files, self.before["params"])
+        return Resolver(origins, self.options.allowed.as_me)
 
 
 Stage = Callable[[Loading], Loading]
@@ -104,7 +105,10 @@ def upgrade(loading: Loading) -> Loading:
 
 def extend(loading: Loading) -> Loading:
     """Put the document over all that it extends, each read and upgraded by itself."""
-    document, files = extended(loading.document, loading.path, loading.options.fetched)
+    options = loading.options
+    document, files = extended(
+        loading.document, loading.path, options.fetched, options.allowed.as_me
+    )
     return loading.after(document, files=files)
 
 
@@ -148,7 +152,7 @@ def confine(loading: Loading) -> Loading:
     """Resolve the paths; refuse what a fetched recipe may not reach or send."""
     resolver = loading.resolver
     document, paths, problems = resolve_paths(loading.document, resolver)
-    keys = refused_keys(loading.document, resolver.origins, loading.options.allowed)
+    keys = refused_keys(loading.document, resolver.origins, loading.options.allowed.environment)
     return loading.after(document, [*problems, *keys], paths=paths)
 
 
@@ -189,7 +193,7 @@ def load_recipe(
     ops: Mapping[str, Op] | None = None,
     variant: str | None = None,
     fetched: Fetched | None = None,
-    allowed: Collection[str] = (),
+    allowed: Permissions = NOTHING,
 ) -> Recipe:
     """Read a recipe. Raises ProblemsError with every problem that can be found without its source.
 
@@ -203,7 +207,7 @@ def load_recipe(
             installed one.
         variant: the name of one of its variants.
         fetched: what the file was fetched with; None for the user's own.
-        allowed: the environment variables that what was fetched may use.
+        allowed: what the user lets what was fetched use of theirs.
     """
     options = Options(overrides or {}, profile, ops, variant, fetched, allowed)
     loading = _run(STAGES, path, options)
@@ -221,9 +225,11 @@ def load_recipe(
     )
 
 
-def variants_of(path: Path, fetched: Fetched | None = None) -> list[str]:
+def variants_of(
+    path: Path, fetched: Fetched | None = None, allowed: Permissions = NOTHING
+) -> list[str]:
     """List a recipe's variants, with those of what it extends. Raises ProblemsError."""
-    options = Options({}, None, None, None, fetched, ())
+    options = Options({}, None, None, None, fetched, allowed)
     return variant_names(_run((read, upgrade, extend), path, options).document)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from raygen.config import ALL_VARIANTS, Document, dump_text, parse_model, variant_names
 from raygen.core import Place, Problem, ProblemsError, Task, make_task
+from raygen.core.access import Anonymous
 from raygen.engines import EngineSpec
 from raygen.recipe.graph import SOURCE
 from raygen.recipe.profile import Profile
@@ -58,6 +59,11 @@ class Recipe:
     def max_source_bytes(self) -> int | None:
         """What a file of the source may unpack to; None, no limit, for the user's own recipe."""
         return MAX_FETCHED_SOURCE_BYTES if self.fetched else None
+
+    @property
+    def source_access(self) -> Anonymous | None:
+        """As whom the source is read: None stands for the user."""
+        return self.resolver.access(("source", "path"), self.source.path)
 
     @property
     def output_folder(self) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from raygen.config import Document, nearest
 from raygen.core import Mark, Place
+from raygen.core.access import Anonymous, access_to
 from raygen.recipe.params import sole_reference
 from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.ref import Fetched
@@ -89,6 +90,13 @@ class Resolver:
     """Resolve the paths of one recipe. A method raises PathError for one that is refused."""
 
     origins: Origins
+    as_me: tuple[str, ...] = ()
+    """The addresses that are read with the user's credentials though a stranger says them."""
+
+    def access(self, place: Place, url: str) -> Anonymous | None:
+        """Say as whom the URL at a place is read: None stands for the user."""
+        owner = self.origins.owner(place)
+        return None if owner is None else access_to(url, owner.pinned, self.as_me)
 
     def name(self, place: Place, text: str) -> str:
         """Check the recipe's name, which may become that of a folder."""

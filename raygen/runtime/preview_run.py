@@ -71,7 +71,12 @@ def first_rows(recipe: Recipe, plan: Plan, n: int) -> list[tuple[str, Mapping[st
         spec = spec.model_copy(update={"limit": min(n, spec.limit or n)})
     with tempfile.TemporaryDirectory(prefix="raygen-preview-") as folder:
         source = key_source(
-            spec, plan.task, recipe.source_base, Folder.at(folder), recipe.max_source_bytes
+            spec,
+            plan.task,
+            recipe.source_base,
+            Folder.at(folder),
+            recipe.max_source_bytes,
+            recipe.source_access,
         )
         return list(source.read(range(min(n, source.total))))
 

@@ -7,7 +7,7 @@ dataset's rows were committed is no part of it. Knows nothing of keys, tasks or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raygen.core import ColumnType
+from raygen.core.access import Anonymous
 from raygen.dataset import EXAMPLES, DatasetError, Folder, read_plan, scan_table
 from raygen.sources.rows import SourceError, SourceFile, check_size
 
@@ -38,12 +39,15 @@ _BOUNDED_BATCH_ROWS = 32
 """How many rows are unpacked before their size is known."""
 
 
-def read_parquet(name: str, max_bytes: int | None, *, types_only: bool) -> SourceFile:
+def read_parquet(
+    name: str, max_bytes: int | None, access: Anonymous | None, *, types_only: bool
+) -> SourceFile:
     """Read a Parquet file's rows, or only their types. Raises SourceError, OSError."""
     import fsspec
 
+    options = access.file_options(name) if access and "://" in name else {}
     try:
-        with fsspec.open(name, "rb") as file:
+        with fsspec.open(name, "rb", **options) as file:
             parquet = pq.ParquetFile(file)
             types = from_arrow(name, parquet.schema_arrow.empty_table()).types
             if types_only:
@@ -61,7 +65,7 @@ def read_parquet(name: str, max_bytes: int | None, *, types_only: bool) -> Sourc
         raise SourceError(f"{name}: {error}; expected a Parquet file") from error
 
 
-def read_hub(path: str, max_bytes: int | None) -> SourceFile:
+def read_hub(path: str, max_bytes: int | None, access: Anonymous | None) -> SourceFile:
     """Read a dataset of the hub, `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`.
 
     Raises SourceError.
@@ -76,7 +80,13 @@ def read_hub(path: str, max_bytes: int | None) -> SourceFile:
         raise SourceError(f"{path}: found {', '.join(sorted(unknown))}; expected split or config")
     split = options.get("split", "train")
     try:
-        rows = load_dataset(name, options.get("config"), split=split, revision=revision or None)
+        rows = load_dataset(
+            name,
+            options.get("config"),
+            split=split,
+            revision=revision or None,
+            token=False if access is not None else None,
+        )
     except (DatasetsError, OSError, ValueError) as error:
         raise SourceError(
             f"can't load {path}: {error}; check the name, split and config, the network, and for "
@@ -87,16 +97,17 @@ def read_hub(path: str, max_bytes: int | None) -> SourceFile:
     return from_arrow(path, table)
 
 
-def read_delta(table: str, max_bytes: int | None) -> SourceFile:
+def read_delta(table: str, max_bytes: int | None, access: Anonymous | None) -> SourceFile:
     """Read the current rows of a Delta table. Raises SourceError."""
     import polars as pl
 
-    folder = Folder.at(table)
+    options = access.table_options(table) if access else None
+    folder = Folder.at(table, options)
     try:
         frame = scan_table(folder).collect()
         check_size(table, int(frame.estimated_size()), max_bytes)
         source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        nested = _json_columns(table) if _is_ours(table) else set()
+        nested = _json_columns(table, options) if _is_ours(table) else set()
     except (DatasetError, OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"can't read the table {table}: {error}") from error
     # What a dataset's rows are doesn't hang on the plan that made them.
@@ -160,8 +171,8 @@ def _is_ours(table: str) -> bool:
     return table.rstrip("/").endswith(f"/{EXAMPLES}")
 
 
-def _json_columns(table: str) -> set[str]:
+def _json_columns(table: str, options: Mapping[str, str] | None) -> set[str]:
     """Return the columns that hold JSON as text, by the plan that lies with a dataset's tables."""
-    dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"))
+    dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"), options)
     plan = read_plan(dataset_folder) or {"columns": {}}
     return {name for name, kind in plan["columns"].items() if kind == "json"}

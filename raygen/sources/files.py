@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
+from raygen.core.access import Anonymous
 from raygen.dataset import EXAMPLES, Folder
 from raygen.sources.rows import SourceError, SourceFile, check_size
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
@@ -31,7 +32,12 @@ _LOG = "_delta_log"
 
 
 def read_source(
-    path: str, base: Path, *, types_only: bool = False, max_bytes: int | None = None
+    path: str,
+    base: Path,
+    *,
+    types_only: bool = False,
+    max_bytes: int | None = None,
+    access: Anonymous | None = None,
 ) -> list[SourceFile]:
     """Read every file that a source path names, sorted by name.
 
@@ -39,24 +45,26 @@ def read_source(
     folder of a dataset that raygen wrote or of another Delta table, or
     `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`; a relative one starts at `base`.
     `types_only` skips the rows where the format has a schema; `max_bytes` bounds what a file may
-    unpack to. Raises SourceError.
+    unpack to; `access` says as whom URLs are read, None as the user. Raises SourceError.
     """
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
         from raygen.sources.arrow import read_hub
 
-        return [read_hub(path, max_bytes)]
-    return [_read_file(name, types_only, max_bytes) for name in _expand(path, base)]
+        return [read_hub(path, max_bytes, access)]
+    return [_read_file(name, types_only, max_bytes, access) for name in _expand(path, base, access)]
 
 
-def find_delta_table(path: str) -> str | None:
+def find_delta_table(path: str, access: Anonymous | None = None) -> str | None:
     """Find the Delta table in a folder: a dataset's examples, the folder itself, or None."""
-    folder = Folder.at(path)
+    if access is not None and path.startswith(_WEB):
+        return None  # its client follows redirects anywhere
+    folder = Folder.at(path, access.table_options(path) if access else None)
     if folder.exists(f"{EXAMPLES}/{_LOG}"):
         return folder.join(EXAMPLES)
     return folder.join() if folder.exists(_LOG) else None
 
 
-def _expand(path: str, base: Path) -> list[str]:
+def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
     import fsspec
 
     remote = "://" in path
@@ -65,10 +73,10 @@ def _expand(path: str, base: Path) -> list[str]:
         return [path]  # fsspec would read all of it to see whether it is a folder
     pattern = path if remote else str(base / Path(path).expanduser())
     try:
-        filesystem, inner = fsspec.core.url_to_fs(pattern)
+        filesystem, inner = fsspec.core.url_to_fs(pattern, **_options(pattern, access))
         if not has_pattern:
             if filesystem.isdir(inner):
-                table = find_delta_table(pattern)
+                table = find_delta_table(pattern, access)
                 if table is None:
                     raise SourceError(
                         f"{pattern} is a folder without a dataset; give a file or a glob, as in "
@@ -102,12 +110,18 @@ def _suffix(path: str) -> str | None:
     return suffix if suffix in _TEXT or suffix in _PARQUET else None
 
 
-def _read_file(name: str, types_only: bool, max_bytes: int | None) -> SourceFile:
+def _options(name: str, access: Anonymous | None) -> dict[str, Any]:
+    return access.file_options(name) if access is not None and "://" in name else {}
+
+
+def _read_file(
+    name: str, types_only: bool, max_bytes: int | None, access: Anonymous | None
+) -> SourceFile:
     suffix = _suffix(name)
-    if suffix is None and find_delta_table(name) is not None:
+    if suffix is None and find_delta_table(name, access) is not None:
         from raygen.sources.arrow import read_delta
 
-        return read_delta(name, max_bytes)
+        return read_delta(name, max_bytes, access)
     if suffix is None:
         known = ", ".join((*_TEXT, *_PARQUET))
         raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
@@ -115,9 +129,9 @@ def _read_file(name: str, types_only: bool, max_bytes: int | None) -> SourceFile
         if suffix in _PARQUET:
             from raygen.sources.arrow import read_parquet
 
-            source = read_parquet(name, max_bytes, types_only=types_only)
+            source = read_parquet(name, max_bytes, access, types_only=types_only)
         else:
-            with _opened(name) as file:
+            with _opened(name, _options(name, access)) as file:
                 source = _TEXT[suffix](name, io.BufferedReader(_Stream(name, file, max_bytes)))
     except FileNotFoundError as error:
         raise SourceError(f"no file {name}; check source.path") from error
@@ -128,14 +142,14 @@ def _read_file(name: str, types_only: bool, max_bytes: int | None) -> SourceFile
     return source
 
 
-def _opened(name: str) -> Any:
+def _opened(name: str, options: Mapping[str, Any]) -> Any:
     """Open a file unpacked. One on the web comes as a stream, and nobody asks for its size: a
     server may send more than it says, or pack it tighter."""
     import fsspec
 
     if not name.startswith(_WEB):
-        return fsspec.open(name, "rb", compression="infer")
-    filesystem, inner = fsspec.core.url_to_fs(name)
+        return fsspec.open(name, "rb", compression="infer", **options)
+    filesystem, inner = fsspec.core.url_to_fs(name, **options)
     return filesystem.open(inner, "rb", block_size=0, size=1, compression="infer")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raygen.core import ColumnType, Task, digest, row_key
+from raygen.core.access import Anonymous
 from raygen.dataset import IDENTITY, Folder, storage_errors
 from raygen.sources.chosen import (
     DeduplicateSpec,
@@ -113,10 +114,13 @@ def open_keyed(folder: Folder, name: str) -> KeyedSource:
 
 
 def scan_columns(
-    spec: SourceSpec, base: Path, max_bytes: int | None = None
+    spec: SourceSpec,
+    base: Path,
+    max_bytes: int | None = None,
+    access: Anonymous | None = None,
 ) -> dict[str, ColumnType]:
     """Return the types of the source's columns after the mapping. Raises SourceError."""
-    files = read_source(spec.path, base, types_only=True, max_bytes=max_bytes)
+    files = read_source(spec.path, base, types_only=True, max_bytes=max_bytes, access=access)
     types = _renamed(_types(files), _mapping(spec, files))
     for column in spec.repeated.on if spec.repeated else ():
         if column not in types:
@@ -149,28 +153,39 @@ class TakenRows:
         return KeyedSource(folder, _write(table, folder))
 
 
-def take_rows(spec: SourceSpec, task: Task, base: Path, max_bytes: int | None = None) -> TakenRows:
+def take_rows(
+    spec: SourceSpec,
+    task: Task,
+    base: Path,
+    max_bytes: int | None = None,
+    access: Anonymous | None = None,
+) -> TakenRows:
     """Read, map, normalise and key the source; `max_bytes` bounds what a file may unpack to.
 
     A key is made of the row as its file has it, so neither `limit` nor other rows change it. Rows
     that repeat an earlier one are left out, `sample` picks rows by their keys, and `limit` keeps
     the first of the rest. Raises SourceError that counts all rows which don't fit the task.
     """
-    files = read_source(spec.path, base, max_bytes=max_bytes)
+    files = read_source(spec.path, base, max_bytes=max_bytes, access=access)
     names = _mapping(spec, files)
     rows, left_out = _taken_rows(spec, task, files, names)
     return TakenRows(rows, left_out, {**_renamed(_types(files), names), **task.columns}, spec.path)
 
 
 def key_source(
-    spec: SourceSpec, task: Task, base: Path, folder: Folder, max_bytes: int | None = None
+    spec: SourceSpec,
+    task: Task,
+    base: Path,
+    folder: Folder,
+    max_bytes: int | None = None,
+    access: Anonymous | None = None,
 ) -> KeyedSource:
     """Take the rows of a source for `task` and write their keyed copy to `folder`.
 
     `base` is where relative paths start, `max_bytes` bounds what a file may unpack to. Raises
     SourceError and DatasetError.
     """
-    return take_rows(spec, task, base, max_bytes).copied(folder)
+    return take_rows(spec, task, base, max_bytes, access).copied(folder)
 
 
 def _taken_rows(

@@ -60,7 +60,7 @@ def commit(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def copy_repository(url: str, rev: str | None, into: Path) -> str:
+def copy_repository(url: str, rev: str | None, into: Path, access: object = None) -> str:
     """A fake of fetching by git: the working tree behind a `file://` address, whatever `rev`."""
     source, content = Path(url.removeprefix("file://")), hashlib.sha1(usedforsecurity=False)
     shutil.copytree(source, into, symlinks=True, dirs_exist_ok=True)

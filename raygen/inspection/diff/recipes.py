@@ -62,7 +62,11 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
         raise ProblemsError(graph.problems)
     try:
         plan = make_plan(
-            recipe, scan_columns(recipe.source, recipe.source_base, recipe.max_source_bytes), ops
+            recipe,
+            scan_columns(
+                recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
+            ),
+            ops,
         ).hash
         note = ""
     except SourceError as error:

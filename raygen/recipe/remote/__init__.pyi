@@ -4,3 +4,4 @@ from .fetch import find_recipe as find_recipe
 from .fetch import recipe_in as recipe_in
 from .gather import LOCK_ENDING as LOCK_ENDING
 from .ref import Fetched as Fetched
+from .ref import Permissions as Permissions

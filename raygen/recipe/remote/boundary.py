@@ -5,12 +5,10 @@ Knows paths, links, addresses and hosts; knows nothing of what is read from them
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from raygen.core.access import private_host
 from raygen.recipe.remote.ref import Fetched
 
 _ADVICE = "a fetched recipe reaches no file but those that were fetched with it"
@@ -53,37 +51,3 @@ def url_refusal(fetched: Fetched, url: str) -> str | None:
     if not url.startswith(_SCHEMES) or "::" in url:
         return f"{url!r}: a fetched recipe reads its own files and {', '.join(_SCHEMES)} only"
     return private_host(url, fetched.pinned)
-
-
-def private_host(url: str, same_as: str) -> str | None:
-    """Say why a URL's host is not public; None where it is, or is the host of `same_as`.
-
-    What only this machine's network reaches (its own services, a cloud's metadata) may hold
-    secrets. A host that can't be resolved is no reason: the request itself will report it.
-    """
-    host = _host(url)
-    if host is None or host == _host(same_as):
-        return None
-    try:
-        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return None
-    private = sorted(address for address in addresses if not _is_public(address))
-    if not private:
-        return None
-    where = "" if private == [host] else f" ({private[0]})"
-    return f"{url!r}: {host}{where} is in a private network, which a fetched recipe may not read"
-
-
-def _host(url: str) -> str | None:
-    try:
-        parts = urlsplit(url.removeprefix("git+"))
-    except ValueError:
-        return None
-    return parts.hostname if parts.scheme in ("http", "https", "ssh") else None
-
-
-def _is_public(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (inner or address).is_global and not address.is_multicast

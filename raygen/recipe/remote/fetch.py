@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygen.core import UserError
+from raygen.core.access import Anonymous
 from raygen.recipe.remote import cache
 from raygen.recipe.remote.boundary import escape_reason
 from raygen.recipe.remote.gather import gather
@@ -41,14 +42,14 @@ def recipe_in(path: Path) -> Path:
     return file
 
 
-def fetch(text: str) -> Fetched:
+def fetch(text: str, access: Anonymous | None = None) -> Fetched:
     """Fetch the recipe that a reference names, with the files that it names itself.
 
-    A pin that is cached needs no network. Raises UserError.
+    A pin that is cached needs no network. `access` None reads it as the user. Raises UserError.
     """
     ref = parse_ref(text)
     fetchers = {"git": _of_git, "hub": _of_hub, "url": _of_store}
-    root, pin = fetchers[ref.kind](ref)
+    root, pin = fetchers[ref.kind](ref, access)
     file = root / ref.path
     fetched = Fetched(text, ref.at(pin), pin, root, file)
     if (why := escape_reason(fetched, root, ref.path)) is not None:
@@ -64,31 +65,40 @@ def fetch(text: str) -> Fetched:
     return Fetched(text, ref.at(pin), pin, root, file.resolve())
 
 
-def _of_git(ref: RecipeRef) -> tuple[Path, str]:
-    known = cache.find_cached(ref.location, ref.rev) if ref.rev and is_commit(ref.rev) else None
+def _cached_as(location: str, access: Anonymous | None) -> str:
+    """Name a location in the cache, where a stranger finds nothing that the user alone may read."""
+    return location if access is None else f"anyone/{location}"
+
+
+def _of_git(ref: RecipeRef, access: Anonymous | None) -> tuple[Path, str]:
+    location = _cached_as(ref.location, access)
+    known = cache.find_cached(location, ref.rev) if ref.rev and is_commit(ref.rev) else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
-    return cache.store_fetched(ref.location, lambda into: fetch_git(ref.location, ref.rev, into))
+    return cache.store_fetched(
+        location, lambda into: fetch_git(ref.location, ref.rev, into, access)
+    )
 
 
-def _of_hub(ref: RecipeRef) -> tuple[Path, str]:
+def _of_hub(ref: RecipeRef, access: Anonymous | None) -> tuple[Path, str]:
     from raygen.recipe.remote.hub import HubFiles, commit_of
 
-    pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.location, ref.rev)
-    location = f"{ref.location}/{ref.path}"  # of a repository only what this recipe names is there
+    pin = ref.rev if ref.rev and is_commit(ref.rev) else commit_of(ref.location, ref.rev, access)
+    # Of a repository only what this recipe names is there.
+    location = _cached_as(f"{ref.location}/{ref.path}", access)
     known = cache.find_cached(location, pin)
     if known is not None:
         return known, pin
 
     def fill(into: Path) -> str:
-        gather(HubFiles(ref.location, pin), f"hf://{ref.location}", ref.path, into)
+        gather(HubFiles(ref.location, pin, access), f"hf://{ref.location}", ref.path, into)
         return pin
 
     return cache.store_fetched(location, fill)
 
 
-def _of_store(ref: RecipeRef) -> tuple[Path, str]:
-    location = f"{ref.location}/{ref.path}"
+def _of_store(ref: RecipeRef, access: Anonymous | None) -> tuple[Path, str]:
+    location = _cached_as(f"{ref.location}/{ref.path}", access)
     known = cache.find_cached(location, ref.rev) if ref.rev else None
     if known is not None and ref.rev is not None:
         return known, ref.rev
@@ -96,12 +106,12 @@ def _of_store(ref: RecipeRef) -> tuple[Path, str]:
     def fill(into: Path) -> str:
         from raygen.recipe.remote.store import StoreFiles
 
-        gather(StoreFiles(ref.location), ref.location, ref.path, into)
+        gather(StoreFiles(ref.location, access), ref.location, ref.path, into)
         pin = cache.content_hash(into)
         if ref.rev and ref.rev != pin:
             raise UserError(
-                f"{location} is no longer what {ref.rev} names: it has {pin} now; look at what "
-                "changed, then name it without the pin"
+                f"{ref.location}/{ref.path} is no longer what {ref.rev} names: it has {pin} now; "
+                "look at what changed, then name it without the pin"
             )
         return pin
 

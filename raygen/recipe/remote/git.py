@@ -12,8 +12,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from raygen.core import UserError
+from raygen.core.access import Anonymous, public_addresses
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TIMEOUT_S = 600
@@ -22,6 +24,9 @@ _MOST_BYTES, _MOST_FILES = 2**30, 20_000
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never",
          "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
          "-c", "core.protectHFS=true", "-c", "core.protectNTFS=true")  # fmt: skip
+
+_NOBODY = "-ccredential.helper="
+"""The option by which a stranger's repository is read."""
 
 _OTHER_REPOSITORY = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 """Environment variables by which git, called in a hook, works on the hook's repository."""
@@ -32,18 +37,23 @@ def is_commit(rev: str | None) -> bool:
     return rev is not None and _COMMIT.fullmatch(rev) is not None
 
 
-def fetch_git(url: str, rev: str | None, into: Path) -> str:
-    """Write the files of a repository into a folder; return the commit. Raises UserError."""
+def fetch_git(url: str, rev: str | None, into: Path, access: Anonymous | None = None) -> str:
+    """Write the files of a repository into a folder; return the commit. Raises UserError.
+
+    `access` None reads it as the user; a stranger's is read without credentials, and from where its
+    host was found to be, without redirects.
+    """
+    alone = () if access is None else _as_nobody(url, access)
     _git(into, "init", "-q", ".")
     try:
-        _git(into, "fetch", "-q", "--depth", "1", "--no-tags", "--", url, rev or "HEAD")
+        _git(into, *alone, "fetch", "-q", "--depth", "1", "--no-tags", "--", url, rev or "HEAD")
         state = "FETCH_HEAD"
     except UserError as error:
         # A server gives away no commit by the start of its name: that needs all of them.
         if rev is None or not re.fullmatch(r"[0-9a-f]{4,64}", rev):
             raise _unreachable(url, rev, error) from error
         try:
-            _git(into, "fetch", "-q", "--", url, "+refs/*:refs/raygen/*")
+            _git(into, *alone, "fetch", "-q", "--", url, "+refs/*:refs/raygen/*")
         except UserError as second:
             raise _unreachable(url, rev, second) from second
         state = rev
@@ -57,12 +67,38 @@ def fetch_git(url: str, rev: str | None, into: Path) -> str:
     return commit
 
 
+def _as_nobody(url: str, access: Anonymous) -> tuple[str, ...]:
+    """Return the options by which git reads a repository without credentials.
+
+    Raises UserError for an address that nobody but the user may ask.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise UserError(
+            f"git+{url}: a fetched recipe reads a repository by https alone; --as-me git+{url} "
+            "lets it be read with your keys"
+        )
+    try:
+        addresses = public_addresses(url, access.home)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except (OSError, ValueError) as error:
+        raise UserError(f"git+{url}: its host can't be resolved: {error}", 1) from error
+    if not addresses:
+        raise UserError(f"git+{url} is in a private network, which a fetched recipe may not read")
+    pinned = f"{parts.hostname}:{port}:{','.join(addresses)}"
+    return (
+        _NOBODY, "-c", "http.followRedirects=false",
+        "-c", f"http.curloptResolve={pinned}", "-c", "protocol.ssh.allow=never",
+        "-c", "core.askPass=/bin/false", "-c", "http.extraHeader=",
+    )  # fmt: skip
+
+
 def _check_size(folder: Path, url: str, commit: str) -> None:
     """Raise UserError for a commit whose files are too many or too large to be unpacked."""
     size = 0
     with subprocess.Popen(
         [_program(), *_SAFE, "ls-tree", "-r", "-l", "-z", commit],
-        cwd=folder, env=_environment(), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
     ) as listing:  # fmt: skip
         assert listing.stdout is not None  # noqa: S101 - as it was asked for
         for number, entry in enumerate(_entries(listing.stdout), 1):
@@ -96,8 +132,9 @@ def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
 def _git(folder: Path, *words: str) -> str:
     try:
         done = subprocess.run(
-            [_program(), *_SAFE, *words], cwd=folder, env=_environment(), capture_output=True,
-            text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
+            [_program(), *_SAFE, *words], cwd=folder, env=_environment(folder, _NOBODY in words),
+            capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
@@ -115,8 +152,13 @@ def _program() -> str:
     return program
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path, as_nobody: bool = False) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     # What LFS would load comes from wherever the repository says.
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+    if as_nobody:
+        # No settings of the user's, and no .netrc.
+        quiet |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(folder)}
+        users = ("GIT_", "SSH_", "XDG_CONFIG_HOME")
+        inherited = {k: value for k, value in inherited.items() if not k.startswith(users)}
     return {**inherited, **quiet}

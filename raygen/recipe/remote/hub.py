@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from raygen.core import UserError, first_line, network_error
+from raygen.core.access import Anonymous
 from raygen.recipe.remote.gather import MOST_BYTES, MOST_LISTED, check_listed, too_large
 
 _TYPES = {"datasets": "dataset", "spaces": "space"}
@@ -20,10 +22,12 @@ _TYPES = {"datasets": "dataset", "spaces": "space"}
 class HubFiles:
     """The files of a repository, `datasets/owner/name` or a model's `owner/name`, at a commit."""
 
-    def __init__(self, location: str, commit: str) -> None:
+    def __init__(self, location: str, commit: str, access: Anonymous | None = None) -> None:
+        """Open a repository; `access` None reads it as the user."""
         self._type, self._name = _repository(location)
         self._location = location
         self._commit = commit
+        self._token = _token(access)
 
     def read(self, path: str) -> bytes | None:
         """Read a file; None where there is no such file. Raises UserError."""
@@ -34,10 +38,12 @@ class HubFiles:
             try:
                 kind, commit = self._type, self._commit
                 url = hf_hub_url(self._name, path, repo_type=kind, revision=commit)
-                known = get_hf_file_metadata(url)
+                known = get_hf_file_metadata(url, token=self._token)
                 if known.size is not None and known.size > MOST_BYTES:
                     raise too_large(path)
-                file = hf_hub_download(self._name, path, repo_type=kind, revision=commit)
+                file = hf_hub_download(
+                    self._name, path, repo_type=kind, revision=commit, token=self._token
+                )
                 return Path(file).read_bytes()
             except EntryNotFoundError:
                 return None
@@ -48,7 +54,7 @@ class HubFiles:
         from huggingface_hub.hf_api import RepoFile
 
         with _hub_errors(f"hf://{self._location}"):
-            listed = HfApi().list_repo_tree(
+            listed = HfApi(token=self._token).list_repo_tree(
                 self._name, recursive=True, repo_type=self._type, revision=self._commit
             )
             entries = list(islice(listed, MOST_LISTED + 1))
@@ -56,16 +62,20 @@ class HubFiles:
         return [entry.path for entry in entries if isinstance(entry, RepoFile)]
 
 
-def commit_of(location: str, rev: str | None) -> str:
+def commit_of(location: str, rev: str | None, access: Anonymous | None = None) -> str:
     """Find the commit that a revision of a repository is now. Raises UserError."""
     from huggingface_hub import HfApi
 
     kind, name = _repository(location)
     with _hub_errors(f"hf://{location}" + (f"@{rev}" if rev else "")):
-        commit = HfApi().repo_info(name, repo_type=kind, revision=rev).sha
+        commit = HfApi(token=_token(access)).repo_info(name, repo_type=kind, revision=rev).sha
     if not commit:
         raise UserError(f"hf://{location}: the hub doesn't say which commit {rev or 'main'} is", 1)
     return commit
+
+
+def _token(access: Anonymous | None) -> Literal[False] | None:
+    return False if access is not None else None
 
 
 def _repository(location: str) -> tuple[str | None, str]:

@@ -67,6 +67,21 @@ class Fetched:
         return {"reference": self.reference, "pinned": self.pinned, "pin": self.pin}
 
 
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the user lets a fetched recipe use of theirs.
+
+    `environment`: variables, as keys. `as_me`: addresses, with all below them, that are read with
+    the user's credentials.
+    """
+
+    environment: tuple[str, ...] = ()
+    as_me: tuple[str, ...] = ()
+
+
+NOTHING = Permissions()
+
+
 def is_remote(text: str) -> bool:
     """Tell whether a text is a reference rather than a path on this machine."""
     return _URL.match(text) is not None and not text.startswith("file://")

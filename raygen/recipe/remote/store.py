@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from raygen.core import UserError
+from raygen.core.access import Anonymous
 from raygen.recipe.remote.gather import MOST_BYTES, MOST_LISTED, check_listed, too_large
 
 _PART_BYTES = 2**20
@@ -19,15 +20,19 @@ _DEPTH = 5
 class StoreFiles:
     """The files of the folder at a URL, whatever file system of fsspec it names."""
 
-    def __init__(self, location: str) -> None:
-        """Open the folder at a URL. Raises UserError where fsspec doesn't know such URLs."""
+    def __init__(self, location: str, access: Anonymous | None = None) -> None:
+        """Open the folder at a URL; `access` None reads it as the user.
+
+        Raises UserError where fsspec doesn't know such URLs.
+        """
         import fsspec
 
         self._location = location
         self._web = location.startswith(("http://", "https://"))
         try:
-            self._files: Any = fsspec.core.url_to_fs(location)[0]
-        except (ImportError, ValueError) as error:
+            options = access.file_options(location) if access else {}
+            self._files: Any = fsspec.core.url_to_fs(location, **options)[0]
+        except (ImportError, ValueError, OSError) as error:
             raise UserError(f"{location}: {error}") from error
 
     def read(self, path: str) -> bytes | None:

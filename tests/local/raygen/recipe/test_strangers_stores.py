@@ -1,0 +1,123 @@
+"""What a fetched recipe names in a store is read without the user's credentials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from raygen.cli.main import main
+from tests.support.references import QUESTION, RECIPE, commit, served, write_recipe
+
+ROW = json.dumps({**QUESTION, "question": "planted-where-nobody-may-read"}).encode()
+AGE = "2026-01-01T00:00:00.000Z"
+
+
+def store_of(objects: dict[str, bytes], signed: list[str]) -> type[BaseHTTPRequestHandler]:
+    """A handler that speaks enough of S3, lets nobody read but who signs, and notes who did."""
+
+    class Store(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def _answer(self) -> None:
+            parts = urlsplit(self.path)
+            key = unquote(parts.path).removeprefix("/bucket").strip("/")
+            if self.headers["Authorization"] is None:
+                self._send(403, b"<Error><Code>AccessDenied</Code></Error>")
+                return
+            signed.append(f"{self.command} {self.path}")
+            if key in objects:
+                self._send(200, objects[key])
+            elif not key and "list-type=2" in parts.query:
+                prefix = parse_qs(parts.query).get("prefix", [""])[0]
+                found = "".join(
+                    f"<Contents><Key>{name}</Key><LastModified>{AGE}</LastModified>"
+                    f"<ETag>x</ETag><Size>{len(objects[name])}</Size></Contents>"
+                    for name in objects
+                    if name.startswith(prefix)
+                )
+                body = f"<ListBucketResult><KeyCount>1</KeyCount>{found}</ListBucketResult>"
+                self._send(200, body.encode())
+            else:
+                self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+        def _send(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", '"x"')
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Store
+
+
+@pytest.fixture
+def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The signed requests to a store with a private recipe and private rows."""
+    import s3fs
+
+    requests: list[str] = []
+    objects = {"private/q.jsonl": ROW, "private/recipe.yaml": RECIPE.encode()}
+    with served(store_of(objects, requests)) as address:
+        monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.chdir(tmp_path)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield requests
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "preview"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("path: data/q.jsonl", "path: 's3://bucket/private/q.jsonl'"),
+        ("path: data/q.jsonl", "path: 's3://bucket/private/*.jsonl'"),
+        ("recipe: shared", "extends: s3://bucket/private/recipe.yaml\nrecipe: shared"),
+    ],
+)
+def test_a_strangers_store_is_read_without_credentials(
+    tmp_path: Path, signed: list[str], command: str, old: str, new: str
+) -> None:
+    write_recipe(tmp_path / "repository", RECIPE.replace(old, new))
+    commit(tmp_path / "repository")
+    more = ["--yes"] if command == "preview" else []
+    done = run(command, f"git+file://{tmp_path}/repository", *more)
+    assert done.exit_code == 2, done.output
+    assert "s3://bucket/private" in done.output
+    assert "planted" not in done.output
+    assert signed == []
+    other = run(command, f"git+file://{tmp_path}/repository", "--as-me", "s3://bucket/priv", *more)
+    assert (other.exit_code, signed) == (2, []), "an address covers what is below it alone"
+    agreed = run(
+        command, f"git+file://{tmp_path}/repository", "--as-me", "s3://bucket/private", *more
+    )
+    assert agreed.exit_code == 0, agreed.output
+    assert signed
+
+
+def test_ones_own_recipe_reads_as_oneself(tmp_path: Path, signed: list[str]) -> None:
+    write_recipe(tmp_path, RECIPE.replace("data/q.jsonl", "s3://bucket/private/q.jsonl"))
+    assert run("validate", "recipe.yaml").exit_code == 0
+    assert signed
