@@ -5,6 +5,7 @@ Knows nothing of how it was fetched or of who confirms it.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from rich.console import Group, RenderableType
 from rich.syntax import Syntax
 from rich.text import Text
 
+from raygen.core import visible_line
+from raygen.engines import OpenAIArgs
 from raygen.recipe import Recipe
 from raygen.recipe.remote import Fetched
 from raygen.views.tables import facts_table
@@ -44,11 +47,16 @@ def _parts(
         yield Syntax(text, "yaml", background_color="default", word_wrap=True)
         yield Text()
     facts = facts_table()
-    facts.add_row("reads", Text(recipe.source.path))
+    facts.add_row("reads", Text(visible_line(f"{recipe.source.path}{_as_whom(recipe)}")))
     for name, spec in recipe.engines.items():
         url = spec.args.get("base_url")
         backend = f"{spec.backend} at {url}" if url else spec.backend
-        facts.add_row("runs", Text(f"engine {name}: {spec.model} by {backend}"))
+        facts.add_row("runs", Text(visible_line(f"engine {name}: {spec.model} by {backend}")))
+        if spec.backend == "openai":
+            key = str(spec.args.get("api_key_env", OpenAIArgs.model_fields["api_key_env"].default))
+            base = url or OpenAIArgs.model_fields["base_url"].default
+            what = f"with your key {key}" if key in os.environ else "without a key"
+            facts.add_row("sends", Text(visible_line(f"its prompts to {base}, {what}")))
     ops = dict.fromkeys(node.op for node in recipe.graph.values())
     facts.add_row("runs", Text(f"ops {', '.join(ops)}"))
     for path in trusted:
@@ -56,9 +64,16 @@ def _parts(
     if recipe.train is not None:
         train = recipe.train
         student = train if isinstance(train, str) else str(train.get("model"))
-        facts.add_row("trains", Text(student))
-    facts.add_row("writes", Text(recipe.output_folder))
+        facts.add_row("trains", Text(visible_line(student)))
+    facts.add_row("writes", Text(visible_line(recipe.output_folder)))
     yield facts
+
+
+def _as_whom(recipe: Recipe) -> str:
+    """Say with whose credentials the source is read, where that is a matter of any."""
+    if "://" not in recipe.source.path:
+        return ""
+    return ", as you" if recipe.source_access is None else ", as anybody could"
 
 
 def _visible(text: str) -> str:

@@ -102,6 +102,25 @@ def test_signs_that_turn_a_text_round_are_shown(repository: Path) -> None:
     assert r'recipe: "sha\u202ered" # \u200b' in shown
 
 
+def test_what_is_read_as_whom_and_sent_where_is_shown(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    text = RECIPE.replace("data/q.jsonl", "s3://bucket/q.jsonl").replace(
+        '{model: scripted, backend: fake, args: {answers: ["Cold. So the answer is: (b)"]}}',
+        r'{model: "m\e[8m", backend: openai, args: {base_url: "https://1.1.1.1/v1"}}',
+    )
+    (repository / "recipe.yaml").write_text(text)
+    commit(repository)
+    shown = run("preview", f"git+file://{repository}", "-n", 1).stderr
+    assert "reads   s3://bucket/q.jsonl, as anybody could" in shown
+    assert "runs    engine teacher: m\u241b[8m by openai at https://1.1.1.1/v1" in shown
+    assert "sends   its prompts to https://1.1.1.1/v1, without a key" in shown
+    assert "\x1b[8m" not in shown
+    mine = run("preview", f"git+file://{repository}", "-n", 1, "--as-me", "s3://bucket").stderr
+    assert "reads   s3://bucket/q.jsonl, as you" in mine
+
+
 def test_python_asks_by_an_error_and_takes_yes(repository: Path) -> None:
     recipe = raygen.load(f"git+file://{repository}", n=1)
     assert recipe.validate()
