@@ -7,7 +7,6 @@ terminal and as HTML in a notebook.
 from __future__ import annotations
 
 import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rich.text import Text
 
 from raygen.apply import ApplyRequest, confirm_first_use
 from raygen.cli import TerminalUI
-from raygen.core import Problem, ProblemsError, UserError, plural
+from raygen.core import Problem, ProblemsError, UserError, echo, plural
 from raygen.dataset import Dataset, DatasetStatus
 from raygen.planning import (
     Estimate,
@@ -136,7 +135,7 @@ class LoadedRecipe(Displayable):
         models = ", ".join(spec.model for spec in prepared.plan.engines.values())
 
         def tell(log: Path) -> None:
-            print(f"starting {models}; log: {log}", file=sys.stderr)
+            echo(f"starting {models}; log: {log}", err=True)
 
         return PreviewReport(preview(prepared, n, tell), full)
 

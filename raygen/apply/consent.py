@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from raygen.core import UserError
 from raygen.recipe import Recipe
 from raygen.recipe.remote import cache
+from raygen.views import TerminalConsole
 
 QUESTION = "This recipe was fetched and has never run here. Run it?"
 
@@ -26,7 +25,7 @@ def confirm_first_use(
         return
     from raygen.views import fetched_view
 
-    Console(stderr=True).print(fetched_view(recipe, unseen, trusted))
+    TerminalConsole(stderr=True).print(fetched_view(recipe, unseen, trusted))
     if not confirm(QUESTION):
         raise UserError("nothing was run", 1)
     for fetched in unseen:

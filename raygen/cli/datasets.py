@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
@@ -20,7 +19,7 @@ from raygen.cli.options import FILE, print_json, trust
 from raygen.cli.options import as_json as json_option
 from raygen.cli.rating import Terminal, rate
 from raygen.cli.terminal import Command, debug_option
-from raygen.core import Task, UserError, plural
+from raygen.core import Task, UserError, echo, plural
 from raygen.dataset import DATASET, Folder, check_replaceable, check_writable, storage_errors
 from raygen.inspection.browse import (
     Catalogue,
@@ -33,7 +32,7 @@ from raygen.inspection.browse import (
     write_verdicts,
 )
 from raygen.ops import all_ops
-from raygen.views import item_view, precision_view
+from raygen.views import TerminalConsole, item_view, precision_view
 
 REPORT = "report.html"
 
@@ -51,7 +50,7 @@ def status(folder: str, as_json: bool) -> None:
     if as_json:
         print_json(dataset_status.to_json())
     else:
-        Console().print(status_view(folder, dataset_status))
+        TerminalConsole().print(status_view(folder, dataset_status))
 
 
 @click.command(cls=Command)
@@ -118,13 +117,14 @@ def _show(
     if not items:
         raise UserError(_no_items(catalogue, criteria), 1)
     if criteria.rejected and catalogue.unknown:
-        click.echo(f"which rows were dropped isn't known: {catalogue.unknown}", err=True)
+        echo(f"which rows were dropped isn't known: {catalogue.unknown}", err=True)
     task = catalogue.opened.task
     if _at_terminal():
         click.echo_via_pager(_pages(items, task, full))
     else:
-        for page in _pages(items, task, full):
-            click.echo(page, nl=False)
+        console = TerminalConsole()
+        for number in range(len(items)):
+            _print_item(console, items, number, task, full)
 
 
 def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> None:
@@ -147,7 +147,7 @@ def _ask(catalogue: Catalogue, size: int, seed: int, rater: str, full: bool) -> 
     )
     click.clear()
     if left:
-        click.echo(f"{plural(left, 'row')} left; the same command goes on with them\n", err=True)
+        echo(f"{plural(left, 'row')} left; the same command goes on with them\n", err=True)
 
 
 def _report(catalogue: Catalogue, as_json: bool) -> None:
@@ -161,18 +161,24 @@ def _report(catalogue: Catalogue, as_json: bool) -> None:
     elif not figures.raters:
         raise UserError(f"{folder.uri} has no verdicts; --sample 50 asks for some", 1)
     else:
-        Console().print(precision_view(figures))
+        TerminalConsole().print(precision_view(figures))
 
 
 def _pages(items: Items, task: Task, full: bool) -> Iterator[str]:
     """Render each item under its number, reading items as the pages are consumed."""
-    console = Console()
+    console = TerminalConsole()
     for number in range(len(items)):
-        title = f"{number + 1} of {len(items)}"
         with console.capture() as page:
-            console.print(Rule(Text(title), align="left", style="dim"))
-            console.print(item_view(items[number], task, full))
+            _print_item(console, items, number, task, full)
         yield page.get()
+
+
+def _print_item(
+    console: TerminalConsole, items: Items, number: int, task: Task, full: bool
+) -> None:
+    title = f"{number + 1} of {len(items)}"
+    console.print(Rule(Text(title), align="left", style="dim"))
+    console.print(item_view(items[number], task, full))
 
 
 def _at_terminal() -> bool:
@@ -203,9 +209,9 @@ def diff(a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool) -
     if as_json:
         print_json(difference.to_json())
     elif isinstance(difference, RecipeDiff):
-        Console().print(recipe_diff_view(difference, full))
+        TerminalConsole().print(recipe_diff_view(difference, full))
     else:
-        Console().print(dataset_diff_view(difference, full))
+        TerminalConsole().print(dataset_diff_view(difference, full))
 
 
 @click.command(cls=Command)
@@ -236,6 +242,6 @@ def report(folder: str, out: Path | None, students: tuple[Path, ...], show: bool
         check_writable(target, DATASET, "--out FILE")
     with storage_errors("write the report", target.uri):
         target.write_text(name, page)
-    click.echo(f"{target.join(name)}: {len(page.encode()) / 1e6:.1f} MB")
+    echo(f"{target.join(name)}: {len(page.encode()) / 1e6:.1f} MB")
     if show and target.local is not None:
         click.launch((target.local / name).as_uri())

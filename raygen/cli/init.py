@@ -18,7 +18,7 @@ import click
 from raygen.cli.options import FILE, pairs
 from raygen.cli.terminal import Command, debug_option, programs
 from raygen.config import did_you_mean
-from raygen.core import TASKS, ColumnType, ProblemsError, TaskName, UserError
+from raygen.core import TASKS, ColumnType, ProblemsError, TaskName, UserError, echo, prompt
 from raygen.engines import Backend
 from raygen.engines.models import bundled_problem
 from raygen.planning import RecipeRequest, prepare
@@ -83,14 +83,14 @@ def init(path: Path | None, yes: bool, op: str | None, **answers: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(starter.text())
-    click.echo(f"\nwrote {path}")
+    echo(f"\nwrote {path}")
     try:
         prepare(RecipeRequest(path))
     except (ProblemsError, UserError) as error:
-        click.echo(f"It isn't valid here yet:\n{error}", err=True)
-    click.echo("Next:")
+        echo(f"It isn't valid here yet:\n{error}", err=True)
+    echo("Next:")
     for command in ("preview", "plan", "apply"):
-        click.echo(f"  {programs()}raygen {command} {path}")
+        echo(f"  {programs()}raygen {command} {path}")
 
 
 def _write_op(name: str, folder: Path | None, others: Sequence[str]) -> None:
@@ -98,13 +98,13 @@ def _write_op(name: str, folder: Path | None, others: Sequence[str]) -> None:
         option = others[0].removesuffix("s").replace("_", "-")
         raise UserError(f"--op writes an op's package and takes no --{option}; leave that out")
     where, written = write_package(name, folder)
-    click.echo(f"wrote {where}")
+    echo(f"wrote {where}")
     for path in written:
-        click.echo(f"  {path}")
-    click.echo("Next:")
+        echo(f"  {path}")
+    echo("Next:")
     for command in (f"cd {where}", 'pip install --editable ".[dev]"', "pytest",
                     "raygen apply recipe.yaml"):  # fmt: skip
-        click.echo(f"  {command}")
+        echo(f"  {command}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,13 @@ class _Questions:
             return suggested
         if self.yes:
             raise UserError(f"--yes has nothing to suggest here; give --{option.replace('_', '-')}")
-        kind = click.Choice(list(choices)) if choices else None
-        return str(click.prompt(question, default=suggested, type=kind))
+        return prompt(question, suggested, choices)
 
     def tell(self, lines: Mapping[str, str]) -> None:
         """Explain the choices of the next question, by name."""
         if not self.yes:
             for name, words in lines.items():
-                click.echo(f"  {name:<15} {words}")
+                echo(f"  {name:<15} {words}")
 
 
 def _ask(path: Path, questions: _Questions) -> Starter:
@@ -149,7 +148,7 @@ def _ask(path: Path, questions: _Questions) -> Starter:
     in_source = source_columns(source, Path())
     if in_source and not questions.yes:
         listed = ", ".join(f"{name} ({kind})" for name, kind in in_source.items())
-        click.echo(f"It has: {listed}")
+        echo(f"It has: {listed}")
     guess = guess_task(in_source)
     task = questions.ask("task", "What a row is", guess, list(TASKS))
     task_name: TaskName = next(each for each in get_args(TaskName) if each == task)

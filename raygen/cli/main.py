@@ -8,6 +8,7 @@ Parses, calls, prints and sets the exit code; the work is elsewhere.
 from __future__ import annotations
 
 from raygen.core import use_writable_home
+from raygen.views import TerminalConsole
 
 use_writable_home()
 
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from raygen.apply import confirm_first_use
 from raygen.cli import datasets, recipes, share
@@ -95,7 +95,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
         with TerminalUI(yes) as ui:
             summaries.append(replace(run(request, ui), programs=prefix))
         if not as_json:
-            Console().print(render_summary(summaries[-1].relative_to(folder)), crop=False)
+            TerminalConsole().print(render_summary(summaries[-1].relative_to(folder)), crop=False)
         if summaries[-1].exit_code:
             break
     if as_json:

@@ -5,7 +5,6 @@ Knows nothing of any one command.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from raygen.core import echo, echo_json
 from raygen.planning import PreparedRecipe, RecipeRequest, prepare
 from raygen.recipe import Recipe
 from raygen.recipe.remote import find_recipe
@@ -82,7 +82,7 @@ def recipe_request(
     """
     path, fetched = find_recipe(reference)
     if fetched is not None:
-        click.echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
+        echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
     return RecipeRequest(path, overrides, profile, limit, trusted, fetched=fetched, **more)
 
 
@@ -100,4 +100,4 @@ def prepared_recipe(
 
 def print_json(answer: Any) -> None:
     """Print an answer as JSON on the standard output."""
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    echo_json(answer, indent=2)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from raygen.core import Task
+from raygen.core import Task, prompt
 from raygen.inspection.browse import Items, Verdict, Word
-from raygen.views import blind_view
+from raygen.views import TerminalConsole, blind_view
 
 _KEYS = "k keep   f fix   d drop   n note   u undo   q quit"
 _WORDS: Mapping[str, Word] = {"k": "keep", "f": "fix", "d": "drop"}
@@ -43,7 +43,7 @@ class Terminal:
     def show(self, view: RenderableType) -> None:
         """Clear the screen and print a view; a view longer than the screen scrolls."""
         click.clear()
-        Console().print(view, end="")
+        TerminalConsole().print(view, end="")
 
     def key(self) -> str:
         """Wait for a key; an interrupt counts as `q`."""
@@ -55,7 +55,7 @@ class Terminal:
     def ask(self, question: str) -> str:
         """Read a line of text; an interrupt counts as an empty line."""
         try:
-            return str(click.prompt(question, default="", show_default=False, prompt_suffix=""))
+            return prompt(question, "")
         except click.Abort:
             return ""
 
@@ -89,7 +89,7 @@ def rate(
         if key in _QUIT:
             break
         if key == "n":
-            note = screen.ask("note: ")
+            note = screen.ask("note")
         elif key == "u" and done:
             done -= 1
             note = by_item.pop(items.refs[todo[done]].id).note

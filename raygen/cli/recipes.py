@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from raygen.apply import confirm_first_use
 from raygen.cli.options import (
@@ -25,10 +24,11 @@ from raygen.cli.options import (
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, TerminalUI, debug_option, debugging, explain
 from raygen.config import did_you_mean
-from raygen.core import ProblemsError, UserError, plural
+from raygen.core import ProblemsError, UserError, echo, plural
 from raygen.ops import all_ops
 from raygen.planning import PreparedRecipe, prepare_each
 from raygen.trainer import training_problems
+from raygen.views import TerminalConsole
 
 
 @click.command(cls=Command)
@@ -56,9 +56,9 @@ def validate(as_json: bool, **options: Any) -> None:
         for variant in checked:
             recipe = variant.recipe
             name = f" ({recipe.variant})" if recipe.variant else ""
-            click.echo(f"{recipe.path}{name}: valid, {plural(len(variant.plan.nodes), 'node')}")
+            echo(f"{recipe.path}{name}: valid, {plural(len(variant.plan.nodes), 'node')}")
         for hint in dict.fromkeys(hint for variant in checked for hint in variant.hints):
-            click.echo(f"hint: {hint}", err=True)
+            echo(f"hint: {hint}", err=True)
 
 
 @click.command(cls=Command)
@@ -74,7 +74,7 @@ def plan(as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(overview.to_json())
     else:
-        Console().print(plan_view(overview))
+        TerminalConsole().print(plan_view(overview))
 
 
 @click.command(cls=Command)
@@ -98,7 +98,7 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
     if as_json:
         print_json(done.to_json())
     else:
-        Console().print(preview_view(done, full))
+        TerminalConsole().print(preview_view(done, full))
 
 
 @click.command(cls=Command)
@@ -112,7 +112,7 @@ def graph(out: Path | None, **options: Any) -> None:
 
     plan = prepared_recipe(**options).plan
     if out is None:
-        Console().print(graph_view(plan))
+        TerminalConsole().print(graph_view(plan))
         return
     if out.suffix == ".svg":
         from raygen.views import graph_svg
@@ -124,7 +124,7 @@ def graph(out: Path | None, **options: Any) -> None:
         raise UserError(f"--out {out}: found {out.suffix or 'no suffix'!r}, expected .svg or .mmd")
     check_replaceable(out, lambda text: is_drawing(text, out.suffix), "--out FILE")
     Folder.at(out.parent).write_text(out.name, drawing)
-    click.echo(f"{out}: {plural(len(plan.nodes), 'node')}")
+    echo(f"{out}: {plural(len(plan.nodes), 'node')}")
 
 
 @click.command(cls=Command)
@@ -146,16 +146,16 @@ def ops(name: str | None, trusted: tuple[Path, ...], prompt: bool, as_json: bool
     if as_json:
         print_json(op_json(table[name]) if name else [op_json(op) for op in table.values()])
     elif name is None:
-        Console().print(ops_view(table.values()))
+        TerminalConsole().print(ops_view(table.values()))
     elif prompt:
-        click.echo(prompts_text(table[name]) or f"{name} has no prompt of its own")
+        echo(prompts_text(table[name]) or f"{name} has no prompt of its own")
     else:
-        Console().print(op_view(table[name]))
+        TerminalConsole().print(op_view(table[name]))
 
 
 def _tell_log(checked: PreparedRecipe, log: Path) -> None:
     models = ", ".join(s.model for s in checked.plan.engines.values() if s.backend == "vllm")
-    click.echo(f"starting {models}; log: {log}", err=True)
+    echo(f"starting {models}; log: {log}", err=True)
 
 
 @click.command(cls=Command)
@@ -172,7 +172,9 @@ def lock(as_json: bool, **options: Any) -> None:
     answers = []
     for prepared in prepare_each(recipe_request(**options)):
         path = lock_path(prepared)
-        with Console(stderr=True).status("reading the source and the models, asking the hub"):
+        with TerminalConsole(stderr=True).status(
+            "reading the source and the models, asking the hub"
+        ):
             made = make_lock(prepared, source_rows(prepared))
         try:
             before = read_lock(path)
@@ -182,6 +184,6 @@ def lock(as_json: bool, **options: Any) -> None:
         changes = lock_differences(before, made) if before else []
         answers.append({"path": str(path), "lock": made.to_json()})
         if not as_json:
-            Console().print(lock_view(str(path), made, changes, new=before is None))
+            TerminalConsole().print(lock_view(str(path), made, changes, new=before is None))
     if as_json:
         print_json(answers if len(answers) > 1 else answers[0])

@@ -14,7 +14,7 @@ import click
 from raygen.cli.options import FILE, print_json
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, debug_option, programs
-from raygen.core import UserError, plural
+from raygen.core import UserError, echo, plural
 from raygen.share import FORMATS, Format
 
 
@@ -26,7 +26,7 @@ def card(folder: str) -> None:
     from raygen.dataset import Folder
     from raygen.share import write_card
 
-    click.echo(write_card(Folder.at(folder)))
+    echo(write_card(Folder.at(folder)))
 
 
 @click.command(cls=Command)
@@ -48,7 +48,7 @@ def push(
     from raygen.share import push as run
 
     def tell(text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     done = run(folder, reference, public=public, tell=tell, source=source)
     if as_json:
@@ -67,14 +67,14 @@ def push(
     who = ""
     if done.location.repository is not None:
         who = ", for everybody" if done.public else ", private"
-    click.echo(f"{plural(done.examples, 'example')} of {done.recipe} in {reference}{who}")
+    echo(f"{plural(done.examples, 'example')} of {done.recipe} in {reference}{who}")
     if done.address:
-        click.echo(f"  {done.address}")
+        echo(f"  {done.address}")
     for note in done.notes:
-        click.echo(f"Note: {note}")
-    click.echo("Next:")
-    click.echo(f"  {programs()}raygen pull {shlex.quote(reference)}")
-    click.echo(f"  datasets.load_dataset({done.load})")
+        echo(f"Note: {note}")
+    echo("Next:")
+    echo(f"  {programs()}raygen pull {shlex.quote(reference)}")
+    echo(f"  datasets.load_dataset({done.load})")
 
 
 @click.command(cls=Command)
@@ -93,17 +93,15 @@ def pull(reference: str, folder: Path | None, as_json: bool) -> None:
         print_json({**answer, "content": manifest.content, "plan": manifest.plan})
         return
     where = shlex.quote(str(done.folder))
-    click.echo(f"{plural(manifest.examples, 'example')} of {manifest.recipe} in {done.folder}")
-    click.echo(f"checked: its content is {manifest.content}")
+    echo(f"{plural(manifest.examples, 'example')} of {manifest.recipe} in {done.folder}")
+    echo(f"checked: its content is {manifest.content}")
     if done.missing:
-        click.echo(
-            f"Note: to apply its recipe, put {done.missing} beside it, or name the file with"
-        )
-        click.echo("      --set source.path=FILE")
-    click.echo("Next:")
-    click.echo(f'  datasets.load_dataset("{done.folder}", split="train")')
-    click.echo(f"  {programs()}raygen export {where} --format chat")
-    click.echo(f"  {programs()}raygen apply {where}/recipe.yaml")
+        echo(f"Note: to apply its recipe, put {done.missing} beside it, or name the file with")
+        echo("      --set source.path=FILE")
+    echo("Next:")
+    echo(f'  datasets.load_dataset("{done.folder}", split="train")')
+    echo(f"  {programs()}raygen export {where} --format chat")
+    echo(f"  {programs()}raygen apply {where}/recipe.yaml")
 
 
 @click.command(cls=Command)
@@ -154,11 +152,11 @@ def export(
         print_json({**answer, "repeats": before - count})
         return
     left_out = f", {plural(before - count, 'repeat')} left out" if repeated["deduplicate"] else ""
-    click.echo(f"{plural(count, 'example')} in {target}{left_out}")
-    click.echo(f"  {_reading(form, target)}")
+    echo(f"{plural(count, 'example')} in {target}{left_out}")
+    echo(f"  {_reading(form, target)}")
     alike = examples.alike()
     if form in ("chat", "alpaca") and len(alike) > 1:
-        click.echo(
+        echo(
             f"Note: the views {' and '.join(alike)} ask alike and are answered differently; "
             "a trainer should have one of them: --view chooses it"
         )

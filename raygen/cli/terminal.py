@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 import click
-from rich.console import Console
 
 from raygen.core import (
     ProblemsError,
     UserError,
+    confirm,
+    echo,
     hide_secrets,
     hide_secrets_in_logs,
     plural,
@@ -27,7 +28,7 @@ from raygen.engines import EngineError, EngineSetupError
 from raygen.ops import OpError
 from raygen.runtime import Snapshot
 from raygen.trainer import TrainerState
-from raygen.views import make_progress
+from raygen.views import TerminalConsole, make_progress
 
 _DEBUG = "raygen.debug"
 
@@ -64,11 +65,11 @@ class Command(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            click.echo("Stopped at once; what was committed before stays.", err=True)
+            echo("Stopped at once; what was committed before stays.", err=True)
             ctx.exit(128 + signal.SIGINT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: a traceback helps no user
             message, code = explain(error)
-            click.echo(hide_secrets(message), err=True)
+            echo(hide_secrets(message), err=True)
             ctx.exit(code)
 
 
@@ -99,7 +100,7 @@ class TerminalUI:
     def __init__(self, yes: bool) -> None:
         self._yes = yes
         self._stack = contextlib.ExitStack()
-        self._progress = make_progress(Console(file=self._screen()))
+        self._progress = make_progress(TerminalConsole(file=self._screen()))
         self._started = False
 
     def _screen(self) -> TextIO:
@@ -121,7 +122,7 @@ class TerminalUI:
             return True
         if not sys.stdin.isatty():
             raise UserError(f"{question} Nobody can answer here; --yes stands for yes")
-        return click.confirm(question, err=True)
+        return confirm(question)
 
     def update(self, snapshot: Snapshot, trainer: TrainerState | None) -> None:
         """Show the progress; the display starts with the first call."""

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote
 
+from raygen.core.terminal import echo
+
 INSTEAD = "***"
 _SHORTEST = 8
 """Shorter values of the environment are no secrets: `EMPTY`, `none`."""
@@ -248,4 +250,5 @@ class _HidingFactory:
 def _show_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
+    lines = traceback.format_exception(kind, error, trace)
+    echo(hide_secrets("".join(lines)), err=True, end="")

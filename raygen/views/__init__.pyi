@@ -1,6 +1,7 @@
 from .browse import blind_view as blind_view
 from .browse import item_view as item_view
 from .browse import precision_view as precision_view
+from .console import TerminalConsole as TerminalConsole
 from .dataset_diff import dataset_diff_view as dataset_diff_view
 from .fetched import fetched_view as fetched_view
 from .graph import Box as Box

@@ -10,6 +10,8 @@ import io
 from rich.console import Console, RenderableType
 from rich.terminal_theme import TerminalTheme
 
+from raygen.views.console import TerminalConsole
+
 WIDTH = 100
 _FORMAT = (
     '<pre style="white-space:pre;overflow-x:auto;line-height:1.4;background:none;'
@@ -37,9 +39,6 @@ def to_html(view: RenderableType) -> str:
 
 
 def _record(view: RenderableType) -> Console:
-    # Without markup: brackets in data may become neither styles nor links.
-    console = Console(
-        file=io.StringIO(), record=True, width=WIDTH, markup=False, emoji=False, highlight=False
-    )
+    console = TerminalConsole(file=io.StringIO(), record=True, width=WIDTH)
     console.print(view)
     return console

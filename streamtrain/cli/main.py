@@ -8,11 +8,10 @@ starts, so that `--check` answers without torch or Ray.
 
 from __future__ import annotations
 
-from raygen.core import use_writable_home
+from raygen.core import echo, echo_json, use_writable_home
 
 use_writable_home()
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -55,7 +54,7 @@ class _Commands(click.Group):
         except (ProblemsError, StreamtrainError, UserError) as error:
             if ctx.params["debug"]:
                 raise
-            click.echo(hide_secrets(str(error)), err=True)
+            echo(hide_secrets(str(error)), err=True)
             if isinstance(error, UserError):
                 ctx.exit(error.exit_code)
             ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)
@@ -114,9 +113,9 @@ def fit(config: Path, **options: Any) -> None:
     refuse_used_output(job)
     result = _run(job, options)
     if options["as_json"]:
-        click.echo(json.dumps(result))
+        echo_json(result)
     else:
-        click.echo(f"student: {result['checkpoint']}\nresult:  {job.out / RESULT}")
+        echo(f"student: {result['checkpoint']}\nresult:  {job.out / RESULT}")
 
 
 @main.command(name="eval")
@@ -177,13 +176,13 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         teacher=options["teacher"],
         rationales=options["rationales"],
     )
-    done = list(evaluate_sets(checkpoint, files, ways, lambda text: click.echo(text, err=True)))
+    done = list(evaluate_sets(checkpoint, files, ways, lambda text: echo(text, err=True)))
     if not options["as_json"]:
-        click.echo("\n\n".join(table.show("text") for table in tables(done)))
+        echo("\n\n".join(table.show("text") for table in tables(done)))
     elif len(done) == 1:
-        click.echo(json.dumps(done[0].evaluation.to_json()))
+        echo_json(done[0].evaluation.to_json())
     else:
-        click.echo(json.dumps({each.name: each.evaluation.to_json() for each in done}))
+        echo_json({each.name: each.evaluation.to_json() for each in done})
 
 
 for command in (compare, lens, export, sheet, verdicts):
@@ -205,7 +204,7 @@ def _run(job: RunSpec, options: dict[str, Any]) -> dict[str, Any]:
             evaluate_sets(job.out, [job.report], EvaluationOptions(samples=Samples(samples)))
         )
         if not quiet:
-            click.echo(accuracy_summary(done).show("text"))
+            echo(accuracy_summary(done).show("text"))
         result["vote"] = done[0].evaluation.to_json(predictions=False)
     return result
 
@@ -214,14 +213,14 @@ def _fit_seeds(job: RunSpec, options: dict[str, Any]) -> None:
     results = []
     for run in seeded_runs(job, options["seeds"]):
         if not options["as_json"]:
-            click.echo(f"seed {run.seed}{', done before' if run.done else ''}: {run.job.out}")
+            echo(f"seed {run.seed}{', done before' if run.done else ''}: {run.job.out}")
         result = read_result(run.job.out) if run.done else _run(run.job, options)
         results.append({"seed": run.seed, **result})
     spread = accuracy_spread(results)
     if options["as_json"]:
-        click.echo(json.dumps({"runs": results, "accuracy": spread}))
+        echo_json({"runs": results, "accuracy": spread})
     elif spread is not None:
-        click.echo(
+        echo(
             f"accuracy of {len(results)} seeds: {spread['mean']:.1%} ± {spread['deviation']:.1%} "
             f"(mean and standard deviation); all sets: streamtrain compare {job.out}/seed-*"
         )
@@ -230,7 +229,7 @@ def _fit_seeds(job: RunSpec, options: dict[str, Any]) -> None:
 def _show(event: dict[str, Any]) -> None:
     line = describe(event)
     if line is not None:
-        click.echo(line)
+        echo(line)
 
 
 def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
@@ -250,11 +249,11 @@ def _check(config: Path, base: Path, options: dict[str, Any]) -> None:
             }
             for problem in problems
         ]
-        click.echo(json.dumps({"problems": answers}))
+        echo_json({"problems": answers})
     elif not problems:
-        click.echo(f"{config}: a valid student")
+        echo(f"{config}: a valid student")
     for problem in [] if options["as_json"] else problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     if problems:
         sys.exit(2)
 

@@ -5,12 +5,12 @@ Knows the options; the work is in the other modules, imported when it starts.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from raygen.core import echo, echo_json
 from streamtrain.tables import Form
 
 
@@ -51,13 +51,13 @@ def compare(runs: tuple[Path, ...], form: Form, as_matrix: bool, picture: Path |
     evaluated = read_evaluated_runs(runs)
     if as_matrix:
         matrix = make_matrix(evaluated, [read_domain(run) for run in runs])
-        click.echo(matrix.table().show(form))
+        echo(matrix.table().show(form))
         if picture is not None:
             heatmap([matrix.picture()], picture)
         return
-    click.echo(accuracy_table(evaluated).show(form))
+    echo(accuracy_table(evaluated).show(form))
     if form == "text" and len(evaluated) > 1:
-        click.echo(f"\n{run_differences(evaluated).show('text')}")
+        echo(f"\n{run_differences(evaluated).show('text')}")
     if picture is not None:
         dots(*dots_of(evaluated), "accuracy, with its 95 % interval", picture)
 
@@ -116,9 +116,9 @@ def lens(runs: tuple[Path, ...], data: Path, **options: Any) -> None:
     if options["picture"] is not None:
         view.draw(options["picture"])
     if options["as_json"]:
-        click.echo(json.dumps(view.to_json()))
+        echo_json(view.to_json())
     else:
-        click.echo(view.table().show("csv") if options["as_csv"] else view.text())
+        echo(view.table().show("csv") if options["as_csv"] else view.text())
 
 
 def _on_command_line(option: str) -> bool:
@@ -139,6 +139,6 @@ def export(run: Path, out: Path, merge: bool, repository: str | None, private: b
 
     if repository is not None and not merge:
         check_pushable(find_student(run)[0])
-    click.echo(f"student: {export_student(run, out, merge)}")
+    echo(f"student: {export_student(run, out, merge)}")
     if repository is not None:
-        click.echo(f"pushed:  {push_folder(out, repository, private)}")
+        echo(f"pushed:  {push_folder(out, repository, private)}")

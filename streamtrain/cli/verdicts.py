@@ -5,12 +5,12 @@ Knows the options; the work is in the other modules, imported when it starts.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from raygen.core import echo, echo_json
 from streamtrain.errors import InputError
 
 
@@ -37,7 +37,7 @@ def sheet(run: Path, data: Path, teacher_column: str, out: Path, count: int, see
 
     key = make_key(run, data, teacher_column, count, seed)
     write_sheet(key, out)
-    click.echo(
+    echo(
         f"{len(key.items)} questions\nto fill in: {out / PAGE} or {out / SHEET}\n"
         f"keep:       {out / KEY}"
     )
@@ -86,9 +86,9 @@ def verdicts(key: Path, sheets: tuple[Path, ...], **options: Any) -> None:
     counted = count_verdicts(sheet_key, annotations)
     results_path = write_annotations(Path(sheet_key.run), sheet_key.set, counted.to_json())
     if options["as_json"]:
-        click.echo(json.dumps(counted.figures()))
+        echo_json(counted.figures())
     else:
-        click.echo(
+        echo(
             "\n".join(
                 [table(counted).show("text"), "", *result_remarks(counted), f"kept: {results_path}"]
             )

@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,13 @@ HOMES = {
     "matplotlib": {"streamtrain/plots.py"},
     "vl_convert": {"raygen/inspection/report/figure.py"},
 }
+WRITERS = {
+    "raygen/core/terminal.py",
+    "raygen/views/console.py",
+    "raygen/cli/datasets.py: echo_via_pager",  # gets pages that a TerminalConsole has made
+}
+"""What may write to a terminal; everything else does so by way of it."""
+
 # Of raygen, streamtrain uses values, configuration, the dataset on disk, and engines.
 STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines"}
 
@@ -135,6 +143,31 @@ def test_heavy_libraries_have_one_home_per_package(library: str) -> None:
         if any(name.split(".")[0] == library for name in imports(path))
     }
     assert users == HOMES[library]
+
+
+def writes(path: Path) -> Iterator[str]:
+    """What in a file would write a text to a terminal as it is."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            words = called.split(".")
+            raw = called in WRITES or words[-1] in ("Console", "get_console")
+            if raw or (words[0] == "click" and words[-1] in CLICK_WRITES):
+                yield words[-1]
+
+
+WRITES = ("print", "pprint", "input", "sys.stdout.write", "sys.stderr.write", "rich.print")
+CLICK_WRITES = ("echo", "secho", "echo_via_pager", "prompt", "confirm", "progressbar", "pause")
+
+
+def test_texts_reach_a_terminal_by_way_of_what_makes_them_harmless() -> None:
+    users = {
+        f"{name}: {how}"
+        for path in modules()
+        if (name := path.relative_to(ROOT).as_posix()) not in WRITERS
+        for how in writes(path)
+    }
+    assert users <= WRITERS
 
 
 def test_raygen_knows_nothing_of_streamtrain() -> None:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from raygen.config import did_you_mean
+from raygen.core import echo
 from raygen.engines.base import EngineSetupError
 
 PREFIX = "bundled:"
@@ -137,9 +138,9 @@ def main(names: list[str]) -> int:
     """Convert the named models, or all, and print their folders; return 2 if one can't be had."""
     for name in names or BUNDLED:
         try:
-            print(model_path(name if name.startswith(PREFIX) else PREFIX + name))
+            echo(model_path(name if name.startswith(PREFIX) else PREFIX + name))
         except EngineSetupError as error:
-            print(error, file=sys.stderr)
+            echo(error, err=True)
             return 2
     return 0
 

@@ -13,10 +13,9 @@ from typing import Any
 
 from rich.text import Text
 
-from raygen.core import Task, count, option_letter
+from raygen.core import Task, count, option_letter, visible
 from raygen.inspection.marks import marked
 from raygen.inspection.report.examples import ShownRow
-from raygen.inspection.report.template import visible
 
 FIELD = 1500
 """The most characters of a field that are shown."""

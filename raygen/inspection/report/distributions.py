@@ -11,10 +11,9 @@ from itertools import pairwise
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from raygen.core import count, percent
+from raygen.core import count, percent, visible
 from raygen.inspection.opened import OpenedDataset
 from raygen.inspection.report.figure import Figure, FigureTable, ReportSection, chart
-from raygen.inspection.report.template import visible
 
 if TYPE_CHECKING:
     import polars as pl

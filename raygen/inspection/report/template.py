@@ -5,14 +5,13 @@ The only trusted markup is what Vega and these templates produce. Knows nothing 
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+from raygen.core import visible
 
 
 def render(template: str, **values: Any) -> str:
@@ -32,8 +31,3 @@ def _environment() -> Environment:
     environment.filters["visible"] = lambda text: visible(str(text))
     environment.filters["trusted"] = Markup
     return environment
-
-
-def visible(text: str) -> str:
-    """Replace invisible characters: controls, and marks that change the direction of text."""
-    return _UNSEEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
