@@ -8,8 +8,12 @@ from .errors import ProblemsError as ProblemsError
 from .errors import UserError as UserError
 from .errors import first_line as first_line
 from .errors import problem_after as problem_after
+from .formatting import code_block as code_block
+from .formatting import code_span as code_span
 from .formatting import count as count
 from .formatting import duration as duration
+from .formatting import escape_markdown as escape_markdown
+from .formatting import escape_paragraphs as escape_paragraphs
 from .formatting import money as money
 from .formatting import percent as percent
 from .formatting import plural as plural

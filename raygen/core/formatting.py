@@ -1,9 +1,19 @@
-"""How figures read in a terminal: counts, durations, shares, dollars.
+"""Format figures for people, and texts of data, models and strangers for Markdown.
 
-Knows nothing of what the figures mean.
+Figures are counts, durations, shares and dollars. Knows nothing of what figures and texts mean.
 """
 
 from __future__ import annotations
+
+import re
+
+from raygen.core.terminal import visible_line
+
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+# An underscore inside a word marks nothing, and names are full of them.
+_MARKS = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)")
+_STARTS = re.compile(r"^\s*([#+=-])")
+_TICKS = re.compile("`+")
 
 
 def count(number: float) -> str:
@@ -36,3 +46,36 @@ def money(dollars: float) -> str:
     if dollars >= 100:
         return f"${dollars:,.0f}"
     return f"${dollars:.2f}" if dollars >= 0.1 else f"${dollars:.2g}"
+
+
+def escape_markdown(text: str) -> str:
+    """Escape a text as one line: no markup, HTML, link, image, cell or heading comes of it."""
+    escaped = "".join(_HTML.get(character, character) for character in visible_line(text))
+    return _MARKS.sub(r"\\\g<0>", escaped)
+
+
+def escape_paragraphs(text: str) -> str:
+    """Escape a text of several lines, which stay lines and paragraphs."""
+    lines = map(escape_markdown, text.replace("\r\n", "\n").split("\n"))
+    return "\n".join(_STARTS.sub(r"\\\1", line) for line in lines)
+
+
+def code_span(text: str, in_table: bool = False) -> str:
+    """Format a text as code on one line, whatever back-ticks it has."""
+    line = visible_line(text) or " "
+    ticks = "`" * (1 + _longest_ticks(line))
+    pad = " " if "`" in line else ""
+    if in_table:
+        line = line.replace("|", "\\|")
+    return ticks + pad + line + pad + ticks
+
+
+def code_block(text: str, language: str = "") -> str:
+    """Format a text as a fenced block, with a fence that the text doesn't close."""
+    fence = "`" * max(3, 1 + _longest_ticks(text))
+    block = text.removesuffix("\n")
+    return f"{fence}{language}\n{block}\n{fence}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max(map(len, _TICKS.findall(text)), default=0)

@@ -14,7 +14,16 @@ from typing import Any
 
 import yaml
 
-from raygen.core import ColumnType, count, plural
+from raygen.core import (
+    ColumnType,
+    code_block,
+    code_span,
+    count,
+    escape_markdown,
+    escape_paragraphs,
+    plural,
+    visible_line,
+)
 from raygen.dataset import (
     DATASET,
     IDENTITY,
@@ -76,8 +85,8 @@ class CardLinks:
 def dataset_card(facts: CardFacts, links: CardLinks) -> str:
     """Compose the card of a dataset as Markdown."""
     parts = [
-        f"---\n{_header(facts, links)}---\n\n# {facts.recipe.recipe}",
-        facts.recipe.description.strip(),
+        f"---\n{_header(facts, links)}---\n\n# {escape_markdown(facts.recipe.recipe)}",
+        escape_paragraphs(facts.recipe.description.strip()),
         _opening(facts),
         _loading(links),
         _columns(facts),
@@ -102,10 +111,14 @@ def public_name(model: str) -> str:
 
 
 def _header(facts: CardFacts, links: CardLinks) -> str:
-    head: dict[str, Any] = {"pretty_name": facts.recipe.recipe}
+    head: dict[str, Any] = {"pretty_name": visible_line(facts.recipe.recipe)}
     if licence := facts.recipe.license:
         match = _LICENSE.fullmatch(licence.lower())
-        head |= {"license": match[0]} if match else {"license": "other", "license_name": licence}
+        head |= (
+            {"license": match[0]}
+            if match
+            else {"license": "other", "license_name": visible_line(licence)}
+        )
     examples = facts.status.examples
     head["size_categories"] = [next((name for top, name in _SIZES if examples < top), "n>10M")]
     head["task_categories"] = [_TASKS[facts.recipe.task]]
@@ -125,11 +138,11 @@ def _opening(facts: CardFacts) -> str:
     if status.pending:
         fate += f", {count(status.pending)} not run yet"
     models = dict.fromkeys(public_name(e.model) for e in facts.recipe.engines.values())
-    by = f", made by {_listed([f'`{model}`' for model in models])}" if models else ""
+    by = f", made by {_listed(list(map(code_span, models)))}" if models else ""
     lines = f"{plural(status.examples, 'example')} from {plural(status.source, 'source row')}{by}."
     text = f"{lines} Source rows: {fate}."
     if facts.views:
-        views = [f"{count(n)} `{view}`" for view, n in facts.views.items()]
+        views = [f"{count(n)} {code_span(view)}" for view, n in facts.views.items()]
         text += f" Views: {', '.join(views)}."
     return text + f" Last change: {facts.committed_at:%Y-%m-%d}."
 
@@ -141,7 +154,7 @@ def _loading(links: CardLinks) -> str:
             "one, and `polars.read_delta` reads `examples/`."
         )
     code = f"from datasets import load_dataset\n\nexamples = load_dataset({links.load})"
-    return f"## Load it\n\n```python\n{code}\n```"
+    return f"## Load it\n\n{code_block(code, 'python')}"
 
 
 def _columns(facts: CardFacts) -> str:
@@ -150,12 +163,11 @@ def _columns(facts: CardFacts) -> str:
     makers: dict[str, list[str]] = {}
     for node in facts.plan["nodes"]:
         for name in node["adds"]:
-            makers.setdefault(name, []).append(f"`{node['name']}`")
+            makers.setdefault(name, []).append(code_span(node["name"], in_table=True))
     for name, kind in facts.plan["columns"].items():
         if name not in IDENTITY:
-            lines.append(
-                f"| `{name}` | {_TYPES[kind]} | {', '.join(makers.get(name, ['source']))} |"
-            )
+            made_by = ", ".join(makers.get(name, ["source"]))
+            lines.append(f"| {code_span(name, in_table=True)} | {_TYPES[kind]} | {made_by} |")
     return "\n".join(lines)
 
 
@@ -169,11 +181,11 @@ def _making(facts: CardFacts) -> str:
         op = node["op"] + (f" · {node['engine']}" if node["engine"] else "")
         boxes.append(Box(name, (op, f"{count(rows_in)} in, {count(kept)} kept"), node["from"]))
         why = [f"{reason}: {count(n)}" for reason, n in facts.rejects.get(name, {}).items()]
-        cells = (name, op, count(rows_in), count(kept), count(dropped), _cell(", ".join(why)))
-        table.append("| " + " | ".join(cells) + " |")
+        cells = (name, op, count(rows_in), count(kept), count(dropped), ", ".join(why))
+        table.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
     drawing = flowchart(boxes, facts.plan["outputs"])
     return (
-        f"## How it was made\n\n```mermaid\n{drawing}```\n\n" + "\n".join(table) + "\n\n"
+        f"## How it was made\n\n{code_block(drawing, 'mermaid')}\n\n" + "\n".join(table) + "\n\n"
         f"One source row may become several on the way. All of it, prompts too, is in `{RECIPE}`."
     )
 
@@ -184,23 +196,26 @@ def _models(facts: CardFacts) -> str:
     lines = ["## Models", "", "| engine | model | revision | licence |", "|---|---|---|---|"]
     for name, engine in facts.recipe.engines.items():
         model = public_name(engine.model)
-        shown = f"`{model}`" + (" (a folder of its maker's)" if is_local(engine.model) else "")
+        shown = code_span(model, in_table=True) + (
+            " (a folder of its maker's)" if is_local(engine.model) else ""
+        )
         if re.fullmatch(r"[\w.-]+/[\w.-]+", model):
             shown = f"[{model}](https://huggingface.co/{model})"
         pinned = facts.commits.get(name) or engine.revision
-        revision = f"`{pinned}`" if pinned else "not pinned"
-        lines.append(f"| {name} | {shown} | {revision} | {_cell(engine.license or 'not noted')} |")
+        revision = code_span(pinned, in_table=True) if pinned else "not pinned"
+        licence = escape_markdown(engine.license or "not noted")
+        lines.append(f"| {escape_markdown(name)} | {shown} | {revision} | {licence} |")
     return "\n".join(lines)
 
 
 def _licences(facts: CardFacts) -> str:
     recipe = facts.recipe
     source = facts.missing or recipe.source.path
-    dataset = recipe.license or "not noted in the recipe"
-    rows = recipe.source.license or "not noted in the recipe"
+    dataset = escape_markdown(recipe.license or "not noted in the recipe")
+    rows = escape_markdown(recipe.source.license or "not noted in the recipe")
     lines = [
         f"- this dataset: {dataset}",
-        f"- the source, `{source}`, whose rows are in it: {rows}",
+        f"- the source, {code_span(source)}, whose rows are in it: {rows}",
     ]
     if not all((recipe.license, recipe.source.license, *_noted(facts))):
         lines.append(
@@ -233,7 +248,7 @@ def _limits(facts: CardFacts) -> str:
         lines.append(f"- not finished: {plural(status.pending, 'source row')} not run yet")
     if recipe.source.limit:
         lines.append(f"- of the source only the first {plural(recipe.source.limit, 'row')}")
-    folders = [name for name, e in recipe.engines.items() if is_local(e.model)]
+    folders = [escape_markdown(name) for name, e in recipe.engines.items() if is_local(e.model)]
     if folders:
         lines.append(
             f"- not to be made again elsewhere: {_listed(folders)} is a model of its maker's"
@@ -244,11 +259,12 @@ def _limits(facts: CardFacts) -> str:
 def _reproducing(facts: CardFacts, links: CardLinks) -> str:
     recipe = f"{links.reference}/{RECIPE}" if links.reference else RECIPE
     locked = " --locked" if facts.lock else ""
-    lines = ["## Make it again", "", "```", f"raygen apply {recipe}{locked} --out again", "```"]
+    command = f"raygen apply {recipe}{locked} --out again"
+    lines = ["## Make it again", "", code_block(command)]
     if facts.missing and not links.has_source:
         advice = (
-            f"The recipe reads `{facts.missing}`, which isn't part of this: put it there (seen "
-            f"from `{RECIPE}`), or name the file with `--set source.path=FILE`."
+            f"The recipe reads {code_span(facts.missing)}, which isn't part of this: put it there "
+            f"(seen from `{RECIPE}`), or name the file with `--set source.path=FILE`."
         )
         lines += ["", advice]
     lines += ["", f"- content: `{facts.content}`", f"- plan: `{facts.status.plan}`"]
@@ -267,9 +283,12 @@ def _citing(facts: CardFacts, links: CardLinks) -> str:
         "howpublished": f"\\url{{{_address(links.reference)}}}" if links.reference else "",
         "note": f"Dataset made with raygen, content {facts.content}",
     }
-    lines = ",\n".join(f"  {name} = {{{_tex(value)}}}" for name, value in fields.items() if value)
+    lines = ",\n".join(
+        f"  {name} = {{{_tex(visible_line(value))}}}" for name, value in fields.items() if value
+    )
     key = re.sub(r"\W+", "-", recipe.recipe).strip("-").lower()
-    return f"## Cite it\n\n```bibtex\n@misc{{{key}-{facts.committed_at:%Y},\n{lines}\n}}\n```"
+    entry = f"@misc{{{key}-{facts.committed_at:%Y},\n{lines}\n}}"
+    return f"## Cite it\n\n{code_block(entry, 'bibtex')}"
 
 
 def _address(reference: str) -> str:
@@ -282,10 +301,6 @@ def _address(reference: str) -> str:
 
 def _tex(text: str) -> str:
     return text if text.startswith("\\url") else re.sub(r"([&%$#_])", r"\\\1", text)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from raygen.core import visible, visible_line
 from raygen.inspection import Vertex, make_layers, place_vertices
 from raygen.planning import Node, Plan
 from raygen.recipe import SOURCE
@@ -91,12 +93,22 @@ def flowchart(boxes: Sequence[Box], outputs: Sequence[str]) -> str:
     ids |= {box.name: f"n{index}" for index, box in enumerate(boxes)}
     lines = ["flowchart TD", "  source([source])"]
     for box in boxes:
-        label = "<br>".join((f"<b>{box.name}</b>", *box.lines))
+        name, *more = map(_in_label, (box.name, *box.lines))
+        label = "<br>".join((f"<b>{name}</b>", *more))
         lines.append(f'  {ids[box.name]}["{label}"]')
     lines.append("  dataset[(dataset)]")
     inputs = [(box.name, box.inputs) for box in boxes]
     lines += [f"  {ids[start]} --> {ids[end]}" for start, end in _edges(inputs, outputs)]
     return "\n".join(lines) + "\n"
+
+
+def _in_label(text: str) -> str:
+    """Escape a text for a label in quotes, which Mermaid reads as HTML."""
+    return re.sub(r"[&<>\"'`#\\\[\](){}|]", _entity, visible_line(text))
+
+
+def _entity(match: re.Match[str]) -> str:
+    return f"#{ord(match[0])};"
 
 
 def edges(plan: Plan) -> list[tuple[str, str]]:
@@ -157,6 +169,7 @@ def graph_svg(plan: Plan) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     return environment.get_template("graph.svg.j2").render(
         name=plan.recipe,

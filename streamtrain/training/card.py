@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from raygen.core import code_block, code_span, escape_markdown
 from streamtrain.config import Kind, StudentConfig
 from streamtrain.data import DatasetFacts
 from streamtrain.evaluation import EvaluationRecord
@@ -37,10 +38,10 @@ def model_card(
     head: dict[str, Any] = {"tags": ["raygen", "distillation"]}
     if not _is_folder(config.model) and not config.model.startswith("bundled:"):
         head["base_model"] = config.model
-    revision = f" at revision {config.revision}" if config.revision else ""
+    revision = f" at revision {escape_markdown(config.revision)}" if config.revision else ""
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n# {config.student}",
-        f"A student of `{_named(config.model)}`{revision}, trained by streamtrain.",
+        f"A student of {code_span(_named(config.model))}{revision}, trained by streamtrain.",
         _loading(config, config.tune.method == "lora" and not merged),
         _results(records),
         _dataset(result, facts),
@@ -59,10 +60,9 @@ def _loading(config: StudentConfig, adapter: bool) -> str:
         # An adapter has its head, but not how many classes the model below it is to have.
         more = f", num_labels={len(config.data.labels)}" if config.data.labels else ""
         loads = f"AutoPeft{name}.from_pretrained({folder}{more})"
-    return (
-        f"## Load it\n\n```python\n{imports}\n\nmodel = {loads}\n"
-        f"tokenizer = AutoTokenizer.from_pretrained({folder})\n```"
-    )
+    tokenizer = f"tokenizer = AutoTokenizer.from_pretrained({folder})"
+    code = f"{imports}\n\nmodel = {loads}\n{tokenizer}"
+    return f"## Load it\n\n{code_block(code, 'python')}"
 
 
 def _results(records: Sequence[EvaluationRecord]) -> str:
@@ -79,7 +79,7 @@ def _results(records: Sequence[EvaluationRecord]) -> str:
 def _result(record: EvaluationRecord, pairs: bool) -> list[str]:
     f = record.figures
     interval = f"{f['low']:.1%} to {f['high']:.1%}"
-    cells = [record.name, f"{f['accuracy']:.1%}", interval, f"{f['chance']:.1%}"]
+    cells = [escape_markdown(record.name), f"{f['accuracy']:.1%}", interval, f"{f['chance']:.1%}"]
     cells += [str(f["total"]), str(f["unparsed"])]
     if not pairs:
         return cells
@@ -93,20 +93,25 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _dataset(result: Mapping[str, Any], facts: DatasetFacts | None) -> str:
-    lines = [f"- plan: `{result.get('plan') or 'unknown'}`"]
+    lines = [f"- plan: {code_span(result.get('plan') or 'unknown')}"]
     if facts is None:
         lines.append("- the dataset could not be read when this card was written")
     else:
-        models = [f"{name}: `{model}`" for name, model in facts.engines.items()]
+        models = [
+            f"{escape_markdown(name)}: {code_span(model)}" for name, model in facts.engines.items()
+        ]
         lines += [
-            f"- recipe: {facts.recipe}",
+            f"- recipe: {escape_markdown(facts.recipe)}",
             f"- teachers: {', '.join(models) or 'none'}",
-            f"- ops: {', '.join(facts.ops)}",
+            f"- ops: {escape_markdown(', '.join(facts.ops))}",
             f"- source rows: {facts.source}",
             f"- kept {facts.kept}, dropped {facts.dropped}, failed {facts.failed}",
             f"- examples: {facts.examples}",
-            f"- content: `{facts.content}`",
-            *(f"- rejected by {node}: {count} ({why})" for node, why, count in facts.rejects),
+            f"- content: {code_span(facts.content)}",
+            *(
+                f"- rejected by {escape_markdown(node)}: {count} ({escape_markdown(why)})"
+                for node, why, count in facts.rejects
+            ),
         ]
     return "## Dataset\n\n" + "\n".join(lines)
 
@@ -122,14 +127,14 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
     selected = result.get("selected")
     selected_step = f" The weights are those of step {selected['step']}." if selected else ""
     left_out = "".join(
-        f" Left out: {count} examples ({reason})."
+        f" Left out: {count} examples ({escape_markdown(reason)})."
         for reason, count in result.get("left_out", {}).items()
     )
     return (
         f"## Training\n\n{result['steps']} steps over {result['rows']} rows and "
         f"{result['tokens']} tokens; {result['cut']} examples were cut short."
         f"{left_out}{selected_step}\n\n"
-        f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}```"
+        f"{code_block(yaml.safe_dump(settings, sort_keys=False), 'yaml')}"
     )
 
 
