@@ -146,7 +146,7 @@ class Resolver:
         """Check an argument of a backend, which may be a path from the current folder."""
         owner, _ = self._origin(place)
         if owner is not None:
-            _check(_name_refusal(owner, text, is_model=place[-1] == "model"))
+            _check(_name_refusal(owner, text))
         return text
 
     def student(self, place: Place, text: str) -> str:
@@ -204,7 +204,7 @@ def output_refusal(owner: Fetched, folder: Path, text: str) -> str | None:
 def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> str | None:
     """Say why a text may not be read as a path from `folder`; None where it may, or is none."""
     is_name = is_model and not text.startswith(_RELATIVE)
-    if is_name and (why := _name_refusal(owner, text, is_model=True)) is not None:
+    if is_name and (why := _name_refusal(owner, text)) is not None:
         return why
     if _is_url(text):
         return url_refusal(owner, text)
@@ -213,13 +213,13 @@ def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> 
     return None
 
 
-def _name_refusal(owner: Fetched, text: str, *, is_model: bool) -> str | None:
+def _name_refusal(owner: Fetched, text: str) -> str | None:
     """Say why a text may not reach a library that reads paths from the current folder."""
     if _is_url(text):
         return url_refusal(owner, text)
     if _PATH.fullmatch(text):
         return f"{text!r} is a path of this machine; {_MODELS}"
-    if (is_model or "/" in text) and os.path.lexists(text):
+    if text and os.path.lexists(text):
         return f"{text!r} would be yours, in the current folder; {_MODELS}"
     return None
 

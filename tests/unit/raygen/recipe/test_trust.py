@@ -198,6 +198,7 @@ def test_no_output_but_under_the_current_folder(
         ("{model: ../../model, backend: fake}", "7:13"),
         ("{model: ~/model, backend: fake}", "7:13"),
         ("{model: mine, backend: fake}", "7:13"),
+        ("{model: o/m, backend: vllm, args: {tokenizer: mine}}", "7:47"),
         ("{model: o/m, backend: vllm, args: {tokenizer: '{tmp}/my tokens'}}", "7:47"),
         ("{model: o/m, backend: vllm, args: {hf_config_path: a/../../x}}", "7:47"),
     ],
