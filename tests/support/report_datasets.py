@@ -53,9 +53,10 @@ def write_dataset(
     change its columns; of each one rationale was dropped. The last source row is dropped."""
     folder.mkdir(parents=True)
     there = Folder.at(folder)
-    (folder / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in sources))
+    rows = folder.with_name(f"{folder.name}.jsonl")
+    rows.write_text("".join(json.dumps(source) + "\n" for source in sources))
     made = made_plan()
-    keyed = key_source(SourceSpec(path="rows.jsonl"), made.task, folder, there)
+    keyed = key_source(SourceSpec(path=rows.name), made.task, folder.parent, there)
     examples = examples or [{"rationale": "Fish need water.", "view": "positive"}]
     results = [
         _result(key, data, () if index == keyed.total - 1 else examples, said, reject)
