@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from raygen.cli.main import main
 from raygen.core.errors import UserError
 from raygen.core.row import Status
-from raygen.dataset.reader import PLAN, Dataset
+from raygen.dataset.reader import Dataset
 from raygen.dataset.storage import Folder
+from raygen.dataset.stored_plan import PLAN
 from raygen.engines.fake import FakeEngine
 from raygen.engines.models.tokenizer import load_tokenizer
 from raygen.inspection.browse.replay import UnknownPlanError, rebuild_plan
