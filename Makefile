@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 PINNED := $(PIP) --require-hashes -r
 
+# Every child process and every worker of a test would compile the packages anew without bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 # How many processes the tests without Ray run in; those with Ray share the machine with it and run
 # one after the other.
 WORKERS ?= 2
