@@ -61,7 +61,7 @@ def test_events_are_whole_lines_that_a_reader_follows(tmp_path: Path) -> None:
     path = tmp_path / "run" / "metrics.jsonl"
     append_event(path, "end", reason="of an earlier run")
     tail = EventTail(path)
-    config = StudentConfig.model_validate({"student": "s", "version": 1, "model": "m"})
+    config = StudentConfig.model_validate({"student": "s", "version": 1, "model": "m", "log": []})
     metrics = Metrics(path, open_loggers(config, tmp_path))
     metrics.event("step", step=1, loss=float("nan"), lr=0.1)
     with path.open("a") as file:
