@@ -89,6 +89,13 @@ def test_a_resumed_run_is_the_same_wandb_run(tmp_path: Path, wandb: FakeWandb) -
     assert [one["resume"] for one in wandb.started] == [None, "allow"]
 
 
+def test_tensorboard_gets_a_file_of_events(tmp_path: Path) -> None:
+    for logger in open_loggers(config("tensorboard"), tmp_path):
+        logger.log({"loss": 1.0}, 1)
+        logger.close()
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
 def test_a_logger_that_refuses_says_what_to_do_and_closes_the_others(
     tmp_path: Path, wandb: FakeWandb
 ) -> None:
