@@ -40,6 +40,7 @@ from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.progress import Selection, TrainProgress
 from tests.local.streamtrain.models.test_classifier import family
 from tests.support.hub_stub import TOKEN, Hub, running_hub
+from tests.support.stored_plans import stored_plan
 
 CPU = torch.device("cpu")
 
@@ -210,12 +211,12 @@ def test_a_dataset_tells_of_itself_while_it_is_there(tmp_path: Path) -> None:
     committer.start({"source": 2})
     row = RowResult("k", "kept", ({"id": "e", "node": "n", "view": "v"},), (), (), None, 0.0, {})
     committer.commit([write_block(folder, [row], "plan-1", {"view": "string"})])
-    folder.write_text(
-        "plan.json",
-        '{"hash": "plan-1", "recipe": "r", "engines": {"t": {"model": "m", "revision": "abc"}},'
-        ' "nodes": [{"name": "n", "op": "o"},'
-        ' {"name": "f", "op": "filter", "params": {"where": "a == b", "reason": "c"}}]}',
-    )
+    plan = stored_plan("plan-1", "n", "f")
+    made, kept = plan["nodes"]
+    made["op"], kept["op"] = "o", "filter"
+    kept["params"] = {"where": "a == b", "reason": "c"}
+    engines = {"t": {"model": "m", "revision": "abc"}}
+    folder.write_text("plan.json", json.dumps({**plan, "recipe": "r", "engines": engines}))
     facts = dataset_facts(str(tmp_path), "plan-1")
     assert facts is not None
     assert (facts.recipe, facts.engines, facts.kept) == ("r", {"t": "m@abc"}, 1)

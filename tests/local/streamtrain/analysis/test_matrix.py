@@ -20,6 +20,7 @@ from streamtrain.evaluation.records import write_record
 from streamtrain.heldout.prediction import Prediction
 from streamtrain.heldout.questions import Question
 from tests.support.dataset_records import block, committer
+from tests.support.stored_plans import stored_plan
 
 OPTIONS = {"farm": 2, "sea": 4, "sky": 2}
 
@@ -68,7 +69,7 @@ def test_a_dataset_has_the_name_of_its_recipe_where_it_can_be_read(tmp_path: Pat
     folder = Folder.at(str(tmp_path / "data"))
     made = committer(folder)
     made.commit([block(folder, ["a"])])
-    plan = {"hash": "plan-a", "recipe": "farm", "engines": {}, "nodes": []}
+    plan = {**stored_plan("plan-a"), "recipe": "farm"}
     folder.write_text("plan.json", json.dumps(plan))
     run = make_run(tmp_path / "a", str(tmp_path / "data"), {"farm": 1}, plan="plan-a")
     assert read_domain(run).name == "farm"
