@@ -140,6 +140,7 @@ def test_a_row_that_kills_its_process_is_found_and_the_others_are_kept(project: 
     assert "Question 7?" not in project.examples()["text"].to_list()
 
 
+@pytest.mark.slow
 def test_too_many_failed_rows_end_the_run_with_code_3(project: Project) -> None:
     graph = {"bad": {"op": "map", "from": "source", "set": {"x": "1 / (answer - 1)"}}}
     project.write(60, engines={}, graph=graph, output={"from": "bad", "path": "out"})
@@ -151,6 +152,7 @@ def test_too_many_failed_rows_end_the_run_with_code_3(project: Project) -> None:
     assert "division by zero" in status["errors"][0]["error"]
 
 
+@pytest.mark.slow
 def test_a_dead_endpoint_leaves_every_row_pending(project: Project) -> None:
     engine = {
         "model": "m",
@@ -174,6 +176,7 @@ def test_other_arguments_of_an_engine_are_no_reason_to_run_again(project: Projec
     assert same["tokens"]["output"] == 0
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_replaces_and_fresh_starts_over_after_asking(project: Project) -> None:
     project.write(10)
     first = project.apply()

@@ -37,6 +37,7 @@ def rows(project: Project) -> pl.DataFrame:
     return project.examples()
 
 
+@pytest.mark.slow
 def test_the_same_lock_gives_the_same_rows_and_is_carried(project: Project, tmp_path: Path) -> None:
     project.write(40)
     locked = lock(project)

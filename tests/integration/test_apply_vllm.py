@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.integration.conftest import Project
 
@@ -17,6 +18,7 @@ SCHEMA = {
 }
 
 
+@pytest.mark.slow
 def test_vllm_in_an_actor_answers_every_row(project: Project, tiny_model: Path) -> None:
     args = {"max_num_seqs": 16, "max_model_len": 256}
     ask = {"op": "generate", "engine": "tiny", "temperature": 1.0, "truncated": "keep"}

@@ -46,6 +46,7 @@ def set_clock(out: Path, by_s: int) -> int:
     [-HOUR_S, *(pytest.param(by_s, marks=pytest.mark.slow) for by_s in (HOUR_S, YEARS_S))],
     ids=["back", "forth", "far forth"],
 )
+@pytest.mark.slow
 def test_a_clock_that_is_set_during_a_run_and_after_a_kill_loses_nothing(
     project: Project,
     undisturbed: pl.DataFrame,

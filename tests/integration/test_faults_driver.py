@@ -23,7 +23,7 @@ from tests.integration.conftest import Project, fake, kill, of_first
 
 ROWS, CONCURRENCY, LATENCY_S = 160, 8, 0.25
 INSTANTS = 50
-SAMPLE = 2
+SAMPLE = 1
 SAME = ["id", "key", "view", "rationale", "predicted", "label"]
 
 
@@ -89,6 +89,7 @@ def test_killed_at_any_instant_the_dataset_ends_as_if_nothing_had_happened(
     nothing_is_left_over(project)
 
 
+@pytest.mark.slow
 def test_at_every_instant_of_runs_and_kills_the_counts_add_up_and_no_file_is_torn(
     project: Project, undisturbed: pl.DataFrame
 ) -> None:
@@ -135,6 +136,7 @@ def test_at_every_instant_of_runs_and_kills_the_counts_add_up_and_no_file_is_tor
     assert project.examples().select(SAME).equals(undisturbed)
 
 
+@pytest.mark.slow
 def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
     project: Project, undisturbed: pl.DataFrame
 ) -> None:
@@ -179,6 +181,7 @@ def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(
     assert project.status()["pending"] == 20
 
 
+@pytest.mark.slow
 def test_a_source_that_changes_between_runs_is_told_and_its_old_rows_are_kept(
     project: Project,
 ) -> None:

@@ -73,6 +73,7 @@ FAILURES: tuple[Failure, ...] = ("answer lost", "dropped", "500", "503")
         for every in (7, 5)
     ],
 )
+@pytest.mark.slow
 def test_a_store_that_fails_every_kth_request_loses_and_repeats_nothing(
     tmp_path: Path,
     address: str,

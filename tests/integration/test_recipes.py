@@ -110,12 +110,14 @@ def test_counterfactual_multiview_small(ray_address: str, tmp_path: Path) -> Non
     check_multiview(examples(tmp_path))
 
 
+@pytest.mark.slow
 def test_cod_small(ray_address: str, tmp_path: Path) -> None:
     apply("cod", ray_address, *QUICK, "--set", "pairs=1", "--out", str(tmp_path))
     check_cod(examples(tmp_path), pairs=1)
     assert (tmp_path / "student" / "final" / "student.json").exists()
 
 
+@pytest.mark.slow
 def test_cot_mysteries_small(ray_address: str, tmp_path: Path) -> None:
     out = tmp_path / "made"
     words = ("--set", "limit=4", "--set", "train=null", "--set", f"out={out}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from tests.integration.conftest import Project, fake, kill
 
@@ -69,6 +70,7 @@ def test_an_edit_pays_only_for_its_step_also_when_killed(project: Project, tmp_p
     assert examples.equals(undisturbed.examples())
 
 
+@pytest.mark.slow
 def test_failed_rows_are_tried_again_and_pay_only_for_what_failed(project: Project) -> None:
     retryable = {"match": "^Then 3", "reply": [{"error": "bad_response", "times": 1}]}
     lasting = {"match": "^Then [57]", "reply": [{"error": "bad_response"}]}
@@ -93,6 +95,7 @@ def test_failed_rows_are_tried_again_and_pay_only_for_what_failed(project: Proje
     assert len(project.ledger()) == 10
 
 
+@pytest.mark.slow
 def test_a_budget_stops_and_a_higher_one_goes_on(project: Project) -> None:
     engines = {"teacher": fake("four words of answer", latency=0.2)}
     project.write(60, engines=engines, graph=two_steps("Then {{ one }}"), output=OUTPUT)
@@ -113,6 +116,7 @@ def test_a_budget_stops_and_a_higher_one_goes_on(project: Project) -> None:
     assert (done["outcome"], done["rows"]["pending"]) == ("done", 0)
 
 
+@pytest.mark.slow
 def test_a_quota_takes_the_first_of_each_class_and_replaces_what_fails(project: Project) -> None:
     labels = ["x", "y"]
     rows = "".join(f'{{"text": "Row {i}", "label": "{labels[i % 3 == 0]}"}}\n' for i in range(60))

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CANDIDATES = [" (B).", " scissors", " the air", " because it is so"]
 
 
+@pytest.mark.slow
 async def test_the_adapter_speaks_as_it_does_in_transformers(
     vllm_engine: Engine, tiny_adapter: Path, tiny_model: Path
 ) -> None:
