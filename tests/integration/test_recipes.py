@@ -99,6 +99,7 @@ def check_mysteries(made: pl.DataFrame) -> None:
             assert all(word in row["original_rationale"] for word in row["rationale"].split())
 
 
+@pytest.mark.slow
 def test_scotd_small(ray_address: str, tmp_path: Path) -> None:
     words = ("--set", "limit=4", "--set", "n=3", "--set", "train=null")
     apply("scotd", ray_address, *QUICK, *words, "--out", str(tmp_path))

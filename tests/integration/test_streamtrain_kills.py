@@ -187,9 +187,8 @@ def train_workers(process: subprocess.Popen[str], out: Path) -> dict[bool, psuti
     return found
 
 
-@pytest.mark.parametrize(
-    "rank_0", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["rank 0", "rank 1"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("rank_0", [True, False], ids=["rank 0", "rank 1"])
 def test_a_worker_that_is_killed_alone_comes_back_and_the_run_goes_on(
     tiny_model: Path,
     tmp_path: Path,
