@@ -74,13 +74,19 @@ class GuardedTable:
 
     @property
     def applied(self) -> int:
-        """The newest group number committed here, -1 before the first."""
-        number = self._table.transaction_version(APP)
+        """The newest group number committed here, -1 before the first. Raises DatasetError."""
+        with storage_errors("read the table", self.uri):
+            number = self._table.transaction_version(APP)
         return -1 if number is None else int(number)
 
     def active(self) -> frozenset[str]:
-        """List the paths of the files that are in the table now."""
-        return frozenset(pa.table(self._table.get_add_actions()).column("path").to_pylist())
+        """List the paths of the files that are in the table now. Raises DatasetError."""
+        return frozenset(self._files().column("path").to_pylist())
+
+    def _files(self) -> pa.Table:
+        # deltalake may go back to the store for what the log has of a file.
+        with storage_errors("read the table", self.uri):
+            return pa.table(self._table.get_add_actions())
 
     def commit(
         self,
@@ -127,7 +133,7 @@ class GuardedTable:
         """
         settings = self._table.metadata().configuration
         keeps_files = settings.get(_RETENTION) == _CONFIGURATION[_RETENTION]
-        sizes = pa.table(self._table.get_add_actions()).column("size_bytes").to_pylist()
+        sizes = self._files().column("size_bytes").to_pylist()
         if not keeps_files or sum(size < _SMALL_BYTES for size in sizes) < _MANY_FILES:
             return
         self._guarded(

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from raygen.dataset.delta import GuardedTable
 from raygen.dataset.ownership import DATASET, check_writable
-from raygen.dataset.records import DatasetError
+from raygen.dataset.records import ROWS, DatasetError
+from raygen.dataset.schema import LEDGER
 from raygen.dataset.storage import Folder
-from tests.integration.failing_store import FailingStore, failing_store
+from tests.integration.failing_store import FailingStore, Failure, failing_store
 from tests.support.dataset_records import block, committer, contents
 
 MAKE_BUCKET = "import s3fs; s3fs.S3FileSystem().mkdir('shelf')"
@@ -111,6 +113,20 @@ def test_a_store_that_refuses_is_an_error_in_one_line(store: FailingStore) -> No
     with pytest.raises(OSError, match="NoSuchBucket") as refused:
         nowhere.write_text("a", "b")
     assert "Debug" not in str(refused.value)
+
+
+@pytest.mark.parametrize("failure", ["500", "dropped"])
+def test_a_table_that_can_no_longer_be_looked_at_is_an_error_with_advice(
+    store: FailingStore, failure: Failure
+) -> None:
+    table = GuardedTable(Folder.at(f"s3://shelf/lost-{failure}", store.environment), ROWS, LEDGER)
+    assert table.applied == -1
+    store.fail(1, failure)
+    try:
+        with pytest.raises(DatasetError, match="run the same command again"):
+            _ = table.applied
+    finally:
+        store.fail(0)
 
 
 def test_a_dataset_lives_there(store: FailingStore) -> None:
