@@ -176,6 +176,9 @@ def environment_secrets(environment: Mapping[str, str] | None = None) -> tuple[s
     for name, value in environment.items():
         if _SECRET_NAME.search(name) and not value.startswith(("/", "~")):
             values += [value, *_ACCOUNT_KEY.findall(value)]
+        if name.lower().endswith("_proxy"):
+            # Up to the last "@": a password that should have been quoted may hold "/" and "@".
+            values += credentials_in(value.rpartition("://")[2].rpartition("@")[0])
         for userinfo in _USERINFO.findall(value):
             values += credentials_in(userinfo)
     stripped = dict.fromkeys(value.strip() for value in values)

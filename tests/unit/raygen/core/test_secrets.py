@@ -74,6 +74,7 @@ def test_the_environment_names_its_secrets(tmp_path: Path) -> None:
             "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
             "AZURE_STORAGE_CONNECTION_STRING": "AccountName=me;AccountKey=YWNjb3VudA==;x=y",
             "https_proxy": "http://me:pa%3A55word@proxy:3128",
+            "HTTPS_PROXY": "http://me:un/quoted@55word@proxy:3128",
             "PIP_INDEX_URL": "https://ghp-token-alone@host/simple",
             "OPENAI_API_KEY": "EMPTY",
             "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token-file",
@@ -92,6 +93,8 @@ def test_the_environment_names_its_secrets(tmp_path: Path) -> None:
         "pa%3A55word",
         "pa:55word",
         "ghp-token-alone",
+        "me:un/quoted@55word",
+        "un/quoted@55word",
     }
 
 
