@@ -95,6 +95,7 @@ def check(package: Installed, tests: int) -> None:
     package.run("ruff", "format", "--check", "--no-cache")
 
 
+@pytest.mark.slow
 def test_what_init_writes_passes_its_own_tests_and_makes_a_dataset(
     tmp_path: Path, cache: Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_neither_home_nor_tmpdir_nor_names_of_files_keep_a_run_from_its_end(
     assert summary["student"]["steps"] > 0
 
 
+@pytest.mark.slow
 def test_an_address_of_a_cluster_that_is_gone_is_named_at_once(alone: Project) -> None:
     alone.write(2)
     with socket.create_server(("127.0.0.1", 0)) as server:
