@@ -18,7 +18,6 @@ from raygen.dataset import (
     DatasetStatus,
     last_record,
     newest_version,
-    storage_errors,
 )
 from raygen.inspection.opened import VIEW, OpenedDataset
 from raygen.planning import stored_recipe
@@ -94,8 +93,6 @@ def card_facts(dataset: OpenedDataset) -> CardFacts:
             exit_code=2,
         )
     frozen, document = stored_recipe(folder)
-    with storage_errors("read the lock", folder.uri):
-        lock = stored_lock(folder)
     entry = last_record(folder, newest_version(folder, ROWS), "rows")
     tables, plan_hash = dataset.tables, dataset.plan_hash
     return CardFacts(
@@ -105,6 +102,6 @@ def card_facts(dataset: OpenedDataset) -> CardFacts:
         content=tables.content_hash(plan_hash),
         views=tables.counts(plan_hash, VIEW) if VIEW in dataset.columns else {},
         files=tables.example_files(),
-        lock=lock,
+        lock=stored_lock(folder),
         committed_at=datetime.fromtimestamp(entry.at if entry else 0, UTC),
     )

@@ -6,7 +6,6 @@ from .history import measure_rows as measure_rows
 from .history import store_preview as store_preview
 from .lock_check import lock_path as lock_path
 from .lock_check import make_lock as make_lock
-from .lock_check import source_rows as source_rows
 from .lock_check import verified_lock as verified_lock
 from .lock_check import write_lock as write_lock
 from .plan import PLAN_VERSION as PLAN_VERSION
@@ -21,6 +20,8 @@ from .preparation import RecipeRequest as RecipeRequest
 from .preparation import check_distinct_outputs as check_distinct_outputs
 from .preparation import prepare as prepare
 from .preparation import prepare_each as prepare_each
+from .preparation import source_columns as source_columns
+from .preparation import source_rows as source_rows
 from .resources import Cluster as Cluster
 from .resources import Placement as Placement
 from .resources import placement_of as placement_of

@@ -32,7 +32,7 @@ from raygen.recipe import (
     read_lock,
 )
 from raygen.recipe.remote import LOCK_ENDING, escape_reason
-from raygen.sources import TakenRows, take_rows
+from raygen.sources import TakenRows
 
 _ALWAYS = ("jinja2", "raygen", "rapidfuzz")
 _TORCH = ("tokenizers", "torch", "transformers")
@@ -73,18 +73,6 @@ def lock_path(prepared: PreparedRecipe) -> Path:
     if prepared.reference.fetched is not None and recipe.is_file():
         raise UserError(f"{path} is where the lock of your own {recipe} lies; lock it elsewhere")
     return path
-
-
-def source_rows(prepared: PreparedRecipe) -> TakenRows:
-    """Read the rows of a recipe's source. Raises SourceError."""
-    recipe = prepared.recipe
-    return take_rows(
-        recipe.source,
-        prepared.plan.task,
-        recipe.source_base,
-        recipe.max_source_bytes,
-        recipe.source_access,
-    )
 
 
 def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:

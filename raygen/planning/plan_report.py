@@ -15,12 +15,12 @@ from raygen.dataset import Dataset, DatasetError, Folder
 from raygen.planning.estimate import Estimate, estimate_run
 from raygen.planning.history import last_preview, measure_dataset
 from raygen.planning.plan import Plan
-from raygen.planning.preparation import PreparedRecipe
+from raygen.planning.preparation import PreparedRecipe, source_rows
 from raygen.planning.prompt_tokens import count_prompt_tokens
 from raygen.planning.resources import Placement, placement_of
 from raygen.planning.reuse import Reuse, find_reuse
 from raygen.recipe import Recipe
-from raygen.sources import KeyedSource, key_source
+from raygen.sources import KeyedSource
 from raygen.trainer import training_of
 
 _SAMPLE = 24
@@ -69,14 +69,7 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
     training = training_of(recipe, None, folder, moved=out is not None)
     placement = placement_of(recipe, plan, training.workers() if training else 0)
     with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
-        source = key_source(
-            recipe.source,
-            plan.task,
-            recipe.source_base,
-            Folder.at(temporary),
-            recipe.max_source_bytes,
-            recipe.source_access,
-        )
+        source = source_rows(prepared).copied(Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
         keys = set(source.keys)
     overview = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))

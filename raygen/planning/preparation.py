@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from raygen.config import ALL_VARIANTS
-from raygen.core import Problem, ProblemsError, UserError
+from raygen.core import ColumnType, Problem, ProblemsError, UserError
 from raygen.engines import abilities, check_engine
 from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
@@ -19,7 +19,7 @@ from raygen.planning.plan import Plan, make_plan
 from raygen.planning.resources import placement_hints
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, Permissions, recipe_in
-from raygen.sources import SourceError, scan_columns
+from raygen.sources import SourceError, TakenRows, scan_columns, take_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,7 @@ def prepare(
     try:
         plan = make_plan(
             recipe,
-            scan_columns(
-                recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
-            ),
+            source_columns(recipe),
             ops,
         )
     except SourceError as error:
@@ -161,6 +159,25 @@ def prepare_each(
     if problems:
         raise ProblemsError(problems)
     return prepared
+
+
+def source_columns(recipe: Recipe) -> dict[str, ColumnType]:
+    """Look up the columns of a recipe's source and their types. Raises SourceError."""
+    return scan_columns(
+        recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
+    )
+
+
+def source_rows(prepared: PreparedRecipe) -> TakenRows:
+    """Read the rows of a recipe's source. Raises SourceError."""
+    recipe = prepared.recipe
+    return take_rows(
+        recipe.source,
+        prepared.plan.task,
+        recipe.source_base,
+        recipe.max_source_bytes,
+        recipe.source_access,
+    )
 
 
 def check_distinct_outputs(variants: Sequence[PreparedRecipe], out: str | None) -> None:

@@ -15,10 +15,10 @@ from raygen.dataset import DatasetError, storage_errors
 from raygen.engines import model_name
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op
-from raygen.planning import RECIPE, make_plan, stored_recipe
+from raygen.planning import RECIPE, make_plan, source_columns, stored_recipe
 from raygen.recipe import Recipe, load_recipe, resolve_graph
 from raygen.recipe.remote import find_recipe, recipe_in
-from raygen.sources import SourceError, scan_columns
+from raygen.sources import SourceError
 
 Fate = Literal["added", "removed", "changed", "after a change"]
 
@@ -63,9 +63,7 @@ def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
     try:
         plan = make_plan(
             recipe,
-            scan_columns(
-                recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
-            ),
+            source_columns(recipe),
             ops,
         ).hash
         note = ""

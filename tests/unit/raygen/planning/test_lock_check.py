@@ -15,8 +15,8 @@ from raygen.cli.main import main
 from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.planning import lock_check as locking
-from raygen.planning.lock_check import make_lock, source_rows, verified_lock
-from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
+from raygen.planning.lock_check import make_lock, verified_lock
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare, source_rows
 from raygen.recipe.lock import Lock
 from raygen.sources import TakenRows
 from tests.support.dataset_records import block, committer

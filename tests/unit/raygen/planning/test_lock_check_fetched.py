@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
 from raygen.dataset.storage import Folder
-from raygen.planning.lock_check import source_rows, verified_lock
-from raygen.planning.preparation import RecipeRequest, prepare
+from raygen.planning.lock_check import verified_lock
+from raygen.planning.preparation import RecipeRequest, prepare, source_rows
 from raygen.recipe.lock import Lock
 from raygen.recipe.remote.fetch import find_recipe
 from tests.support.references import RECIPE, commit, write_recipe

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from raygen.dataset.storage import Folder
-from raygen.planning.lock_check import make_lock, source_rows
-from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare
+from raygen.planning.lock_check import make_lock
+from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare, source_rows
 from raygen.planning.sidecars import drop_lock, write_sidecars
 from raygen.recipe.load import load_recipe
 from raygen.recipe.lock import STORED, stored_lock

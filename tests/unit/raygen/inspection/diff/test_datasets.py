@@ -19,8 +19,8 @@ from raygen.inspection.diff.distributions import BINS, spread_pair
 from raygen.inspection.diff.recipes import describe_recipe, describe_stored
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops.registry import built_in
-from raygen.planning.lock_check import make_lock, source_rows
-from raygen.planning.preparation import RecipeRequest, prepare
+from raygen.planning.lock_check import make_lock
+from raygen.planning.preparation import RecipeRequest, prepare, source_rows
 from raygen.planning.sidecars import write_sidecars
 from raygen.recipe.lock import STORED
 from tests.support.dataset_records import call
