@@ -38,7 +38,7 @@ from streamtrain.errors import InputError
 from streamtrain.models import Student
 from streamtrain.training import durable
 from streamtrain.training.progress import Selection, TrainProgress
-from streamtrain.training.shards import OPTIMIZER, WEIGHTS, load_shards, load_whole, save_shards
+from streamtrain.training.shards import OPTIMIZER, WEIGHTS, load_full, load_shards, save_shards
 
 FORMAT_VERSION = 2
 """Checkpoints of version 1 are read too."""
@@ -128,7 +128,7 @@ def load_weights(
     StreamtrainError if it can't be read.
     """
     if (checkpoint / WEIGHTS).exists():
-        load_whole(checkpoint, student, optimizer)
+        load_full(checkpoint, student, optimizer)
     else:
         load_shards(checkpoint, student, optimizer)
 

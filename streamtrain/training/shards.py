@@ -96,8 +96,8 @@ def load_shards(
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def load_whole(checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None) -> None:
-    """Load whole tensors, of which this rank keeps its shard: weights alone, or all of a checkpoint
+def load_full(checkpoint: Path, student: Student, optimizer: torch.optim.Optimizer | None) -> None:
+    """Load full tensors, of which this rank keeps its shard: weights alone, or all of a checkpoint
     of version 1. Raises InputError if they are of another student."""
     from safetensors.torch import load_file
 
