@@ -27,6 +27,7 @@ import ray
 import ray.data
 import ray.util.metrics
 from ray.data import ActorPoolStrategy, DataContext
+from ray.data._internal.execution.streaming_executor import StreamingExecutor
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygen.core import (
@@ -47,6 +48,7 @@ from raygen.runtime.worker import Worker
 from raygen.runtime.worker_stats import Counters, WorkerStats
 
 _SPARE_TICKETS = 64
+_END_WITHIN_S = 5.0
 _REPORT_EVERY_S = 1.0  # each call costs the engine's cores a few milliseconds
 _ENDS = (ray.exceptions.RayError, RuntimeError, OSError, ValueError, AttributeError)
 """Exceptions of `iter_batches` on teardown; AttributeError when Ray is shut down under it."""
@@ -139,7 +141,24 @@ def cluster(
     with joined_cluster(
         address, cpus, logs / "ray.log", loggers=("ray", "ray.data", "ray.train"), modules=modules
     ) as joined:
-        yield _describe(joined)
+        try:
+            yield _describe(joined)
+        finally:
+            _end_executions()
+
+
+def _end_executions() -> None:
+    """Stop what still runs, as after a second Ctrl-C.
+
+    A thread that calls Ray after `ray.shutdown` ends the whole process, without a message and with
+    exit code 1.
+    """
+    for kind in (StreamingExecutor, _BlockReader):
+        for thread in threading.enumerate():
+            if isinstance(thread, StreamingExecutor):
+                thread.shutdown(force=True)
+            if isinstance(thread, kind):
+                thread.join(_END_WITHIN_S)
 
 
 def _describe(joined: Any) -> Cluster:
@@ -156,6 +175,10 @@ def _describe(joined: Any) -> Cluster:
     )
 
 
+class _BlockReader(threading.Thread):
+    """The thread in which a run waits for its blocks."""
+
+
 class RayRun:
     """One generation in progress: tasks are fed, and blocks arrive in `poll`, until `done`.
 
@@ -170,7 +193,7 @@ class RayRun:
         self._tickets = tickets + _SPARE_TICKETS
         self._fed = self._ended = 0
         self._last: int | None = None
-        self._thread = threading.Thread(target=self._consume, args=(job,), daemon=True)
+        self._thread = _BlockReader(target=self._consume, args=(job,), daemon=True)
         self._thread.start()
 
     @property
