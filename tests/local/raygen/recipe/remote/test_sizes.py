@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import fsspec
 import pytest
 
 from raygen.core import UserError
+from raygen.core.access import Anonymous
 from raygen.recipe.remote.fetch import fetch
 from raygen.recipe.remote.store import StoreFiles
+from raygen.sources import SourceError, files, read_source
 from tests.support.bombs import bomb, limited
-from tests.support.references import commit, git, write_recipe
+from tests.support.references import commit, git, served, write_recipe
 
 
 def test_a_repository_that_unpacks_to_much_is_not_checked_out(
@@ -124,3 +127,60 @@ def test_a_folder_of_a_store_with_too_many_files_is_refused(
         assert StoreFiles("memory://many").names() == ["a.yaml", "b.yaml", "c.yaml"]
     finally:
         memory.rm("/many", recursive=True)
+
+
+class Listing(BaseHTTPRequestHandler):
+    """A bucket whose list of keys has no end."""
+
+    pages = 0
+
+    def do_GET(self) -> None:
+        type(self).pages += 1
+        names = "".join(
+            f"<Contents><Key>h/{self.pages}-{n}.yaml</Key><Size>1</Size><ETag>x</ETag>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            for n in range(1000)
+        )
+        body = (
+            f"<ListBucketResult><IsTruncated>true</IsTruncated>{names}<KeyCount>1000</KeyCount>"
+            f"<NextContinuationToken>{self.pages}</NextContinuationToken></ListBucketResult>"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_bucket_without_an_end_is_listed_up_to_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import s3fs
+
+    monkeypatch.setattr("raygen.recipe.remote.gather.MOST_LISTED", 3500)
+    monkeypatch.setattr("raygen.recipe.remote.store.MOST_LISTED", 3500)
+    with served(Listing) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        s3fs.S3FileSystem.clear_instance_cache()
+        bucket = StoreFiles("s3://bucket/h", Anonymous(home="s3://bucket"))
+        with pytest.raises(UserError, match=r"s3://bucket/h has more than 3,500 files; put the"):
+            bucket.names()
+        s3fs.S3FileSystem.clear_instance_cache()
+    assert Listing.pages == 4
+
+
+def test_a_strangers_glob_over_a_bucket_without_an_end_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import s3fs
+
+    monkeypatch.setattr(files, "_LISTING", replace(files._LISTING, cpu_s=1.5))
+    with served(Listing) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        s3fs.S3FileSystem.clear_instance_cache()
+        anyone = Anonymous(home="s3://bucket")
+        with pytest.raises(SourceError, match=r"listing s3://bucket/h/\*\.jsonl takes more than 1"):
+            read_source("s3://bucket/h/*.jsonl", Path("/"), access=anyone)
+        s3fs.S3FileSystem.clear_instance_cache()
