@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
+from raygen.checks import find_mismatch, json_schema
 from raygen.core.limited import Limits
-from raygen.ops.common import json_schema
-from raygen.ops.common.json_schema import find_mismatch
 
 SLOW = "(a+)+$"
 HOSTILE = "a" * 40 + "!"
