@@ -1,3 +1,6 @@
+from .adapter import ADAPTER as ADAPTER
+from .adapter import adapter_base as adapter_base
+from .adapter import check_adapter as check_adapter
 from .bundled import bundled_problem as bundled_problem
 from .bundled import cache_folder as cache_folder
 from .bundled import model_path as model_path
@@ -6,7 +9,8 @@ from .fingerprint import fingerprint_model as fingerprint_model
 from .fingerprint import vocabulary_fingerprint as vocabulary_fingerprint
 from .metadata import attribution_problem as attribution_problem
 from .prompt_tokens import PromptTokenizer as PromptTokenizer
-from .resolution import check_adapter as check_adapter
 from .resolution import describe_load_failure as describe_load_failure
+from .tokenizer import LimitedTokenCounter as LimitedTokenCounter
 from .tokenizer import Tokenizer as Tokenizer
 from .tokenizer import load_tokenizer as load_tokenizer
+from .tokenizer import patterns_may_give_up as patterns_may_give_up
