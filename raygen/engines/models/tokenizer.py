@@ -137,6 +137,8 @@ def _read(model: str, path: Path) -> Tokenizer:
             raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
         with patterns_may_give_up():
             fast = Fast.from_buffer(data)
+    except MemoryError:
+        raise
     except Exception as error:  # tokenizers raises this kind alone
         raise EngineSetupError(f"model {model!r}: {path} is no tokenizer: {error}") from error
     fast.no_truncation()
