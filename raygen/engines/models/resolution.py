@@ -15,6 +15,7 @@ from raygen.core import DamagedFileError, first_line, read_json_object
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.adapter import (
     ADAPTER,
+    AdapterBase,
     adapter_base,
     check_adapter,
     check_hub_base,
@@ -44,17 +45,22 @@ def resolve_model(model: str, revision: str | None) -> ResolvedModel:
     """
     path = model_path(model)
     folder = Path(path).expanduser()
-    adapter: Path | None = folder
     base = adapter_base(folder)
-    if base is None:
-        try:
-            return ResolvedModel(path, revision, find_config(path, revision))
-        except MissingConfigError as error:
-            adapter = None if folder.is_dir() else fetch_adapter(path, revision)
-            base = adapter and adapter_base(adapter)
-            if adapter is None or base is None:
-                raise error from None
-        check_hub_base(model, base.model)
+    if base is not None:
+        return _with_base(model, folder, base)
+    try:
+        return ResolvedModel(path, revision, find_config(path, revision))
+    except MissingConfigError as error:
+        adapter = None if folder.is_dir() else fetch_adapter(path, revision)
+        base = None if adapter is None else adapter_base(adapter)
+        if adapter is None or base is None:
+            raise error from None
+    check_hub_base(model, base.model)
+    return _with_base(model, adapter, base)
+
+
+def _with_base(model: str, adapter: Path, base: AdapterBase) -> ResolvedModel:
+    """Find the model that the adapter in a folder was made for. Raises EngineSetupError."""
     try:
         base_path = model_path(base.model)
         config = find_config(base_path, base.revision)
