@@ -138,17 +138,12 @@ def test_ctrl_c_ends_the_child_and_what_it_started(tmp_path: Path) -> None:
             time.sleep(0.01)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    # A shell that starts the tests in the background makes them ignore the signal.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
     thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_limited(
-                work.start_loops, started, subject="looping", limits=Limits(writable=(tmp_path,))
-            )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        run_limited(
+            work.start_loops, started, subject="looping", limits=Limits(writable=(tmp_path,))
+        )
     thread.join()
     grandchild = Path("/proc") / started.read_text()
     while grandchild.exists() and "Z" not in (grandchild / "stat").read_text().split()[2]:
