@@ -1,4 +1,4 @@
-"""Templates that never end: each is a clear error, in a process that has memory for none of them."""
+"""Templates that never end: each is refused, in a process that has memory for none of them."""
 
 from __future__ import annotations
 
