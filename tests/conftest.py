@@ -11,7 +11,7 @@ from hypothesis import settings
 
 # `make test` runs a sample of generated cases, `make test-long` Hypothesis' own number of them
 # (`--hypothesis-profile long`). Neither has a deadline: a busy machine is no fault.
-settings.register_profile("sample", max_examples=25, deadline=None)
+settings.register_profile("sample", max_examples=15, deadline=None)
 settings.register_profile("long", deadline=None)
 settings.load_profile("sample")
 

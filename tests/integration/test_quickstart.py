@@ -72,7 +72,9 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path, held_out: Path) 
 
     status = run("raygen status out/quickstart", out=out)
     assert "12" in status
-    command = f"streamtrain eval out/quickstart/student/final --data {HELD_OUT}"
+    command = (
+        "streamtrain eval out/quickstart/student/final --data recipes/data/everyday_heldout.jsonl"
+    )
     again = json.loads(run(command.replace(HELD_OUT, str(held_out)), "--json", out=out))
     assert again["correct"] == student["after"]["correct"], "the saved student is the trained one"
 
