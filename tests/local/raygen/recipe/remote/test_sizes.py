@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -184,3 +185,81 @@ def test_a_strangers_glob_over_a_bucket_without_an_end_is_stopped(
         with pytest.raises(SourceError, match=r"listing s3://bucket/h/\*\.jsonl takes more than 1"):
             read_source("s3://bucket/h/*.jsonl", Path("/"), access=anyone)
         s3fs.S3FileSystem.clear_instance_cache()
+
+
+COMMIT = "1" * 40
+
+
+def packet(content: bytes) -> bytes:
+    return b"%04x" % (len(content) + 4) + content
+
+
+class Repository(BaseHTTPRequestHandler):
+    """A git server whose answer to a fetch has no end: of data, of messages, or of waiting."""
+
+    waiting = threading.Event()
+
+    def do_GET(self) -> None:
+        refs = packet(b"# service=git-upload-pack\n") + b"0000"
+        abilities = b"side-band-64k shallow allow-tip-sha1-in-want"
+        refs += packet(f"{COMMIT} HEAD\0".encode() + abilities + b"\n") + b"0000"
+        self.answer("advertisement", refs)
+
+    def do_POST(self) -> None:
+        request = self.rfile.read(int(self.headers["Content-Length"]))
+        shallow = packet(f"shallow {COMMIT}".encode()) + b"0000"
+        is_last = b"done" in request
+        self.answer("result", shallow + packet(b"NAK\n") if is_last else shallow)
+        if not is_last:
+            return
+        if "silent" in self.path:
+            self.waiting.wait(60)
+            return
+        # One blob of 32 GiB, which git writes as it comes, or of 256 MiB, which it unpacks first.
+        packer = zlib.compressobj(0)
+        size = [0x80, 0x80, 0x80, 0x08] if "large" in self.path else [0x80, 0x80, 0x80, 0x80, 0x08]
+        header = b"PACK" + (2).to_bytes(4, "big") + (1).to_bytes(4, "big")
+        part = header + bytes([0xB0, *size]) + packer.compress(b"")
+        with suppress(ConnectionError):
+            while True:
+                said = b"\2" + b"x" * 60_000 + b"\n" if "talking" in self.path else b"\1" + part
+                self.wfile.write(packet(said))
+                part = packer.compress(b"\0" * 30_000) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+    def answer(self, kind: str, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", f"application/x-git-upload-pack-{kind}")
+        self.send_header("Cache-Control", "no-cache")
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("endless", "more than 4 MiB came, packed, which is the limit"),
+        ("talking", "more than 4 MiB came, packed, which is the limit"),
+        ("large", "Out of memory, malloc failed"),
+        ("silent", "Operation too slow. Less than 1000 bytes/sec"),
+    ],
+)
+def test_a_repository_whose_download_has_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("raygen.recipe.remote.git._MOST_BYTES", 4 * 2**20)
+    monkeypatch.setattr("raygen.recipe.remote.git._SILENT_S", 1)
+    if name == "large":
+        monkeypatch.setattr("raygen.recipe.remote.git._MOST_BYTES", 2**30)
+        monkeypatch.setattr("raygen.recipe.remote.git._MEMORY", 200 * 2**20)
+    Repository.waiting.clear()
+    with served(Repository) as address:
+        with pytest.raises(UserError, match=message) as failed:
+            fetch(f"git+{address}/{name}")
+        Repository.waiting.set()
+    assert str(failed.value).startswith(f"git+{address}/{name} can't be fetched: ")
+    assert list((tmp_path / "cache" / "recipes").iterdir()) == [], "nothing half-fetched stays"
