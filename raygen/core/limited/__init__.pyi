@@ -1,3 +1,5 @@
+from .fence import fence_files as fence_files
+from .fence import load_filter as load_filter
 from .limits import LimitError as LimitError
 from .limits import Limits as Limits
 from .process import LimitedProcess as LimitedProcess
