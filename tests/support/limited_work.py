@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,16 +122,33 @@ def give(mib: int) -> bytes:
     return b"x" * (mib * 1024 * 1024)
 
 
-def start_loops(started: Path) -> None:
-    """Leave a process behind that goes on, and go on too."""
-    if os.fork() == 0:
-        started.write_text(str(os.getpid()))
+def note_and_loop(started: Path) -> None:
+    """Write down which process this is, and go on for ever."""
+    started.write_text(str(os.getpid()))
     loop()
+
+
+def fork() -> int:
+    return os.fork()
+
+
+def fork_in_c() -> int:
+    """Fork where no hook of Python's looks; a process that is made ends at once."""
+    library = ctypes.CDLL(None)
+    made: int = library.fork()
+    if made == 0:
+        os._exit(0)
+    return made
+
+
+def run_threads() -> list[int]:
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(abs, range(-4, 0)))
 
 
 def modules_of_a_schema() -> set[str]:
     """Return what a process has loaded that held an answer against a schema."""
-    from raygen.checks import find_mismatch
+    from raygen.ops.common.json_schema import find_mismatch
 
     find_mismatch(1, {})
     return set(sys.modules)

@@ -16,7 +16,13 @@ from contextlib import suppress
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from raygen.core.limited.fence import fence_files, fence_network, watch_python
+from raygen.core.limited.environment import withhold
+from raygen.core.limited.fence import (
+    fence_files,
+    fence_network,
+    fence_processes,
+    watch_python,
+)
 from raygen.core.limited.limits import Limits
 
 HEADER = struct.Struct("=Q")
@@ -29,7 +35,9 @@ def serve() -> None:
     os.dup2(2, 1)
     requests = sys.stdin.buffer
     sys.dont_write_bytecode = True
-    limits: Limits = pickle.loads(_read(requests))  # noqa: S301 - the parent's own
+    limits: Limits
+    limits, withheld = pickle.loads(_read(requests))  # noqa: S301 - the parent's own
+    withhold(withheld)
     _restrict(limits)
     while request := _read(requests):
         reply = _reply(request, limits)
@@ -49,6 +57,7 @@ def _restrict(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     files_held = fence_files(limits.writable)
     network_held = limits.network or fence_network()
+    fence_processes()
     watch_python(limits.new_files, None if files_held else limits.writable, network_held)
 
 

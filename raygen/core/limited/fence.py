@@ -20,16 +20,20 @@ from typing import Any
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 38, 22, 2
 
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE = 1 << 0, 1 << 1
 _MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 """Rights of Landlock's first three versions, as `linux/landlock.h` numbers them."""
 
-_SOCKETS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-"""How seccomp names a machine, and that machine's number of the call `socket`."""
-_IO_URING_SETUP = 425
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_MACHINES = {"x86_64": (0xC000003E, 41, 56, (57, 58)), "aarch64": (0xC00000B7, 198, 220, ())}
+"""How seccomp names a machine, and that machine's numbers of the calls `socket` and `clone`, and of
+`fork` and `vfork` where it has them."""
+_IO_URING_SETUP, _CLONE3 = 425, 435
+_THREAD = 0x10000
+"""The flag by which `clone` makes a thread of this process, and no other process."""
+_LOAD, _EQUAL, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x80000000
+_UNKNOWN = 0x00050000 | errno.ENOSYS
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PROGRAMS = ("subprocess.", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "os.system", "pty.")
@@ -45,10 +49,9 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None) -> bool:
+def fence_files(writable: Sequence[Path]) -> bool:
     """Let this process write below these folders alone, and start no program.
 
-    `readable` are the folders that it may read too, all of which exist; None: it may read all.
     Returns whether the kernel holds it to that.
     """
     if sys.platform != "linux":
@@ -57,19 +60,18 @@ def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None
     version = library.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:
         return False
-    reading = 0 if readable is None else _READ_FILE | _READ_FOLDER
     within = _WRITE_FILE | _MAKE_AND_REMOVE
     within |= (_REFER if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
-    handled = ctypes.c_uint64(within | _EXECUTE | reading)
+    handled = ctypes.c_uint64(within | _EXECUTE)
     rules = library.syscall(_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     if rules < 0:
         return False
-    allowed = [(path, within | reading) for path in writable]
-    allowed += [(path, reading) for path in readable or ()]
-    if Path(os.devnull).exists():
-        allowed.append((Path(os.devnull), _WRITE_FILE | (reading & _READ_FILE)))
-    for path, rights in allowed:
-        _allow(library, rules, path, rights)
+    for path, rights in (*((path, within) for path in writable), (Path(os.devnull), _WRITE_FILE)):
+        folder = os.open(path, os.O_PATH)
+        rule = struct.pack("=Qi", rights, folder)
+        if library.syscall(_ADD_RULE, rules, 1, rule, 0):
+            raise OSError(ctypes.get_errno(), f"can't fence {path}")
+        os.close(folder)
     held = not library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) and not library.syscall(
         _RESTRICT_SELF, rules, 0
     )
@@ -77,39 +79,57 @@ def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None
     return held
 
 
-def _allow(library: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
-    folder = os.open(path, os.O_PATH)
-    rule = struct.pack("=Qi", rights, folder)
-    if library.syscall(_ADD_RULE, rules, 1, rule, 0):
-        raise OSError(ctypes.get_errno(), f"can't fence {path}")
-    os.close(folder)
-
-
 def fence_network() -> bool:
     """Let this process open no socket of any kind. Returns whether the kernel holds it to that."""
-    machine = platform.machine()
-    if sys.platform != "linux" or machine not in _SOCKETS:
+    if not _is_known():
         return False
-    name, socket = _SOCKETS[machine]
+    _, socket, _, _ = _MACHINES[platform.machine()]
+    return _filter(
+        [
+            (_EQUAL, 1, 0, socket),
+            (_EQUAL, 0, 1, _IO_URING_SETUP),
+            (_RETURN, 0, 0, _REFUSE),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    )
+
+
+def fence_processes() -> bool:
+    """Let this process make threads, and no other process. Returns whether the kernel holds it to
+    that."""
+    if not _is_known():
+        return False
+    _, _, clone, forks = _MACHINES[platform.machine()]
+    refused = [step for fork in forks for step in ((_EQUAL, 0, 1, fork), (_RETURN, 0, 0, _REFUSE))]
+    return _filter(
+        [
+            *refused,
+            (_EQUAL, 0, 1, _CLONE3),  # its flags can't be seen; who calls it falls back on `clone`
+            (_RETURN, 0, 0, _UNKNOWN),
+            (_EQUAL, 0, 3, clone),
+            (_LOAD, 0, 0, 16),  # its flags
+            (_HAS, 1, 0, _THREAD),
+            (_RETURN, 0, 0, _REFUSE),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    )
+
+
+def _is_known() -> bool:
+    return sys.platform == "linux" and platform.machine() in _MACHINES
+
+
+def _filter(rules: Sequence[tuple[int, int, int, int]]) -> bool:
+    """Put rules before each call of the system, which get the call's number. For good."""
     program = [
         (_LOAD, 0, 0, 4),  # the machine's name, which other numbers of calls hang on
-        (_EQUAL, 1, 0, name),
+        (_EQUAL, 1, 0, _MACHINES[platform.machine()][0]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, 0),  # the call's number; the second set of x86-64 begins at 1 << 30
-        (_AT_LEAST, 2, 0, 1 << 30),
-        (_EQUAL, 1, 0, socket),
-        (_EQUAL, 0, 1, _IO_URING_SETUP),
+        (_AT_LEAST, 0, 1, 1 << 30),
         (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
+        *rules,
     ]
-    return load_filter(program)
-
-
-def load_filter(program: Sequence[tuple[int, int, int, int]]) -> bool:
-    """Hold this process to a seccomp program, of (code, jump if true, if false, value) a step.
-
-    Returns whether the kernel took it.
-    """
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
     filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
     library = _library()

@@ -118,8 +118,10 @@ class LimitedProcess:
         request = _framed(pickle.dumps((function, args, kwargs)))
         deadline = time.monotonic() + self._limits.wall_s
         if self._process is None:
-            self._process = _started(self._environment)
-            request = _framed(pickle.dumps(self._limits)) + request
+            environment = _passed(self._environment)
+            self._process = _started(environment)
+            withheld = frozenset(os.environ.keys() - environment.keys())
+            request = _framed(pickle.dumps((self._limits, withheld))) + request
         try:
             reply = self._exchange(self._process, request, deadline)
         except BaseException:
@@ -181,15 +183,19 @@ class LimitedProcess:
         )
 
 
-def _started(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _passed(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _PASSED & os.environ.keys()}
+    return {**kept, **_SMALL, **environment}
+
+
+def _started(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-I", "-c", _MAIN, *_search_path()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        env={**kept, **_SMALL, **environment},
+        env=environment,
         start_new_session=True,
     )
     os.set_blocking(cast("IO[bytes]", process.stdin).fileno(), False)
