@@ -16,6 +16,7 @@ import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from raygen.config import nearest, reason
+from raygen.core.limited import variable_is_set
 from raygen.engines.base import EngineSetupError, EngineSpec
 
 
@@ -151,6 +152,12 @@ class OpenAIArgs(Args):
         """Whether the endpoint runs on this machine, where a key is seldom asked for."""
         host = urlsplit(self.base_url).hostname or ""
         return host in ("localhost", "::1") or host.startswith("127.")
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the user has a key for it, also in a process that isn't given its value."""
+        is_here = self.api_key_env in os.environ
+        return bool(self.key) if is_here else variable_is_set(self.api_key_env)
 
     @property
     def key(self) -> str:

@@ -120,7 +120,7 @@ class EngineSpec:
     """A model to run (its identity) and the conditions to run it under (its profile).
 
     `gpus` is how many it takes, `args` are the backend's own, and `price` is in dollars per million
-    tokens.
+    tokens. `anonymous`: the hub is asked for the model without the user's token.
     """
 
     name: str
@@ -130,6 +130,7 @@ class EngineSpec:
     gpus: int = 0
     price: Mapping[str, float] | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
+    anonymous: bool = False
 
 
 class Engine(Protocol):

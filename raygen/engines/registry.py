@@ -16,6 +16,7 @@ from raygen.engines.args import (
 )
 from raygen.engines.base import Ability, Backend, Engine, EngineSetupError, EngineSpec
 from raygen.engines.models.bundled import bundled_problem
+from raygen.engines.models.hub_access import hub_access
 from raygen.engines.models.metadata import Kind, kind_problem, model_kind
 from raygen.engines.vllm.args import vllm_problems
 
@@ -65,6 +66,11 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
     problems = check_engine(spec)
     if problems:
         raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
+    with hub_access(anonymous=spec.anonymous):
+        return await _started(spec, devices)
+
+
+async def _started(spec: EngineSpec, devices: Sequence[str]) -> Engine:
     if spec.backend == "fake":
         from raygen.engines.fake import FakeEngine
 
@@ -103,7 +109,7 @@ def _openai_problems(spec: EngineSpec) -> list[str]:
                 f"--set engines.{spec.name}.model=NAME"
             )
         ]
-    if not args.key and not args.local:
+    if not args.has_key and not args.local:
         return [
             (
                 f"{args.base_url} wants a key and the environment variable "

@@ -107,9 +107,14 @@ class Recipe:
                 gpus=engine.gpus,
                 price=engine.price.model_dump() if engine.price else None,
                 args=engine.args,
+                anonymous=self._asks_as_anybody(("engines", name, "model")),
             )
             for name, engine in self.sections.engines.items()
         }
+
+    def _asks_as_anybody(self, place: Place) -> bool:
+        """Tell whether the hub is asked without the user's token for the model at a place."""
+        return self.resolver.access(place, f"hf://{self.paths[place]}") is not None
 
     @property
     def graph(self) -> Mapping[str, NodeSection]:

@@ -6,13 +6,13 @@ Knows where a recipe says paths and keys; where a path points is the resolver's 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raygen.config import Document, load_document
 from raygen.core import Place, Problem, ProblemsError
+from raygen.core.limited import variable_is_set
 from raygen.engines import OpenAIArgs
 from raygen.recipe.resolver import Origins, PathError, Resolver, output_refusal, text_refusal
 
@@ -65,7 +65,7 @@ def refused_keys(
             if origins.owner((*place, key)) is not None and args[key] != defaults[key]
         ]  # fmt: skip
         variable = str(args.get("api_key_env", defaults["api_key_env"]))
-        if changed and variable in os.environ and variable not in allowed:
+        if changed and variable_is_set(variable) and variable not in allowed:
             address = args.get("base_url", defaults["base_url"])
             mark = origins.mark((*place, changed[0]))
             yield Problem(
@@ -94,23 +94,16 @@ def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place,
         if place != ("train", "output"):
             yield place, resolver.student, text
     for name, engine in _mapping(data.get("engines")).items():
-        yield from _engine_paths(("engines", name), _mapping(engine), resolver)
-    for name, node in _mapping(data.get("graph")).items():
-        if isinstance(tokenizer := _mapping(node).get("tokenizer"), str):
-            yield ("graph", name, "tokenizer"), resolver.argument, tokenizer
+        at: Place = ("engines", name)
+        model, args = _mapping(engine).get("model"), _mapping(engine).get("args")
+        if isinstance(model, str):
+            yield (*at, "model"), resolver.model, model
+        if _mapping(engine).get("backend") != "fake":  # which reads nothing
+            for place, text in _texts(args, (*at, "args")):
+                if place[-1] != "base_url":  # `refused_keys` checks whether a key goes there
+                    yield place, resolver.argument, text
     for place in file_references(data.get("graph"), ("graph",)):
         yield place, resolver.attachment, value_at(data, place)
-
-
-def _engine_paths(
-    at: Place, engine: Mapping[str, Any], resolver: Resolver
-) -> Iterator[tuple[Place, _Resolve, str]]:
-    if isinstance(model := engine.get("model"), str):
-        yield (*at, "model"), resolver.model, model
-    if engine.get("backend") != "fake":  # which reads nothing
-        for place, text in _texts(engine.get("args"), (*at, "args")):
-            if place[-1] != "base_url":  # `refused_keys` checks whether a key goes there
-                yield place, resolver.argument, text
 
 
 def file_references(value: Any, place: Place) -> Iterator[Place]:
@@ -156,7 +149,7 @@ def _problem(document: Document, resolver: Resolver, place: Place, why: str) -> 
     """Make the problem of a path: at its use for a file's name, else where the value is said."""
     if place == ("train",):
         return document.problem(place, f"train: {why}")
-    if place[0] == "graph" and place[-1] == "file":
+    if place[0] == "graph":
         return document.problem(place[:-1], why)
     mark = resolver.origins.mark(place)
     return Problem(mark.file, mark.line, mark.column, why)

@@ -84,7 +84,7 @@ def secrets_of(plan: Plan) -> dict[str, str]:
         if spec.backend == "openai":
             name = str(spec.args.get("api_key_env", "OPENAI_API_KEY"))
             secrets[name] = os.environ.get(name)
-        elif spec.backend in ("vllm", "transformers"):
+        elif spec.backend in ("vllm", "transformers") and not spec.anonymous:
             secrets["HF_TOKEN"] = get_token()
     return {name: value for name, value in secrets.items() if value}
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from raygen.config import dump_text, load_document
 from raygen.core import Problem, read_json_object
 from raygen.dataset import Folder, is_training_run
+from raygen.engines.models import ANONYMOUS
 from raygen.recipe import Recipe
 from raygen.trainer import process as trainer
 from raygen.trainer.metrics import Accuracy, TrainerState
@@ -34,6 +35,14 @@ class Training:
     recipe: Recipe
     file: Path | None
     out: Path
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether its model is asked for without the user's token, since a stranger names it."""
+        model = str(_configured(self.recipe, self.file).get("model"))
+        place = ("train", "model") if self.file is None else ("train",)
+        is_own = self.file is not None and str(self.file) != self.recipe.paths.get(("train",))
+        return not is_own and self.recipe.resolver.access(place, f"hf://{model}") is not None
 
     @property
     def finished(self) -> bool:
@@ -60,7 +69,8 @@ class Training:
                 base=None if self.file else self.recipe.base,
                 overrides=(f"workers={workers}",) if workers else (),
                 most=most if most > self.workers() else None,
-                env={"RAY_ADDRESS": address} if address else {},
+                env=({"RAY_ADDRESS": address} if address else {})
+                | (ANONYMOUS if self.anonymous else {}),
             )
         )
 
@@ -129,6 +139,11 @@ def training_of(recipe: Recipe, train: Path | None, folder: Folder, moved: bool)
     else:
         out = Path("runs") / _of_variant(recipe.name, recipe)
     return Training(recipe, file, out)
+
+
+def student_settings(training: Training) -> Mapping[str, Any]:
+    """Read a student's settings as they are written, unchecked."""
+    return _configured(training.recipe, training.file)
 
 
 def students_of(folder: Folder, training: Training | None) -> list[Path]:
