@@ -21,17 +21,19 @@ from raygen.cli import TerminalUI
 from raygen.core import Problem, ProblemsError, UserError, echo, plural
 from raygen.dataset import Dataset, DatasetStatus
 from raygen.planning import (
+    AnyPlan,
     Estimate,
-    Plan,
     PlanOverview,
-    PreparedRecipe,
     RecipeRequest,
-    make_plan_overview,
+    RunTerms,
+    check_recipe,
+    estimate_recipe,
+    look_at,
+    plan_recipe,
     prepare,
 )
 from raygen.recipe.remote import find_recipe
 from raygen.runtime import Budget, Preview, PreviewedRow, preview
-from raygen.trainer import training_problems
 from raygen.views import (
     RunSummary,
     graph_view,
@@ -69,6 +71,7 @@ def load(
     limit: int | None = None,
     variant: str | None = None,
     trust: Sequence[str | Path] = (),
+    as_me: Sequence[str] = (),
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
     **params: Any,
 ) -> LoadedRecipe:
@@ -80,6 +83,7 @@ def load(
         limit: The most source rows.
         variant: One of the recipe's variants.
         trust: Python files whose ops the recipe may use.
+        as_me: Addresses that a fetched recipe reads with your credentials.
         set: Values by dotted path, as in `{"engines.teacher.backend": "openai"}`.
         params: Values of the recipe's params, as in `n=30`.
 
@@ -95,6 +99,7 @@ def load(
         tuple(map(Path, trust)),
         variant,
         fetched,
+        as_me=tuple(as_me),
     )
     _ = reference.file
     return LoadedRecipe(reference)
@@ -109,7 +114,7 @@ class LoadedRecipe(Displayable):
     def validate(self) -> Validation:
         """Check everything without starting anything; problems are returned, not raised."""
         try:
-            prepare(self.reference, training_problems)
+            look_at(check_recipe, self.reference)
         except ProblemsError as error:
             return Validation(tuple(error.problems))
         return Validation(())
@@ -119,7 +124,7 @@ class LoadedRecipe(Displayable):
 
         `out` is the dataset's folder, in place of the recipe's.
         """
-        return PlanReport(make_plan_overview(self._prepared(), out))
+        return PlanReport(look_at(estimate_recipe, self.reference, out))
 
     def preview(self, n: int = 3, *, full: bool = False, yes: bool = False) -> PreviewReport:
         """Run the first `n` source rows in this process, without writing a dataset.
@@ -127,11 +132,9 @@ class LoadedRecipe(Displayable):
         `full` displays long texts in full; `yes` agrees to run a fetched recipe for the first time.
         Raises ProblemsError and EngineError.
         """
+        terms = RunTerms(f"the calls of {plural(n, 'row')}", trains=False)
         with _PythonUI(yes) as ui:
-            prepared = prepare(
-                self.reference,
-                agree=lambda recipe: confirm_first_use(recipe, self.reference.trusted, ui.confirm),
-            )
+            prepared = prepare(confirm_first_use(self.reference, terms, ui))
         models = ", ".join(spec.model for spec in prepared.plan.engines.values())
 
         def tell(log: Path) -> None:
@@ -172,12 +175,9 @@ class LoadedRecipe(Displayable):
 
     def view(self) -> RenderableType:
         try:
-            return graph_view(self._prepared().plan)
+            return graph_view(look_at(plan_recipe, self.reference))
         except ProblemsError as error:
             return Validation(tuple(error.problems)).view()
-
-    def _prepared(self) -> PreparedRecipe:
-        return prepare(self.reference)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -212,7 +212,7 @@ class PlanReport(Displayable):
     outlook: PlanOverview
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> AnyPlan:
         """The plan: nodes, engines, columns and hash."""
         return self.outlook.plan
 

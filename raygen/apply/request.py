@@ -46,6 +46,11 @@ class ApplyRequest:
 class ApplyUI(Protocol):
     """The interface to the user of an apply."""
 
+    @property
+    def yes(self) -> bool:
+        """Whether the user agreed to every question beforehand."""
+        return False
+
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question and return the answer."""
         ...

@@ -26,6 +26,7 @@ from raygen.dataset import (
 )
 from raygen.planning import (
     PreparedRecipe,
+    RunTerms,
     bind_plan,
     continue_plan,
     find_reuse,
@@ -51,12 +52,10 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     summary, and everything committed so far stays readable.
     """
     started = time.monotonic()
-    reference = request.reference
-    prepared = prepare(
-        reference,
-        lambda recipe: training_problems(recipe, request.train),
-        lambda recipe: confirm_first_use(recipe, reference.trusted, ui.confirm),
-    )
+    terms = RunTerms(request.budget.limits_words, request.out, request.train)
+    reference = confirm_first_use(request.reference, terms, ui)
+    request = replace(request, reference=reference)
+    prepared = prepare(reference, lambda recipe: training_problems(recipe, request.train))
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
     prepared = replace(prepared, plan=bind_plan(prepared.plan))

@@ -13,7 +13,6 @@ from raygen.views import TerminalConsole
 use_writable_home()
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from raygen.cli.init import init
 from raygen.cli.options import FILE, budget, print_json, recipe_request, reference, yes
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, TerminalUI, debug_option, programs
-from raygen.planning import check_distinct_outputs, prepare_each
+from raygen.config import ALL_VARIANTS
+from raygen.planning import RunTerms, check_distinct_outputs, prepare_each
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,11 +82,12 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
     reference = recipe_request(**options).moved(out)
-    variants = reference.each()
-    if len(variants) > 1:
+    if reference.variant == ALL_VARIANTS:
+        terms = RunTerms(how["budget"].limits_words, out, how["train"])
         with TerminalUI(yes) as ui:
-            agree = partial(confirm_first_use, trusted=reference.trusted, confirm=ui.confirm)
-            check_distinct_outputs(prepare_each(reference, agree=agree), out)
+            reference = confirm_first_use(reference, terms, ui)
+        check_distinct_outputs(prepare_each(reference), out)
+    variants = reference.each()
     # Ray deletes a job's working directory when the run leaves the cluster.
     folder, prefix = Path.cwd(), programs()
     summaries: list[RunSummary] = []

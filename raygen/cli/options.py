@@ -6,15 +6,13 @@ Knows nothing of any one command.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from raygen.core import echo, echo_json
-from raygen.planning import PreparedRecipe, RecipeRequest, prepare
-from raygen.recipe import Recipe
+from raygen.planning import RecipeRequest
 from raygen.recipe.remote import find_recipe
 
 FILE = click.Path(path_type=Path)
@@ -38,6 +36,10 @@ budget = click.option(
 )  # fmt: skip
 trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
                      help="Run this Python file for its ops.")  # fmt: skip
+as_me = click.option(
+    "--as-me", multiple=True, metavar="ADDRESS",
+    help="Let a fetched recipe read this address with your credentials.",
+)  # fmt: skip
 yes = click.option("--yes", is_flag=True, help="Answer every question with yes.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
@@ -54,8 +56,7 @@ def reference(function: _Function) -> _Function:
                      help="One of the recipe's variants; `all` for validate, lock and apply."),
         click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
                      help="Let a fetched recipe use this environment variable as a key."),
-        click.option("--as-me", multiple=True, metavar="ADDRESS",
-                     help="Let a fetched recipe read this address with your credentials."),
+        as_me,
         click.argument("reference", metavar="RECIPE"),
     ):  # fmt: skip
         function = decorate(function)
@@ -84,18 +85,6 @@ def recipe_request(
     if fetched is not None:
         echo(f"{reference}: {fetched.pin}, in {fetched.root}", err=True)
     return RecipeRequest(path, overrides, profile, limit, trusted, fetched=fetched, **more)
-
-
-def prepared_recipe(
-    agree: Callable[[RecipeRequest, Recipe], None] | None = None, **options: Any
-) -> PreparedRecipe:
-    """Prepare the recipe named by the options of `reference`.
-
-    `agree` is called with the request and the recipe before a fetched recipe is used, and raises to
-    refuse it.
-    """
-    reference = recipe_request(**options)
-    return prepare(reference, agree=partial(agree, reference) if agree else None)
 
 
 def print_json(answer: Any) -> None:

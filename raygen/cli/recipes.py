@@ -14,7 +14,6 @@ import click
 from raygen.apply import confirm_first_use
 from raygen.cli.options import (
     FILE,
-    prepared_recipe,
     print_json,
     recipe_request,
     reference,
@@ -26,8 +25,14 @@ from raygen.cli.terminal import Command, TerminalUI, debug_option, debugging, ex
 from raygen.config import did_you_mean
 from raygen.core import ProblemsError, UserError, echo, plural
 from raygen.ops import all_ops
-from raygen.planning import PreparedRecipe, prepare_each
-from raygen.trainer import training_problems
+from raygen.planning import (
+    PreparedRecipe,
+    RunTerms,
+    check_recipe,
+    look_at,
+    plan_recipe,
+    prepare,
+)
 from raygen.views import TerminalConsole
 
 
@@ -38,7 +43,7 @@ from raygen.views import TerminalConsole
 def validate(as_json: bool, **options: Any) -> None:
     """Check a recipe, its source, engines and student, without starting anything."""
     try:
-        checked = prepare_each(recipe_request(**options), training_problems)
+        checked = look_at(check_recipe, recipe_request(**options))
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise
@@ -54,9 +59,8 @@ def validate(as_json: bool, **options: Any) -> None:
         print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(hints))})
     else:
         for variant in checked:
-            recipe = variant.recipe
-            name = f" ({recipe.variant})" if recipe.variant else ""
-            echo(f"{recipe.path}{name}: valid, {plural(len(variant.plan.nodes), 'node')}")
+            name = f" ({variant.variant})" if variant.variant else ""
+            echo(f"{variant.path}{name}: valid, {plural(variant.nodes, 'node')}")
         for hint in dict.fromkeys(hint for variant in checked for hint in variant.hints):
             echo(f"hint: {hint}", err=True)
 
@@ -67,10 +71,10 @@ def validate(as_json: bool, **options: Any) -> None:
 @debug_option
 def plan(as_json: bool, **options: Any) -> None:
     """Show what a recipe would run, what that would cost, and what would come of it."""
-    from raygen.planning import make_plan_overview
+    from raygen.planning import estimate_recipe
     from raygen.views import plan_view
 
-    overview = make_plan_overview(prepared_recipe(**options))
+    overview = look_at(estimate_recipe, recipe_request(**options))
     if as_json:
         print_json(overview.to_json())
     else:
@@ -89,11 +93,9 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
     from raygen.runtime import preview as run
     from raygen.views import preview_view
 
+    terms = RunTerms(f"the calls of {plural(rows, 'row')}", trains=False)
     with TerminalUI(yes) as ui:
-        checked = prepared_recipe(
-            lambda request, recipe: confirm_first_use(recipe, request.trusted, ui.confirm),
-            **options,
-        )
+        checked = prepare(confirm_first_use(recipe_request(**options), terms, ui))
     done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
     if as_json:
         print_json(done.to_json())
@@ -110,7 +112,7 @@ def graph(out: Path | None, **options: Any) -> None:
     from raygen.dataset import Folder, check_replaceable
     from raygen.views import graph_view, is_drawing, mermaid
 
-    plan = prepared_recipe(**options).plan
+    plan = look_at(plan_recipe, recipe_request(**options))
     if out is None:
         TerminalConsole().print(graph_view(plan))
         return
@@ -165,17 +167,15 @@ def _tell_log(checked: PreparedRecipe, log: Path) -> None:
 def lock(as_json: bool, **options: Any) -> None:
     """Write down which models, rows, prompts and packages a recipe means now, for --locked."""
     from raygen.core import ProblemsError
-    from raygen.planning import lock_path, make_lock, prepare_each, source_rows, write_lock
+    from raygen.planning import lock_recipe, write_lock
     from raygen.recipe import lock_differences, read_lock
     from raygen.views import lock_view
 
     answers = []
-    for prepared in prepare_each(recipe_request(**options)):
-        path = lock_path(prepared)
-        with TerminalConsole(stderr=True).status(
-            "reading the source and the models, asking the hub"
-        ):
-            made = make_lock(prepared, source_rows(prepared))
+    request = recipe_request(**options)
+    with TerminalConsole(stderr=True).status("reading the source and the models, asking the hub"):
+        locks = look_at(lock_recipe, request)
+    for path, made in locks:
         try:
             before = read_lock(path)
         except ProblemsError:

@@ -116,6 +116,11 @@ class TerminalUI:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    @property
+    def yes(self) -> bool:
+        """Whether the user agreed to every question beforehand."""
+        return self._yes
+
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question; with `--yes` agree. Raises UserError without a terminal."""
         if self._yes:

@@ -1,5 +1,8 @@
 from .binding import bind_plan as bind_plan
 from .binding import continue_plan as continue_plan
+from .disclosure import Disclosure as Disclosure
+from .disclosure import RunTerms as RunTerms
+from .disclosure import disclose as disclose
 from .estimate import Estimate as Estimate
 from .history import conditions_of as conditions_of
 from .history import measure_rows as measure_rows
@@ -8,6 +11,13 @@ from .lock_check import lock_path as lock_path
 from .lock_check import make_lock as make_lock
 from .lock_check import verified_lock as verified_lock
 from .lock_check import write_lock as write_lock
+from .looks import CheckedRecipe as CheckedRecipe
+from .looks import check_recipe as check_recipe
+from .looks import estimate_recipe as estimate_recipe
+from .looks import lock_recipe as lock_recipe
+from .looks import plan_recipe as plan_recipe
+from .outline import AnyNode as AnyNode
+from .outline import AnyPlan as AnyPlan
 from .plan import PLAN_VERSION as PLAN_VERSION
 from .plan import Node as Node
 from .plan import Plan as Plan
@@ -31,3 +41,7 @@ from .sidecars import RECIPE as RECIPE
 from .sidecars import drop_lock as drop_lock
 from .sidecars import stored_recipe as stored_recipe
 from .sidecars import write_sidecars as write_sidecars
+from .strangers import agreed_request as agreed_request
+from .strangers import look_at as look_at
+from .strangers import look_at_stranger as look_at_stranger
+from .strangers import strangers_in as strangers_in

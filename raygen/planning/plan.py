@@ -47,6 +47,12 @@ class Node:
         """The parameters to run the op with; `params` are the recipe's."""
         return self.params if self.binding is None else self.binding.params
 
+    @property
+    def all_engines(self) -> tuple[str, ...]:
+        """The engines that it calls: its own first, then those of its parameters."""
+        names = dict.fromkeys([self.engine or "", *self.params.engines().values()])
+        return tuple(filter(None, names))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -14,6 +14,7 @@ from raygen.core import Problem
 from raygen.dataset import Dataset, DatasetError, Folder
 from raygen.planning.estimate import Estimate, estimate_run
 from raygen.planning.history import last_preview, measure_dataset
+from raygen.planning.outline import AnyPlan
 from raygen.planning.plan import Plan
 from raygen.planning.preparation import PreparedRecipe, source_rows
 from raygen.planning.prompt_tokens import count_prompt_tokens
@@ -35,7 +36,7 @@ class PlanOverview:
     plan can be reused. `hints` are settings that the recipe would better leave to a profile.
     """
 
-    plan: Plan
+    plan: AnyPlan
     estimate: Estimate
     done: int = 0
     reuse: Reuse | None = None

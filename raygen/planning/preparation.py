@@ -12,6 +12,7 @@ from pathlib import Path
 
 from raygen.config import ALL_VARIANTS
 from raygen.core import ColumnType, Problem, ProblemsError, UserError
+from raygen.core.limited import is_limited
 from raygen.engines import abilities, check_engine
 from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
@@ -39,6 +40,8 @@ class RecipeRequest:
     fetched: Fetched | None = None
     allowed: tuple[str, ...] = ()
     as_me: tuple[str, ...] = ()
+    known: Mapping[tuple[str, bool], Fetched | str] = field(default_factory=dict)
+    """What it extends, as far as that is fetched already; see `Permissions`."""
 
     @property
     def file(self) -> Path:
@@ -46,9 +49,15 @@ class RecipeRequest:
         return recipe_in(self.path)
 
     @property
+    def all_fetched(self) -> list[Fetched]:
+        """List what was fetched: its file, and what it extends as far as that is known."""
+        below = [each for each in self.known.values() if isinstance(each, Fetched)]
+        return list(dict.fromkeys([*([self.fetched] if self.fetched else []), *below]))
+
+    @property
     def permissions(self) -> Permissions:
-        """What a fetched recipe may use of the user's."""
-        return Permissions(self.allowed, self.as_me)
+        """What a fetched recipe may use of the user's, and of what was fetched for it."""
+        return Permissions(self.allowed, self.as_me, self.known, fetches=not is_limited())
 
     def each(self) -> list[RecipeRequest]:
         """List this request, or one for each variant where it names all of them.
@@ -104,11 +113,10 @@ class PreparedRecipe:
 def prepare(
     reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
-    agree: Callable[[Recipe], None] | None = None,
 ) -> PreparedRecipe:
     """Load, plan and check a recipe. Raises ProblemsError with all problems, those of `also` too.
 
-    `agree` is called before anything that the recipe names is read, and may raise.
+    It all happens in this process; `look_at` does so in another for what a stranger wrote.
     """
     path = reference.file
     overrides = dict(reference.overrides)
@@ -119,8 +127,6 @@ def prepare(
     recipe = load_recipe(
         path, overrides, profile, ops, reference.variant, reference.fetched, reference.permissions
     )
-    if agree is not None:
-        agree(recipe)
     problems = [
         *_engine_problems(recipe),
         *_pairs_problems(recipe),
@@ -146,14 +152,13 @@ def prepare(
 def prepare_each(
     reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
-    agree: Callable[[Recipe], None] | None = None,
 ) -> list[PreparedRecipe]:
     """Prepare the request, or each variant that it names. Raises the problems of all together."""
     prepared: list[PreparedRecipe] = []
     problems: list[Problem] = []
     for variant in reference.each():
         try:
-            prepared.append(prepare(variant, also, agree))
+            prepared.append(prepare(variant, also))
         except ProblemsError as error:
             problems += error.problems
     if problems:

@@ -1,4 +1,7 @@
 from . import params as params
+from .extends import fetch_below as fetch_below
+from .extends import follow_agreed as follow_agreed
+from .extends import known_as as known_as
 from .graph import SOURCE as SOURCE
 from .graph import RecipeGraph as RecipeGraph
 from .graph import ResolvedNode as ResolvedNode

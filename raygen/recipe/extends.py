@@ -8,7 +8,8 @@ there. Every value keeps the mark of the file that says it.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from raygen.core import Mark, Place, Problem, ProblemsError, UserError
 from raygen.core.access import access_to
 from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
-from raygen.recipe.remote.ref import Fetched
+from raygen.recipe.remote.ref import NOTHING, Fetched, Permissions, UnfetchedError
 from raygen.recipe.schema import RECIPE_VERSION
 
 EXTENDS = "extends"
@@ -45,18 +46,18 @@ def extended(
     document: Document,
     path: Path,
     fetched: Fetched | None = None,
-    as_me: Collection[str] = (),
+    allowed: Permissions = NOTHING,
 ) -> tuple[Document, dict[str, Fetched | None]]:
     """Put a recipe over those that it extends; `fetched` is what its file at `path` came with.
 
-    What a fetched one extends is read without credentials, but for the addresses `as_me`.
+    What a fetched one extends is read without credentials, but for the addresses of `allowed`.
     Returns the document, and the files that it was read from: by their names in marks, what each
     was fetched with, None for the user's own. Raises ProblemsError.
     """
     files = {str(path): fetched}
     chain = [document]
     while EXTENDS in chain[-1].data:
-        path, fetched = _below(chain[-1], path, fetched, files, as_me)
+        path, fetched = _below(chain[-1], path, fetched, files, allowed)
         chain.append(upgraded(load_document(path)))
         files[str(path)] = fetched
     document = chain.pop()
@@ -73,14 +74,14 @@ def _below(
     path: Path,
     fetched: Fetched | None,
     files: Mapping[str, Fetched | None],
-    as_me: Collection[str],
+    allowed: Permissions,
 ) -> tuple[Path, Fetched | None]:
     """Find the file that a recipe extends, and what it was fetched with. Raises ProblemsError."""
     reference = document.data[EXTENDS]
     try:
         if not isinstance(reference, str):
             raise UserError(f"found {found(reference)}, expected a path or a reference")
-        below, owner = _find(reference, path, fetched, as_me)
+        below, owner = _find(reference, path, fetched, allowed)
         _check_chain(below, files)
     except (UserError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         raise ProblemsError([document.problem((EXTENDS,), f"extends: {error}")]) from error
@@ -88,14 +89,11 @@ def _below(
 
 
 def _find(
-    reference: str, above: Path, fetched: Fetched | None, as_me: Collection[str]
+    reference: str, above: Path, fetched: Fetched | None, allowed: Permissions
 ) -> tuple[Path, Fetched | None]:
     """Find the file that the recipe in the file `above` extends. Raises UserError."""
     if is_remote(reference):
-        if fetched is not None and (why := url_refusal(fetched, reference)):
-            raise UserError(why)
-        access = access_to(reference, fetched.pinned, as_me) if fetched is not None else None
-        below = fetch(reference, access)
+        below = fetch_below(reference, fetched, allowed)
         return below.file, below
     if fetched is not None:
         why = escape_reason(fetched, above.parent, reference) or alone_reason(fetched, reference)
@@ -105,6 +103,60 @@ def _find(
     if fetched is not None and (why := escape_reason(fetched, file.parent, file.name)):
         raise UserError(why)
     return file, fetched
+
+
+def fetch_below(reference: str, above: Fetched | None, allowed: Permissions) -> Fetched:
+    """Fetch what a recipe extends; `above` is what that recipe was fetched with, None for the
+    user's own. Raises UserError, and UnfetchedError where this process may not."""
+    if above is not None and (why := url_refusal(above, reference)):
+        raise UserError(why)
+    known = allowed.known.get(known_as(reference, above, allowed))
+    if isinstance(known, str):
+        raise UserError(known)
+    if known is not None:
+        return known
+    if above is not None and not allowed.fetches:
+        raise UnfetchedError(reference, above.pinned)
+    return fetch(reference, access_to(reference, above.pinned, allowed.as_me) if above else None)
+
+
+def known_as(reference: str, above: Fetched | None, allowed: Permissions) -> tuple[str, bool]:
+    """Make the key of `Permissions.known`: the reference, and whether it is read as the user."""
+    return reference, above is None or access_to(reference, above.pinned, allowed.as_me) is None
+
+
+def follow_agreed(
+    path: Path,
+    fetched: Fetched | None,
+    has_agreed: Callable[[Fetched], bool],
+    allowed: Permissions,
+) -> tuple[Permissions, bool]:
+    """Follow what a recipe extends as long as that is the user's own, or the user agreed to it.
+
+    Returns the permissions with what was fetched on the way, and whether something was met that the
+    user hasn't agreed to; its text isn't read. Raises ProblemsError.
+    """
+    files: dict[str, Fetched | None] = {str(path): fetched}
+    known = dict(allowed.known)
+    while fetched is None or has_agreed(fetched):
+        document = load_document(path) if _may_extend(path) else None
+        if document is None or not isinstance(document.data, dict) or EXTENDS not in document.data:
+            return replace(allowed, known=known), False
+        above = fetched
+        path, fetched = _below(document, path, above, files, allowed)
+        files[str(path)] = fetched
+        if fetched is not None and fetched is not above:
+            known[known_as(fetched.reference, above, allowed)] = fetched
+    return replace(allowed, known=known), True
+
+
+def _may_extend(path: Path) -> bool:
+    """Tell by the bytes of a file, which is quick, whether it can have the key `extends`."""
+    try:
+        content = path.read_bytes()
+        return EXTENDS.encode() in content or b"\\" in content  # which may escape it
+    except OSError:
+        return False  # loading it says why
 
 
 def _tidy(path: Path) -> Path:

@@ -106,9 +106,7 @@ def upgrade(loading: Loading) -> Loading:
 def extend(loading: Loading) -> Loading:
     """Put the document over all that it extends, each read and upgraded by itself."""
     options = loading.options
-    document, files = extended(
-        loading.document, loading.path, options.fetched, options.allowed.as_me
-    )
+    document, files = extended(loading.document, loading.path, options.fetched, options.allowed)
     return loading.after(document, files=files)
 
 

@@ -34,6 +34,14 @@ class Budget:
             word for name, limit in self._set() for word in ("--budget", f"{name}={limit:.15g}")
         ]
 
+    @property
+    def limits_words(self) -> str:
+        """Say what ends a run: the limits, or that there are none."""
+        limits = [_amount(name, limit) for name, limit in self._set()]
+        if limits:
+            return f"{', '.join(limits)} (--budget)"
+        return "no limit set; --budget tokens=N, dollars=N or hours=N sets one"
+
     def used_up(self, paid: Tokens, dollars: float, hours: float) -> str | None:
         """Say in words which limit is reached; None while none is."""
         used = {"tokens": total_tokens(paid), "dollars": dollars, "hours": hours}

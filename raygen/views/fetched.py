@@ -1,82 +1,101 @@
 """Render a fetched recipe before its first run: its text, and what it will do.
 
-Knows nothing of how it was fetched or of who confirms it.
+All of it is a stranger's text, so each line is cut and made harmless. Knows nothing of how it was
+fetched or of who confirms it.
 """
 
 from __future__ import annotations
 
-import os
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from raygen.core import visible_line
-from raygen.engines import OpenAIArgs
-from raygen.recipe import Recipe
+from raygen.core import count, visible_line
+from raygen.planning import Disclosure
 from raygen.recipe.remote import Fetched
 from raygen.views.tables import facts_table
 
+_MOST_LINES, _LONGEST_LINE = 60, 240
+"""Of a recipe's text."""
+_MOST_FACTS, _LONGEST_FACT = 12, 400
+"""Of one kind; a page holds all kinds."""
+
 
 def fetched_view(
-    recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
+    disclosed: Sequence[Disclosure], strangers: Collection[Fetched], cost: str
 ) -> RenderableType:
-    """Render the fetched files that are new here, and what the recipe reads, runs and writes.
+    """Render the fetched files that are new here, and what a recipe reads, sends, runs and writes.
 
-    `unseen` are the fetched files that no run here has confirmed, `trusted` the Python files whose
-    ops it may run.
+    `disclosed` has what each variant does, `strangers` what was fetched and no run here has
+    confirmed; `cost` says what stops a run.
     """
-    return Group(*_parts(recipe, unseen, trusted))
+    return Group(*_texts(disclosed, strangers), *_summary(disclosed, cost))
 
 
-def _parts(
-    recipe: Recipe, unseen: Collection[Fetched], trusted: Sequence[Path]
+def _texts(
+    disclosed: Sequence[Disclosure], strangers: Collection[Fetched]
 ) -> Iterator[RenderableType]:
-    for file, fetched in recipe.files.items():
-        if fetched is None or fetched not in unseen:
+    files = dict.fromkeys(file for each in disclosed for file in each.files)
+    for file in files:
+        fetched = next((one for one in strangers if file.is_relative_to(one.root)), None)
+        if fetched is None:
             continue
         facts = facts_table()
-        facts.add_row("from", Text(fetched.reference))
-        facts.add_row("pin", Text(fetched.pin))
-        facts.add_row("file", Text(file))
+        for name, value in (("from", fetched.reference), ("pin", fetched.pin), ("file", str(file))):
+            facts.add_row(name, _fact(value))
         yield facts
-        text = _visible(Path(file).read_text("utf-8-sig").rstrip("\n"))
+        text = _shown_text(file)
         yield Syntax(text, "yaml", background_color="default", word_wrap=True)
         yield Text()
-    facts = facts_table()
-    facts.add_row("reads", Text(visible_line(f"{recipe.source.path}{_as_whom(recipe)}")))
-    for name, spec in recipe.engines.items():
-        url = spec.args.get("base_url")
-        backend = f"{spec.backend} at {url}" if url else spec.backend
-        facts.add_row("runs", Text(visible_line(f"engine {name}: {spec.model} by {backend}")))
-        if spec.backend == "openai":
-            key = str(spec.args.get("api_key_env", OpenAIArgs.model_fields["api_key_env"].default))
-            base = url or OpenAIArgs.model_fields["base_url"].default
-            what = f"with your key {key}" if key in os.environ else "without a key"
-            facts.add_row("sends", Text(visible_line(f"its prompts to {base}, {what}")))
-    ops = dict.fromkeys(node.op for node in recipe.graph.values())
-    facts.add_row("runs", Text(f"ops {', '.join(ops)}"))
-    for path in trusted:
-        facts.add_row("runs", Text(f"the Python file {path}, which you trust"))
-    if recipe.train is not None:
-        train = recipe.train
-        student = train if isinstance(train, str) else str(train.get("model"))
-        facts.add_row("trains", Text(visible_line(student)))
-    facts.add_row("writes", Text(visible_line(recipe.output_folder)))
-    yield facts
 
 
-def _as_whom(recipe: Recipe) -> str:
-    """Say with whose credentials the source is read, where that is a matter of any."""
-    if "://" not in recipe.source.path:
-        return ""
-    return ", as you" if recipe.source_access is None else ", as anybody could"
+def _summary(disclosed: Sequence[Disclosure], cost: str) -> Iterator[RenderableType]:
+    for each in disclosed:
+        name = _cut(each.recipe, 80) + (f" ({each.variant})" if each.variant else "")
+        yield Rule(Text(visible_line(f"What {name} would do")), style="dim")
+        by_kind: dict[str, list[str]] = defaultdict(list)
+        for kind, text in each.facts:
+            by_kind[kind].append(text)
+        facts = facts_table()
+        for kind, texts in by_kind.items():
+            for text in texts[:_MOST_FACTS]:
+                facts.add_row(visible_line(kind), _fact(text))
+            if len(texts) > _MOST_FACTS:
+                more = f"and {count(len(texts) - _MOST_FACTS)} more, which is a lot"
+                facts.add_row(visible_line(kind), Text(more, style="bold"))
+        if each.expected:
+            facts.add_row("expected", _fact(each.expected))
+        facts.add_row("at most", _fact(cost))
+        yield facts
+        yield Text()
 
 
-def _visible(text: str) -> str:
+def _fact(text: str) -> Text:
+    return Text(visible_line(_cut(text, _LONGEST_FACT)))
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}... ({count(len(text))} characters)"
+
+
+def _shown_text(file: Path) -> str:
+    """Read the first lines of a file, each cut, with its invisible characters escaped."""
+    lines = file.read_text("utf-8-sig", "replace").rstrip("\n").split("\n")
+    shown = [_escaped(_cut(line, _LONGEST_LINE)) for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        shown.append(f"# ... {count(len(lines) - _MOST_LINES)} more lines in the file")
+    return "\n".join(shown)
+
+
+def _escaped(text: str) -> str:
     """Escape format characters, which could reorder or hide text."""
     return "".join(
         f"\\u{ord(sign):04x}" if unicodedata.category(sign) == "Cf" else sign for sign in text

@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from raygen.core import visible, visible_line
 from raygen.inspection import Vertex, make_layers, place_vertices
-from raygen.planning import Node, Plan
+from raygen.planning import AnyNode, AnyPlan
 from raygen.recipe import SOURCE
 
 DATASET = "dataset"
@@ -29,10 +29,10 @@ _LETTERS = {"name": 7.6, "op": 6.4, "adds": 5.9}
 _PALETTE = ("#2f6fdb", "#b5552b", "#2b8a5f", "#8a4fbf", "#a8811b", "#b03a6f")
 
 
-def graph_view(plan: Plan) -> RenderableType:
+def graph_view(plan: AnyPlan) -> RenderableType:
     """Render the graph as a tree from the source; a node is placed under the last of its inputs."""
     order = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
-    below: dict[str, list[Node]] = defaultdict(list)
+    below: dict[str, list[AnyNode]] = defaultdict(list)
     for node in plan.nodes:
         below[max(node.inputs, key=order.__getitem__)].append(node)
     tree = Tree(Text(SOURCE, style="bold"), guide_style="dim")
@@ -42,7 +42,7 @@ def graph_view(plan: Plan) -> RenderableType:
     return Group(Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"), tree, foot)
 
 
-def _grow(tree: Tree, name: str, below: Mapping[str, list[Node]], plan: Plan) -> None:
+def _grow(tree: Tree, name: str, below: Mapping[str, list[AnyNode]], plan: AnyPlan) -> None:
     for node in below.get(name, []):
         label = Text.assemble((node.name, "bold"), f"  {node.op.name}")
         if engines := engines_of(node):
@@ -55,13 +55,12 @@ def _grow(tree: Tree, name: str, below: Mapping[str, list[Node]], plan: Plan) ->
         _grow(tree.add(label), node.name, below, plan)
 
 
-def engines_of(node: Node) -> str:
+def engines_of(node: AnyNode) -> str:
     """List the engines that a node calls."""
-    names = dict.fromkeys([node.engine, *node.params.engines().values()])
-    return ", ".join(name for name in names if name)
+    return ", ".join(node.all_engines)
 
 
-def mermaid(plan: Plan) -> str:
+def mermaid(plan: AnyPlan) -> str:
     """Format the graph as a Mermaid flowchart, which GitHub and notebooks draw."""
     boxes = []
     for node in plan.nodes:
@@ -111,7 +110,7 @@ def _entity(match: re.Match[str]) -> str:
     return f"#{ord(match[0])};"
 
 
-def edges(plan: Plan) -> list[tuple[str, str]]:
+def edges(plan: AnyPlan) -> list[tuple[str, str]]:
     """List the edges of the graph as (from, to)."""
     return _edges([(node.name, node.inputs) for node in plan.nodes], plan.outputs)
 
@@ -142,7 +141,7 @@ class _PlacedBox:
         return 18 + _LINE * len(self.lines)
 
 
-def graph_svg(plan: Plan) -> str:
+def graph_svg(plan: AnyPlan) -> str:
     """Draw the graph of a plan as SVG text, for light and dark pages."""
     boxes = _boxes(plan)
     inputs = {SOURCE: (), **{node.name: node.inputs for node in plan.nodes}, DATASET: plan.outputs}
@@ -181,7 +180,7 @@ def graph_svg(plan: Plan) -> str:
     )
 
 
-def _boxes(plan: Plan) -> dict[str, _PlacedBox]:
+def _boxes(plan: AnyPlan) -> dict[str, _PlacedBox]:
     colours = {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(plan.engines)}
     boxes = {SOURCE: _PlacedBox("end", (("name", SOURCE), ("op", plan.task.name)))}
     for node in plan.nodes:

@@ -30,8 +30,7 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
     nodes = plain_table("node", "op", "from", "engine")
     for node in plan.nodes:
         mark = " *" if node.name in plan.outputs else ""
-        engines = dict.fromkeys([node.engine or "", *node.params.engines().values()])
-        using = ", ".join(filter(None, engines))
+        using = ", ".join(node.all_engines)
         nodes.add_row(*map(Text, (node.name + mark, node.op.name, ", ".join(node.inputs), using)))
     facts = facts_table()
     if outlook.placement is not None:

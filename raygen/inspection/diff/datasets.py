@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from raygen.core import ColumnType, named_option
@@ -29,8 +30,10 @@ from raygen.inspection.diff.recipes import (
 )
 from raygen.inspection.diff.rows import RowsDiff, compare_rows
 from raygen.inspection.opened import OpenedDataset, open_dataset
-from raygen.ops import Op
+from raygen.ops import Op, all_ops
+from raygen.planning import RecipeRequest, look_at
 from raygen.recipe import LockDifference, lock_differences, stored_lock
+from raygen.recipe.remote import find_recipe
 
 _RECIPES = ("git+", "hf://", "http://", "https://")
 """Prefixes of references that can't be a dataset that grows, but may be a recipe."""
@@ -45,17 +48,27 @@ _NUMBER = "sample"
 NodeCounts = tuple[int, int, int]
 
 
-def compare_named(a: str, b: str, ops: Mapping[str, Op]) -> RecipeDiff | DatasetDiff:
+def compare_named(
+    a: str, b: str, trusted: Sequence[Path] = (), as_me: Sequence[str] = ()
+) -> RecipeDiff | DatasetDiff:
     """Compare what two paths or references name: recipes, or folders of datasets.
 
-    Two datasets are compared with their rows, anything else by recipe. `ops` are the ops by name.
-    Raises UserError, DatasetError and ProblemsError.
+    Two datasets are compared with their rows, anything else by recipe. `trusted` are Python files
+    with ops, `as_me` the addresses that a fetched recipe reads with the user's credentials. Raises
+    UserError, DatasetError and ProblemsError.
     """
     left, right = _dataset(a), _dataset(b)
     if left is not None and right is not None:
-        return compare_datasets(left, right, ops)
-    described = (_described(a, left, ops), _described(b, right, ops))
-    return compare_recipes(*described, stored=left is not right)
+        return compare_datasets(left, right, all_ops(trusted))
+
+    def described(reference: str, dataset: OpenedDataset | None) -> RecipeDescription:
+        if dataset is not None:
+            return describe_stored(dataset, all_ops(trusted))
+        path, fetched = find_recipe(reference)
+        request = RecipeRequest(path, trusted=tuple(trusted), fetched=fetched, as_me=tuple(as_me))
+        return look_at(describe_recipe, request, reference)
+
+    return compare_recipes(described(a, left), described(b, right), stored=left is not right)
 
 
 def _dataset(reference: str) -> OpenedDataset | None:
@@ -65,14 +78,6 @@ def _dataset(reference: str) -> OpenedDataset | None:
     if folder.local is not None and not folder.local.is_dir():
         return None
     return open_dataset(folder) if newest_version(folder, ROWS) >= 0 else None
-
-
-def _described(
-    reference: str, dataset: OpenedDataset | None, ops: Mapping[str, Op]
-) -> RecipeDescription:
-    if dataset is None:
-        return describe_recipe(reference, ops)
-    return describe_stored(dataset, ops)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from raygen.core import Change, ProblemsError, Task, changes, flat
 from raygen.dataset import DatasetError, storage_errors
 from raygen.engines import model_name
 from raygen.inspection.opened import OpenedDataset
-from raygen.ops import Op
-from raygen.planning import RECIPE, make_plan, source_columns, stored_recipe
+from raygen.ops import Op, all_ops
+from raygen.planning import RECIPE, RecipeRequest, make_plan, source_columns, stored_recipe
 from raygen.recipe import Recipe, load_recipe, resolve_graph
-from raygen.recipe.remote import find_recipe, recipe_in
 from raygen.sources import SourceError
 
 Fate = Literal["added", "removed", "changed", "after a change"]
@@ -50,13 +49,15 @@ class RecipeDescription:
     note: str = ""
 
 
-def describe_recipe(reference: str, ops: Mapping[str, Op]) -> RecipeDescription:
-    """Describe the recipe at a path or a reference, fetching it if need be.
+def describe_recipe(request: RecipeRequest, reference: str) -> RecipeDescription:
+    """Describe a recipe, which the user named by a path or a reference, as plain data.
 
     Raises UserError and ProblemsError.
     """
-    path, fetched = find_recipe(reference)
-    recipe = load_recipe(recipe_in(path), ops=ops, fetched=fetched)
+    ops = all_ops(request.trusted)
+    recipe = load_recipe(
+        request.file, ops=ops, fetched=request.fetched, allowed=request.permissions
+    )
     graph = resolve_graph(recipe.document, ops)
     if graph.problems:
         raise ProblemsError(graph.problems)

@@ -5,3 +5,4 @@ from .fetch import recipe_in as recipe_in
 from .gather import LOCK_ENDING as LOCK_ENDING
 from .ref import Fetched as Fetched
 from .ref import Permissions as Permissions
+from .ref import UnfetchedError as UnfetchedError

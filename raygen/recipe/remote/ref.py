@@ -8,7 +8,8 @@ https://host/path/recipe.yaml, s3://bucket/path/, ...   a folder stands for its 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -58,6 +59,11 @@ class Fetched:
     """The recipe's file in that folder."""
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether the reference, as it was written, can mean no other content than this."""
+        return parse_ref(self.reference).rev == self.pin
+
+    @property
     def is_alone(self) -> bool:
         """Whether it came without the files that it names: the web has no listing of a folder."""
         return self.reference.startswith(("http://", "https://"))
@@ -69,17 +75,33 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the user lets a fetched recipe use of theirs.
+    """What a fetched recipe may use: of the user's, and of what was fetched for it.
 
-    `environment`: variables, as keys. `as_me`: addresses, with all below them, that are read with
-    the user's credentials.
+    - `environment`: variables, as keys.
+    - `as_me`: addresses, with all below them, that are read with the user's credentials.
+    - `known`: what it extends, where that is fetched already, or why it can't be; by reference and
+      whether it was read as the user.
+    - `fetches`: whether more may be fetched in this process.
     """
 
     environment: tuple[str, ...] = ()
     as_me: tuple[str, ...] = ()
+    known: Mapping[tuple[str, bool], Fetched | str] = field(default_factory=dict)
+    fetches: bool = True
 
 
 NOTHING = Permissions()
+
+
+class UnfetchedError(Exception):
+    """A reference that a recipe extends and that this process may not fetch.
+
+    `above` is the pinned reference of what says it.
+    """
+
+    def __init__(self, reference: str, above: str) -> None:
+        super().__init__(reference, above)
+        self.reference, self.above = reference, above
 
 
 def is_remote(text: str) -> bool:

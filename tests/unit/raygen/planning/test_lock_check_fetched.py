@@ -16,8 +16,11 @@ from raygen.cli.main import main
 from raygen.dataset.storage import Folder
 from raygen.planning.lock_check import verified_lock
 from raygen.planning.preparation import RecipeRequest, prepare, source_rows
+from raygen.planning.strangers import agreed_request, strangers_in
 from raygen.recipe.lock import Lock
+from raygen.recipe.remote import cache
 from raygen.recipe.remote.fetch import find_recipe
+from tests.support.limited_here import look_here
 from tests.support.references import RECIPE, commit, write_recipe
 
 VARIANTS = RECIPE + "variants: {few: {n: 1}}\n"
@@ -27,6 +30,7 @@ VARIANTS = RECIPE + "variants: {few: {n: 1}}\n"
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Somebody else's recipe in a repository; the test runs in an empty folder beside it."""
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    look_here(monkeypatch)
     write_recipe(tmp_path / "base")
     commit(tmp_path / "base")
     (tmp_path / "here").mkdir()
@@ -44,7 +48,16 @@ def locked(*words: object) -> Any:
     return json.loads(result.stdout)
 
 
+def agree(reference: str) -> None:
+    """Agree to what a recipe was fetched with, as at a terminal."""
+    path, fetched = find_recipe(reference)
+    request, _ = agreed_request(RecipeRequest(path, fetched=fetched))
+    for stranger in strangers_in(request):
+        cache.remember_agreement(stranger)
+
+
 def refused(*words: object) -> str:
+    agree(str(words[0]))
     result = run("apply", *words, "--locked", "--yes")
     assert result.exit_code == 2, result.output
     assert "nothing was started" in result.stderr or "--locked, but" in result.stderr
@@ -157,6 +170,7 @@ def test_the_lock_that_came_with_a_fetched_recipe_is_held_to(base: Path) -> None
     (base / "recipe.lock.yaml").rename(base.parent / "secret.yaml")
     (base / "recipe.lock.yaml").symlink_to(base.parent / "secret.yaml")
     commit(base)
+    agree(reference)
     assert "is a link out of what was fetched" in run("apply", reference, "--yes").stderr
     locked(reference)
     lock, told = held(reference)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from raygen.cli.main import main
+from tests.support.limited_here import look_here
 from tests.support.references import RECIPE, copy_repository, write_recipe
 
 SECRET = "planted-where-nobody-may-read"
@@ -56,6 +57,7 @@ def test_a_strangers_recipe_is_refused_before_anything_is_read_or_written(
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    look_here(monkeypatch)
     monkeypatch.setattr("raygen.recipe.remote.fetch.fetch_git", copy_repository)
     monkeypatch.setattr("raygen.config.yaml_text._MAX_NODES", 1000)
     for name in ("SECRET", "OPENAI_API_KEY"):

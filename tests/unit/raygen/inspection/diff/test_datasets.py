@@ -207,5 +207,5 @@ def test_a_classification_dataset_stores_its_prompts(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path / "out")
     write_sidecars(folder, prepared, {})
     stored = describe_stored(OpenedDataset(Dataset(folder), prepared.plan.to_json()), built_in())
-    assert stored.nodes == describe_recipe(str(path), built_in()).nodes
+    assert stored.nodes == describe_recipe(RecipeRequest(path), str(path)).nodes
     assert stored.nodes["soft"].templates

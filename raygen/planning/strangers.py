@@ -1,0 +1,138 @@
+"""Look at a recipe whose text is a stranger's, before the user agreed to it: in a limited process.
+
+What the user wrote, or agreed to, is looked at in this process. Anything else is loaded, rendered
+and read in one child process with limits on memory, time and files, which gets no secrets and can
+start no program; what it extends is fetched for it here. Knows nothing of what is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from raygen.core import UserError
+from raygen.core.limited import LimitedProcess, Limits
+from raygen.engines.models import ANONYMOUS
+from raygen.planning.preparation import RecipeRequest
+from raygen.recipe import fetch_below, follow_agreed, known_as
+from raygen.recipe.remote import Fetched, UnfetchedError, cache
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LIMITS = Limits(
+    memory=2 << 30,
+    cpu_s=60,
+    wall_s=180,
+    file_bytes=1 << 30,
+    open_files=256,
+    new_files=10_000,
+    network=True,
+)
+"""The network is for rows by a URL and a model's settings, both read as nobody in particular."""
+
+_SETTINGS = frozenset(
+    ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE",
+     "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE",
+     "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"]
+)  # fmt: skip
+"""Variables that say how the network is reached; with --as-me the child gets all."""
+
+
+def agreed_request(request: RecipeRequest) -> tuple[RecipeRequest, bool]:
+    """Fetch what a recipe extends, as far as the user wrote it or agreed to it.
+
+    Returns the request with that, and whether the user agreed to all of it. Raises UserError and
+    ProblemsError.
+    """
+    allowed, is_strange = follow_agreed(
+        request.file, request.fetched, cache.has_agreed, request.permissions
+    )
+    return replace(request, known=allowed.known), not is_strange
+
+
+def look_at(
+    work: Callable[Concatenate[RecipeRequest, P], T],
+    request: RecipeRequest,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Return what a module's function makes of a recipe, run in a limited process if need be.
+
+    There it must return plain data. Raises what it raises, and LimitError.
+    """
+    request, has_agreed = agreed_request(request)
+    if has_agreed:
+        return work(request, *args, **kwargs)
+    return look_at_stranger(work, request, *args, **kwargs)[1]
+
+
+def look_at_stranger(
+    work: Callable[Concatenate[RecipeRequest, P], T],
+    request: RecipeRequest,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[RecipeRequest, T]:
+    """Run a function on a recipe in a limited process; return also the request with all that the
+    recipe extends. Raises what the function raises, and LimitError."""
+    with tempfile.TemporaryDirectory(prefix="raygen-look-") as temporary:
+        writable = (Path(temporary), *_hub_cache())
+        limits = replace(LIMITS, writable=writable)
+        subject = f"looking at {request.fetched.reference if request.fetched else request.path}"
+        with LimitedProcess(subject, limits, _environment(request, temporary)) as child:
+            while True:
+                try:
+                    return request, child.call(work, request, *args, **kwargs)
+                except UnfetchedError as missing:
+                    request = _with_fetched(request, missing)
+
+
+def strangers_in(request: RecipeRequest) -> list[Fetched]:
+    """List what of a recipe was fetched and the user hasn't agreed to."""
+    return [each for each in request.all_fetched if not cache.has_agreed(each)]
+
+
+def _with_fetched(request: RecipeRequest, missing: UnfetchedError) -> RecipeRequest:
+    """Fetch what a stranger's recipe extends, as far as it may; loading says where it may not."""
+    above = next((each for each in request.all_fetched if each.pinned == missing.above), None)
+    key = known_as(missing.reference, above, request.permissions)
+    if above is None or key in request.known:
+        raise UserError(f"{missing.above}: can't extend {missing.reference!r}; correct its extends")
+    below: Fetched | str
+    try:
+        below = fetch_below(missing.reference, above, request.permissions)
+    except UserError as error:
+        below = str(error)
+    return replace(request, known={**request.known, key: below})
+
+
+def _environment(request: RecipeRequest, temporary: str) -> Mapping[str, str]:
+    """Choose the variables that a child has: settings of the network, and secrets by --as-me."""
+    names = os.environ if request.as_me else {
+        name for name in os.environ if name.upper() in _SETTINGS
+    }  # fmt: skip
+    own = {
+        **({} if request.as_me else ANONYMOUS),
+        "TMPDIR": temporary,
+        "HF_DATASETS_CACHE": f"{temporary}/datasets",
+        "HF_MODULES_CACHE": f"{temporary}/modules",
+        "HF_XET_CACHE": f"{temporary}/xet",
+    }
+    return {**{name: os.environ[name] for name in names}, **own}
+
+
+def _hub_cache() -> tuple[Path, ...]:
+    """Find the folder that the hub's client keeps files in; none where it can't be made."""
+    home = (
+        os.environ.get("HF_HOME")
+        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    )
+    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return (folder,) if folder.is_dir() and os.access(folder, os.W_OK) else ()
