@@ -25,8 +25,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.parsers import CHOICE_FILES, FREE_FILES, rows_of, transcript
-from raygen.core.stats import wilson
 from raygen.core.answers import read_answer, read_free_answer
+from raygen.core.stats import wilson
 
 RUN_ON = ("palm_csqa_train", "palm_csqa_dev", "palm_anli1_valid", "palm_esnli_valid3000")
 SURE = 0.5

@@ -1,64 +1,78 @@
 """Find where a text announces its answer: in a JSON object, a box, or a phrase ("the answer is").
 
-Knows nothing of options: it says where the announcement starts and what follows it.
+Knows nothing of options: it says where an announcement starts and what follows it. What it is given
+is folded text (`characters.fold`), with the same text in lower case.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_OPENER = r"(?:(?:and\s+)?(?:so|therefore|thus|hence|finally|in\s+conclusion|overall),?\s+)?"
-_QUALITY = r"(?:(?:correct|best|right|final|most\s+\w+|only|closest|likely|possible)\s+){0,6}"
-_ADVERB = r"(?:(?:therefore|thus|hence|then|probably|likely|most\s+likely|clearly|simply)\s+)?"
-_DECORATION = r"[\s*_`]{0,6}"
-_PHRASE = re.compile(
-    r"(?<!each )(?<!every )(?<!any )(?<!all )(?<!each answer )(?<!every answer )"
-    rf"\b{_OPENER}(?:(?:the|my|our|your)\s+)?{_QUALITY}"
-    rf"(?:answer|option|choice|label)\b{_DECORATION}"
-    r"(?:(?:to|for|here|in)\b[^.:\n]{0,60}?\s)?"
-    rf"(?:(?P<weak>(?:would|must|should|could|might|may|can)\s+{_ADVERB}be\b)"
-    rf"|(?:is|are|was)\b|[:=]|\s[-–—]\s)"
-    rf"{_DECORATION}:?{_DECORATION}"
-    r"|(?:^|\n)[^\S\n]*####\s*",
-    re.IGNORECASE,
-)
-_CHOSEN = re.compile(
-    rf"\b{_OPENER}I\s+(?:would\s+|will\s+|'d\s+|'ll\s+)?(?:choose|pick|select|go\s+with|answer)\s*:?\s+",
-    re.IGNORECASE,
-)
-_BOX = re.compile(r"\\boxed\s*\{")
-_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+from raygen.core.answers.grammar import CompiledCue, Grammar
+
+_HASHES = re.compile(r"(?:^|\n)[^\S\n]*####\s*")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ANSWER_KEYS = ("answer", "final_answer", "choice", "option", "label", "prediction", "predicted")
+_REASON_KEYS = ("rationale", "reasoning", "explanation", "reason", "thought", "thoughts")
 _MOST_OBJECTS = 500
 """So many objects from the end are looked into: a model may say `{"a":` for ever."""
 _LONGEST = 20_000
 _BLANKS = re.compile(r"\s{65,}")
-_REASON_KEYS = ("rationale", "reasoning", "explanation", "reason", "thought", "thoughts")
+_LONGEST_LEAD = 80
+_FENCE = re.compile(r"\s*```(?:json)?\s*\Z", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"(?:\b(?:not|wrong|incorrect|bad|example|e\.g\.|format|instead\s+of|such\s+as|like|never)\b"
+    r"|n't\b)[^.\n{}]{0,40}\Z",
+    re.IGNORECASE,
+)
+"""What before an object makes it one that is spoken of."""
+_SUBJECT = re.compile(
+    r"\b(first|second|third|fourth|fifth|other|next|1st|2nd|3rd|4th)\b"
+    r"|\b(?:question|part|problem|q|answer)\s*#?(\d{1,2})\b",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(
+    r"\s*(?:[*_#]{0,4}\s*)(?:(?:question|part|problem|q)\s*)?#?(\d{1,2})[.):]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """An announcing phrase `text[start:end]`; the answer follows from `end` on.
+    """An announcing phrase, a box or an object; the answer follows from `end` on.
 
     `weak` marks a phrase that describes as often as it announces ("the answer must be a place").
+    A box or an object has its own `value`, which ends at `stop`; `reason` is the reasoning that an
+    object holds, and `reason_later` says that it stands after the answer there.
     """
 
-    start: int
+    word: int
     end: int
     weak: bool = False
+    cue: CompiledCue | None = None
+    value: str | None = None
+    stop: int = 0
+    reason: str | None = None
+    reason_later: bool = False
 
+    def start(self, text: str) -> int:
+        """Find where the phrase begins, with what leads up to it ("So the correct ...")."""
+        if self.cue is None:
+            return self.word
+        base = max(0, self.word - _LONGEST_LEAD)
+        lead = self.cue.lead.search(text[base : self.word])
+        return base + lead.start() if lead else self.word
 
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """An answer that a JSON object or a box holds, and the text before it."""
-
-    value: str
-    rationale: str
+    def subject(self, text: str) -> str | None:
+        """Name the question that it answers, where it is one of several: "first", "2"."""
+        named = _SUBJECT.search(text[self.word : self.end])
+        if named is None:
+            line = text.rfind("\n", 0, self.word) + 1
+            named = _NUMBERED.match(text[line : self.word])
+        return next((part.lower() for part in named.groups() if part), None) if named else None
 
 
 def readable(text: str) -> tuple[str, str]:
@@ -66,67 +80,137 @@ def readable(text: str) -> tuple[str, str]:
 
     Shortens long runs of white space, which a degenerate model writes until it is stopped.
     """
-    text = _BLANKS.sub(lambda run: run.group()[:64], text.strip())
+    text = text.strip()
+    if len(text) > _LONGEST or "  " in text or "\n" in text:
+        text = _BLANKS.sub(lambda run: run.group()[:64], text)
     at = max(0, len(text) - _LONGEST)
     return text[:at], text[at:]
 
 
-def announcements(text: str) -> list[Announcement]:
-    """Find the announcing phrases of a text, in order."""
-    phrases = [
-        Announcement(match.start(), match.end(), match["weak"] is not None)
-        for match in _PHRASE.finditer(text)
-    ]
-    phrases += [Announcement(match.start(), match.end()) for match in _CHOSEN.finditer(text)]
-    return sorted(phrases, key=lambda each: each.start)
+def announcements(text: str, lower: str, grammar: Grammar) -> list[Announcement]:
+    """Find the announcements of a text, in order."""
+    listed = list(_phrases(text, lower, grammar))
+    if "####" in text:
+        listed += [Announcement(hit.start(), hit.end()) for hit in _HASHES.finditer(text)]
+    valued = [*_objects(text)] if "{" in text else []
+    if "\\" in text:
+        valued += _boxes(text)
+    if valued:
+        listed = [each for each in listed if not _covered(text, each, valued)]
+        listed += [_with_phrase(text, lower, grammar, each) for each in valued if each.value]
+    return sorted(listed, key=lambda each: (each.end, each.word)) if len(listed) > 1 else listed
 
 
-def json_answer(text: str) -> Stated | None:
-    """Read the answer of the last JSON object that has one.
+def _phrases(text: str, lower: str, grammar: Grammar) -> Iterator[Announcement]:
+    for cue in grammar.cues:
+        for word in cue.words:
+            at = lower.find(word)
+            while at >= 0:
+                end = at + len(word)
+                onward = cue.onward.match(text, end) if _is_whole(text, at, end) else None
+                if onward is not None and _announces(text, at, cue):
+                    weak = "weak" in cue.onward.groupindex and onward["weak"] is not None
+                    yield Announcement(at, onward.end(), weak, cue)
+                at = lower.find(word, end)
 
-    The rationale is the object's own, or else the text before the object.
-    """
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Tell whether a word begins and ends there; scripts without spaces have no such bounds."""
+    if not text[start].isascii() and ord(text[start]) > 0x2FFF:
+        return True
+    return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
+
+
+def _announces(text: str, at: int, cue: CompiledCue) -> bool:
+    if cue.unless is not None and cue.unless.search(text[max(0, at - 16) : at]):
+        return False
+    if not cue.required:
+        return True
+    return cue.lead.search(text[max(0, at - _LONGEST_LEAD) : at]) is not None
+
+
+def _covered(text: str, phrase: Announcement, valued: list[Announcement]) -> bool:
+    """Tell whether a phrase stands in an object or a box, or just leads to one."""
+    return any(
+        each.word <= phrase.word < each.stop
+        or (phrase.end <= each.word and not text[phrase.end : each.word].strip("$\\([{*_: \n`json"))
+        for each in valued
+    )
+
+
+def _with_phrase(text: str, lower: str, grammar: Grammar, stated: Announcement) -> Announcement:
+    """Let an object or a box begin where a phrase leads to it ("The answer is \\boxed{B}")."""
+    start = len(_FENCE.sub("", text[: stated.word]).rstrip().rstrip("$\\([").rstrip())
+    before = text[max(0, start - 200) : start] + " "
+    phrases = list(_phrases(before, lower[max(0, start - 200) : start] + " ", grammar))
+    if phrases and not before[phrases[-1].end :].strip():
+        start = max(0, start - 200) + phrases[-1].start(before)
+    return Announcement(
+        start, stated.stop, False, None, stated.value, stated.stop, stated.reason,
+        stated.reason_later,
+    )  # fmt: skip
+
+
+def _objects(text: str) -> Iterator[Announcement]:
+    """Find the JSON objects with an answer; that of one which is only spoken of is empty."""
     decoder = json.JSONDecoder()
-    for match in reversed(list(re.finditer(r"\{", text))[-_MOST_OBJECTS:]):
+    behind = 0
+    for match in list(re.finditer(r"\{", text))[-_MOST_OBJECTS:]:
+        start = match.start()
+        if start < behind:
+            continue
         try:
-            value, _ = decoder.raw_decode(text, match.start())
+            value, behind_ = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):  # a plain ValueError: a number of 5,000 digits
             continue
-        answer = _entry(value, _ANSWER_KEYS)
-        if answer is not None:
-            before = re.sub(r"\s*```(?:json)?\s*\Z", "", text[: match.start()]).rstrip()
-            return Stated(answer, _entry(value, _REASON_KEYS) or before)
-    return None
+        holder = _holder(value)
+        answer = _entry(holder, _ANSWER_KEYS) if holder else None
+        if holder is None or answer is None:
+            continue
+        behind = behind_
+        if _QUOTED.search(text[max(0, start - 80) : start]):
+            answer = ""
+        reason = _entry(holder, _REASON_KEYS)
+        names = [str(name).casefold() for name in holder]
+        later = any(name in _REASON_KEYS for name in names[_position(names) :])
+        yield Announcement(start, behind, False, None, answer, behind, reason, later)
 
 
-def boxed_answer(text: str) -> Stated | None:
-    r"""Read the content of the last \boxed{...}, and the text before it."""
-    boxes = list(_BOX.finditer(text))
-    if not boxes:
-        return None
-    start, end = boxes[-1].start(), boxes[-1].end()
-    depth, at = 1, end
-    while at < len(text) and depth:
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        at += 1
-    if depth:
-        return None
-    value = _FRACTION.sub(r"\1/\2", _WRAPPER.sub(r"\1", text[end : at - 1])).strip()
-    before = text[:start].rstrip().rstrip("$\\([").rstrip()
-    phrases = announcements(before + " ")
-    if phrases and not before[phrases[-1].end :].strip():
-        before = before[: phrases[-1].start]
-    return Stated(value, before.rstrip()) if value else None
+def _boxes(text: str) -> Iterator[Announcement]:
+    for box in list(_BOX.finditer(text))[-_MOST_OBJECTS:]:
+        depth, at = 1, box.end()
+        while at < len(text) and depth:
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            at += 1
+        value = text[box.end() : at - 1].strip()
+        if not depth and value:
+            yield Announcement(box.start(), at, False, None, value, at)
 
 
-def _entry(value: Any, keys: tuple[str, ...]) -> str | None:
+def _holder(value: Any) -> Mapping[str, Any] | None:
+    """Return the object that has an answer: the value itself, or one directly in it."""
     if not isinstance(value, Mapping):
         return None
-    folded = {str(name).casefold(): entry for name, entry in value.items()}
+    if _entry(value, _ANSWER_KEYS) is not None:
+        return value
+    inner = [each for each in value.values() if isinstance(each, Mapping)]
+    return next((each for each in reversed(inner) if _entry(each, _ANSWER_KEYS) is not None), None)
+
+
+def _position(names: list[str]) -> int:
+    return next((i for i, name in enumerate(names) if name in _ANSWER_KEYS), 0)
+
+
+def _entry(value: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    folded = {str(name).casefold().replace(" ", "_"): entry for name, entry in value.items()}
     for key in keys:
         entry = folded.get(key)
+        if isinstance(entry, list) and len(entry) == 1:
+            entry = entry[0]
         if isinstance(entry, bool):
             return "yes" if entry else "no"
+        if isinstance(entry, list) and all(isinstance(each, str | int | float) for each in entry):
+            entry = ", ".join(map(str, entry))
         if isinstance(entry, str | int | float) and str(entry).strip():
             return str(entry).strip()
     return None

@@ -26,47 +26,30 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from string import ascii_uppercase
 
-from raygen.core.answers.announced import (
-    Announcement,
-    Stated,
-    announcements,
-    boxed_answer,
-    json_answer,
-    readable,
-)
-from raygen.core.answers.mentions import (
-    FILLER,
-    Mention,
-    asserted,
-    bare_option,
-    coordinated,
-    mentions,
-    same_worded_options,
-)
+from raygen.core.answers.announced import Announcement, announcements, readable
+from raygen.core.answers.characters import fold
+from raygen.core.answers.continuation import new_questions
+from raygen.core.answers.grammar import Grammar, grammar_of
+from raygen.core.answers.mentions import Mention, asserted, at_head, mentions
+from raygen.core.answers.options import Options, options_of
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’*_)]*\s+(?=[\"'“*_(]*[A-Z(])|\n")
-_EXPLAINS = re.compile(
-    r"[\s,;]\s*(?:because|since|as|which|where|while|whereas|for|given|due\s+to|so\s+that)\b"
-    r"|\s[-–—]\s|;|:",
-    re.IGNORECASE,
-)
-_AFTERWARDS = re.compile(
-    r"\A[\s*_\"'”’)]*(?:is|are|was|would\s+be|must\s+be|seems?(?:\s+to\s+be)?|appears\s+to\s+be)\s+"
-    r"(?:therefore\s+|thus\s+|clearly\s+)?(?:the\s+)?"
-    r"(?:(?:(?:only|single|one|most\s+\w+|\w+est|best|correct|right|likely|logical)\s+){1,3}"
-    r"(?:answer|choice|option|one)\b(?!\s+\(?[A-Z]\b)"
-    r"|(?:answer|correct\s+one)\b|(?:correct|right)(?=[*_\"'”’)]*(?:[.,;:!\n]|\Z)))",
-    re.IGNORECASE,
-)
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'*_)]*\s+(?=[\"'*_(]*[A-ZÀ-ÞА-Я(])|\n|。")
 _NONE_OF_THEM = re.compile(
     r"\A\W*(?:none\s+of|not\s+(?:among|in|listed|given)\b|neither\b)", re.IGNORECASE
 )
-_BECAUSE = re.compile(r"\A[\s,;:*_`)\"'”’-]*(?:because|since|as)\b\s*", re.IGNORECASE)
 _HEADING = re.compile(
     r"\A[\s*_]*(?:rationale|explanation|reason|reasoning)[\s*_]*:[\s*_]*", re.IGNORECASE
 )
+_WITHDRAWN = re.compile(
+    r"[^\n]{0,80}?(?:\A|[.!?,;*\n]\s|\s[-–—]\s)[\s*]*(?:(?:no|oh|hmm+|hold\s+on|but|wait|actually|sorry)[,.!]*\s+)*"
+    r"(?:(?:that|this|it|which)\s*(?:'s|\sis|\swas)\s+(?:wrong|incorrect|a\s+mistake"
+    r"|not\s+(?:right|correct))(?!\s+to\b)|(?:that|this|it)\s+(?:isn't|wasn't)\s+(?:right|correct)"
+    r"|scratch\s+that|I\s+(?:made\s+a\s+mistake|was\s+wrong|misread))",
+    re.IGNORECASE,
+)
+_DASH = re.compile(r"[)\]}*_.\"'$]*(?:\s+[-–—]+\s+|\s*—\s*)")
 _CONTRADICTED = 0.7
-_NAME = re.compile(r"\A[)\].:]?[\s*_]+[\"'“]?(\w+)")
+_NAME = re.compile(r"\A[)\].:]?[\s*_]+[\"']?([^\W_]\w*)")
 _WORD_GOES_ON = re.compile(r"\A[-‑–/.]\w")
 """What makes a letter the beginning of something else: e-paper, A-frame, e.g., B/C."""
 _FUNCTION_WORD = re.compile(
@@ -74,11 +57,15 @@ _FUNCTION_WORD = re.compile(
     r"|when|it|they|he|she|we|i|you|which|who|than|then",
     re.IGNORECASE,
 )
+_LATEX_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|mbox)\s*\{([^{}]*)\}")
+_FORMULA = re.compile(r"[\\^<>=+]|\d")
 _LONGEST_NAME = 6
 _LONGEST_LINE = 1000
 _MOST_PHRASES = 100
-_SURE_OF_LONG = 0.7
-"""What only happens to be named counts in a text that is read whole."""
+_ANNOUNCED = 0.7
+"""From this confidence on a text announces its answer; less counts in no long or cut text."""
+_MERELY_NAMED = 0.5
+"""Up to this confidence a text announces nothing."""
 _STEM = 4
 _ALIKE = 0.6
 
@@ -87,12 +74,14 @@ _ALIKE = 0.6
 class Answer:
     """The option that a text settles on (None for none), and the text without its announcement.
 
-    `confidence` follows the scale above; it is 0 if nothing was read.
+    `confidence` follows the scale above; it is 0 if nothing was read. `answer_first` says that the
+    answer stands before its reasoning.
     """
 
     option: int | None
     rationale: str
     confidence: float = 0.0
+    answer_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,120 +94,216 @@ class _AnnouncedOption:
     torn: bool = False
 
 
-def read_answer(text: str, choices: Sequence[str]) -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text with what reading it takes; `plain` is its folded form, as long as itself."""
+
+    written: str
+    plain: str
+    lower: str
+    options: Options
+    grammar: Grammar
+
+    def before(self, end: int) -> str:
+        """Return what is written up to a position, without the signs that led to an answer."""
+        return _tidy(self.written[:end])
+
+    def up_to(self, end: int) -> _Text:
+        """Return the beginning of the text."""
+        return replace(
+            self, written=self.written[:end], plain=self.plain[:end], lower=self.lower[:end]
+        )
+
+
+def read_answer(text: str, choices: Sequence[str], *, cut_off: bool = False) -> Answer:
     """Read the option that `text` settles on, and strip the phrase that announces it.
 
     The last announcement counts; one that names no option or several is no answer. An option that
     is denied ("not (b)") is not named, and neither is one whose letter stands before words of
-    another name ("(b) driving"). Of a very long text only announcements near the end are read.
+    another name ("(b) driving"). What follows a line that begins a new question is no part of the
+    answer. Of a very long text only announcements near the end are read, and of one that is
+    `cut_off` only those that ended before the cut.
     """
     head, tail = readable(text)
-    answer = _read(tail, choices)
+    plain = fold(tail)
+    lower = plain.lower()
+    prepared = _Text(tail, plain, lower, options_of(tuple(choices)), grammar_of(lower))
+    answer = _read_cut_off(prepared) if cut_off else _read_first_question(prepared)
     if not head:
         return answer
-    if answer.confidence < _SURE_OF_LONG:
+    if answer.confidence < _ANNOUNCED:
         return Answer(None, head + tail)
     before = tail.startswith(answer.rationale)
     return replace(answer, rationale=_tidy(head + answer.rationale) if before else answer.rationale)
 
 
-def names_option(text: str, option: str) -> bool:
-    """Tell whether the text has the option as whole words, ignoring case and a leading article."""
-    words = re.escape(bare_option(option))
-    return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
+def _read_cut_off(text: _Text) -> Answer:
+    """Read what is announced before the last word, which may be a part of one."""
+    whole = len(
+        text.plain.rstrip("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-'")
+    )
+    answer = _read_first_question(text.up_to(whole))
+    if answer.confidence < _ANNOUNCED:
+        alone = _read_head(text, 0, len(text.plain), weak=True)
+        if alone.option is not None and alone.end >= len(text.plain.rstrip()):
+            return Answer(alone.option, "", 0.9)
+        return Answer(None, text.written)
+    return answer
 
 
-def _read(text: str, choices: Sequence[str]) -> Answer:
-    stated = json_answer(text) or boxed_answer(text)
-    if stated is not None:
-        return _structured(stated, choices)
-    phrases = announcements(text)[-_MOST_PHRASES:]
-    announced = _announced(text, phrases, choices) or _afterwards(text, choices)
+def _read_first_question(text: _Text) -> Answer:
+    """Read the answer to the question itself, not to those that a model goes on with."""
+    for position in new_questions(text.plain):
+        answer = _read(text.up_to(position))
+        if answer.confidence > _MERELY_NAMED:
+            return answer
+    return _read(text)
+
+
+def _read(text: _Text) -> Answer:
+    phrases = announcements(text.plain, text.lower, text.grammar)[-_MOST_PHRASES:]
+    announced = _announced(text, phrases) if phrases else None
     if announced is not None:
         return announced
-    alone = _alone(text, choices)
+    alone = _alone(text)
     if alone is not None:
         return alone
-    return _only_named(text, choices)
+    named = mentions(text.plain, text.lower, text.options, text.grammar)
+    return _afterwards(text, named) or _only_named(text, named)
 
 
-def _structured(stated: Stated, choices: Sequence[str]) -> Answer:
-    reading = _read_head(stated.value, choices, weak=False)
-    option = reading.option
-    return Answer(option, _tidy(stated.rationale), 0.0 if option is None else 1.0)
-
-
-def _announced(text: str, phrases: Sequence[Announcement], choices: Sequence[str]) -> Answer | None:
+def _announced(text: _Text, phrases: Sequence[Announcement]) -> Answer | None:
     """Read the last announcement; None if there is none, or nothing follows it."""
     chosen: Answer | None = None
+    chosen_subject: str | None = None
     for phrase in reversed(phrases):
-        reading = _read_head(text[phrase.end :], choices, phrase.weak)
+        reading = _reading_of(text, phrase)
         if reading.option is None and not reading.torn:
-            says = "answer" in text[phrase.start : phrase.end].casefold() and not phrase.weak
-            if chosen is None and says and re.search(r"\w", text[phrase.end :]):
-                return Answer(None, _tidy(text[: phrase.start]))
+            if chosen is None and _says_nothing(text, phrase):
+                return Answer(None, text.before(phrase.start(text.plain)))
             continue
         if chosen is None:
-            rationale = _tidy(text[: phrase.start])
-            if not rationale and reading.option is not None:
-                rationale = _reason_after(text[phrase.end + reading.end :])
-            if reading.torn:
-                return Answer(None, rationale)
-            chosen = Answer(reading.option, rationale, reading.confidence)
+            start = phrase.start(text.plain)
+            if reading.torn or _WITHDRAWN.match(text.plain[reading.end : reading.end + 200]):
+                return Answer(None, text.before(start))
+            chosen = _settled(text, phrase, reading, start)
+            chosen_subject = phrase.subject(text.plain) if len(phrases) > 1 else None
         elif reading.option not in (None, chosen.option):
+            other = phrase.subject(text.plain) if chosen_subject else None
+            if other is not None and other != chosen_subject:
+                return Answer(None, text.before(phrase.start(text.plain)))
             return replace(chosen, confidence=round(chosen.confidence * _CONTRADICTED, 3))
     return chosen
 
 
-def _read_head(tail: str, choices: Sequence[str], weak: bool) -> _AnnouncedOption:
+def _reading_of(text: _Text, phrase: Announcement) -> _AnnouncedOption:
+    if phrase.value is None:
+        return _read_head(text, phrase.end, len(text.plain), phrase.weak)
+    value = _LATEX_WRAPPER.sub(r"\1", phrase.value).strip().strip("$").strip()
+    part = replace(text, written=value, plain=value, lower=value.lower())
+    reading = _read_head(part, 0, len(value), weak=False)
+    if reading.option is None and not reading.torn and value != phrase.value:
+        part = replace(text, written=phrase.value, plain=phrase.value, lower=phrase.value.lower())
+        reading = _read_head(part, 0, len(phrase.value), weak=False)
+    sure = 0.0 if reading.option is None else 1.0
+    return replace(reading, confidence=sure, end=phrase.stop)
+
+
+def _says_nothing(text: _Text, phrase: Announcement) -> bool:
+    """Tell whether an announcement that names no option leaves the text without an answer."""
+    if phrase.value is not None:
+        return _FORMULA.search(phrase.value) is None or phrase.reason is not None
+    if phrase.weak or phrase.cue is None or phrase.cue.required:
+        return False
+    said = text.lower[phrase.word : phrase.end]
+    is_answer = not text.grammar.only_english or "answer" in said
+    if not is_answer:
+        is_answer = "answer" in text.lower[phrase.start(text.plain) : phrase.end]
+    return is_answer and re.search(r"\w", text.plain[phrase.end :]) is not None
+
+
+def _settled(text: _Text, phrase: Announcement, reading: _AnnouncedOption, start: int) -> Answer:
+    """Put the answer that an announcement names together with its reasoning."""
+    if phrase.reason is not None:
+        first = phrase.reason_later
+        return Answer(reading.option, _tidy(phrase.reason), reading.confidence, first)
+    rationale = text.before(start)
+    if rationale:
+        return Answer(reading.option, rationale, reading.confidence)
+    rationale = _reason_after(text, reading.end)
+    return Answer(reading.option, rationale, reading.confidence, bool(rationale))
+
+
+def _read_head(text: _Text, start: int, stop: int, weak: bool) -> _AnnouncedOption:
     """Read the option right after an announcement, or else the only one named there."""
-    skipped = len(tail) - len(tail.lstrip())
-    tail = tail[skipped:]
-    line = tail.split("\n", 1)[0][:_LONGEST_LINE]
-    listed = mentions(line, choices)
+    plain, grammar = text.plain, text.grammar
+    while start < stop and plain[start].isspace():
+        start += 1
+    line_end = plain.find("\n", start, min(stop, start + _LONGEST_LINE))
+    line_end = line_end if line_end >= 0 else min(stop, start + _LONGEST_LINE)
+    line = plain[start:line_end]
+    listed = mentions(line, text.lower[start:line_end], text.options, grammar)
     if not listed and _NONE_OF_THEM.match(line):
         return _AnnouncedOption(torn=True)
-    at_letter = _letter_at(line, choices)
+    at_letter = _letter_at(line, text.options)
     if at_letter is not None and not any(m.start <= at_letter.start < m.end for m in listed):
         listed = sorted([*listed, at_letter], key=lambda each: each.start)
-    end = _sentence_end(line, listed)
+    end = _sentence_end(line, listed, grammar)
     listed = [each for each in listed if each.start < end]
-    head = next((each for each in listed if FILLER.match(line[: each.start])), None)
+    head = next((each for each in listed if _leads_to(line, each, at_letter, grammar)), None)
     if head is None or head.denied:
         options = asserted(listed)
         if len(options) == 1 and not weak:
-            return _AnnouncedOption(options.pop(), 0.7, skipped + end)
+            return _AnnouncedOption(options.pop(), 0.7, start + end)
         return _AnnouncedOption(torn=len(options) > 1 and not weak)
+    last, torn = _rivals(line, listed, head, text)
+    lettered = last is head and head.by != "text"
+    if lettered and _starts_list(head, plain[start : start + _LONGEST_LINE]):
+        return _AnnouncedOption()
+    misnamed = (
+        lettered
+        and _other_words(line[head.end : end], text.options.choices[head.option])
+        and not grammar.speaks_of(line[head.end :])
+    )
+    if torn or misnamed:
+        return _AnnouncedOption(torn=True)
+    return _AnnouncedOption(head.option, 0.95, start + last.end)
+
+
+def _leads_to(line: str, mention: Mention, at_letter: Mention | None, grammar: Grammar) -> bool:
+    if at_letter is not None and mention.start <= at_letter.start < mention.end:
+        return True
+    return grammar.filler.match(line, 0, mention.start) is not None
+
+
+def _rivals(
+    line: str, listed: Sequence[Mention], head: Mention, text: _Text
+) -> tuple[Mention, bool]:
+    """Return the last mention that belongs to the answer, and whether others stand beside it."""
     last, rivals = head, {head.option}
     for each in listed[listed.index(head) + 1 :]:
-        same = each.option in same_worded_options(choices, head.option)
-        between = line[last.end : each.start]
         if each.denied:
             continue
-        if coordinated(between) or not re.search(r"\w", between):
+        same = each.option in text.options.same_worded(head.option)
+        between = line[last.end : each.start]
+        if text.grammar.coordinated.match(between) or not re.search(r"\w", between):
             last = each
             rivals |= set() if same else {each.option}
         elif each.by == "letter" and not same:
             rivals.add(each.option)
-    lettered = last is head and head.by != "text"
-    if lettered and _starts_list(head, tail):
-        return _AnnouncedOption()
-    misnamed = lettered and _other_words(line[head.end : end], choices[head.option])
-    if len(rivals) > 1 or misnamed:
-        return _AnnouncedOption(torn=True)
-    return _AnnouncedOption(head.option, 0.95, skipped + last.end)
+    return last, len(rivals) > 1
 
 
-def _reason_after(tail: str) -> str:
+def _reason_after(text: _Text, end: int) -> str:
     """Return the reasoning of a text that answers first.
 
-    That is what follows "because", or what follows the answer's sentence.
+    That is what follows "because" or a dash, or what follows the answer's sentence.
     """
-    because = _BECAUSE.match(tail)
-    if because is not None:
-        return tail[because.end() :].strip()
+    tail = text.plain[end:]
+    if reason := _reason_in_sentence(text, end):
+        return reason
     stop = _SENTENCE_END.search(tail)
-    return _HEADING.sub("", tail[stop.end() :]).strip() if stop else ""
+    return _HEADING.sub("", text.written[end + stop.end() :]).strip() if stop else ""
 
 
 def _starts_list(head: Mention, tail: str) -> bool:
@@ -235,7 +320,7 @@ def _other_words(after: str, option: str) -> bool:
     name = _NAME.match(after)
     if name is None or len(after.split()) > _LONGEST_NAME or _FUNCTION_WORD.fullmatch(name[1]):
         return False
-    following, meant = after.casefold().strip(" .\"'”*_"), option.casefold()
+    following, meant = after.casefold().strip(" .\"'*_"), fold(option).casefold()
     stems = {word[:_STEM] for word in re.findall(r"\w+", following)}
     return not (
         stems & {word[:_STEM] for word in re.findall(r"\w+", meant)}
@@ -243,72 +328,89 @@ def _other_words(after: str, option: str) -> bool:
     )
 
 
-def _letter_at(line: str, choices: Sequence[str]) -> Mention | None:
-    """Read a bare letter at the head of the line, which would not count in running text."""
-    match = re.match(
-        r"[\s*_`\"'“(\[]*([A-Za-z])(?=[\s*_`\"'”)\]]*(?:[^\w\s'’]|$)|\s+(?:because|since|as|and|or)\b)",
-        line,
-    )
-    if match is None:
+def _letter_at(line: str, options: Options) -> Mention | None:
+    """Read a letter at the head of the line, unless it begins a word ("e-paper")."""
+    mention = at_head(line, len(options.choices))
+    if mention is None:
         return None
-    option = ascii_uppercase.index(match[1].upper())
-    if option >= len(choices):
+    after = line[mention.end :]
+    goes_on = _WORD_GOES_ON.match(after)
+    if goes_on and not after[1:].lower().startswith(options.words[mention.option]):
         return None
-    after = line[match.end(1) :]
-    option_text = bare_option(choices[option]).casefold()
-    if _WORD_GOES_ON.match(after) and not after[1:].casefold().startswith(option_text):
-        return None
-    return Mention(option, match.start(1), match.end(1), "bare")
+    return mention
 
 
-def _sentence_end(line: str, listed: Sequence[Mention]) -> int:
+def _sentence_end(line: str, listed: Sequence[Mention], grammar: Grammar) -> int:
     """Find where the answer's own clause ends, skipping ends inside a mention."""
-    for pattern in (_EXPLAINS, _SENTENCE_END):
-        for match in pattern.finditer(line):
+    end = len(line)
+    for pattern in (grammar.explains, _SENTENCE_END):
+        for match in pattern.finditer(line, 0, end):
             inside = any(each.start <= match.start() < each.end for each in listed)
             named = any(each.end <= match.start() for each in listed)
             if not inside and (named or pattern is _SENTENCE_END):
-                line = line[: match.start()]
+                end = match.start()
                 break
-    return len(line)
+    return end
 
 
-def _afterwards(text: str, choices: Sequence[str]) -> Answer | None:
+def _afterwards(text: _Text, listed: Sequence[Mention]) -> Answer | None:
     """Read the last announcement after the fact: "(b) is the right answer"."""
-    listed = mentions(text, choices)
     for index in reversed(range(len(listed))):
         each = listed[index]
-        if each.denied or _AFTERWARDS.match(text[each.end :]) is None:
+        after = text.plain[each.end : each.end + 120]
+        if each.denied or text.grammar.afterwards.match(after) is None:
             continue
         if (
             index
-            and coordinated(text[listed[index - 1].end : each.start])
-            and (listed[index - 1].option not in same_worded_options(choices, each.option))
+            and text.grammar.coordinated.match(text.plain[listed[index - 1].end : each.start])
+            and listed[index - 1].option not in text.options.same_worded(each.option)
         ):
-            return Answer(None, text)
-        starts = [m.end() for m in _SENTENCE_END.finditer(text) if m.end() <= each.start]
-        before = _tidy(text[: starts[-1]]) if starts else ""
-        return Answer(each.option, before or text, 0.85)
+            return Answer(None, text.written)
+        starts = [
+            match.end() for match in _SENTENCE_END.finditer(text.plain) if match.end() <= each.start
+        ]
+        before = text.before(starts[-1]) if starts else ""
+        if before:
+            return Answer(each.option, before, 0.85)
+        return Answer(each.option, text.written, 0.85, _SENTENCE_END.search(after) is not None)
     return None
 
 
-def _alone(text: str, choices: Sequence[str]) -> Answer | None:
+def _alone(text: _Text) -> Answer | None:
     """Read a text that is nothing but an option, or whose last line is."""
-    lines = text.rsplit("\n", 1)
-    reading = _read_head(lines[-1], choices, weak=True)
-    if reading.option is None or re.search(r"\w", lines[-1][reading.end :]):
+    line = text.plain.rfind("\n") + 1
+    if len(text.plain) - line > _LONGEST_LINE:
         return None
-    return Answer(reading.option, _tidy(lines[0]) if len(lines) > 1 else "", 0.9)
+    reading = _read_head(text, line, len(text.plain), weak=True)
+    if reading.option is None:
+        return None
+    rest = text.plain[reading.end :]
+    if reason := _reason_in_sentence(text, reading.end):
+        before = text.before(line) if line else ""
+        return Answer(reading.option, before or reason, 0.9, answer_first=not before)
+    if re.search(r"\w", rest):
+        return None
+    return Answer(reading.option, text.before(line), 0.9)
 
 
-def _only_named(text: str, choices: Sequence[str]) -> Answer:
-    listed = mentions(text, choices)
+def _reason_in_sentence(text: _Text, end: int) -> str:
+    """Return the reasoning that the answer's own sentence goes on with: "B because ..."."""
+    dash = _DASH.match(text.plain, end)
+    start = dash.end() if dash else end
+    because = text.grammar.because.match(text.plain[start:])
+    if because is None and dash is None:
+        return ""
+    return text.written[start + (because.end() if because else 0) :].strip()
+
+
+def _only_named(text: _Text, listed: Sequence[Mention]) -> Answer:
     letters = asserted([each for each in listed if each.by == "letter"])
     if letters:
-        return Answer(letters.pop(), text, 0.5) if len(letters) == 1 else Answer(None, text)
+        one = len(letters) == 1
+        return Answer(letters.pop(), text.written, 0.5) if one else Answer(None, text.written)
     named = asserted([each for each in listed if each.by == "text"])
-    return Answer(named.pop(), text, 0.3) if len(named) == 1 else Answer(None, text)
+    return Answer(named.pop(), text.written, 0.3) if len(named) == 1 else Answer(None, text.written)
 
 
 def _tidy(rationale: str) -> str:
-    return rationale.rstrip().rstrip(",;:-*_`").rstrip()
+    return rationale.rstrip().rstrip(",;:-*_`$→").rstrip()

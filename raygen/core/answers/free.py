@@ -15,11 +15,19 @@ import string
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from raygen.core.answers.announced import announcements, boxed_answer, json_answer, readable
+from raygen.core.answers.announced import Announcement, announcements, readable
+from raygen.core.answers.characters import fold
+from raygen.core.answers.continuation import new_questions
+from raygen.core.answers.grammar import grammar_of
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?[$€£]?\s?\d[\d,]*(?:\.\d+)?(?:\s?[/]\s?\d+)?%?(?![\d_])")
-_SENTENCE_END = re.compile(r"(?<=[^\s.])\.(?=\s|$)|[!?](?=\s|$)|\n")
+_SENTENCE_END = re.compile(
+    r"(?<=[^\s.])\.(?=\s|$)|[!?](?=\s|$)|\n|。|</?[a-z]|(?:입니다|です)(?=[.\s。]|$)", re.IGNORECASE
+)
+_LAST_WORD = re.compile(r"[^\s})\]]*\Z")
+_ANNOUNCED = 0.95
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _SHORT = 5
 _LONGEST_SUM = 80
 _MOST_NODES = 40
@@ -27,43 +35,85 @@ _MOST_NODES = 40
 
 @dataclass(frozen=True, slots=True)
 class FreeAnswer:
-    """The answer's text or None, the text without it, and how sure the reading is (0 to 1)."""
+    """The answer's text or None, the text without it, and how sure the reading is (0 to 1).
+
+    `answer_first` says that the answer stands before its reasoning.
+    """
 
     text: str | None
     rationale: str
     confidence: float = 0.0
+    answer_first: bool = False
 
 
-def read_free_answer(text: str) -> FreeAnswer:
+def read_free_answer(text: str, *, cut_off: bool = False) -> FreeAnswer:
     """Read the last announced answer of a text, and the text before the announcement.
 
     Without JSON, a box or an announcement, a short text is its own answer, and a longer one's last
-    number is.
+    number is. What follows a line that begins a new question is no part of the answer. Of a text
+    that is `cut_off`, only what was announced before its last word is read.
     """
-    head, text = readable(text)
-    read = _read(text)
+    head, tail = readable(text)
+    plain = fold(tail)
+    if cut_off:
+        last_word = _LAST_WORD.search(plain)
+        read = _read(tail, plain[: last_word.start()] if last_word else plain)
+        read = read if read.confidence >= _ANNOUNCED else FreeAnswer(None, tail)
+    else:
+        read = _read_first_question(tail, plain)
     if not head:
         return read
-    before = text.startswith(read.rationale)
+    before = tail.startswith(read.rationale)
     return replace(read, rationale=_tidy(head + read.rationale) if before else read.rationale)
 
 
-def _read(text: str) -> FreeAnswer:
-    stated = json_answer(text) or boxed_answer(text)
-    if stated is not None:
-        return FreeAnswer(stated.value, stated.rationale, 1.0)
-    for phrase in reversed([each for each in announcements(text) if not each.weak]):
-        sentence = _first_sentence(text[phrase.end :])
-        if sentence:
-            return FreeAnswer(sentence, _tidy(text[: phrase.start]), 0.95)
-    if not text:
+def _read_first_question(text: str, plain: str) -> FreeAnswer:
+    """Read the answer to the question itself, not to those that a model goes on with."""
+    for position in new_questions(plain):
+        read = _read(text, plain[:position])
+        if read.confidence >= _ANNOUNCED or _is_number_alone(plain[:position]):
+            return read
+    return _read(text, plain)
+
+
+def _is_number_alone(plain: str) -> bool:
+    return _NUMBER.fullmatch(plain.strip().rstrip(".")) is not None
+
+
+def _read(written: str, plain: str) -> FreeAnswer:
+    lower = plain.lower()
+    phrases = announcements(plain, lower, grammar_of(lower))
+    for index, phrase in reversed(list(enumerate(phrases))):
+        if phrase.weak:
+            continue
+        if phrase.value is not None:
+            reason = phrase.reason if phrase.reason is not None else written[: phrase.word]
+            value = written[phrase.stop - 1 - len(phrase.value) : phrase.stop - 1]
+            value = value if fold(value) == phrase.value else phrase.value
+            return FreeAnswer(value, _tidy(reason), 1.0, phrase.reason_later)
+        if phrase.cue is None and index < len(phrases) - 1:
+            continue
+        answer, end = _first_sentence(plain, phrase.end)
+        if not answer or _is_heading(phrase, answer, plain[end:]):
+            continue
+        rationale = _tidy(written[: phrase.start(plain)])
+        first = not rationale
+        rationale = written[end:].strip(" .\n") if first else rationale
+        return FreeAnswer(answer, rationale, 0.95, first and bool(rationale))
+    text = written[: len(plain)]
+    if not plain.strip():
         return FreeAnswer(None, text)
-    if "\n" not in text and len(text.split()) <= _SHORT:
-        return FreeAnswer(_bare(text), "", 0.9)
-    numbers = list(_NUMBER.finditer(text))
+    if "\n" not in plain and len(plain.split()) <= _SHORT:
+        return FreeAnswer(_bare(plain), "", 0.9)
+    numbers = list(_NUMBER.finditer(plain))
     if numbers:
         return FreeAnswer(numbers[-1].group().strip(), text, 0.5)
     return FreeAnswer(None, text)
+
+
+def _is_heading(phrase: Announcement, answer: str, after: str) -> bool:
+    """Tell whether four hashes open a section, and give no answer."""
+    return phrase.cue is None and bool(after.strip()) and not re.search(r"\d", answer)
 
 
 def answer_key(text: str) -> str:
@@ -72,6 +122,7 @@ def answer_key(text: str) -> str:
     "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
     words are compared without case, articles, punctuation and surplus space.
     """
+    text = _FRACTION.sub(r"\1\2/\3", text) if _FRACTION.fullmatch(text.strip()) else text
     number = number_of(text)
     return normalised(text) if number is None else f"= {number}"
 
@@ -96,10 +147,13 @@ def normalised(text: str) -> str:
     return " ".join(word for word in words if word not in ("a", "an", "the")) or " ".join(words)
 
 
-def _first_sentence(tail: str) -> str:
-    tail = tail.lstrip()
-    end = _SENTENCE_END.search(tail)
-    return _bare(tail[: end.start()] if end else tail)
+def _first_sentence(plain: str, start: int) -> tuple[str, int]:
+    """Return the answer that a sentence from `start` on gives, and where it ends."""
+    while start < len(plain) and plain[start].isspace():
+        start += 1
+    end = _SENTENCE_END.search(plain, start)
+    stop = end.start() if end else len(plain)
+    return _bare(plain[start:stop]), stop
 
 
 def _bare(text: str) -> str:

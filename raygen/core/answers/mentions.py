@@ -1,6 +1,7 @@
 """Find where a text names options, by letter or by their words, and which of them it denies.
 
-Knows nothing of announcements: every mention counts the same here.
+Knows nothing of announcements: every mention counts the same here. Takes folded text
+(`characters.fold`).
 """
 
 from __future__ import annotations
@@ -8,51 +9,38 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Literal
 
-_ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
-_LETTERS = re.compile(
-    r"(?<!\w)(?P<open>[(\[])\s*(?P<in>[A-Za-z])\s*[)\]]"
-    r"|(?<![\w(\[.'’])(?P<closed>[A-Za-z])\)"
-    r"|(?<![\w'’.\-/])(?:option|choice|answer)s?\s+[\"'“‘*_]{0,3}(?P<called>[A-Z]|[a-z](?!\s+\w))"
-    r"(?![\w'’])"
-    r"|(?<![\w'’.\-/(\[])(?P<bare>[B-HJ-Z](?![\w'’\-/]|\.\w|\s*[=+*<>])"
-    r"|[AI](?=(?:\s*[,/]\s*|,?\s+(?:and|or|nor)\s+)\(?[B-Z]\b)|A(?=[,.](?:\s|\Z)))",
+from raygen.core.answers.characters import CJK
+from raygen.core.answers.grammar import Grammar
+from raygen.core.answers.options import POLAR, Options, bare_option
+
+_SINGLE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z](?![A-Za-z0-9])")
+_SINGLE_OF_ANY_SCRIPT = re.compile(rf"(?<![^\W_{CJK}])[A-Za-z](?![^\W_{CJK}])")
+_PAIRS = frozenset(["$$", "{}", "<>", "><", "''", '""', "**", "__", "==", "~~", "``", "|}", "||"])
+"""Signs that set a letter off on both sides."""
+_FORMULA = frozenset(["(\\", "[\\"])
+_ARROWS = ("→", "->", "=>")
+_GOES_ON = re.compile(r"[\w'\-/]|\.\w|\s*[=+*<>]")
+_GOES_ON_CJK = re.compile(rf"[^\W{CJK}]|['\-/]|\.[^\W{CJK}]|\s*[=+*<>]")
+_WORD_FOLLOWS = re.compile(rf"[^\S\n]+[^\W{CJK}]")
+_COPULA = re.compile(r"\s+(?:is|was|because|since|seems|must|would|fits|cannot|isn't|wasn't)\b")
+_DENIALS = (
+    "not", "n't", "never", "nor", "cannot", "except", "without", "than", "unlike", "instead",
+    "elimin", "rul", "exclu", "wrong", "incorrect",
+)  # fmt: skip
+_POLAR_END = re.compile(
+    r"[\"'*_)\]}$]*(?:\s*\Z|\s*[.!?:;,\n}\]<—]|\s+[-–—]|\s*\((?!\w\))|\s+(?:because|since|as)\b)"
 )
-_JOINT = r"[\s,;/&*_\"'“”‘’]*(?:(?:and|or|nor|and/or)\b)?[\s*_\"'“”‘’]*(?:the\b|an?\b)?\s*"
-_JOINED = re.compile(rf"\A{_JOINT}\Z", re.IGNORECASE)
-_COORDINATED = re.compile(
-    r"\A[\s.*_\"'“”‘’)]*(?:,|/|&|\band\b|\bor\b|\band/or\b)[\s*_\"'“”‘’(]*"
-    r"(?:(?:and|or|then|the|an?|possibly|maybe|perhaps|also|option|choice)\s+){0,2}[(*_\"'“‘]*\Z",
-    re.IGNORECASE,
+
+_HEAD = re.compile(
+    r"(?:[\s*_`\"'(\[{$<>=~#→:\\]|->|[-–•]\s|\\(?:text|textbf|mathrm|mathbf|textit|boxed)\s*\{)*"
+    r"(?<![A-Za-z0-9])([A-Za-z])"
+    rf"(?=[\s*_`\"')\]}}>$=~\\]*(?:[^\w\s']|[{CJK}]|$)"
+    r"|\s+(?:because|since|as|and|or|is|was)\b)"
 )
-_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot|except|without|than|unlike|isn['’]?t|wasn['’]?t|aren['’]?t"
-    r"|can['’]?t|won['’]?t|wouldn['’]?t|couldn['’]?t|doesn['’]?t|don['’]?t"
-    r"|rather\s+than|instead\s+of|eliminat(?:e|es|ed|ing)|rul(?:e|es|ed|ing)\s+out|exclud(?:e|es|ed|ing))"
-    r"\s+)(?:(?:be|the|an?|is|option|options|choice|choices|answer|necessarily|really|just|to|in|at)"
-    r"\s+){0,3}[\"'“‘*_]{0,3}\Z",
-    re.IGNORECASE,
-)
-_AFTER = re.compile(
-    r"\A[\"'”’*_)\s]{0,4}(?:(?:is|are|was|were|does|do|did|would|could|can|should)"
-    r"(?:\s*n['’]t\b|\s+not\b)|cannot\b|can['’]t\b"
-    r"|(?:is|are|was|were|would\s+be|can\s+be|seems?)\s+(?:also\s+)?"
-    r"(?:incorrect|wrong|eliminated|ruled\s+out|excluded)\b)",
-    re.IGNORECASE,
-)
-FILLER = re.compile(
-    r"\A[\s:*_`\"'“‘$(]*(?:(?:option|choice|letter|number|answer|the|an?|most|more|probably|likely|very"
-    r"|definitely|definitively|certainly|clearly|simply|therefore|thus|hence|indeed|that|to|in|at|on|of|be|it|is|would"
-    r"|perhaps|possibly|then|actually|obviously)\b[\s:*_`\"'“‘$(]*)*\Z",
-    re.IGNORECASE,
-)
-"""What may stand between an announcement and the answer itself."""
-_POLAR = frozenset({"yes", "no", "true", "false"})
-_SAME = {"yes": "true", "no": "false", "true": "yes", "false": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +57,96 @@ class Mention:
     denied: bool = False
 
 
-def mentions(text: str, choices: Sequence[str]) -> list[Mention]:
+def mentions(text: str, lower: str, options: Options, grammar: Grammar) -> list[Mention]:
     """Find all mentions in order, none inside another; a letter beyond the choices is none."""
-    in_text: list[Mention] = []
-    for match in _LETTERS.finditer(text):
-        name = match["in"] or match["closed"] or match["called"] or match["bare"]
-        option = ascii_uppercase.index(name.upper())
-        if option < len(choices):
-            in_text.append(Mention(option, *match.span(), "bare" if match["bare"] else "letter"))
-    taken = [(each.start, each.end) for each in in_text if each.by == "letter"]
-    for match in _options_pattern(tuple(choices)).finditer(text):
-        meets = _first_behind(taken, match.start())
-        if meets is not None and meets[0] < match.end():
+    listed = letters(text, len(options.choices), grammar)
+    taken = [(each.start, each.end) for each in listed if each.by == "letter"]
+    words = []
+    for start, end, option in options.spans(lower):
+        meets = _first_behind(taken, start) if taken else None
+        if meets is not None and meets[0] < end:
             continue
-        index = int(str(match.lastgroup)[1:])
-        if _stands_alone(text, match, choices[index]):
-            in_text.append(Mention(index, *match.span(), "text"))
-    texts = [(each.start, each.end) for each in in_text if each.by == "text"]
-    in_text = [each for each in in_text if each.by != "bare" or not _inside(texts, each)]
-    return _with_denials(text, sorted(in_text, key=lambda each: each.start))
+        if _stands_alone(text, lower, (start, end), options.choices[option], grammar):
+            words.append(Mention(option, start, end, "text"))
+    if words:
+        spans = [(each.start, each.end) for each in words]
+        listed = [each for each in listed if each.by != "bare" or not _inside(spans, each)]
+        listed = sorted([*listed, *words], key=lambda each: each.start)
+    if not listed or (grammar.only_english and not any(sign in lower for sign in _DENIALS)):
+        return listed
+    return _with_denials(text, listed, grammar)
+
+
+def letters(text: str, count: int, grammar: Grammar) -> list[Mention]:
+    """Find the letters of `count` options, every letter by the same rules."""
+    pattern = _SINGLE if text.isascii() else _SINGLE_OF_ANY_SCRIPT
+    listed = []
+    for match in pattern.finditer(text):
+        option = ord(match[0].lower()) - 97
+        if option < count:
+            mention = _letter(text, match.start(), option, grammar)
+            if mention is not None:
+                listed.append(mention)
+    return listed
+
+
+def _letter(text: str, at: int, option: int, grammar: Grammar) -> Mention | None:
+    end = at + 1
+    before, after = text[at - 1 : at] if at else "\n", text[end : end + 1] or "\n"
+    if before in "([ " and after in ")] ":
+        left = text[max(0, at - 3) : at].rstrip()
+        right = text[end : end + 3].lstrip()
+        if left[-1:] in ("(", "[") and right[:1] in (")", "]"):
+            opening = text.rindex(left[-1], 0, at)
+            if not _is_word(text[opening - 1 : opening] if opening else ""):
+                closing = text.index(right[0], end) + 1
+                return Mention(option, opening, closing, "letter")
+    if after == ")" and before not in "([.'_" and not text[at].isdigit():
+        return Mention(option, at, end + 1, "letter")
+    capital = text[at].isupper()
+    if (capital or not _WORD_FOLLOWS.match(text, end)) and not (after == "'" or _is_word(after)):
+        called = grammar.called.search(text[max(0, at - 24) : at])
+        if called is not None:
+            # "Option B" begins a sentence that discusses it, "options B" a list: as a bare B does.
+            noun = called[0].rstrip(" *_\"'\t")
+            discussed = noun[0].isupper() or noun.endswith("s")
+            return Mention(option, at, end, "bare" if discussed else "letter")
+    if capital and (
+        _is_set_off(text, at, before, after) or _is_bare(text, at, before, after, grammar)
+    ):
+        return Mention(option, at, end, "bare")
+    return None
+
+
+def _is_word(sign: str) -> bool:
+    return bool(sign) and (sign == "_" or sign.isalnum()) and ord(sign) < 0x3005
+
+
+def _is_set_off(text: str, at: int, before: str, after: str) -> bool:
+    """Tell whether signs around a capital set it off: $B$, {B}, <B>, 'B', ==B==, an arrow."""
+    if before + after in _PAIRS:
+        return True
+    if before + after in _FORMULA:
+        return text[at - 2 : at - 1] == "\\"
+    return text[max(0, at - 3) : at].rstrip().endswith(_ARROWS) and not _is_word(after)
+
+
+def _is_bare(text: str, at: int, before: str, after: str, grammar: Grammar) -> bool:
+    """Tell whether a capital is an option, and no article, pronoun, variable or initial."""
+    if before in "'.-/([_" or (before == "-" and at):
+        return False
+    goes_on = _GOES_ON if text.isascii() else _GOES_ON_CJK
+    if goes_on.match(text, at + 1):
+        return False
+    if grammar.only_english and text[at] not in "AI":
+        return True
+    if text[at] == "I" and after == ",":
+        return grammar.listed.match(text, at + 1) is not None
+    if not _WORD_FOLLOWS.match(text, at + 1):
+        return True
+    if grammar.listed.match(text, at + 1) or _COPULA.match(text, at + 1):
+        return True
+    return grammar.speaks_of(text[at + 1 : at + 60])
 
 
 def _first_behind(spans: Sequence[tuple[int, int]], position: int) -> tuple[int, int] | None:
@@ -106,71 +165,43 @@ def asserted(mentions: Sequence[Mention]) -> set[int]:
     return {each.option for each in mentions if not each.denied}
 
 
-def coordinated(between: str) -> bool:
-    """Tell whether the text between two mentions coordinates them: "or", "and", a comma."""
-    return _COORDINATED.match(between) is not None
-
-
-def bare_option(option: str) -> str:
-    """Strip an option's full stop and article, which answers add and leave out."""
-    return _ARTICLE.sub("", option.strip().rstrip(".")) or option
-
-
-def same_worded_options(choices: Sequence[str], option: int) -> set[int]:
-    """List the options with the same words as this one, including itself."""
-    words = bare_option(choices[option]).casefold()
-    return {i for i, choice in enumerate(choices) if bare_option(choice).casefold() == words}
-
-
-@lru_cache(maxsize=4096)
-def _options_pattern(choices: tuple[str, ...]) -> re.Pattern[str]:
-    order = sorted(range(len(choices)), key=lambda i: -len(bare_option(choices[i])))
-    parts = [f"(?P<o{i}>{'|'.join(_forms(choices, i))})" for i in order]
-    return re.compile("|".join(parts), re.IGNORECASE)
-
-
-def _forms(choices: Sequence[str], index: int) -> list[str]:
-    bare = bare_option(choices[index])
-    body = r"\s+".join(re.escape(word) for word in bare.split()) or "(?!)"
-    if len(bare) >= 4 and bare[-1].isalpha():
-        # One apple, two apples: a letter s at the end is no other option.
-        body = body + "s?" if bare[-1] not in "sS" else body + "?"
-    others = {bare_option(choice).casefold() for choice in choices}
-    forms = [_whole_word(body)]
-    if len(choices) == 2 and bare.casefold() in _SAME and others <= _POLAR:
-        forms.append(_whole_word(_SAME[bare.casefold()]))
-    return forms
-
-
-def _whole_word(body: str) -> str:
-    return rf"(?<!\w)(?<!\d[.,])(?:{body})(?!\w)(?![.,]\d)"
-
-
-def _stands_alone(text: str, match: re.Match[str], choice: str) -> bool:
+def _stands_alone(
+    text: str, lower: str, span: tuple[int, int], choice: str, grammar: Grammar
+) -> bool:
     """Tell whether a word that any text may have stands as an answer: "No, it isn't", "is: yes"."""
-    word = match.group().casefold()
-    if word in _POLAR:
-        before = text[: match.start()]
-        after = text[match.end() :].lstrip(" \"'”’*_)")
-        if after and after[0] not in ".!?:;,\n":
+    start, end = span
+    word = lower[start:end]
+    if word in POLAR:
+        if _POLAR_END.match(text, end) is None:
             return False
-        if word != bare_option(choice).casefold():
-            return FILLER.match(before.rsplit("\n", 1)[-1]) is not None
-        start = before.rstrip(" \"'“‘*_(")
-        return not start or start[-1] in ".!?:;,\n" or FILLER.match(before) is not None
-    if len(choice) == 1 and choice.isalpha():
-        return match.group() == choice and choice not in ("a", "A", "I")
-    return True
+        line = text.rfind("\n", 0, start) + 1
+        if word != bare_option(choice).lower():
+            return grammar.filler.match(text[line:start]) is not None
+        before = text[:start].rstrip(" \"'*_([{$<>")
+        return (
+            not before
+            or before[-1] in ".!?:;,\n"
+            or grammar.filler.match(text, 0, start) is not None
+        )
+    if len(choice) != 1 or not choice.isalpha() or not choice.isascii():
+        return True
+    if choice in "AI" and text[start] == choice:
+        before, after = text[start - 1 : start] or "\n", text[end : end + 1] or "\n"
+        return _is_set_off(text, start, before, after) or _is_bare(
+            text, start, before, after, grammar
+        )
+    return text[start:end] == choice and choice not in "aAI"
 
 
-def _with_denials(text: str, mentions: Sequence[Mention]) -> list[Mention]:
+def _with_denials(text: str, mentions: Sequence[Mention], grammar: Grammar) -> list[Mention]:
     """Mark denied mentions: "not (b)", "rather than b", "(b) is wrong", "neither a nor b"."""
     denied_before: list[bool] = []
     for index, each in enumerate(mentions):
         before = text[max(0, each.start - 60) : each.start]
-        denied = _BEFORE.search(before) is not None
+        denied = grammar.denied_before.search(before) is not None
         if not denied and index and denied_before[index - 1]:
-            denied = _JOINED.match(text[mentions[index - 1].end : each.start]) is not None
+            between = text[mentions[index - 1].end : each.start]
+            denied = grammar.joined.match(between) is not None
         denied_before.append(denied)
     marked: list[Mention] = []
     denied_after = False
@@ -178,10 +209,17 @@ def _with_denials(text: str, mentions: Sequence[Mention]) -> list[Mention]:
         each = mentions[index]
         following = mentions[index + 1] if index + 1 < len(mentions) else None
         limit = following.start if following else len(text)
-        joined = following is not None and _JOINED.match(text[each.end : limit]) is not None
-        denied_after = (denied_after and joined) or (
-            _AFTER.match(text[each.end : min(limit, each.end + 80)]) is not None
-        )
-        denied = denied_before[index] or denied_after
-        marked.append(Mention(each.option, each.start, each.end, each.by, denied))
+        joined = following is not None and grammar.joined.match(text[each.end : limit]) is not None
+        after = text[each.end : min(limit, each.end + 80)]
+        denied_after = (denied_after and joined) or grammar.denied_after.match(after) is not None
+        marked.append(replace(each, denied=True) if denied_before[index] or denied_after else each)
     return marked[::-1]
+
+
+def at_head(line: str, count: int) -> Mention | None:
+    """Read a letter at the head of a line, which would not count in running text."""
+    match = _HEAD.match(line)
+    if match is None:
+        return None
+    option = ascii_uppercase.index(match[1].upper())
+    return Mention(option, match.start(1), match.end(1), "bare") if option < count else None
