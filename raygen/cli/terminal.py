@@ -22,6 +22,7 @@ from raygen.core import (
     echo,
     hide_secrets,
     hide_secrets_in_logs,
+    indented,
     plural,
 )
 from raygen.engines import EngineError, EngineSetupError
@@ -77,17 +78,18 @@ def explain(error: Exception) -> tuple[str, int]:
     """Word an error for the user, and choose the exit code."""
     if isinstance(error, ProblemsError):
         return f"{error}\n{plural(len(error.problems), 'problem')}; nothing was started", 2
+    message = indented(str(error))
     if isinstance(error, UserError):
-        return f"Error: {error}", error.exit_code
+        return f"Error: {message}", error.exit_code
     if isinstance(error, OpError | EngineSetupError):
-        return f"Error: {error}", 2
+        return f"Error: {message}", 2
     if isinstance(error, EngineError):
-        return f"Error: {error}", 1
+        return f"Error: {message}", 1
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"Error: {where}{error.strerror or error}", 1
+        where = f"{indented(str(error.filename))}: " if error.filename else ""
+        return f"Error: {where}{error.strerror or message}", 1
     kind = type(error).__name__
-    return f"Error: unexpected {kind}: {error}\nRun it again with --debug for the traceback.", 1
+    return f"Error: unexpected {kind}: {message}\nRun it again with --debug for the traceback.", 1
 
 
 class TerminalUI:

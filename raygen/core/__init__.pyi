@@ -74,6 +74,7 @@ from .template import template_fields as template_fields
 from .terminal import confirm as confirm
 from .terminal import echo as echo
 from .terminal import echo_json as echo_json
+from .terminal import indented as indented
 from .terminal import json_text as json_text
 from .terminal import prompt as prompt
 from .terminal import visible as visible

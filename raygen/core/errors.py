@@ -50,11 +50,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column}: {self.message}".replace("\n", "\n  ")
 
 
 class ProblemsError(Exception):
-    """All problems of a file, ordered by position; str() has a line for each."""
+    """All problems of a file, ordered by position; str() has a line for each.
+
+    Further lines of a problem are indented.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(set(problems))

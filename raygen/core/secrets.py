@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote
 
-from raygen.core.terminal import echo
+from raygen.core.terminal import echo, indented, visible
 
 INSTEAD = "***"
 _SHORTEST = 8
@@ -228,7 +228,10 @@ def hide_secrets(message: str) -> str:
 
 
 def hide_secrets_in_logs() -> None:
-    """Have what this process logs, and the traceback that ends it, pass `hide_secrets`."""
+    """Have what this process logs, and the traceback that ends it, pass `hide_secrets`.
+
+    It is made harmless in a terminal, too.
+    """
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _HidingFactory):
         logging.setLogRecordFactory(_HidingFactory(factory))
@@ -236,17 +239,17 @@ def hide_secrets_in_logs() -> None:
 
 
 class _HidingFactory:
-    """Makes log records whose message and traceback have no secret."""
+    """Makes log records whose message and traceback have no secret, and are harmless."""
 
     def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
         self._make = make
 
     def __call__(self, *args: object, **kwargs: object) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
-        record.msg, record.args = hide_secrets(record.getMessage()), ()
+        record.msg, record.args = indented(hide_secrets(record.getMessage())), ()
         if record.exc_info and record.exc_info[0]:
             lines = traceback.format_exception(*record.exc_info)
-            record.exc_text = hide_secrets("".join(lines)).rstrip("\n")
+            record.exc_text = visible(hide_secrets("".join(lines))).rstrip("\n")
         return record
 
 

@@ -42,6 +42,11 @@ def visible_line(text: str) -> str:
     return _LINE_ENDS.sub(_picture, visible(text))
 
 
+def indented(message: str) -> str:
+    """Make a message harmless, with its further lines indented: none looks like one of its own."""
+    return "\n  ".join(map(visible_line, message.replace("\r\n", "\n").split("\n")))
+
+
 def visible_characters(text: str) -> str:
     """Replace as `visible` does, and keep the number of characters."""
     return _HARMFUL.sub(_picture, text)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from raygen.core import visible_line
 from raygen.dataset import RowResult, Tokens, paid_tokens, sum_tokens
 
 
@@ -87,4 +88,5 @@ class Counters:
         series = (name, *tags.values())
         if grown := now - self._reported[series]:
             self._reported[series] = now
-            self._counters[name].inc(grown, {"recipe": self._recipe, **tags})
+            labels = {"recipe": self._recipe, **tags}
+            self._counters[name].inc(grown, {k: visible_line(v) for k, v in labels.items()})

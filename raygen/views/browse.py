@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core import Task, count, plural
+from raygen.core import Task, count, indented, plural
 from raygen.inspection.browse import Item, ItemRef, NodePrecision, Precision
-from raygen.views.tables import plain_table, row_table, shorten
+from raygen.views.tables import one_line, plain_table, row_table, shorten
 
 _MEASURES = (float, bool, Mapping)
 """Types of what a filter measures: a share, a yes or no, votes, probabilities."""
@@ -32,7 +32,8 @@ def item_view(item: Item, task: Task, full: bool) -> RenderableType:
     """
     parts: list[RenderableType] = [fate(item.ref)]
     if item.ref.detail:
-        parts.append(Text(_cut(item.ref.detail, full), style="dim"))
+        detail = indented(_cut(item.ref.detail, full))
+        parts.append(Text(f"  {detail}", style="dim"))
     if not item.exact:
         note = "its source row, and all that the node was told for it:"
         parts.append(Text(note, style="dim"))
@@ -47,8 +48,8 @@ def blind_view(item: Item, task: Task, full: bool) -> RenderableType:
 def fate(ref: ItemRef) -> Text:
     """Render an item's fate on one line."""
     if ref.kept:
-        return Text.assemble(("kept", "bold green"), f" by {ref.node}")
-    return Text.assemble(("dropped", "bold yellow"), f" by {ref.node}: {ref.reason}")
+        return one_line(Text.assemble(("kept", "bold green"), f" by {ref.node}"))
+    return one_line(Text.assemble(("dropped", "bold yellow"), f" by {ref.node}: {ref.reason}"))
 
 
 def _content(item: Item, task: Task, full: bool, blind: bool) -> list[RenderableType]:
@@ -94,7 +95,7 @@ def precision_view(precision: Precision) -> RenderableType:
     for rated in precision.raters:
         judged = sum(f.judged for f in rated.figures if f.reason is None)
         parts += [
-            Text.assemble((rated.rater, "bold"), f": {plural(judged, 'item')} judged"),
+            one_line(Text.assemble((rated.rater, "bold"), f": {plural(judged, 'item')} judged")),
             _table(rated.figures),
             Text(),
         ]

@@ -26,7 +26,7 @@ from raygen.inspection.diff import (
     SpreadPair,
 )
 from raygen.views.recipe_diff import change_text, recipe_changes, sides_table, truncate
-from raygen.views.tables import facts_table, plain_table
+from raygen.views.tables import facts_table, one_line, plain_table
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _REASONS = 10
@@ -109,7 +109,7 @@ def _distributions(diff: DatasetDiff) -> Iterator[RenderableType]:
     if spreads := [spread for spread in diff.spreads if not spread.constant]:
         yield _spreads(spreads)
     if constant:
-        yield Text(f"in all examples of both: {', '.join(constant)}", style="dim")
+        yield one_line(Text(f"in all examples of both: {', '.join(constant)}", style="dim"))
 
 
 def _shares(shares: Shares) -> RenderableType:
@@ -167,8 +167,9 @@ def _rows(rows: RowsDiff) -> Table:
 
 def _sample(row: RowDiff, full: bool) -> Iterator[RenderableType]:
     yield Text()
-    yield Text.assemble((row.key[:8], "dim"), " ", truncate(Text(row.text, style="bold"), full))
-    facts = facts_table()
+    text = truncate(Text(row.text, style="bold"), full)
+    yield one_line(Text.assemble((row.key[:8], "dim"), " ", text))
+    facts = facts_table(texts=True)
     if row.statuses[0] != row.statuses[1] or not row.pairs:
         for side, status, why in zip("AB", row.statuses, row.rejects, strict=True):
             fate = Text(status, style=_STYLES.get(status, ""))

@@ -19,6 +19,7 @@ from raygen.core import visible, visible_line
 from raygen.inspection import Vertex, make_layers, place_vertices
 from raygen.planning import AnyNode, AnyPlan
 from raygen.recipe import SOURCE
+from raygen.views.tables import one_line
 
 DATASET = "dataset"
 _GAP_X, _GAP_Y, _MARGIN, _LINE, _TIP = 28.0, 46.0, 16.0, 17.0, 6.0
@@ -39,7 +40,8 @@ def graph_view(plan: AnyPlan) -> RenderableType:
     _grow(tree, SOURCE, below, plan)
     kept = " and ".join(plan.outputs) if len(plan.outputs) < 3 else f"{len(plan.outputs)} nodes"
     foot = Text(f"◆ its rows become the dataset: {kept}", style="dim")
-    return Group(Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"), tree, foot)
+    head = one_line(Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"))
+    return Group(head, tree, one_line(foot))
 
 
 def _grow(tree: Tree, name: str, below: Mapping[str, list[AnyNode]], plan: AnyPlan) -> None:
@@ -52,7 +54,7 @@ def _grow(tree: Tree, name: str, below: Mapping[str, list[AnyNode]], plan: AnyPl
             label.append(f"  (and from {', '.join(others)})", style="dim")
         if node.name in plan.outputs:
             label.append("  ◆", style="green")
-        _grow(tree.add(label), node.name, below, plan)
+        _grow(tree.add(one_line(label)), node.name, below, plan)
 
 
 def engines_of(node: AnyNode) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from raygen.core import plural
 from raygen.recipe import Lock, LockDifference, LockedEngine
-from raygen.views.tables import facts_table
+from raygen.views.tables import facts_table, one_line
 
 
 def lock_view(
@@ -36,7 +36,7 @@ def lock_view(
     facts.add_row("nodes", f"{len(lock.nodes)}, with {plural(prompts, 'template')}")
     packages = ", ".join(f"{name} {number}" for name, number in lock.packages.items())
     facts.add_row("packages", Text(packages))
-    parts: list[RenderableType] = [Text(path, style="bold"), facts]
+    parts: list[RenderableType] = [one_line(Text(path, style="bold")), facts]
     if not new:
         title = plural(len(changes), "change") if changes else "no change"
         parts += [Text(), Text(f"{title} since it was locked before", style="dim")]

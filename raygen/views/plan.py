@@ -11,7 +11,7 @@ from rich.text import Text
 from raygen.core import count, duration, money, plural
 from raygen.engines import model_name
 from raygen.planning import Estimate, Placement, PlanOverview
-from raygen.views.tables import facts_table, plain_table
+from raygen.views.tables import facts_table, one_line, plain_table
 
 _PACES = {
     "run": "at the pace of the last run",
@@ -39,7 +39,7 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
     facts.add_row("failed", f"at most {100 * plan.max_failed:g} % of the rows")
     facts.add_row("hash", Text(plan.hash))
     parts: list[RenderableType] = [
-        Text.assemble((plan.recipe, "bold"), f", {plan.task.name}"),
+        one_line(Text.assemble((plan.recipe, "bold"), f", {plan.task.name}")),
         Text(),
         nodes,
         Text("* its rows become the dataset", style="dim"),

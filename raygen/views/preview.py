@@ -19,11 +19,18 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from raygen.core import Reject, Row, Task, count, plural
+from raygen.core import Reject, Row, Task, count, plural, visible_line
 from raygen.dataset import Call
 from raygen.inspection import marked
 from raygen.runtime import NodeStep, Preview, PreviewedRow, chat_of
-from raygen.views.tables import SHOWN, facts_table, plain_table, row_table, shorten
+from raygen.views.tables import (
+    SHOWN,
+    facts_table,
+    one_line,
+    plain_table,
+    row_table,
+    shorten,
+)
 
 _LINE = 40
 _STYLES = {"kept": "green", "dropped": "yellow", "failed": "red"}
@@ -94,13 +101,13 @@ def _call(call: Call, prompt: str, verdicts: Mapping[int, str], full: bool) -> R
         text = _completion(call.kind, completion, full)
         if verdict := verdicts.get(index):
             style = "green" if verdict == "kept" else "yellow"
-            text.append(f" → {verdict}", style=style)
+            text.append_text(one_line(Text(f" → {verdict}", style=style)))
         answers.add_row(str(index + 1), text)
     table = Table(box=box.SQUARE, expand=True, border_style="dim", header_style="dim")
     table.add_column("prompt", ratio=1, overflow="fold")
     table.add_column(f"{noun}s", ratio=1, overflow="fold")
     table.add_row(Text(prompt), answers)
-    return Group(title, table)
+    return Group(one_line(title), table)
 
 
 def _completion(kind: str, completion: Mapping[str, Any], full: bool) -> Text:
@@ -133,7 +140,7 @@ def _outcomes(step: NodeStep, calls: Sequence[Call], task: Task, full: bool) -> 
     Texts that a completion shows already are left out.
     """
     completions = " ".join(call.completions for call in calls)
-    table = facts_table()
+    table = facts_table(texts=True)
     for index, outcome in enumerate(step.outcomes):
         number = f" {index + 1}" if len(step.outcomes) > 1 else ""
         if isinstance(outcome, Reject):
@@ -172,6 +179,7 @@ def _columns(
         # Changes are marked in the complete text, which shortening would spoil.
         uncut = full or not isinstance(value, str) or name == task.stem
         shown = marked(name, value if uncut else shorten(value), row, task, before)
+        name = visible_line(name)
         if "\n" in shown.plain:
             shown = Text("\n  ").join(shown.split("\n"))
             column = Text.assemble(f"{name}:\n  ", shown)
@@ -214,6 +222,7 @@ def _silent(
         line = ", ".join(dict.fromkeys(rows)) + (f": {_value(detail, full)}" if detail else "")
         table.add_row(Text(f"  {reason}", style="yellow"), Text(line))
     head = Text.assemble((node.name, "bold"), f"  {node.op.name}: {rows_in} in, {rows_out} kept")
+    head = one_line(head)
     return Group(head, table) if table.row_count else head
 
 
@@ -232,7 +241,7 @@ def _shown(row: PreviewedRow) -> set[str]:
 
 def _end(row: PreviewedRow, task: Task, shown: set[str], full: bool) -> Table:
     """Render the row's examples, or why it has none."""
-    table = facts_table()
+    table = facts_table(texts=True)
     for example in row.result.examples:
         columns = _example(example, row.data, task, shown, full)
         table.add_row(Text("kept", style="green"), columns)
@@ -255,7 +264,7 @@ def _example(
         if name not in ("id", "node") and not (name in source and source[name] == value)
         if not (name in shown and isinstance(value, float | bool | Mapping | list))
     }
-    return Text("\n").join([Text(example["node"]), _columns(new, example, task, source, full)])
+    return Text("\n").join([one_line(example["node"]), _columns(new, example, task, source, full)])
 
 
 def _totals(preview: Preview) -> list[RenderableType]:

@@ -22,6 +22,7 @@ from rich.text import Text
 from raygen.core import count, duration, percent
 from raygen.runtime import NodeCount, Snapshot
 from raygen.trainer import TrainerState
+from raygen.views.tables import one_line
 
 _WINDOW_S = 60.0
 _LINE_EVERY_S = 5.0
@@ -205,10 +206,10 @@ def render_snapshot(
     if trainer:
         words = Table.grid(padding=(0, 2, 0, 0))
         style = "bold red" if trainer.error else "cyan"
-        words.add_row(Text("trainer", style=style), Text(_trainer_words(trainer)))
+        words.add_row(Text("trainer", style=style), one_line(_trainer_words(trainer)))
         parts.append(words)
     if snapshot.log:
-        parts.append(Text(f"log: {snapshot.log}", style="dim", overflow="fold"))
+        parts.append(one_line(Text(f"log: {snapshot.log}", style="dim", overflow="fold")))
     return Group(*parts)
 
 
@@ -245,7 +246,7 @@ def _node_table(nodes: Mapping[str, NodeCount]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name, node in nodes.items():
         figures = (node.rows_in, node.kept, node.dropped, node.calls)
-        table.add_row(Text(name), *map(count, figures))
+        table.add_row(one_line(name), *map(count, figures))
     return table
 
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from raygen.core import Change, plural
 from raygen.inspection import changed_words
 from raygen.inspection.diff import NodeDiff, RecipeDiff
-from raygen.views.tables import facts_table
+from raygen.views.tables import facts_table, one_line
 
 _MARKS = {
     "added": ("+", "green"),
@@ -50,7 +50,7 @@ def sides_table(diff: RecipeDiff) -> Table:
 
 def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
     """Render the differences by section, then by node."""
-    parts: list[RenderableType] = [Text(note, style="yellow") for note in diff.notes]
+    parts: list[RenderableType] = [one_line(Text(note, style="yellow")) for note in diff.notes]
     if diff.same:
         return [*parts, Text("the recipes are the same", style="green")]
     for name, changes in diff.sections.items():
@@ -67,7 +67,7 @@ def recipe_changes(diff: RecipeDiff, full: bool) -> list[RenderableType]:
 
 def _node(node: NodeDiff, full: bool) -> list[RenderableType]:
     mark, style = _MARKS[node.fate]
-    title = Text.assemble("  ", (f"{mark} {node.name}", style), (f"  {node.fate}", "dim"))
+    title = one_line(Text.assemble("  ", (f"{mark} {node.name}", style), (f"  {node.fate}", "dim")))
     if node.fate == "after a change":
         return [title]
     if node.fate == "changed":
@@ -82,11 +82,12 @@ def _node(node: NodeDiff, full: bool) -> list[RenderableType]:
 
 def _changes(changes: Sequence[Change], full: bool, indent: int = 2) -> list[RenderableType]:
     """Render short changes in a table, and line diffs of long texts below it."""
-    table = facts_table()
+    table = facts_table(texts=True)
     parts: list[RenderableType] = [Padding(table, (0, 0, 0, indent))]
     for change in changes:
         if change.is_text:
-            parts.append(Padding(Text(change.key, style="dim"), (0, 0, 0, indent)))
+            key = one_line(Text(change.key, style="dim"))
+            parts.append(Padding(key, (0, 0, 0, indent)))
             parts.append(Padding(diff_text(change.lines(), full), (0, 0, 0, indent + 2)))
         else:
             table.add_row(Text(change.key), change_text(change, full))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from raygen.core import count, duration, plural
 from raygen.dataset import DatasetStatus
-from raygen.views.tables import facts_table, plain_table
+from raygen.views.tables import facts_table, one_line, plain_table
 
 _TOP = 5
 
@@ -49,7 +49,7 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         facts.add_row("time", f"{duration(status.wall)}{guess}")
     facts.add_row("last run", Text(status.ended or "running, or killed"))
     facts.add_row("plan", Text(status.plan))
-    parts: list[RenderableType] = [Text(folder, style="bold"), facts]
+    parts: list[RenderableType] = [one_line(Text(folder, style="bold")), facts]
     if planned is not None and status.pending:
         note = f"planned: for all {count(planned['rows'])} rows, before the first one ran"
         parts.append(Text(note, style="dim"))

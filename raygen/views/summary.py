@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from raygen.core import count, duration, money, percent, plural
 from raygen.runtime import Outcome, RejectCount
 from raygen.trainer import Accuracy, TrainerState
+from raygen.views.tables import facts_table, one_line
 
 _TOP_REJECTS = 5
 _HEADINGS = {
@@ -110,13 +110,13 @@ def render_summary(summary: RunSummary) -> RenderableType:
         title, style = "Generated, but the training failed", "bold red"
     parts: list[RenderableType] = [
         Text(),
-        Text.assemble((title, style), f": {summary.recipe}, in {duration(summary.seconds)}"),
+        one_line(
+            Text.assemble((title, style), f": {summary.recipe}, in {duration(summary.seconds)}")
+        ),
     ]
     if summary.message:
-        parts.append(Text(summary.message))
-    facts = Table.grid(padding=(0, 2, 0, 0))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column(overflow="fold")
+        parts.append(one_line(summary.message))
+    facts = facts_table()
     facts.add_row("rows", _rows(summary))
     for index, reject in enumerate(top_rejects(summary.rejects)):
         facts.add_row(
@@ -142,7 +142,7 @@ def render_summary(summary: RunSummary) -> RenderableType:
     parts += [facts, Text(), Text("Next:", style="bold")]
     for command, why in next_commands(summary):
         parts.append(Text(f"  # {why}", style="dim"))
-        parts.append(Text(f"  {command}", no_wrap=True, overflow="ignore"))
+        parts.append(one_line(Text(f"  {command}", no_wrap=True, overflow="ignore")))
     return Group(*parts)
 
 

@@ -25,6 +25,7 @@ from raygen.core import (
     UserError,
     hide_secrets,
     hide_secrets_in_logs,
+    indented,
 )
 from streamtrain.cli.runs import compare, export, lens
 from streamtrain.cli.verdicts import sheet, verdicts
@@ -54,7 +55,8 @@ class _Commands(click.Group):
         except (ProblemsError, StreamtrainError, UserError) as error:
             if ctx.params["debug"]:
                 raise
-            echo(hide_secrets(str(error)), err=True)
+            own = isinstance(error, ProblemsError)  # its lines are its problems
+            echo(hide_secrets(str(error) if own else indented(str(error))), err=True)
             if isinstance(error, UserError):
                 ctx.exit(error.exit_code)
             ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)

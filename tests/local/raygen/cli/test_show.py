@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,48 +11,12 @@ from click.testing import CliRunner
 
 from raygen.cli.main import main
 from tests.support.small_datasets import QUIZ, make_dataset, questions, write_recipe
+from tests.support.terminals import at_terminal
 
 
 @pytest.fixture(scope="module")
 def quiz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(write_recipe(tmp_path_factory.mktemp("quiz"), QUIZ, questions(12)))
-
-
-def at_terminal(words: list[str], *turns: tuple[str, str], pager: str = "cat") -> str:
-    """Run a command in a pseudo-terminal; return what it shows.
-
-    Of each turn, the keys are pressed once the text is there.
-    """
-    terminal, inside = pty.openpty()
-    command = [sys.executable, "-m", "raygen.cli", *words]
-    process = subprocess.Popen(
-        command, stdin=inside, stdout=inside, stderr=inside, env={**os.environ, "PAGER": pager}
-    )
-    os.close(inside)
-    shown, keys = "", ""
-    for text, then in turns:
-        begun = len(shown)
-        while text not in shown[begun:]:
-            more = read(terminal, keys)
-            assert more, f"ended without {text!r}: {shown}"
-            shown += more
-        keys = then
-        os.write(terminal, keys.encode())
-    while more := read(terminal, keys):
-        shown += more
-    os.close(terminal)
-    assert process.wait() == 0
-    return click.unstyle(shown)
-
-
-def read(terminal: int, keys: str) -> str:
-    """Read what is shown next, empty at the end; keys pressed before the process listens are lost,
-    and are pressed again."""
-    with suppress(OSError):  # a terminal whose process has ended can't be read or written
-        while keys and not select.select([terminal], [], [], 2.0)[0]:
-            os.write(terminal, keys.encode())
-        return os.read(terminal, 65536).decode()
-    return ""
 
 
 def test_a_pager_gets_all_items(quiz: Path, tmp_path: Path) -> None:
