@@ -35,7 +35,7 @@ def test_examples_are_printed_in_order(quiz: Path) -> None:
 
 def test_a_reason_alone_asks_for_rejects(quiz: Path) -> None:
     result = show(quiz, "--reason", "long")
-    assert "dropped by short: long\nnot (question | length < 24)" in result.stdout
+    assert "dropped by short: long\n  not (question | length < 24)" in result.stdout
     assert "1 of 2 ──" in result.stdout
 
 
