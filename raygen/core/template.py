@@ -7,13 +7,14 @@ error. Knows nothing of recipes or ops.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import jinja2
 import jinja2.meta
 
+from raygen.core.answers import read_answer, read_free_answer
 from raygen.core.sandbox import Sandbox
 from raygen.core.task import option_letter
 
@@ -37,7 +38,22 @@ class TemplateError(ValueError):
     """A template that doesn't parse, reads an unknown field, or fails on a row."""
 
 
-_ENVIRONMENT = Sandbox({"letter": option_letter})
+def _reading(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the answer of a text: `{{ (said | read_answer(choices)).predicted }}`."""
+    if choices:
+        read = read_answer(text, [str(choice) for choice in choices])
+        option = read.option
+        label = None if option is None else choices[option]
+        columns: dict[str, Any] = {"predicted": option, "label": label}
+        rest = (read.rationale, read.confidence, read.answer_first)
+    else:
+        free = read_free_answer(text)
+        columns = {"predicted": free.text, "label": free.text}
+        rest = (free.rationale, free.confidence, free.answer_first)
+    return {**columns, **dict(zip(("rationale", "confidence", "answer_first"), rest, strict=True))}
+
+
+_ENVIRONMENT = Sandbox({"letter": option_letter, "read_answer": _reading})
 
 
 @lru_cache(maxsize=1024)

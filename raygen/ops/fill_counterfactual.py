@@ -105,7 +105,7 @@ class _Check:
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
         """Return the new text and its fills, or what is wrong with the candidate."""
-        fault = completion_reject(answer)
+        fault = completion_reject(answer, cut_off_counts=self.params.rejects_cut_off)
         if fault is not None:
             return fault
         filled = _unwrapped(answer.text, self.masked)

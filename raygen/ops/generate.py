@@ -75,7 +75,7 @@ def _prompt(row: Row, params: GenerateParams) -> Prompt:
 def _outcome(
     row: Row, params: GenerateParams, ctx: Context, k: int, answer: Completion
 ) -> Row | Reject:
-    fault = completion_reject(answer, cut_off_counts=params.truncated == "reject")
+    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
     if fault is not None:
         return fault
     text = answer.text.strip()

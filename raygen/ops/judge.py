@@ -169,11 +169,11 @@ async def _ask(
 ) -> list[_Verdict | Reject]:
     prompt = params.prompt_of(render(params.template(), fields))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()), schema)
-    return [_read(answer, schema) for answer in answers] or [Reject("empty", "no answer")]
+    return [_read(answer, schema, params) for answer in answers] or [Reject("empty", "no answer")]
 
 
-def _read(answer: Completion, schema: Mapping[str, Any]) -> _Verdict | Reject:
-    fault = completion_reject(answer)
+def _read(answer: Completion, schema: Mapping[str, Any], params: JudgeParams) -> _Verdict | Reject:
+    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
     if fault is not None:
         return fault
     try:

@@ -123,7 +123,7 @@ async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[
 def _outcome(
     row: Row, text: str, answer: Completion, params: MaskTopicWordsParams, ctx: Context
 ) -> Row | Reject:
-    fault = completion_reject(answer)
+    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
     if fault is not None:
         return fault
     topics, phrases = _named(answer.text)

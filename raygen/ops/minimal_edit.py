@@ -147,7 +147,8 @@ class _Edit:
     async def _judge(self, text: str, answer: Completion) -> _Try:
         params, new = self.params, self.options[self.target]
         # What is cut off after the edit's own end leaves the edit whole.
-        fault = completion_reject(answer, cut_off_counts=answer.text.rstrip().endswith(text))
+        cut_off_counts = params.rejects_cut_off and answer.text.rstrip().endswith(text)
+        fault = completion_reject(answer, cut_off_counts=cut_off_counts)
         if fault is not None or not text:
             nothing = Reject("empty", f"no text in {answer.text.strip()[:80]!r}")
             return _Try(answer, "", "", fault or nothing)

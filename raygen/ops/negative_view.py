@@ -38,10 +38,11 @@ class NegativeViewParams(SamplingParams):
     input, and there is no label, unless the other of two options is all that is left.
 
     Emits `rationale`, `label` (the right option's index, for a classification its class; or null),
-    `refuted` (the option's text; null when joined), `view` (negative, counterfactual_negative) and
-    `variant`. Rejects a refutation that states that its option is the answer (`argues_for_it`) or
-    that another wrong one is (`other_answer`), or that is `empty`, `truncated` or `refused`;
-    joined, one option without a refutation drops the row, and the detail names it.
+    `refuted` (the option's text; null when joined), `said` (the answers as they came), `view`
+    (negative, counterfactual_negative) and `variant`. Rejects a refutation that states that its
+    option is the answer (`argues_for_it`) or that another wrong one is (`other_answer`), or that is
+    `empty`, `truncated` or `refused`; joined, one option without a refutation drops the row, and
+    the detail names it.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
@@ -62,10 +63,11 @@ class NegativeViewParams(SamplingParams):
 
 @dataclass(frozen=True, slots=True)
 class _Refutation:
-    """Why the option of this index is wrong, and a reasoning model's thoughts."""
+    """Why the option of this index is wrong, all that was said, and a model's thoughts."""
 
     option: int
     text: str
+    said: str
     thoughts: Mapping[str, Any]
 
 
@@ -89,6 +91,7 @@ async def run(row: Row, params: NegativeViewParams, ctx: Context) -> Sequence[Ro
                 "rationale": outcome.text,
                 "label": label,
                 "refuted": options[outcome.option],
+                "said": outcome.said,
                 **view_columns(row.data, "negative"),
                 **outcome.thoughts,
             },
@@ -106,16 +109,18 @@ async def _refutation(
     prompt = params.prompt_of(render(params.template(), fields))
     outcome: _Refutation | Reject = Reject("empty", "the engine gave no answer")
     for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k))):
-        text = _refuting(answer, option, options, gold)
+        text = _refuting(answer, option, options, gold, params.rejects_cut_off)
         if isinstance(text, str):
-            return _Refutation(option, text, params.thoughts(answer))
+            return _Refutation(option, text, answer.text.strip(), params.thoughts(answer))
         outcome = Reject(text.reason, f"{options[option]!r}: {text.detail}")
     return outcome
 
 
-def _refuting(answer: Completion, option: int, options: Sequence[str], gold: int) -> str | Reject:
+def _refuting(
+    answer: Completion, option: int, options: Sequence[str], gold: int, cut_off_counts: bool
+) -> str | Reject:
     """Strip a final answer from a refutation, or return what is wrong with it."""
-    fault = completion_reject(answer)
+    fault = completion_reject(answer, cut_off_counts=cut_off_counts)
     if fault is not None:
         return fault
     text = answer.text.strip()
@@ -147,6 +152,7 @@ def _joined(
             "rationale": " ".join(texts),
             "label": training_label(ctx.task, ctx.task.gold(row.data)),
             "refuted": None,
+            "said": "\n\n".join(each.said for each in refutations if isinstance(each, _Refutation)),
             **view_columns(row.data, "negative"),
             **({"thinking": "\n\n".join(thoughts) or None} if params.thought_columns else {}),
         },
@@ -165,6 +171,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
             "rationale": "string",
             "label": label_type(task),
             "refuted": "string",
+            "said": "string",
             "view": "string",
             "variant": "string",
             **params.thought_columns,
@@ -177,7 +184,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
 
 OP = Op(
     "negative_view",
-    2,
+    3,
     NegativeViewParams,
     run,
     columns,

@@ -33,6 +33,7 @@ from raygen.ops import (
     soft_labels,
     token_probabilities,
 )
+from raygen.ops.answers import read_answer
 from raygen.ops.base import Op
 
 ENTRY_POINTS = "raygen.ops"
@@ -61,6 +62,7 @@ def built_in() -> Mapping[str, Op]:
         judge,
         filter,
         map,
+        read_answer,
         explode,
         join_views,
         deduplicate,

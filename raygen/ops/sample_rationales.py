@@ -39,16 +39,16 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     `pick` narrows the samples of a question down, after `keep`: near duplicates out, then at most
     so many of them, the most diverse, the most likely, a random few or the first.
 
-    Emits one row per sample with `rationale` (the answer phrase stripped), `predicted` (its own
-    answer, null when shown), `label` (an option's index; a class or a free answer as text),
-    `names_answer` (the rationale has the label's words), `logprob` and `logprob_per_token` (of all
-    sampled tokens, where the engine gives it), `sample`, `view`, `variant` and `diversity` (per
-    question: the mean distance between the rationales of the readable samples, of the first 64,
-    from 0 to 1; null where there is one only). Distance is one minus the share of pieces of five
-    characters that two texts have in common. With the label hidden also `confidence` (how sure the
-    answer's reading is, 0 to 1), and per question `agreement` (the share of all n samples that
-    reach this one's answer) and `distinct_answers` (how many answers the samples reach: how open
-    the question is).
+    Emits one row per sample with `rationale` (the answer phrase stripped), `said` (the whole
+    completion as it came), `predicted` (its own answer, null when shown), `label` (an option's
+    index; a class or a free answer as text), `names_answer` (the rationale has the label's words),
+    `logprob` and `logprob_per_token` (of all sampled tokens, where the engine gives it), `sample`,
+    `view`, `variant` and `diversity` (per question: the mean distance between the rationales of the
+    readable samples, of the first 64, from 0 to 1; null where there is one only). Distance is one
+    minus the share of pieces of five characters that two texts have in common. With the label
+    hidden also `confidence` (how sure the answer's reading is, 0 to 1), and per question
+    `agreement` (the share of all n samples that reach this one's answer) and `distinct_answers`
+    (how many answers the samples reach: how open the question is).
 
     Rejects samples that are `empty` (also those with nothing but the answer), `truncated`,
     `refused`, have `no_answer` that reads as exactly one option, reach a `wrong_answer` (with
@@ -82,7 +82,10 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     """Return n rows or rejects, in the engine's order."""
     prompt = params.prompt_of(params.render_prompt(row, ctx.task))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    parsed = [parse_completion(answer, row.data, ctx.task) for answer in answers]
+    parsed = [
+        parse_completion(answer, row.data, ctx.task, cut_off_counts=params.rejects_cut_off)
+        for answer in answers
+    ]
     read = [
         each.answer
         for each in parsed
@@ -202,6 +205,7 @@ def _columns_of(
     label = training_label(task, answer) if isinstance(answer, int) else answer
     return {
         "rationale": sample.rationale,
+        "said": sample.completion.text.strip(),
         "predicted": label if params.hidden else None,
         "label": label,
         "names_answer": names_option(sample.rationale, answer_words(answer, data, task)),
@@ -231,6 +235,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
         optional=frozenset({"variant"}),
         provides={
             "rationale": "string",
+            "said": "string",
             "predicted": label_type(task),
             "label": label_type(task),
             "names_answer": "boolean",
@@ -252,7 +257,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
 
 OP = Op(
     "sample_rationales",
-    3,
+    4,
     SampleRationalesParams,
     run,
     columns,

@@ -12,15 +12,13 @@ from raygen.core import Reject, Row, Task, render
 from raygen.core.answers import read_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.completions import completion_reject, was_cut_off
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
 from raygen.ops.common.request_params import SamplingParams, default_prompt
 
 _ANSWER_COLUMNS = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""
-_CUT_OFF_SURE = 0.7
-"""From this confidence on an answer is announced, and stands although the text was cut off."""
 
 
 class SelfConsistencyParams(SamplingParams):
@@ -100,7 +98,7 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
     }
     prompt = params.prompt_of(render(params.template(), visible))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    read = [_vote(answer, options, params.min_confidence) for answer in answers]
+    read = [_vote(answer, options, params) for answer in answers]
     votes = Votes(Counter(option for option in read if option is not None), len(answers))
     reject = _reject(votes, ctx.task.gold(row.data), params.threshold, options)
     if reject is not None:
@@ -114,13 +112,12 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
     return [row.child(ctx.node, 0, new)]
 
 
-def _vote(answer: Completion, options: Sequence[str], min_confidence: float) -> int | None:
+def _vote(answer: Completion, options: Sequence[str], params: SelfConsistencyParams) -> int | None:
     if completion_reject(answer, cut_off_counts=False) is not None:
         return None
-    cut_off = answer.finish_reason == "length"
-    least = max(min_confidence, _CUT_OFF_SURE) if cut_off else min_confidence
-    read = read_answer(answer.text, options)
-    return read.option if read.confidence >= least else None
+    cut_off = was_cut_off(answer) and params.rejects_cut_off
+    read = read_answer(answer.text, options, cut_off=cut_off)
+    return read.option if read.confidence >= params.min_confidence else None
 
 
 def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -> Reject | None:
@@ -159,7 +156,7 @@ def columns(params: SelfConsistencyParams, task: Task) -> Columns:
 
 OP = Op(
     "self_consistency",
-    2,
+    3,
     SelfConsistencyParams,
     run,
     columns,

@@ -64,7 +64,7 @@ def columns(params: SoftLabelsParams, task: Task) -> Columns:
 
 OP = Op(
     "soft_labels",
-    2,
+    3,
     SoftLabelsParams,
     run,
     columns,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raygen.core import Reject, Task
-from raygen.core.answers import answer_key, read_answer, read_free_answer
+from raygen.core.answers import answer_key, read_answer, read_free_answer, read_gold
 from raygen.engines import Completion
 
 _REFUSAL = re.compile(
@@ -22,22 +22,35 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = frozenset({"refusal", "content_filter"})
+_CUT_OFF = frozenset({"length", "error", "abort", "cancelled", "timeout", "content_filter"})
+"""Finish reasons of answers that end before they are finished."""
+
+
+def was_cut_off(answer: Completion) -> bool:
+    """Tell whether an answer was cut or broken off, maybe within a word."""
+    return answer.finish_reason in _CUT_OFF
 
 
 def completion_reject(answer: Completion, *, cut_off_counts: bool = True) -> Reject | None:
     """Return the reject of an unusable answer, None for one that can be read.
 
-    Its reason is `empty` (also for thoughts without an answer), `truncated` (max_tokens cut it off;
-    unless `cut_off_counts` is False) or `refused` (by finish reason or by the first sentence).
+    Its reason is `empty` (also for thoughts without an answer), `truncated` (it was cut or broken
+    off; unless `cut_off_counts` is False) or `refused` (by finish reason or by the first sentence).
     """
     text = answer.text.strip()
     if answer.finish_reason in _REFUSED or _REFUSAL.match(text):
         return Reject("refused", text[:80] or answer.finish_reason)
-    if answer.finish_reason == "length" and (cut_off_counts or not text):
-        return Reject("truncated", f"cut off after {answer.output_tokens} tokens: {text[-80:]!r}")
+    if was_cut_off(answer) and (cut_off_counts or not text):
+        return _truncated(answer)
     if not text:
         return Reject("empty", "nothing but thoughts" if answer.thinking else "the answer is empty")
     return None
+
+
+def _truncated(answer: Completion) -> Reject:
+    why = "" if answer.finish_reason == "length" else f" ({answer.finish_reason})"
+    text = answer.text.strip()[-80:]
+    return Reject("truncated", f"cut off after {answer.output_tokens} tokens{why}: {text!r}")
 
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
@@ -103,20 +116,21 @@ class ReasoningSample:
 
 
 def parse_completion(
-    completion: Completion, data: Mapping[str, Any], task: Task
+    completion: Completion, data: Mapping[str, Any], task: Task, *, cut_off_counts: bool = True
 ) -> ParsedCompletion | Reject:
     """Split a completion into answer and rationale.
 
-    Returns a reject if it is `empty`, `refused`, or `truncated` before it stated an answer.
+    Returns a reject if it is `empty`, `refused`, or (unless `cut_off_counts` is False) `truncated`
+    before it stated an answer. What an endpoint's filter ended after the answer was stated counts.
     """
+    text = completion.text.strip()
+    cut_off = was_cut_off(completion)
+    parsed = _apart(text, data, task, cut_off=cut_off and cut_off_counts)
     fault = completion_reject(completion, cut_off_counts=False)
-    if fault is not None:
+    filtered = completion.finish_reason == "content_filter" and parsed.announced
+    if fault is not None and not filtered:
         return fault
-    parsed = _apart(completion.text.strip(), data, task)
-    if completion.finish_reason == "length" and not parsed.announced:
-        detail = f"cut off after {completion.output_tokens} tokens: {completion.text[-80:]!r}"
-        return Reject("truncated", detail)
-    return parsed
+    return _truncated(completion) if cut_off and cut_off_counts and not parsed.announced else parsed
 
 
 def extract_thoughts(completion: Completion, data: Mapping[str, Any], task: Task) -> str:
@@ -128,7 +142,7 @@ def extract_thoughts(completion: Completion, data: Mapping[str, Any], task: Task
 
 def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:
     """Return the row's gold answer: an option's index, in free text the column `answer`."""
-    return str(data["answer"]) if task.name == "free_text" else task.gold(data)
+    return read_gold(str(data["answer"])).text if task.name == "free_text" else task.gold(data)
 
 
 def answer_words(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
@@ -141,12 +155,14 @@ def comparison_key(answer: int | str | None) -> int | str | None:
     return answer_key(answer) if isinstance(answer, str) else answer
 
 
-def _apart(text: str, data: Mapping[str, Any], task: Task) -> ParsedCompletion:
+def _apart(
+    text: str, data: Mapping[str, Any], task: Task, *, cut_off: bool = False
+) -> ParsedCompletion:
     if task.name == "free_text":
-        free = read_free_answer(text)
+        free = read_free_answer(text, cut_off=cut_off)
         sure = free.confidence >= _ANNOUNCED_FREE
         return ParsedCompletion(free.text, free.confidence, sure, free.rationale)
-    read = read_answer(text, task.options(data))
+    read = read_answer(text, task.options(data), cut_off=cut_off)
     return ParsedCompletion(
         read.option, read.confidence, read.confidence >= _ANNOUNCED, read.rationale
     )

@@ -16,6 +16,7 @@ from raygen.core import Task, literal_ending, option_letter, render, softmax, te
 from raygen.core.answers import read_answer
 from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
+from raygen.ops.common.completions import was_cut_off
 from raygen.ops.common.options import require_options
 from raygen.ops.common.request_params import SamplingParams, default_prompt
 
@@ -28,6 +29,7 @@ HIDDEN = frozenset(
         "target",
         "rationale",
         "predicted",
+        "said",
         "original",
         "original_answer",
         "probabilities",
@@ -79,6 +81,8 @@ class PredictionParams(SamplingParams):
             raise ValueError(f"`labels` is for by: classify, and this is by: {self.by}")
         if (self.candidates or self.normalise) and self.by != "score":
             raise ValueError(f"`candidates` and `normalise` are for by: score, not by: {self.by}")
+        if self.truncated == "keep" and self.by != "vote":
+            raise ValueError(f"`truncated` is for by: vote, and this is by: {self.by}")
         return self
 
     @property
@@ -179,7 +183,8 @@ async def predict_options(
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
         ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
-        return OptionProbabilities(options, _shares(answers, ending, options))
+        cut_off_counts = params.rejects_cut_off
+        return OptionProbabilities(options, _shares(answers, ending, options, cut_off_counts))
     letters = (params.candidates or _default_candidates(ctx.task)) == "letters"
     texts = [f"({option_letter(k).lower()})" if letters else o for k, o in enumerate(options)]
     candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
@@ -195,18 +200,21 @@ def _default_candidates(task: Task) -> Literal["letters", "texts"]:
 
 
 def _shares(
-    answers: Sequence[Completion], ending: str, options: Sequence[str]
+    answers: Sequence[Completion], ending: str, options: Sequence[str], cut_off_counts: bool
 ) -> tuple[float, ...]:
     """Compute each option's share of the answers, unreadable ones counting in the divisor."""
-    read = [_read(answer.text, ending, options) for answer in answers]
+    read = [
+        _read(answer.text, ending, options, cut_off=cut_off_counts and was_cut_off(answer))
+        for answer in answers
+    ]
     return tuple(read.count(option) / max(1, len(answers)) for option in range(len(options)))
 
 
-def _read(text: str, ending: str, options: Sequence[str]) -> int | None:
+def _read(text: str, ending: str, options: Sequence[str], *, cut_off: bool) -> int | None:
     """Read the option that an answer names, by itself or as the end of the prompt's last words."""
-    option = read_answer(text, options).option
+    option = read_answer(text, options, cut_off=cut_off).option
     if option is None and ending:
-        return read_answer(ending + text, options).option
+        return read_answer(ending + text, options, cut_off=cut_off).option
     return option
 
 

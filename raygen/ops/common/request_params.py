@@ -46,6 +46,14 @@ class SamplingParams(PromptParams):
         "drop", description="a reasoning model's thoughts: leave out, or keep in column `thinking`"
     )
 
+    # Left out of a plan's hash where it is the default: plans made before it existed stay the same.
+    truncated: Literal["reject", "keep"] = Field(
+        "reject",
+        exclude_if=lambda value: value == "reject",
+        description="an answer that was cut or broken off before it said what is asked: reject it, "
+        "or read what is there",
+    )
+
     @model_validator(mode="after")
     def _different_samples(self) -> Self:
         if self.n > 1 and self.temperature == 0:
@@ -62,6 +70,11 @@ class SamplingParams(PromptParams):
             stop=self.stop,
             seed=(seed + self.seed) % 2**31,
         )
+
+    @property
+    def rejects_cut_off(self) -> bool:
+        """Whether an answer that was cut off is rejected."""
+        return self.truncated == "reject"
 
     def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
         """Return the cost of this many calls; `rows` that come out default to n."""

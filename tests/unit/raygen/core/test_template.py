@@ -76,3 +76,16 @@ def test_any_text_renders_or_raises_a_template_error(text: str) -> None:
         assert isinstance(render(text, {}), str)
     except TemplateError as error:
         assert str(error)  # noqa: PT017
+
+
+def test_a_text_s_answer_can_be_read_in_a_template() -> None:
+    said = "Dogs bark. The answer is (b)."
+    data = {"said": said, "choices": ["cat", "dog"]}
+    template = "{% set a = said | read_answer(choices) %}{{ a.label }}|{{ a.predicted }}|"
+    template += "{{ a.rationale }}|{{ a.confidence }}|{{ a.answer_first }}"
+    assert render(template, data) == "dog|1|Dogs bark.|0.95|False"
+    assert render("{{ (said | read_answer).predicted }}", {"said": "So the answer is 42."}) == "42"
+    expression = "(said | read_answer(choices)).predicted == 1"
+    assert evaluate_expression(expression, data) is True
+    with pytest.raises(TemplateError):
+        render("{{ said | read_answer }}", {"said": 3})

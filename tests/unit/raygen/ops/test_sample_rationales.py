@@ -322,3 +322,52 @@ async def test_what_is_emitted_is_what_is_declared(
 def test_what_it_costs() -> None:
     cost = declared(n=30, pick={"at_most": 5}).cost
     assert (cost.calls, cost.completions, cost.rows) == (1.0, 30, 5.0)
+
+
+@pytest.mark.parametrize("finish", ["length", "error", "abort"])
+@pytest.mark.parametrize(
+    ("text", "truncated", "kept"),
+    [
+        ("They swim. The answer is (b). And", "reject", True),
+        ("They swim. It can only be (b), as", "reject", False),
+        ("They swim. The answer is w", "reject", False),
+        ("They swim. It can only be (b), as", "keep", True),
+    ],
+)
+async def test_an_answer_that_was_cut_off_counts_if_announced_before(
+    text: str, truncated: str, kept: bool, finish: str
+) -> None:
+    answers = [Completion(text, finish_reason=finish)]
+    outcomes, _ = await run_op(OP, ROW, answers, n=1, truncated=truncated)
+    assert reasons(outcomes) == [None if kept else "truncated"]
+
+
+async def test_what_a_filter_ended_is_refused_unless_announced_before() -> None:
+    texts = ["They swim. The answer is (b). And", "They swim. It can only be (b), as"]
+    answers = [Completion(text, finish_reason="content_filter") for text in texts]
+    outcomes, _ = await run_op(OP, ROW, answers, n=2, truncated="keep")
+    assert reasons(outcomes) == [None, "refused"]
+
+
+async def test_the_whole_completion_is_kept_beside_the_rationale() -> None:
+    text = "They swim. The answer is (b).\nQuestion: Who flies?\nAnswer: The answer is (a)."
+    outcomes, _ = await run_op(OP, ROW, [text], n=1)
+    (row,) = rows_of(outcomes)
+    assert (row["rationale"], row["label"], row["said"]) == ("They swim.", 1, text)
+
+
+def test_the_default_of_truncated_is_in_no_plan() -> None:
+    written = OP.params.model_validate({}).model_dump(mode="json", by_alias=True)
+    assert "truncated" not in written
+    kept = OP.params.model_validate({"truncated": "keep"})
+    assert kept.model_dump(mode="json", by_alias=True)["truncated"] == "keep"
+
+
+@pytest.mark.parametrize(
+    "gold", ["6 * 7 = <<6*7=42>>42 eggs.\n#### 42", "So it is $\\boxed{42}$.", "42 eggs", "42"]
+)
+async def test_a_gold_answer_is_read_as_an_answer_is(gold: str) -> None:
+    row = {"question": "6 * 7?", "answer": gold}
+    answers = ["Six times seven. The answer is 42.", "Six and seven. The answer is 13."]
+    outcomes, _ = await run_op(OP, row, answers, task=TASKS["free_text"], n=2, keep="correct")
+    assert reasons(outcomes) == [None, "wrong_answer"]

@@ -124,3 +124,11 @@ async def test_what_is_emitted_is_what_is_declared() -> None:
     row = await vote("b")
     declared = OP.columns(OP.params.model_validate({}), TASKS["multiple_choice"])
     assert set(row.data) - set(ROW) == set(declared.provides)
+
+
+async def test_paths_that_were_cut_off_may_count_as_they_stand() -> None:
+    answers = [Completion("Fish need (b) and", finish_reason="length")]
+    (row,), _ = await run_op(OP, ROW, answers, samples=1, min_confidence=0.5, truncated="keep")
+    assert isinstance(row, Row)
+    (reject,), _ = await run_op(OP, ROW, answers, samples=1, min_confidence=0.5)
+    assert reasons([reject]) == ["unreadable"]
