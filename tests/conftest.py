@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from hypothesis import settings
 
 # `make test` runs a sample of generated cases, `make test-long` Hypothesis' own number of them
 # (`--hypothesis-profile long`). Neither has a deadline: a busy machine is no fault.
-settings.register_profile("sample", max_examples=25, deadline=None)
+settings.register_profile("sample", max_examples=15, deadline=None)
 settings.register_profile("long", deadline=None)
 settings.load_profile("sample")
+
+# A shell's background job ignores Ctrl-C, and so would every process that its tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}"

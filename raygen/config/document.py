@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,7 +113,7 @@ def parse_model(document: Document, model: type[Model], path: Sequence[str | int
 def _model_problems(
     document: Document, model: type[BaseModel], error: ValidationError
 ) -> list[Problem]:
-    schema = model.model_json_schema()
+    schema = _schema(model)
     problems: list[Problem] = []
     by_path: dict[Place, list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
@@ -133,6 +134,11 @@ def _model_problems(
             name = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
             problems.append(document.problem(path, name + reason(details)))
     return problems
+
+
+@cache
+def _schema(model: type[BaseModel]) -> Mapping[str, Any]:
+    return model.model_json_schema()
 
 
 def _existing(data: Any, loc: Sequence[str | int]) -> Place:

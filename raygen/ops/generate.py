@@ -45,7 +45,7 @@ class GenerateParams(SamplingParams):
     @classmethod
     def _valid_schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         if value is not None:
-            from raygen.ops.common.json_schema import find_schema_fault
+            from raygen.checks import find_schema_fault
 
             if (fault := find_schema_fault(value)) is not None:
                 raise ValueError(f"not a JSON schema: {fault}")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from raygen.core import ColumnType, Row, Task, run_coroutine
+from raygen.core.limited import is_limited
 from raygen.dataset import Call, RecordedCalls
 from raygen.engines import EngineSetupError, EngineSpec, StandInEngine
-from raygen.engines.models import hub_access, load_tokenizer
+from raygen.engines.models import LimitedTokenCounter, hub_access, load_tokenizer
 from raygen.planning.plan import Node, Plan
 from raygen.planning.row_context import RowContext
 from raygen.recipe import SOURCE
@@ -48,7 +50,16 @@ def count_prompt_tokens(
     plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> PromptTokenCounts:
     """Count the prompt tokens of every node on sample rows, as far as they can be known."""
-    counters = {name: _counter(spec) for name, spec in plan.engines.items()}
+    with ExitStack() as stack:
+        counters = {name: _counter(spec, stack) for name, spec in plan.engines.items()}
+        return _counted(plan, rows, counters)
+
+
+def _counted(
+    plan: Plan,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    counters: Mapping[str, TokenCounter],
+) -> PromptTokenCounts:
     means: dict[tuple[str, str], float] = {}
     failures: dict[str, str] = {}
     for node in plan.nodes:
@@ -63,12 +74,15 @@ def count_prompt_tokens(
     return PromptTokenCounts(means, problems, failures)
 
 
-def _counter(spec: EngineSpec) -> TokenCounter:
+def _counter(spec: EngineSpec, stack: ExitStack) -> TokenCounter:
     if spec.backend == "fake":
         return TokenCounter(_by_characters)
     try:
         with hub_access(anonymous=spec.anonymous):
-            return TokenCounter(load_tokenizer(spec.model, spec.revision).count)
+            if is_limited():  # which starts no process of its own
+                return TokenCounter(load_tokenizer(spec.model, spec.revision).count)
+            counter = LimitedTokenCounter(spec.model, spec.revision)
+        return TokenCounter(stack.enter_context(counter).count)
     except EngineSetupError as error:
         return TokenCounter(_by_characters, str(error))
 

@@ -34,7 +34,7 @@ def read_texts(
                 texts[place] = load_document(Path(path)).data
             except ProblemsError as error:
                 problems += error.problems
-        elif place[0] == "graph":
+        elif place[0] == "graph" and place[-1] == "file":
             reference = place[:-1]
             try:
                 texts[reference] = _text(Path(path))

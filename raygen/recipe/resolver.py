@@ -18,8 +18,15 @@ from pathlib import Path
 from raygen.config import Document, nearest
 from raygen.core import Mark, Place
 from raygen.core.access import Anonymous, access_to
+from raygen.engines import EngineSetupError
+from raygen.engines.models import ADAPTER, adapter_base
 from raygen.recipe.params import sole_reference
-from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
+from raygen.recipe.remote.boundary import (
+    alone_reason,
+    escape_reason,
+    link_reason,
+    url_refusal,
+)
 from raygen.recipe.remote.ref import Fetched
 
 _PATH = re.compile(r"(?:/|~|\.\.?/|file:|local:|[A-Za-z][A-Za-z0-9+.-]*:/|(?:.*/)?\.\.(?:/|$)).*")
@@ -209,8 +216,22 @@ def text_refusal(owner: Fetched, folder: Path, text: str, *, is_model: bool) -> 
     if _is_url(text):
         return url_refusal(owner, text)
     if _PATH.fullmatch(text) or os.path.lexists(folder / text):
-        return escape_reason(owner, folder, text)
+        return escape_reason(owner, folder, text) or _folder_refusal(owner, folder / text)
     return None
+
+
+def _folder_refusal(owner: Fetched, folder: Path) -> str | None:
+    """Say why a folder that was fetched, as a rule a model's, leads to what is the user's."""
+    if not folder.is_dir():
+        return None
+    if (why := link_reason(owner, folder.resolve())) is not None:
+        return why
+    try:
+        base = adapter_base(folder)
+    except EngineSetupError as error:
+        return str(error)
+    why = None if base is None else _name_refusal(owner, base.model)
+    return why and f"{folder.name}/{ADAPTER}: base_model_name_or_path: {why}"
 
 
 def _name_refusal(owner: Fetched, text: str) -> str | None:

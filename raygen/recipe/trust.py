@@ -94,16 +94,23 @@ def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place,
         if place != ("train", "output"):
             yield place, resolver.student, text
     for name, engine in _mapping(data.get("engines")).items():
-        at: Place = ("engines", name)
-        model, args = _mapping(engine).get("model"), _mapping(engine).get("args")
-        if isinstance(model, str):
-            yield (*at, "model"), resolver.model, model
-        if _mapping(engine).get("backend") != "fake":  # which reads nothing
-            for place, text in _texts(args, (*at, "args")):
-                if place[-1] != "base_url":  # `refused_keys` checks whether a key goes there
-                    yield place, resolver.argument, text
+        yield from _engine_paths(("engines", name), _mapping(engine), resolver)
+    for name, node in _mapping(data.get("graph")).items():
+        if isinstance(tokenizer := _mapping(node).get("tokenizer"), str):
+            yield ("graph", name, "tokenizer"), resolver.argument, tokenizer
     for place in file_references(data.get("graph"), ("graph",)):
         yield place, resolver.attachment, value_at(data, place)
+
+
+def _engine_paths(
+    at: Place, engine: Mapping[str, Any], resolver: Resolver
+) -> Iterator[tuple[Place, _Resolve, str]]:
+    if isinstance(model := engine.get("model"), str):
+        yield (*at, "model"), resolver.model, model
+    if engine.get("backend") != "fake":  # which reads nothing
+        for place, text in _texts(engine.get("args"), (*at, "args")):
+            if place[-1] != "base_url":  # `refused_keys` checks whether a key goes there
+                yield place, resolver.argument, text
 
 
 def file_references(value: Any, place: Place) -> Iterator[Place]:
@@ -149,7 +156,7 @@ def _problem(document: Document, resolver: Resolver, place: Place, why: str) -> 
     """Make the problem of a path: at its use for a file's name, else where the value is said."""
     if place == ("train",):
         return document.problem(place, f"train: {why}")
-    if place[0] == "graph":
+    if place[0] == "graph" and place[-1] == "file":
         return document.problem(place[:-1], why)
     mark = resolver.origins.mark(place)
     return Problem(mark.file, mark.line, mark.column, why)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raygen.core import ColumnType
-from raygen.core.access import Anonymous
+from raygen.core.access import Anonymous, file_options
 from raygen.dataset import EXAMPLES, DatasetError, Folder, read_plan, scan_table
 from raygen.sources.rows import SourceError, SourceFile, check_size
 
@@ -45,7 +45,7 @@ def read_parquet(
     """Read a Parquet file's rows, or only their types. Raises SourceError, OSError."""
     import fsspec
 
-    options = access.file_options(name) if access and "://" in name else {}
+    options = file_options(name, access) if "://" in name else {}
     try:
         with fsspec.open(name, "rb", **options) as file:
             parquet = pq.ParquetFile(file)
@@ -53,6 +53,7 @@ def read_parquet(
             if types_only:
                 return SourceFile(name, "row", types, range(1, parquet.metadata.num_rows + 1))
             rows: list[dict[str, Any]] = []
+            check_size(name, _declared_size(parquet.metadata), max_bytes)
             size = 0
             # A repeated value takes no room in the file, and all of it in memory.
             batch_rows = _BATCH_ROWS if max_bytes is None else _BOUNDED_BATCH_ROWS
@@ -61,8 +62,15 @@ def read_parquet(
                 check_size(name, size, max_bytes)
                 rows += from_arrow(name, pa.Table.from_batches([batch])).rows
             return SourceFile(name, "row", types, range(1, len(rows) + 1), rows)
-    except pa.ArrowException as error:
-        raise SourceError(f"{name}: {error}; expected a Parquet file") from error
+    except (pa.ArrowException, ValueError) as error:  # of the latter is a file that can't be sought
+        where = ", on the web from a server that sends parts of it" if "://" in name else ""
+        raise SourceError(f"{name}: {error}; expected a Parquet file{where}") from error
+
+
+def _declared_size(metadata: pq.FileMetaData) -> int:
+    """Return the bytes that a Parquet file says it has without its packing."""
+    groups = range(metadata.num_row_groups)
+    return sum(int(metadata.row_group(group).total_byte_size) for group in groups)
 
 
 def read_hub(path: str, max_bytes: int | None, access: Anonymous | None) -> SourceFile:

@@ -6,13 +6,16 @@ Knows paths and which parser a name asks for; knows nothing of keys, tasks or co
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
-from raygen.core.access import Anonymous
+from raygen.core import UserError
+from raygen.core.access import Anonymous, file_options
+from raygen.core.limited import Limits, run_limited
 from raygen.dataset import EXAMPLES, Folder
 from raygen.sources.rows import SourceError, SourceFile, check_size
 from raygen.sources.text import parse_csv, parse_json, parse_jsonl
@@ -29,6 +32,7 @@ _TEXT: Mapping[str, Callable[[str, BinaryIO], SourceFile]] = {
 }
 _PARQUET = (".parquet", ".pq")
 _LOG = "_delta_log"
+_LISTING = Limits(memory=512 << 20, cpu_s=20, wall_s=120, network=True, result_bytes=8 << 20)
 
 
 def read_source(
@@ -51,7 +55,13 @@ def read_source(
         from raygen.sources.arrow import read_hub
 
         return [read_hub(path, max_bytes, access)]
-    return [_read_file(name, types_only, max_bytes, access) for name in _expand(path, base, access)]
+    try:
+        names = _expand(path, base, access)
+        return [_read_file(name, types_only, max_bytes, access) for name in names]
+    except SourceError:
+        raise
+    except UserError as error:  # a limit of the web client or of its process
+        raise SourceError(str(error), error.exit_code) from error
 
 
 def find_delta_table(path: str, access: Anonymous | None = None) -> str | None:
@@ -86,12 +96,30 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
             if not filesystem.exists(inner):
                 raise SourceError(f"no file {pattern}; {_neighbours(pattern, remote)}")
             return [pattern]
-        paths = sorted(filesystem.glob(inner))
+        if path.startswith(_WEB) or (remote and access is not None):
+            paths = run_limited(
+                list_matches, path, access,
+                subject=f"listing {path}", limits=_LISTING, environment=os.environ,
+            )  # fmt: skip
+        else:
+            paths = sorted(filesystem.glob(inner))
     except (OSError, ImportError, ValueError) as error:
         raise SourceError(f"can't reach {pattern}: {error}") from error
     if not paths:
         raise SourceError(f"no file matches {pattern}; check the pattern or add the files")
     return [filesystem.unstrip_protocol(name) if remote else name for name in paths]
+
+
+def list_matches(pattern: str, access: Anonymous | None) -> list[str]:
+    """List the files elsewhere that match a glob.
+
+    A list, or the pages whose links are followed, may have no end, so that one that isn't the
+    user's own is read in a process with limits. Raises OSError, ValueError, UserError.
+    """
+    import fsspec
+
+    filesystem, inner = fsspec.core.url_to_fs(pattern, **_options(pattern, access))
+    return sorted(filesystem.glob(inner))
 
 
 def _neighbours(path: str, remote: bool) -> str:
@@ -111,7 +139,7 @@ def _suffix(path: str) -> str | None:
 
 
 def _options(name: str, access: Anonymous | None) -> dict[str, Any]:
-    return access.file_options(name) if access is not None and "://" in name else {}
+    return file_options(name, access) if "://" in name else {}
 
 
 def _read_file(

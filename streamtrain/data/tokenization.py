@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raygen.engines import EngineSetupError, Message, RequestRefusedError
-from raygen.engines.models import PromptTokenizer
+from raygen.engines.models import PromptTokenizer, patterns_may_give_up
 from streamtrain.config import StudentConfig
 from streamtrain.data.examples import Example
 from streamtrain.data.top_k_targets import TopKTargets
@@ -109,20 +109,27 @@ class ExampleTokenizer:
 
     def prompt(self, text: str) -> tuple[list[int], bool]:
         """Tokenize an input; returns its ids, and whether its beginning was truncated."""
-        ids = turn_ids(self._tokenizer, text) if self._chat else self._tokenizer(text)["input_ids"]
+        ids = turn_ids(self._tokenizer, text) if self._chat else self._ids(text)
         longest = self._limits.max_input
         return ids[-longest:], len(ids) > longest
 
     def text(self, text: str) -> tuple[list[int], bool]:
         """Tokenize a text to classify; returns its ids, and whether its end was truncated."""
         longest = self._limits.max_input
-        ids = self._tokenizer(text, truncation=True, max_length=longest)["input_ids"]
-        complete = len(ids) < longest or len(self._tokenizer(text)["input_ids"]) == len(ids)
-        return list(ids), not complete
+        ids = self._ids(text, truncation=True, max_length=longest)
+        complete = len(ids) < longest or len(self._ids(text)) == len(ids)
+        return ids, not complete
 
     def continuation(self, text: str) -> list[int]:
         """Tokenize a text that follows an input, without special tokens."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._ids(text, add_special_tokens=False)
+
+    def _ids(self, text: str, **options: Any) -> list[int]:
+        try:
+            with patterns_may_give_up():
+                return list(self._tokenizer(text, **options)["input_ids"])
+        except EngineSetupError as error:
+            raise InputError(f"the student's tokenizer: {error}") from error
 
     def example(self, example: Example) -> TokenizedExample:
         """Tokenize input, spans and end of sequence; a long target loses its end.

@@ -178,10 +178,15 @@ def load_adapter(source: ModelSource, folder: Path, device: torch.device) -> Stu
     """
     try:
         check_adapter(folder)
+        base = load_student(source, None, device)
+        model, tokenizer = attach_adapter(base.model, base.tokenizer, folder)
     except EngineSetupError as error:
         raise InputError(str(error)) from error
-    base = load_student(source, None, device)
-    model, tokenizer = attach_adapter(base.model, base.tokenizer, folder)
+    except LOAD_ERRORS as error:
+        raise InputError(
+            f"can't load the adapter {folder}: {describe_load_failure(error)}; expected what "
+            "streamtrain or peft's save_pretrained wrote"
+        ) from error
     return replace(base, model=model.to(device), tokenizer=tokenizer, adapter=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,9 @@ import polars as pl
 import pytest
 import pytest_asyncio
 import yaml
+from click.testing import CliRunner
 
+from raygen.cli.main import main
 from raygen.engines.base import Engine, EngineSpec
 from raygen.engines.registry import start_engine
 from tests.integration.bundled import RealEngine
@@ -47,6 +50,7 @@ def ray_cluster() -> Iterator[str]:
                 "_system_config": None,
                 "temp_dir": folder,
                 "object_store_memory": 200_000_000,
+                "include_log_monitor": False,
             },
         )
         yield str(cluster.address)
@@ -116,21 +120,23 @@ class Project:
         )
 
     def apply(self, *words: str, code: int = 0) -> dict[str, Any]:
-        """Run `raygen apply` to its end, check its exit code, and return its summary."""
-        return self.ends(self.start(*words), code)
+        """Run `raygen apply` in this process, check its exit code, and return its summary."""
+        words = ("apply", "recipe.yaml", "--address", self.address, "--yes", "--json", *words)
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(main, words)
+        # Ray prints what happens to its processes; a process of its own would log that to a file.
+        out = done.stdout[max(done.stdout.find("{\n"), 0) :]
+        return _summary(done.exit_code, out, done.stderr, code)
 
     def ends(self, process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
         """Wait for the end of a run, check its exit code, and return its summary."""
         out, err = process.communicate(timeout=240)
-        assert process.returncode == code, err
-        assert "Traceback" not in err
-        summary: dict[str, Any] = json.loads(out) if out.strip() else {"error": err}
-        return summary
+        return _summary(process.returncode, out, err, code)
 
     def status(self) -> dict[str, Any]:
         """`raygen status --json`."""
-        command = [sys.executable, "-m", "raygen.cli", "status", str(self.out), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = CliRunner().invoke(main, ["status", str(self.out), "--json"])
+        assert done.exit_code == 0, done.stderr
         status: dict[str, Any] = json.loads(done.stdout)
         assert (
             status["kept"] + status["dropped"] + status["failed"] + status["pending"]
@@ -174,6 +180,14 @@ class Project:
     def committed(self) -> int:
         """How many rows the ledger has."""
         return len(self.ledger()) if self.begun else 0
+
+
+def _summary(code: int, out: str, err: str, expected: int) -> dict[str, Any]:
+    """What a run that ended with the expected exit code printed; `error` where it is no summary."""
+    assert code == expected, err
+    assert "Traceback" not in err
+    summary: dict[str, Any] = json.loads(out) if out.strip() else {"error": err}
+    return summary
 
 
 UNDISTURBED_ROWS = 160

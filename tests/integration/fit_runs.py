@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, ColumnType] = {
     "rationale": "string",
 }
 ROWS, PER_COMMIT, BATCH, EPOCHS = 48, 4, 4, 2
-WAIT_S = 120
+WAIT_S = 240
 
 
 def result_row(number: int) -> RowResult:

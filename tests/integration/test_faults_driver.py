@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -157,28 +156,6 @@ def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
     project.apply()
     assert project.examples().select(SAME).equals(undisturbed)
     nothing_is_left_over(project)
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
-def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(
-    project: Project, number: signal.Signals
-) -> None:
-    """The first would wait for what is in flight, here for a minute."""
-    words = slow(project, latency=60.0, rows=20)
-    process = project.start(*words)
-    project.wait_for(lambda: project.begun, process)
-    time.sleep(3)
-    process.send_signal(number)
-    time.sleep(1)
-    assert process.poll() is None
-    process.send_signal(number)
-    _, err = process.communicate(timeout=50)
-    assert process.returncode == 130, err
-    assert "Stopped at once; what was committed before stays" in err
-    assert "Traceback" not in err
-    assert project.status()["pending"] == 20
 
 
 @pytest.mark.slow

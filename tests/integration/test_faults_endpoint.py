@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import struct
 import threading
@@ -11,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import polars as pl
 import pytest
@@ -126,11 +126,11 @@ def serving(port: int = 0) -> Iterator[Server]:
         server.server_close()
 
 
-def write(project: Project, server: Server, rows: int, **changes: Any) -> list[str]:
+def write(project: Project, server: Server, rows: int, timeout: int = TIME_LIMIT_S) -> list[str]:
     """A recipe on the endpoint; returns the words that keep few rows in flight."""
-    args = {"base_url": f"http://127.0.0.1:{server.server_address[1]}/v1", "timeout": TIME_LIMIT_S}
+    args = {"base_url": f"http://127.0.0.1:{server.server_address[1]}/v1", "timeout": timeout}
     engine = {"model": "m", "backend": "openai", "args": args}
-    project.write(rows, engines={"teacher": engine}, **changes)
+    project.write(rows, engines={"teacher": engine})
     profile = project.folder / "few.yaml"
     profile.write_text("profile: few\nconcurrency: 8\n")
     return ["--profile", str(profile)]
@@ -222,3 +222,33 @@ def test_a_server_that_dies_ends_the_run_and_the_next_apply_goes_on(
     assert summary["rows"]["pending"] == summary["rows"]["failed"] == 0
     assert project.examples().select(SAME).equals(expected(project))
     nothing_is_left_over(project)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_second_ctrl_c_stops_at_once_and_what_was_committed_stays(
+    project: Project, number: signal.Signals
+) -> None:
+    """The first would wait for what is in flight, here for a minute."""
+    asked = threading.Event()
+
+    def hold(question: str) -> None:
+        asked.set()
+        time.sleep(60)
+
+    with serving() as server:
+        words = write(project, server, 20, timeout=100)
+        server.fault = hold  # type: ignore[method-assign]
+        process = project.start(*words)
+        project.wait_for(asked.is_set, process)
+        process.send_signal(number)
+        # While Ray waits it looks for signals once a second, and two of a kind become one.
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(number)
+        _, err = process.communicate(timeout=50)
+    assert process.returncode == 130, err
+    assert "Stopped at once; what was committed before stays" in err
+    assert "Traceback" not in err
+    assert project.status()["pending"] == 20

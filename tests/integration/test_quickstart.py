@@ -18,6 +18,18 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.bundled, pytest.mark.timeout(600)]
 
 
+HELD_OUT = "recipes/data/everyday_heldout.jsonl"
+QUESTIONS = 16
+
+
+@pytest.fixture
+def held_out(tmp_path: Path) -> Path:
+    """The first questions of the held-out set: each is read three times."""
+    path = tmp_path / "held_out.jsonl"
+    path.write_text("".join((ROOT / HELD_OUT).read_text().splitlines(keepends=True)[:QUESTIONS]))
+    return path
+
+
 def run(command: str, *more: str, out: Path) -> str:
     """Run a command of the README with its output folder moved; returns what it prints."""
     words = command.replace("out/quickstart", str(out)).split()
@@ -33,11 +45,13 @@ def run(command: str, *more: str, out: Path) -> str:
     return done.stdout
 
 
-def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
+def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path, held_out: Path) -> None:
     out = tmp_path / "quickstart"
+    fewer = ("--limit", "12", "--set", "train.optim.epochs=1")
+    fewer += ("--set", f"train.evaluate.report={held_out}")
     applied = run(
         "raygen apply recipes/quickstart.yaml --yes",
-        *("--limit", "16", "--set", "train.optim.epochs=1", "--out", str(out), "--json"),
+        *(*fewer, "--out", str(out), "--json"),
         out=out,
     )
     summary = json.loads(applied)
@@ -45,7 +59,7 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
     assert summary["rows"]["kept"] > 0
     student = summary["student"]
     assert student["error"] is None
-    assert student["before"]["total"] == student["after"]["total"] == 48
+    assert student["before"]["total"] == student["after"]["total"] == QUESTIONS
     assert student["trained_while_generating"] in (True, False)
 
     examples = pl.read_delta(str(out / "examples"))
@@ -57,11 +71,11 @@ def test_two_cores_make_a_dataset_and_a_student(tmp_path: Path) -> None:
     assert all(0 < loss < 20 for loss in losses)
 
     status = run("raygen status out/quickstart", out=out)
-    assert "16" in status
+    assert "12" in status
     command = (
         "streamtrain eval out/quickstart/student/final --data recipes/data/everyday_heldout.jsonl"
     )
-    again = json.loads(run(command, "--json", out=out))
+    again = json.loads(run(command.replace(HELD_OUT, str(held_out)), "--json", out=out))
     assert again["correct"] == student["after"]["correct"], "the saved student is the trained one"
 
 

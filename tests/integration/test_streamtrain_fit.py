@@ -81,18 +81,20 @@ def disturbed(
     student_file: Path,
     tmp_path_factory: pytest.TempPathFactory,
     processes: list[subprocess.Popen[str]],
+    ray_address: str,
 ) -> Path:
     """The output of a run that follows a growing dataset with two workers, is killed, goes on with
     one, is asked to stop, and goes on to its end."""
     data = tmp_path_factory.mktemp("disturbed") / "data"
     out = data / "student"
-    first = start(fit(student_file, data, "--follow", "--set", "workers=2"), processes)
+    words = fit(student_file, data, "--address", ray_address)
+    first = start([*words, "--follow", "--set", "workers=2"], processes)
     # The chunks of the shuffle hold 4, 8 and 16 rows, so 12 rows are three steps and 28 are seven.
     generator = Generator(data, pause_at=12)
     wait_for_checkpoints(first, out, 3)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    second = start(fit(student_file, data, "--follow", "--resume"), processes)
+    second = start([*words, "--follow", "--resume"], processes)
     # Only now, because the killed run's workers live on until Ray finds out.
     wait_for_checkpoints(second, out, 0, starts=2)
     generator.pause_at = 28
@@ -106,7 +108,7 @@ def disturbed(
     assert not (out / "result.json").exists()
 
     generator.finish()
-    third = start(fit(student_file, data, "--resume", "--json"), processes)
+    third = start([*words, "--resume", "--json"], processes)
     stdout, stderr = third.communicate(timeout=WAIT_S)
     assert third.returncode == 0, stderr
     assert json.loads(stdout) == json.loads((out / "result.json").read_text())

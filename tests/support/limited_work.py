@@ -148,7 +148,7 @@ def run_threads() -> list[int]:
 
 def modules_of_a_schema() -> set[str]:
     """Return what a process has loaded that held an answer against a schema."""
-    from raygen.ops.common.json_schema import find_mismatch
+    from raygen.checks import find_mismatch
 
     find_mismatch(1, {})
     return set(sys.modules)

@@ -29,13 +29,13 @@ WRITERS = {
 }
 """What may write to a terminal; everything else does so by way of it."""
 
-# Of raygen, streamtrain uses values, configuration, the dataset on disk, and engines.
-STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines"}
+# Of raygen, streamtrain uses values, configuration, the dataset on disk, engines and checkers.
+STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines", "checks"}
 
 LAYERS = (
     ("raygen.core",),
     ("raygen.config", "raygen.dataset"),
-    ("raygen.engines",),
+    ("raygen.engines", "raygen.checks"),
     ("raygen.ops", "raygen.sources"),
     ("raygen.testing", "raygen.recipe"),
     ("raygen.trainer",),
@@ -180,7 +180,7 @@ def test_raygen_knows_nothing_of_streamtrain() -> None:
     assert users == []
 
 
-def test_streamtrain_uses_four_packages_of_raygen() -> None:
+def test_streamtrain_uses_five_packages_of_raygen() -> None:
     met = {
         name.split(".")[1]
         for path in modules()

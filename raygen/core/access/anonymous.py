@@ -5,16 +5,14 @@ Knows the options of fsspec's file systems and of object stores; knows nothing o
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from raygen.core.access.hosts import addresses_of, is_public
+from raygen.core.access.hosts import addresses_of
 
 _FILES: dict[tuple[str, ...], dict[str, Any]] = {
     ("s3", "s3a"): {"anon": True},
@@ -41,7 +39,9 @@ class Anonymous:
         """Return the options of fsspec's file system for a URL. Raises PermissionError."""
         scheme = url.partition("://")[0]
         if scheme in ("http", "https"):
-            return {"get_client": partial(_public_client, addresses_of(self.home))}
+            from raygen.core.access.web_client import public_client
+
+            return {"get_client": partial(public_client, addresses_of(self.home))}
         if scheme in ("az", "abfs", "abfss") and any(
             name.startswith(_AZURE) for name in os.environ
         ):
@@ -55,6 +55,20 @@ class Anonymous:
         """Return the `storage_options` of a Delta table at a URL."""
         scheme = url.partition("://")[0]
         return next((dict(known) for names, known in _TABLES.items() if scheme in names), {})
+
+
+def file_options(url: str, access: Anonymous | None) -> dict[str, Any]:
+    """Return the options of fsspec's file system for a URL; `access` None reads it as the user.
+
+    Raises PermissionError.
+    """
+    if access is not None:
+        return access.file_options(url)
+    if not url.startswith(("http://", "https://")):
+        return {}
+    from raygen.core.access.web_client import web_client
+
+    return {"get_client": web_client}
 
 
 def access_to(url: str, home: str, as_me: Collection[str]) -> Anonymous | None:
@@ -73,17 +87,3 @@ def access_to(url: str, home: str, as_me: Collection[str]) -> Anonymous | None:
 def _plain(url: str) -> str:
     """Return a URL without the revision that its repository may have."""
     return re.sub(r"@[^/#?]*", "", url.partition("#")[0]) if url.startswith(_REVISED) else url
-
-
-async def _public_client(home: frozenset[str], **options: Any) -> Any:
-    """Make a web client that connects to public hosts only, wherever it is redirected."""
-    import aiohttp
-
-    def open_socket(address: Any) -> socket.socket:
-        family, kind, protocol, _, where = address
-        if where[0] not in home and not is_public(where[0]):
-            raise PermissionError(errno.EACCES, f"{where[0]} is in a private network")
-        return socket.socket(family=family, type=kind, proto=protocol)
-
-    connector = aiohttp.TCPConnector(socket_factory=open_socket)
-    return aiohttp.ClientSession(connector=connector, **options)

@@ -1,7 +1,8 @@
 """Run work on what a stranger made in a process of its own, which limits end where it goes on.
 
 Others use `run_limited` for one piece of work, `LimitedProcess` for many in one process, and
-`Limits`; `LimitError` says which limit ended it. It knows nothing of what the work is.
+`Limits`; `LimitError` says which limit ended it. `fence_files` and `load_filter` fence a process
+from within. It knows nothing of what the work is.
 """
 
 import lazy_loader

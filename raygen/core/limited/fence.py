@@ -20,7 +20,7 @@ from typing import Any
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 38, 22, 2
 
-_EXECUTE, _WRITE_FILE = 1 << 0, 1 << 1
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 """Rights of Landlock's first three versions, as `linux/landlock.h` numbers them."""
@@ -49,9 +49,10 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def fence_files(writable: Sequence[Path]) -> bool:
+def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None) -> bool:
     """Let this process write below these folders alone, and start no program.
 
+    `readable` are the folders that it may read too, all of which exist; None: it may read all.
     Returns whether the kernel holds it to that.
     """
     if sys.platform != "linux":
@@ -60,23 +61,32 @@ def fence_files(writable: Sequence[Path]) -> bool:
     version = library.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:
         return False
+    reading = 0 if readable is None else _READ_FILE | _READ_FOLDER
     within = _WRITE_FILE | _MAKE_AND_REMOVE
     within |= (_REFER if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
-    handled = ctypes.c_uint64(within | _EXECUTE)
+    handled = ctypes.c_uint64(within | _EXECUTE | reading)
     rules = library.syscall(_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     if rules < 0:
         return False
-    for path, rights in (*((path, within) for path in writable), (Path(os.devnull), _WRITE_FILE)):
-        folder = os.open(path, os.O_PATH)
-        rule = struct.pack("=Qi", rights, folder)
-        if library.syscall(_ADD_RULE, rules, 1, rule, 0):
-            raise OSError(ctypes.get_errno(), f"can't fence {path}")
-        os.close(folder)
+    allowed = [(path, within | reading) for path in writable]
+    allowed += [(path, reading) for path in readable or ()]
+    if Path(os.devnull).exists():
+        allowed.append((Path(os.devnull), _WRITE_FILE | (reading & _READ_FILE)))
+    for path, rights in allowed:
+        _allow(library, rules, path, rights)
     held = not library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) and not library.syscall(
         _RESTRICT_SELF, rules, 0
     )
     os.close(rules)
     return held
+
+
+def _allow(library: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
+    folder = os.open(path, os.O_PATH)
+    rule = struct.pack("=Qi", rights, folder)
+    if library.syscall(_ADD_RULE, rules, 1, rule, 0):
+        raise OSError(ctypes.get_errno(), f"can't fence {path}")
+    os.close(folder)
 
 
 def fence_network() -> bool:
@@ -130,6 +140,14 @@ def _filter(rules: Sequence[tuple[int, int, int, int]]) -> bool:
         (_RETURN, 0, 0, _REFUSE),
         *rules,
     ]
+    return load_filter(program)
+
+
+def load_filter(program: Sequence[tuple[int, int, int, int]]) -> bool:
+    """Hold this process to a seccomp program, of (code, jump if true, if false, value) a step.
+
+    Returns whether the kernel took it.
+    """
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
     filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
     library = _library()

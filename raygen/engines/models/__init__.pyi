@@ -1,3 +1,6 @@
+from .adapter import ADAPTER as ADAPTER
+from .adapter import adapter_base as adapter_base
+from .adapter import check_adapter as check_adapter
 from .bundled import bundled_path as bundled_path
 from .bundled import bundled_problem as bundled_problem
 from .bundled import cache_folder as cache_folder
@@ -9,7 +12,8 @@ from .hub_access import ANONYMOUS as ANONYMOUS
 from .hub_access import hub_access as hub_access
 from .metadata import attribution_problem as attribution_problem
 from .prompt_tokens import PromptTokenizer as PromptTokenizer
-from .resolution import check_adapter as check_adapter
 from .resolution import describe_load_failure as describe_load_failure
+from .tokenizer import LimitedTokenCounter as LimitedTokenCounter
 from .tokenizer import Tokenizer as Tokenizer
 from .tokenizer import load_tokenizer as load_tokenizer
+from .tokenizer import patterns_may_give_up as patterns_may_give_up

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import DamagedFileError, digest, read_json_object
+from raygen.core import digest
 from raygen.engines.base import EngineSetupError, EngineSpec
+from raygen.engines.models.adapter import adapter_base
 from raygen.engines.models.bundled import bundled_path, bundled_problem
 from raygen.engines.models.hub import hub_commit
 from raygen.engines.models.hub_access import hub_access
-from raygen.engines.models.resolution import ADAPTER
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FAKE_TIMES = ("latency", "tokens_per_second")
@@ -53,12 +53,14 @@ def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
         return _pin(spec.model, spec.revision)
 
 
-def _pin(model: str, revision: str | None) -> ModelFingerprint:
+def _pin(model: str, revision: str | None, is_base: bool = False) -> ModelFingerprint:
+    """Identify a model; the base of an adapter has none of its own."""
     if problem := bundled_problem(model):
         return ModelFingerprint(model, revision, unresolved=problem)
     path = bundled_path(model) or Path(model).expanduser()
     if path.exists():
-        return ModelFingerprint(model, revision, content=_content(path), base=_base(path))
+        base = None if is_base else _base(path)
+        return ModelFingerprint(model, revision, content=_content(path), base=base)
     if revision and _COMMIT.fullmatch(revision):
         return ModelFingerprint(model, revision, commit=revision)
     from huggingface_hub import constants
@@ -74,11 +76,10 @@ def _pin(model: str, revision: str | None) -> ModelFingerprint:
 def _base(folder: Path) -> ModelFingerprint | None:
     """Identify the model that the adapter in a folder was made for; None if it holds no adapter."""
     try:
-        settings = read_json_object(folder / ADAPTER, "an adapter's settings")
-    except (OSError, DamagedFileError):
+        base = adapter_base(folder)
+    except EngineSetupError:
         return None
-    base = settings.get("base_model_name_or_path")
-    return _pin(base, settings.get("revision")) if isinstance(base, str) else None
+    return None if base is None else _pin(base.model, base.revision, is_base=True)
 
 
 def _content(path: Path) -> str:

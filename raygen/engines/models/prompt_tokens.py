@@ -14,6 +14,7 @@ import jinja2
 from raygen.core.limited import LimitError
 from raygen.engines.base import EngineSetupError, Message, Prompt, RequestRefusedError
 from raygen.engines.models.chat_template import render_chat
+from raygen.engines.models.tokenizer import TokenizerError, patterns_may_give_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,11 @@ class PromptTokenizer:
         return text, False
 
     def _encode(self, text: str, special: bool) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        try:
+            with patterns_may_give_up():
+                ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        except TokenizerError as error:
+            raise RequestRefusedError("bad_request", f"{self.model}: {error}") from error
         return ids
 
 

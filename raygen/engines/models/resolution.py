@@ -13,11 +13,16 @@ from typing import Any
 
 from raygen.core import DamagedFileError, first_line, read_json_object
 from raygen.engines.base import EngineSetupError
+from raygen.engines.models.adapter import (
+    ADAPTER,
+    AdapterBase,
+    adapter_base,
+    check_adapter,
+    check_hub_base,
+    check_patterns,
+)
 from raygen.engines.models.bundled import bundled_path, model_path
 from raygen.engines.models.hub import MissingConfigError, cached_config, fetch_adapter, find_config
-
-ADAPTER = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +44,59 @@ def resolve_model(model: str, revision: str | None) -> ResolvedModel:
     Raises EngineSetupError, with what to do, if it can't be had.
     """
     path = model_path(model)
-    adapter = Path(path).expanduser()
-    if not (adapter / ADAPTER).is_file():
-        try:
-            return ResolvedModel(path, revision, find_config(path, revision))
-        except MissingConfigError as error:
-            adapter_folder = None if adapter.is_dir() else fetch_adapter(path, revision)
-            if adapter_folder is None:
-                raise error from None
-            adapter = adapter_folder
-    settings = _read(adapter / ADAPTER)
-    base = settings.get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise EngineSetupError(f"{adapter / ADAPTER} names no base_model_name_or_path; add it")
+    folder = Path(path).expanduser()
+    base = adapter_base(folder)
+    if base is not None:
+        return _with_base(model, folder, base)
     try:
-        base_path = model_path(base)
-        config = find_config(base_path, settings.get("revision"))
+        return ResolvedModel(path, revision, find_config(path, revision))
+    except MissingConfigError as error:
+        adapter = None if folder.is_dir() else fetch_adapter(path, revision)
+        base = None if adapter is None else adapter_base(adapter)
+        if adapter is None or base is None:
+            raise error from None
+    check_hub_base(model, base.model)
+    return _with_base(model, adapter, base)
+
+
+def _with_base(model: str, adapter: Path, base: AdapterBase) -> ResolvedModel:
+    """Find the model that the adapter in a folder was made for. Raises EngineSetupError."""
+    try:
+        base_path = model_path(base.model)
+        config = find_config(base_path, base.revision)
     except EngineSetupError as error:
         raise EngineSetupError(
             f"{model!r} is an adapter, and the model that it was made for can't be had: {error}; "
             f"correct base_model_name_or_path in {adapter / ADAPTER}"
         ) from error
+    if (Path(base_path).expanduser() / ADAPTER).is_file():
+        raise EngineSetupError(
+            f"{model!r} is an adapter of another adapter, {base.model!r}; merge that one into its "
+            "model first, and name the merged model in base_model_name_or_path"
+        )
     check_adapter(adapter)
-    return ResolvedModel(base_path, settings.get("revision"), config, adapter)
+    return ResolvedModel(base_path, base.revision, config, adapter)
 
 
-def check_adapter(folder: Path) -> None:
-    """Raise EngineSetupError for an adapter that would run code when it is loaded."""
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise EngineSetupError(
-            f"the adapter {folder} has no {ADAPTER_WEIGHTS}: weights of other formats may carry "
-            "code and are never loaded; save it again with peft's `save_pretrained`"
-        )
-    if _read(folder / ADAPTER).get("megatron_config") is not None:
-        raise EngineSetupError(
-            f"{folder / ADAPTER} has a megatron_config, for which peft imports the module that "
-            "the adapter names; remove it"
-        )
+def check_inner_adapter(model: str, revision: str | None) -> None:
+    """Check an adapter that lies in a model's own repository or folder: transformers loads it too.
+
+    `model` is a folder or a hub id. Raises EngineSetupError for one that isn't safe to load.
+    """
+    from transformers.utils import find_adapter_config_file
+
+    folder = Path(model)
+    # The cache knows of a commit which files it lacks, so that the hub isn't asked.
+    config = None if folder.is_dir() else cached_config(model, revision)
+    file = find_adapter_config_file(model, revision=config.parent.name if config else revision)
+    if file is None:
+        return
+    if not folder.is_dir():
+        folder = fetch_adapter(model, revision) or Path(file).parent
+        if (base := adapter_base(folder)) is not None:
+            check_hub_base(model, base.model)
+    check_adapter(folder)
+    check_patterns(folder, None)
 
 
 def describe_load_failure(error: Exception) -> str:
@@ -99,7 +120,12 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
     folder = bundled_path(model) or Path(model).expanduser()
     if (folder / ADAPTER).is_file():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
-        return known_config(base, None) if isinstance(base, str) else None
+        return _config_at_hand(base, None) if isinstance(base, str) else None
+    return _config_at_hand(model, revision)
+
+
+def _config_at_hand(model: str, revision: str | None) -> dict[str, Any] | None:
+    folder = bundled_path(model) or Path(model).expanduser()
     config = folder / "config.json" if folder.is_dir() else cached_config(model, revision)
     return _read(config) if config is not None and config.is_file() else None
 

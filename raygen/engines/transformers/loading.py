@@ -15,7 +15,12 @@ import torch
 from raygen.engines.args import TransformersArgs
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.devices import visible_gpus
-from raygen.engines.models.resolution import describe_load_failure, resolve_model
+from raygen.engines.models.adapter import check_patterns
+from raygen.engines.models.resolution import (
+    check_inner_adapter,
+    describe_load_failure,
+    resolve_model,
+)
 
 LOAD_ERRORS = (
     AttributeError,
@@ -97,11 +102,12 @@ def read_model(
     `revision` a branch, tag or commit of the hub, and `settings` are from_pretrained's. Other
     formats and the repository's own code would run whatever their author wrote, and are refused.
     Returns the model, and the names of weights that its files lack and that are therefore random.
-    Raises LOAD_ERRORS.
+    Raises LOAD_ERRORS, and EngineSetupError for an adapter among its files that isn't safe.
     """
     import transformers
     from transformers.utils import logging
 
+    check_inner_adapter(model, revision)
     logging.disable_progress_bar()
     loaded, info = getattr(transformers, head).from_pretrained(
         model,
@@ -125,7 +131,8 @@ def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]
     """Put an adapter on its base model; returns the adapted model and the adapter's tokenizer.
 
     Tokens that the adapter's tokenizer adds get rows in the model's embeddings. `adapter` is a
-    folder that `check_adapter` has passed. Raises LOAD_ERRORS.
+    folder that `check_adapter` has passed. Raises LOAD_ERRORS, and EngineSetupError for patterns of
+    modules that take too long.
     """
     from peft import PeftModel
 
@@ -135,6 +142,7 @@ def attach_adapter(model: Any, tokenizer: Any, adapter: Path) -> tuple[Any, Any]
         new = [at for token, at in tokenizer.get_vocab().items() if token not in known]
         if new:
             add_embedding_rows(model, new)
+    check_patterns(adapter, [name for name, _ in model.named_modules()])
     return PeftModel.from_pretrained(model, str(adapter)), tokenizer
 
 

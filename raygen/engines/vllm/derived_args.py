@@ -11,7 +11,7 @@ from typing import Any
 
 from raygen.core import DamagedFileError, read_json_object
 from raygen.engines.base import EngineSetupError
-from raygen.engines.models.resolution import ADAPTER, ADAPTER_WEIGHTS
+from raygen.engines.models.adapter import ADAPTER, ADAPTER_WEIGHTS, check_patterns
 
 _GIB = 2**30
 _CONTEXT = 4096
@@ -93,6 +93,9 @@ def lora_arguments(adapter: Path | None) -> dict[str, Any]:
             f"the adapter {adapter} trains whole modules or new tokens, which vLLM can't add to a "
             "model; use backend: transformers"
         )
+    # vLLM matches the keys of `rank_pattern` and `alpha_pattern` with these.
+    modules = sorted(_adapted_paths(adapter))
+    check_patterns(adapter, [name.removeprefix("base_model.model.") for name in modules])
     rank = int(settings.get("r", 0))
     arguments: dict[str, Any] = {
         "enable_lora": True,
@@ -111,6 +114,11 @@ def adapted_modules(adapter: Path) -> set[str]:
 
     Raises EngineSetupError if its weights can't be read.
     """
+    return {name.rsplit(".", 1)[-1] for name in _adapted_paths(adapter)}
+
+
+def _adapted_paths(adapter: Path) -> set[str]:
+    """Return the full names of the modules that the adapter has weights for."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -121,4 +129,4 @@ def adapted_modules(adapter: Path) -> set[str]:
             f"the adapter's weights can't be read ({error}); expected {adapter / ADAPTER_WEIGHTS}, "
             "as peft's save_pretrained writes it"
         ) from error
-    return {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in names if ".lora_" in name}
+    return {name.split(".lora_")[0] for name in names if ".lora_" in name}

@@ -70,7 +70,7 @@ def parse_json_answer(text: str, schema: Mapping[str, Any]) -> Any:
 
     The schema is checked even if an engine enforces it. Raises InvalidJsonError.
     """
-    from raygen.ops.common.json_schema import find_mismatch
+    from raygen.checks import find_mismatch
 
     text = text.strip()
     fenced = _FENCED.findall(text)

@@ -35,6 +35,18 @@ def escape_reason(fetched: Fetched, folder: Path, text: str) -> str | None:
     return None if inside else f"{text!r} is a link out of what was fetched; {_ADVICE}"
 
 
+def link_reason(fetched: Fetched, folder: Path) -> str | None:
+    """Say why a folder that was fetched holds a link out of it; None where all stay inside."""
+    for parent, folders, files in os.walk(folder):
+        for name in sorted(folders + files):
+            path = Path(parent, name)
+            if path.is_symlink():
+                inside = path.relative_to(folder.parent).as_posix()
+                if (why := escape_reason(fetched, folder.parent, inside)) is not None:
+                    return why
+    return None
+
+
 def alone_reason(fetched: Fetched, text: str) -> str | None:
     """Say why a file can't have come with a recipe from the web; None where it can."""
     if not fetched.is_alone:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -19,10 +22,20 @@ from raygen.core.access import Anonymous, public_addresses
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TIMEOUT_S = 600
+_SILENT_S = 60
+"""How long a server may send next to nothing."""
 _MOST_BYTES, _MOST_FILES = 2**30, 20_000
+_MEMORY = 2**32
+"""Bytes of addresses, of which git maps its files into some."""
+_LIMITED = ("/bin/sh", "-c")
+_SHOWN_BYTES = 2**16
+_CAUSES = ("error: RPC failed", "fatal: ")
+"""How git's lines begin that say most of why it failed."""
 # The repository is a stranger's: no hook of it is run, and it leads to no other.
 _SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never",
          "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
+         "-c", "fetch.unpackLimit=1", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+         "-c", "pack.threads=2", "-c", "core.packedGitLimit=512m",
          "-c", "core.protectHFS=true", "-c", "core.protectNTFS=true")  # fmt: skip
 
 _NOBODY = "-ccredential.helper="
@@ -30,6 +43,10 @@ _NOBODY = "-ccredential.helper="
 
 _OTHER_REPOSITORY = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE")
 """Environment variables by which git, called in a hook, works on the hook's repository."""
+
+
+class _TooLargeError(UserError):
+    """More came than a repository may have."""
 
 
 def is_commit(rev: str | None) -> bool:
@@ -50,7 +67,8 @@ def fetch_git(url: str, rev: str | None, into: Path, access: Anonymous | None = 
         state = "FETCH_HEAD"
     except UserError as error:
         # A server gives away no commit by the start of its name: that needs all of them.
-        if rev is None or not re.fullmatch(r"[0-9a-f]{4,64}", rev):
+        too_large = isinstance(error, _TooLargeError)
+        if too_large or rev is None or not re.fullmatch(r"[0-9a-f]{4,64}", rev):
             raise _unreachable(url, rev, error) from error
         try:
             _git(into, *alone, "fetch", "-q", "--", url, "+refs/*:refs/raygen/*")
@@ -123,6 +141,8 @@ def _entries(listing: IO[bytes]) -> Iterator[bytes]:
 
 def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
     what = f" at {rev!r}" if rev else ""
+    if isinstance(error, _TooLargeError):
+        return UserError(f"git+{url}{what} can't be fetched: {error}", 1)
     return UserError(
         f"git+{url}{what} can't be fetched: {error}; check the address, the revision and the "
         "network, and that `git fetch` may read it", 1
@@ -130,19 +150,77 @@ def _unreachable(url: str, rev: str | None, error: UserError) -> UserError:
 
 
 def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(
-            [_program(), *_SAFE, *words], cwd=folder, env=_environment(folder, _NOBODY in words),
-            capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
-            stdin=subprocess.DEVNULL,
+    """Return what git says, run with limits. Raises UserError."""
+    alone = _NOBODY in words
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+        process = subprocess.Popen(
+            [*_LIMITED, _limits(), _program(), *_SAFE, *_patience(), *words],
+            cwd=folder, env=_environment(folder, alone), stdin=subprocess.DEVNULL,
+            stdout=said, stderr=complained,
+            # The user's own ssh may ask for a password at the terminal, a stranger's may not.
+            start_new_session=alone,
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"git {words[0]} failed"]
-        fatal = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
-        raise UserError(fatal.removeprefix("fatal: ").rstrip("."), 1)
-    return done.stdout
+        try:
+            code = process.wait(_TIMEOUT_S)
+        except BaseException as error:
+            _end(process, alone)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise UserError(f"git gave no answer in {_TIMEOUT_S} s", 1) from None
+            raise
+        if code:
+            _check_file_limit(folder, complained)
+            raise UserError(_complaint(_last(complained), words[0]), 1)
+        return _last(said)
+
+
+def _limits() -> str:
+    """Return the shell's words that limit each file that git writes, and its memory.
+
+    What it receives is one file, and what it says is another.
+    """
+    return (
+        f'ulimit -f {_MOST_BYTES // 512}; ulimit -v {_MEMORY // 1024} 2>/dev/null; exec "$0" "$@"'
+    )
+
+
+def _patience() -> tuple[str, ...]:
+    """Return the options by which git ends a download that stands still."""
+    return ("-c", "http.lowSpeedLimit=1000", "-c", f"http.lowSpeedTime={_SILENT_S}")
+
+
+def _end(process: subprocess.Popen[bytes], alone: bool) -> None:
+    """End git, and what it has started where that is a group of its own."""
+    with suppress(ProcessLookupError):
+        if alone:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.terminate()
+    process.wait()
+
+
+def _last(file: IO[bytes]) -> str:
+    """Return the end of what was written into a file."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+    return file.read().decode(errors="replace")
+
+
+def _check_file_limit(folder: Path, complained: IO[bytes]) -> None:
+    """Raise _TooLargeError where git was ended by the limit of a file."""
+    sizes = [path.lstat().st_size for path in folder.rglob("*")]
+    if max(complained.seek(0, os.SEEK_END), *sizes, 0) >= _MOST_BYTES // 512 * 512:
+        raise _TooLargeError(
+            f"more than {_MOST_BYTES >> 20:,} MiB came, packed, which is the limit of a recipe's "
+            "repository; name big data by a URL in source.path",
+            1,
+        )
+
+
+def _complaint(text: str, command: str) -> str:
+    """Return the line of git's that says why it failed."""
+    lines = text.strip().splitlines() or [f"git {command} failed"]
+    causes = [line for start in _CAUSES for line in lines if line.startswith(start)]
+    cause = causes[0] if causes else lines[-1]
+    return cause.removeprefix("error: ").removeprefix("fatal: ").rstrip(".")
 
 
 def _program() -> str:

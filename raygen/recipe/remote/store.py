@@ -5,11 +5,10 @@ Knows URLs; knows nothing of recipes.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from raygen.core import UserError
-from raygen.core.access import Anonymous
+from raygen.core.access import Anonymous, file_options
 from raygen.recipe.remote.gather import MOST_BYTES, MOST_LISTED, check_listed, too_large
 
 _PART_BYTES = 2**20
@@ -30,10 +29,13 @@ class StoreFiles:
         self._location = location
         self._web = location.startswith(("http://", "https://"))
         try:
-            options = access.file_options(location) if access else {}
+            options = file_options(location, access)
             self._files: Any = fsspec.core.url_to_fs(location, **options)[0]
         except (ImportError, ValueError, OSError) as error:
             raise UserError(f"{location}: {error}") from error
+        # s3fs goes through a folder without an end unless it knows when to stop.
+        is_s3 = location.startswith(("s3://", "s3a://"))
+        self._listing = {"max_items": MOST_LISTED + 1} if is_s3 else {"maxdepth": _DEPTH}
 
     def read(self, path: str) -> bytes | None:
         """Read a file; None where there is no such file. Raises UserError."""
@@ -57,11 +59,12 @@ class StoreFiles:
             return []
         start = self._files._strip_protocol(self._location).rstrip("/") + "/"
         try:
-            paths = list(islice(self._files.find(start, maxdepth=_DEPTH), MOST_LISTED + 1))
+            paths = [str(path) for path in self._files.find(start, **self._listing)]
         except Exception as error:
             raise self._unreachable(self._location, error) from error
         check_listed(self._location, len(paths))
-        return sorted(path.removeprefix(start) for path in map(str, paths))
+        names = [path.removeprefix(start) for path in paths]
+        return sorted(name for name in names if name.count("/") < _DEPTH)
 
     def _content(self, where: str) -> bytes:
         # On the web as a stream: a server may send more than it says, and no size is asked for,

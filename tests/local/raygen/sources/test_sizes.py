@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raygen.sources import SourceError, read_source
+from raygen.sources import SourceError, files, read_source
 from tests.support.bombs import bomb, limited
+from tests.support.references import served
 
 GIB = 2**30
 ROW = b'{"question": "Q?", "answer": "A"}'
@@ -66,6 +68,48 @@ class Packed(BaseHTTPRequestHandler):
         pass
 
 
+class Lying(BaseHTTPRequestHandler):
+    """Sends more of a Parquet file than it was asked for, and pages of links without an end."""
+
+    protocol_version = "HTTP/1.0"
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "20000000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        if "Range" in self.headers:
+            self.send_response(206)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+        if "packed" in self.path:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        parts: Any = [b"PAR1" * 2**18] * 4000
+        if "packed" in self.path:
+            parts = bomb(2**34, b"PAR1")
+        elif "links" in self.path:
+            parts = (f'<a href="{n:x}">'.encode() * 500 for n in range(10**7))
+        elif "regex" in self.path:
+            parts = [b"<a " * 10**6]
+        elif "deep" in self.path:
+            parts = [b'<a href="deeper/">x</a><a href="other/">x</a>']
+        with suppress(ConnectionError):
+            for part in parts:
+                self.wfile.write(part)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def lying() -> Iterator[str]:
+    with served(Lying) as address:
+        yield address
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Packed)
@@ -95,6 +139,36 @@ def test_what_unpacks_to_much_is_refused_by_its_line(name: str, refusals: dict[s
     limit = "268,435,456 bytes" if ".json." in name else "16,777,216 bytes"
     assert name in refusals[name]
     assert f"more than {limit}, unpacked, which is the limit of a" in refusals[name]
+
+
+def test_a_parquet_file_on_the_web_is_no_longer_than_asked(lying: str) -> None:
+    names = [f"{lying}/{name}.parquet" for name in ("plain", "packed")]
+    found = limited(READ, "/", *names, imports=IMPORTS, megabytes=400)
+    for name in names:
+        assert f"{name}: the server sent more than " in found[name]
+        assert "the part of the file that it was asked for; download what you need" in found[name]
+
+
+_PAGE = "sent more than 16,777,216 bytes, unpacked, which is the limit of a page that lists"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("endless/*.jsonl", _PAGE),
+        ("packed/*.jsonl", _PAGE),
+        ("links/*.jsonl", _PAGE),
+        ("regex/*.jsonl", r"takes more than 0\.5 s of computing"),
+        ("deep/**/*.jsonl", r"takes more than 0\.5 s of computing"),
+    ],
+)  # fmt: skip
+def test_pages_of_links_without_an_end(
+    lying: str, pattern: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "computing" in message:
+        monkeypatch.setattr(files, "_LISTING", replace(files._LISTING, cpu_s=0.5))
+    with pytest.raises(SourceError, match=message):
+        read_source(f"{lying}/{pattern}", Path("/"))
 
 
 def test_a_large_source_of_ones_own_is_read_line_by_line(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
-"""Published ways out of Jinja's sandbox, and templates that never end: each is a clear error."""
+"""Published ways out of Jinja's sandbox: each is a clear error, and what prompts need works."""
 
 from __future__ import annotations
 
 import pytest
 from jinja2 import Undefined
 
-from raygen.core.limited import Limits, run_limited
 from raygen.core.task import TASKS
 from raygen.core.template import (
     TemplateError,
@@ -18,7 +17,7 @@ from raygen.ops.filter import FilterParams
 from raygen.ops.map import OP as MAP
 from raygen.ops.map import MapParams
 from streamtrain.config.data import check_input
-from tests.support.template_attacks import ATTACKS, ROW, refusals
+from tests.support.template_attacks import ROW
 
 ESCAPES = [
     "''.__class__.__mro__[1].__subclasses__()",
@@ -66,19 +65,6 @@ STATEMENTS = [
     "{% from 'os' import popen %}",
     "{% block a %}{% endblock %}",
 ]
-
-
-@pytest.fixture(scope="module")
-def refused() -> dict[str, str]:
-    """What refuses each attack: all in one process, which has memory for none of them."""
-    limits = Limits(memory=600 * 1024 * 1024, cpu_s=60, wall_s=250)
-    return run_limited(refusals, ATTACKS, subject="rendering attacks", limits=limits)
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_a_template_without_end_is_refused(attack: str, refused: dict[str, str]) -> None:
-    assert refused[attack]
-    assert not refused[attack].startswith("MemoryError")
 
 
 @pytest.mark.parametrize("attack", STATEMENTS)

@@ -7,7 +7,7 @@ import pytest
 from raygen.config.document import load_document
 from raygen.ops.registry import all_ops
 from raygen.recipe.json_schema import profile_schema, recipe_schema, write_schemas
-from tests.unit.raygen.cli.test_validate_light import RECIPE as EVERY_OP
+from tests.local.raygen.cli.test_validate_light import RECIPE as EVERY_OP
 
 RECIPES = Path(__file__).parents[4] / "recipes"
 

@@ -146,16 +146,11 @@ def test_ctrl_c_ends_the_child(tmp_path: Path) -> None:
             time.sleep(0.01)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    # A shell that starts the tests in the background makes them ignore the signal.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
     thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_limited(
-                work.note_and_loop, started, subject="looping", limits=Limits(writable=(tmp_path,))
-            )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        run_limited(
+            work.note_and_loop, started, subject="looping", limits=Limits(writable=(tmp_path,))
+        )
     thread.join()
     assert not (Path("/proc") / started.read_text()).exists()

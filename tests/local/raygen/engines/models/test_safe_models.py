@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from raygen.core.limited import Limits
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.resolution import resolve_model
 from raygen.engines.registry import check_engine, start_engine
@@ -94,6 +95,54 @@ async def test_pickled_adapters_are_refused(
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
         load_adapter(ModelSource(str(tiny_model)), folder, CPU)
     assert not target.exists()
+
+
+@pytest.fixture
+def inner_adapter(
+    tiny_model: Path, pickled_adapter: tuple[Path, Path], tmp_path: Path
+) -> tuple[Path, Path]:
+    """A model whose folder holds a pickled adapter too, which transformers loads by itself."""
+    adapter, target = pickled_adapter
+    folder = tmp_path / "both"
+    shutil.copytree(tiny_model, folder)
+    for name in ("adapter_config.json", "adapter_model.bin"):
+        shutil.copy(adapter / name, folder)
+    return folder, target
+
+
+def test_a_pickled_adapter_within_a_model_is_refused(inner_adapter: tuple[Path, Path]) -> None:
+    folder, target = inner_adapter
+    with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
+        load_student(ModelSource(str(folder)), None, CPU)
+    assert not target.exists()
+
+
+async def test_an_adapter_of_such_a_model_is_refused(
+    tiny_adapter: Path, inner_adapter: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, target = inner_adapter
+    folder = shutil.copytree(tiny_adapter, tmp_path / "adapter-of-it")
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    settings["base_model_name_or_path"] = str(base)
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(EngineSetupError, match="adapter of another adapter"):
+        await start_engine(spec(folder))
+    assert not target.exists()
+
+
+async def test_an_adapters_pattern_without_an_end_is_stopped(
+    tiny_model: Path, tiny_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Limits(cpu_s=0.5, wall_s=30)
+    monkeypatch.setattr("raygen.engines.models.adapter._MATCHING", quick)
+    folder = shutil.copytree(tiny_adapter, tmp_path / "adapter")
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    settings["target_modules"] = r"((\w+\.?)+)+!"
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(EngineSetupError, match="was stopped"):
+        await start_engine(spec(folder))
+    with pytest.raises(InputError, match="was stopped"):
+        load_adapter(ModelSource(str(tiny_model)), folder, CPU)
 
 
 def test_an_adapter_names_no_module_to_import(tiny_adapter: Path, tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer as Fast
 
-from raygen.engines.base import EngineSetupError
+from raygen.core.limited import Limits
+from raygen.engines.base import EngineSetupError, RequestRefusedError
 from raygen.engines.models import tokenizer
-from raygen.engines.models.tokenizer import load_tokenizer
+from raygen.engines.models.prompt_tokens import PromptTokenizer
+from raygen.engines.models.tokenizer import LimitedTokenCounter, TokenizerError, load_tokenizer
 
 
 @pytest.fixture
@@ -62,3 +65,66 @@ def test_a_hub_that_fails_without_a_word(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", fail)
     with pytest.raises(EngineSetupError, match=r"no tokenizer\.json to be had: OSError"):
         load_tokenizer("nobody/silent")
+
+
+ENDLESS = r"(a+)+$"
+TEXT = "a" * 60 + "!"
+
+
+@pytest.fixture
+def endless(folder: Path) -> Path:
+    """A tokenizer whose pattern takes exponential time with some texts."""
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text())
+    split = {"type": "Split", "pattern": {"Regex": ENDLESS}, "behavior": "Isolated"}
+    content["pre_tokenizer"] = {**split, "invert": False}
+    file.write_text(json.dumps(content))
+    return folder
+
+
+def test_a_pattern_without_an_end_is_an_error(endless: Path) -> None:
+    tokenizer = load_tokenizer(str(endless))
+    assert tokenizer.encode("snow") == [2]
+    for method in (tokenizer.encode, tokenizer.offsets):
+        with pytest.raises(TokenizerError, match="take too long with a text"):
+            method(TEXT)
+
+
+def test_the_same_of_a_normalizer(endless: Path) -> None:
+    content = json.loads((endless / "tokenizer.json").read_text())
+    replace = {"type": "Replace", "pattern": {"Regex": ENDLESS}, "content": "b"}
+    (endless / "tokenizer.json").write_text(json.dumps({**content, "normalizer": replace}))
+    with pytest.raises(TokenizerError, match="take too long"):
+        load_tokenizer(str(endless)).encode(TEXT)
+
+
+def test_an_engines_prompt_fails_alone(endless: Path) -> None:
+    tokenizer = PromptTokenizer("t", "m", Fast.from_file(str(endless / "tokenizer.json")), None)
+    with pytest.raises(RequestRefusedError, match="take too long"):
+        tokenizer._encode(TEXT, False)
+
+
+def test_tokens_are_counted_in_a_process_with_limits(endless: Path) -> None:
+    with LimitedTokenCounter(str(endless)) as counter:
+        assert counter.count("snow") == 2
+        with pytest.raises(TokenizerError, match="take too long with a text"):
+            counter.count(TEXT)
+
+
+def test_a_count_that_takes_too_long_is_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "_COUNTING", Limits(memory=48 << 20, cpu_s=5, wall_s=30))
+    words = {f"{number:0100}": number for number in range(200_000)}
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"] = {**words, "?": 200_000, "<s>": 200_001}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(EngineSetupError, match="was stopped"):
+        LimitedTokenCounter(str(folder))
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "\0" * 100, ""])
+def test_deep_and_damaged_files(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(EngineSetupError, match="is no tokenizer"):
+        load_tokenizer(str(tmp_path))

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
+from raygen.checks import find_mismatch, json_schema
 from raygen.core.limited import Limits
-from raygen.ops.common import json_schema
-from raygen.ops.common.json_schema import find_mismatch
 
 SLOW = "(a+)+$"
 HOSTILE = "a" * 40 + "!"
@@ -54,9 +53,30 @@ def test_a_schema_without_end_is_an_error(value: Any, schema: Any) -> None:
     assert "takes more than 0.2 s of computing" in (find_mismatch(value, schema) or "")
 
 
-def test_a_schema_that_refers_to_itself_ends() -> None:
-    with pytest.raises(RecursionError):
-        find_mismatch(1, {"$ref": "#"})
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+        {"anyOf": [{"type": "string"}, {"not": {"allOf": [{"$ref": "#"}]}}]},
+        {"$dynamicAnchor": "x", "$dynamicRef": "#x"},
+    ],
+)
+def test_a_schema_that_refers_to_itself_is_an_error(schema: Any) -> None:
+    problem = find_mismatch(1, schema) or ""
+    assert "refers to itself without an end, or the answer nests too deeply" in problem
+
+
+def test_a_schema_that_refers_to_itself_fits_what_nests() -> None:
+    tree = {"type": "array", "items": {"$ref": "#"}}
+    deep: list[Any] = []
+    for _ in range(20):
+        deep = [deep]
+    assert find_mismatch(deep, tree) is None
+    assert find_mismatch([[[1]]], tree) == "1 is not of type 'array'"
+    for _ in range(20_000):
+        deep = [deep]
+    assert "nests too deeply" in (find_mismatch(deep, tree) or "")
 
 
 def test_a_schema_reads_nothing_but_itself() -> None:

@@ -34,12 +34,14 @@ def find_schema_fault(schema: Mapping[str, Any]) -> str | None:
 
 def find_mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return what a value has that its schema doesn't allow; None where it has the form."""
-    if not _stretches(schema):
-        return _mismatch(value, schema)
     try:
+        if not _stretches(schema):
+            return _mismatch(value, schema)
         return child_process(os.getpid()).call(_mismatch, value, schema)
     except LimitError as error:
         return str(error)
+    except RecursionError:
+        return "the schema refers to itself without an end, or the answer nests too deeply"
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,14 @@
+from .checker import check as check
+from .checker import settle as settle
+from .classes import AnswerClass as AnswerClass
+from .classes import group_equal as group_equal
+from .code import TestsError as TestsError
+from .code import check_code as check_code
+from .json_schema import find_mismatch as find_mismatch
+from .json_schema import find_schema_fault as find_schema_fault
+from .model import SAME_SCHEMA as SAME_SCHEMA
+from .model import read_same as read_same
+from .sandbox import ProgramLimits as ProgramLimits
+from .sandbox import SandboxError as SandboxError
+from .verdict import How as How
+from .verdict import Verdict as Verdict
