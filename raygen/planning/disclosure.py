@@ -124,10 +124,8 @@ def _where(url: str) -> str:
 
 
 def _runs(prepared: PreparedRecipe) -> Iterator[Fact]:
-    for name, spec in prepared.recipe.engines.items():
-        gpus = f" on {plural(spec.gpus, 'GPU')}" if spec.gpus else ""
-        model = model_name(spec.model, spec.revision)
-        yield "runs", f"engine {name}: {model} by {spec.backend}{gpus}"
+    for path in prepared.reference.trusted:
+        yield "runs", f"the Python file {path}, which you trust"
     trusted = {path.stem for path in prepared.reference.trusted}
     by_package: dict[str, list[str]] = defaultdict(list)
     for node in prepared.plan.nodes:
@@ -137,8 +135,10 @@ def _runs(prepared: PreparedRecipe) -> Iterator[Fact]:
             by_package[package].append(node.op.name)
     for package, names in by_package.items():
         yield "runs", f"{_listed('op', names)} of {package}"
-    for path in prepared.reference.trusted:
-        yield "runs", f"the Python file {path}, which you trust"
+    for name, spec in prepared.recipe.engines.items():
+        gpus = f" on {plural(spec.gpus, 'GPU')}" if spec.gpus else ""
+        model = model_name(spec.model, spec.revision)
+        yield "runs", f"engine {name}: {model} by {spec.backend}{gpus}"
 
 
 def _writes(folder: Folder, training: Training | None, terms: RunTerms) -> Iterator[Fact]:

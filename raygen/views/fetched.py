@@ -23,7 +23,7 @@ from raygen.views.tables import facts_table
 
 _MOST_LINES, _LONGEST_LINE = 60, 240
 """Of a recipe's text."""
-_MOST_FACTS, _LONGEST_FACT = 12, 400
+_MOST_FACTS, _LONGEST_FACT = 6, 240
 """Of one kind; a page holds all kinds."""
 
 
@@ -67,7 +67,7 @@ def _summary(disclosed: Sequence[Disclosure], cost: str) -> Iterator[RenderableT
             for text in texts[:_MOST_FACTS]:
                 facts.add_row(visible_line(kind), _fact(text))
             if len(texts) > _MOST_FACTS:
-                more = f"and {count(len(texts) - _MOST_FACTS)} more, which is a lot"
+                more = f"and {count(len(texts) - _MOST_FACTS)} more, which the recipe names"
                 facts.add_row(visible_line(kind), Text(more, style="bold"))
         if each.expected:
             facts.add_row("expected", _fact(each.expected))
@@ -87,8 +87,12 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _shown_text(file: Path) -> str:
-    """Read the first lines of a file, each cut, with its invisible characters escaped."""
-    lines = file.read_text("utf-8-sig", "replace").rstrip("\n").split("\n")
+    """Read the first lines of a file, each cut, with its invisible characters escaped.
+
+    Blank lines are left out, since they can push everything else out of sight.
+    """
+    text = file.read_text("utf-8-sig", "replace")
+    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     shown = [_escaped(_cut(line, _LONGEST_LINE)) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         shown.append(f"# ... {count(len(lines) - _MOST_LINES)} more lines in the file")

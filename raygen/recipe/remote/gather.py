@@ -25,6 +25,9 @@ MOST_LISTED = 100_000
 _MOST_FILES = 200
 _LONGEST_PATH, _LONGEST_NAME = 1000, 255
 """In bytes: what every file system takes."""
+_SMALL = 2**16
+"""The bytes of a YAML file that is quick to read, whatever it holds."""
+_READING = Limits(memory=1 << 30, cpu_s=20, wall_s=60)
 _MATCHING = Limits(memory=256 << 20, cpu_s=5, wall_s=20)
 
 
@@ -65,8 +68,7 @@ def gather(remote: Remote, location: str, recipe: str, into: Path) -> None:
             continue
         if listed is None:
             listed = frozenset(filter(_fits, remote.names()))
-        data = _data(path, content or b"")
-        named = [*_named(path, data, listed), *(_locks(path, data) if path == recipe else ())]
+        named = _names_in(path, content or b"", listed, is_recipe=path == recipe)
         waiting += [name for name in dict.fromkeys(named) if name in listed - known]
         known.update(waiting)
         if len(known) > _MOST_FILES:
@@ -127,6 +129,26 @@ def _normal(folder: str, path: str) -> str | None:
     return None if normal.startswith(("..", "/")) or "\\" in path or "\0" in path else normal
 
 
+def _names_in(path: str, content: bytes, listed: frozenset[str], *, is_recipe: bool) -> list[str]:
+    """List what the texts of a YAML file may name; of a large one in a process with limits."""
+    if len(content) <= _SMALL:
+        texts, locks = read_texts(path, content)
+    else:
+        subject = f"reading {path}"
+        texts, locks = run_limited(read_texts, path, content, subject=subject, limits=_READING)
+    return [*_named(path, texts, listed), *(locks if is_recipe else ())]
+
+
+def read_texts(path: str, content: bytes) -> tuple[list[str], list[str]]:
+    """List the texts of a YAML file that may name a file, and the locks that a recipe may have."""
+    data = _data(path, content)
+    texts = list(_texts(data))
+    if isinstance(data, dict) and isinstance(data.get("extends"), str):
+        texts.append(f"{data['extends']}/recipe.yaml")  # it may be a folder
+    short = dict.fromkeys(text for text in texts if len(text) < _LONGEST_NAME)
+    return list(short), list(_locks(path, data))
+
+
 def _data(path: str, content: bytes) -> Any:
     try:
         return parse_text(content.decode("utf-8-sig"), path).data
@@ -142,13 +164,10 @@ def _locks(path: str, data: Any) -> Iterator[str]:
     yield from (f"{start}.{name}{LOCK_ENDING}" for name in variants or ())
 
 
-def _named(path: str, data: Any, listed: Collection[str]) -> Iterator[str]:
-    """Yield the paths that the texts of a YAML file are, or match as glob patterns."""
-    texts = list(_texts(data))
-    if isinstance(data, dict) and isinstance(data.get("extends"), str):
-        texts.append(f"{data['extends']}/recipe.yaml")  # it may be a folder
+def _named(path: str, texts: Collection[str], listed: Collection[str]) -> Iterator[str]:
+    """Yield the paths that texts of a YAML file are, or match as glob patterns."""
     folder = posixpath.dirname(path)
-    names = [_normal(folder, text) for text in texts if len(text) < _LONGEST_NAME]
+    names = [_normal(folder, text) for text in texts]
     patterns = [name for name in names if name and re.search(r"[*?]", name) and "\n" not in name]
     yield from filter(None, names)
     if patterns and listed:

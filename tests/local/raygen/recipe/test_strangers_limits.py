@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from raygen.cli.main import main
+from raygen.core.limited import LimitError
 from raygen.planning import strangers
+from raygen.recipe.remote import gather
 from tests.support.references import QUESTION, RECIPE, commit, write_recipe
 
 MIB = 1024 * 1024
@@ -137,3 +139,40 @@ def test_a_student_of_a_stranger_is_checked(repository: Path) -> None:
     commit(repository)
     done = run("validate", f"git+file://{repository}")
     assert (done.exit_code, "lr: found -1" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("strange", "code", "why"),
+    [
+        (True, 2, "a fetched recipe reads its own files and"),
+        (False, 0, "mine.yaml: valid, 1 node"),
+    ],
+)
+def test_what_a_recipe_extends_is_fetched_for_it(
+    repository: Path, tmp_path: Path, strange: bool, code: int, why: str
+) -> None:
+    """By the user's process, since git can't be started in the other one."""
+    write_recipe(tmp_path / "base")
+    commit(tmp_path / "base")
+    own = tmp_path / "here" / "mine.yaml"
+    above = repository / "recipe.yaml" if strange else own
+    above.write_text(f"extends: git+file://{tmp_path}/base\nrecipe: mine\n")
+    commit(repository)
+    done = run("validate", f"git+file://{repository}" if strange else str(own))
+    assert (done.exit_code, why in done.output) == (code, True), done.output
+
+
+def test_a_large_recipe_is_taken_apart_in_a_process_with_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Files:
+        def read(self, path: str) -> bytes:
+            return ("a: [" + "{b: c}, " * 90_000 + "]").encode()
+
+        def names(self) -> list[str]:
+            return ["recipe.yaml"]
+
+    small = replace(gather._READING, memory=30 * MIB)
+    monkeypatch.setattr(gather, "_READING", small)
+    with pytest.raises(LimitError, match=r"reading recipe\.yaml .*30 MiB"):
+        gather.gather(Files(), "s3://b", "recipe.yaml", tmp_path)

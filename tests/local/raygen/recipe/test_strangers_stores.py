@@ -11,9 +11,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
+import raygen
 from raygen.cli.main import main
+from tests.support.limited_here import look_here
 from tests.support.references import QUESTION, RECIPE, commit, served, write_recipe
 
+PRIVATE = RECIPE.replace("data/q.jsonl", "s3://bucket/private/q.jsonl")
 ROW = json.dumps({**QUESTION, "question": "planted-where-nobody-may-read"}).encode()
 AGE = "2026-01-01T00:00:00.000Z"
 
@@ -98,8 +101,15 @@ def run(*words: str) -> Result:
     ],
 )
 def test_a_strangers_store_is_read_without_credentials(
-    tmp_path: Path, signed: list[str], command: str, old: str, new: str
+    tmp_path: Path,
+    signed: list[str],
+    command: str,
+    old: str,
+    new: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if command != "validate":
+        look_here(monkeypatch)
     write_recipe(tmp_path / "repository", RECIPE.replace(old, new))
     reference = f"git+file://{tmp_path}/repository@{commit(tmp_path / 'repository')}"
     more = ["--yes"] if command == "preview" else []
@@ -116,6 +126,76 @@ def test_a_strangers_store_is_read_without_credentials(
         assert "only its author can pin it" in agreed.output
         return
     assert agreed.exit_code == 0, agreed.output
+
+
+def test_apply_reads_rows_as_oneself_where_the_user_says_so(
+    tmp_path: Path, signed: list[str]
+) -> None:
+    write_recipe(tmp_path / "repository", PRIVATE)
+    reference = f"git+file://{tmp_path}/repository@{commit(tmp_path / 'repository')}"
+    refused = run("apply", reference, "--yes", "--locked")
+    assert (refused.exit_code, signed) == (2, [])
+    assert "never run here" not in refused.output
+    # A lock that isn't there ends it after all rows were read, and before anything runs.
+    mine = run("apply", reference, "--yes", "--locked", "--as-me", "s3://bucket/private")
+    assert (mine.exit_code, "there is no shared.lock.yaml" in mine.output) == (2, True)
+    assert "rows: s3://bucket/private/q.jsonl, as you" in mine.output
+    assert signed
+
+
+def test_diff_and_python_read_as_oneself_too(
+    tmp_path: Path, signed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_here(monkeypatch)
+    write_recipe(tmp_path / "repository", PRIVATE)
+    reference = f"git+file://{tmp_path}/repository@{commit(tmp_path / 'repository')}"
+    other = run("diff", reference, reference)
+    assert ("has no plan's hash" in other.output, signed) == (True, [])
+    assert not raygen.load(reference).validate()
+    assert signed == []
+    mine = run("diff", reference, reference, "--as-me", "s3://bucket/private")
+    assert (mine.exit_code, "has no plan's hash" in mine.output) == (0, False)
+    count = len(signed)
+    assert count
+    assert raygen.load(reference, as_me=["s3://bucket/private"]).validate()
+    assert len(signed) > count
+
+
+@pytest.mark.parametrize(
+    ("more", "with_token"), [((), False), (("--as-me", "hf://org/private"), True)]
+)
+def test_a_strangers_model_is_asked_for_without_the_token(
+    tmp_path: Path, more: tuple[str, ...], with_token: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens: list[str | None] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            if "tokenizer.json" in self.path:
+                tokens.append(self.headers["Authorization"])
+            self.send_response(404 if "tokenizer.json" in self.path else 200)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    old = RECIPE[RECIPE.index("{model: scripted") : RECIPE.index("graph:")]
+    text = RECIPE.replace(old, "{model: org/private, backend: transformers}\n")
+    write_recipe(tmp_path / "repository", text)
+    commit(tmp_path / "repository")
+    monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with served(Hub) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        done = run("plan", f"git+file://{tmp_path}/repository", *more)
+    assert done.exit_code == 0, done.output
+    assert "no tokenizer.json to be had" in done.output
+    assert tokens
+    assert set(tokens) == {"Bearer hf_mine" if with_token else None}
 
 
 def test_ones_own_recipe_reads_as_oneself(tmp_path: Path, signed: list[str]) -> None:
