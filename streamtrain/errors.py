@@ -5,9 +5,17 @@ Knows nothing of where errors are raised or shown.
 
 from __future__ import annotations
 
+from raygen.core import hide_secrets
+
 
 class StreamtrainError(Exception):
-    """Base of the errors that end a run with a message instead of a traceback."""
+    """Base of the errors that end a run with a message instead of a traceback.
+
+    The message has no secret of this process's environment.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_secrets(message))
 
 
 class InputError(StreamtrainError):

@@ -9,5 +9,6 @@ from .messages import reason as reason
 from .overrides import ALL_VARIANTS as ALL_VARIANTS
 from .overrides import apply_variant as apply_variant
 from .overrides import override as override
+from .overrides import override_name as override_name
 from .overrides import variant_names as variant_names
 from .yaml_text import dump_text as dump_text

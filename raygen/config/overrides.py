@@ -21,6 +21,7 @@ from raygen.config.document import (
     parse_text,
 )
 from raygen.config.messages import did_you_mean
+from raygen.core import without_secret
 
 ALL_VARIANTS = "all"
 """What the command line calls every variant, so that none may be named it."""
@@ -41,6 +42,14 @@ class _OverrideError(ValueError):
     """An override whose key is not in the recipe; str() says why."""
 
 
+def override_name(key: str, text: str) -> str:
+    """Return how problems name an override, without an address that has a password or a key."""
+    try:
+        return f"--set {key}={without_secret(text)}"
+    except ValueError:
+        return f"--set {key}=***"
+
+
 def override(
     recipe: Document, overrides: Mapping[str, str], top_level: Iterable[str]
 ) -> tuple[Document, list[Problem]]:
@@ -54,7 +63,7 @@ def override(
     known = _changeable(top_level)
     problems: list[Problem] = []
     for key, text in overrides.items():
-        mark = Mark(f"--set {key}={text}", 1, 1)
+        mark = Mark(override_name(key, text), 1, 1)
         try:
             value = _value(text)
             path = _resolve_key(data, key, known)

@@ -165,6 +165,12 @@ def evaluate(checkpoint: Path, files: tuple[Path, ...], **options: Any) -> None:
         raise click.UsageError("--samples reads what is written; leave out --how")
     for file in files:
         if not file.is_file():
+            scheme, separator, _ = str(file).partition(":/")
+            if separator:  # an address, which may have a password
+                raise InputError(
+                    f"{scheme}://...: held-out questions are read from files of this machine; "
+                    "download it and name the file"
+                )
             raise InputError(f"{file}: no such file; expected held-out questions")
     from streamtrain.analysis import EvaluationOptions, evaluate_sets, tables
     from streamtrain.evaluation import Samples

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from raygen.engines import model_name
-from streamtrain.config.base import ConfigSection, Positive, Rate, Weight, refuse_keys
+from streamtrain.config.base import Address, ConfigSection, Positive, Rate, Weight, refuse_keys
 
 
 class SpanWeights(ConfigSection):
@@ -29,7 +29,7 @@ class SpanWeights(ConfigSection):
 class TeacherConfig(ConfigSection):
     """The model whose predictions the student is distilled from."""
 
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[Address, Field(min_length=1)]
     revision: str | None = None
 
     @property

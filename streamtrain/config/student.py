@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from raygen.config import Document, load_document, parse_model, parse_text
+from raygen.config import Document, load_document, override_name, parse_model, parse_text
 from raygen.core import Problem, ProblemsError
-from streamtrain.config.base import ConfigSection, Positive, Rate, Weight, refuse_keys
+from streamtrain.config.base import Address, ConfigSection, Positive, Rate, Weight, refuse_keys
 from streamtrain.config.data import DataConfig, check_input
 from streamtrain.config.objective import ObjectiveConfig
 
@@ -97,8 +97,8 @@ class StreamConfig(ConfigSection):
 class EvaluateConfig(ConfigSection):
     """Held-out questions. Paths are relative to the folder of the student's file."""
 
-    report: str | None = None
-    select: str | None = None
+    report: Address | None = None
+    select: Address | None = None
     """Questions that choose the step whose weights are kept, by accuracy; none of them is in
     `report`."""
     every: Positive | None = None
@@ -130,7 +130,7 @@ class StudentConfig(ConfigSection):
 
     student: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Literal[1]
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[Address, Field(min_length=1)]
     revision: str | None = None
     kind: Kind = "causal"
     tune: TuneConfig = TuneConfig()
@@ -149,7 +149,7 @@ class StudentConfig(ConfigSection):
     """Seconds between two checkpoints; 0 saves after every step."""
     log: tuple[LogName, ...] = ("tensorboard",)
     """Loggers that draw the numbers of `metrics.jsonl`."""
-    output: str | None = None
+    output: Address | None = None
 
     @model_validator(mode="after")
     def _targets_carry_loss(self) -> StudentConfig:
@@ -282,7 +282,7 @@ def _names(message: str, key: str | int) -> bool:
 def _override(document: Document, setting: str) -> Document:
     """Replace the value at one `dotted.key=value`; the value is read as YAML."""
     key, equals, text = setting.partition("=")
-    file = f"--set {setting}"
+    file = override_name(key, text) if equals else f"--set {setting}"
     if not equals or not all(key.split(".")):
         raise ProblemsError([Problem(file, 1, 1, "expected KEY=VALUE, as in optim.lr=1e-4")])
     value = parse_text(text, file)

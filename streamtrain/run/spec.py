@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from raygen.config import Document
-from raygen.core import Problem, ProblemsError, read_json_object
+from raygen.core import Problem, ProblemsError, read_json_object, without_secret
 from raygen.dataset import TRAINING_RUN, DatasetError, Folder, FolderKind, check_writable
 from raygen.engines.models import bundled_problem
 from streamtrain.config import StudentConfig
@@ -92,7 +92,7 @@ def make_run_spec(
     return RunSpec(
         config,
         _model(config.model, base),
-        options.data if "://" in options.data else str(Path(options.data).absolute()),
+        _dataset(options.data),
         _output(config, base, options),
         report,
         options.follow,
@@ -101,6 +101,14 @@ def make_run_spec(
         _teacher(config, base),
         options.most,
     )
+
+
+def _dataset(data: str) -> str:
+    """Return the dataset's address as the run keeps it. Raises InputError for one with a secret."""
+    try:
+        return without_secret(data) if "://" in data else str(Path(data).absolute())
+    except ValueError as error:
+        raise InputError(f"--data {error}") from None
 
 
 def refuse_used_output(job: RunSpec) -> None:
@@ -165,7 +173,8 @@ def _output(config: StudentConfig, base: Path, options: RunOptions) -> Path:
     if config.output is not None:
         return (base / config.output).absolute()
     if "://" in options.data:
-        raise InputError(f"{options.data} is not a local folder; give the student's with --out")
+        data = _dataset(options.data)
+        raise InputError(f"{data} is not a local folder; give the student's with --out")
     return (Path(options.data) / "student").absolute()
 
 

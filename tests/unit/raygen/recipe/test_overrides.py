@@ -60,6 +60,14 @@ def test_a_bad_override_names_itself(tmp_path: Path, key: str, value: str, messa
     assert message in problem
 
 
+@pytest.mark.parametrize("key", ["source.path", "engines.teacher.args.base_url", "nothing"])
+def test_an_override_with_a_password_is_not_shown(tmp_path: Path, key: str) -> None:
+    overrides = {key: "https://me:the-pa55word@host.invalid/v1", "task": "no-task"}
+    with pytest.raises(ProblemsError) as refused:
+        load_recipe(write(tmp_path, RECIPE), overrides)
+    assert "pa55word" not in str(refused.value)
+
+
 def test_an_override_that_is_no_yaml_is_a_text(tmp_path: Path) -> None:
     path = write(tmp_path, RECIPE)
     prompt = "{{ question }} [yes"
