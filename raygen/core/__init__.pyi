@@ -23,6 +23,7 @@ from .hub import network_error as network_error
 from .json_files import MAX_JSON_BYTES as MAX_JSON_BYTES
 from .json_files import DamagedFileError as DamagedFileError
 from .json_files import parse_json_object as parse_json_object
+from .json_files import read_json_lines as read_json_lines
 from .json_files import read_json_object as read_json_object
 from .line_tail import LineTail as LineTail
 from .near_duplicates import column_text as column_text

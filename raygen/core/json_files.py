@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 MAX_JSON_BYTES = 2**26
-"""No file that raygen or streamtrain writes is as large."""
+"""No file that raygen or streamtrain writes is as large, and no line of JSON lines."""
+
+MAX_LINES_BYTES = 2**30
 
 
 class DamagedFileError(UserError):
@@ -58,6 +60,24 @@ def parse_json_object(
     if shape is not None and (problem := _problem(value, shape)):
         raise DamagedFileError(f"{where}: {problem}; expected {expected}")
     return value
+
+
+def read_json_lines(
+    path: Path, expected: str, shape: type[BaseModel] | None = None
+) -> list[dict[str, Any]]:
+    """Return the JSON objects in a file of JSON lines; the arguments are `read_json_object`'s.
+
+    Raises DamagedFileError, and OSError where the file can't be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_LINES_BYTES + 1)
+    if len(content) > MAX_LINES_BYTES:
+        raise DamagedFileError(f"{path}: more than {MAX_LINES_BYTES:,} bytes; expected {expected}")
+    return [
+        parse_json_object(line, f"{path}:{number}", expected, shape)
+        for number, line in enumerate(content.split(b"\n"), 1)
+        if line.strip()
+    ]
 
 
 def _problem(value: dict[str, Any], shape: type[BaseModel]) -> str | None:

@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from raygen.core import HubError, Repository
+from raygen.engines import EngineSetupError
+from raygen.engines.models import adapter_base
 from streamtrain.errors import InputError
 from streamtrain.evaluation import evaluations_folder
 from streamtrain.models import save_final
@@ -61,14 +63,14 @@ def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
 def check_pushable(folder: Path) -> None:
     """Raise InputError for an adapter whose base model is a folder of this machine, since nobody
     else could load it."""
-    settings = folder / "adapter_config.json"
-    if not settings.exists():
-        return
-    base = json.loads(settings.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    if Path(base).is_absolute():
+    try:
+        base = adapter_base(folder)
+    except EngineSetupError as error:
+        raise InputError(str(error)) from error
+    if base is not None and Path(base.model).is_absolute():
         raise InputError(
-            f"the adapter's base model is a folder of this machine ({base}), so nobody else could "
-            "load it; push it merged, with --merge"
+            f"the adapter's base model is a folder of this machine ({base.model}), so nobody else "
+            "could load it; push it merged, with --merge"
         )
 
 

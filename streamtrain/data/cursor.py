@@ -9,10 +9,14 @@ of rows, of their order, or of what a step does.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from raygen.core import parse_json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +74,22 @@ class Decision:
     ended: bool
 
 
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    step: int
+    known: int
+    ended: bool
+
+
 class Decisions:
     """The log of decisions of a run, one JSON line each. Close it."""
 
     def __init__(self, path: Path, resume: bool) -> None:
         """Read the log; without `resume` it starts empty. A line that a kill left unfinished is
-        dropped."""
+        dropped. Raises UserError for a line that is no decision."""
         path.parent.mkdir(parents=True, exist_ok=True)
         complete = path.read_bytes().rpartition(b"\n")[0] if resume and path.exists() else b""
-        decisions = [Decision(**json.loads(line)) for line in complete.splitlines()]
-        self._of = {decision.step: decision for decision in decisions}
+        self._of = {decision.step: decision for decision in _parsed(complete, path)}
         draft = path.with_name(f".{path.name}.tmp")
         draft.write_bytes(complete + b"\n" if complete else b"")
         draft.replace(path)
@@ -99,3 +109,9 @@ class Decisions:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _parsed(content: bytes, path: Path) -> Iterator[Decision]:
+    expected = "a decision of the run, as `streamtrain fit` logs it; start a new run"
+    for number, line in enumerate(content.splitlines(), 1):
+        yield Decision(**parse_json_object(line, f"{path}:{number}", expected, _Line))

@@ -12,18 +12,35 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import DamagedFileError, read_json_object
+from pydantic import BaseModel
+
+from raygen.core import DamagedFileError, parse_json_object, read_json_lines, read_json_object
 from raygen.dataset import Browsable, Entry, FolderKind
 from streamtrain.errors import InputError
 from streamtrain.evaluation.metrics import Evaluation
 from streamtrain.heldout import Question
-from streamtrain.run import FINAL, REPLACED, RESULT, check_output
+from streamtrain.run import FINAL, REPLACED, RESULT, check_output, refuse_links
 
 EVALUATIONS = "evaluations"
 PREDICTIONS = "predictions.jsonl"
 FIGURES = "evaluation.json"
 RATIONALES = "rationales.jsonl"
 VERDICTS = "verdicts.json"
+
+
+class _Figures(BaseModel):
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    contrast: dict[str, Any] | None = None
+    fidelity: dict[str, Any] | None = None
+
+
+class _Answer(BaseModel):
+    key: str
+    correct: bool
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,7 @@ def check_record(folder: Path, name: str) -> None:
             "replaced. Put a folder there"
         )
     check_output(folder / name, EVALUATION, "by the name of the file of questions")
+    refuse_links(folder / name, "rename the file of questions")
 
 
 def write_record(
@@ -93,10 +111,9 @@ def _is_evaluation(folder: Browsable, entries: Sequence[Entry]) -> bool:
 
 def _keys(text: str) -> set[str]:
     try:
-        data = json.loads(text)
-    except ValueError:
+        return set(parse_json_object(text, FIGURES, "an object"))
+    except DamagedFileError:
         return set()
-    return set(data) if isinstance(data, dict) else set()
 
 
 EVALUATION = FolderKind("an evaluation of streamtrain", _is_evaluation)
@@ -129,12 +146,12 @@ def read_records(folder: Path) -> list[EvaluationRecord]:
     records = []
     for file in sorted(folder.glob(f"*/{FIGURES}")):
         try:
-            figures = read_json_object(file, "figures of an evaluation")
-            lines = (file.parent / PREDICTIONS).read_text(encoding="utf-8").splitlines()
-            answers = tuple(json.loads(line) for line in lines)
-        except (OSError, ValueError, DamagedFileError) as error:
+            figures = read_json_object(file, "figures of an evaluation", _Figures)
+            lines = file.parent / PREDICTIONS
+            answers = read_json_lines(lines, "the answers of an evaluation", _Answer)
+        except (OSError, DamagedFileError) as error:
             raise InputError(f"{file.parent} can't be read: {error}; evaluate it again") from error
-        records.append(EvaluationRecord(file.parent.name, figures, answers))
+        records.append(EvaluationRecord(file.parent.name, figures, tuple(answers)))
     return records
 
 

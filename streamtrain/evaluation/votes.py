@@ -6,12 +6,12 @@ Knows engines by their protocol, and nothing of how a student was trained.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from raygen.core import read_json_object
 from raygen.engines import Engine, EngineSpec, Request, RequestRefusedError
 from raygen.engines import Sampling as EngineSampling
 from streamtrain.config import Kind
@@ -91,12 +91,12 @@ async def vote_with(
 
 def engine_for(student: Path, kind: Kind) -> EngineName:
     """Choose vLLM if it is installed and can run the student, else transformers; vLLM runs no
-    encoder, and no adapter with new tokens."""
+    encoder, and no adapter with new tokens. Raises UserError for settings that can't be read."""
     if kind == "seq2seq":
         return "transformers"
     adapter = student / "adapter_config.json"
     if adapter.is_file():
-        settings = json.loads(adapter.read_text(encoding="utf-8"))
+        settings = read_json_object(adapter, "the settings that peft's save_pretrained writes")
         if settings.get("trainable_token_indices"):
             return "transformers"
     return default_backend()

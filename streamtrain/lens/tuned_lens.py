@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from raygen.core import digest
+from raygen.core import DamagedFileError, digest, read_json_object
 from raygen.dataset import NEW
 from streamtrain.errors import InputError
 from streamtrain.evaluation import evaluations_folder
@@ -24,13 +25,20 @@ from streamtrain.heldout import Question
 from streamtrain.lens.passages import lens_texts
 from streamtrain.lens.student import LensStudent
 from streamtrain.lens.translators import LayerTranslators, layer_divergences, tune_translators
-from streamtrain.run import check_output
+from streamtrain.run import check_output, refuse_links
 
 LENS = "lens"
 FORMAT_VERSION = 2
 
 _WEIGHTS = "translators.safetensors"
 _FACTS = "lens.json"
+
+
+class _Facts(BaseModel):
+    learned: int
+    held: int
+    logit: list[float]
+    tuned: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ def tuned_lens(
     if (folder / _FACTS).exists():
         return _read(folder, lens_student)
     check_output(folder, NEW, "by --steps or --texts")
+    refuse_links(folder.parents[1], "give another run")
     translators = tune_translators(lens_student.reader, texts.learned, tuning.steps)
     logit = layer_divergences(lens_student.reader, texts.held, None)
     better = layer_divergences(lens_student.reader, texts.held, translators)
@@ -121,7 +130,7 @@ def _write(lens: TunedLens, tuning: TuningOptions, texts: str) -> None:
 def _read(folder: Path, lens_student: LensStudent) -> TunedLens:
     device = str(lens_student.student.device)
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = read_json_object(folder / _FACTS, "the figures of a tuned lens", _Facts)
         parts = load_file(folder / _WEIGHTS, device=device)
         return TunedLens(
             LayerTranslators(parts["matrix"], parts["bias"]),
@@ -131,5 +140,5 @@ def _read(folder: Path, lens_student: LensStudent) -> TunedLens:
             tuple(facts["logit"]),
             tuple(facts["tuned"]),
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, KeyError, DamagedFileError, SafetensorError) as error:
         raise InputError(f"{folder} can't be read: {error}; remove it to tune anew") from error

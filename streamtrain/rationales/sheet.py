@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from raygen.core import digest, option_letter
+from raygen.core import DamagedFileError, digest, option_letter, read_json_lines, read_json_object
 from raygen.dataset import NEW
 from streamtrain.errors import InputError
 from streamtrain.evaluation import RATIONALES, evaluations_folder
@@ -135,7 +135,7 @@ def write_sheet(key: SheetKey, folder: Path) -> None:
 def read_key(path: Path) -> SheetKey:
     """Read the key that `write_sheet` wrote. Raises InputError if it isn't one."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json_object(path, "the key of a sheet")
         if data["version"] != KEY_VERSION:
             raise InputError(
                 f"{path} is a key of version {data['version']}; expected {KEY_VERSION}; make the "
@@ -144,7 +144,7 @@ def read_key(path: Path) -> SheetKey:
         items = [SheetItem(**{**item, "choices": tuple(item["choices"])}) for item in data["items"]]
         names = ("student", "run", "set", "column", "seed")
         return SheetKey(**{name: data[name] for name in names}, items=tuple(items))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DamagedFileError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} can't be read as a key: {error!r}; expected the {KEY} that `streamtrain "
             "sheet` wrote beside the sheet"
@@ -183,14 +183,14 @@ def sheet_page(items: Sequence[SheetItem]) -> str:
 def _rationales(path: Path, checkpoint: Path, data: Path) -> dict[str, str]:
     """Read the student's rationales by the keys of their questions."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = read_json_lines(path, "a student's rationales")
         return {line["key"]: line["rationale"] for line in lines}
     except FileNotFoundError:
         raise InputError(
             f"{checkpoint} has no rationales for {data.name} yet; "
             f"{_eval_command(checkpoint, data)} first"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DamagedFileError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} can't be read: {error!r}; {_eval_command(checkpoint, data)} again"
         ) from error

@@ -26,6 +26,7 @@ from .spec import find_problems as find_problems
 from .spec import make_run_spec as make_run_spec
 from .spec import order_settings as order_settings
 from .spec import read_result as read_result
+from .spec import refuse_links as refuse_links
 from .spec import refuse_used_output as refuse_used_output
 from .stop_requests import StoppedError as StoppedError
 from .stop_requests import stop_by_signal as stop_by_signal

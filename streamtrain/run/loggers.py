@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 TENSORBOARD = "tensorboard"
 RUNS = "loggers.json"
 """File in the output folder: the id of the W&B or MLflow run, by logger."""
+
+_ID = re.compile(r"[\w.-]{1,100}")
 
 _PACKAGES: Mapping[LogName, str] = {
     "tensorboard": "tensorboardX",
@@ -182,7 +185,10 @@ def _runs(out: Path) -> dict[str, str]:
     """Read the ids of the runs by logger, so far."""
     path = out / RUNS
     expected = "the runs of the loggers; move it away, and the loggers begin new ones"
-    return read_json_object(path, expected) if path.exists() else {}
+    runs = read_json_object(path, expected) if path.exists() else {}
+    if not all(isinstance(name, str) and _ID.fullmatch(name) for name in runs.values()):
+        raise InputError(f"{path}: an id is no id; expected {expected}")
+    return runs
 
 
 def _keep_run(out: Path, logger: str, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +116,32 @@ def refuse_used_output(job: RunSpec) -> None:
     """Raise InputError if the output folder already holds a run and `--resume` is not given, or if
     it holds anything else."""
     check_output(job.out, TRAINING_RUN, "--out DIR, or `output` in the student's file")
+    refuse_links(job.out, "give another folder with --out")
     used = [name for name in (RESULT, CHECKPOINTS) if (job.out / name).exists()]
     if used and not job.resume:
         raise InputError(
             f"{job.out} already holds a run ({', '.join(used)}); "
             "continue it with --resume, or give another folder with --out"
         )
+
+
+def refuse_links(folder: Path, advice: str) -> None:
+    """Raise InputError where a folder that is written to, or one of its parts, holds a link.
+
+    Its files are replaced, appended to and deleted, and a link leads to somebody else's. Parts are
+    the folders that streamtrain names; W&B and Ray keep links in theirs. `advice` says what to do.
+    """
+    parts = [folder / part for part in (CHECKPOINTS, BEST, VALIDATING, FINAL, REPLACED)]
+    for path in chain(_entries(folder), *(part.rglob("*") for part in parts)):
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link to {path.readlink()}, whose target would be written to; put the "
+                f"file or folder itself there, or take the link away, or {advice}"
+            )
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
 
 
 def order_settings(config: StudentConfig) -> dict[str, Any]:

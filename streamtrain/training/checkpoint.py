@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, TypeAdapter
 
 from raygen.core import DamagedFileError, read_json_object
 from streamtrain.data import Cursor
@@ -50,8 +51,14 @@ _PROGRESS = "progress.json"
 _NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
 """A checkpoint's name: its step, and how often that step had been saved before."""
 
+_PROGRESS_TYPE = TypeAdapter(TrainProgress)
+
 _LEFT = re.compile(r"\.step-\d+(\.\d+)?\.(tmp|old)")
 """What a kill leaves of one that was being written or removed."""
+
+
+class _Sizes(BaseModel):
+    sizes: dict[str, int] = {}
 
 
 def save(
@@ -92,7 +99,8 @@ def latest(folder: Path) -> Path | None:
     """Find the checkpoint that the file `latest` names or, if that one is incomplete, the newest
     complete one; None if there is none."""
     pointer = folder / _LATEST
-    named = [folder / pointer.read_text(encoding="utf-8").strip()] if pointer.exists() else []
+    name = pointer.read_bytes()[:200].decode("utf-8", "replace").strip() if pointer.exists() else ""
+    named = [folder / name] if _NAME.fullmatch(name) else []
     newest_first = reversed(_by_age(folder))
     return next((path for path in [*named, *newest_first] if _is_complete(path)), None)
 
@@ -111,7 +119,9 @@ def load_progress(checkpoint: Path) -> TrainProgress:
     try:
         selection = Selection(**data.pop("selection", {}))
         cursor = Cursor.from_json(data["cursor"])
-        return TrainProgress(**{**data, "cursor": cursor, "selection": selection})
+        progress = TrainProgress(**{**data, "cursor": cursor, "selection": selection})
+        # The types of a hostile or damaged file; strictly, and as JSON has them.
+        return _PROGRESS_TYPE.validate_json(json.dumps(asdict(progress)), strict=True)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} can't be read as the progress of a run ({error!r}); start a new run"
@@ -154,7 +164,7 @@ def _age(checkpoint: Path) -> tuple[int, int]:
 def _is_complete(checkpoint: Path) -> bool:
     """Tell whether all files of a checkpoint have their size; in version 1 sizes are not known."""
     try:
-        data = read_json_object(checkpoint / _PROGRESS, "the progress of a run")
+        data = read_json_object(checkpoint / _PROGRESS, "the progress of a run", _Sizes)
     except (OSError, DamagedFileError):
         return False
     if data.get("version") == 1:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from raygen.core import first_line
+from raygen.core import DamagedFileError, first_line, read_json_object
 from streamtrain.config import StudentConfig
 from streamtrain.data import dataset_facts
 from streamtrain.errors import InputError
@@ -105,9 +105,9 @@ def find_student(folder: Path) -> tuple[Path, StudentConfig]:
             "`streamtrain fit` writes them when a run ends"
         )
     try:
-        text = (student_folder / STUDENT).read_text(encoding="utf-8")
-        return student_folder, StudentConfig.model_validate_json(text)
-    except ValueError as error:
+        settings = read_json_object(student_folder / STUDENT, "a student's settings")
+        return student_folder, StudentConfig.model_validate(settings)
+    except (OSError, DamagedFileError, ValueError) as error:
         raise InputError(
             f"{student_folder / STUDENT} can't be read as a student's settings: "
             f"{first_line(error)}; expected what `streamtrain fit` writes when a run ends"

@@ -12,6 +12,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -81,7 +82,8 @@ def load_shards(
     slots: dict[str, dict[str, torch.Tensor]] = {}
     for name, slot in _slots(stored) if optimizer is not None else ():
         key = _slot_key(name, slot)
-        like, kind = parameters[name].detach(), stored[key].properties.dtype
+        with _readable(checkpoint):
+            like, kind = parameters[name].detach(), stored[key].properties.dtype
         scalar = stored[key].size == torch.Size()
         empty = torch.zeros((), dtype=kind) if scalar else torch.zeros_like(like, dtype=kind)
         slots.setdefault(name, {})[slot] = tensors[key] = empty
@@ -108,8 +110,9 @@ def load_full(checkpoint: Path, student: Student, optimizer: torch.optim.Optimiz
         for name, parameter in student.trainable():
             parameter.copy_(local_shard(weights[name], parameter))
     if optimizer is not None:
-        state = torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True)
-        load_state(optimizer, state["state"])
+        with _readable(checkpoint):
+            state = torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True)
+            load_state(optimizer, state["state"])
 
 
 @contextlib.contextmanager
@@ -119,7 +122,10 @@ def _readable(checkpoint: Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (
+        EOFError, OSError, SafetensorError, UnpicklingError,
+        AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError,
+    ) as error:  # fmt: skip
         raise _unreadable(checkpoint, str(error)) from error
 
 
