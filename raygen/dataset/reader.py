@@ -286,14 +286,14 @@ def content_hash(examples: pl.LazyFrame) -> str:
 def scan_table(folder: Folder, table: str = "", version: int | None = None) -> pl.LazyFrame:
     """Scan a table in the folder, or the folder itself. Raises DeltaError, OSError.
 
-    In a table of the folder no file may be a link, whose target isn't the dataset's.
+    On this machine no file of the table may be a link, or have a name, that leads out of it.
     """
     import polars as pl
 
     uri, own = folder.join(table) if table else folder.uri, None
-    if folder.local is not None and table:
+    if folder.local is not None:
         own = folder.local / table
-        _check_log(folder.local, f"{table}/_delta_log")
+        _check_log(folder.local, f"{table}/_delta_log" if table else "_delta_log")
     options = None if folder.local is not None else dict(folder.storage_options) or None
     return pl.scan_delta(_table(uri, version, options, own), storage_options=options)
 

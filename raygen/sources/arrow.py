@@ -110,16 +110,18 @@ def read_delta(table: str, max_bytes: int | None, access: Anonymous | None) -> S
     import polars as pl
 
     options = access.table_options(table) if access else None
-    folder = Folder.at(table, options)
+    ours = _is_ours(table)
+    # In a dataset no part may lead out of the dataset, in another table none out of the table.
+    folder = Folder.at(_dataset_of(table) if ours else table, options)
     try:
-        frame = scan_table(folder).collect()
+        frame = scan_table(folder, EXAMPLES if ours else "").collect()
         check_size(table, int(frame.estimated_size()), max_bytes)
         source = from_arrow(table, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        nested = _json_columns(table, options) if _is_ours(table) else set()
+        nested = _json_columns(folder) if ours else set()
     except (DatasetError, OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"can't read the table {table}: {error}") from error
     # What a dataset's rows are doesn't hang on the plan that made them.
-    left_out = {"plan"} if _is_ours(table) else set()
+    left_out = {"plan"} if ours else set()
     rows = [{k: v for k, v in row.items() if k not in left_out} for row in source.rows]
     if "id" in source.types:
         rows.sort(key=lambda row: str(row["id"]))
@@ -179,8 +181,12 @@ def _is_ours(table: str) -> bool:
     return table.rstrip("/").endswith(f"/{EXAMPLES}")
 
 
-def _json_columns(table: str, options: Mapping[str, str] | None) -> set[str]:
+def _dataset_of(table: str) -> str:
+    """Return the folder of the dataset whose examples a table is."""
+    return table.rstrip("/").removesuffix(f"/{EXAMPLES}")
+
+
+def _json_columns(folder: Folder) -> set[str]:
     """Return the columns that hold JSON as text, by the plan that lies with a dataset's tables."""
-    dataset_folder = Folder.at(table.rstrip("/").removesuffix(f"/{EXAMPLES}"), options)
-    plan = read_plan(dataset_folder) or {"columns": {}}
+    plan = read_plan(folder) or {"columns": {}}
     return {name for name, kind in plan["columns"].items() if kind == "json"}

@@ -1,6 +1,7 @@
 """A dataset, and any Delta table, as the source of another recipe."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -51,3 +52,34 @@ def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     assert find_delta_table(str(tmp_path / "empty")) is None
     with pytest.raises(SourceError, match="a folder without a dataset"):
         read_source("empty", tmp_path)
+
+
+@pytest.mark.parametrize("path", ["made", "made/examples"])
+@pytest.mark.parametrize("what", ["file", "log entry", "log", "table", "absolute", "parents"])
+def test_a_dataset_leads_to_no_file_elsewhere(
+    dataset: Path, tmp_path: Path, path: str, what: str
+) -> None:
+    """A stranger's dataset as a source: what lies behind a link, or a name that leads out, isn't
+    its own."""
+    table, mine = dataset / "examples", tmp_path / "mine.parquet"
+    (data,), (entry,) = table.glob("*.parquet"), (table / "_delta_log").glob("*.json")
+    shutil.copy(data, mine)  # of the size that the log has
+    if what in ("absolute", "parents"):
+        name = f"file://{mine}" if what == "absolute" else "../../mine.parquet"
+        entry.write_text(entry.read_text().replace(data.name, name))
+    elif what == "file":
+        data.unlink()
+        data.symlink_to(mine)
+    else:
+        moved = {"log entry": entry, "log": entry.parent, "table": table}[what]
+        moved.rename(tmp_path / "elsewhere")
+        moved.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError) as raised:
+        read_source(path, tmp_path)
+    assert "can't read the table" in str(raised.value) or "can't reach" in str(raised.value)
+
+
+def test_a_folder_that_is_reached_by_a_link_is_read(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(dataset)
+    (source,) = read_source("linked", tmp_path)
+    assert len(source.rows) == 3
