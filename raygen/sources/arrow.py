@@ -7,7 +7,7 @@ dataset's rows were committed is no part of it. Knows nothing of keys, tasks or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 

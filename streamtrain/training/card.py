@@ -80,7 +80,7 @@ def _result(record: EvaluationRecord, pairs: bool) -> list[str]:
     f = record.figures
     interval = f"{f['low']:.1%} to {f['high']:.1%}"
     cells = [escape_markdown(record.name), f"{f['accuracy']:.1%}", interval, f"{f['chance']:.1%}"]
-    cells += [str(f["total"]), str(f["unparsed"])]
+    cells += [escape_markdown(str(f["total"])), escape_markdown(str(f["unparsed"]))]
     if not pairs:
         return cells
     contrast = f.get("contrast")
@@ -125,14 +125,21 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
         if file := settings.get("evaluate", {}).get(name):
             settings["evaluate"][name] = _named(file)
     selected = result.get("selected")
-    selected_step = f" The weights are those of step {selected['step']}." if selected else ""
+    steps, rows, tokens, cut, best = (
+        escape_markdown(str(number))
+        for number in (
+            *(result[name] for name in ("steps", "rows", "tokens", "cut")),
+            (selected or {}).get("step"),
+        )
+    )
+    selected_step = f" The weights are those of step {best}." if selected else ""
     left_out = "".join(
-        f" Left out: {count} examples ({escape_markdown(reason)})."
+        f" Left out: {escape_markdown(str(count))} examples ({escape_markdown(reason)})."
         for reason, count in result.get("left_out", {}).items()
     )
     return (
-        f"## Training\n\n{result['steps']} steps over {result['rows']} rows and "
-        f"{result['tokens']} tokens; {result['cut']} examples were cut short."
+        f"## Training\n\n{steps} steps over {rows} rows and "
+        f"{tokens} tokens; {cut} examples were cut short."
         f"{left_out}{selected_step}\n\n"
         f"{code_block(yaml.safe_dump(settings, sort_keys=False), 'yaml')}"
     )
