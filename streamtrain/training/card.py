@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from raygen.core import code_block, code_span, escape_markdown
+from raygen.core import code_block, code_span, escape_markdown, visible_line
 from streamtrain.config import Kind, StudentConfig
 from streamtrain.data import DatasetFacts
 from streamtrain.evaluation import EvaluationRecord
@@ -37,7 +37,7 @@ def model_card(
     """
     head: dict[str, Any] = {"tags": ["raygen", "distillation"]}
     if not _is_folder(config.model) and not config.model.startswith("bundled:"):
-        head["base_model"] = config.model
+        head["base_model"] = visible_line(config.model)
     revision = f" at revision {escape_markdown(config.revision)}" if config.revision else ""
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n# {config.student}",
@@ -80,7 +80,7 @@ def _result(record: EvaluationRecord, pairs: bool) -> list[str]:
     f = record.figures
     interval = f"{f['low']:.1%} to {f['high']:.1%}"
     cells = [escape_markdown(record.name), f"{f['accuracy']:.1%}", interval, f"{f['chance']:.1%}"]
-    cells += [escape_markdown(str(f["total"])), escape_markdown(str(f["unparsed"]))]
+    cells += [_count(f.get("total")), _count(f.get("unparsed"))]
     if not pairs:
         return cells
     contrast = f.get("contrast")
@@ -126,7 +126,7 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
             settings["evaluate"][name] = _named(file)
     selected = result.get("selected")
     steps, rows, tokens, cut, best = (
-        escape_markdown(str(number))
+        _count(number)
         for number in (
             *(result[name] for name in ("steps", "rows", "tokens", "cut")),
             (selected or {}).get("step"),
@@ -134,7 +134,7 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
     )
     selected_step = f" The weights are those of step {best}." if selected else ""
     left_out = "".join(
-        f" Left out: {escape_markdown(str(count))} examples ({escape_markdown(reason)})."
+        f" Left out: {_count(count)} examples ({escape_markdown(reason)})."
         for reason, count in result.get("left_out", {}).items()
     )
     return (
@@ -143,6 +143,11 @@ def _training(config: StudentConfig, result: Mapping[str, Any]) -> str:
         f"{left_out}{selected_step}\n\n"
         f"{code_block(yaml.safe_dump(settings, sort_keys=False), 'yaml')}"
     )
+
+
+def _count(value: object) -> str:
+    """Format a number of a file that may hold anything."""
+    return str(value) if isinstance(value, int) else "?"
 
 
 def _is_folder(model: str) -> bool:
