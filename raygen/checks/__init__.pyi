@@ -1,4 +1,5 @@
 from .checker import check as check
+from .checker import decide as decide
 from .checker import settle as settle
 from .classes import AnswerClass as AnswerClass
 from .classes import group_equal as group_equal

@@ -5,6 +5,7 @@ Knows nothing of where an answer comes from.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import regex
 
 from raygen.checks.algebra import AlgebraError, same_expression
+from raygen.checks.code import check_code
 from raygen.checks.json_schema import find_mismatch
 from raygen.checks.mathematics import Undecided, same_mathematics
 from raygen.checks.numbers import read_quantity, same_quantity
@@ -55,6 +57,16 @@ def settle(answer: Any, gold: Any, how: How, options: Sequence[str] = ()) -> Ver
             return None
         return replace(verdict, seconds=time.perf_counter() - started)
     return None if how in ("code", "model", "json_schema") else check(answer, gold, how, options)
+
+
+async def decide(answer: Any, gold: Any, how: How, options: Sequence[str] = ()) -> Verdict:
+    """Decide as `check` or `check_code` does; other tasks go on while another process works."""
+    if how == "code":
+        return await asyncio.to_thread(check_code, str(answer or ""), gold)
+    settled = settle(answer, gold, how, options)
+    if settled is not None:
+        return settled
+    return await asyncio.to_thread(check, answer, gold, how, options)
 
 
 def _undecided(one: str, other: str) -> bool:

@@ -57,6 +57,8 @@ def reference(function: _Function) -> _Function:
         click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
                      help="Let a fetched recipe use this environment variable as a key."),
         as_me,
+        click.option("--allow-code", is_flag=True,
+                     help="Let a fetched recipe run programs that a model wrote, in the sandbox."),
         click.argument("reference", metavar="RECIPE"),
     ):  # fmt: skip
         function = decorate(function)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
+from raygen.checks import How, Verdict
 from raygen.core import ColumnType, Reject, Row, Task
 from raygen.engines import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 
@@ -116,6 +117,11 @@ class Context(Protocol):
     @abstractmethod
     async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
         """Return the k words nearest to a word by the model's input embeddings."""
+        ...
+
+    @abstractmethod
+    async def check(self, answer: Any, gold: Any, how: How, options: Sequence[str] = ()) -> Verdict:
+        """Decide by a checker whether an answer is right; `options` are for `how: option`."""
         ...
 
     @abstractmethod

@@ -33,7 +33,7 @@ from raygen.ops import (
     soft_labels,
     token_probabilities,
 )
-from raygen.ops.answers import read_answer
+from raygen.ops.answers import check, read_answer
 from raygen.ops.base import Op
 
 ENTRY_POINTS = "raygen.ops"
@@ -60,6 +60,7 @@ def built_in() -> Mapping[str, Op]:
         key_tokens,
         generate,
         judge,
+        check,
         filter,
         map,
         read_answer,

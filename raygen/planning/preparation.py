@@ -28,7 +28,8 @@ class RecipeRequest:
     """A recipe as the user names it: its path and the options that change it.
 
     `fetched` is what the file was fetched with, `allowed` the environment variables that a fetched
-    recipe may use, `as_me` the addresses that it may read with the user's credentials.
+    recipe may use, `as_me` the addresses that it may read with the user's credentials, `allow_code`
+    whether it may run programs that a model wrote.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class RecipeRequest:
     as_me: tuple[str, ...] = ()
     known: Mapping[tuple[str, bool], Fetched | str] = field(default_factory=dict)
     """What it extends, as far as that is fetched already; see `Permissions`."""
+    allow_code: bool = False
 
     @property
     def file(self) -> Path:
@@ -57,7 +59,9 @@ class RecipeRequest:
     @property
     def permissions(self) -> Permissions:
         """What a fetched recipe may use of the user's, and of what was fetched for it."""
-        return Permissions(self.allowed, self.as_me, self.known, fetches=not is_limited())
+        return Permissions(
+            self.allowed, self.as_me, self.known, fetches=not is_limited(), code=self.allow_code
+        )
 
     def each(self) -> list[RecipeRequest]:
         """List this request, or one for each variant where it names all of them.
@@ -87,6 +91,7 @@ class RecipeRequest:
         words += ["--limit", str(self.limit)] if self.limit is not None else []
         words += [word for name in self.allowed for word in ("--allow-env", name)]
         words += [word for address in self.as_me for word in ("--as-me", address)]
+        words += ["--allow-code"] if self.allow_code else []
         return words + [word for path in self.trusted for word in ("--trust", str(path))]
 
 

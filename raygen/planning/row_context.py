@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raygen.checks import How, Verdict, decide
 from raygen.core import Row, Task, derive_seed, digest
 from raygen.dataset import Call, RecordedCalls
 from raygen.engines import (
@@ -142,6 +143,9 @@ class RowContext(Context):
 
     async def nearest(self, word: str, k: int, *, engine: str | None = None) -> list[str]:
         return await self._attributor(engine).nearest(word, k)
+
+    async def check(self, answer: Any, gold: Any, how: How, options: Sequence[str] = ()) -> Verdict:
+        return await decide(answer, gold, how, options)
 
     def _attributor(self, engine: str | None) -> Attributor:
         spec = self._spec(engine)

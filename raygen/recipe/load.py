@@ -43,7 +43,7 @@ from raygen.recipe.recipe import Recipe, name_problems, parse_sections
 from raygen.recipe.remote.ref import NOTHING, Fetched, Permissions
 from raygen.recipe.resolver import Origins, Resolver
 from raygen.recipe.schema import RecipeSections, Scalar
-from raygen.recipe.trust import refused_keys, resolve_paths
+from raygen.recipe.trust import refused_keys, refused_programs, resolve_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,11 @@ def confine(loading: Loading) -> Loading:
     """Resolve the paths; refuse what a fetched recipe may not reach or send."""
     resolver = loading.resolver
     document, paths, problems = resolve_paths(loading.document, resolver)
-    keys = refused_keys(loading.document, resolver.origins, loading.options.allowed.environment)
-    return loading.after(document, [*problems, *keys], paths=paths)
+    allowed = loading.options.allowed
+    problems += refused_keys(loading.document, resolver.origins, allowed.environment)
+    if not allowed.code:
+        problems += refused_programs(loading.document, resolver.origins)
+    return loading.after(document, problems, paths=paths)
 
 
 def attach(loading: Loading) -> Loading:

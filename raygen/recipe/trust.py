@@ -75,6 +75,24 @@ def refused_keys(
             )  # fmt: skip
 
 
+def refused_programs(document: Document, origins: Origins) -> Iterator[Problem]:
+    """Find the nodes of a fetched recipe that run programs which a model wrote."""
+    for name, node in _mapping(document.data.get("graph")).items():
+        how = _mapping(node).get("how")
+        if _mapping(node).get("op") != "check" or "code" not in (
+            how if isinstance(how, list) else [how]
+        ):
+            continue
+        place: Place = ("graph", name, "how")
+        if any(origins.owner((*place[:2], key)) is not None for key in ("op", "how")):
+            mark = origins.mark(place)
+            yield Problem(
+                mark.file, mark.line, mark.column,
+                f"node {name!r} of a fetched recipe would run programs that a model wrote, in the "
+                "sandbox; --allow-code allows it",
+            )  # fmt: skip
+
+
 def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place, _Resolve, str]]:
     """Yield the place, the rule and the text of all in a recipe that is, or may be, a path."""
     fixed: tuple[tuple[Place, _Resolve], ...] = (

@@ -82,12 +82,14 @@ class Permissions:
     - `known`: what it extends, where that is fetched already, or why it can't be; by reference and
       whether it was read as the user.
     - `fetches`: whether more may be fetched in this process.
+    - `code`: whether it may run programs that a model wrote, in the sandbox.
     """
 
     environment: tuple[str, ...] = ()
     as_me: tuple[str, ...] = ()
     known: Mapping[tuple[str, bool], Fetched | str] = field(default_factory=dict)
     fetches: bool = True
+    code: bool = False
 
 
 NOTHING = Permissions()

@@ -283,6 +283,19 @@ def test_the_recipe_itself_is_no_link(repository: Path, tmp_path: Path) -> None:
         fetch(f"git+file://{repository}#r/link.yaml")
 
 
+def test_programs_of_a_model_run_for_a_stranger_only_where_that_is_allowed(
+    repository: Path,
+) -> None:
+    node = "  judged: {op: check, from: rationales, how: [code, exact], column: rationale}\n"
+    text = RECIPE.replace("output: {from: rationales", f"{node}output: {{from: judged")
+    (problem,) = problems_of(fetched(repository, RECIPE, text))
+    assert "node 'judged' of a fetched recipe would run programs that a model wrote" in problem
+    assert "--allow-code" in problem
+    found = fetched(repository, RECIPE, text)
+    assert check(found, allow_code=True).reference.words[1:] == ["--allow-code"]
+    assert load_recipe(repository / "r" / "recipe.yaml").name == "shared", "one's own is free"
+
+
 def test_a_key_goes_nowhere_that_a_stranger_names(
     repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

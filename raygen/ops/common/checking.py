@@ -1,0 +1,80 @@
+"""Answers of a row held against its gold answer by the checkers, and read first where they need it.
+
+Knows nothing of engines or of what an op does with a verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from raygen.checks import How
+from raygen.core import Task
+from raygen.core.answers import read_answer, read_free_answer, read_gold
+
+_SURE = 0.9
+"""From this confidence on a text states its answer, or is nothing but one."""
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^}]*\}|\\[A-Za-z]+")
+_PROSE = re.compile(r"[^\W\d_]{4,}")
+_READ: frozenset[How] = frozenset({"math", "number", "exact", "model"})
+"""Checkers that compare an answer; the others look into all of a text."""
+
+
+def default_how(task: Task) -> How:
+    """Return the checker that decides for a task where a recipe names none."""
+    return "math" if task.name == "free_text" else "option"
+
+
+def several(how: How | Sequence[How] | None, task: Task) -> tuple[How, ...]:
+    """List the checkers that a recipe names; the first one's verdict counts."""
+    if how is None:
+        return (default_how(task),)
+    return (how,) if isinstance(how, str) else tuple(how)
+
+
+def what_decides(hows: Sequence[How]) -> Mapping[str, str]:
+    """Return the libraries whose version decides the verdicts. Raises ValueError without them."""
+    if "math" not in hows:
+        return {}
+    try:
+        return {"math-verify": version("math-verify")}
+    except PackageNotFoundError as error:
+        raise ValueError("how: math needs the package math-verify; install it") from error
+
+
+def answer_for(how: How, value: Any, options: Sequence[str]) -> Any:
+    """Return what a checker compares of a column: the answer that a text states, or all of it."""
+    if not isinstance(value, str):
+        return value if how in ("option", "json_schema", "code") or value is None else str(value)
+    if how == "option":
+        return _option_in(value, options)
+    return stated_answer(value) if how in _READ else value
+
+
+def gold_for(how: How, value: Any, options: Sequence[str]) -> Any:
+    """Return what a checker holds an answer against: the answer of a worked solution, or all."""
+    if isinstance(value, str) and how in _READ:
+        return read_gold(value).text
+    return answer_for(how, value, options)
+
+
+def stated_answer(text: str) -> str:
+    """Return the answer that a text states; all of a text that states none and is no prose.
+
+    So a completion or a worked solution is read, and a matrix is no prose with numbers in it.
+    """
+    read = read_free_answer(text)
+    if read.text is None or (
+        read.confidence < _SURE and not _PROSE.search(_COMMAND.sub(" ", text))
+    ):
+        return text.strip()
+    return read.text
+
+
+def _option_in(text: str, options: Sequence[str]) -> int | str | None:
+    if text in options:
+        return options.index(text)
+    option = read_answer(text, options).option
+    return text if option is None else option
