@@ -76,7 +76,7 @@ def columns(params: FlipCheckParams, task: Task) -> Columns:
 
 OP = Op(
     "flip_check",
-    3,
+    2,
     FlipCheckParams,
     run,
     columns,

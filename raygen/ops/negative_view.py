@@ -184,7 +184,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
 
 OP = Op(
     "negative_view",
-    3,
+    2,
     NegativeViewParams,
     run,
     columns,

@@ -257,7 +257,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
 
 OP = Op(
     "sample_rationales",
-    4,
+    3,
     SampleRationalesParams,
     run,
     columns,

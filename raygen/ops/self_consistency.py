@@ -156,7 +156,7 @@ def columns(params: SelfConsistencyParams, task: Task) -> Columns:
 
 OP = Op(
     "self_consistency",
-    3,
+    2,
     SelfConsistencyParams,
     run,
     columns,

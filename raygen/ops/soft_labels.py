@@ -64,7 +64,7 @@ def columns(params: SoftLabelsParams, task: Task) -> Columns:
 
 OP = Op(
     "soft_labels",
-    3,
+    2,
     SoftLabelsParams,
     run,
     columns,

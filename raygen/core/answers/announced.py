@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from raygen.core.answers.grammar import CompiledCue, Grammar
 
@@ -40,9 +39,10 @@ _NUMBERED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """An announcing phrase, a box or an object; the answer follows from `end` on.
+
+    (A tuple: many are made for each answer.)
 
     `weak` marks a phrase that describes as often as it announces ("the answer must be a place").
     A box or an object has its own `value`, which ends at `stop`; `reason` is the reasoning that an
@@ -62,7 +62,7 @@ class Announcement:
         """Find where the phrase begins, with what leads up to it ("So the correct ...")."""
         if self.cue is None:
             return self.word
-        base = max(0, self.word - _LONGEST_LEAD)
+        base = _sentence_start(text, self.word)
         lead = self.cue.lead.search(text[base : self.word])
         return base + lead.start() if lead else self.word
 
@@ -108,7 +108,7 @@ def _phrases(text: str, lower: str, grammar: Grammar) -> Iterator[Announcement]:
             while at >= 0:
                 end = at + len(word)
                 onward = cue.onward.match(text, end) if _is_whole(text, at, end) else None
-                if onward is not None and _announces(text, at, cue):
+                if onward is not None and _announces(text, lower, at, cue):
                     weak = "weak" in cue.onward.groupindex and onward["weak"] is not None
                     yield Announcement(at, onward.end(), weak, cue)
                 at = lower.find(word, end)
@@ -116,17 +116,23 @@ def _phrases(text: str, lower: str, grammar: Grammar) -> Iterator[Announcement]:
 
 def _is_whole(text: str, start: int, end: int) -> bool:
     """Tell whether a word begins and ends there; scripts without spaces have no such bounds."""
-    if not text[start].isascii() and ord(text[start]) > 0x2FFF:
-        return True
-    return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
+    if text[end : end + 1].isalnum() or (start and text[start - 1].isalnum()):
+        return text[start] > "\u2fff"
+    return True
 
 
-def _announces(text: str, at: int, cue: CompiledCue) -> bool:
-    if cue.unless is not None and cue.unless.search(text[max(0, at - 16) : at]):
+def _announces(text: str, lower: str, at: int, cue: CompiledCue) -> bool:
+    if cue.unless and lower.endswith(cue.unless, max(0, at - 16), at):
         return False
     if not cue.required:
         return True
-    return cue.lead.search(text[max(0, at - _LONGEST_LEAD) : at]) is not None
+    return cue.lead.search(text[_sentence_start(text, at) : at]) is not None
+
+
+def _sentence_start(text: str, at: int) -> int:
+    """Find where a sentence begins, or so far back as a phrase may."""
+    base = max(0, at - _LONGEST_LEAD)
+    return max(base, text.rfind(". ", base, at) + 1, text.rfind("\n", base, at) + 1)
 
 
 def _covered(text: str, phrase: Announcement, valued: list[Announcement]) -> bool:

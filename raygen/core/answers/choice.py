@@ -25,12 +25,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from string import ascii_uppercase
+from typing import NamedTuple
 
 from raygen.core.answers.announced import Announcement, announcements, readable
 from raygen.core.answers.characters import fold
 from raygen.core.answers.continuation import new_questions
 from raygen.core.answers.grammar import Grammar, grammar_of
-from raygen.core.answers.mentions import Mention, asserted, at_head, mentions
+from raygen.core.answers.mentions import Mention, asserted, at_head, letters, mentions
 from raygen.core.answers.options import Options, options_of
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'*_)]*\s+(?=[\"'*_(]*[A-ZÀ-ÞА-Я(])|\n|。")
@@ -60,6 +61,7 @@ _FUNCTION_WORD = re.compile(
 _LATEX_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|mbox)\s*\{([^{}]*)\}")
 _FORMULA = re.compile(r"[\\^<>=+]|\d")
 _LONGEST_NAME = 6
+_LONGEST_FILLER = 60
 _LONGEST_LINE = 1000
 _MOST_PHRASES = 100
 _ANNOUNCED = 0.7
@@ -84,8 +86,7 @@ class Answer:
     answer_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _AnnouncedOption:
+class _AnnouncedOption(NamedTuple):
     """What an announcement names: one option, none, or several (`torn`)."""
 
     option: int | None = None
@@ -206,7 +207,7 @@ def _reading_of(text: _Text, phrase: Announcement) -> _AnnouncedOption:
         part = replace(text, written=phrase.value, plain=phrase.value, lower=phrase.value.lower())
         reading = _read_head(part, 0, len(phrase.value), weak=False)
     sure = 0.0 if reading.option is None else 1.0
-    return replace(reading, confidence=sure, end=phrase.stop)
+    return reading._replace(confidence=sure, end=phrase.stop)
 
 
 def _says_nothing(text: _Text, phrase: Announcement) -> bool:
@@ -242,16 +243,25 @@ def _read_head(text: _Text, start: int, stop: int, weak: bool) -> _AnnouncedOpti
     line_end = plain.find("\n", start, min(stop, start + _LONGEST_LINE))
     line_end = line_end if line_end >= 0 else min(stop, start + _LONGEST_LINE)
     line = plain[start:line_end]
+    if weak and not _may_lead(text, start, min(start + _LONGEST_FILLER, line_end)):
+        return _AnnouncedOption()
     listed = mentions(line, text.lower[start:line_end], text.options, grammar)
     if not listed and _NONE_OF_THEM.match(line):
         return _AnnouncedOption(torn=True)
     at_letter = _letter_at(line, text.options)
     if at_letter is not None and not any(m.start <= at_letter.start < m.end for m in listed):
         listed = sorted([*listed, at_letter], key=lambda each: each.start)
+    head = next((each for each in listed if _leads_to(line, each, at_letter, grammar)), None)
+    if head is None and weak:
+        return _AnnouncedOption()
+    if head is not None and len(listed) > 1 and head.by == "letter":
+        second = listed[listed.index(head) + 1] if head is not listed[-1] else head
+        only = all(each.option == head.option for each in listed)
+        if only and second.by == "text" and not any(each.denied for each in listed):
+            return _AnnouncedOption(head.option, 0.95, start + second.end)
     end = _sentence_end(line, listed, grammar)
     listed = [each for each in listed if each.start < end]
-    head = next((each for each in listed if _leads_to(line, each, at_letter, grammar)), None)
-    if head is None or head.denied:
+    if head is None or head.denied or head.start >= end:
         options = asserted(listed)
         if len(options) == 1 and not weak:
             return _AnnouncedOption(options.pop(), 0.7, start + end)
@@ -268,6 +278,16 @@ def _read_head(text: _Text, start: int, stop: int, weak: bool) -> _AnnouncedOpti
     if torn or misnamed:
         return _AnnouncedOption(torn=True)
     return _AnnouncedOption(head.option, 0.95, start + last.end)
+
+
+def _may_lead(text: _Text, start: int, end: int) -> bool:
+    """Tell whether any option is named so near that a weak announcement may be of it."""
+    near, lower = text.plain[start:end], text.lower[start : end + _LONGEST_FILLER]
+    count = len(text.options.choices)
+    starts = [span[0] for span in text.options.spans(lower)]
+    starts += [each.start for each in letters(near, count, text.grammar)]
+    led = starts and text.grammar.filler.match(near, 0, min(starts)) is not None
+    return bool(led) or at_head(near, count) is not None
 
 
 def _leads_to(line: str, mention: Mention, at_letter: Mention | None, grammar: Grammar) -> bool:

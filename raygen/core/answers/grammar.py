@@ -35,7 +35,7 @@ class CompiledCue:
             self.lead = re.compile(rf"(?:{cue.lead})\Z", re.IGNORECASE)
         self.onward = re.compile(cue.onward, re.IGNORECASE)
         self.required = cue.required
-        self.unless = re.compile(rf"(?:{cue.unless})\Z", re.IGNORECASE) if cue.unless else None
+        self.unless = cue.unless
 
 
 class Grammar:
@@ -107,16 +107,16 @@ def _grammar(names: tuple[int, ...]) -> Grammar:
 
 _MOST_LANGUAGES = 3
 """What shows more of them is read with all, so that few sets are ever compiled."""
-ENGLISH_ONLY = _grammar((0,))
+_HINTS = [(hint, index) for index, each in enumerate(LANGUAGES) for hint in each.hints]
+_ASCII_HINTS = [(hint, index) for hint, index in _HINTS if hint.isascii()]
 
 
 def grammar_of(lower: str) -> Grammar:
     """Return the patterns of English and of the languages whose words a lower-case text has."""
-    spoken = tuple(
-        index
-        for index, language in enumerate(LANGUAGES[1:], 1)
-        if any(hint in lower for hint in language.hints)
-    )
+    hints = _ASCII_HINTS if lower.isascii() else _HINTS
+    spoken = {index for hint, index in hints if hint in lower}
+    if not spoken:
+        return _grammar((0,))
     if len(spoken) > _MOST_LANGUAGES:
-        spoken = tuple(range(1, len(LANGUAGES)))
-    return _grammar((0, *spoken)) if spoken else ENGLISH_ONLY
+        return _grammar(tuple(range(len(LANGUAGES))))
+    return _grammar((0, *sorted(spoken)))

@@ -22,8 +22,8 @@ class Cue:
     lead: str
     onward: str
     required: bool = False
-    unless: str = ""
-    """What before the lead makes it no announcement: "each answer is ..."."""
+    unless: tuple[str, ...] = ()
+    """Words before it that make it no announcement: "each answer is ..."."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ ENGLISH = Language(
             rf"(?:\s+(?:no\.?\s*)?\d{{1,2}}\b)?{_DECORATION}"
             rf"(?:(?:to|for|here|in)\b[^.:\n]{{0,60}}?\s)?{_EN_IS}{_MARK}"
             r"|\s*>\s*",
-            unless=r"(?:each|every|any|all)(?:\s+answer)?\s",
+            unless=("each ", "every ", "any ", "all ", "each answer ", "every answer "),
         ),
         Cue(
             ("choose", "pick", "select", "go with", "answer"),
@@ -309,7 +309,7 @@ CHINESE = Language(
             ("选择", "選擇", "选", "選"),
             r"(?:(?:所以|因此|故|综上(?:所述)?)[,:]?\s*)?(?:我|应该|應該|应|應|故|就)?",
             r"\s*:?\s*(?:选项|選項|答案)?\s*(?=[(\[\"'*]{0,3}[A-Za-z](?![A-Za-z]))",
-            unless="不|别|勿|没有?|不能|不应该?|不会",
+            unless=("不", "别", "勿", "没", "没有", "不能", "不应", "不应该", "不会"),
         ),
     ),
     nouns="选项|選項|答案",

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from string import ascii_uppercase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from raygen.core.answers.characters import CJK
 from raygen.core.answers.grammar import Grammar
@@ -28,9 +27,10 @@ _GOES_ON_CJK = re.compile(rf"[^\W{CJK}]|['\-/]|\.[^\W{CJK}]|\s*[=+*<>]")
 _WORD_FOLLOWS = re.compile(rf"[^\S\n]+[^\W{CJK}]")
 _COPULA = re.compile(r"\s+(?:is|was|because|since|seems|must|would|fits|cannot|isn't|wasn't)\b")
 _DENIALS = (
-    "not", "n't", "never", "nor", "cannot", "except", "without", "than", "unlike", "instead",
-    "elimin", "rul", "exclu", "wrong", "incorrect",
+    "not", "n't", "never", "nor", "neither", "cannot", "except", "without", "than", "unlike",
+    "instead", "eliminat", "rule", "ruling", "exclud", "wrong", "incorrect",
 )  # fmt: skip
+"""A part of each English word that denies."""
 _POLAR_END = re.compile(
     r"[\"'*_)\]}$]*(?:\s*\Z|\s*[.!?:;,\n}\]<—]|\s+[-–—]|\s*\((?!\w\))|\s+(?:because|since|as)\b)"
 )
@@ -43,9 +43,8 @@ _HEAD = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """One option named in `text[start:end]`.
+class Mention(NamedTuple):
+    """One option named in `text[start:end]`. (A tuple: many are made for each answer.)
 
     `by` says how: its letter in brackets ("(b)", "b)", "option B"), a bare capital, or its text.
     """
@@ -72,7 +71,7 @@ def mentions(text: str, lower: str, options: Options, grammar: Grammar) -> list[
         spans = [(each.start, each.end) for each in words]
         listed = [each for each in listed if each.by != "bare" or not _inside(spans, each)]
         listed = sorted([*listed, *words], key=lambda each: each.start)
-    if not listed or (grammar.only_english and not any(sign in lower for sign in _DENIALS)):
+    if not listed or (grammar.only_english and not [each for each in _DENIALS if each in lower]):
         return listed
     return _with_denials(text, listed, grammar)
 
@@ -212,7 +211,7 @@ def _with_denials(text: str, mentions: Sequence[Mention], grammar: Grammar) -> l
         joined = following is not None and grammar.joined.match(text[each.end : limit]) is not None
         after = text[each.end : min(limit, each.end + 80)]
         denied_after = (denied_after and joined) or grammar.denied_after.match(after) is not None
-        marked.append(replace(each, denied=True) if denied_before[index] or denied_after else each)
+        marked.append(each._replace(denied=True) if denied_before[index] or denied_after else each)
     return marked[::-1]
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from raygen.core.answers.characters import CJK, fold
 
@@ -30,8 +31,7 @@ def bare_option(option: str) -> str:
     return _ARTICLE.sub("", option.strip().rstrip(".")) or option
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """One way to write an option: its lower-case words, and what may not stand beside them."""
 
     option: int
@@ -117,7 +117,7 @@ def _loosely(words: str, text: str) -> list[tuple[int, int]]:
 @lru_cache(maxsize=4096)
 def options_of(choices: tuple[str, ...]) -> Options:
     """Prepare a question's options."""
-    words = tuple(" ".join(bare_option(fold(choice)).lower().split()) for choice in choices)
+    words = tuple([" ".join(bare_option(fold(choice)).lower().split()) for choice in choices])
     polar = len(choices) == 2 and POLAR.issuperset(words)
     forms = [
         form
@@ -132,14 +132,14 @@ def options_of(choices: tuple[str, ...]) -> Options:
 def _form(option: int, text: str) -> Form:
     plural = len(text) >= 4 and text[-1].isalpha() and text[-1] != "s"
     stem = text[:-1] if len(text) >= 4 and text[-1] == "s" and text[-2].isalpha() else text
-    return Form(
-        option,
-        stem,
-        plural or stem != text,
-        _WORD.search(text) is None and not _UNSPACED.search(text),
-        (text[:1] == "_" or text[:1].isalnum()) and not _UNSPACED.match(text[:1]),
-        (text[-1:] == "_" or text[-1:].isalnum()) and not _UNSPACED.match(text[-1:]),
-    )
+    first, last = text[0], text[-1]
+    opens, closes = first == "_" or first.isalnum(), last == "_" or last.isalnum()
+    formula = _WORD.search(text) is None
+    if not text.isascii():
+        opens = opens and not _UNSPACED.match(first)
+        closes = closes and not _UNSPACED.match(last)
+        formula = formula and not _UNSPACED.search(text)
+    return Form(option, stem, plural or stem != text, formula, opens, closes)
 
 
 def _ways_to_write(text: str, polar: bool) -> Iterator[str]:
@@ -153,7 +153,8 @@ def _ways_to_write(text: str, polar: bool) -> Iterator[str]:
         yield f"{int(text):,}"
     elif "," in text and re.fullmatch(r"\d{1,3}(?:,\d{3})+", text):
         yield text.replace(",", "")
-    fraction = _FRACTION.fullmatch(text.strip("$"))
+    is_fraction = "/" in text or "frac" in text
+    fraction = _FRACTION.fullmatch(text.strip("$")) if is_fraction else None
     if fraction:
         sign, above, below = fraction.groups()[:3] if fraction[2] else fraction.groups()[3:]
         for form in (f"{above}/{below}", _HALVES.get(f"{above}/{below}", "")):
