@@ -5,7 +5,7 @@ Knows nothing of what makes two equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -17,8 +17,8 @@ class AnswerClass:
     members: tuple[str, ...]
 
 
-def group_equal(
-    answers: Sequence[str | None], equal: Callable[[str, str], bool]
+async def group_equal(
+    answers: Sequence[str | None], equal: Callable[[str, str], Awaitable[bool]]
 ) -> list[AnswerClass]:
     """Return the classes of equal answers, the largest first, and of two the earlier.
 
@@ -28,8 +28,11 @@ def group_equal(
     for index, answer in enumerate(answers):
         if answer is None:
             continue
-        same = (each for each in classes if answer in each[1] or equal(answer, each[1][0]))
-        found = next(same, None)
+        found = next((each for each in classes if answer in each[1]), None)
+        for each in classes if found is None else ():
+            if await equal(answer, each[1][0]):
+                found = each
+                break
         if found is None:
             found = ([], [])
             classes.append(found)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from raygen.checks import AnswerClass, Verdict
 from raygen.core import ColumnType, Reject, Row, Task, find_repeats
 from raygen.core.answers import names_option
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
+from raygen.ops.common.checking import (
+    FreeHow,
+    classes_of,
+    several,
+    what_decides,
+)
 from raygen.ops.common.completions import (
     ParsedCompletion,
     ReasoningSample,
     answer_words,
-    comparison_key,
     extract_thoughts,
     gold_answer,
     parse_completion,
@@ -48,11 +53,15 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     minus the share of pieces of five characters that two texts have in common. With the label
     hidden also `confidence` (how sure the answer's reading is, 0 to 1), and per question
     `agreement` (the share of all n samples that reach this one's answer) and `distinct_answers`
-    (how many answers the samples reach: how open the question is).
+    (how many answers the samples reach: how open the question is). Free answers are equal by the
+    checker `how`, whatever their notation; `same_answers` are the forms in which this one was
+    written. With several checkers the first one's verdict counts, and with `keep: correct`
+    `correct_differs` says whether another disagrees.
 
     Rejects samples that are `empty` (also those with nothing but the answer), `truncated`,
     `refused`, have `no_answer` that reads as exactly one option, reach a `wrong_answer` (with
-    `keep: correct`, or by arguing for another answer than the one shown), have `no_thinking` where
+    `keep: correct`, or by arguing for another answer than the one shown), reach one that is
+    `disputed` (wrong by the first checker of `how`, right by another), have `no_thinking` where
     the rationale comes from there, are a `duplicate` of an earlier sample, `not_picked`, or have
     `no_logprob` where the most likely are picked.
 
@@ -66,10 +75,25 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     keep: Literal["all", "correct"] = Field(
         "all", description="correct: only samples that reach the gold answer"
     )
+    how: FreeHow | tuple[FreeHow, ...] | None = Field(
+        None,
+        exclude_if=lambda how: how is None,  # so that a plan without it keeps its hash
+        description="free text: the checker that compares answers, or several; absent: math",
+    )
     rationale_from: Literal["answer", "thinking"] = Field(
         "answer", description="thinking: a reasoning model's thoughts are the rationale"
     )
     pick: Pick | None = Field(None, description="which of a question's samples stay; absent: all")
+
+    @property
+    def needs_gold(self) -> bool:
+        """Whether samples are held against the gold answer."""
+        return self.keep == "correct" or not self.hidden
+
+    @property
+    def counts_differences(self) -> bool:
+        """Whether kept samples say if another checker disagrees with the first."""
+        return self.keep == "correct" and isinstance(self.how, tuple) and len(self.how) > 1
 
     @model_validator(mode="after")
     def _an_answer_to_be_right(self) -> SampleRationalesParams:
@@ -86,26 +110,30 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
         parse_completion(answer, row.data, ctx.task, cut_off_counts=params.rejects_cut_off)
         for answer in answers
     ]
-    read = [
-        each.answer
-        for each in parsed
-        if isinstance(each, ParsedCompletion) and each.answer is not None
-    ]
-    reached = Counter(comparison_key(answer) for answer in read)
+    hows = several(params.how, ctx.task)
+    reached = await classes_of(
+        [None if isinstance(each, Reject) else each.answer for each in parsed], ctx, hows[0]
+    )
+    gold = gold_answer(row.data, ctx.task) if params.needs_gold else None
+    verdicts = [await _verdicts(each, gold, params, ctx) for each in parsed]
     outcomes = [
-        each if isinstance(each, Reject) else _outcome(each, answer, row.data, params, ctx.task)
-        for each, answer in zip(parsed, answers, strict=True)
+        each
+        if isinstance(each, Reject)
+        else _outcome(each, answer, row.data, params, ctx.task, _is_right(verdict))
+        for each, answer, verdict in zip(parsed, answers, verdicts, strict=True)
     ]
     samples = [each for each in outcomes if isinstance(each, ReasoningSample)]
     spread = mean_distance([sample.rationale for sample in samples])
     if params.keep == "correct":
-        gold = gold_answer(row.data, ctx.task)
-        outcomes = [_correct(each, gold, row.data, ctx.task) for each in outcomes]
+        outcomes = [
+            _correct(each, verdict, row.data, ctx.task)
+            for each, verdict in zip(outcomes, verdicts, strict=True)
+        ]
     if params.pick is not None:
         outcomes = _picked(outcomes, params.pick, ctx.seed(1))
     figures: dict[str, Any] = {"diversity": spread}
     if params.hidden:
-        figures["distinct_answers"] = len(reached)
+        figures["distinct_answers"] = len({each.indices for each in reached.values()})
     return [
         each
         if isinstance(each, Reject)
@@ -114,7 +142,8 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
             k,
             {
                 **_columns_of(each, row.data, params, ctx.task),
-                **_agreement(each, reached, len(answers), params),
+                **_agreement(each, reached.get(k), len(answers), params, ctx.task),
+                **_difference(verdicts[k], params),
                 **figures,
                 "sample": k,
             },
@@ -123,16 +152,47 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     ]
 
 
+async def _verdicts(
+    parsed: ParsedCompletion | Reject,
+    gold: int | str | None,
+    params: SampleRationalesParams,
+    ctx: Context,
+) -> list[Verdict]:
+    """Hold a sample's answer against the gold answer by each checker; none where none is asked."""
+    if gold is None or isinstance(parsed, Reject) or parsed.answer is None:
+        return []
+    if not params.hidden and not parsed.announced:
+        return []
+    return [await ctx.check(parsed.answer, gold, how) for how in several(params.how, ctx.task)]
+
+
+def _is_right(verdicts: Sequence[Verdict]) -> bool:
+    return not verdicts or verdicts[0].correct
+
+
 def _agreement(
-    sample: ReasoningSample, reached: Counter[Any], n: int, params: SampleRationalesParams
+    sample: ReasoningSample,
+    reached: AnswerClass | None,
+    n: int,
+    params: SampleRationalesParams,
+    task: Task,
 ) -> dict[str, Any]:
     """Return the sample's agreement columns; empty if the label was shown."""
-    if not params.hidden:
+    if not params.hidden or reached is None:
         return {}
+    forms = {"same_answers": list(reached.members)} if task.name == "free_text" else {}
     return {
-        "agreement": reached[comparison_key(sample.answer)] / n,
+        "agreement": len(reached.indices) / n,
         "confidence": sample.confidence,
+        **forms,
     }
+
+
+def _difference(verdicts: Sequence[Verdict], params: SampleRationalesParams) -> dict[str, bool]:
+    """Return whether another checker disagrees with the first, where several are asked."""
+    if not params.counts_differences:
+        return {}
+    return {"correct_differs": len({verdict.correct for verdict in verdicts}) > 1}
 
 
 def _outcome(
@@ -141,17 +201,13 @@ def _outcome(
     data: Mapping[str, Any],
     params: SampleRationalesParams,
     task: Task,
+    is_right: bool,
 ) -> ReasoningSample | Reject:
     text = completion.text.strip()
     if params.hidden and parsed.answer is None:
         what = "answer" if task.name == "free_text" else "option"
         return Reject("no_answer", f"names no single {what}: {text[-80:]!r}")
-    gold = None if params.hidden else gold_answer(data, task)
-    if (
-        gold is not None
-        and parsed.announced
-        and comparison_key(parsed.answer) != comparison_key(gold)
-    ):
+    if not params.hidden and not is_right:
         return Reject("wrong_answer", f"argues for {answer_words(parsed.answer, data, task)!r}")
     rationale = parsed.rationale if params.hidden or parsed.announced else text
     if params.rationale_from == "thinking":
@@ -160,18 +216,20 @@ def _outcome(
             return Reject("no_thinking", f"no thoughts before {text[:80]!r}")
     if not rationale:
         return Reject("empty", f"nothing but the answer: {text[:80]!r}")
-    answer = parsed.answer if gold is None else gold
+    answer = parsed.answer if params.hidden else gold_answer(data, task)
     return ReasoningSample(
         rationale, answer, parsed.confidence if params.hidden else None, completion
     )
 
 
 def _correct(
-    each: ReasoningSample | Reject, gold: int | str, data: Mapping[str, Any], task: Task
+    each: ReasoningSample | Reject, verdicts: Sequence[Verdict], data: Mapping[str, Any], task: Task
 ) -> ReasoningSample | Reject:
-    if isinstance(each, Reject) or comparison_key(each.answer) == comparison_key(gold):
+    if isinstance(each, Reject) or _is_right(verdicts):
         return each
-    return Reject("wrong_answer", f"reached {answer_words(each.answer, data, task)!r}")
+    disputed = any(verdict.correct for verdict in verdicts)
+    reason = "disputed" if disputed else "wrong_answer"
+    return Reject(reason, f"reached {answer_words(each.answer, data, task)!r}")
 
 
 def _picked(
@@ -219,16 +277,18 @@ def _columns_of(
 def columns(params: SampleRationalesParams, task: Task) -> Columns:
     """Declare that it needs the task's columns; a hidden label is hidden from templates, too."""
     params.check(task, "sample_rationales")
-    requires = set(task.columns)
-    if task.name == "free_text" and (params.keep == "correct" or not params.hidden):
-        requires.add("answer")
-    added: dict[str, ColumnType] = {
-        "confidence": "number",
-        "agreement": "number",
-        "distinct_answers": "integer",
-    }
-    if not params.hidden:
-        added = {}
+    is_free = task.name == "free_text"
+    if params.how is not None and not is_free:
+        raise ValueError(
+            f"how is for free text; the answers of task {task.name} are options, which need none"
+        )
+    requires = set(task.columns) | ({"answer"} if is_free and params.needs_gold else set())
+    added: dict[str, ColumnType] = {}
+    if params.hidden:
+        added = {"confidence": "number", "agreement": "number", "distinct_answers": "integer"}
+        added |= {"same_answers": "strings"} if is_free else {}
+    if params.counts_differences:
+        added["correct_differs"] = "boolean"
     stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
     return Columns(
         requires=frozenset(requires),
@@ -251,6 +311,8 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
         hides=params.hides,
         given=params.prompt_fields,
         templates={"prompt": params.template()},
+        reports=("correct_differs",) if params.counts_differences else (),
+        environment=what_decides(several(params.how, task)),
         cost=params.cost(rows=float(stay)),
     )
 

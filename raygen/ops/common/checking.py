@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
-from raygen.checks import How
+from raygen.checks import AnswerClass, How, group_equal
 from raygen.core import Task
 from raygen.core.answers import read_answer, read_free_answer, read_gold
+from raygen.ops.base import Context
+
+FreeHow = Literal["math", "number", "exact"]
+"""The checkers that compare two free answers by themselves."""
 
 _SURE = 0.9
 """From this confidence on a text states its answer, or is nothing but one."""
@@ -71,6 +75,19 @@ def stated_answer(text: str) -> str:
     ):
         return text.strip()
     return read.text
+
+
+async def classes_of(
+    answers: Sequence[int | str | None], ctx: Context, how: How
+) -> dict[int, AnswerClass]:
+    """Map the position of each answer that there is to the class of those equal to it."""
+
+    async def equal(one: str, other: str) -> bool:
+        return how != "option" and (await ctx.check(one, other, how)).correct
+
+    texts = [None if answer is None else str(answer) for answer in answers]
+    classes = await group_equal(texts, equal)
+    return {index: each for each in classes for index in each.indices}
 
 
 def _option_in(text: str, options: Sequence[str]) -> int | str | None:

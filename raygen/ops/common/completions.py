@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raygen.core import Reject, Task
-from raygen.core.answers import answer_key, read_answer, read_free_answer, read_gold
+from raygen.core.answers import read_answer, read_free_answer, read_gold
 from raygen.engines import Completion
 
 _REFUSAL = re.compile(
@@ -148,11 +148,6 @@ def gold_answer(data: Mapping[str, Any], task: Task) -> int | str:
 def answer_words(answer: int | str | None, data: Mapping[str, Any], task: Task) -> str:
     """Write an answer in words."""
     return task.options(data)[answer] if isinstance(answer, int) else answer or ""
-
-
-def comparison_key(answer: int | str | None) -> int | str | None:
-    """Make a key that is equal for equal answers."""
-    return answer_key(answer) if isinstance(answer, str) else answer
 
 
 def _apart(

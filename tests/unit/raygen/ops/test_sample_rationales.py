@@ -314,7 +314,9 @@ async def test_what_is_emitted_is_what_is_declared(
     provides = declared(task, **params).provides
     (row,) = rows_of(outcomes)
     assert set(row) - set(data) == set(provides) - set(data)
-    types = {"string": str, "integer": int, "number": float, "boolean": bool}
+    types = {
+        "string": str, "integer": int, "number": float, "boolean": bool, "strings": list,
+    }  # fmt: skip
     for name, type_ in provides.items():
         assert row[name] is None or isinstance(row[name], types[type_])
 
@@ -371,3 +373,47 @@ async def test_a_gold_answer_is_read_as_an_answer_is(gold: str) -> None:
     answers = ["Six times seven. The answer is 42.", "Six and seven. The answer is 13."]
     outcomes, _ = await run_op(OP, row, answers, task=TASKS["free_text"], n=2, keep="correct")
     assert reasons(outcomes) == [None, "wrong_answer"]
+
+
+FREE_ROW = {"question": "How many?", "answer": "6*7=<<6*7=42>>42 eggs.\n#### 42"}
+
+
+async def test_a_worked_solution_and_other_notations_count_as_right() -> None:
+    answers = [
+        "Six times seven. The answer is 42.",
+        r"It is $\boxed{42 \text{ eggs}}$.",
+        "Six times seven. The answer is 84/2.",
+        "Signs are hard. The answer is −42.",
+        r"It is $\boxed{42\pi}$.",
+    ]
+    outcomes, _ = await run_op(OP, FREE_ROW, answers, FREE, n=5, keep="correct", how="math")
+    assert reasons(outcomes)[:4] == [None, None, None, "wrong_answer"]
+
+
+async def test_equal_free_answers_are_one_class_that_shows_its_forms() -> None:
+    answers = ["So. The answer is 0.5.", "So. The answer is 1/2.", "So. The answer is -0.5."]
+    outcomes, _ = await run_op(OP, FREE_ROW, answers, FREE, n=3)
+    rows = [outcome.data for outcome in outcomes if isinstance(outcome, Row)]
+    assert [row["agreement"] for row in rows] == [2 / 3, 2 / 3, 1 / 3]
+    assert [row["same_answers"] for row in rows] == [["0.5", "1/2"], ["0.5", "1/2"], ["-0.5"]]
+    assert {row["distinct_answers"] for row in rows} == {2}
+
+
+async def test_another_checker_that_disagrees_is_recorded_or_named() -> None:
+    row = {"question": "How many?", "answer": "7"}
+    answers = ["So. The answer is 7.", "So. The answer is 7.0.", "So. The answer is 8."]
+    kept, _ = await run_op(OP, row, answers, FREE, n=3, keep="correct", how=["number", "exact"])
+    assert reasons(kept) == [None, None, "wrong_answer"]
+    assert [o.data["correct_differs"] for o in kept if isinstance(o, Row)] == [False, True]
+    strict, _ = await run_op(OP, row, answers, FREE, n=3, keep="correct", how=["exact", "number"])
+    assert reasons(strict) == [None, "disputed", "wrong_answer"]
+
+
+def test_the_checker_is_for_free_text_and_leaves_other_plans_their_hash() -> None:
+    params = OP.params.model_validate({"how": "exact"})
+    with pytest.raises(ValueError, match="how is for free text"):
+        OP.columns(params, TASKS["multiple_choice"])
+    assert "how" in params.model_dump()
+    assert "how" not in OP.params().model_dump()
+    assert OP.columns(OP.params(), TASKS["multiple_choice"]).environment == {}
+    assert OP.columns(OP.params(), FREE).environment.keys() == {"math-verify"}
