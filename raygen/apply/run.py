@@ -58,7 +58,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     prepared = prepare(reference, lambda recipe: training_problems(recipe, request.train))
     recipe = prepared.recipe
     check_prices(request.budget, prepared.plan.engines)
-    prepared = replace(prepared, plan=bind_plan(prepared.plan))
+    prepared = replace(prepared, plan=bind_plan(prepared.plan, anonymous=prepared.anonymous))
     folder = Folder.at(request.out or prepared.output)
     _check_fit(folder)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)

@@ -12,12 +12,17 @@ from dataclasses import replace
 from raygen.core import UserError
 from raygen.dataset import Dataset
 from raygen.engines import EngineError
+from raygen.engines.models import hub_access
 from raygen.planning.plan import Node, Plan
 
 
-def bind_plan(plan: Plan) -> Plan:
-    """Look up what the plan's ops need here. Raises UserError for what this machine lacks."""
-    return replace(plan, nodes=tuple(map(_bound, plan.nodes)))
+def bind_plan(plan: Plan, *, anonymous: bool = False) -> Plan:
+    """Look up what the plan's ops need here; `anonymous`: the hub is asked without a token.
+
+    Raises UserError for what this machine lacks.
+    """
+    with hub_access(anonymous=anonymous):
+        return replace(plan, nodes=tuple(map(_bound, plan.nodes)))
 
 
 def continue_plan(plan: Plan, dataset: Dataset, keys: Collection[str]) -> Plan:

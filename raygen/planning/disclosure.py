@@ -22,7 +22,7 @@ from raygen.engines.models import bundled_path
 from raygen.planning.estimate import Estimate
 from raygen.planning.plan_report import make_plan_overview
 from raygen.planning.preparation import PreparedRecipe, RecipeRequest, prepare_each
-from raygen.recipe import Recipe
+from raygen.recipe import Recipe, program_nodes
 from raygen.trainer import Training, student_settings, training_of, training_problems
 
 Fact = tuple[str, str]
@@ -124,6 +124,8 @@ def _where(url: str) -> str:
 
 
 def _runs(prepared: PreparedRecipe) -> Iterator[Fact]:
+    if programs := list(program_nodes(prepared.recipe.document.data)):
+        yield "runs", f"programs that a model writes, in the sandbox ({_listed('node', programs)})"
     for path in prepared.reference.trusted:
         yield "runs", f"the Python file {path}, which you trust"
     trusted = {path.stem for path in prepared.reference.trusted}

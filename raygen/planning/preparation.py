@@ -110,6 +110,12 @@ class PreparedRecipe:
         return self.recipe.output_folder
 
     @property
+    def anonymous(self) -> bool:
+        """Whether what its ops need of the hub is asked for without the user's token."""
+        allowed = any(address.startswith("hf://") for address in self.reference.as_me)
+        return bool(self.recipe.fetched) and not allowed
+
+    @property
     def hints(self) -> list[Problem]:
         """The settings that the recipe would better leave to a profile."""
         return placement_hints(self.recipe)

@@ -26,3 +26,4 @@ from .profile import load_profile as load_profile
 from .recipe import Recipe as Recipe
 from .schema import RecipeSections as RecipeSections
 from .schema import SourceSpec as SourceSpec
+from .trust import program_nodes as program_nodes

@@ -77,12 +77,7 @@ def refused_keys(
 
 def refused_programs(document: Document, origins: Origins) -> Iterator[Problem]:
     """Find the nodes of a fetched recipe that run programs which a model wrote."""
-    for name, node in _mapping(document.data.get("graph")).items():
-        how = _mapping(node).get("how")
-        if _mapping(node).get("op") != "check" or "code" not in (
-            how if isinstance(how, list) else [how]
-        ):
-            continue
+    for name in program_nodes(document.data):
         place: Place = ("graph", name, "how")
         if any(origins.owner((*place[:2], key)) is not None for key in ("op", "how")):
             mark = origins.mark(place)
@@ -91,6 +86,15 @@ def refused_programs(document: Document, origins: Origins) -> Iterator[Problem]:
                 f"node {name!r} of a fetched recipe would run programs that a model wrote, in the "
                 "sandbox; --allow-code allows it",
             )  # fmt: skip
+
+
+def program_nodes(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the nodes of a recipe that run programs which a model wrote."""
+    for name, node in _mapping(data.get("graph")).items():
+        how = _mapping(node).get("how")
+        hows = how if isinstance(how, list) else [how]
+        if _mapping(node).get("op") == "check" and "code" in hows:
+            yield name
 
 
 def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place, _Resolve, str]]:

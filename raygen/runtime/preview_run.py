@@ -55,7 +55,7 @@ def preview(
     With `started`, what vLLM prints goes to a file, whose path it gets. Raises SourceError,
     EngineError, and UserError for what an op needs and this machine lacks.
     """
-    plan = bind_plan(prepared.plan)
+    plan = bind_plan(prepared.plan, anonymous=prepared.anonymous)
     keyed = first_rows(prepared.recipe, plan, n)
     with _quiet(plan, started):
         done = run_coroutine(run_rows(plan, keyed))

@@ -1,13 +1,15 @@
 """The student that a recipe asks for: where it lies, whether it goes on, what is wrong with it."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from raygen.dataset.storage import Folder
 from raygen.recipe.load import load_recipe
 from raygen.recipe.recipe import Recipe
-from raygen.trainer.process import can_resume
+from raygen.recipe.remote import Fetched, Permissions
+from raygen.trainer.process import TrainJob, can_resume
 from raygen.trainer.student import discard_students, training_of, training_problems
 
 RECIPE = """
@@ -46,6 +48,21 @@ def test_the_student_lies_beside_the_tables_or_where_it_says(tmp_path: Path) -> 
     assert moved is not None
     assert here.out == tmp_path / "runs" / "s"
     assert moved.out == tmp_path / "out" / "student"
+
+
+@pytest.mark.parametrize(("as_me", "own"), [((), False), (("hf://org/small",), True)])
+def test_a_strangers_student_asks_the_hub_without_the_token(
+    tmp_path: Path, as_me: tuple[str, ...], own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygen.trainer.student.Trainer", lambda job: job)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE + "train: {student: s, version: 1, model: org/small}\n")
+    fetched = Fetched("git+https://h/r", "git+https://h/r@c#recipe.yaml", "c", tmp_path, path)
+    of = load_recipe(path, fetched=fetched, allowed=Permissions(as_me=as_me))
+    training = training_of(of, None, Folder.at(tmp_path / "out"), moved=False)
+    assert training is not None
+    job = cast("TrainJob", training.start("data", tmp_path, None))
+    assert ("HF_HUB_DISABLE_IMPLICIT_TOKEN" not in job.env) == own
 
 
 def test_a_run_goes_on_from_what_it_left(tmp_path: Path) -> None:

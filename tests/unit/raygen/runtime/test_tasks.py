@@ -109,3 +109,5 @@ def test_a_gated_models_token_travels_too(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HF_TOKEN", "hf_planted")
     of = plan([ASK], ("ask",), EngineSpec("teacher", "org/gated"))
     assert secrets_of(of) == {"HF_TOKEN": "hf_planted"}
+    of = plan([ASK], ("ask",), EngineSpec("teacher", "org/gated", anonymous=True))
+    assert secrets_of(of) == {}, "a stranger names it"
