@@ -64,16 +64,40 @@ MAX_TEXT_BYTES = 2**26
 
 @contextmanager
 def storage_errors(doing: str, where: str) -> Iterator[None]:
-    """Turn a fault of the disk, the object store or deltalake into a DatasetError."""
-    from deltalake.exceptions import DeltaError
-
+    """Turn a fault of the disk, the object store or a table's files into a DatasetError."""
     try:
         yield
-    except (OSError, DeltaError) as error:
-        raise DatasetError(
-            f"can't {doing} in {where}: {message_of(error)}; check that the place exists, can be "
-            "written and has free space, then run the same command again: it goes on from here"
-        ) from error
+    except BaseException as error:
+        advice = _advice(error)
+        if advice is None:
+            raise
+        raise DatasetError(f"can't {doing} in {where}: {message_of(error)}; {advice}") from error
+
+
+def _advice(error: BaseException) -> str | None:
+    """Say what to do about an error of the storage or of what reads a table's files; None for
+    another.
+
+    Where polars panics, the error is no Exception.
+    """
+    panic = type(error).__name__ == "PanicException"
+    if not (panic or isinstance(error, Exception)):
+        return None
+    from deltalake.exceptions import DeltaError
+    from polars.exceptions import PolarsError
+    from pyarrow import ArrowException
+
+    if isinstance(error, (OSError, DeltaError)):
+        return (
+            "check that the place exists, can be written and has free space, then run the same "
+            "command again: it goes on from here"
+        )
+    if isinstance(error, (PolarsError, ArrowException)) or panic:
+        return (
+            "a file is damaged, or isn't what its table says; bring back the dataset's own files, "
+            "or make it again in a new folder"
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +354,7 @@ def connection_broke(error: Exception) -> bool:
     return "HTTP error" in text and "retries" not in text
 
 
-def message_of(error: Exception) -> str:
+def message_of(error: BaseException) -> str:
     """Join the message of a fault, which may be a tree of lines, into one line."""
     lines = _COLOUR.sub("", str(error)).replace("↳", ": ").splitlines()
     text = " ".join(" ".join(lines).split()).replace(" : ", ": ")

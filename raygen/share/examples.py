@@ -86,6 +86,7 @@ def read_examples(folder: str) -> Examples:
         plan = read_plan(pulled)
         if plan is None:
             raise DatasetError(f"{folder} has no {PLAN}, which its list names; pull it again", 2)
-        return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
+        with storage_errors("read the copy", folder):
+            return Examples(plan, read_shards(Path(folder), manifest).sort("id").collect())
     dataset = open_dataset(folder)
     return Examples(dataset.plan, dataset.collect(dataset.examples().sort("id")))

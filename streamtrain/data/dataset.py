@@ -101,7 +101,8 @@ def dataset_examples(data: str, plan: str | None) -> Iterator[dict[str, Any]]:
     Raises InputError if they can't be read.
     """
     try:
-        table = Dataset.open(data).examples().collect()
+        with storage_errors("read the examples", data):
+            table = Dataset.open(data).examples().collect()
     except DatasetError as error:
         raise InputError(str(error)) from error
     for row in table.sort("id").iter_rows(named=True):

@@ -161,7 +161,7 @@ def _shares(sides: tuple[OpenedDataset, OpenedDataset], column: str) -> Shares |
     """Count a column's values, options by letter; None where there are too many values."""
     by_side = []
     for side in sides:
-        values = counts(side.examples(), column)
+        values = counts(side, column)
         if values is None:
             return None
         labels = side.plan.get("labels") or ()
@@ -175,7 +175,7 @@ def _spreads(
     """Yield the spread of each column that has numbers on either side."""
     for name, kind in columns:
         if kind in ("string", "integer", "number"):
-            pair = spread_pair(name, kind, *(numbers(s.examples(), name, kind) for s in sides))
+            pair = spread_pair(name, kind, *(numbers(s, name, kind) for s in sides))
             if pair.a is not None or pair.b is not None:
                 yield pair
 

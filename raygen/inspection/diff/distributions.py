@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from raygen.core import ColumnType
-
-if TYPE_CHECKING:
-    import polars as pl
+from raygen.inspection.opened import OpenedDataset
 
 FEW = 12
 """The most values of a column that is compared by shares."""
@@ -84,27 +82,35 @@ def spread_pair(
     return SpreadPair(column, unit, _spread(a, low, high), _spread(b, low, high))
 
 
-def numbers(frame: pl.LazyFrame, column: str, kind: ColumnType) -> list[float]:
-    """Read a column's numbers: word counts of a string column, else its values."""
+def numbers(side: OpenedDataset, column: str, kind: ColumnType) -> list[float]:
+    """Read a column's numbers: word counts of a string column, else its values.
+
+    Raises DatasetError.
+    """
     import polars as pl
 
     values = pl.col(column)
     measured = values.str.count_matches(r"\S+") if kind == "string" else values
-    frame = frame.select(measured.cast(pl.Float64).alias("x"))
-    values_read: list[float] = frame.drop_nulls().drop_nans().collect()["x"].to_list()
+    frame = side.examples().select(measured.cast(pl.Float64).alias("x"))
+    values_read: list[float] = side.collect(frame.drop_nulls().drop_nans())["x"].to_list()
     return values_read
 
 
-def counts(frame: pl.LazyFrame, column: str) -> dict[Any, int] | None:
-    """Count the values of a column; None where there are more than FEW, or any is long."""
+def counts(side: OpenedDataset, column: str) -> dict[Any, int] | None:
+    """Count the values of a column; None where there are more than FEW, or any is long.
+
+    Raises DatasetError.
+    """
     import polars as pl
 
-    most = frame.select(pl.col(column).drop_nulls()).unique().head(FEW + 1).collect()
+    frame = side.examples()
+    most = side.collect(frame.select(pl.col(column).drop_nulls()).unique().head(FEW + 1))
     values = most[column].to_list()
     long = any(isinstance(value, str) and len(value.split()) > _FEW_WORDS for value in values)
     if len(values) > FEW or long:
         return None
-    return dict(frame.group_by(column).agg(pl.len()).drop_nulls().collect().iter_rows())
+    counted = frame.group_by(column).agg(pl.len()).drop_nulls()
+    return dict(side.collect(counted).iter_rows())
 
 
 def _spread(values: Sequence[float], low: float, high: float) -> Spread | None:

@@ -125,7 +125,7 @@ def compare_rows(a: OpenedDataset, b: OpenedDataset, stem: str, samples: int) ->
 
 
 def _ends(side: OpenedDataset) -> dict[str, str]:
-    return dict(side.ledger().select("key", "status").collect().iter_rows())
+    return dict(side.collect(side.ledger().select("key", "status")).iter_rows())
 
 
 def _contents(side: OpenedDataset, columns: Sequence[str]) -> dict[str, list[int]]:
@@ -134,7 +134,7 @@ def _contents(side: OpenedDataset, columns: Sequence[str]) -> dict[str, list[int
 
     content = pl.struct(pl.col(sorted(columns))).struct.json_encode().hash()
     frame = side.examples().select("key", content.alias("content"))
-    lists = frame.group_by("key").agg(pl.col("content").sort()).collect()
+    lists = side.collect(frame.group_by("key").agg(pl.col("content").sort()))
     return dict(lists.iter_rows())
 
 
@@ -159,7 +159,8 @@ def _samples(
 def _examples(side: OpenedDataset, keys: Collection[str]) -> dict[str, list[Example]]:
     import polars as pl
 
-    frame = side.examples().filter(pl.col("key").is_in(list(keys))).sort("key", "id").collect()
+    chosen = side.examples().filter(pl.col("key").is_in(list(keys)))
+    frame = side.collect(chosen.sort("key", "id"))
     by_key: dict[str, list[Example]] = {}
     for row in frame.iter_rows(named=True):
         by_key.setdefault(row["key"], []).append(row)
@@ -172,7 +173,8 @@ def _lines(side: OpenedDataset, keys: Collection[str]) -> dict[str, tuple[str, t
 
     frame = side.ledger().filter(pl.col("key").is_in(list(keys)))
     lines = {}
-    for row in frame.select("key", "status", "rejects", "error").collect().iter_rows(named=True):
+    columns = side.collect(frame.select("key", "status", "rejects", "error"))
+    for row in columns.iter_rows(named=True):
         counts = Counter(f"{reject['node']}: {reject['reason']}" for reject in row["rejects"])
         reasons = [f"{n} x {reason}" if n > 1 else reason for reason, n in counts.most_common()]
         lines[row["key"]] = (row["status"], (*reasons, *([row["error"]] if row["error"] else [])))

@@ -46,10 +46,12 @@ def spread_section(dataset: OpenedDataset) -> ReportSection | None:
     names = list(dict.fromkeys(["id", "key", "node", *columns]))
     frame = dataset.collect(dataset.examples().select(names).sort("id").head(ROWS))
     by = "view" if dataset.plan["columns"].get("view") == "string" else "node"
+    if frame.is_empty():  # though the ledger counts some
+        return None
     frame = frame.with_columns(pl.col(by).fill_null("(none)").alias("_group"))
     texts = _texts(dataset)
     figures = [figure for name in texts for figure in _lengths(frame, name, by)]
-    figures += _difference(frame, texts)
+    figures += _difference(frame, texts) if texts else ()
     for name in _numbers(dataset):
         figures += _number(frame, name)
     reports = list(dataset.status.reports.items())[:_SHARES]
@@ -63,9 +65,11 @@ def _texts(dataset: OpenedDataset) -> list[str]:
     """Choose the text columns to draw: the rationale, others of the graph, the task's text."""
     added = [name for node in dataset.plan["nodes"] for name in node["adds"]]
     columns: Mapping[str, str] = dataset.plan["columns"]
-    others = {"view", "variant", "original", dataset.task.stem}
+    stem = dataset.task.stem
+    others = {"view", "variant", "original", stem}
     texts = [n for n in dict.fromkeys(["rationale", *added]) if columns.get(n) == "string"]
-    return [*(name for name in texts if name not in others), dataset.task.stem][:_TEXTS]
+    stems = [stem] if stem in columns else []
+    return [*(name for name in texts if name not in others), *stems][:_TEXTS]
 
 
 def _numbers(dataset: OpenedDataset) -> list[str]:
