@@ -20,6 +20,7 @@ Algebra = Callable[[str, str], bool]
 """Tells whether two expressions are equal whatever their variables are."""
 
 _MOST_ITEMS = 100
+_LONGEST_WITH_UNIT = 200
 _FUNCTIONS = frozenset(
     [
         "sin",
@@ -234,6 +235,8 @@ def _without_unit(text: str, quantity: Quantity | None) -> tuple[str, str]:
     r"""Split a term from the unit behind it: `12\pi square units`."""
     if quantity is not None:
         return text, quantity.unit
+    if len(text) > _LONGEST_WITH_UNIT:
+        return text, ""
     for match in re.finditer(r"(?<=[\d})A-Za-z\]]) (?=[A-Za-z])|(?=\^\{\\circ\})|\\%\Z", text):
         unit = "" if match[0] == r"\%" else read_unit(text[match.end() :], match[0] == " ")
         before = text[: match.start()].strip()
