@@ -21,7 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from raygen.core.answers import answer_key, read_answer, read_free_answer
+from raygen.checks import settle
+from raygen.core.answers import read_answer, read_free_answer
 
 TRIGGER = "Therefore, the answer is"
 CHOICE_FILES = (
@@ -165,7 +166,8 @@ def measure_free(folder: Path, name: str, half: str = "all", most: int | None = 
             tally.null += read is None
         else:
             tally.one += 1
-            same = read is not None and answer_key(read) == answer_key(recorded) != ""
+            verdict = settle(read, recorded, "math")
+            same = verdict is not None and verdict.correct
             tally.agree += same
             if not same:
                 tally.odd_ones["differs"].append(_line({**row, "predicted": recorded}, read, text))

@@ -39,6 +39,7 @@ _NUMBER = re.compile(
     r"|\s?(?:\\cdot|x|\*)\s?10\^\{?(?P<power>[-+]?\d{1,3})\}?)?)"
 )
 _PERCENT = re.compile(r"\s*(?:\\?%|per ?cent(?:age)?\b)", re.IGNORECASE)
+_ORDINAL = re.compile(r"\A(?:st|nd|rd|th)\b")
 _SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)s?\b", re.IGNORECASE)
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
            "trillion": 10**12, "dozen": 12}  # fmt: skip
@@ -132,6 +133,7 @@ def _with_unit(rest: str, value: Fraction, currency: str, digits: int) -> Quanti
     scale = _SCALE.match(rest)
     if scale is not None:
         value, rest = value * _SCALES[scale[1].casefold()], rest[scale.end() :]
+    rest = _ORDINAL.sub("", rest)
     percent = _PERCENT.match(rest)
     if percent is not None:
         rest = rest[percent.end() :]

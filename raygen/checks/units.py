@@ -21,6 +21,8 @@ _SPELLINGS = {
 }  # fmt: skip
 _KNOWN = {word: unit for unit, words in _SPELLINGS.items() for word in (unit, *words.split())}
 _COMPOUND = {"mph": ("mi", "h^-1"), "kph": ("km", "h^-1"), "kmh": ("km", "h^-1")}
+_ATTACHED = ("g", "L", "$", "€", "£", "¥", "¢", "₹")
+"""Units of one sign that stand right behind a number; other letters may be variables there."""
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _CHANGING = re.compile(
     r"(?:^|[^\w])(?:than|times|squared|cubed|below|above|minus|plus|negative|half|halves|thirds?"
@@ -50,7 +52,7 @@ def read_unit(text: str, apart: bool) -> str | None:
         return ""
     measured = _measure(text)
     if measured is not None:
-        return measured if apart or len(text) > 1 or not text.isalpha() else None
+        return measured if apart or len(text) > 1 or text in _ATTACHED else None
     words = _WORDS.fullmatch(text)
     if not apart or words is None or changes_number(text):
         return None

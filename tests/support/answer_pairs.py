@@ -1,6 +1,9 @@
 """Pairs of free answers: those that say the same in two writings, and those that don't."""
 
 EQUAL = (
+    ("240g", "240"),
+    ("6th", "6"),
+    ("50%", "50"),
     (r"\frac{1}{2}", "1/2"),
     (r"\dfrac12", "0.5"),
     ("½", r"\tfrac{1}{2}"),
@@ -144,6 +147,9 @@ EQUAL = (
 )
 
 DIFFERENT = (
+    ("9**9**9", "1"),
+    ("3 or 4", "3"),
+    ("6th", "16"),
     (r"9\pi", "9"),
     ("-7", "7"),
     ("−7", "7"),

@@ -1,7 +1,7 @@
 """Read a model's answer: the option, number or phrase that a text settles on.
 
-Others use `read_answer` for questions with options, `read_free_answer` without, and `answer_key`
-to compare. It knows nothing of engines or ops.
+Others use `read_answer` for questions with options, and `read_free_answer` without. It knows
+nothing of engines, of ops, or of which answers are equal.
 """
 
 import lazy_loader

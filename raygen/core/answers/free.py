@@ -1,6 +1,6 @@
-"""The answer of a text without options: a number, a name, a phrase; and whether two are the same.
+"""The answer of a text without options: a number, a name, a phrase.
 
-Knows nothing of engines or ops.
+Knows nothing of engines, of ops, or of which answers are equal.
 
 How sure a reading is: 1.0 from JSON or a box, 0.95 after an announcing phrase, 0.9 where the text
 is nothing but a number or a line of up to five words, 0.5 for the last number of a text that
@@ -9,11 +9,8 @@ announces nothing.
 
 from __future__ import annotations
 
-import ast
 import re
-import string
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from raygen.core.answers.announced import Announcement, announcements, readable
 from raygen.core.answers.characters import fold
@@ -26,11 +23,7 @@ _SENTENCE_END = re.compile(
 )
 _LAST_WORD = re.compile(r"[^\s})\]]*\Z")
 _ANNOUNCED = 0.95
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_FRACTION = re.compile(r"(-?)\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _SHORT = 5
-_LONGEST_SUM = 80
-_MOST_NODES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,37 +109,6 @@ def _is_heading(phrase: Announcement, answer: str, after: str) -> bool:
     return phrase.cue is None and bool(after.strip()) and not re.search(r"\d", answer)
 
 
-def answer_key(text: str) -> str:
-    """Make a key that is equal for equal answers; empty if there is nothing to compare.
-
-    "1,000", "$1000" and "1000.0 dollars" are one number, "12 + 8 = 20" is 20, and "(60 / 3)" too;
-    words are compared without case, articles, punctuation and surplus space.
-    """
-    text = _FRACTION.sub(r"\1\2/\3", text) if _FRACTION.fullmatch(text.strip()) else text
-    number = number_of(text)
-    return normalised(text) if number is None else f"= {number}"
-
-
-def number_of(text: str) -> Fraction | None:
-    """Read the number that an answer is, of an equation the right side; None if it has several."""
-    plain = _THOUSANDS.sub("", text.strip().strip("*_`").rstrip("."))
-    right = plain.rstrip("= ").rsplit("=", 1)[-1]
-    value = _sum(re.sub(r"[$€£%\s]", "", right).replace("×", "*").replace("÷", "/"))
-    if value is not None:
-        return value
-    numbers = [match.group() for match in _NUMBER.finditer(right)]
-    if len(numbers) != 1:
-        return None
-    return _sum(re.sub(r"[$€£%\s,]", "", numbers[0]))
-
-
-def normalised(text: str) -> str:
-    """Strip case, articles, punctuation and surplus space from an answer."""
-    plain = text.casefold().translate(str.maketrans("", "", string.punctuation + "“”‘’"))
-    words = plain.split()
-    return " ".join(word for word in words if word not in ("a", "an", "the")) or " ".join(words)
-
-
 def _first_sentence(plain: str, start: int) -> tuple[str, int]:
     """Return the answer that a sentence from `start` on gives, and where it ends."""
     while start < len(plain) and plain[start].isspace():
@@ -162,40 +124,3 @@ def _bare(text: str) -> str:
 
 def _tidy(rationale: str) -> str:
     return rationale.rstrip().rstrip(",;:-*_`").rstrip()
-
-
-def _sum(text: str) -> Fraction | None:
-    """Evaluate a short sum of plain numbers; None for anything else."""
-    if not 0 < len(text) <= _LONGEST_SUM or "**" in text or "//" in text:
-        return None
-    if not re.fullmatch(r"[\d.+\-*/()]+", text):
-        return None
-    try:
-        tree = ast.parse(re.sub(r"\b0+(?=\d)", "", text), mode="eval")
-        if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
-            return None
-        return _value(tree.body, text)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
-        return None
-
-
-def _value(node: ast.expr, text: str) -> Fraction:
-    match node:
-        case ast.Constant(value=int() | float() as value):
-            return Fraction(str(value))
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, text)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _value(operand, text)
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = _value(left, text), _value(right, text)
-            match op:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.Div():
-                    return a / b
-    raise ValueError(f"no plain sum: {text!r}")
