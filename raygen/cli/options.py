@@ -40,7 +40,10 @@ as_me = click.option(
     "--as-me", multiple=True, metavar="ADDRESS",
     help="Let a fetched recipe read this address with your credentials.",
 )  # fmt: skip
-yes = click.option("--yes", is_flag=True, help="Answer every question with yes.")
+yes = click.option(
+    "--yes", is_flag=True,
+    help="Answer every question with yes; a fetched recipe must be pinned for that.",
+)  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 

@@ -175,7 +175,8 @@ def lock(as_json: bool, **options: Any) -> None:
     request = recipe_request(**options)
     with TerminalConsole(stderr=True).status("reading the source and the models, asking the hub"):
         locks = look_at(lock_recipe, request)
-    for path, made in locks:
+    for name, made in locks:
+        path = (Path() if request.fetched else request.file.parent) / name.name
         try:
             before = read_lock(path)
         except ProblemsError:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from raygen.core import UserError
-from raygen.core.limited import LimitedProcess, Limits
+from raygen.core.limited import LimitedProcess, LimitError, Limits
 from raygen.engines.models import ANONYMOUS
 from raygen.planning.preparation import RecipeRequest
 from raygen.recipe import fetch_below, follow_agreed, known_as
@@ -36,12 +36,17 @@ LIMITS = Limits(
 )
 """The network is for rows by a URL and a model's settings, both read as nobody in particular."""
 
+_ADVICE = (
+    "The limits hold until you have agreed to it; for a recipe that you trust, copy its folder and "
+    "name the copy, which is yours"
+)
+
 _SETTINGS = frozenset(
     ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE",
      "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE",
      "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"]
 )  # fmt: skip
-"""Variables that say how the network is reached; with --as-me the child gets all."""
+"""Variables that say how the network is reached."""
 
 
 def agreed_request(request: RecipeRequest) -> tuple[RecipeRequest, bool]:
@@ -90,6 +95,8 @@ def look_at_stranger(
                     return request, child.call(work, request, *args, **kwargs)
                 except UnfetchedError as missing:
                     request = _with_fetched(request, missing)
+                except LimitError as error:
+                    raise LimitError(f"{error}. {_ADVICE}", error.limit) from None
 
 
 def strangers_in(request: RecipeRequest) -> list[Fetched]:
@@ -112,12 +119,14 @@ def _with_fetched(request: RecipeRequest, missing: UnfetchedError) -> RecipeRequ
 
 
 def _environment(request: RecipeRequest, temporary: str) -> Mapping[str, str]:
-    """Choose the variables that a child has: settings of the network, and secrets by --as-me."""
-    names = os.environ if request.as_me else {
+    """Choose the variables that a child has: settings of the network, and secrets if the user reads
+    as themselves: what their own recipe names, or --as-me."""
+    as_user = bool(request.as_me) or request.fetched is None
+    names = os.environ if as_user else {
         name for name in os.environ if name.upper() in _SETTINGS
     }  # fmt: skip
     own = {
-        **({} if request.as_me else ANONYMOUS),
+        **({} if as_user else ANONYMOUS),
         "TMPDIR": temporary,
         "HF_DATASETS_CACHE": f"{temporary}/datasets",
         "HF_MODULES_CACHE": f"{temporary}/modules",

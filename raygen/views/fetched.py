@@ -21,8 +21,8 @@ from raygen.planning import Disclosure
 from raygen.recipe.remote import Fetched
 from raygen.views.tables import facts_table
 
-_MOST_LINES, _LONGEST_LINE = 60, 240
-"""Of a recipe's text."""
+_MOST_LINES, _LONGEST_LINE, _MOST_CHARACTERS = 60, 240, 2**20
+"""Of a recipe's text; what follows so many characters isn't read."""
 _MOST_FACTS, _LONGEST_FACT = 6, 240
 """Of one kind; a page holds all kinds."""
 
@@ -41,7 +41,7 @@ def fetched_view(
 def _texts(
     disclosed: Sequence[Disclosure], strangers: Collection[Fetched]
 ) -> Iterator[RenderableType]:
-    files = dict.fromkeys(file for each in disclosed for file in each.files)
+    files = dict.fromkeys(file.resolve() for each in disclosed for file in each.files)
     for file in files:
         fetched = next((one for one in strangers if file.is_relative_to(one.root)), None)
         if fetched is None:
@@ -91,11 +91,13 @@ def _shown_text(file: Path) -> str:
 
     Blank lines are left out, since they can push everything else out of sight.
     """
-    text = file.read_text("utf-8-sig", "replace")
+    with file.open(encoding="utf-8-sig", errors="replace") as opened:
+        text = opened.read(_MOST_CHARACTERS)
     lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     shown = [_escaped(_cut(line, _LONGEST_LINE)) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
-        shown.append(f"# ... {count(len(lines) - _MOST_LINES)} more lines in the file")
+        more = ", or more," if len(text) == _MOST_CHARACTERS else ""
+        shown.append(f"# ... {count(len(lines) - _MOST_LINES)} more lines{more} in the file")
     return "\n".join(shown)
 
 

@@ -72,8 +72,19 @@ def test_a_recipe_that_takes_memory_is_stopped(
     assert done.exit_code in (1, 2), done.output
     error = done.stderr.splitlines()[-1]
     assert error.startswith(f"Error: looking at {reference} ")
+    assert "copy its folder and name the copy" in error
     assert "160 MiB" in error
     assert grown < 60 * 1024, "in KiB: the user's process takes none of it"
+
+
+def test_what_ones_own_recipe_extends_is_stopped_too(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = many_rows(repository)
+    Path("mine.yaml").write_text(f"extends: {reference}\nrecipe: mine\n")
+    monkeypatch.setattr(strangers, "LIMITS", replace(strangers.LIMITS, memory=160 * MIB))
+    done = run("validate", "mine.yaml")
+    assert (done.exit_code, "looking at mine.yaml " in done.stderr) == (2, True)
 
 
 def test_a_recipe_that_takes_time_is_stopped(
