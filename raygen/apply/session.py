@@ -128,6 +128,8 @@ class Session:
             "lock": lock.digest if (lock := self.prepared.lock) else None,
         }
         end_earlier_replacing(self.folder, self.training)
+        for note in self.source.notes:
+            self.watch.ui.note(note)
         before = Dataset(self.folder).plans()
         self._unpublished = planned_estimate(self.recipe, self.plan, self.source, self.folder)
         self.committer.start(meta, fresh=self.request.fresh)
@@ -189,12 +191,15 @@ class Session:
         work.retryable = set(retryable).intersection(keys)
         return work
 
-    def _classes(self) -> tuple[list[str], list[str]]:
-        """Read the class of every source row, and list the classes in order."""
-        task = self.plan.task
+    def _classes(self) -> tuple[list[str | None], list[str]]:
+        """Read the class of every source row, None of one that doesn't fit, and list the classes
+        in order."""
+        task, invalid = self.plan.task, self.source.invalid
         values = self.source.column(task.answer or "")
-        names = list(task.labels) or sorted(set(values))
-        return list(map(str, values)), list(map(str, names))
+        classes = [None if at in invalid else str(value) for at, value in enumerate(values)]
+        names = list(task.labels) or sorted({value for at, value in enumerate(values)
+                                             if at not in invalid})  # fmt: skip
+        return classes, list(map(str, names))
 
     def _generate(self, work: Scheduler, stack: ExitStack) -> Ending:
         profile = self.recipe.profile

@@ -5,6 +5,7 @@ They parse, call and print; the work is elsewhere. None of them writes a dataset
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,13 @@ from raygen.views import TerminalConsole
 
 @click.command(cls=Command)
 @reference
+@click.option("--offline", is_flag=True, help="Check all but the source, which isn't read.")
 @json_option
 @debug_option
-def validate(as_json: bool, **options: Any) -> None:
+def validate(as_json: bool, offline: bool, **options: Any) -> None:
     """Check a recipe, its source, engines and student, without starting anything."""
     try:
-        checked = look_at(check_recipe, recipe_request(**options))
+        checked = look_at(check_recipe, recipe_request(**options), offline)
     except (ProblemsError, UserError) as error:
         if not as_json:
             raise
@@ -56,11 +58,21 @@ def validate(as_json: bool, **options: Any) -> None:
         raise click.exceptions.Exit(explain(error)[1]) from None
     if as_json:
         hints = [str(hint) for variant in checked for hint in variant.hints]
-        print_json({"valid": True, "problems": [], "hints": list(dict.fromkeys(hints))})
+        fits = [asdict(variant.fit) for variant in checked if variant.fit]
+        print_json(
+            {
+                "valid": True,
+                "problems": [],
+                "hints": list(dict.fromkeys(hints)),
+                "source": fits[0] if len(fits) == 1 else fits or None,
+            }
+        )
     else:
         for variant in checked:
             name = f" ({variant.variant})" if variant.variant else ""
             echo(f"{variant.path}{name}: valid, {plural(variant.nodes, 'node')}")
+            for line in variant.fit.lines() if variant.fit else ("the source wasn't read",):
+                echo(f"source{name}: {line}", err=True)
         for hint in dict.fromkeys(hint for variant in checked for hint in variant.hints):
             echo(f"hint: {hint}", err=True)
 
@@ -97,6 +109,8 @@ def preview(rows: int, full: bool, as_json: bool, yes: bool, **options: Any) -> 
     with TerminalUI(yes) as ui:
         checked = prepare(confirm_first_use(recipe_request(**options), terms, ui))
     done = run(checked, rows, None if debugging() else partial(_tell_log, checked))
+    for note in done.notes:
+        echo(note, err=True)
     if as_json:
         print_json(done.to_json())
     else:

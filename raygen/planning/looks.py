@@ -15,28 +15,46 @@ from raygen.planning.lock_check import lock_path, make_lock
 from raygen.planning.outline import AnyPlan, outline
 from raygen.planning.plan import Plan
 from raygen.planning.plan_report import PlanOverview, make_plan_overview
-from raygen.planning.preparation import RecipeRequest, prepare, prepare_each, source_rows
+from raygen.planning.preparation import (
+    RecipeRequest,
+    prepare,
+    prepare_each,
+    source_fit,
+    source_rows,
+)
 from raygen.recipe import Lock
+from raygen.sources import SourceFit
 from raygen.trainer import training_problems
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRecipe:
-    """A recipe without problems: its file, its variant, the number of its nodes, and hints."""
+    """A recipe without problems: its file, its variant, the number of its nodes, and hints.
+
+    `fit` says how many of the source's rows fit; None where the source wasn't read.
+    """
 
     path: Path
     variant: str | None
     nodes: int
     hints: tuple[Problem, ...]
+    fit: SourceFit | None
 
 
-def check_recipe(request: RecipeRequest) -> list[CheckedRecipe]:
-    """Check a recipe with its student, or each variant that is named. Raises ProblemsError."""
+def check_recipe(request: RecipeRequest, offline: bool = False) -> list[CheckedRecipe]:
+    """Check a recipe with its student, or each variant that is named. Raises ProblemsError.
+
+    With `offline` all but the source is checked.
+    """
     return [
         CheckedRecipe(
-            each.recipe.path, each.recipe.variant, len(each.plan.nodes), tuple(each.hints)
+            each.recipe.path,
+            each.recipe.variant,
+            len(each.plan.nodes),
+            tuple(each.hints),
+            None if offline else source_fit(each),
         )
-        for each in prepare_each(request, training_problems)
+        for each in prepare_each(request, training_problems, offline=offline)
     ]
 
 

@@ -152,6 +152,17 @@ def make_plan(
     )
 
 
+def assumed_columns(recipe: Recipe, ops: Mapping[str, Op]) -> dict[str, ColumnType]:
+    """Assume that a source which isn't read has every column that the graph needs of it."""
+    task = recipe.task
+    mapped: dict[str, ColumnType] = dict.fromkeys(recipe.source.columns, "string")
+    graph = resolve_graph(recipe.document, ops)
+    flow = check_columns(recipe.document, graph, task, {**mapped, **task.columns})
+    made = {name for declared in flow.declared.values() for name in declared.provides}
+    read = {name for reads in flow.reads.values() for name in reads} - made
+    return {**dict.fromkeys(sorted(read), "string"), **mapped, **task.columns}
+
+
 def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:
     """Hash what decides the rows, without what only decides how many or where they are made."""
     engines = recipe.engines
@@ -159,9 +170,8 @@ def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:
         name: {**_decisive(engines, node, flow.declared[name]), "from": node.inputs}
         for name, node in graph.nodes.items()
     }
-    source = recipe.source.model_dump(mode="json", exclude={"limit", "license"})
     task = (recipe.task.name, recipe.task.labels)
-    return digest("plan", PLAN_VERSION, task, source, nodes, graph.outputs)
+    return digest("plan", PLAN_VERSION, task, recipe.source.decisive, nodes, graph.outputs)
 
 
 def _decisive(

@@ -34,6 +34,7 @@ class PlanOverview:
 
     `done` counts the source rows that this plan has finished; `reuse` says which calls of an older
     plan can be reused. `hints` are settings that the recipe would better leave to a profile.
+    `notes` say how the source was read, and `invalid` counts the rows that don't fit the task.
     """
 
     plan: AnyPlan
@@ -42,6 +43,8 @@ class PlanOverview:
     reuse: Reuse | None = None
     placement: Placement | None = None
     hints: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    invalid: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Convert the plan and its estimate to JSON."""
@@ -52,6 +55,7 @@ class PlanOverview:
             "done": self.done,
             "placement": self.placement.to_json() if self.placement else None,
             "hints": [str(hint) for hint in self.hints],
+            "source": {"invalid": self.invalid, "notes": list(self.notes)},
         }
         if reuse is None:
             return {**answer, "reuse": None}
@@ -72,8 +76,16 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
     with tempfile.TemporaryDirectory(prefix="raygen-plan-") as temporary:
         source = source_rows(prepared).copied(Folder.at(temporary))
         expected = estimate_of(recipe, plan, source, folder)
-        keys = set(source.keys)
-    overview = PlanOverview(plan, expected, placement=placement, hints=tuple(prepared.hints))
+        keys, notes = set(source.keys), source.notes
+        dropped = len(source.invalid)
+    overview = PlanOverview(
+        plan,
+        expected,
+        placement=placement,
+        hints=tuple(prepared.hints),
+        notes=notes,
+        invalid=dropped,
+    )
     try:
         done = Dataset(folder).done(plan.hash) if Dataset(folder).plans() else {}
         return replace(overview, done=len(keys & set(done)), reuse=find_reuse(folder, plan))
@@ -83,8 +95,8 @@ def make_plan_overview(prepared: PreparedRecipe, out: str | None = None) -> Plan
 
 def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder) -> Estimate:
     """Estimate a plan over a keyed source, from its dataset's runs and the last preview."""
-    step = max(1, source.total // _SAMPLE)
-    sample = source.read(range(0, source.total, step)[:_SAMPLE])
+    fitting = source.fitting
+    sample = source.read(fitting[:: max(1, len(fitting) // _SAMPLE)][:_SAMPLE])
     try:
         run = measure_dataset(folder)
     except DatasetError:
@@ -92,7 +104,7 @@ def estimate_of(recipe: Recipe, plan: Plan, source: KeyedSource, folder: Folder)
     known = [measured for measured in (run, last_preview(recipe.name)) if measured is not None]
     actors = placement_of(recipe, plan).high
     return estimate_run(
-        plan, source.total, count_prompt_tokens(plan, sample), known, recipe.output.rows, actors
+        plan, len(fitting), count_prompt_tokens(plan, sample), known, recipe.output.rows, actors
     )
 
 
@@ -105,6 +117,6 @@ def planned_estimate(
     """
     written = Dataset(folder).plan(plan.hash) or {}
     earlier: Mapping[str, Any] = written.get("estimate") or {}
-    if earlier.get("rows") == source.total:
+    if earlier.get("rows") == len(source.fitting):
         return earlier
     return estimate_of(recipe, plan, source, folder).to_json()

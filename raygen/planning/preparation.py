@@ -16,11 +16,18 @@ from raygen.core.limited import is_limited
 from raygen.engines import abilities, check_engine
 from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
-from raygen.planning.plan import Plan, make_plan
+from raygen.planning.plan import Plan, assumed_columns, make_plan
 from raygen.planning.resources import placement_hints
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, Permissions, recipe_in
-from raygen.sources import SourceError, TakenRows, scan_columns, take_rows
+from raygen.sources import (
+    SourceError,
+    SourceFit,
+    TakenRows,
+    check_source,
+    scan_columns,
+    take_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +131,13 @@ class PreparedRecipe:
 def prepare(
     reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    *,
+    offline: bool = False,
 ) -> PreparedRecipe:
     """Load, plan and check a recipe. Raises ProblemsError with all problems, those of `also` too.
 
-    It all happens in this process; `look_at` does so in another for what a stranger wrote.
+    With `offline` the source isn't read: it is taken to have the columns that the graph reads. It
+    all happens in this process; `look_at` does so in another for what a stranger wrote.
     """
     path = reference.file
     overrides = dict(reference.overrides)
@@ -146,7 +156,7 @@ def prepare(
     try:
         plan = make_plan(
             recipe,
-            source_columns(recipe),
+            assumed_columns(recipe, ops) if offline else source_columns(recipe),
             ops,
         )
     except SourceError as error:
@@ -163,13 +173,15 @@ def prepare(
 def prepare_each(
     reference: RecipeRequest,
     also: Callable[[Recipe], Sequence[Problem]] | None = None,
+    *,
+    offline: bool = False,
 ) -> list[PreparedRecipe]:
     """Prepare the request, or each variant that it names. Raises the problems of all together."""
     prepared: list[PreparedRecipe] = []
     problems: list[Problem] = []
     for variant in reference.each():
         try:
-            prepared.append(prepare(variant, also))
+            prepared.append(prepare(variant, also, offline=offline))
         except ProblemsError as error:
             problems += error.problems
     if problems:
@@ -180,7 +192,11 @@ def prepare_each(
 def source_columns(recipe: Recipe) -> dict[str, ColumnType]:
     """Look up the columns of a recipe's source and their types. Raises SourceError."""
     return scan_columns(
-        recipe.source, recipe.source_base, recipe.max_source_bytes, recipe.source_access
+        recipe.source,
+        recipe.source_base,
+        recipe.max_source_bytes,
+        recipe.source_access,
+        recipe.task,
     )
 
 
@@ -194,6 +210,21 @@ def source_rows(prepared: PreparedRecipe) -> TakenRows:
         recipe.max_source_bytes,
         recipe.source_access,
     )
+
+
+def source_fit(prepared: PreparedRecipe) -> SourceFit:
+    """Look at a sample of the source's rows. Raises ProblemsError for what a run would refuse."""
+    recipe = prepared.recipe
+    try:
+        return check_source(
+            recipe.source,
+            prepared.plan.task,
+            recipe.source_base,
+            recipe.max_source_bytes,
+            recipe.source_access,
+        )
+    except SourceError as error:
+        raise ProblemsError([recipe.document.problem(("source",), str(error))]) from error
 
 
 def check_distinct_outputs(variants: Sequence[PreparedRecipe], out: str | None) -> None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from raygen.config import found
 from raygen.core import TaskName, without_secret
+from raygen.core.choices import AnswerForm
 from raygen.engines import Backend
 
 RECIPE_VERSION = 1
@@ -18,6 +19,7 @@ RECIPE_VERSION = 1
 Address = Annotated[str, AfterValidator(without_secret)]
 Scalar = int | float | str | bool
 ParamType = Literal["int", "float", "str", "bool"]
+ColumnSource = str | Annotated[list[str], Field(min_length=1)]
 Names = str | Annotated[list[str], Field(min_length=1)]
 _PYTHON: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -99,8 +101,31 @@ class SourceSpec(RecipeSection):
     )
     limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
     sample: Sample | None = None
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="column name in the recipe: column name in the source"
+    columns: dict[str, ColumnSource] = Field(
+        default_factory=dict,
+        description="column name in the recipe: column name in the source, a path as in "
+        "question.stem, a template as in '{{ premise }} / {{ hypothesis }}', or a list of columns",
+    )
+    header: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="the columns of CSV and TSV files that have no header"
+    )
+    choices: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None, description="the options of every row, where the source has no column of them"
+    )
+    answer_is: AnswerForm | None = Field(
+        None,
+        description="the form of the answers: index from 0, position from 1, letter or text; "
+        "without it, it is decided for the whole source",
+    )
+    invalid: Literal["drop", "refuse"] = Field(
+        "drop", description="what becomes of rows that don't fit the task; not in the plan's hash"
+    )
+    max_invalid: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of rows that may be dropped so; more are refused; not in the plan's "
+        "hash",
     )
     deduplicate: Annotated[list[str], Field(min_length=1)] | Deduplicate | None = Field(
         None,
@@ -108,6 +133,14 @@ class SourceSpec(RecipeSection):
         "white space; or {on: [...], near: 0.9}",
     )
     license: str | None = Field(None, min_length=1, description="of the rows, for the card")
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What of the source decides the rows, without what decides only how many there are."""
+        unset = {name for name in ("header", "choices", "answer_is") if getattr(self, name) is None}
+        return self.model_dump(
+            mode="json", exclude={"limit", "license", "invalid", "max_invalid", *unset}
+        )
 
     @property
     def repeated(self) -> Deduplicate | None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import pickle
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from raygen.dataset import (
 from raygen.engines import EngineSetupError
 from raygen.runtime.coordinator import Fatal
 from raygen.runtime.tasks import GenerationJob, RowBlock
-from raygen.runtime.worker import SourceRow, Worker, crashed_result
+from raygen.runtime.worker import SourceRow, Worker, crashed_result, invalid_result
 from raygen.sources import KeyedSource, open_keyed
 
 _ATTEMPTS = 2
@@ -118,15 +118,19 @@ class BlockRunner:
 
     async def _block(self, task: RowBlock, attempts: int) -> WrittenBlock | None:
         source = await self._keyed_source()
-        rows = await asyncio.to_thread(source.read, task.ordinals)
+        fitting = [ordinal for ordinal in task.ordinals if ordinal not in source.invalid]
+        rows = await asyncio.to_thread(source.read, fitting)
         keys = [key for key, _ in rows]
         recorded = await asyncio.to_thread(read_recorded_calls, self._job.folder, task.files, keys)
-        if attempts <= _ATTEMPTS:
+        if not rows:
+            results = []
+        elif attempts <= _ATTEMPTS:
             results = await self._worker.run(rows, recorded)
         else:
             results = [result for row in rows for result in await self._alone(row, recorded)]
         if task.retry:
             results = [replace(result, retryable=False) for result in results]
+        results += await self._dropped(source, task.ordinals)
         if self._worker.fatal:
             error = self._worker.fatal
             await self._coordinator.fail(Fatal(str(error), isinstance(error, EngineSetupError)))
@@ -136,6 +140,18 @@ class BlockRunner:
         return await asyncio.to_thread(
             write_block, self._job.folder, results, plan.hash, plan.columns
         )
+
+    async def _dropped(self, source: KeyedSource, ordinals: Sequence[int]) -> list[RowResult]:
+        """Drop the rows that don't fit their task."""
+        invalid = [ordinal for ordinal in ordinals if ordinal in source.invalid]
+        keyed = await asyncio.to_thread(source.read, invalid)
+        results = [
+            invalid_result(key, source.invalid[ordinal])
+            for ordinal, (key, _) in zip(invalid, keyed, strict=True)
+        ]
+        for result in results:
+            self._worker.stats.add(result)
+        return results
 
     async def _keyed_source(self) -> KeyedSource:
         """Open the source's keyed copy, after checking that this machine reaches the folder."""

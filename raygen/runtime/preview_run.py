@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from raygen.engines import Engine, assign_gpus, start_engine
 from raygen.planning import Plan, PreparedRecipe, bind_plan, measure_rows, store_preview
 from raygen.recipe import Recipe
 from raygen.runtime.row_program import NodeStep, RowProgram
+from raygen.runtime.worker import invalid_result
 from raygen.sources import key_source
 
 
@@ -41,6 +42,8 @@ class Preview:
     plan: Plan
     rows: tuple[PreviewedRow, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
+    """How the source was read."""
 
     def to_json(self) -> list[dict[str, Any]]:
         """Convert the rows to JSON: what came in, every call, every step, what came out."""
@@ -56,16 +59,28 @@ def preview(
     EngineError, and UserError for what an op needs and this machine lacks.
     """
     plan = bind_plan(prepared.plan, anonymous=prepared.anonymous)
-    keyed = first_rows(prepared.recipe, plan, n)
+    keyed, dropped, notes = _first_rows(prepared.recipe, plan, n)
     with _quiet(plan, started):
         done = run_coroutine(run_rows(plan, keyed))
+    done = replace(done, rows=(*done.rows, *dropped), notes=notes)
     results = [row.result for row in done.rows]
     store_preview(prepared.recipe.name, measure_rows(plan, results, done.seconds))
     return done
 
 
 def first_rows(recipe: Recipe, plan: Plan, n: int) -> list[tuple[str, Mapping[str, Any]]]:
-    """Read the first n source rows with their keys. Raises SourceError."""
+    """Read those of the first n source rows that fit their task, with their keys.
+
+    Raises SourceError.
+    """
+    return _first_rows(recipe, plan, n)[0]
+
+
+def _first_rows(
+    recipe: Recipe, plan: Plan, n: int
+) -> tuple[list[tuple[str, Mapping[str, Any]]], list[PreviewedRow], tuple[str, ...]]:
+    """Read the first n source rows with their keys: those that fit their task, what becomes of the
+    others, and how the source was read. Raises SourceError."""
     spec = recipe.source
     if spec.sample is None:
         spec = spec.model_copy(update={"limit": min(n, spec.limit or n)})
@@ -78,7 +93,13 @@ def first_rows(recipe: Recipe, plan: Plan, n: int) -> list[tuple[str, Mapping[st
             recipe.max_source_bytes,
             recipe.source_access,
         )
-        return list(source.read(range(min(n, source.total))))
+        first = list(enumerate(source.read(range(min(n, source.total)))))
+    dropped = [
+        PreviewedRow(data, (), invalid_result(key, source.invalid[ordinal]))
+        for ordinal, (key, data) in first
+        if ordinal in source.invalid
+    ]
+    return [row for at, row in first if at not in source.invalid], dropped, source.notes
 
 
 async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Preview:

@@ -125,18 +125,19 @@ class ClassQuota(_Rows):
 
     def __init__(
         self,
-        rows: Sequence[tuple[str, str]],
+        rows: Sequence[tuple[str, str | None]],
         classes: Sequence[str],
         quota: int,
         files: Files,
         actors: int,
     ) -> None:
-        """`rows` are the keys and classes of all source rows, in order."""
+        """`rows` are the keys and classes of all source rows, in order; one that doesn't fit its
+        task has no class and is run, to be dropped, with the first that are."""
         super().__init__([key for key, _ in rows], files, actors)
         self._class = dict(rows)
         self._classes = tuple(classes)
         self._quota = quota
-        self._pool: dict[str, deque[int]] = defaultdict(deque)
+        self._pool: dict[str | None, deque[int]] = defaultdict(deque)
         self._kept: Counter[str] = Counter()
         self._running: set[str] = set()
 
@@ -145,8 +146,8 @@ class ClassQuota(_Rows):
         for ordinal, key in enumerate(self._keys):
             if key not in done:
                 self._pool[self._class[key]].append(ordinal)
-            elif done[key] == "kept":
-                self._kept[self._class[key]] += 1
+            elif done[key] == "kept" and (name := self._class[key]) is not None:
+                self._kept[name] += 1
             elif key in retryable:
                 self._running.add(key)
 
@@ -172,8 +173,9 @@ class ClassQuota(_Rows):
         for line in lines:
             if not line.retryable:
                 self._running.discard(line.key)
-            if line.status == "kept" and line.key in self._class:
-                self._kept[self._class[line.key]] += 1
+            name = self._class.get(line.key)
+            if line.status == "kept" and name is not None:
+                self._kept[name] += 1
             if line.retryable:
                 self.retryable.add(line.key)
 
@@ -199,11 +201,14 @@ class ClassQuota(_Rows):
             f"{have}; add rows to the source, or ask for fewer"
         )
 
-    def _ready(self) -> dict[str, int]:
+    def _ready(self) -> dict[str | None, int]:
         """Count the rows of each class that are needed even if all that run are kept."""
         running = Counter(self._class[key] for key in self._running)
         missing = {name: self._quota - self._kept[name] - running[name] for name in self._classes}
-        return {name: min(n, len(self._pool[name])) for name, n in missing.items() if n > 0}
+        ready: dict[str | None, int] = {
+            name: min(n, len(self._pool[name])) for name, n in missing.items() if n > 0
+        }
+        return ready | {None: len(self._pool[None])}
 
     def _enough(self, ready: int) -> bool:
         running = len(self._running - self.retryable)

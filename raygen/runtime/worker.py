@@ -37,6 +37,7 @@ from raygen.engines import (
     EngineUnavailableError,
 )
 from raygen.planning import Plan
+from raygen.recipe import SOURCE
 from raygen.runtime.row_program import RowProgram
 from raygen.runtime.worker_stats import WorkerStats
 
@@ -46,6 +47,7 @@ SourceRow = tuple[str, Mapping[str, Any]]
 """A row's key and its columns."""
 
 CRASH = "engine_crash"
+INVALID = "invalid_row"
 
 _RESTART_PAUSES = (5.0, 20.0)
 """Seconds before each further try to start an engine that has died: the process that is gone may
@@ -252,6 +254,20 @@ class Worker:
         if self.fatal is None:
             self.fatal = error
         self.stopped = True
+
+
+def invalid_result(key: str, problem: str) -> RowResult:
+    """Make the result of a source row that doesn't fit its task: dropped, for that reason."""
+    return RowResult(
+        key=key,
+        status="dropped",
+        examples=(),
+        rejects=(RejectedRow(SOURCE, INVALID, problem),),
+        calls=(),
+        error=None,
+        seconds=0.0,
+        node_counts={},
+    )
 
 
 def _settle(suspect: _Suspect, result: RowResult | None) -> None:

@@ -7,7 +7,8 @@ dataset's rows were committed is no part of it. Knows nothing of keys, tasks or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -49,9 +50,11 @@ def read_parquet(
     try:
         with fsspec.open(name, "rb", **options) as file:
             parquet = pq.ParquetFile(file)
-            types = from_arrow(name, parquet.schema_arrow.empty_table()).types
+            schema = parquet.schema_arrow
+            types, classes = from_arrow(name, schema.empty_table()).types, class_names(schema)
             if types_only:
-                return SourceFile(name, "row", types, range(1, parquet.metadata.num_rows + 1))
+                numbers = range(1, parquet.metadata.num_rows + 1)
+                return SourceFile(name, "row", types, numbers, classes=classes)
             rows: list[dict[str, Any]] = []
             check_size(name, _declared_size(parquet.metadata), max_bytes)
             size = 0
@@ -61,7 +64,8 @@ def read_parquet(
                 size += batch.nbytes
                 check_size(name, size, max_bytes)
                 rows += from_arrow(name, pa.Table.from_batches([batch])).rows
-            return SourceFile(name, "row", types, range(1, len(rows) + 1), rows)
+            numbers = range(1, len(rows) + 1)
+            return SourceFile(name, "row", types, numbers, rows, classes=classes)
     except (pa.ArrowException, ValueError) as error:  # of the latter is a file that can't be sought
         where = ", on the web from a server that sends parts of it" if "://" in name else ""
         raise SourceError(f"{name}: {error}; expected a Parquet file{where}") from error
@@ -102,7 +106,7 @@ def read_hub(path: str, max_bytes: int | None, access: Anonymous | None) -> Sour
         ) from error
     table = rows.with_format("arrow")[:]
     check_size(path, table.nbytes, max_bytes)
-    return from_arrow(path, table)
+    return replace(from_arrow(path, table), classes=class_names(rows.features.arrow_schema))
 
 
 def read_delta(table: str, max_bytes: int | None, access: Anonymous | None) -> SourceFile:
@@ -133,7 +137,8 @@ def read_delta(table: str, max_bytes: int | None, access: Anonymous | None) -> S
         for name, kind in source.types.items()
         if name not in left_out
     }
-    return SourceFile(table, "row", types, range(1, len(rows) + 1), rows)
+    numbers = range(1, len(rows) + 1)
+    return SourceFile(table, "row", types, numbers, rows, is_dataset=_is_ours(table))
 
 
 def from_arrow(name: str, table: pa.Table) -> SourceFile:
@@ -150,6 +155,19 @@ def from_arrow(name: str, table: pa.Table) -> SourceFile:
             columns[column] = table[column].cast(plain) if plain else table[column]
     rows = pa.table(columns).to_pylist() if columns else []
     return SourceFile(name, "row", types, range(1, len(rows) + 1), rows)
+
+
+def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes behind columns of numbers, as the hub's files have them."""
+    try:
+        written = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: tuple(map(str, feature["names"]))
+            for column, feature in written.items()
+            if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | None]:

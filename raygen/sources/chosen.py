@@ -40,10 +40,11 @@ class DeduplicateSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row in its task's canonical form, and its key."""
+    """A row in its task's canonical form, and its key; `invalid` says why it doesn't fit."""
 
     key: str
     data: dict[str, Any]
+    invalid: str = ""
 
 
 def no_column(path: str, column: str, where: str, columns: Iterable[str]) -> SourceError:

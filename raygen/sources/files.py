@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -17,8 +19,10 @@ from raygen.core import UserError
 from raygen.core.access import Anonymous, file_options
 from raygen.core.limited import Limits, run_limited
 from raygen.dataset import EXAMPLES, Folder
+from raygen.sources.cells import parse_csv
+from raygen.sources.packed import packing_of, unpacked_name
 from raygen.sources.rows import SourceError, SourceFile, check_size
-from raygen.sources.text import parse_csv, parse_json, parse_jsonl
+from raygen.sources.text import parse_json, parse_jsonl
 
 _HUB = "hf://datasets/"
 _WEB = ("http://", "https://")
@@ -27,9 +31,8 @@ _TEXT: Mapping[str, Callable[[str, BinaryIO], SourceFile]] = {
     ".jsonl": parse_jsonl,
     ".ndjson": parse_jsonl,
     ".json": parse_json,
-    ".csv": parse_csv,
-    ".tsv": parse_csv,
 }
+_CELLS = (".csv", ".tsv")
 _PARQUET = (".parquet", ".pq")
 _LOG = "_delta_log"
 _LISTING = Limits(memory=512 << 20, cpu_s=20, wall_s=120, network=True, result_bytes=8 << 20)
@@ -42,14 +45,16 @@ def read_source(
     types_only: bool = False,
     max_bytes: int | None = None,
     access: Anonymous | None = None,
+    header: Sequence[str] | None = None,
 ) -> list[SourceFile]:
     """Read every file that a source path names, sorted by name.
 
-    `path` is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also .gz), the
-    folder of a dataset that raygen wrote or of another Delta table, or
+    `path` is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also packed, as
+    .gz, .zst or .bz2), the folder of a dataset that raygen wrote or of another Delta table, or
     `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`; a relative one starts at `base`.
     `types_only` skips the rows where the format has a schema; `max_bytes` bounds what a file may
-    unpack to; `access` says as whom URLs are read, None as the user. Raises SourceError.
+    unpack to; `access` says as whom URLs are read, None as the user; `header` are the columns of
+    CSV and TSV files without a header. Raises SourceError.
     """
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
         from raygen.sources.arrow import read_hub
@@ -57,7 +62,12 @@ def read_source(
         return [read_hub(path, max_bytes, access)]
     try:
         names = _expand(path, base, access)
-        return [_read_file(name, types_only, max_bytes, access) for name in names]
+        return [
+            _read_cells(name, max_bytes, access, header)
+            if _suffix(name) in _CELLS
+            else _read_file(name, types_only, max_bytes, access)
+            for name in names
+        ]
     except SourceError:
         raise
     except UserError as error:  # a limit of the web client or of its process
@@ -134,8 +144,8 @@ def _neighbours(path: str, remote: bool) -> str:
 
 def _suffix(path: str) -> str | None:
     """Return the suffix that names a file's format; None if no parser reads it."""
-    suffix = Path(path.removesuffix(".gz")).suffix.lower()
-    return suffix if suffix in _TEXT or suffix in _PARQUET else None
+    suffix = Path(unpacked_name(path)).suffix.lower()
+    return suffix if suffix in (*_TEXT, *_CELLS, *_PARQUET) else None
 
 
 def _options(name: str, access: Anonymous | None) -> dict[str, Any]:
@@ -151,16 +161,35 @@ def _read_file(
 
         return read_delta(name, max_bytes, access)
     if suffix is None:
-        known = ", ".join((*_TEXT, *_PARQUET))
+        known = ", ".join((*_TEXT, *_CELLS, *_PARQUET))
         raise SourceError(f"{name}: found a file of unknown format; expected one of {known}")
-    try:
-        if suffix in _PARQUET:
-            from raygen.sources.arrow import read_parquet
+    if suffix in _PARQUET:
+        from raygen.sources.arrow import read_parquet
 
-            source = read_parquet(name, max_bytes, access, types_only=types_only)
-        else:
-            with _opened(name, _options(name, access)) as file:
-                source = _TEXT[suffix](name, io.BufferedReader(_Stream(name, file, max_bytes)))
+        return _read(name, lambda: read_parquet(name, max_bytes, access, types_only=types_only))
+    return _read(name, lambda: _parsed(name, max_bytes, access, _TEXT[suffix]))
+
+
+def _read_cells(
+    name: str, max_bytes: int | None, access: Anonymous | None, header: Sequence[str] | None
+) -> SourceFile:
+    return _read(name, lambda: _parsed(name, max_bytes, access, partial(parse_csv, header=header)))
+
+
+def _parsed(
+    name: str,
+    max_bytes: int | None,
+    access: Anonymous | None,
+    parse: Callable[[str, BinaryIO], SourceFile],
+) -> SourceFile:
+    with _opened(name, _options(name, access)) as file:
+        return parse(name, io.BufferedReader(_Stream(name, file, max_bytes)))
+
+
+def _read(name: str, read: Callable[[], SourceFile]) -> SourceFile:
+    """Read a file that must have rows. Raises SourceError."""
+    try:
+        source = read()
     except FileNotFoundError as error:
         raise SourceError(f"no file {name}; check source.path") from error
     except (OSError, EOFError, ImportError) as error:
@@ -175,10 +204,23 @@ def _opened(name: str, options: Mapping[str, Any]) -> Any:
     server may send more than it says, or pack it tighter."""
     import fsspec
 
+    packing = packing_of(name)
+    by_arrow = packing == "zstd"  # which fsspec unpacks only with a further library
+    compression = None if by_arrow else packing
     if not name.startswith(_WEB):
-        return fsspec.open(name, "rb", compression="infer", **options)
-    filesystem, inner = fsspec.core.url_to_fs(name, **options)
-    return filesystem.open(inner, "rb", block_size=0, size=1, compression="infer")
+        opened = fsspec.open(name, "rb", compression=compression, **options)
+    else:
+        filesystem, inner = fsspec.core.url_to_fs(name, **options)
+        opened = filesystem.open(inner, "rb", block_size=0, size=1, compression=compression)
+    return _unpacked_by_arrow(opened) if by_arrow else opened
+
+
+@contextmanager
+def _unpacked_by_arrow(opened: Any) -> Iterator[Any]:
+    import pyarrow as pa
+
+    with opened as file, pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as unpacked:
+        yield unpacked
 
 
 class _Stream(io.RawIOBase):

@@ -23,8 +23,9 @@ class SourceError(UserError):
 class SourceFile:
     """The rows of one file: values by column, and the number of each row's `unit` in the file.
 
-    `types` has the columns in the file's order. `raw` are the rows before their values were given
-    types that depend on other rows, for formats without types of their own.
+    `types` has the columns in the file's order. `is_dataset`: it is the examples of a dataset of
+    raygen's, whose columns mean what they mean there. `classes` are the names of the classes that a
+    column of numbers stands for, where the file has them.
     """
 
     name: str
@@ -32,15 +33,12 @@ class SourceFile:
     types: Mapping[str, ColumnType]
     numbers: Sequence[int] = field(default=(), repr=False)
     rows: Sequence[dict[str, Any]] = field(default=(), repr=False)
-    raw: Sequence[dict[str, Any]] = field(default=(), repr=False)
+    is_dataset: bool = False
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def position(self, index: int) -> str:
         """Name a row's position for people: file and line."""
         return f"{self.name}, {self.unit} {self.numbers[index]}"
-
-    def content(self, index: int) -> dict[str, Any]:
-        """Return a row as the file has it, independent of other rows."""
-        return self.raw[index] if self.raw else self.rows[index]
 
 
 def check_size(name: str, size: int, max_bytes: int | None) -> None:

@@ -104,6 +104,11 @@ def _estimate(outlook: PlanOverview) -> list[RenderableType]:
         facts.add_row("reuse", Text(outlook.reuse.words()))
     for note in estimate.notes:
         facts.add_row("note", Text(note))
+    if outlook.invalid:
+        rows = plural(outlook.invalid, "row")
+        facts.add_row("dropped", Text(f"{rows} of the source: invalid_row", style="yellow"))
+    for note in outlook.notes:
+        facts.add_row("source", Text(note))
     for hint in outlook.hints:
         facts.add_row("hint", Text(str(hint)))
     parts: list[RenderableType] = [table]

@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,11 @@ class Spec:
     sample: None = None
     columns: dict[str, str] = field(default_factory=dict)
     repeated: None = None
+    header: None = None
+    choices: None = None
+    answer_is: None = None
+    invalid: Literal["drop", "refuse"] = "refuse"
+    max_invalid: float = 0.0
 
 
 def read(path: Path, content: bytes, task: str) -> list[dict[str, Any]] | None:

@@ -79,10 +79,10 @@ def write_dataset(
 ) -> Folder:
     """The rows `keys` of a recipe's dataset in `base`; the last row of its source is dropped."""
     base.mkdir(parents=True, exist_ok=True)
-    rows = [json.dumps(question(row)) + "\n" for row in range(ROWS)]
+    rows = [json.dumps({**question(row), "answer": "snow"}) + "\n" for row in range(ROWS)]
     (base / "q.jsonl").write_text("".join(rows))
     (base / "recipe.yaml").write_text(recipe)
-    (base / "held_out.jsonl").write_text(json.dumps(question(99)) + "\n")
+    (base / "held_out.jsonl").write_text(json.dumps({**question(99), "answer": "snow"}) + "\n")
     prepared = prepare(RecipeRequest(base / "recipe.yaml"))
     plan = prepared.plan
     folder = Folder.at(base / "out")

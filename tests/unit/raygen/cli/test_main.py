@@ -56,12 +56,32 @@ def change(recipe: Path, old: str, new: str) -> Path:
 
 def test_a_valid_recipe(recipe: Path) -> None:
     result = run("validate", recipe)
-    assert (result.exit_code, result.stdout) == (0, f"{recipe}: valid, 2 nodes\n")
+    assert result.exit_code == 0
+    assert result.stdout == f"{recipe}: valid, 2 nodes\n"
+    assert result.stderr == "source: 100% of 4 rows fit\n"
     assert json.loads(run("validate", recipe, "--json").stdout) == {
         "valid": True,
         "problems": [],
         "hints": [],
+        "source": {"checked": 4, "invalid": 0, "first": [], "notes": []},
     }
+
+
+def test_validate_offline_checks_all_but_the_source(recipe: Path) -> None:
+    change(recipe, "path: q.jsonl", "path: gone.jsonl")
+    assert run("validate", recipe).exit_code == 2
+    result = run("validate", recipe, "--offline")
+    assert result.stderr == "source: the source wasn't read\n"
+    change(recipe, "engine: teacher", "engine: techer")
+    assert run("validate", recipe, "--offline").exit_code == 2
+
+
+def test_what_a_run_would_refuse_validate_refuses(recipe: Path) -> None:
+    (recipe.parent / "q.jsonl").write_text('{"question": "Q?", "choices": ["a"], "answer": 0}\n')
+    for command in ("validate", "plan"):
+        result = run(command, recipe)
+        assert result.exit_code == 2
+        assert "1 of 1 rows don't fit the task" in result.output
 
 
 def test_a_recipe_that_pins_gpus_is_valid_with_a_hint(recipe: Path) -> None:

@@ -39,8 +39,10 @@ class Gated(FakeEngine):
 class Actor:
     """A block runner over three rows, with its control."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        prepared = prepare(RecipeRequest(write_recipe(folder, QUIZ, questions(3))))
+    def __init__(
+        self, folder: Path, rows: list[dict[str, Any]] | None = None, **changes: Any
+    ) -> None:
+        prepared = prepare(RecipeRequest(write_recipe(folder, QUIZ, rows or questions(3))))
         self.folder = Folder.at(prepared.output)
         source = key_source(prepared.recipe.source, prepared.plan.task, folder, self.folder)
         settings: Mapping[str, Any] = {
@@ -86,6 +88,23 @@ async def test_a_ticket_gives_the_block_of_its_task(tmp_path: Path) -> None:
     assert [line.status for line in block_of(await running).lines] == ["kept", "kept"]
     await actor.control.close()
     assert await actor.runner.run(1) == b"", "there was no task for it"
+
+
+async def test_a_row_that_does_not_fit_is_dropped_for_its_reason(tmp_path: Path) -> None:
+    rows = questions(12)
+    rows[1]["answer"] = "Z"
+    actor = Actor(tmp_path, rows)
+    await actor.control.feed([RowBlock((0, 1)), RowBlock((1,))], first=False)
+    running = asyncio.create_task(actor.runner.run(0))
+    (await actor.engine()).allowed.set()
+    kept, dropped = block_of(await running).lines
+    assert (kept.status, dropped.status, dropped.calls) == ("kept", "dropped", 0)
+    (reject,) = dropped.rejects
+    assert (reject.node, reject.reason) == ("source", "invalid_row")
+    assert "answer is 'Z'" in reject.detail
+    assert actor.worker.stats.statuses == {"kept": 1, "dropped": 1, "failed": 0}
+    (alone,) = block_of(await actor.runner.run(1)).lines
+    assert alone.key == dropped.key
 
 
 async def test_a_process_takes_no_block_while_it_holds_enough_rows(tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def quota(
     return work
 
 
+def test_rows_without_a_class_run_with_the_first() -> None:
+    rows = [("a", "x"), ("b", None), ("c", "x"), ("d", "x")]
+    work = ClassQuota(rows, ["x"], 1, {}, 1)
+    work.resume({}, ())
+    assert sorted(i for task in work.next(ROOM) for i in task.ordinals) == [0, 1]
+    assert not work.left
+    done = ClassQuota(rows, ["x"], 1, {}, 1)
+    done.resume({"a": "kept", "b": "dropped"}, ())
+    assert not done.left
+
+
 def run(work: ClassQuota, outcomes: Outcomes, order: random.Random, stop_after: int) -> Outcomes:
     """Run rows in any order until there is nothing to do, or so many have ended."""
     running: list[str] = []

@@ -1,10 +1,13 @@
 """A dataset, and any Delta table, as the source of another recipe."""
 
+import bz2
+import gzip
 import json
 import shutil
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from raygen.sources.files import find_delta_table, read_source
@@ -83,3 +86,27 @@ def test_a_folder_that_is_reached_by_a_link_is_read(dataset: Path, tmp_path: Pat
     (tmp_path / "linked").symlink_to(dataset)
     (source,) = read_source("linked", tmp_path)
     assert len(source.rows) == 3
+
+
+def packed(name: str, content: bytes) -> bytes:
+    if name.endswith(".zst"):
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as file:
+            file.write(content)
+        return sink.getvalue().to_pybytes()
+    return {"gz": gzip.compress, "bz2": bz2.compress}[name.rpartition(".")[2]](content)
+
+
+@pytest.mark.parametrize("end", ["gz", "bz2", "zst"])
+def test_packed_files_are_unpacked(tmp_path: Path, end: str) -> None:
+    (tmp_path / f"q.jsonl.{end}").write_bytes(packed(end if end != "zst" else ".zst", b'{"a": 1}'))
+    (tmp_path / f"q.csv.{end}").write_bytes(packed(end if end != "zst" else ".zst", b"a\n1\n"))
+    assert read_source(f"q.jsonl.{end}", tmp_path)[0].rows == [{"a": 1}]
+    assert read_source(f"q.csv.{end}", tmp_path)[0].rows == [{"a": "1"}]
+
+
+def test_rows_in_an_object(tmp_path: Path) -> None:
+    (tmp_path / "q.json").write_text('{"version": 1, "examples": [{"a": 1}, {"a": 2}]}')
+    assert read_source("q.json", tmp_path)[0].rows == [{"a": 1}, {"a": 2}]
+    (tmp_path / "one.json").write_text('{"choices": [{"a": 1}, {"a": 2}]}')
+    assert len(read_source("one.json", tmp_path)[0].rows) == 1

@@ -1,0 +1,9 @@
+from .answer_form import ANSWER_FORMS as ANSWER_FORMS
+from .answer_form import AnswerForm as AnswerForm
+from .answer_form import AnswerForms as AnswerForms
+from .answer_form import FormCount as FormCount
+from .answer_form import UndecidedError as UndecidedError
+from .answer_form import find_answer as find_answer
+from .options import LETTERED as LETTERED
+from .options import Options as Options
+from .options import read_options as read_options
