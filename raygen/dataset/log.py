@@ -121,7 +121,7 @@ def _parse(version: int, text: str) -> LogEntry:
             merged.append(unquote(add["path"]))
         elif add:
             rows = json.loads(add["stats"])["numRecords"]
-            added.append(DataFile(unquote(add["path"]), add["size"], rows))
+            added.append(DataFile(unquote(add["path"]), _count(add["size"]), _count(rows)))
         elif remove := action.get("remove"):
             if remove.get("dataChange", True):
                 removed.append(unquote(remove["path"]))
@@ -129,8 +129,16 @@ def _parse(version: int, text: str) -> LogEntry:
             record = _record(info[RECORD]) if RECORD in info else None
             at = info["timestamp"] / 1000
             mark = info.get(MARK)
+            if not (mark is None or isinstance(mark, str)):
+                raise ValueError(f"its mark is {str(mark)[:80]}")
     added.sort(key=lambda file: file.path)
     return LogEntry(version, tuple(added), tuple(removed), record, at, mark, tuple(merged))
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"found {str(value)[:80]}, expected a number of bytes or rows")
+    return value
 
 
 def _record(text: str) -> dict[str, Any]:

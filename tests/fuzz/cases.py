@@ -37,8 +37,8 @@ _EVERYTHING = settings(
 )
 
 
-class HangError(Exception):
-    """A case that took so long that it counts as a hang."""
+class HangError(BaseException):
+    """A case that took so long that it counts as a hang, whatever exceptions it catches."""
 
 
 def cases(

@@ -113,6 +113,16 @@ def is_remote(text: str) -> bool:
 
 def parse_ref(text: str) -> RecipeRef:
     """Parse a reference. Raises UserError."""
+    try:
+        if not text.isprintable():
+            raise ValueError("it has characters that can't be seen")
+        return _parsed(text)
+    except ValueError as error:
+        scheme = text.partition("://")[0]
+        raise UserError(f"{scheme}://... is no address: {error}; correct it") from None
+
+
+def _parsed(text: str) -> RecipeRef:
     if text.startswith("git+"):
         return _git(text)
     parts = urlsplit(text)
