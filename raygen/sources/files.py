@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from raygen.config import nearest
 from raygen.core import UserError
 from raygen.core.access import Anonymous, file_options
-from raygen.core.limited import Limits, run_limited
+from raygen.core.limited import Limits, is_limited, run_limited
 from raygen.dataset import EXAMPLES, Folder
 from raygen.sources.cells import parse_csv
 from raygen.sources.packed import packing_of, unpacked_name
@@ -106,7 +106,8 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
             if not filesystem.exists(inner):
                 raise SourceError(f"no file {pattern}; {_neighbours(pattern, remote)}")
             return [pattern]
-        if path.startswith(_WEB) or (remote and access is not None):
+        is_own = not path.startswith(_WEB) and access is None
+        if remote and not (is_own or is_limited()):
             paths = run_limited(
                 list_matches, path, access,
                 subject=f"listing {path}", limits=_LISTING, environment=os.environ,
