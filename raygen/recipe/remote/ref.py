@@ -184,7 +184,7 @@ def _no_secret(url: str) -> None:
     parts = urlsplit(url)
     # A token can be the user's name too; in abfs://container@account it is no user.
     named = parts.username is not None and parts.scheme in ("http", "https")
-    if named or parts.password is not None or parts.query:
+    if named or parts.password is not None or "?" in url:
         raise UserError(
             f"{parts.scheme}://...: a user, a password or a '?...' in a reference would be written "
             "beside the dataset; leave it out, and let git, the hub's login or the object store's "
