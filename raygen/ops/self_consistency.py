@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from raygen.core import Reject, Row, Task, render
-from raygen.core.answers import read_answer
+from raygen.core.answers import read_answer, read_free_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.completions import completion_reject, was_cut_off
+from raygen.ops.common.checking import FreeHow, classes_of, what_decides
+from raygen.ops.common.completions import completion_reject, gold_answer, was_cut_off
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
 from raygen.ops.common.request_params import SamplingParams, default_prompt
@@ -28,10 +29,12 @@ class SelfConsistencyParams(SamplingParams):
     each settles on is a vote. A path whose answer can't be read as exactly one option, or is read
     with less than `min_confidence`, is no vote but counts among all the paths: the agreement is
     the share of all of them that reach the winner. For a counterfactual row the answer is its
-    target; other rows are held to their gold answer.
+    target; other rows are held to their gold answer. Without options (free text) each answer is a
+    vote, and equal answers, whatever their notation, are one: by the checker `how`.
 
     Emits the row with `agreement` (the winner's share, 0 to 1), `votes` (counts: the votes of each
-    option; unread: the paths that are none) and `unread`. Rejects a row of which no path could be
+    option; unread: the paths that are none; in free text also forms: how each was written) and
+    `unread`. Rejects a row of which no path could be
     read (`unreadable`), two options have most votes (`tie`), another option than the row's has
     (`other_answer`), or the row's has, with a share below `threshold` (`low_agreement`).
 
@@ -54,10 +57,16 @@ class SelfConsistencyParams(SamplingParams):
         "also for the only letter named, 0.3 also for the only option named",
     )
     prompt: str | None = Field(None, description="a template in place of the default prompt")
+    how: FreeHow | None = Field(
+        None,
+        exclude_if=lambda how: how is None,  # so that a plan without it keeps its hash
+        description="free text: the checker that says which answers are equal; absent: math",
+    )
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one."""
-        return self.prompt or default_prompt("self_consistency")
+    def template(self, task: Task) -> str:
+        """Return the recipe's prompt, or the default one for the task."""
+        is_free = task.name == "free_text"
+        return self.prompt or default_prompt("self_consistency" + "_free_text" * is_free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +97,68 @@ class Votes:
         return ", ".join([*counts, f"unread {self.unread}"]) + f" of {self.paths}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ballot:
+    """What can be voted for, the vote of each path, and which of them is the row's answer."""
+
+    options: Sequence[str]
+    votes: Sequence[int | None]
+    gold: int
+    forms: Sequence[Sequence[str]] = ()
+
+
 async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its votes, or its reject."""
-    options = ctx.task.options(row.data)
     visible = {
         name: value
         for name, value in template_row(row, ctx.task).items()
         if name not in _ANSWER_COLUMNS
     }
-    prompt = params.prompt_of(render(params.template(), visible))
+    prompt = params.prompt_of(render(params.template(ctx.task), visible))
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    read = [_vote(answer, options, params) for answer in answers]
-    votes = Votes(Counter(option for option in read if option is not None), len(answers))
-    reject = _reject(votes, ctx.task.gold(row.data), params.threshold, options)
+    ballot = await _ballot(answers, row, params, ctx)
+    options = ballot.options
+    votes = Votes(Counter(vote for vote in ballot.votes if vote is not None), len(answers))
+    reject = _reject(votes, ballot.gold, params.threshold, options)
     if reject is not None:
         return [reject]
     counts = {option: votes.by_option[k] for k, option in enumerate(options)}
+    forms = dict(zip(options, map(list, ballot.forms), strict=False))
     new = {
         "agreement": votes.share(votes.winners[0]),
-        "votes": {"counts": counts, "unread": votes.unread},
+        "votes": {"counts": counts, "unread": votes.unread, **({"forms": forms} if forms else {})},
         "unread": votes.unread,
     }
     return [row.child(ctx.node, 0, new)]
+
+
+async def _ballot(
+    answers: Sequence[Completion], row: Row, params: SelfConsistencyParams, ctx: Context
+) -> _Ballot:
+    """Read the vote of each path; in free text each class of equal answers is an option."""
+    if ctx.task.name != "free_text":
+        options = ctx.task.options(row.data)
+        votes = [_vote(answer, options, params) for answer in answers]
+        return _Ballot(options, votes, ctx.task.gold(row.data))
+    how = params.how or "math"
+    read = [_free_vote(answer, params) for answer in answers]
+    classes = await classes_of(read, ctx, how)
+    members = list(dict.fromkeys(each.members for each in classes.values()))
+    gold = str(gold_answer(row.data, ctx.task))
+    options = [forms[0] for forms in members]
+    right = [(await ctx.check(option, gold, how)).correct for option in options]
+    if True not in right:
+        options, right = [*options, gold], [*right, True]
+    free = [members.index(classes[k].members) if k in classes else None for k in range(len(read))]
+    return _Ballot(options, free, right.index(True), members)
+
+
+def _free_vote(answer: Completion, params: SelfConsistencyParams) -> str | None:
+    if completion_reject(answer, cut_off_counts=False) is not None:
+        return None
+    cut_off = was_cut_off(answer) and params.rejects_cut_off
+    read = read_free_answer(answer.text, cut_off=cut_off)
+    return read.text if read.confidence >= params.min_confidence else None
 
 
 def _vote(answer: Completion, options: Sequence[str], params: SelfConsistencyParams) -> int | None:
@@ -138,18 +187,22 @@ def _reject(votes: Votes, gold: int, threshold: float, options: Sequence[str]) -
 
 def columns(params: SelfConsistencyParams, task: Task) -> Columns:
     """Declare that it reads the question and its options, and hide what tells the answer."""
-    require_options(task, "self_consistency")
+    if task.name != "free_text":
+        require_options(task, "self_consistency")
+        if params.how is not None:
+            raise ValueError("how is for free text; here the answers are options, which need none")
     if params.thinking == "column":
         raise ValueError(
             "thinking: column needs one answer per row, but self_consistency makes one row of all "
             "its paths; leave `thinking` out (the transcripts have the thoughts)"
         )
     return Columns(
-        requires=frozenset(task.columns),
+        requires=frozenset({*task.columns, *({"answer"} if task.name == "free_text" else ())}),
         provides={"agreement": "number", "votes": "json", "unread": "integer"},
         hides=_ANSWER_COLUMNS,
         given=frozenset({"stem", "options"}),
-        templates={"prompt": params.template()},
+        templates={"prompt": params.template(task)},
+        environment=what_decides((params.how or "math",) if task.name == "free_text" else ()),
         cost=params.cost(rows=1.0),
     )
 

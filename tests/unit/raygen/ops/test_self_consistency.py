@@ -110,7 +110,7 @@ async def test_the_paths_see_nothing_that_tells_the_answer() -> None:
 @pytest.mark.parametrize(
     ("task", "params", "message"),
     [
-        (TASKS["free_text"], {}, "free_text"),
+        (TASKS["multiple_choice"], {"how": "math"}, "how is for free text"),
         (TASKS["classification"], {}, "labels"),
         (CLASSES, {"thinking": "column"}, "thinking"),
     ],
@@ -132,3 +132,43 @@ async def test_paths_that_were_cut_off_may_count_as_they_stand() -> None:
     assert isinstance(row, Row)
     (reject,), _ = await run_op(OP, ROW, answers, samples=1, min_confidence=0.5)
     assert reasons([reject]) == ["unreadable"]
+
+
+FREE = TASKS["free_text"]
+SUM = {"question": "What is half of one?", "answer": "It is halved.\n#### 1/2"}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (["0.5", r"\frac12", "½", "2", "-"], None),
+        (["0.5", "2", "-", "-", "-"], "tie"),
+        (["0.5", "1/2", "-", "-", "-"], "low_agreement"),
+        (["2", "2.0", "0.5", "-", "-"], "other_answer"),
+        (["2", "-", "-", "-", "-"], "other_answer"),
+        (["-0.5", "−1/2", "-.5", "0.5", "1/2"], "other_answer"),
+        (["-"] * 5, "unreadable"),
+    ],
+)
+async def test_equal_free_answers_are_one_vote(said: list[str], reason: str | None) -> None:
+    answers = ["" if each == "-" else f"So the answer is: {each}" for each in said]
+    outcomes, _ = await run_op(OP, SUM, answers, FREE, samples=5)
+    assert reasons(outcomes) == [reason]
+
+
+async def test_a_class_of_free_answers_shows_its_members() -> None:
+    answers = [f"So the answer is: {each}" for each in ("0.5", r"\frac12", "0.5", "2")]
+    (row,), context = await run_op(OP, SUM, answers, FREE, samples=4)
+    assert isinstance(row, Row)
+    assert row.data["agreement"] == 0.75
+    assert row.data["votes"] == {
+        "counts": {"0.5": 3, "2": 1},
+        "unread": 0,
+        "forms": {"0.5": ["0.5", r"\frac12"], "2": ["2"]},
+    }
+    prompt = str(context.asked[0][0])
+    assert prompt.endswith("Q: What is half of one?\nA:")
+    assert "1/2" not in prompt
+    declared = OP.columns(OP.params.model_validate({}), FREE)
+    assert declared.requires == {"question", "answer"}
+    assert "answer" in declared.hides
