@@ -55,6 +55,17 @@ choices = st.lists(
 """Options that no letter, number or other option is taken for."""
 
 
+_LOREM = (
+    "lorem", "ipsum", "dolor", "sit", "amet", "It", "is", "A", "I", "a", "the", "of", "3", "-7",
+    "4.5", "=", "$x$", "**so**", "und", "der", "la", "que", "это", "的", "は", "이", "?", "!", ",",
+)  # fmt: skip
+noise = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=12, max_size=200),
+    st.lists(st.sampled_from(_LOREM), min_size=8, max_size=60).map(" ".join),
+)
+"""Texts that say nothing: signs of any script, or words that name no option."""
+
+
 @st.composite
 def good_rows(draw: st.DrawFn) -> tuple[dict[str, Any], int]:
     """A multiple-choice row in one of the forms that are documented, and its answer's index."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from raygen.checks import check, settle
-from raygen.core.answers import names_option, read_answer, read_free_answer
+from raygen.core.answers import fold, names_option, read_answer, read_free_answer, read_gold
 from raygen.engines.base import (
     EngineSetupError,
     EngineUnavailableError,
@@ -23,7 +23,7 @@ from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_
 from raygen.engines.reasoning import split_thinking
 from raygen.ops.common.completions import InvalidJsonError, parse_json_answer
 from tests.fuzz.cases import cases
-from tests.fuzz.strategies import anything, choices, hostile, values
+from tests.fuzz.strategies import anything, choices, hostile, noise, values
 
 answers = st.one_of(hostile, st.lists(hostile, max_size=5).map("\n".join))
 any_choices = st.lists(hostile, min_size=2, max_size=26)
@@ -70,6 +70,28 @@ def test_what_stands_before_an_answer_does_not_change_it(
     index = data.draw(st.integers(0, len(options) - 1))
     stated = f"{before.replace('{', '(')}\n\nSo the answer is ({ascii_uppercase[index]})."
     assert read_answer(stated, options).option == index
+
+
+@cases(noise, choices, weight=2.0)
+def test_noise_gives_no_sure_answer(text: str, options: list[str]) -> None:
+    assert read_answer(text, options).confidence <= 0.5
+    if len(text.split()) > 5:
+        assert read_free_answer(text).confidence <= 0.5
+
+
+@cases(answers, choices, st.integers(0, 60))
+def test_any_answer_that_is_cut_off(text: str, options: list[str], at: int) -> None:
+    read = read_answer(text[:at], options, cut_off=True)
+    assert read.confidence == 0 or read.confidence >= 0.66
+    read_free_answer(text[:at], cut_off=True)
+    gold = read_gold(text)
+    assert gold.text in (text.strip(), fold(gold.text)) or gold.text in text
+
+
+@cases(answers)
+def test_any_text_is_as_long_when_folded(text: str) -> None:
+    assert len(fold(text)) == len(text)
+    assert len(fold(text).lower()) == len(text)
 
 
 @cases(answers)

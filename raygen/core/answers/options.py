@@ -123,8 +123,8 @@ def options_of(choices: tuple[str, ...]) -> Options:
         form
         for option, text in enumerate(words)
         for written in _ways_to_write(text, polar)
-        for form in [_form(option, written)]
         if written
+        for form in [_form(option, written)]
     ]
     return Options(choices, words, tuple(sorted(forms, key=lambda form: -len(form.text))))
 

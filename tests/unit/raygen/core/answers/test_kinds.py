@@ -52,6 +52,11 @@ def test_answers_to_different_questions_name_none(text: str) -> None:
     assert read_answer(text, CHOICES).option is None
 
 
+def test_an_option_without_words_is_never_named() -> None:
+    assert read_answer("", ["", ""]).option is None
+    assert read_answer("The answer is (b).", ["", " "]).option == 1
+
+
 def test_steps_that_lead_to_one_answer_are_no_different_questions() -> None:
     text = "The answer to the first part is (A). Taken together, the final answer is (B)."
     assert read_answer(text, CHOICES).option == 1
