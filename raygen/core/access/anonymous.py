@@ -26,6 +26,7 @@ _TABLES = {
     ("az", "abfs", "abfss"): {"azure_skip_signature": "true"},
 }
 _REVISED = ("hf://", "git+https://", "git+http://")
+_NAMES_A_HOST = re.compile(r"[^:/]+://[^/]")
 _AZURE = "AZURE_STORAGE_"
 
 
@@ -79,7 +80,7 @@ def access_to(url: str, home: str, as_me: Collection[str]) -> Anonymous | None:
     plain = _plain(url)
     for address in as_me:
         start = _plain(address).rstrip("/")
-        if "://" in address and (plain == start or plain.startswith(f"{start}/")):
+        if _NAMES_A_HOST.match(address) and (plain == start or plain.startswith(f"{start}/")):
             return None
     return Anonymous(home)
 

@@ -27,6 +27,8 @@ HOME = "https://somewhere.example/recipe.yaml"
         ("gs://b/x", "s3://b/x", False),
         ("s3://b/x", "", False),
         ("s3://b/x", "s3", False),
+        ("s3://b/x", "s3://", False),
+        ("s3://b/x", "s3:///", False),
         ("hf://datasets/o/n@v1/q.jsonl", "hf://datasets/o/n", True),
         ("hf://datasets/o/n@v1?split=x", "hf://datasets/o/n", False),
         ("hf://datasets/o/n", "hf://datasets/o", True),
