@@ -36,7 +36,7 @@ references = st.builds(
 )  # fmt: skip
 
 
-@cases(references | hostile, weight=2.0)
+@cases(references | hostile)
 def test_any_reference(text: str) -> None:
     if not is_remote(text):
         return
