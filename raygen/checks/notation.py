@@ -59,6 +59,8 @@ def canonical(text: str) -> str:
         return _tidy(text)
     text = _plain_characters(text)
     text = _MATH_SPAN.sub(r" \1 ", text)
+    if text.count("$") > 1:  # what is left of math spans that were cut
+        text = re.sub(r"(?<!\\)\$(?!\s?[\d.-])", " ", text)
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
     text = _SIZES.sub("", text)
     for _ in range(4):

@@ -39,6 +39,7 @@ _NUMBER = re.compile(
     r"|\s?(?:\\cdot|x|\*)\s?10\^\{?(?P<power>[-+]?\d{1,3})\}?)?)"
 )
 _PERCENT = re.compile(r"\s*(?:\\?%|per ?cent(?:age)?\b)", re.IGNORECASE)
+_NEGATIVE = re.compile(r"\A(?:minus|negative) (?=[$€£]?[\d.])", re.IGNORECASE)
 _ORDINAL = re.compile(r"\A(?:st|nd|rd|th)\b")
 _SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)s?\b", re.IGNORECASE)
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
@@ -76,7 +77,7 @@ def read_quantity(text: str) -> Quantity | None:
     """Read the one number that an answer is; None where it is something else, or several."""
     if len(text) > _LONGEST:
         return None
-    plain = canonical(text)
+    plain = _NEGATIVE.sub("-", canonical(text))
     return _number(plain) or _sum(plain) or _in_words(plain) or _within_words(plain)
 
 
@@ -174,6 +175,7 @@ def _decimal(text: str) -> Fraction:
 
 def _within_words(text: str) -> Quantity | None:
     """Read the only number of a sentence whose words leave it what it is."""
+    text = text.replace(r"^{\circ}", " degrees")
     numbers = list(_LONE_NUMBER.finditer(text))
     if len(numbers) != 1 or re.search(r"[=<>^\\{}\[\]+*/|]", text.replace("\\$", "$")):
         return None
