@@ -7,7 +7,7 @@ dataset's rows were committed is no part of it. Knows nothing of keys, tasks or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,22 +18,8 @@ import pyarrow.parquet as pq
 from raygen.core import ColumnType
 from raygen.core.access import Anonymous, file_options
 from raygen.dataset import EXAMPLES, DatasetError, Folder, read_plan, scan_table
+from raygen.sources.plain import PlainColumn, plain_columns, plain_rows
 from raygen.sources.rows import SourceError, SourceFile, check_size
-
-_PLAIN: tuple[tuple[Callable[[pa.DataType], bool], ColumnType, pa.DataType | None], ...] = (
-    (pa.types.is_string, "string", None),
-    (pa.types.is_large_string, "string", None),
-    (pa.types.is_string_view, "string", None),
-    (pa.types.is_boolean, "boolean", None),
-    (pa.types.is_uint64, "number", pa.float64()),
-    (pa.types.is_integer, "integer", None),
-    (pa.types.is_floating, "number", None),
-    (pa.types.is_decimal, "number", pa.float64()),
-    (pa.types.is_temporal, "string", pa.string()),
-    (pa.types.is_null, "string", pa.string()),
-)
-"""A test of an Arrow type, its column type, and what to cast to so that its values are JSON."""
-
 
 _BATCH_ROWS = 1024
 _BOUNDED_BATCH_ROWS = 32
@@ -51,24 +37,63 @@ def read_parquet(
         with fsspec.open(name, "rb", **options) as file:
             parquet = pq.ParquetFile(file)
             schema = parquet.schema_arrow
-            types, classes = from_arrow(name, schema.empty_table()).types, class_names(schema)
+            columns, classes = _columns(parquet, max_bytes), class_names(schema)
+            types = {column: how.kind for column, how in columns.items()}
             if types_only:
                 numbers = range(1, parquet.metadata.num_rows + 1)
                 return SourceFile(name, "row", types, numbers, classes=classes)
             rows: list[dict[str, Any]] = []
             check_size(name, _declared_size(parquet.metadata), max_bytes)
             size = 0
-            # A repeated value takes no room in the file, and all of it in memory.
-            batch_rows = _BATCH_ROWS if max_bytes is None else _BOUNDED_BATCH_ROWS
-            for batch in parquet.iter_batches(batch_rows):
+            for batch in parquet.iter_batches(_batch_rows(max_bytes), columns=list(columns)):
                 size += batch.nbytes
                 check_size(name, size, max_bytes)
-                rows += from_arrow(name, pa.Table.from_batches([batch])).rows
+                rows += plain_rows(pa.Table.from_batches([batch]), columns)
             numbers = range(1, len(rows) + 1)
             return SourceFile(name, "row", types, numbers, rows, classes=classes)
     except (pa.ArrowException, ValueError) as error:  # of the latter is a file that can't be sought
         where = ", on the web from a server that sends parts of it" if "://" in name else ""
         raise SourceError(f"{name}: {error}; expected a Parquet file{where}") from error
+
+
+def _batch_rows(max_bytes: int | None) -> int:
+    """Return how many rows to unpack at once: a repeated value takes no room in the file, and all
+    of it in memory."""
+    return _BATCH_ROWS if max_bytes is None else _BOUNDED_BATCH_ROWS
+
+
+def _columns(parquet: pq.ParquetFile, max_bytes: int | None) -> dict[str, PlainColumn]:
+    """Look at the types, and at the first rows of columns whose types don't say enough."""
+    schema = parquet.schema_arrow
+    open_types = [field.name for field in schema if not _says_enough(field.type)]
+    columns = plain_columns(schema.empty_table().drop_columns(open_types))
+    if open_types:
+        batches = parquet.iter_batches(_batch_rows(max_bytes), columns=open_types)
+        first = next(batches, None)
+        if first is not None:
+            columns |= plain_columns(pa.Table.from_batches([first]))
+    for name in open_types:
+        if pa.types.is_uint64(schema.field(name).type) and _may_be_large(parquet, name):
+            columns[name] = PlainColumn("json")
+    return {name: columns[name] for name in schema.names if name in columns}
+
+
+def _says_enough(type_: pa.DataType) -> bool:
+    tests = (pa.types.is_uint64, pa.types.is_binary, pa.types.is_large_binary,
+             pa.types.is_fixed_size_binary, pa.types.is_binary_view)  # fmt: skip
+    return not any(test(type_) for test in tests)
+
+
+def _may_be_large(parquet: pq.ParquetFile, column: str) -> bool:
+    """Tell whether a column of unsigned numbers may have some beyond the signed ones."""
+    metadata = parquet.metadata
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if chunk.path_in_schema == column:
+                known = chunk.statistics
+                if known is None or not known.has_min_max or known.max >= 2**63:
+                    return True
+    return False
 
 
 def _declared_size(metadata: pq.FileMetaData) -> int:
@@ -142,18 +167,10 @@ def read_delta(table: str, max_bytes: int | None, access: Anonymous | None) -> S
 
 
 def from_arrow(name: str, table: pa.Table) -> SourceFile:
-    """Convert an Arrow table to rows.
-
-    Leaves out columns of bytes, such as images, which no prompt can hold.
-    """
-    types: dict[str, ColumnType] = {}
-    columns = {}
-    for column in table.column_names:
-        kind, plain = _plain_type(table.schema.field(column).type)
-        if kind is not None:
-            types[column] = kind
-            columns[column] = table[column].cast(plain) if plain else table[column]
-    rows = pa.table(columns).to_pylist() if columns else []
+    """Convert an Arrow table to rows, without columns that no prompt can hold."""
+    columns = plain_columns(table)
+    types = {column: how.kind for column, how in columns.items()}
+    rows = plain_rows(table, columns)
     return SourceFile(name, "row", types, range(1, len(rows) + 1), rows)
 
 
@@ -168,30 +185,6 @@ def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         }
     except (KeyError, TypeError, ValueError):
         return {}
-
-
-def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | None]:
-    """Return the column type and what to cast to.
-
-    The type is None if values can't be JSON, the cast None if none is needed.
-    """
-    if pa.types.is_dictionary(type_):
-        kind, plain = _plain_type(type_.value_type)
-        return kind, plain or type_.value_type
-    for test, kind, plain in _PLAIN:
-        if test(type_):
-            return kind, plain
-    if any(test(type_) for test in (pa.types.is_list, pa.types.is_large_list)):
-        inner, plain = _plain_type(type_.value_type)
-        outer: ColumnType | None = "strings" if inner == "string" else "json" if inner else None
-        return outer, pa.list_(plain) if plain else None
-    if pa.types.is_struct(type_):
-        parts = [(part.name, part.type, *_plain_type(part.type)) for part in type_]
-        if all(kind for _, _, kind, _ in parts):
-            return "json", pa.struct(
-                [(name, plain or field_type) for name, field_type, _, plain in parts]
-            )
-    return None, None
 
 
 def _is_ours(table: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import decimal
 import gzip
 import json
 import pickle
@@ -119,7 +120,7 @@ def test_parquet_values_become_json_values(tmp_path: Path) -> None:
             "question": pa.array(["a?", "b?"]).dictionary_encode(),
             "day": pa.array([datetime.date(2024, 1, 2), None]),
             "price": pa.array([1, 2], pa.decimal128(5, 2)),
-            "image": pa.array([b"x", b"y"]),
+            "image": pa.array([b"\xff\xd8", b"y"]),
             "small": pa.array([1, 2], pa.int8()),
             "who": pa.array([{"name": "x", "born": datetime.date(2000, 1, 1)}, None]),
         }
@@ -140,6 +141,39 @@ def test_parquet_values_become_json_values(tmp_path: Path) -> None:
         "small": 1,
         "who": {"name": "x", "born": "2000-01-01"},
     }
+
+
+def test_columns_of_every_type_are_exact_or_left_out(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "question": pa.array([b"a?", b"b?"], pa.binary()),
+            "big": pa.array([2**64 - 1, 1], pa.uint64()),
+            "small": pa.array([7, 8], pa.uint64()),
+            "pair": pa.array([["x", "y"], ["z", "w"]], pa.list_(pa.string(), 2)),
+            "many": pa.array([["x"], []], pa.large_list(pa.large_string())),
+            "exact": pa.array([decimal.Decimal("1234567890123456789.01"), None]),
+            "took": pa.array([datetime.timedelta(seconds=1), None]),
+            "at": pa.array([datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC), None]),
+            "kind": pa.array(["x", "x"]).dictionary_encode(),
+            "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())),
+            "image": pa.array([b"\xff\xd8", b"\xff"]),
+        }
+    )
+    pq.write_table(table, tmp_path / "q.parquet")
+    row, _ = data(key(tmp_path, Spec("q.parquet"), "free_text"))
+    assert row.pop("took") > 0
+    assert row.pop("at").startswith("2024-01-02 00:00:00")
+    assert row == {
+        "question": "a?",
+        "big": 2**64 - 1,
+        "small": 7,
+        "pair": ["x", "y"],
+        "many": ["x"],
+        "exact": "1234567890123456789.01",
+        "kind": "x",
+    }
+    types = scan_columns(Spec("q.parquet"), tmp_path)
+    assert (types["big"], types["small"], types["pair"]) == ("json", "integer", "strings")
 
 
 def test_a_glob_reads_files_in_the_order_of_their_names(tmp_path: Path) -> None:
