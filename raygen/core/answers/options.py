@@ -15,6 +15,8 @@ from typing import NamedTuple
 from raygen.core.answers.characters import CJK, fold
 
 POLAR = frozenset({"yes", "no", "true", "false"})
+_MOST_DIGITS = 100
+"""Of a number that is written with commas, too."""
 _SAME = {"yes": "true", "no": "false", "true": "yes", "false": "no"}
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
 _HALVES = {"1/2": "½", "1/3": "⅓", "2/3": "⅔", "1/4": "¼", "3/4": "¾", "1/5": "⅕", "1/8": "⅛"}
@@ -149,7 +151,7 @@ def _ways_to_write(text: str, polar: bool) -> Iterator[str]:
         return
     if len(text) > 2 and text[0] == text[-1] == "$":
         yield text[1:-1].strip()
-    if text.isdecimal() and len(text) > 3:
+    if text.isdecimal() and 3 < len(text) <= _MOST_DIGITS:
         yield f"{int(text):,}"
     elif "," in text and re.fullmatch(r"\d{1,3}(?:,\d{3})+", text):
         yield text.replace(",", "")

@@ -129,6 +129,12 @@ def test_labels_are_options_too(text: str, option: int | None) -> None:
     assert read_answer(text, ["positive", "negative"]).option == option
 
 
+def test_an_option_may_be_a_number_of_any_length() -> None:
+    long = "9" * 5000
+    assert read_answer(f"So the answer is: {long}", ["1,000", long]).option != 0
+    assert read_answer("So the answer is: 1000", ["1,000", long]).option == 0
+
+
 def test_an_option_with_not_in_it_is_no_denial() -> None:
     choices = ["acceptable", "not acceptable"]
     assert read_answer("So the answer is: not acceptable", choices).option == 1
