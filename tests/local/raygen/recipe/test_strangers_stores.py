@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import fsspec
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
 import raygen
 from raygen.cli.main import main
+from raygen.core.access import access_to, file_options
+from raygen.dataset import Folder
+from raygen.sources.arrow import read_delta
+from raygen.sources.rows import SourceError
 from tests.support.limited_here import look_here
 from tests.support.references import QUESTION, RECIPE, commit, served, write_recipe
 
 PRIVATE = RECIPE.replace("data/q.jsonl", "s3://bucket/private/q.jsonl")
 ROW = json.dumps({**QUESTION, "question": "planted-where-nobody-may-read"}).encode()
 AGE = "2026-01-01T00:00:00.000Z"
+
+
+def part_of(content: bytes, asked: str) -> tuple[int, bytes, str]:
+    """The status, the bytes and the Content-Range that answer a request with a Range or none."""
+    span = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
+    if span is None:
+        return 200, content, ""
+    first, last = span.groups()
+    start = int(first) if first else max(0, len(content) - int(last))
+    part = content[start : int(last) + 1 if first and last else len(content)]
+    return 206, part, f"bytes {start}-{start + len(part) - 1}/{len(content)}"
 
 
 def store_of(objects: dict[str, bytes], signed: list[str]) -> type[BaseHTTPRequestHandler]:
@@ -39,7 +57,7 @@ def store_of(objects: dict[str, bytes], signed: list[str]) -> type[BaseHTTPReque
                 return
             signed.append(f"{self.command} {self.path}")
             if key in objects:
-                self._send(200, objects[key])
+                self._send(*part_of(objects[key], self.headers["Range"] or ""))
             elif not key and "list-type=2" in parts.query:
                 prefix = parse_qs(parts.query).get("prefix", [""])[0]
                 found = "".join(
@@ -53,8 +71,10 @@ def store_of(objects: dict[str, bytes], signed: list[str]) -> type[BaseHTTPReque
             else:
                 self._send(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
-        def _send(self, status: int, body: bytes) -> None:
+        def _send(self, status: int, body: bytes, content_range: str = "") -> None:
             self.send_response(status)
+            if content_range:
+                self.send_header("Content-Range", content_range)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", '"x"')
             self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
@@ -75,9 +95,15 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
 
     requests: list[str] = []
     objects = {"private/q.jsonl": ROW, "private/recipe.yaml": RECIPE.encode()}
+    pl.DataFrame([json.loads(ROW)]).write_delta(str(tmp_path / "table"))
+    for path in (tmp_path / "table").rglob("*"):
+        if path.is_file():
+            name = path.relative_to(tmp_path / "table").as_posix()
+            objects |= {f"private/table/{name}": path.read_bytes()}
     with served(store_of(objects, requests)) as address:
         monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -196,6 +222,55 @@ def test_a_strangers_model_is_asked_for_without_the_token(
     assert "no tokenizer.json to be had" in done.output
     assert tokens
     assert set(tokens) == {"Bearer hf_mine" if with_token else None}
+
+
+def test_a_strangers_table_is_read_without_credentials(tmp_path: Path, signed: list[str]) -> None:
+    """Once in a process: deltalake keeps its client of a store, and so the stub's address."""
+    table = RECIPE.replace("path: data/q.jsonl", "path: 's3://bucket/private/table'")
+    write_recipe(tmp_path / "repository", table)
+    reference = f"git+file://{tmp_path}/repository@{commit(tmp_path / 'repository')}"
+    done = run("preview", reference, "--yes")
+    assert done.exit_code == 2, done.output
+    assert "s3://bucket/private/table" in done.output
+    assert signed == []
+    agreed = run("preview", reference, "--yes", "--as-me", "s3://bucket/private")
+    assert agreed.exit_code == 0, agreed.output
+    assert any("_delta_log" in request for request in signed)
+    assert any(".parquet" in request for request in signed)
+
+
+@pytest.mark.parametrize(
+    ("table", "option"),
+    [
+        ("s3://b/t", {"aws_skip_signature": "true"}),
+        ("gs://b/t", {"google_skip_signature": "true"}),
+        ("gcs://b/t", {"google_skip_signature": "true"}),
+        ("az://c/t", {"azure_skip_signature": "true"}),
+        ("abfss://c@a.dfs.core.windows.net/t", {"azure_skip_signature": "true"}),
+    ],
+)
+def test_each_store_of_tables_is_told_not_to_sign(
+    monkeypatch: pytest.MonkeyPatch, table: str, option: dict[str, str]
+) -> None:
+    """What deltalake and polars get; their stores know the option by this name."""
+    told: list[dict[str, str]] = []
+
+    def scan(folder: Folder, name: str = "") -> None:
+        told.append(dict(folder.storage_options))
+        raise OSError("away")
+
+    monkeypatch.setattr("raygen.sources.arrow.scan_table", scan)
+    with pytest.raises(SourceError, match="away"):
+        read_delta(table, None, access_to(table, "git+https://github.com/o/r", ()))
+    assert told == [option]
+
+
+def test_the_hub_is_read_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    url = "hf://datasets/o/d/q.jsonl"
+    options = file_options(url, access_to(url, "git+https://github.com/o/r", ()))
+    filesystem, _ = fsspec.core.url_to_fs(url, **options, skip_instance_cache=True)
+    assert filesystem._api._build_hf_headers(token=filesystem.token).get("authorization") is None
 
 
 def test_ones_own_recipe_reads_as_oneself(tmp_path: Path, signed: list[str]) -> None:
