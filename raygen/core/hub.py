@@ -36,6 +36,17 @@ class Repository:
             api.create_repo(self.name, repo_type=self.kind, private=private, exist_ok=True)
             return api.repo_info(self.name, repo_type=self.kind).private is False
 
+    def files(self) -> list[str]:
+        """List the paths of its files; none where there is no repository. Raises HubError."""
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        with hub_errors(f"look into {self.name}"):
+            try:
+                return HfApi().list_repo_files(self.name, repo_type=self.kind, revision=self.branch)
+            except RepositoryNotFoundError:
+                return []
+
     def upload(self, folder: Path, message: str, replaced: str | None = None) -> str:
         """Commit a folder's files and return the commit's URL.
 

@@ -7,6 +7,7 @@ from .compare import dots_of as dots_of
 from .compare import read_evaluated_runs as read_evaluated_runs
 from .compare import run_differences as run_differences
 from .export import check_pushable as check_pushable
+from .export import check_repository as check_repository
 from .export import export_student as export_student
 from .export import push_folder as push_folder
 from .matrix import make_matrix as make_matrix

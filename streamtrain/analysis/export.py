@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from raygen.core import HubError, Repository
+from raygen.core import HubError, Repository, visible_line
 from raygen.engines import EngineSetupError
 from raygen.engines.models import adapter_base
 from streamtrain.errors import InputError
@@ -22,6 +22,8 @@ from streamtrain.evaluation import evaluations_folder
 from streamtrain.models import save_final
 from streamtrain.run import RESULT, STUDENT, read_result
 from streamtrain.training import CARD, describe_student, find_student, read_outcome
+
+_SHOWN = 5
 
 
 def export_student(checkpoint: Path, target: Path, merge: bool) -> Path:
@@ -74,15 +76,33 @@ def check_pushable(folder: Path) -> None:
         )
 
 
+def check_repository(repository: str) -> None:
+    """Raise InputError for a model repository `owner/name` of the hub that is neither new, nor
+    empty, nor a student that was pushed before: a push replaces its files."""
+    try:
+        files = set(Repository(repository, "model").files()) - {".gitattributes"}
+    except HubError as error:
+        raise InputError(str(error)) from error
+    if files and not {STUDENT, CARD} <= files:
+        shown = ", ".join(map(visible_line, sorted(files)[:_SHOWN]))
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        raise InputError(
+            f"{repository} holds other files ({shown}{more}); expected a repository that is new or "
+            "empty, or that holds a student of streamtrain. Name another one (--push); nothing was "
+            "pushed"
+        )
+
+
 def push_folder(folder: Path, repository: str, private: bool) -> str:
     """Upload a folder to the model repository `owner/name`, created if needed; returns the commit's
     URL.
 
-    Raises InputError if the hub refuses or can't be reached.
+    Raises InputError if the hub refuses or can't be reached, or the repository holds other files.
     """
     student = Repository(repository, "model")
     try:
         student.make(private)
+        check_repository(repository)
         return student.upload(folder, "A student of streamtrain")
     except HubError as error:
         raise InputError(

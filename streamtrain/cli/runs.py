@@ -134,11 +134,18 @@ def _on_command_line(option: str) -> bool:
 @click.option("--private", is_flag=True, help="A repository that --push makes is private.")
 def export(run: Path, out: Path, merge: bool, repository: str | None, private: bool) -> None:
     """Write the student of RUN to a folder of its own, with a model card."""
-    from streamtrain.analysis import check_pushable, export_student, push_folder
+    from streamtrain.analysis import (
+        check_pushable,
+        check_repository,
+        export_student,
+        push_folder,
+    )
     from streamtrain.training import find_student
 
     if repository is not None and not merge:
         check_pushable(find_student(run)[0])
+    if repository is not None:
+        check_repository(repository)
     echo(f"student: {export_student(run, out, merge)}")
     if repository is not None:
         echo(f"pushed:  {push_folder(out, repository, private)}")

@@ -226,6 +226,10 @@ def test_a_strangers_model_is_asked_for_without_the_token(
 
 def test_a_strangers_table_is_read_without_credentials(tmp_path: Path, signed: list[str]) -> None:
     """Once in a process: deltalake keeps its client of a store, and so the stub's address."""
+    url = "s3://bucket/private/table"
+    with pytest.raises(SourceError, match="can't read the table"):
+        read_delta(url, None, access_to(url, "git+https://github.com/o/r", ()))
+    assert signed == []
     table = RECIPE.replace("path: data/q.jsonl", "path: 's3://bucket/private/table'")
     write_recipe(tmp_path / "repository", table)
     reference = f"git+file://{tmp_path}/repository@{commit(tmp_path / 'repository')}"

@@ -39,7 +39,7 @@ from streamtrain.training.card import model_card
 from streamtrain.training.outcome import read_outcome, write_outcome
 from streamtrain.training.progress import Selection, TrainProgress
 from tests.local.streamtrain.models.test_classifier import family
-from tests.support.hub_stub import TOKEN, Hub, running_hub
+from tests.support.hub_stub import TOKEN, Hub, StubRepository, running_hub
 from tests.support.stored_plans import stored_plan
 
 CPU = torch.device("cpu")
@@ -266,6 +266,36 @@ def test_a_folder_becomes_a_commit_in_a_repository(hub: Hub, tmp_path: Path) -> 
     assert done.stdout.strip().endswith(f"/me/student/commit/{repository.sha}")
     assert (repository.private, repository.commits) == (True, 1)
     assert set(repository.files) == {"config.json", "README.md"}
+
+
+def test_a_repository_of_other_files_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    folder.mkdir()
+    for name in ("config.json", "README.md", "student.json"):
+        (folder / name).write_text("{}")
+    theirs = {".gitattributes": b"x", "config.json": b"theirs", "model.safetensors": b"theirs"}
+    hub.repositories["me/student"] = StubRepository(True, dict(theirs))
+    program = f"{PUSH}print(push_folder(Path({str(folder)!r}), 'me/student', True))"
+    with hub.session(tmp_path / "home") as session:
+        code, output = session.python(program)
+        assert code == 1
+        assert "me/student holds other files (config.json, model.safetensors); expected" in output
+        assert hub.repositories["me/student"].files == theirs
+        hub.repositories["me/student"].files = {".gitattributes": b"x"}
+        assert session.python(program)[0] == 0, "an empty one is taken"
+        assert session.python(program)[0] == 0, "and its own again"
+    assert hub.repositories["me/student"].commits == 2
+
+
+def test_a_repository_is_looked_at_before_a_student_is_exported(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a fake list of files instead of a hub."""
+    monkeypatch.setattr("raygen.core.hub.Repository.files", lambda self: ["model.safetensors"])
+    out = tmp_path / "copy"
+    refused = export(run, "--out", str(out), "--merge", "--push", "me/student")
+    assert "me/student holds other files" in refused
+    assert not out.exists()
 
 
 def test_a_token_that_is_refused_is_one_clear_error(hub: Hub, tmp_path: Path) -> None:
