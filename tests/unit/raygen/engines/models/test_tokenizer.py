@@ -13,6 +13,8 @@ from raygen.engines.base import EngineSetupError, RequestRefusedError
 from raygen.engines.models import tokenizer
 from raygen.engines.models.prompt_tokens import PromptTokenizer
 from raygen.engines.models.tokenizer import LimitedTokenCounter, TokenizerError, load_tokenizer
+from streamtrain.data.tokenization import ExampleTokenizer, LengthLimits
+from streamtrain.errors import InputError
 
 
 @pytest.fixture
@@ -102,6 +104,17 @@ def test_an_engines_prompt_fails_alone(endless: Path) -> None:
     tokenizer = PromptTokenizer("t", "m", Fast.from_file(str(endless / "tokenizer.json")), None)
     with pytest.raises(RequestRefusedError, match="take too long"):
         tokenizer._encode(TEXT, False)
+
+
+def test_an_example_to_train_on_is_one_error(endless: Path) -> None:
+    fast = Fast.from_file(str(endless / "tokenizer.json"))
+
+    def tokenizer(text: str, **_: object) -> dict[str, list[int]]:
+        return {"input_ids": fast.encode(text).ids}
+
+    example_tokenizer = ExampleTokenizer(tokenizer, LengthLimits(9, 9), {})
+    with pytest.raises(InputError, match=r"the student's tokenizer: .* take too long"):
+        example_tokenizer.prompt(TEXT)
 
 
 def test_tokens_are_counted_in_a_process_with_limits(endless: Path) -> None:
