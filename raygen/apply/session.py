@@ -342,7 +342,17 @@ class Session:
             curves=str(curves) if curves else None,
             dashboard=self.cluster.dashboard if self.cluster else None,
             metrics=self.cluster.metrics if self.cluster else None,
+            reports=self._reports(),
         )
+
+    def _reports(self) -> Mapping[str, Mapping[str, int]]:
+        """Count the examples by what ops report; nothing where the dataset can't be read now."""
+        if not self.counts.examples or not any(node.reports for node in self.plan.nodes):
+            return {}
+        try:
+            return Dataset(self.folder).reports(self.plan.to_json())
+        except DatasetError:
+            return {}
 
 
 def _log_folder(folder: Folder) -> Path:

@@ -166,7 +166,7 @@ class Dataset:
             return status
         planned = plan.get("estimate") or None
         wall = self.wall_seconds(status.plan) if planned else None
-        return replace(status, reports=self._reports(plan), planned=planned, wall=wall)
+        return replace(status, reports=self.reports(plan), planned=planned, wall=wall)
 
     def plan(self, plan_hash: str) -> Mapping[str, Any] | None:
         """Read plan.json; None if it is of another plan. Raises DatasetError."""
@@ -233,8 +233,11 @@ class Dataset:
                     runs[run] = (took[run], record["meta"])
         return list(runs.values())
 
-    def _reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-        """Count the examples of a plan by the values of each column that its ops report."""
+    def reports(self, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+        """Count the examples of a plan (its JSON) by each column that its ops report.
+
+        Raises DatasetError.
+        """
         names = [
             name
             for name in dict.fromkeys(n for node in plan["nodes"] for n in node.get("reports", ()))

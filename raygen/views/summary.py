@@ -6,8 +6,8 @@ Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,10 +39,11 @@ class RunSummary:
     runs, where prices are known.
 
     Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
-    saved `saved_tokens`. `rejects` count rows inside the graph. `message` gives the reason for an
-    outcome other than "done". `lead_s` is how many seconds before the last commit of rows the
-    trainer took its first step; `student` is the folder of its checkpoints, `curves` the folder for
-    TensorBoard. `dashboard` and `metrics` are URLs of the Ray cluster.
+    saved `saved_tokens`. `reports` counts the dataset's examples by the columns that ops report,
+    such as the verdicts of checkers. `rejects` count rows inside the graph. `message` gives the
+    reason for an outcome other than "done". `lead_s` is how many seconds before the last commit of
+    rows the trainer took its first step; `student` is the folder of its checkpoints, `curves` the
+    folder for TensorBoard. `dashboard` and `metrics` are URLs of the Ray cluster.
 
     For the next commands: `reference` are the arguments of `raygen preview`, `again` those of
     `raygen apply`; `programs` is the prefix of the commands where they aren't on the PATH.
@@ -78,6 +79,7 @@ class RunSummary:
     curves: str | None = None
     dashboard: str | None = None
     metrics: str | None = None
+    reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -124,6 +126,9 @@ def render_summary(summary: RunSummary) -> RenderableType:
             Text(f"{count(reject.count)} at {reject.node}: {reject.reason}"),
         )
     facts.add_row("examples", count(summary.examples))
+    for column, values in summary.reports.items():
+        shares = ", ".join(f"{value} {count(number)}" for value, number in values.items())
+        facts.add_row("", Text(f"{column}: {shares}"))
     facts.add_row(
         "tokens", f"{count(summary.prompt_tokens)} in, {count(summary.output_tokens)} out"
     )
@@ -166,6 +171,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
             "left_out": summary.left_out,
         },
         "examples": summary.examples,
+        "reports": {column: dict(values) for column, values in summary.reports.items()},
         "rejects": [
             {"node": reject.node, "reason": reject.reason, "count": reject.count}
             for reject in summary.rejects

@@ -53,6 +53,12 @@ def test_repeats_that_were_left_out_are_counted() -> None:
     assert to_json(replace(SUMMARY, left_out=3))["rows"]["left_out"] == 3
 
 
+def test_verdicts_are_counted() -> None:
+    counted = replace(SUMMARY, reports={"correct_differs": {"False": 90, "True": 7}})
+    assert any(line.endswith("correct_differs: False 90, True 7") for line in text_of(counted))
+    assert to_json(counted)["reports"] == {"correct_differs": {"False": 90, "True": 7}}
+
+
 def text_of(summary: RunSummary) -> list[str]:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(render_summary(summary), crop=False)
