@@ -128,7 +128,7 @@ def _class(value: Any, task: Task, forms: AnswerForms | None) -> str:
         return text.lower() if isinstance(value, bool) else text
     if forms is None and text in task.labels:
         return text
-    index = find_answer(value, options, forms)
+    index = find_answer(value, options, forms or AnswerForms(letter="text"))
     if index is not None:
         return task.labels[index]
     raise ValueError(

@@ -80,6 +80,8 @@ def plain_rows(table: pa.Table, columns: Mapping[str, PlainColumn]) -> list[dict
 def _values(column: pa.ChunkedArray, how: PlainColumn) -> list[Any]:
     if how.is_bytes:
         return [_text(value) for value in column.to_pylist()]
+    if pa.types.is_map(column.type):
+        return [None if pairs is None else dict(pairs) for pairs in column.to_pylist()]
     values: list[Any] = (column.cast(how.cast) if how.cast else column).to_pylist()
     return values
 
@@ -130,6 +132,9 @@ def _plain_type(type_: pa.DataType) -> tuple[ColumnType | None, pa.DataType | No
         inner, cast = _plain_type(type_.value_type)
         outer: ColumnType | None = "strings" if inner == "string" else "json" if inner else None
         return outer, pa.list_(cast) if cast else None
+    if pa.types.is_map(type_) and pa.types.is_string(type_.key_type):
+        inner, cast = _plain_type(type_.item_type)
+        return ("json", None) if inner and cast is None else (None, None)
     if pa.types.is_struct(type_):
         parts = [(part.name, part.type, *_plain_type(part.type)) for part in type_]
         if all(kind for _, _, kind, _ in parts):

@@ -1,4 +1,4 @@
-"""Held-out questions, or texts to classify, read from JSON lines or Parquet.
+"""Held-out questions, or texts to classify, read as a source is.
 
 A contrast set has its pairs as rows with `group` and `variant`, or as one row with the columns of
 the counterfactual under the prefix `cf_`. Knows nothing of models, templates or scoring.
@@ -6,13 +6,16 @@ the counterfactual under the prefix `cf_`. Knows nothing of models, templates or
 
 from __future__ import annotations
 
-import json
+import glob
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from raygen.core import TASKS, Task, digest
+from raygen.core.choices import AnswerForms, FormCount, UndecidedError
+from raygen.sources import SourceError, read_source
 from streamtrain.errors import InputError
 from streamtrain.heldout.teacher_answers import TeacherAnswer, recorded_answer
 
@@ -51,7 +54,7 @@ def question_key(text: str, choices: Sequence[str]) -> str:
 
 
 def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
-    """Read the questions of a `.jsonl` or `.parquet` file.
+    """Read the questions of a file, by the reader of sources.
 
     Rows have `question`, `choices` and `answer`, or `text` and `label`; the classes are then
     `labels`, or those that occur in the file. Raises InputError that counts all bad rows and shows
@@ -65,11 +68,12 @@ def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Ma
     its own columns alone."""
     questions: list[tuple[Question, Mapping[str, Any]]] = []
     bad: list[str] = []
-    rows = list(_rows(path))
+    rows = _rows(path)
     task = _task(rows, labels)
+    forms = _forms(rows, task)
     for number, row in rows:
         try:
-            questions += _questions(row, task)
+            questions += _questions(row, task, forms)
         except ValueError as error:
             bad.append(f"row {number}: {error}")
     if bad:
@@ -84,39 +88,37 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield rows with their numbers, counted from 1 (line numbers in JSON lines)."""
+def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Read rows with their numbers, counted from 1 (line numbers in files of lines)."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected held-out questions (.jsonl, .parquet)")
-    if path.suffix == ".parquet":
-        import pyarrow.parquet
-
-        try:
-            yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{path}: {error}; expected a Parquet file") from error
-    elif path.suffix in (".jsonl", ".json"):
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        for number, line in enumerate(content.split(b"\n"), 1):
-            if line.strip():
-                yield number, _json(line)
-    else:
-        raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .jsonl or .parquet")
-
-
-def _json(line: bytes) -> Any:
-    """Parse a line; returns the error, not raised, if that fails."""
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return error
+        (file,) = read_source(glob.escape(str(path.absolute())), path.parent)
+    except SourceError as error:
+        raise InputError(str(error)) from error
+    return list(zip(file.numbers, file.rows, strict=True))
+
+
+def _forms(rows: Sequence[tuple[int, Mapping[str, Any]]], task: Task) -> AnswerForms | None:
+    """Decide how the answers of all rows are written.
+
+    Where that is open, None: a number is then an index from 0, as a dataset of raygen's has it.
+    """
+    count = FormCount()
+    for _, row in rows:
+        with suppress(ValueError):
+            options = task.written_options(row)
+            if options is not None and task.answer is not None:
+                count.add(row.get(task.answer), options)
+    try:
+        return count.decide(task.answer or "", 0.0)[0]
+    except UndecidedError:
+        return None
 
 
 def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
     """Infer the task of a file: choose among options, or classify."""
-    texts = [
-        row for _, row in rows if isinstance(row, Mapping) and "text" in row and "label" in row
-    ]
+    texts = [row for _, row in rows if "text" in row and "label" in row]
     if not texts or any("question" in row for row in texts):
         return TASKS["multiple_choice"]
     columns = ("label", f"{_COUNTERFACTUAL}label")
@@ -124,14 +126,10 @@ def _task(rows: Sequence[tuple[int, Any]], labels: Sequence[str]) -> Task:
     return replace(TASKS["classification"], labels=tuple(labels or sorted(classes)))
 
 
-def _questions(row: Any, task: Task) -> Iterator[tuple[Question, Mapping[str, Any]]]:
+def _questions(
+    row: Mapping[str, Any], task: Task, forms: AnswerForms | None
+) -> Iterator[tuple[Question, Mapping[str, Any]]]:
     """Yield the question of a row, and its counterfactual if the row has one."""
-    if isinstance(row, json.JSONDecodeError):
-        raise ValueError(f"not JSON ({row.msg} at column {row.colno})")
-    if isinstance(row, Exception):
-        raise ValueError(f"not JSON in UTF-8 ({row})")
-    if not isinstance(row, Mapping):
-        raise ValueError(f"found {type(row).__name__}, expected an object")
     edits = {
         key.removeprefix(_COUNTERFACTUAL): value
         for key, value in row.items()
@@ -141,22 +139,22 @@ def _questions(row: Any, task: Task) -> Iterator[tuple[Question, Mapping[str, An
         # What a teacher said of the original it didn't say of the counterfactual.
         same = {key: row[key] for key in (*task.columns, "soft_labels_teacher") if key in row}
         edited = {**same, **edits, "variant": "counterfactual"}
-        first = _question({**row, "variant": "original"}, task)
-        second = _question(edited, task)
+        first = _question({**row, "variant": "original"}, task, forms)
+        second = _question(edited, task, forms)
         # Two files may both count their rows from 0, so an id doesn't tell which pair it is.
         group = _group(row) or digest("pair", first.key, second.key)
         yield replace(first, group=group), row
         yield replace(second, group=group), edited
     else:
-        yield _question(row, task), row
+        yield _question(row, task, forms), row
 
 
 def _group(row: Mapping[str, Any]) -> str | None:
     return None if row.get("group") is None else str(row["group"])
 
 
-def _question(row: Mapping[str, Any], task: Task) -> Question:
-    data = task.normalise(row)
+def _question(row: Mapping[str, Any], task: Task, forms: AnswerForms | None) -> Question:
+    data = task.normalise(row, forms)
     options = tuple(task.options(data))
     return Question(
         data[task.stem].strip(),

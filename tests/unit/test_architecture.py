@@ -29,8 +29,9 @@ WRITERS = {
 }
 """What may write to a terminal; everything else does so by way of it."""
 
-# Of raygen, streamtrain uses values, configuration, the dataset on disk, engines and checkers.
-STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines", "checks"}
+# Of raygen, streamtrain uses values, configuration, the dataset on disk, engines, checkers
+# and the reader of sources.
+STREAMTRAIN_MAY_IMPORT = {"core", "config", "dataset", "engines", "checks", "sources"}
 
 LAYERS = (
     ("raygen.core",),

@@ -83,7 +83,7 @@ def _slot(value: Any, options: Options, forms: AnswerForms | None) -> int | None
         return None if form == "index" and _is_numbered(options) else _by_form(text, options, form)
     if isinstance(value, int | float):
         return None if _is_numbered(options) else _by_form(text, options, "index")
-    by_form = (_by_form(text, options, form) for form in ("text", "letter", "index"))
+    by_form = (_by_form(text, options, form) for form in ("text", "letter"))
     return next((found for found in by_form if found is not None), None)
 
 

@@ -57,9 +57,9 @@ def read_options(value: Any) -> Options:
             texts.append(text)
         slots.append(texts.index(text) if text else None)
     if len(texts) < 2:
-        different = "different " if len(written) > 1 else ""
+        found = ", the same option twice" if len(set(slots) - {None}) < len(slots) > 1 else ""
         raise ValueError(
-            f"choices is {value!r:.200}; expected a list of at least two {different}options"
+            f"choices is {value!r:.200}{found}; expected a list of at least two options"
         )
     if len(texts) > len(ascii_uppercase):
         raise ValueError(f"choices has {len(texts)} options; at most {len(ascii_uppercase)}")

@@ -158,14 +158,14 @@ def test_questions_are_read_from_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "row 1: not JSON"),
-        ("[1]", "row 1: found list"),
+        ("{", "line 1, column 1: Expecting"),
+        ("[1]", r"line 1: found .1."),
         ('{"question": "", "choices": ["x", "y"], "answer": 0}', "question is ''"),
         ('{"question": "q", "choices": ["x"], "answer": 0}', "choices is"),
         ('{"question": "q", "choices": ["x", "x"], "answer": 0}', "same option twice"),
         ('{"question": "q", "choices": ["x", "y"], "answer": "z"}', "answer is 'z'"),
-        ('{"question": "q", "choices": ["x", "y"], "answer": 2}', "answer is 2"),
-        ("", "has no questions"),
+        ('{"question": "q", "choices": ["x", "y"], "answer": 3}', "answer is 3"),
+        ("", "has no rows"),
     ],
 )
 def test_a_bad_question_is_named_with_its_row(tmp_path: Path, line: str, message: str) -> None:

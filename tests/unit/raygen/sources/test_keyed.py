@@ -171,6 +171,7 @@ def test_columns_of_every_type_are_exact_or_left_out(tmp_path: Path) -> None:
         "many": ["x"],
         "exact": "1234567890123456789.01",
         "kind": "x",
+        "map": {"a": 1},
     }
     types = scan_columns(Spec("q.parquet"), tmp_path)
     assert (types["big"], types["small"], types["pair"]) == ("json", "integer", "strings")

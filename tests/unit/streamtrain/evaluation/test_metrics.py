@@ -146,3 +146,16 @@ def test_a_question_is_known_by_its_words_and_options() -> None:
     assert question_key("Where  is it?", ["a", "B"]) == question_key(" where is it?\n", ["b", "A"])
     assert question_key("Which?", ["a", "b"]) != question_key("Which?", ["a", "c"])
     assert Question("t", ("x", "y"), 0, classes=True).key == question_key("T", ())
+
+
+def test_a_repeated_option_is_merged_and_the_number_of_questions_stays(tmp_path: Path) -> None:
+    row = {"question": "q", "choices": ["a", "b", "a", "c"], "answer": 3}
+    other = {"question": "r", "choices": ["a", "b", "c", "d"], "answer": 0}
+    first, second = read_questions(write(tmp_path, row, other))
+    assert (first.choices, first.answer, second.answer) == (("a", "b", "c"), 2, 0)
+
+
+def test_held_out_questions_are_read_as_a_source_is(tmp_path: Path) -> None:
+    path = tmp_path / "held [1].csv"
+    path.write_text('question,choices,answer\nq,"[""x"",""y""]",2\nr,"[""x"",""y""]",1\n')
+    assert [question.answer for question in read_questions(path)] == [1, 0]
