@@ -107,8 +107,8 @@ def _phrases(text: str, lower: str, grammar: Grammar) -> Iterator[Announcement]:
             at = lower.find(word)
             while at >= 0:
                 end = at + len(word)
-                onward = cue.onward.match(text, end) if _is_whole(text, at, end) else None
-                if onward is not None and _announces(text, lower, at, cue):
+                onward = cue.onward.match(text, end)
+                if onward and _is_whole(text, at, end) and _announces(text, lower, at, cue):
                     weak = "weak" in cue.onward.groupindex and onward["weak"] is not None
                     yield Announcement(at, onward.end(), weak, cue)
                 at = lower.find(word, end)

@@ -31,7 +31,7 @@ from raygen.core.answers.announced import Announcement, announcements, readable
 from raygen.core.answers.characters import fold
 from raygen.core.answers.continuation import new_questions
 from raygen.core.answers.grammar import Grammar, grammar_of
-from raygen.core.answers.mentions import Mention, asserted, at_head, letters, mentions
+from raygen.core.answers.mentions import Mention, asserted, at_head, mentions
 from raygen.core.answers.options import Options, options_of
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'*_)]*\s+(?=[\"'*_(]*[A-ZÀ-ÞА-Я(])|\n|。")
@@ -176,7 +176,7 @@ def _read(text: _Text) -> Answer:
 def _announced(text: _Text, phrases: Sequence[Announcement]) -> Answer | None:
     """Read the last announcement; None if there is none, or nothing follows it."""
     chosen: Answer | None = None
-    chosen_subject: str | None = None
+    last = phrases[-1]
     for phrase in reversed(phrases):
         reading = _reading_of(text, phrase)
         if reading.option is None and not reading.torn:
@@ -188,10 +188,10 @@ def _announced(text: _Text, phrases: Sequence[Announcement]) -> Answer | None:
             if reading.torn or _WITHDRAWN.match(text.plain[reading.end : reading.end + 200]):
                 return Answer(None, text.before(start))
             chosen = _settled(text, phrase, reading, start)
-            chosen_subject = phrase.subject(text.plain) if len(phrases) > 1 else None
+            last = phrase
         elif reading.option not in (None, chosen.option):
-            other = phrase.subject(text.plain) if chosen_subject else None
-            if other is not None and other != chosen_subject:
+            subjects = (last.subject(text.plain), phrase.subject(text.plain))
+            if None not in subjects and subjects[0] != subjects[1]:
                 return Answer(None, text.before(phrase.start(text.plain)))
             return replace(chosen, confidence=round(chosen.confidence * _CONTRADICTED, 3))
     return chosen
@@ -282,12 +282,19 @@ def _read_head(text: _Text, start: int, stop: int, weak: bool) -> _AnnouncedOpti
 
 def _may_lead(text: _Text, start: int, end: int) -> bool:
     """Tell whether any option is named so near that a weak announcement may be of it."""
-    near, lower = text.plain[start:end], text.lower[start : end + _LONGEST_FILLER]
-    count = len(text.options.choices)
-    starts = [span[0] for span in text.options.spans(lower)]
-    starts += [each.start for each in letters(near, count, text.grammar)]
-    led = starts and text.grammar.filler.match(near, 0, min(starts)) is not None
-    return bool(led) or at_head(near, count) is not None
+    if at_head(text.plain[start:end], len(text.options.choices)) is not None:
+        return True
+    run = text.grammar.fillers.match(text.plain, start, end)
+    behind = run.end() if run else start
+    if (
+        text.plain[behind : behind + 1] in (")", "]")
+        or not text.plain[behind + 1 : behind + 2].isalpha()
+    ):
+        return True
+    return any(
+        text.lower.find(form.text, start, behind + len(form.text)) >= 0
+        for form in text.options.forms
+    )
 
 
 def _leads_to(line: str, mention: Mention, at_letter: Mention | None, grammar: Grammar) -> bool:

@@ -67,9 +67,9 @@ class Grammar:
         self.afterwards = re.compile(
             rf"\A[\s*_\"')\]}}>$]*(?:[-–—]\s)?(?:{afterwards})", re.IGNORECASE
         )
-        self.filler = re.compile(
-            rf"\A[\s:*_`\"'$({{\[]*(?:(?:{fillers})[\s:*_`\"'$({{\[]*)*\Z", re.IGNORECASE
-        )
+        run = rf"[\s:*_`\"'$({{\[]*(?:(?:{fillers})[\s:*_`\"'$({{\[]*)*"
+        self.filler = re.compile(rf"\A{run}\Z", re.IGNORECASE)
+        self.fillers = re.compile(run, re.IGNORECASE)
         self.called = re.compile(
             rf"(?:{nouns})s?(?:\s+|(?<=[{CJK}]))[\"'*_]{{0,3}}\Z", re.IGNORECASE
         )
