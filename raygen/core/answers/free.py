@@ -115,7 +115,10 @@ def _first_sentence(plain: str, start: int) -> tuple[str, int]:
         start += 1
     end = _SENTENCE_END.search(plain, start)
     stop = end.start() if end else len(plain)
-    return _bare(plain[start:stop]), stop
+    answer = _bare(plain[start:stop])
+    if answer.endswith("'") and plain[start - 1 : start] == "'":
+        answer = answer.rstrip("'")
+    return answer, stop
 
 
 def _bare(text: str) -> str:

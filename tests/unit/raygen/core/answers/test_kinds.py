@@ -203,6 +203,8 @@ def test_a_number_that_was_cut_off_is_none(text: str, answer: str | None) -> Non
         ("答案是42。", "42"),
         ("정답은 42입니다.", "42"),
         ("<answer>42</answer>", "42"),
+        ("The answer is 'oeroerr'.", "oeroerr"),
+        ("The answer is f'.", "f'"),
     ],
 )
 def test_free_answers(text: str, answer: str) -> None:
