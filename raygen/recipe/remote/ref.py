@@ -160,9 +160,10 @@ def _hub(text: str) -> RecipeRef:
     path = text.removeprefix("hf://").rstrip("/")
     parts = path.split("/")
     depth = 3 if parts[0] in _REPOSITORIES else 2
-    if len(parts) < depth:
-        raise UserError(f"{text}: expected hf://datasets/owner/name/recipe.yaml")
     repository, at, rev = "/".join(parts[:depth]).partition("@")
+    names = repository.split("/")
+    if len(names) < depth or not all(names):
+        raise UserError(f"{text}: expected hf://datasets/owner/name/recipe.yaml")
     rest = "/".join(parts[depth:])
     if not at:
         rest, at, rev = rest.rpartition("@") if "@" in rest else (rest, "", "")

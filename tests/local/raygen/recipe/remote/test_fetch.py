@@ -79,6 +79,8 @@ def test_a_reference_is_taken_apart_and_put_together(text: str, ref: RecipeRef) 
         ("https://h/r.yaml#x", "'#path' belongs to git"),
         ("hf://datasets/o", "expected hf://datasets/owner/name"),
         ("hf://datasets/o/n/r.yaml@", "a revision is missing"),
+        ("hf://@v1/@v1//", "expected hf://datasets/owner/name"),
+        ("hf://datasets/o@v1/n", "expected hf://datasets/owner/name"),
         ("hf://datasets/o/n/?", "a user, a password or a '?...'"),
         ("https://me:secret@[host/r.yaml", "https://... is no address: Invalid IPv6 URL"),
         ("git+https://host/a\0b", "git+https://... is no address: it has characters that can't"),
