@@ -425,7 +425,7 @@ def _typed(row: Mapping[str, Any], task: Task) -> dict[str, Any]:
         value = kept.get(name)
         fits = isinstance(value, _PYTHON[kind]) and not isinstance(value, bool)
         if not fits or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
-            kept[name] = None
+            kept[name] = [] if kind == "strings" else None
     return kept
 
 

@@ -251,6 +251,9 @@ def _end(row: PreviewedRow, task: Task, shown: set[str], full: bool) -> Table:
         reasons = Counter(f"{r.node}: {r.reason}" for r in row.result.rejects)
         why = ", ".join(f"{name} ({n} times)" if n > 1 else name for name, n in reasons.items())
         table.add_row(Text("dropped", style="yellow"), Text(why or "nothing came out"))
+        if not row.steps:  # a source row that doesn't fit its task
+            for reject in row.result.rejects:
+                table.add_row("", Text(reject.detail))
     return table
 
 

@@ -268,3 +268,14 @@ def test_apply_asks_where_nobody_can_answer(recipe: Path, applied: Mapping[str, 
     result = run("apply", recipe)
     assert result.exit_code == 2
     assert "--yes" in result.stderr
+
+
+def test_a_preview_shows_a_row_that_does_not_fit_and_why(recipe: Path) -> None:
+    good = {"question": "Q?", "choices": ["sand", "snow"], "answer": "snow"}
+    rows = [{"question": "Which?", "choices": None, "answer": "snow"}, *[good] * 12]
+    (recipe.parent / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = run("preview", recipe, "-n", 2)
+    assert shown.exit_code == 0
+    assert "row 2 of 2: dropped" in shown.stdout
+    assert "source: invalid_row" in shown.stdout
+    assert "choices is None; expected a list" in " ".join(shown.stdout.split())
