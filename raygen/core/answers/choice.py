@@ -49,6 +49,10 @@ _WITHDRAWN = re.compile(
     re.IGNORECASE,
 )
 _DASH = re.compile(r"[)\]}*_.\"'$]*(?:\s+[-–—]+\s+|\s*—\s*)")
+_ANSWER_HEADING = re.compile(
+    r"(?:\A|\n)[^\S\n]*[#*_]*[^\S\n]*(?:the\s+)?(?:(?:final|correct)\s+)?answer[\s*_:]*\Z",
+    re.IGNORECASE,
+)
 _CONTRADICTED = 0.7
 _NAME = re.compile(r"\A[)\].:]?[\s*_]+[\"']?([^\W_]\w*)")
 _WORD_GOES_ON = re.compile(r"\A[-‑–/.]\w")
@@ -170,7 +174,7 @@ def _read(text: _Text) -> Answer:
     if alone is not None:
         return alone
     named = mentions(text.plain, text.lower, text.options, text.grammar)
-    return _afterwards(text, named) or _only_named(text, named)
+    return _afterwards(text, named) or _first_line(text, named) or _only_named(text, named)
 
 
 def _announced(text: _Text, phrases: Sequence[Announcement]) -> Answer | None:
@@ -342,7 +346,8 @@ def _reason_after(text: _Text, end: int) -> str:
     if reason := _reason_in_sentence(text, end):
         return reason
     stop = _SENTENCE_END.search(tail)
-    return _HEADING.sub("", text.written[end + stop.end() :]).strip() if stop else ""
+    reason = _HEADING.sub("", text.written[end + stop.end() :]).strip() if stop else ""
+    return reason if re.search(r"\w", reason) else ""
 
 
 def _starts_list(head: Mention, tail: str) -> bool:
@@ -427,9 +432,20 @@ def _alone(text: _Text) -> Answer | None:
     if reason := _reason_in_sentence(text, reading.end):
         before = text.before(line) if line else ""
         return Answer(reading.option, before or reason, 0.9, answer_first=not before)
-    if re.search(r"\w", rest):
+    if re.search(r"\w", rest) or (line and _ends_list(text, line, reading.option)):
         return None
     return Answer(reading.option, text.before(line), 0.9)
+
+
+def _ends_list(text: _Text, line: int, option: int) -> bool:
+    """Tell whether the line before an option's is another option's, as in a list of them."""
+    end = len(text.plain[:line].rstrip())
+    start = text.plain.rfind("\n", 0, end) + 1
+    if not 0 < end - start <= _LONGEST_LINE:
+        return False
+    before = _read_head(text, start, end, weak=True)
+    alone = re.search(r"\w", text.plain[before.end : end]) is None
+    return before.option not in (None, option) and alone
 
 
 def _reason_in_sentence(text: _Text, end: int) -> str:
@@ -442,6 +458,20 @@ def _reason_in_sentence(text: _Text, end: int) -> str:
     return text.written[start + (because.end() if because else 0) :].strip()
 
 
+def _first_line(text: _Text, listed: Sequence[Mention]) -> Answer | None:
+    """Read a text that begins with a line that is an option, and goes on about no other letter."""
+    end = text.plain.find("\n\n")
+    if not 0 < end <= _LONGEST_LINE:
+        return None
+    reading = _read_head(text, 0, end, weak=True)
+    if reading.option is None or re.search(r"\w", text.plain[reading.end : end]):
+        return None
+    if asserted([each for each in listed if each.by != "text"]) - {reading.option}:
+        return None
+    reason = _HEADING.sub("", text.written[end:].strip())
+    return Answer(reading.option, reason, 0.9, answer_first=True)
+
+
 def _only_named(text: _Text, listed: Sequence[Mention]) -> Answer:
     letters = asserted([each for each in listed if each.by == "letter"])
     if letters:
@@ -452,4 +482,6 @@ def _only_named(text: _Text, listed: Sequence[Mention]) -> Answer:
 
 
 def _tidy(rationale: str) -> str:
-    return rationale.rstrip().rstrip(",;:-*_`$→").rstrip()
+    """Strip the signs that led to an answer, and a heading that says no more than "Answer"."""
+    text = _ANSWER_HEADING.sub("", rationale.rstrip()).rstrip().rstrip(",;:-*_`$→<#").rstrip()
+    return text if re.search(r"\w", text) else ""

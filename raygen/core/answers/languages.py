@@ -95,7 +95,7 @@ ENGLISH = Language(
     ),
     joint=r"and|or|nor|and/or",
     filler=(
-        r"option|choice|letter|number|answer|the|an?|most|more|probably|likely|very|definitely"
+        r"option|choice|letter|number|answer|so|(?:so|therefore|thus|hence),|it's|the|an?|most|more|probably|likely|very|definitely"
         r"|definitively|certainly|clearly|simply|therefore|thus|hence|indeed|that|to|in|at|on|of|be"
         r"|it|is|would|perhaps|possibly|then|actually|obviously"
     ),

@@ -118,6 +118,30 @@ def test_yes_and_no_with_their_reason(text: str, option: int, rationale: str) ->
     assert (read.option, read.rationale, read.answer_first) == (option, rationale, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "rationale", "answer_first"),
+    [
+        ("(B)\n\nExplanation: dogs bark.", "dogs bark.", True),
+        ("B. dog\n\nDogs bark, cats don't.", "Dogs bark, cats don't.", True),
+        ("Dogs bark.\n<answer>B</answer>", "Dogs bark.", False),
+        ("Dogs bark.\n### Answer\nB", "Dogs bark.", False),
+        ("**Final Answer**\n\nB", "", False),
+        ('```json\n{"answer": "B"}\n```', "", False),
+        ("Dogs bark.\nSo it's B.", "Dogs bark.", False),
+        ("Dogs bark.\nTherefore, (B).", "Dogs bark.", False),
+    ],
+)
+def test_what_remains_of_a_text(text: str, rationale: str, answer_first: bool) -> None:
+    read = read_answer(text, CHOICES)
+    assert (read.option, read.rationale, read.answer_first) == (1, rationale, answer_first)
+    assert read.confidence >= 0.9
+
+
+def test_a_list_of_the_options_is_no_answer() -> None:
+    assert read_answer("(A) cat\n\n(B) dog\n\n(C) cow", CHOICES).option is None
+    assert read_answer("A. cat\n\nThis one purrs, and B barks.", CHOICES).confidence < 0.9
+
+
 @pytest.mark.parametrize("minus", "-−－﹣‒–")
 def test_options_that_differ_in_a_sign_only(minus: str) -> None:
     assert read_answer(f"The answer is {minus}5.", SIGNS).option == 0
