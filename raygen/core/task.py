@@ -31,6 +31,16 @@ class Task:
     """The column with the gold answer, where the task has one."""
     labels: tuple[str, ...] = ()
     """The classes of a classification, where the recipe names them."""
+    is_labelled: bool = True
+    """Whether source rows have a gold answer; those to be pseudo-labelled have none."""
+
+    @property
+    def source_columns(self) -> dict[str, ColumnType]:
+        """The columns that every source row has."""
+        columns = dict(self.columns)
+        if not self.is_labelled and self.answer is not None:
+            del columns[self.answer]
+        return columns
 
     def options(self, data: Mapping[str, Any]) -> list[str]:
         """List the options to choose from: the row's choices, or the task's labels."""
@@ -64,10 +74,11 @@ class Task:
             written = row.get("choices")
             options = read_options(written)
             row["choices"] = list(options.texts)
-            row["answer"] = _answer_index(row.get("answer"), options, forms)
+            if self.is_labelled:
+                row["answer"] = _answer_index(row.get("answer"), options, forms)
             if isinstance(written, str) and row.get("question") == written:
                 row["question"] = LETTERED.split(written, maxsplit=1)[0].strip()
-        elif self.name == "classification":
+        elif self.name == "classification" and self.is_labelled:
             if row.get("label") is None:
                 raise ValueError("label is missing")
             row["label"] = _class(row["label"], self, forms)
@@ -99,9 +110,9 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def make_task(name: TaskName, labels: Iterable[str] | None) -> Task:
+def make_task(name: TaskName, labels: Iterable[str] | None, *, is_labelled: bool = True) -> Task:
     """Return the task of this name, with the labels that a recipe or its plan names."""
-    return replace(TASKS[name], labels=tuple(labels or ()))
+    return replace(TASKS[name], labels=tuple(labels or ()), is_labelled=is_labelled)
 
 
 def option_letter(index: int) -> str:

@@ -26,7 +26,7 @@ from raygen.ops.common.completions import (
     gold_answer,
     parse_completion,
 )
-from raygen.ops.common.options import label_type, training_label, view_columns
+from raygen.ops.common.options import label_type, question_columns, training_label, view_columns
 from raygen.ops.common.rationale_prompt import ReasoningParams
 from raygen.ops.common.request_params import SamplingParams
 from raygen.ops.common.selection import Pick, mean_distance, select_samples
@@ -282,7 +282,8 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
         raise ValueError(
             f"how is for free text; the answers of task {task.name} are options, which need none"
         )
-    requires = set(task.columns) | ({"answer"} if is_free and params.needs_gold else set())
+    gold = task.answer or "answer"
+    requires = question_columns(task) | ({gold} if params.needs_gold else set())
     added: dict[str, ColumnType] = {}
     if params.hidden:
         added = {"confidence": "number", "agreement": "number", "distinct_answers": "integer"}

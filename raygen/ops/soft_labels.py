@@ -11,6 +11,7 @@ from pydantic import Field
 
 from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op
+from raygen.ops.common.options import question_columns
 from raygen.ops.common.prediction import (
     HIDDEN,
     PREDICTION_FIELDS,
@@ -52,7 +53,7 @@ def columns(params: SoftLabelsParams, task: Task) -> Columns:
     """Declare that it needs the task's columns, and hide the answer."""
     params.check(task, "soft_labels")
     return Columns(
-        requires=frozenset(task.columns),
+        requires=question_columns(task),
         provides={"soft_labels": "json", "soft_labels_teacher": "string"},
         hides=HIDDEN,
         given=PREDICTION_FIELDS,

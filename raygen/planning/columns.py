@@ -36,7 +36,7 @@ def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Ty
     flow = ColumnFlow()
     flow.problems += _task_problems(document, task, source)
     usable = {name: type_ for name, type_ in source.items() if name not in IDENTITY}
-    emitted: dict[str, Types] = {SOURCE: {**usable, **task.columns}}
+    emitted: dict[str, Types] = {SOURCE: {**usable, **task.source_columns}}
     carried = dict(emitted)
     for name in graph.order:
         node = graph.nodes.get(name)
@@ -72,7 +72,7 @@ def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Ty
 
 
 def _task_problems(document: Document, task: Task, source: Types) -> Iterator[Problem]:
-    for column in task.columns:
+    for column in task.source_columns:
         if column not in source:
             guess = nearest(column, source) or "..."
             message = (

@@ -157,10 +157,10 @@ def assumed_columns(recipe: Recipe, ops: Mapping[str, Op]) -> dict[str, ColumnTy
     task = recipe.task
     mapped: dict[str, ColumnType] = dict.fromkeys(recipe.source.columns, "string")
     graph = resolve_graph(recipe.document, ops)
-    flow = check_columns(recipe.document, graph, task, {**mapped, **task.columns})
+    flow = check_columns(recipe.document, graph, task, {**mapped, **task.source_columns})
     made = {name for declared in flow.declared.values() for name in declared.provides}
     read = {name for reads in flow.reads.values() for name in reads} - made
-    return {**dict.fromkeys(sorted(read), "string"), **mapped, **task.columns}
+    return {**dict.fromkeys(sorted(read), "string"), **mapped, **task.source_columns}
 
 
 def _hash(recipe: Recipe, graph: RecipeGraph, flow: ColumnFlow) -> str:

@@ -262,9 +262,12 @@ def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
 
 def _pairs_problems(recipe: Recipe) -> Iterator[Problem]:
     task = recipe.task
-    if recipe.output.pairs is None or task.labels or task.name == "multiple_choice":
+    has_classes = task.labels or task.name == "multiple_choice"
+    if recipe.output.pairs is None or (has_classes and task.is_labelled):
         return
     missing = "name the classes in `labels`" if task.answer else f"task {task.name} has no classes"
+    if not task.is_labelled:
+        missing = "the source is unlabelled"
     message = f"pairs counts the kept rows of each class: {missing}"
     yield recipe.document.problem(("output", "pairs"), message)
 

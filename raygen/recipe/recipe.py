@@ -88,7 +88,9 @@ class Recipe:
     @property
     def task(self) -> Task:
         """The task and its columns."""
-        return make_task(self.sections.task, self.sections.labels)
+        return make_task(
+            self.sections.task, self.sections.labels, is_labelled=not self.source.unlabelled
+        )
 
     @property
     def source(self) -> SourceSpec:

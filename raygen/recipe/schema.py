@@ -112,6 +112,9 @@ class SourceSpec(RecipeSection):
     choices: Annotated[list[str], Field(min_length=2)] | None = Field(
         None, description="the options of every row, where the source has no column of them"
     )
+    unlabelled: bool = Field(
+        False, description="the rows have no gold answers, as where a teacher's are to be labels"
+    )
     answer_is: AnswerForm | None = Field(
         None,
         description="the form of the answers: index from 0, position from 1, letter or text; "
@@ -138,6 +141,8 @@ class SourceSpec(RecipeSection):
     def decisive(self) -> dict[str, Any]:
         """What of the source decides the rows, without what decides only how many there are."""
         unset = {name for name in ("header", "choices", "answer_is") if getattr(self, name) is None}
+        if not self.unlabelled:
+            unset.add("unlabelled")
         return self.model_dump(
             mode="json", exclude={"limit", "license", "invalid", "max_invalid", *unset}
         )

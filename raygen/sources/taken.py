@@ -180,7 +180,7 @@ def take_rows(
     rows = _keyed_rows(task, mapped, forms)
     _check_share(spec, task, [row.invalid for row in rows if row.invalid], len(rows))
     taken, left_out = _chosen(spec, rows)
-    types = {**mapped.types, **task.columns}
+    types = {**mapped.types, **task.source_columns}
     return TakenRows(taken, left_out, types, spec.path, (*notes, *_lost_columns(mapped)))
 
 
@@ -329,6 +329,8 @@ def _text_types(
 
 def _classes(spec: SourceSpec, task: Task, files: Sequence[SourceFile]) -> Sequence[str]:
     """Return the names that the files give to the numbers of the gold answer, if they help."""
+    if not task.is_labelled:
+        return ()
     column = spec.columns.get(task.answer or "", task.answer)
     names = [file.classes.get(str(column), ()) for file in files]
     if not names or any(each != names[0] for each in names):
@@ -355,7 +357,7 @@ def _decide_forms(
             break
         merged += options.merged
         merged_rows += options.merged > 0
-        if task.answer is not None and row.get(task.answer) is not None:
+        if task.is_labelled and task.answer and row.get(task.answer) is not None:
             count.add(row[task.answer], options)
     notes = []
     if merged:
@@ -398,7 +400,7 @@ def _fitted(
         return {}, row
     try:
         data = task.normalise(row, forms)
-        for name in task.columns:
+        for name in task.source_columns:
             _check_encoding(name, data[name])
     except ValueError as error:
         return {}, str(error)
@@ -421,7 +423,7 @@ _PYTHON: Mapping[ColumnType, type] = {"string": str, "integer": int, "strings": 
 def _typed(row: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Keep of a row that doesn't fit what its columns can hold."""
     kept = dict(row)
-    for name, kind in task.columns.items():
+    for name, kind in task.source_columns.items():
         value = kept.get(name)
         fits = isinstance(value, _PYTHON[kind]) and not isinstance(value, bool)
         if not fits or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):

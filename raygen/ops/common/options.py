@@ -27,6 +27,11 @@ def require_options(task: Task, op: str) -> None:
         )
 
 
+def question_columns(task: Task) -> frozenset[str]:
+    """Return the columns that a question takes: the task's, but for an answer that no row has."""
+    return frozenset(task.source_columns)
+
+
 def training_label(task: Task, option: int) -> int | str:
     """Return an example's training label: an option's index, or a classification's class."""
     return option if task.name == "multiple_choice" else task.labels[option]

@@ -279,3 +279,18 @@ def test_a_preview_shows_a_row_that_does_not_fit_and_why(recipe: Path) -> None:
     assert "row 2 of 2: dropped" in shown.stdout
     assert "source: invalid_row" in shown.stdout
     assert "choices is None; expected a list" in " ".join(shown.stdout.split())
+
+
+def test_questions_without_answers_take_ops_that_need_none(recipe: Path) -> None:
+    rows = [{"question": f"Q{at}?", "choices": ["sand", "snow"]} for at in range(4)]
+    (recipe.parent / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    change(recipe, "source: {path: q.jsonl}", "source: {path: q.jsonl, unlabelled: true}")
+    refused = run("validate", recipe)
+    assert "where reads 'answer', which is not there" in refused.output
+    change(recipe, "where: predicted == answer", "where: agreement > 0.5")
+    assert "100% of 4 rows fit" in run("validate", recipe).stderr
+    done = run("preview", recipe, "-n", 1, "--json")
+    (example, *_) = json.loads(done.stdout)[0]["examples"]
+    assert (example["label"], example["predicted"], "answer" in example) == (1, 1, False)
+    change(recipe, 'n: "${n}"', 'n: "${n}", keep: correct')
+    assert "needs column 'answer', which is not there" in run("validate", recipe).output
