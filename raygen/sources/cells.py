@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -19,6 +20,7 @@ from raygen.sources.text import MAX_LINE_BYTES, too_long
 csv.field_size_limit(MAX_LINE_BYTES)
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_LINES_AFTER_A_PROBLEM = 10_000
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -35,12 +37,18 @@ def parse_csv(name: str, stream: BinaryIO, header: Sequence[str] | None = None) 
         delimiter = max(",;\t", key=first.count)
         return _table(name, csv.reader(_Restarted(first, lines), delimiter=delimiter, strict=True),
                       lines, header)  # fmt: skip
-    written = list(lines.each_row())
-    if not _has_marks_of_csv(written):
-        rows = [line.rstrip("\r\n").split("\t") for line in written]
-        return _from_cells(name, enumerate(rows, 1), header)
-    lines.row_size = 0
-    return _table(name, csv.reader(iter(written), delimiter="\t", strict=True), lines, header)
+    head = lines.head()
+    every = chain(head, lines)
+    if _has_marks_of_csv(head):
+        return _table(name, csv.reader(every, delimiter="\t", strict=True), lines, header)
+    return _from_cells(name, _split(every, lines), header)
+
+
+def _split(written: Iterable[str], lines: _Lines) -> Iterator[tuple[int, list[str]]]:
+    """Split the lines of a file in which each is a row."""
+    for number, line in enumerate(written, 1):
+        lines.row_size = 0
+        yield number, line.rstrip("\r\n").split("\t")
 
 
 def _has_marks_of_csv(lines: Sequence[str]) -> bool:
@@ -86,14 +94,20 @@ def _from_cells(
 ) -> SourceFile:
     columns = list(header or ())
     numbers, rows, problems = [], [], []
+    more = _LINES_AFTER_A_PROBLEM
     for number, cells in rows_of_cells:
         if not columns:
             columns = cells
-        elif len(cells) == len(columns):
+        elif cells in ([], [""]):
+            continue
+        elif len(cells) != len(columns):
+            problems.append(f"{name}, line {number}: found {len(cells)} cells")
+        elif not problems:
             numbers.append(number)
             rows.append({k: v or None for k, v in zip(columns, cells, strict=True)})
-        elif cells != [""] and cells:
-            problems.append(f"{name}, line {number}: found {len(cells)} cells")
+        more -= bool(problems)
+        if not more:
+            break
     if len(set(columns)) < len(columns):
         raise SourceError(f"{name}: the header names a column twice: {', '.join(columns)}")
     if problems:
@@ -117,11 +131,16 @@ class _Lines(Iterator[str]):
         self.row_size = 0
         """Characters of the row so far; whoever reads the rows sets it back."""
 
-    def each_row(self) -> Iterator[str]:
-        """Yield the lines of a file in which each is a row."""
+    def head(self) -> list[str]:
+        """Return the first lines, in each of which a row may end."""
+        head, size = [], 0
         for line in self:
             self.row_size = 0
-            yield line
+            head.append(line)
+            size += len(line)
+            if size > MAX_LINE_BYTES:
+                break
+        return head
 
     def __next__(self) -> str:
         """Return the next line. Raises SourceError where its row is too long, or it's no UTF-8."""

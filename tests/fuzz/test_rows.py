@@ -106,6 +106,7 @@ def comparable(options: Any) -> list[str]:
 def test_an_answer_in_any_documented_form_is_the_right_one(
     tmp_path: Path, pairs: list[tuple[dict[str, Any], int]]
 ) -> None:
+    pairs = [*pairs, ({"question": "Which?", "choices": ["this one", "that one"], "answer": 0}, 0)]
     content = b"\n".join(as_json(row) for row, _ in pairs)
     found = read(tmp_path / "source.jsonl", content, "multiple_choice")
     if found is None:  # half a character, or a number that no table holds, in another column
