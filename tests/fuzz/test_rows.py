@@ -179,12 +179,12 @@ def test_any_cells(tmp_path: Path, cells: list[list[str]]) -> None:
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
 def test_a_field_of_ten_megabytes(tmp_path: Path, suffix: str) -> None:
     question = "why " * 2_500_000
-    row = {"question": question, "choices": ["yes it is", "no it isn't"], "answer": 1}
+    row = {"question": question, "choices": ["yes it is", "no it isn't"], "answer": 0}
     content = json.dumps(row).encode()
     if suffix == ".csv":
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerows([list(row), [question, json.dumps(row["choices"]), "1"]])
+        writer.writerows([list(row), [question, json.dumps(row["choices"]), "0"]])
         content = text.getvalue().encode()
     found = read(tmp_path / f"source{suffix}", content, "multiple_choice")
     assert found is not None
