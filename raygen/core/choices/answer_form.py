@@ -31,6 +31,9 @@ _WORDS: Mapping[AnswerForm, str] = {
     "letter": "the letters of options",
     "text": "the texts of options",
 }
+_COUNTED: list[AnswerForm] = ["index", "position"]
+"""Forms that only a 0 or the number of the last option can tell apart; indices are the default."""
+
 _INTEGER = re.compile(r"\d{1,8}(\.0+)?")
 _LETTER = re.compile(r"[A-Za-z]")
 _YES = frozenset({"yes", "true", "y", "t"})
@@ -161,28 +164,33 @@ class FormCount:
     def decide(self, column: str, tolerance: float) -> tuple[AnswerForms, list[str]]:
         """Decide on the forms, and say what was decided where a row could be read in two ways.
 
-        A form is possible if the share of rows that only another one fits is within `tolerance`;
-        one that fits every row goes before others. Raises UndecidedError.
+        Numbers that may be indices or positions are indices, which is said. A form is possible if
+        the share of rows that only another one fits is within `tolerance`; one that fits every row
+        goes before others. Raises UndecidedError.
         """
         forms: dict[_Kind, AnswerForm] = {"number": "index", "letter": "letter"}
         notes = []
         for kind, rows in self._rows.items():
-            forms[kind] = self._form(kind, rows, column, tolerance)
-            if any(forms[kind] in pair for each, *pair in self._differs if each == kind):
-                notes.append(f"{column}: {kind}s are read as {_WORDS[forms[kind]]}")
+            possible = self._possible(kind, rows, column, tolerance)
+            forms[kind] = possible[0]
+            if any(possible[0] in pair for each, *pair in self._differs if each == kind):
+                notes.append(
+                    f"{column}: {kind}s are read as {_WORDS[possible[0]]}{_hint(possible)}"
+                )
         return AnswerForms(forms["number"], forms["letter"]), notes
 
-    def _form(self, kind: _Kind, rows: int, column: str, tolerance: float) -> AnswerForm:
+    def _possible(
+        self, kind: _Kind, rows: int, column: str, tolerance: float
+    ) -> Sequence[AnswerForm]:
         misfits = {form: rows - self._fits[kind, form] for form in _FORMS[kind]}
         possible = [form for form in _FORMS[kind] if not misfits[form]]
         possible = possible or [form for form in _FORMS[kind] if misfits[form] <= tolerance * rows]
-        if len(possible) > 1 and any(
-            (kind, *pair) in self._differs for pair in combinations(possible, 2)
-        ):
+        differs = any((kind, *pair) in self._differs for pair in combinations(possible, 2))
+        if differs and possible != _COUNTED:
             raise UndecidedError(_undecided(column, kind, possible))
         if not possible:
             raise UndecidedError(_neither(column, kind, rows, misfits))
-        return possible[0]
+        return possible
 
 
 def _option(text: str, options: Options, form: AnswerForm) -> int | None:
@@ -190,15 +198,20 @@ def _option(text: str, options: Options, form: AnswerForm) -> int | None:
     return None if slot is None else options.slots[slot]
 
 
+def _hint(possible: Sequence[AnswerForm]) -> str:
+    """Say what to do if numbers that nothing in the source settles are no indices."""
+    if possible != _COUNTED:
+        return ""
+    return (
+        "; no row has 0, and none the number of its last option, so they may count from 1: "
+        "source.answer_is: position says so, and source.answer_is: index that they don't"
+    )
+
+
 def _undecided(column: str, kind: _Kind, possible: Sequence[AnswerForm]) -> str:
     ways = " or ".join(_WORDS[form] for form in possible)
-    why = (
-        "; no row has 0, and none the number of its last option"
-        if {"index", "position"} <= set(possible)
-        else ""
-    )
     return (
-        f"the {kind}s in {column} can be read as {ways}{why}, and these are different answers; "
+        f"the {kind}s in {column} can be read as {ways}, and these are different answers; "
         f"say which by source.answer_is: {' or '.join(possible)}"
     )
 

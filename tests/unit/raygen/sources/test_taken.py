@@ -102,9 +102,10 @@ def test_numbers_that_count_from_one(tmp_path: Path) -> None:
         tmp_path / "q.jsonl",
         [{"question": f"Q{at}?", "choices": animals, "answer": at} for at in (1, 2)],
     )
-    for look in (take_rows, check_source):
-        with pytest.raises(SourceError, match=r"answer_is: index or position; see docs/data\.md"):
-            look(Spec("q.jsonl"), CHOICE, tmp_path)
+    assert (
+        "source.answer_is: position says so"
+        in take_rows(Spec("q.jsonl"), CHOICE, tmp_path).notes[0]
+    )
     taken = take_rows(Spec("q.jsonl", answer_is="position"), CHOICE, tmp_path)
     assert [row.data["answer"] for row in taken.rows] == [0, 1]
 

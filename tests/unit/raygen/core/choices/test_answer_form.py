@@ -42,9 +42,12 @@ def test_the_number_of_a_last_option_says_that_numbers_count_from_1() -> None:
     assert decided(rows)[1] == ["answer: numbers are read as positions from 1"]
 
 
-def test_numbers_with_neither_are_not_guessed() -> None:
-    with pytest.raises(UndecidedError, match=r"no row has 0.*answer_is: index or position"):
-        decided([(ANIMALS, 1), (ANIMALS, 2)])
+def test_numbers_with_neither_are_indices_with_a_hint() -> None:
+    rows = [(ANIMALS, 1), (ANIMALS, 2)]
+    assert answers(rows) == [1, 2]
+    (note,) = decided(rows)[1]
+    assert note.startswith("answer: numbers are read as indices from 0; no row has 0")
+    assert "source.answer_is: position" in note
 
 
 def test_a_few_rows_outside_do_not_undecide_the_others() -> None:
