@@ -1,8 +1,8 @@
 """A recipe's JSON schema held against an answer, in a time that no schema can stretch.
 
 Patterns may take exponential time, and so may references, which can also name other places. A
-schema that has either is checked in a process with limits, which reaches no network. To be imported
-where it is needed: `jsonschema` is slow to import. Knows nothing of engines or rows.
+schema that has either is checked in a process with limits, which reaches no network. `jsonschema`,
+which is slow to import, is imported by what uses it. Knows nothing of engines or rows.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import jsonschema
-from jsonschema_specifications import REGISTRY
-from referencing.exceptions import Unresolvable
-
 from raygen.core.limited import LimitedProcess, LimitError, Limits
 
 _LIMITS = Limits(memory=256 * 1024 * 1024, cpu_s=2.0, wall_s=30.0)
@@ -25,6 +21,8 @@ _STRETCHING = frozenset(["$dynamicRef", "$recursiveRef", "$ref", "pattern", "pat
 
 def find_schema_fault(schema: Mapping[str, Any]) -> str | None:
     """Return what makes a schema no JSON schema; None where it is one."""
+    import jsonschema
+
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -59,6 +57,10 @@ def _stretches(schema: Any) -> bool:
 
 
 def _mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
+    import jsonschema
+    from jsonschema_specifications import REGISTRY
+    from referencing.exceptions import Unresolvable
+
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         error = jsonschema.exceptions.best_match(kind(schema, registry=REGISTRY).iter_errors(value))

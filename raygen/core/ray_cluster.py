@@ -95,7 +95,7 @@ def joined_cluster(
         }
     if travelling:
         settings["runtime_env"] = {"py_modules": travelling}
-    with contextlib.nullcontext() if address else _on_loopback():
+    with contextlib.nullcontext() if address else _on_loopback(), _logged_messages():
         try:
             yield start_twice(
                 lambda: _init(settings), ray.shutdown, cluster_name(address), log_file
@@ -126,6 +126,20 @@ def _init(settings: Mapping[str, Any]) -> Any:
     finally:
         os.umask(umask)
         del os.environ[_UMASK]
+
+
+@contextlib.contextmanager
+def _logged_messages() -> Iterator[None]:
+    """Log what Ray reports of its processes; it would print it between the lines of an answer."""
+    import ray._private.worker as worker
+
+    before = worker.print_to_stdstream
+    logger = logging.getLogger("ray")
+    worker.print_to_stdstream = lambda data, **_: logger.warning("%s", "\n".join(data["lines"]))
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextlib.contextmanager

@@ -124,9 +124,7 @@ class Project:
         words = ("apply", "recipe.yaml", "--address", self.address, "--yes", "--json", *words)
         with contextlib.chdir(self.folder):
             done = CliRunner().invoke(main, words)
-        # Ray prints what happens to its processes; a process of its own would log that to a file.
-        out = done.stdout[max(done.stdout.find("{\n"), 0) :]
-        return _summary(done.exit_code, out, done.stderr, code)
+        return _summary(done.exit_code, done.stdout, done.stderr, code)
 
     def ends(self, process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
         """Wait for the end of a run, check its exit code, and return its summary."""

@@ -44,7 +44,9 @@ graph:
   each: {op: explode, from: judged, column: choices, into: one}
   joined: {op: join_views, from: [mapped, soft]}
   unique: {op: deduplicate, from: joined, on: [question]}
-output: {from: [negatives, each, unique, likely], path: out}
+  read: {op: read_answer, from: free, column: x}
+  checked: {op: check, from: read}
+output: {from: [negatives, each, unique, likely, checked], path: out}
 """
 
 
@@ -67,4 +69,4 @@ def test_validate_of_every_op_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", program, "validate", str(path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout.splitlines() == [f"{path}: valid, 18 nodes", "[]"], done.stderr
+    assert done.stdout.splitlines() == [f"{path}: valid, 20 nodes", "[]"], done.stderr
