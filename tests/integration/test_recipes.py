@@ -24,6 +24,8 @@ SMALL = {
     "multiview": RECIPES / "counterfactual-multiview" / "counterfactual-multiview-small.yaml",
     "cod": RECIPES / "cod" / "cod-small.yaml",
     "mysteries": RECIPES / "cot-mysteries" / "cot-mysteries-small.yaml",
+    "gsm8k": RECIPES / "gsm8k" / "gsm8k-small.yaml",
+    "code": RECIPES / "code" / "code-small.yaml",
 }
 QUICK = ("--profile", str(RECIPES / "profiles" / "no-vllm.yaml"))
 
@@ -109,6 +111,26 @@ def test_scotd_small(ray_address: str, tmp_path: Path) -> None:
 def test_counterfactual_multiview_small(ray_address: str, tmp_path: Path) -> None:
     apply("multiview", ray_address, *QUICK, "--set", "limit=3", "--out", str(tmp_path))
     check_multiview(examples(tmp_path))
+
+
+def test_gsm8k_small(ray_address: str, tmp_path: Path) -> None:
+    words = ("--set", "limit=6", "--set", "n=2")
+    apply("gsm8k", ray_address, *QUICK, *words, "--out", str(tmp_path))
+    made = examples(tmp_path)
+    assert len(made) > 0
+    for answer, solution, rationale in made.select("answer", "solution", "rationale").iter_rows():
+        assert solution.endswith(f"#### {answer}")
+        assert answer in rationale
+
+
+def test_code_small(ray_address: str, tmp_path: Path) -> None:
+    words = ("--set", "limit=6", "--set", "n=2")
+    apply("code", ray_address, *QUICK, *words, "--out", str(tmp_path))
+    made = examples(tmp_path)
+    assert len(made) > 0
+    assert all(made["correct"])
+    for program, tests in made.select("program", "tests").iter_rows():
+        exec("\n".join([program, *tests]), {})  # noqa: S102 - it has passed them in the sandbox
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ COLUMNS: dict[str, dict[str, ColumnType]] = {
         "words": "strings",
     },
     "classification": {"text": "string", "label": "string"},
-    "free_text": {"question": "string"},
+    "free_text": {"question": "string", "answer": "string", "tests": "strings"},
 }
 RATIONALES: dict[str, ColumnType] = {
     "rationale": "string",
