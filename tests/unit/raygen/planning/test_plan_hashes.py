@@ -43,6 +43,9 @@ RATIONALES: Mapping[str, ColumnType] = {
 }
 
 
+WITH_TESTS: Mapping[str, ColumnType] = {**QUESTIONS, "tests": "strings"}
+
+
 @dataclass(frozen=True)
 class Case:
     """A recipe as a user may name it."""
@@ -70,6 +73,8 @@ class Case:
 def _columns(recipe: Recipe) -> Mapping[str, ColumnType]:
     if recipe.task.name == "classification":
         return TEXTS
+    if recipe.name in ("code", "code-small"):
+        return WITH_TESTS
     return RATIONALES if recipe.source.path.startswith("elsewhere") else QUESTIONS
 
 
