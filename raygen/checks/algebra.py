@@ -6,12 +6,10 @@ limit and starts again with the next question. Knows nothing of lists, units or 
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
 from functools import lru_cache
 
-from raygen.core.limited import LimitedProcess, LimitError, Limits
+from raygen.core.limited import LimitError, Limits, shared_process
 
 _LIMITS = Limits(memory=1024 * 1024 * 1024, cpu_s=5.0, wall_s=20.0)
 _DECIMAL = re.compile(r"(?<![\w.])(\d*)\.(\d+)(?![\w.])")
@@ -29,17 +27,11 @@ def same_expression(one: str, other: str) -> bool:
     Raises AlgebraError where a limit ended it.
     """
     try:
-        return _child_process(os.getpid()).call(_same, _exact(one), _exact(other))
+        return shared_process("comparing two expressions", _LIMITS).call(
+            _same, _exact(one), _exact(other)
+        )
     except LimitError as error:
         raise AlgebraError(str(error.limit)) from error
-
-
-@lru_cache(maxsize=1)
-def _child_process(pid: int) -> LimitedProcess:
-    """Return this process's child; a fork's pipes would be its parent's."""
-    process = LimitedProcess("comparing two expressions", _LIMITS)
-    atexit.register(process.close)
-    return process
 
 
 def _exact(text: str) -> str:

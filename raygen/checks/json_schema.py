@@ -7,13 +7,10 @@ which is slow to import, is imported by what uses it. Knows nothing of engines o
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from raygen.core.limited import LimitedProcess, LimitError, Limits
+from raygen.core.limited import LimitError, Limits, shared_process
 
 _LIMITS = Limits(memory=256 * 1024 * 1024, cpu_s=2.0, wall_s=30.0)
 _STRETCHING = frozenset(["$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties"])
@@ -35,19 +32,12 @@ def find_mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
     try:
         if not _stretches(schema):
             return _mismatch(value, schema)
-        return child_process(os.getpid()).call(_mismatch, value, schema)
+        process = shared_process("checking an answer against the node's `schema`", _LIMITS)
+        return process.call(_mismatch, value, schema)
     except LimitError as error:
         return str(error)
     except RecursionError:
         return "the schema refers to itself without an end, or the answer nests too deeply"
-
-
-@lru_cache(maxsize=1)
-def child_process(pid: int) -> LimitedProcess:
-    """Return this process's child; a fork's pipes would be its parent's."""
-    process = LimitedProcess("checking an answer against the node's `schema`", _LIMITS)
-    atexit.register(process.close)
-    return process
 
 
 def _stretches(schema: Any) -> bool:

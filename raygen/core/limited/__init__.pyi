@@ -6,3 +6,4 @@ from .limits import LimitError as LimitError
 from .limits import Limits as Limits
 from .process import LimitedProcess as LimitedProcess
 from .process import run_limited as run_limited
+from .process import shared_process as shared_process

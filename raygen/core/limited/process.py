@@ -6,6 +6,7 @@ torch) may hang. What comes back is read as data, whoever wrote it. Knows nothin
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import importlib
 import io
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any, ParamSpec, Self, TypeVar, cast
@@ -71,6 +73,12 @@ def run_limited(
     """
     with LimitedProcess(subject, limits, environment) as process:
         return process.call(function, *args)
+
+
+def shared_process(subject: str, limits: Limits) -> LimitedProcess:
+    """Return this process's child for a subject and its limits; it ends with the process."""
+    # By the process: a fork's pipes would be its parent's.
+    return _shared_process(subject, limits, os.getpid())
 
 
 class LimitedProcess:
@@ -251,3 +259,10 @@ def _is_data(cls: type) -> bool:
         or hasattr(cls, "__pydantic_validator__")
         or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
     )
+
+
+@lru_cache(maxsize=16)
+def _shared_process(subject: str, limits: Limits, pid: int) -> LimitedProcess:
+    process = LimitedProcess(subject, limits)
+    atexit.register(process.close)
+    return process

@@ -6,13 +6,10 @@ Python's insides, and nothing there ends its loops. Knows nothing of tokens.
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from raygen.core.limited import LimitedProcess, Limits
+from raygen.core.limited import Limits, shared_process
 
 _LIMITS = Limits(memory=512 * 1024 * 1024, cpu_s=5.0, wall_s=30.0)
 
@@ -25,7 +22,7 @@ def render_chat(model: str, tokenizer: Any, turns: Sequence[Mapping[str, str]]) 
     from transformers.utils.chat_template_utils import render_jinja_template
 
     texts: list[str]
-    texts, _ = child_process(model, os.getpid()).call(
+    texts, _ = shared_process(f"the chat template of {model}", _LIMITS).call(
         render_jinja_template,
         conversations=[[dict(turn) for turn in turns]],
         chat_template=tokenizer.get_chat_template(),
@@ -33,11 +30,3 @@ def render_chat(model: str, tokenizer: Any, turns: Sequence[Mapping[str, str]]) 
         **tokenizer.special_tokens_map,
     )
     return texts[0]
-
-
-@lru_cache(maxsize=8)
-def child_process(model: str, pid: int) -> LimitedProcess:
-    """Return this process's child for a model; a fork's pipes would be its parent's."""
-    process = LimitedProcess(f"the chat template of {model}", _LIMITS)
-    atexit.register(process.close)
-    return process

@@ -39,9 +39,7 @@ def test_no_pair_of_the_shared_cases_is_equal_that_isnt() -> None:
 def little_time() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(algebra, "_LIMITS", Limits(cpu_s=2.0, wall_s=250))
-        algebra._child_process.cache_clear()
         yield
-    algebra._child_process.cache_clear()
 
 
 @pytest.mark.usefixtures("little_time")

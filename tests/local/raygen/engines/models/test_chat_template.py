@@ -53,9 +53,7 @@ def limited() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         limits = Limits(memory=200 * 1024 * 1024, cpu_s=1.0, wall_s=250)
         patch.setattr(chat_template, "_LIMITS", limits)
-        chat_template.child_process.cache_clear()
         yield
-        chat_template.child_process.cache_clear()
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
