@@ -5,28 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raygen.trainer.metrics import Accuracy, MetricsTail, TrainerState, fold_event
-
-EVENTS: list[dict[str, Any]] = [
-    {"event": "start", "time": 1.0, "workers": 1},
-    {"event": "eval", "when": "before", "step": 0, "accuracy": 0.25, "correct": 12, "total": 48},
-    {"event": "first_step", "time": 9.5, "generation_ended": False},
-    {"event": "step", "step": 1, "loss": 2.5, "lr": 1e-5, "tokens_per_second": 240.0,
-     "wait_s": 4.0, "rows": 8, "time": 9.6},
-    {"event": "checkpoint", "path": "out/student/checkpoint-1", "step": 1},
-    {"event": "eval", "when": "after", "step": 1, "correct": 24, "total": 48, "unparsed": 2},
-    {"event": "end", "reason": "end", "step": 1},
-]  # fmt: skip
-
-
-def lines(events: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(event) + "\n" for event in events)
+from tests.support.trainer_events import EVENTS, lines
 
 
 def test_lines_of_an_earlier_run_are_skipped_but_a_resumed_run_keeps_before(tmp_path: Path) -> None:
