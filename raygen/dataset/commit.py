@@ -18,7 +18,8 @@ A start is a commit to the ledger as well: it is the fence. Every commit must be
 the one that its handle has seen, so an older driver's next commit is refused and it stops, instead
 of looking again and writing on. In order, a start lists the data files, fences, rolls the last
 group forward, and deletes listed files that no version names: none can be a newer driver's, since
-that one's workers write only after its own start. Knows nothing of how blocks are made, or of Ray.
+that one's workers write only after its own start. An end does the same around its own commit, for
+the files of workers that were killed. Knows nothing of how blocks are made, or of Ray.
 """
 
 from __future__ import annotations
@@ -160,16 +161,22 @@ class Committer:
         return keys
 
     def finish(self, reason: Reason) -> None:
-        """Record the end of the stream, and merge small files; no commit can follow.
+        """Record the end of the stream, sweep, and merge small files; no commit can follow.
 
-        Raises as commit does where the end can't be recorded. A merge that fails leaves the files
-        as they are, and only the log says so.
+        Raises as commit does where the end can't be recorded. Files that can't be swept or merged
+        stay as they are, and only the log says so.
         """
         self._check_open()
         self._state = "closed"
+        tables = (self._ledger, self._examples, self._transcripts)
+        listed = list_data_files(tables)
         record = self._record("finish", reason=reason)
         self._ledger.commit(self._ledger.version + 1, [], schema=LEDGER, record=record)
-        for table in (self._ledger, self._examples, self._transcripts):
+        try:
+            sweep(tables, listed)
+        except DatasetError as error:
+            log.warning("files that no commit names stay until the next start: %s", error)
+        for table in tables:
             try:
                 table.compact()
             except DatasetError as error:

@@ -38,7 +38,7 @@ def list_data_files(tables: Iterable[GuardedTable]) -> list[str]:
 def sweep(tables: Iterable[GuardedTable], listed: Collection[str]) -> int:
     """Delete the listed files that no version of their table ever named; count them.
 
-    They must have been listed before this driver fenced off the older ones: then none is a newer
+    They must have been listed before a commit of this driver to the ledger: then none is a newer
     driver's, and what an older one has committed since is named. Files of a replaced plan stay: the
     log names them, and older versions can be read. Raises DatasetError.
     """

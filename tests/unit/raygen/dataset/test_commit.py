@@ -232,6 +232,60 @@ def test_a_start_sweeps_what_no_commit_names_and_nothing_else_whatever_the_clock
     assert contents(folder)[1] == ["a", "a", "c", "c"]
 
 
+def test_an_end_sweeps_what_a_killed_worker_left(folder: Folder) -> None:
+    run = committer(folder)
+    lost = block(folder, ["a"])  # its worker was killed before the driver knew of it
+    kept = block(folder, ["a"])
+    run.commit([kept])
+    assert lost.examples is not None
+    assert kept.examples is not None
+    assert lost.examples.path in files_in(folder, "examples")
+    run.finish("end")
+    assert files_in(folder, "examples") == {kept.examples.path}
+    assert contents(folder) == (["a"], ["a", "a"], ["a"])
+
+
+def test_an_end_sweeps_nothing_of_a_newer_driver(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    newer = committer(folder, "run-2")
+    young = [block(folder, ["b"])]
+    with pytest.raises(FencedError):
+        run.finish("end")
+    assert newer.commit(young)
+    real = GuardedTable.commit
+
+    def overtaken(self: GuardedTable, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        monkeypatch.undo()
+        after.append(committer(folder, "run-3"))
+        young.append(block(folder, ["c"]))
+
+    after: list[Committer] = []
+    monkeypatch.setattr(GuardedTable, "commit", overtaken)
+    newer.finish("end")
+    assert after[0].commit(young[1:])
+    assert contents(folder)[0] == ["a", "b", "c"]
+
+
+def test_a_sweep_that_fails_at_the_end_is_no_fault_of_the_run(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = committer(folder)
+    block(folder, ["a"])
+    run.commit([block(folder, ["a"])])
+
+    def forbidden(self: Folder, path: str) -> None:
+        raise PermissionError(13, "no right to delete", path)
+
+    monkeypatch.setattr(Folder, "delete", forbidden)
+    run.finish("end")
+    assert Follower(folder).state().ended
+    assert "no right to delete" in caplog.text
+
+
 def test_a_start_sweeps_nothing_that_no_writer_names_so(folder: Folder, tmp_path: Path) -> None:
     run = committer(folder)
     run.commit([block(folder, ["a"])])
