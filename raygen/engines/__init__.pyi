@@ -17,6 +17,7 @@ from .base import Request as Request
 from .base import RequestRefusedError as RequestRefusedError
 from .base import Sampling as Sampling
 from .base import Score as Score
+from .base import Thinking as Thinking
 from .base import TokenPredictor as TokenPredictor
 from .base import TokenScore as TokenScore
 from .base import TopTokens as TopTokens

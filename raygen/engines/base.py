@@ -26,15 +26,59 @@ Prompt = str | tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """How a reasoning model thinks before it answers.
+
+    `mode` auto leaves it to the model. A thought ends after `budget` tokens, then the answer
+    follows.
+    """
+
+    mode: Literal["on", "off", "auto"] = "auto"
+    budget: int | None = None
+    effort: Literal["low", "medium", "high"] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is set, by name."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to sample: the same parameters on every op and backend."""
+    """How to sample: the same parameters on every op and backend.
+
+    None leaves a setting out of the request, which leaves it to the backend. `logit_bias` maps ids
+    of tokens, `extra` holds what else the backend takes, by its own names.
+    """
 
     n: int = 1
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float | None = 1.0
+    top_p: float | None = 1.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[int, float] | None = None
+    extra: Mapping[str, Any] | None = None
+    thinking: Thinking | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a call's identity and transcript hold of it.
+
+        What raygen 0.1.0 didn't have is left out where it is unset, so that calls which that
+        version recorded keep their identity.
+        """
+        old = ("n", "temperature", "top_p", "max_tokens", "stop", "seed")
+        values = {name: getattr(self, name) for name in self.__slots__}
+        if self.logit_bias:
+            values["logit_bias"] = {str(token): bias for token, bias in self.logit_bias.items()}
+        if self.thinking is not None:
+            values["thinking"] = self.thinking.settings()
+        return {k: v for k, v in values.items() if k in old or (v is not None and v != {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +96,8 @@ class Completion:
 
     `logprob` is the sum of the log-probabilities of the sampled tokens, where the backend has it.
     `finish_reason` is `stop`, `length`, or what the backend says (`refusal`, ...). `thinking` is
-    what a reasoning model thought before its answer, kept apart from `text`.
+    what a reasoning model thought before its answer, kept apart from `text`, and `thinking_tokens`
+    are how many of the `output_tokens` were that, where it is known.
     """
 
     text: str
@@ -61,6 +106,7 @@ class Completion:
     output_tokens: int = 0
     logprob: float | None = None
     thinking: str | None = None
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

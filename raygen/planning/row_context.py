@@ -76,7 +76,9 @@ class RowContext(Context):
         *,
         engine: str | None = None,
     ) -> list[Completion]:
-        settings = {**_plain(sampling), "schema": schema} if schema else _plain(sampling)
+        settings = sampling.settings()
+        if schema:
+            settings["schema"] = schema
         request = _CallRequest(self._spec(engine), "generate", prompt, settings)
 
         async def ask() -> list[Completion]:
@@ -190,7 +192,7 @@ class RowContext(Context):
             kind=request.kind,
             prompt=request.text,
             sampling=json.dumps(request.settings, ensure_ascii=False),
-            completions=json.dumps([_plain(answer) for answer in answers], ensure_ascii=False),
+            completions=json.dumps([_written(answer) for answer in answers], ensure_ascii=False),
             prompt_tokens=sum(read[:1]) if generated else sum(read),
             output_tokens=sum(answer.output_tokens for answer in answers) if generated else 0,
             seconds=time.monotonic() - started,
@@ -227,9 +229,18 @@ def _top_tokens(recorded: Mapping[str, Any]) -> TopTokens:
     return TopTokens(**{**recorded, **positions, "tokens": tuple(recorded["tokens"])})
 
 
-def _plain(record: Sampling | Completion | Message | TopTokens) -> dict[str, Any]:
+def _plain(record: Completion | Message | TopTokens) -> dict[str, Any]:
     """Map a record's fields by name; dataclasses.asdict copies deeply, and this runs per call."""
     return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _written(completion: Completion) -> dict[str, Any]:
+    """Map a completion as transcripts hold it: raygen 0.1.0, which reads them too, counted no
+    thoughts."""
+    values = _plain(completion)
+    if not completion.thinking_tokens:
+        del values["thinking_tokens"]
+    return values
 
 
 def _split_thinking(completion: Completion) -> Completion:

@@ -24,6 +24,15 @@ _TOO_LONG = re.compile(
 )
 _N_REFUSED = re.compile(r"only one completion|[`'\"]n[`'\"] |\bn (must|should|>|=)", re.I)
 _FORMAT_REFUSED = re.compile(r"response_format|json_schema|json_object|structured output", re.I)
+_SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+)
 _RETRIED = frozenset({408, 409, 425, 429})
 
 
@@ -71,12 +80,12 @@ def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, An
     """Return the JSON of a request, for /chat/completions when its prompt is a chat, else
     /completions."""
     sampling = request.sampling
-    body: dict[str, Any] = {
-        "model": model,
-        "n": sampling.n,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-    }
+    body: dict[str, Any] = {**(sampling.extra or {}), "model": model, "n": sampling.n}
+    for name in _SETTINGS:
+        if (value := getattr(sampling, name)) is not None:
+            body[name] = value
+    if sampling.logit_bias:
+        body["logit_bias"] = {str(token): bias for token, bias in sampling.logit_bias.items()}
     if isinstance(request.prompt, str):
         body["prompt"] = request.prompt
         body["max_tokens"] = sampling.max_tokens

@@ -166,16 +166,18 @@ def sample_next_tokens(
     """Sample a token id from each row of logits (rows, vocabulary).
 
     `samplings` gives each row's temperature and top_p (temperature 0 takes the most probable
-    token), `draws` a random number in [0, 1) for each row. Returns a tensor (rows,).
+    token, and either is 1 where it is None), `draws` a random number in [0, 1) for each row.
+    Returns a tensor (rows,).
     """
     chosen = logits.argmax(dim=-1)
-    warm = [at for at, sampling in enumerate(samplings) if sampling.temperature > 0]
+    temperatures = [1.0 if s.temperature is None else s.temperature for s in samplings]
+    warm = [at for at, temperature in enumerate(temperatures) if temperature > 0]
     if not warm:
         return chosen
     rows = torch.tensor(warm, device=logits.device)
-    heat = _column([samplings[at].temperature for at in warm], logits)
+    heat = _column([temperatures[at] for at in warm], logits)
     chances = torch.softmax(logits[rows] / heat, dim=-1)
-    top = [samplings[at].top_p for at in warm]
+    top = [1.0 if (top_p := samplings[at].top_p) is None else top_p for at in warm]
     if min(top) < 1:
         chances = _nucleus(chances, _column(top, logits))
     # The sum over a large vocabulary needs the digits, and not every accelerator has them.

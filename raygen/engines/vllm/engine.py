@@ -27,6 +27,7 @@ from raygen.engines.base import (
     Prompt,
     Request,
     RequestRefusedError,
+    Sampling,
     Score,
     TopTokens,
 )
@@ -42,6 +43,17 @@ from raygen.engines.vllm.derived_args import (
 )
 
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
+
+_SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+)
 
 # What vLLM, transformers and torch raise for a model or an argument that they can't take.
 _LOAD_ERRORS = (
@@ -122,8 +134,7 @@ class VLLMEngine:
         try:
             params = SamplingParams(
                 n=sampling.n,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
+                **_settings(sampling),
                 max_tokens=sampling.max_tokens,
                 stop=list(sampling.stop),
                 seed=sampling.seed,
@@ -264,6 +275,12 @@ class VLLMEngine:
         return EngineDeadError(
             f"engine {self._name!r}: vLLM's process for {self._model} died; its log says why"
         )
+
+
+def _settings(sampling: Sampling) -> dict[str, Any]:
+    """Return the settings that vLLM has under the same names, without those left to it."""
+    values = {name: getattr(sampling, name) for name in _SETTINGS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _socket_environment() -> dict[str, str]:

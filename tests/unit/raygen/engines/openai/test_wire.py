@@ -51,6 +51,22 @@ def test_a_plain_prompt_with_everything() -> None:
     }
 
 
+def test_a_setting_that_is_none_is_left_out_and_extra_goes_as_it_is() -> None:
+    sampling = Sampling(
+        temperature=None, top_p=None, top_k=20, logit_bias={7: -1.0}, extra={"user": "u", "n": 9}
+    )
+    body = request_body("m", Request("hi", sampling), Dialect(logprobs=False))
+    assert body == {
+        "model": "m",
+        "prompt": "hi",
+        "n": 1,
+        "max_tokens": 256,
+        "top_k": 20,
+        "logit_bias": {"7": -1.0},
+        "user": "u",
+    }
+
+
 def test_a_chat_with_a_schema() -> None:
     request = Request((Message("user", "hi"),), Sampling(max_tokens=5), STRICT)
     body = request_body("m", request, Dialect("max_completion_tokens"))
