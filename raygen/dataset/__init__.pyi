@@ -1,3 +1,6 @@
+from .batches import BatchLog as BatchLog
+from .batches import BatchState as BatchState
+from .batches import SentBatch as SentBatch
 from .call_cache import Recorded as Recorded
 from .call_cache import RecordedCalls as RecordedCalls
 from .call_cache import read_recorded_calls as read_recorded_calls
