@@ -4,6 +4,11 @@ from .batches import SentBatch as SentBatch
 from .call_cache import Recorded as Recorded
 from .call_cache import RecordedCalls as RecordedCalls
 from .call_cache import read_recorded_calls as read_recorded_calls
+from .call_identity import GENERATE as GENERATE
+from .call_identity import call_id as call_id
+from .call_identity import part_of_call as part_of_call
+from .call_identity import sample_seed as sample_seed
+from .call_identity import samples_id as samples_id
 from .commit import Committer as Committer
 from .commit import Reason as Reason
 from .control_files import delete_probe as delete_probe

@@ -5,12 +5,14 @@ Knows files and calls; knows nothing of engines, plans or what an answer means.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+import json
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
+from raygen.dataset.call_identity import GENERATE, recorded_samples_id, sample_seed
 from raygen.dataset.records import TRANSCRIPTS, Call
 from raygen.dataset.storage import Folder, storage_errors
 
@@ -21,21 +23,46 @@ _COLUMNS = ("key", *(field.name for field in fields(Call)))
 _FILES_HELD = 8
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedSample:
+    """One sample of a recorded call, by its index there."""
+
+    call: Call
+    index: int
+
+
 class RecordedCalls:
     """The recorded calls of one row, handed out once each: two equal calls had two answers."""
 
     def __init__(self, recorded: Recorded) -> None:
-        self._recorded = recorded
-        self._taken: dict[str, int] = {}
+        self._calls = {call_id: deque(calls) for call_id, calls in recorded.items()}
+        self._samples = _by_address(call for calls in recorded.values() for call in calls)
 
     def take(self, call_id: str) -> Call | None:
         """Take the next recorded call of this id, None where there is none left."""
-        calls = self._recorded.get(call_id, ())
-        at = self._taken.get(call_id, 0)
-        if at >= len(calls):
-            return None
-        self._taken[call_id] = at + 1
-        return calls[at]
+        calls = self._calls.get(call_id)
+        return calls.popleft() if calls else None
+
+    def take_samples(self, samples: str, seed: int | None, n: int) -> list[RecordedSample | None]:
+        """Take the next recorded sample for each of n, None where there is none left.
+
+        `samples` is the id of what decides them but their seeds, `seed` that of the first.
+        """
+        queues = [self._samples.get((samples, sample_seed(seed, k))) for k in range(n)]
+        return [queue.popleft() if queue else None for queue in queues]
+
+
+def _by_address(
+    calls: Iterable[Call],
+) -> dict[tuple[str, int | None], deque[RecordedSample]]:
+    """Sort the samples of calls by what decides them and by their seeds."""
+    samples: dict[tuple[str, int | None], deque[RecordedSample]] = defaultdict(deque)
+    for call in calls:
+        if call.kind == GENERATE:
+            known, seed = recorded_samples_id(call), json.loads(call.sampling).get("seed")
+            for index in range(len(json.loads(call.completions))):
+                samples[known, sample_seed(seed, index)].append(RecordedSample(call, index))
+    return dict(samples)
 
 
 def read_recorded_calls(

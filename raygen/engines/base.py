@@ -47,8 +47,9 @@ class Thinking:
 class Sampling:
     """How to sample: the same parameters on every op and backend.
 
-    None leaves a setting out of the request, which leaves it to the backend. `logit_bias` maps ids
-    of tokens, `extra` holds what else the backend takes, by its own names.
+    The k-th of n completions is drawn as the first one of a request whose seed is higher by k,
+    where the backend keeps to seeds. None leaves a setting out of the request, and to the backend.
+    `logit_bias` maps ids of tokens, `extra` holds what else the backend takes, by its own names.
     """
 
     n: int = 1

@@ -68,7 +68,7 @@ class FakeEngine:
         text = _text(request.prompt)
         sampling = request.sampling
         replies = self._replies(text)
-        start = _number(text, sampling.seed)
+        start = _number(text, None) + (sampling.seed or 0)
         chosen = [replies[(start + index) % len(replies)] for index in range(sampling.n)]
         words = len(text.split())
         answers = [_cut(r, sampling, words) for r in chosen if not isinstance(r, FakeError)]

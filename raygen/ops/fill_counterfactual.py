@@ -19,7 +19,7 @@ from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.masking import MASK, extract_fills, fill_masks, restore_ending
 from raygen.ops.common.options import OPTIONS_EXPECTED, require_options, template_row
 from raygen.ops.common.prediction import PredictionParams, predict_options
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 from raygen.ops.common.tokens import same_words
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
@@ -61,7 +61,7 @@ class FillCounterfactualParams(SamplingParams):
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
 
-    n: int = Field(4, ge=1, le=1024, description="candidates per target, in one request")
+    n: int = Field(4, ge=1, le=MAX_SAMPLES, description="candidates per target, in one request")
     temperature: float = Field(0.8, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")

@@ -28,7 +28,7 @@ from raygen.ops.common.noun_phrases import (
     noun_phrases,
     pipeline_version,
 )
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 from raygen.ops.common.tokens import count_words
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
@@ -65,7 +65,7 @@ class MaskTopicWordsParams(SamplingParams):
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
 
-    n: int = Field(1, ge=1, le=1024, description="answers to try, in one request")
+    n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try, in one request")
     temperature: float = Field(0.0, ge=0, le=2)
     max_tokens: int = Field(96, ge=1)
     stop: tuple[str, ...] = Field(("\n\n", "\nText:"), description="texts that end a completion")

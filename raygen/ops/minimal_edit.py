@@ -16,7 +16,7 @@ from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.edits import character_distance, extract_edit, token_distance
 from raygen.ops.common.options import template_row
 from raygen.ops.common.prediction import OptionProbabilities, PredictionParams, predict_options
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 from raygen.ops.common.tokens import same_words
 
 _PROMPT_FIELDS = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
@@ -54,7 +54,7 @@ class MinimalEditParams(SamplingParams):
 
     temperature: float = Field(0.0, ge=0, le=2, description="of the first attempt")
     retry_temperature: float = Field(0.7, ge=0, le=2, description="of the attempts after it")
-    n: int = Field(1, ge=1, le=1024, description="edits per attempt, in one request")
+    n: int = Field(1, ge=1, le=MAX_SAMPLES, description="edits per attempt, in one request")
     stop: tuple[str, ...] = Field(
         ("\nText:", "\nQuestion:", "\nLabel:", "\nAnswer:", "\nWrong,", "\nChanged "),
         description="texts that end an edit",

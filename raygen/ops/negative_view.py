@@ -22,7 +22,7 @@ from raygen.ops.common.options import (
     training_label,
     view_columns,
 )
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 
 _STATED = 0.7
 """From this confidence on a text states its answer, and doesn't just happen to name an option."""
@@ -47,7 +47,7 @@ class NegativeViewParams(SamplingParams):
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
 
-    n: int = Field(1, ge=1, le=1024, description="answers to try per wrong option")
+    n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try per wrong option")
     temperature: float = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(96, ge=1)
     stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")

@@ -28,7 +28,7 @@ from raygen.ops.common.completions import (
 )
 from raygen.ops.common.options import label_type, question_columns, training_label, view_columns
 from raygen.ops.common.rationale_prompt import ReasoningParams
-from raygen.ops.common.request_params import SamplingParams
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 from raygen.ops.common.selection import Pick, mean_distance, select_samples
 
 STOP = ("\nQ:", "\n\n")
@@ -68,7 +68,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     Paper: symbolic chain-of-thought distillation (SCoTD), arXiv 2306.14050.
     """
 
-    n: int = Field(4, ge=1, le=1024, description="rationales per question, in one request")
+    n: int = Field(4, ge=1, le=MAX_SAMPLES, description="rationales per question, in one request")
     temperature: float = Field(1.0, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")

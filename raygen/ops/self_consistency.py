@@ -16,7 +16,7 @@ from raygen.ops.common.checking import FreeHow, classes_of, what_decides
 from raygen.ops.common.completions import completion_reject, gold_answer, was_cut_off
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 
 _ANSWER_COLUMNS = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""
@@ -42,7 +42,9 @@ class SelfConsistencyParams(SamplingParams):
     of thought, EMNLP 2024 main 333.
     """
 
-    n: int = Field(5, alias="samples", ge=1, le=1024, description="reasoning paths, in one request")
+    n: int = Field(
+        5, alias="samples", ge=1, le=MAX_SAMPLES, description="reasoning paths, in one request"
+    )
     temperature: float = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(160, ge=1)
     stop: tuple[str, ...] = Field(("\nQ:", "\n\n"), description="texts that end a completion")

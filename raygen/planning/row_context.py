@@ -1,6 +1,7 @@
 """RowContext: what an op may use while it runs on one row, and the record of its calls.
 
-A call that is recorded already is answered from the record. Knows nothing of graphs: it is bound to
+A call that is recorded already is answered from the record, and of samples only those are asked for
+that aren't there. Knows nothing of graphs: it is bound to
 one node, one row and the plan's engines.
 """
 
@@ -12,11 +13,20 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from raygen.checks import How, Verdict, decide
-from raygen.core import Row, Task, derive_seed, digest
-from raygen.dataset import Call, RecordedCalls
+from raygen.core import Row, Task, derive_seed
+from raygen.dataset import (
+    GENERATE,
+    Call,
+    RecordedCalls,
+    call_id,
+    part_of_call,
+    sample_seed,
+    samples_id,
+)
 from raygen.engines import (
     Attributor,
     Classifier,
@@ -79,13 +89,36 @@ class RowContext(Context):
         settings = sampling.settings()
         if schema:
             settings["schema"] = schema
-        request = _CallRequest(self._spec(engine), "generate", prompt, settings)
+        request = _CallRequest(self._spec(engine), GENERATE, prompt, settings)
+        samples = self.answers.take_samples(request.samples_id, sampling.seed, sampling.n)
+        answers: list[Completion] = []
+        for _, part in groupby(samples, key=lambda sample: sample and id(sample.call)):
+            taken = list(part)
+            if (first := taken[0]) is None:
+                answers += await self._sample(request, sampling, len(answers), len(taken), schema)
+            else:
+                call = part_of_call(first.call, first.index, len(taken))
+                answers += self._reuse(call, request.spec)
+        return answers
+
+    async def _sample(
+        self,
+        request: _CallRequest,
+        sampling: Sampling,
+        first: int,
+        n: int,
+        schema: Mapping[str, Any] | None,
+    ) -> list[Completion]:
+        """Ask for n samples of a request, from its `first` on."""
+        seed = sample_seed(sampling.seed, first)
+        part = replace(request, settings={**request.settings, "n": n, "seed": seed})
+        asked = Request(request.prompt, replace(sampling, n=n, seed=seed), schema)
 
         async def ask() -> list[Completion]:
-            raw = await self.engines[request.spec.name].generate(Request(prompt, sampling, schema))
+            raw = await self.engines[request.spec.name].generate(asked)
             return [_split_thinking(completion) for completion in raw]
 
-        return await self._answered(request, ask)
+        return await self._ask(part, ask)
 
     async def score(
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
@@ -168,22 +201,29 @@ class RowContext(Context):
     async def _answered(
         self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]
     ) -> list[Completion]:
-        """Answer from the record, else by the engine, and record the call; both are equal."""
-        call_id = request.id
-        recorded = self.answers.take(call_id)
+        """Answer from the record, else by the engine; both are equal."""
+        recorded = self.answers.take(request.id)
         if recorded is not None:
-            name = request.spec.name
-            self.record(
-                replace(recorded, node=self.node, row=self.row.id, engine=name, reused=True)
-            )
-            return [Completion(**answer) for answer in json.loads(recorded.completions)]
+            return self._reuse(recorded, request.spec)
+        return await self._ask(request, ask)
+
+    def _reuse(self, recorded: Call, spec: EngineSpec) -> list[Completion]:
+        """Answer by a recorded call, and record it again."""
+        call = replace(recorded, node=self.node, row=self.row.id, engine=spec.name, reused=True)
+        self.record(call)
+        return [Completion(**answer) for answer in json.loads(recorded.completions)]
+
+    async def _ask(
+        self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]
+    ) -> list[Completion]:
+        """Answer by the engine, and record the call."""
         started = time.monotonic()
         answers = await ask()
         # Samples share one prompt; what is scored was read, each text by itself, and is no output.
-        generated = request.kind == "generate"
+        generated = request.kind == GENERATE
         read = [answer.prompt_tokens for answer in answers]
         call = Call(
-            id=call_id,
+            id=request.id,
             node=self.node,
             row=self.row.id,
             engine=request.spec.name,
@@ -220,8 +260,20 @@ class _CallRequest:
     @property
     def id(self) -> str:
         """The hash of all that the engine gets."""
-        spec, plain = self.spec, isinstance(self.prompt, str)
-        return digest(self.kind, spec.model, spec.revision, self.text, plain, self.settings)
+        spec = self.spec
+        return call_id(
+            self.kind, spec.model, spec.revision, self.text, self.settings, chat=self._is_chat
+        )
+
+    @property
+    def samples_id(self) -> str:
+        """The hash of all that decides a sample, but its seed."""
+        spec = self.spec
+        return samples_id(spec.model, spec.revision, self.text, self.settings, chat=self._is_chat)
+
+    @property
+    def _is_chat(self) -> bool:
+        return not isinstance(self.prompt, str)
 
 
 def _top_tokens(recorded: Mapping[str, Any]) -> TopTokens:

@@ -87,7 +87,7 @@ class OpenAIEngine:
     async def generate(self, request: Request) -> list[Completion]:
         """Return `n` completions of one request; of several where the server answers one at a time.
 
-        Completion k > 0 of its own request has a seed derived from the request's seed and k.
+        Completion k of its own request has the request's seed plus k.
         """
         n = request.sampling.n
         first = await self._send(request, 1 if self._one_each else n, 0)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raygen.core import digest
 from raygen.engines.base import (
     EngineSetupError,
     EngineUnavailableError,
@@ -69,11 +68,9 @@ class DialectError(Exception):
 
 
 def derived_seed(seed: int | None, index: int) -> int | None:
-    """Return the seed of the index-th completion when it needs a request of its own; 0 keeps the
-    seed."""
-    if seed is None or index == 0:
-        return seed
-    return int(digest("completion", seed, index)[:8], 16) >> 1
+    """Return the seed of the index-th completion when it needs a request of its own, by the rule of
+    servers that draw n themselves."""
+    return None if seed is None else seed + index
 
 
 def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:

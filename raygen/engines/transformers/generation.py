@@ -109,7 +109,8 @@ class Sampler:
         if self._max_len is not None:
             before = 0 if self._is_encoder_decoder else len(request.prompt)
             limit = min(limit, self._max_len - before)
-        seed = None if sampling.seed is None else f"{sampling.seed} {request.index}"
+        # The k-th answer is the first of the seed plus k, and that is drawn as by raygen 0.1.0.
+        seed = None if sampling.seed is None else f"{sampling.seed + request.index} 0"
         return _Draft(request, random.Random(seed), limit, until)
 
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:

@@ -18,7 +18,7 @@ from raygen.engines import Ability, Completion, EngineSetupError
 from raygen.ops.base import Context, Cost
 from raygen.ops.common.completions import was_cut_off
 from raygen.ops.common.options import require_options
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
 
 By = Literal["classify", "score", "vote"]
 
@@ -68,7 +68,7 @@ class PredictionParams(SamplingParams):
         None, description="by classify: the classifier's label: the task's label"
     )
     n: int = Field(
-        5, alias="samples", ge=1, le=1024, description="by vote: answers, in one request"
+        5, alias="samples", ge=1, le=MAX_SAMPLES, description="by vote: answers, in one request"
     )
     max_tokens: int = Field(64, ge=1)
     stop: tuple[str, ...] = Field(

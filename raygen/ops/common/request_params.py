@@ -16,6 +16,9 @@ from raygen.core import ColumnType
 from raygen.engines import Completion, Message, Prompt, Sampling
 from raygen.ops.base import Cost, OpParams
 
+MAX_SAMPLES = 1024
+"""How many completions one request may have."""
+
 
 @lru_cache(maxsize=64)
 def default_prompt(name: str) -> str:
@@ -36,7 +39,7 @@ class PromptParams(OpParams):
 class SamplingParams(PromptParams):
     """Sampling parameters, the same on every op that samples."""
 
-    n: int = Field(1, ge=1, le=1024, description="completions per prompt, in one request")
+    n: int = Field(1, ge=1, le=MAX_SAMPLES, description="completions per prompt, in one request")
     temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
@@ -61,14 +64,18 @@ class SamplingParams(PromptParams):
         return self
 
     def sampling(self, seed: int) -> Sampling:
-        """Make the request's sampling; the node's own seed is added to the row's."""
+        """Make the request's sampling; the node's own seed moves the row's.
+
+        It does so by as many steps as there may be samples: sample k has the request's seed plus k,
+        so by single steps two seeds would share all samples but one.
+        """
         return Sampling(
             n=self.n,
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_tokens,
             stop=self.stop,
-            seed=(seed + self.seed) % 2**31,
+            seed=(seed + MAX_SAMPLES * self.seed) % 2**31,
         )
 
     @property

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from raygen.core.row import Row
@@ -25,9 +29,11 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.samplings: list[Sampling] = []
 
     async def generate(self, request: Request) -> list[Completion]:
         self.asked += 1
+        self.samplings.append(request.sampling)
         texts = [f"<think>so</think>answer {self.asked}.{k}" for k in range(request.sampling.n)]
         return [Completion(text, "stop", 7, 5, -1.25 / self.asked) for text in texts]
 
@@ -97,7 +103,7 @@ async def test_any_difference_in_what_the_engine_gets_is_a_new_call() -> None:
     asked: list[Call] = []
     ctx = context(engine, asked, first, "ask")
     await ctx.generate("Why ?", SAMPLING)
-    await ctx.generate("Why?", Sampling(n=2, max_tokens=8, seed=4))
+    await ctx.generate("Why?", Sampling(n=2, max_tokens=8, seed=5))
     await ctx.generate("Why?", SAMPLING, SCHEMA)
     await ctx.generate(CHAT, SAMPLING)
     await ctx.score("Why?", ["a"])
@@ -107,6 +113,90 @@ async def test_any_difference_in_what_the_engine_gets_is_a_new_call() -> None:
     await ctx.generate("Why?", SAMPLING)
     await ctx.generate("Why?", SAMPLING)
     assert engine.asked == 8, "one recorded answer answers one call"
+
+
+def asked_for(engine: Counting) -> list[tuple[int, int | None]]:
+    """How many samples each request asked for, and its seed."""
+    return [(sampling.n, sampling.seed) for sampling in engine.samplings]
+
+
+async def test_a_higher_n_asks_for_the_others_alone_in_one_request() -> None:
+    engine = Counting()
+    first: list[Call] = []
+    before = await context(engine, first, [], "ask").generate(CHAT, SAMPLING, SCHEMA)
+    second: list[Call] = []
+    more = replace(SAMPLING, n=5)
+    after = await context(engine, second, first, "ask").generate(CHAT, more, SCHEMA)
+    assert asked_for(engine) == [(2, 3), (3, 5)], "sample k has the seed plus k"
+    assert after[:2] == before
+    assert len(after) == 5
+    assert [(call.reused, call.output_tokens) for call in second] == [(True, 10), (False, 15)]
+    third: list[Call] = []
+    assert await context(engine, third, second, "ask").generate(CHAT, more, SCHEMA) == after
+    assert engine.asked == 2
+    assert all(call.reused for call in third)
+
+
+async def test_a_lower_n_takes_the_first_and_records_them_alone() -> None:
+    engine = Counting()
+    first: list[Call] = []
+    five = await context(engine, first, [], "ask").generate("Why?", replace(SAMPLING, n=5))
+    second: list[Call] = []
+    two = await context(engine, second, first, "ask").generate("Why?", SAMPLING)
+    assert two == five[:2]
+    assert engine.asked == 1
+    (call,) = second
+    assert (call.reused, call.output_tokens, json.loads(call.sampling)["n"]) == (True, 10, 2)
+    alone: list[Call] = []
+    await context(engine, alone, [], "ask").generate("Why?", SAMPLING)
+    assert call.id == alone[0].id, "as if they had been asked for alone"
+    third: list[Call] = []
+    again = await context(engine, third, [*second, *first], "ask").generate(
+        "Why?", replace(SAMPLING, n=5)
+    )
+    assert again == five, "what an edit left out is still there"
+    assert engine.asked == 2
+
+
+async def test_samples_without_a_seed_are_taken_in_their_order() -> None:
+    engine = Counting()
+    first: list[Call] = []
+    unseeded = replace(SAMPLING, seed=None)
+    before = await context(engine, first, [], "ask").generate("Why?", unseeded)
+    after = await context(engine, [], first, "ask").generate("Why?", replace(unseeded, n=3))
+    assert after[:2] == before
+    assert asked_for(engine) == [(2, None), (1, None)]
+
+
+def calls_of_0_1_0() -> list[Call]:
+    files = Path("tests/data/dataset-0.1.0/out/transcripts").glob("*.parquet")
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    names = [field.name for field in fields(Call)]
+    return [Call(**{name: row[name] for name in names}) for row in rows]
+
+
+async def test_samples_that_raygen_0_1_0_recorded_are_found() -> None:
+    calls = calls_of_0_1_0()
+    assert calls
+    for call in calls:
+        sampling = Sampling(**json.loads(call.sampling))
+        engine = Counting()
+        asks = node("ask", "generate", prompt="{{ question }}", into="text")
+        of = plan([asks], ("ask",), EngineSpec("teacher", call.model, revision=call.revision))
+        ctx = RowContext(
+            of,
+            {"teacher": engine},
+            asks,
+            Row("key", QUESTION),
+            [].append,
+            RecordedCalls({call.id: [call]}),
+        )
+        more = replace(sampling, n=sampling.n + 2)
+        answers = await ctx.generate(call.prompt, more)
+        assert [answer.text for answer in answers[: sampling.n]] == [
+            recorded["text"] for recorded in json.loads(call.completions)
+        ]
+        assert asked_for(engine) == [(2, (sampling.seed or 0) + sampling.n)]
 
 
 def test_no_context_is_made_that_lacks_a_method() -> None:
