@@ -27,4 +27,5 @@ from .reasoning import split_thinking as split_thinking
 from .registry import abilities as abilities
 from .registry import check_engine as check_engine
 from .registry import start_engine as start_engine
+from .sampling_check import sampling_problems as sampling_problems
 from .stand_in import StandInEngine as StandInEngine

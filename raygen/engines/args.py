@@ -110,16 +110,22 @@ class FakeArgs(Args):
     tokens_per_second: float = Field(default=0.0, ge=0)
 
 
+ThinkingForm = Literal["reasoning_effort", "reasoning", "template"]
+
+
 class OpenAIArgs(Args):
     """Arguments of `openai`. `timeout` in seconds per attempt.
 
     `max_concurrency` is the upper bound of a limit that adapts to what the endpoint takes.
+    `thinking` is how a request says how to think: by `reasoning_effort` (OpenAI, Gemini, Groq), by
+    an object `reasoning` (OpenRouter), or by arguments of the model's template (vLLM, SGLang).
     """
 
     base_url: str = "https://api.openai.com/v1"
     api_key_env: str = "OPENAI_API_KEY"
     max_concurrency: int = Field(default=512, ge=1)
     timeout: float = Field(default=600.0, gt=0)
+    thinking: ThinkingForm | None = None
 
     @field_validator("api_key_env")
     @classmethod
@@ -152,6 +158,15 @@ class OpenAIArgs(Args):
         """Whether the endpoint runs on this machine, where a key is seldom asked for."""
         host = urlsplit(self.base_url).hostname or ""
         return host in ("localhost", "::1") or host.startswith("127.")
+
+    @property
+    def thinking_form(self) -> ThinkingForm:
+        """How a request says how to think: as `thinking` says, else by its address."""
+        if self.thinking is not None:
+            return self.thinking
+        if (urlsplit(self.base_url).hostname or "").endswith("openrouter.ai"):
+            return "reasoning"
+        return "template" if self.local else "reasoning_effort"
 
     @property
     def has_key(self) -> bool:

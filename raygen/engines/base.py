@@ -67,6 +67,21 @@ class Sampling:
     extra: Mapping[str, Any] | None = None
     thinking: Thinking | None = None
 
+    @property
+    def thought_tokens(self) -> int:
+        """The tokens that a thought may have: its budget, by default as many as the answer."""
+        if self.thinking is None or self.thinking.mode == "off":
+            return 0
+        return self.thinking.budget or self.max_tokens
+
+    @property
+    def most_tokens(self) -> int:
+        """The tokens that a completion may have, thought and answer together.
+
+        Where nothing says how to think, `max_tokens` are for both.
+        """
+        return self.thought_tokens + self.max_tokens
+
     def settings(self) -> dict[str, Any]:
         """Return what a call's identity and transcript hold of it.
 
@@ -167,7 +182,8 @@ class EngineSpec:
     """A model to run (its identity) and the conditions to run it under (its profile).
 
     `gpus` is how many it takes, `args` are the backend's own, and `price` is in dollars per million
-    tokens. `anonymous`: the hub is asked for the model without the user's token.
+    tokens. `anonymous`: the hub is asked for the model without the user's token. `template_args`
+    are what its chat template takes beside the messages; they are part of its identity.
     """
 
     name: str
@@ -178,6 +194,7 @@ class EngineSpec:
     price: Mapping[str, float] | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     anonymous: bool = False
+    template_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine(Protocol):

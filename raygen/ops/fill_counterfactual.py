@@ -62,7 +62,7 @@ class FillCounterfactualParams(SamplingParams):
     """
 
     n: int = Field(4, ge=1, le=MAX_SAMPLES, description="candidates per target, in one request")
-    temperature: float = Field(0.8, ge=0, le=2)
+    temperature: float | None = Field(0.8, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")
     target: Literal["random", "hardest", "each"] = Field(

@@ -36,7 +36,7 @@ class JudgeParams(SamplingParams):
     `invalid_json`, `empty`, `truncated` or `refused`.
     """
 
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float | None = Field(0.0, ge=0, le=2)
     rubric: str = Field("", description="what a good one is, in words")
     criteria: dict[str, str] = Field(
         default_factory=dict, description="name: what it means; without any, one named `overall`"

@@ -66,7 +66,7 @@ class MaskTopicWordsParams(SamplingParams):
     """
 
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try, in one request")
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float | None = Field(0.0, ge=0, le=2)
     max_tokens: int = Field(96, ge=1)
     stop: tuple[str, ...] = Field(("\n\n", "\nText:"), description="texts that end a completion")
     phrases: Literal["auto", "library", "engine"] = Field(

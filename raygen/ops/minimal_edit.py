@@ -52,7 +52,7 @@ class MinimalEditParams(SamplingParams):
     Paper: few-shot distillation with counterfactual explanations (CoD), arXiv 2510.21631.
     """
 
-    temperature: float = Field(0.0, ge=0, le=2, description="of the first attempt")
+    temperature: float | None = Field(0.0, ge=0, le=2, description="of the first attempt")
     retry_temperature: float = Field(0.7, ge=0, le=2, description="of the attempts after it")
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="edits per attempt, in one request")
     stop: tuple[str, ...] = Field(

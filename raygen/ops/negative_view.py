@@ -48,7 +48,7 @@ class NegativeViewParams(SamplingParams):
     """
 
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try per wrong option")
-    temperature: float = Field(0.7, ge=0, le=2)
+    temperature: float | None = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(96, ge=1)
     stop: tuple[str, ...] = Field(("\n",), description="texts that end a completion")
     emit: Literal["joined", "each"] = Field(

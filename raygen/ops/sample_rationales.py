@@ -69,7 +69,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     """
 
     n: int = Field(4, ge=1, le=MAX_SAMPLES, description="rationales per question, in one request")
-    temperature: float = Field(1.0, ge=0, le=2)
+    temperature: float | None = Field(1.0, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")
     keep: Literal["all", "correct"] = Field(

@@ -45,7 +45,7 @@ class SelfConsistencyParams(SamplingParams):
     n: int = Field(
         5, alias="samples", ge=1, le=MAX_SAMPLES, description="reasoning paths, in one request"
     )
-    temperature: float = Field(0.7, ge=0, le=2)
+    temperature: float | None = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(160, ge=1)
     stop: tuple[str, ...] = Field(("\nQ:", "\n\n"), description="texts that end a completion")
     threshold: float = Field(
@@ -193,7 +193,7 @@ def columns(params: SelfConsistencyParams, task: Task) -> Columns:
         require_options(task, "self_consistency")
         if params.how is not None:
             raise ValueError("how is for free text; here the answers are options, which need none")
-    if params.thinking == "column":
+    if params.keeps_thoughts:
         raise ValueError(
             "thinking: column needs one answer per row, but self_consistency makes one row of all "
             "its paths; leave `thinking` out (the transcripts have the thoughts)"

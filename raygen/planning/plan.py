@@ -180,6 +180,11 @@ def _decisive(
     """Gather everything that decides what a node makes of a row."""
     # Only where there is any: the hashes of plans that were made before it existed stay the same.
     environment = {"environment": dict(declared.environment)} if declared.environment else {}
+    template_args = {
+        parameter: dict(engines[engine].template_args)
+        for parameter, engine in _engines_of(node).items()
+        if engines[engine].template_args
+    }
     return {
         "op": node.op.name,
         "version": node.op.version,
@@ -191,6 +196,7 @@ def _decisive(
             for parameter, engine in _engines_of(node).items()
         },
         **environment,
+        **({"template_args": template_args} if template_args else {}),
     }
 
 

@@ -18,6 +18,7 @@ from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
 from raygen.planning.plan import Plan, assumed_columns, make_plan
 from raygen.planning.resources import placement_hints
+from raygen.planning.sampling import check_sampling, with_model_sampling
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, Permissions, recipe_in
 from raygen.sources import (
@@ -154,6 +155,7 @@ def prepare(
         *(also(recipe) if also else ()),
     ]
     try:
+        recipe = with_model_sampling(recipe)
         plan = make_plan(
             recipe,
             assumed_columns(recipe, ops) if offline else source_columns(recipe),
@@ -165,6 +167,7 @@ def prepare(
     except ProblemsError as error:
         raise ProblemsError([*error.problems, *problems]) from None
     problems += _ability_problems(recipe, plan)
+    problems += check_sampling(recipe, plan)
     if problems:
         raise ProblemsError(problems)
     return PreparedRecipe(reference, recipe, plan)

@@ -89,7 +89,7 @@ class RowContext(Context):
         settings = sampling.settings()
         if schema:
             settings["schema"] = schema
-        request = _CallRequest(self._spec(engine), GENERATE, prompt, settings)
+        request = self._request(engine, GENERATE, prompt, settings)
         samples = self.answers.take_samples(request.samples_id, sampling.seed, sampling.n)
         answers: list[Completion] = []
         for _, part in groupby(samples, key=lambda sample: sample and id(sample.call)):
@@ -124,7 +124,7 @@ class RowContext(Context):
         self, prompt: Prompt, candidates: Sequence[str], *, engine: str | None = None
     ) -> list[Score]:
         settings = {"candidates": list(candidates)}
-        request = _CallRequest(self._spec(engine), "score", prompt, settings)
+        request = self._request(engine, "score", prompt, settings)
 
         async def ask() -> list[Completion]:
             scores = await self.engines[request.spec.name].score(prompt, candidates)
@@ -139,7 +139,7 @@ class RowContext(Context):
     async def top_tokens(
         self, prompt: Prompt, text: str, k: int, *, engine: str | None = None
     ) -> TopTokens:
-        request = _CallRequest(self._spec(engine), "top_tokens", prompt, {"text": text, "k": k})
+        request = self._request(engine, "top_tokens", prompt, {"text": text, "k": k})
         reader = self.engines[request.spec.name]
         if not isinstance(reader, TokenPredictor):
             spec = request.spec
@@ -197,6 +197,15 @@ class RowContext(Context):
         if name is None:
             raise EngineSetupError(f"node {self.node!r} has no engine, but its op asks for one")
         return self.plan.engines[name]
+
+    def _request(
+        self, engine: str | None, kind: str, prompt: Prompt, settings: Mapping[str, Any]
+    ) -> _CallRequest:
+        """Make a request; what the engine's chat template takes is part of that of a chat."""
+        spec = self._spec(engine)
+        if spec.template_args and not isinstance(prompt, str):
+            settings = {**settings, "template_args": dict(spec.template_args)}
+        return _CallRequest(spec, kind, prompt, settings)
 
     async def _answered(
         self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]

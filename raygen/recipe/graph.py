@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from raygen.config import Document, did_you_mean, parse_model
 from raygen.core import Place, Problem, ProblemsError
@@ -133,13 +134,36 @@ def _node(
         problems.append(document.problem(("graph", name, "op"), message))
         return None
     here = document.section(("graph", name))
-    data = {key: value for key, value in here.data.items() if key not in ("op", "from", "engine")}
+    written = {
+        key: value for key, value in here.data.items() if key not in ("op", "from", "engine")
+    }
+    data = _with_defaults(document, section.engine, op, written)
     try:
         params = parse_model(Document(here.file, data, here.marks), op.params)
     except ProblemsError as error:
         problems += error.problems
         return None
     return ResolvedNode(op, params, section.sources, section.engine)
+
+
+def _with_defaults(
+    document: Document, engine: str | None, op: Op, written: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put an op's parameters over what its engine says of sampling and thinking."""
+    engines = document.data.get("engines")
+    section = engines.get(engine) if isinstance(engines, dict) and engine else None
+    if not isinstance(section, dict):
+        return dict(written)
+    sampling, thinking = section.get("sampling"), section.get("thinking")
+    data: dict[str, Any] = {}
+    if isinstance(sampling, dict):
+        data |= {name: value for name, value in sampling.items() if name in op.params.model_fields}
+    data |= written
+    if isinstance(thinking, dict) and "thinking" in op.params.model_fields:
+        own = data.get("thinking", {})
+        own = {"keep": own} if isinstance(own, str) else own
+        data["thinking"] = {**thinking, **own} if isinstance(own, dict) else own
+    return data
 
 
 def _engine_problems(

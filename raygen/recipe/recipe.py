@@ -110,6 +110,7 @@ class Recipe:
                 price=engine.price.model_dump() if engine.price else None,
                 args=engine.args,
                 anonymous=self._asks_as_anybody(("engines", name, "model")),
+                template_args=engine.template_args,
             )
             for name, engine in self.sections.engines.items()
         }

@@ -13,6 +13,7 @@ from raygen.config import found
 from raygen.core import TaskName, without_secret
 from raygen.core.choices import AnswerForm
 from raygen.engines import Backend
+from raygen.ops.common import EngineSampling, ThinkingSettings
 
 RECIPE_VERSION = 1
 
@@ -169,6 +170,17 @@ class EngineSection(RecipeSection):
     backend: Backend = "vllm"
     gpus: int = Field(0, ge=0, description="GPUs of one engine, 0 on a CPU")
     price: Price | None = None
+    sampling: Literal["model"] | EngineSampling | None = Field(
+        None,
+        description="defaults for all of its ops; `model` takes those of the model's "
+        "generation_config.json",
+    )
+    thinking: ThinkingSettings | None = Field(
+        None, description="how a reasoning model thinks, for all of its ops"
+    )
+    template_args: dict[str, Any] = Field(
+        default_factory=dict, description="what else the model's chat template takes, by name"
+    )
     args: dict[str, Any] = Field(default_factory=dict, description="the backend's own arguments")
     license: str | None = Field(None, min_length=1, description="of the model, for the card")
 

@@ -8,6 +8,7 @@ from .bundled import model_path as model_path
 from .fingerprint import ModelFingerprint as ModelFingerprint
 from .fingerprint import fingerprint_model as fingerprint_model
 from .fingerprint import vocabulary_fingerprint as vocabulary_fingerprint
+from .generation_config import model_sampling as model_sampling
 from .hub_access import ANONYMOUS as ANONYMOUS
 from .hub_access import hub_access as hub_access
 from .metadata import attribution_problem as attribution_problem

@@ -1,4 +1,4 @@
-"""The names and types of vLLM's engine arguments, read from the installed vLLM's source.
+"""vLLM's engine arguments with their types, and its sampling parameters, by the installed source.
 
 Read and not imported, since importing vLLM takes ten seconds.
 """
@@ -90,25 +90,66 @@ def vllm_problems(spec: EngineSpec) -> list[str]:
     return [problem for name, value in spec.args.items() for problem in _faults(spec, name, value)]
 
 
+_SAMPLING_OWNED = frozenset(
+    {
+        "detokenize",
+        "flat_logprobs",
+        "logprob_token_ids",
+        "logprobs",
+        "n",
+        "output_kind",
+        "output_text_buffer_length",
+        "prompt_logprob_start",
+        "prompt_logprob_token_ids",
+        "prompt_logprobs",
+        "routed_experts_prompt_start",
+        "seed",
+        "skip_clone",
+        "stop",
+        "stream_interval",
+        "structured_outputs",
+        "thinking_token_budget",
+        "trace_decode_token_ids",
+    }
+)
+"""Sampling parameters that raygen sets itself, or that make no sense in a recipe."""
+
+
+@cache
+def vllm_sampling_names() -> frozenset[str]:
+    """Return the sampling parameters of the installed vLLM that a recipe may set by `extra`."""
+    return frozenset(
+        name
+        for name, _ in _class_fields("sampling_params.py", ("SamplingParams",))
+        if not name.startswith("_") and name not in _SAMPLING_OWNED
+    )
+
+
 @cache
 def vllm_arg_types() -> Mapping[str, tuple[str, ...]]:
     """Map the installed vLLM's engine arguments to their types; empty without vLLM.
 
     Types are names of plain ones (`int`, `None`, ...); an argument of another type has none.
     """
+    fields = _class_fields("engine/arg_utils.py", ("EngineArgs", "AsyncEngineArgs"))
+    return {name: _plain(annotation) for name, annotation in fields}
+
+
+def _class_fields(file: str, classes: tuple[str, ...]) -> list[tuple[str, ast.expr]]:
+    """List the annotated fields of classes in a file of the installed vLLM; none without vLLM."""
     package = find_spec("vllm")
     if package is None or package.origin is None:
-        return {}
-    source = Path(package.origin).parent / "engine" / "arg_utils.py"
+        return []
+    source = Path(package.origin).parent / file
     if not source.is_file():
-        return {}
-    return {
-        field.target.id: _plain(field.annotation)
+        return []
+    return [
+        (field.target.id, field.annotation)
         for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef) and node.name in ("EngineArgs", "AsyncEngineArgs")
+        if isinstance(node, ast.ClassDef) and node.name in classes
         for field in node.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-    }
+    ]
 
 
 def _faults(spec: EngineSpec, name: str, value: Any) -> Iterator[str]:

@@ -10,11 +10,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raygen.core import ColumnType
 from raygen.engines import Completion, Message, Prompt, Sampling
 from raygen.ops.base import Cost, OpParams
+from raygen.ops.common.sampling_settings import Keep, SamplingSettings, ThinkingSettings
 
 MAX_SAMPLES = 1024
 """How many completions one request may have."""
@@ -36,17 +37,22 @@ class PromptParams(OpParams):
         return (Message("user", text),) if self.chat else text
 
 
-class SamplingParams(PromptParams):
-    """Sampling parameters, the same on every op that samples."""
+class SamplingParams(SamplingSettings, PromptParams):
+    """Sampling parameters, the same on every op that samples.
+
+    A temperature or top_p that is null is left out of the request.
+    """
 
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="completions per prompt, in one request")
-    temperature: float = Field(0.7, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float | None = Field(0.7, ge=0, le=2)
+    top_p: float | None = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(256, ge=1)
     stop: tuple[str, ...] = Field((), description="texts that end a completion")
     seed: int = Field(0, ge=0, description="changes every draw of the node")
-    thinking: Literal["drop", "column"] = Field(
-        "drop", description="a reasoning model's thoughts: leave out, or keep in column `thinking`"
+    thinking: Keep | ThinkingSettings = Field(
+        "drop",
+        description="a reasoning model's thoughts: leave out, or keep in column `thinking`; or "
+        "{mode: on | off | auto, budget: tokens, effort: low | medium | high, keep: drop | column}",
     )
 
     # Left out of a plan's hash where it is the default: plans made before it existed stay the same.
@@ -56,6 +62,14 @@ class SamplingParams(PromptParams):
         description="an answer that was cut or broken off before it said what is asked: reject it, "
         "or read what is there",
     )
+
+    @field_validator("thinking")
+    @classmethod
+    def _short_form(cls, value: Keep | ThinkingSettings) -> Keep | ThinkingSettings:
+        """Read `{keep: column}` as the word that stands for it, which old plans have."""
+        if isinstance(value, ThinkingSettings) and value.model_fields_set <= {"keep"}:
+            return value.keep
+        return value
 
     @model_validator(mode="after")
     def _different_samples(self) -> Self:
@@ -76,6 +90,14 @@ class SamplingParams(PromptParams):
             max_tokens=self.max_tokens,
             stop=self.stop,
             seed=(seed + MAX_SAMPLES * self.seed) % 2**31,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias=self.logit_bias,
+            extra=self.extra,
+            thinking=self.thinking.asked if isinstance(self.thinking, ThinkingSettings) else None,
         )
 
     @property
@@ -85,13 +107,20 @@ class SamplingParams(PromptParams):
 
     def cost(self, calls: float = 1.0, rows: float | None = None) -> Cost:
         """Return the cost of this many calls; `rows` that come out default to n."""
-        return Cost(calls, self.n, self.max_tokens, float(self.n) if rows is None else rows)
+        tokens = self.sampling(0).most_tokens
+        return Cost(calls, self.n, tokens, float(self.n) if rows is None else rows)
 
     def thoughts(self, answer: Completion) -> dict[str, Any]:
         """Return the column `thinking`, if the recipe asks for it."""
-        return {"thinking": answer.thinking} if self.thinking == "column" else {}
+        return {"thinking": answer.thinking} if self.keeps_thoughts else {}
 
     @property
     def thought_columns(self) -> Mapping[str, ColumnType]:
         """The declaration of the column `thinking`."""
-        return {"thinking": "string"} if self.thinking == "column" else {}
+        return {"thinking": "string"} if self.keeps_thoughts else {}
+
+    @property
+    def keeps_thoughts(self) -> bool:
+        """Whether the thoughts become the column `thinking`."""
+        kept = self.thinking.keep if isinstance(self.thinking, ThinkingSettings) else self.thinking
+        return kept == "column"
