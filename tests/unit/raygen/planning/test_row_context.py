@@ -211,3 +211,19 @@ def test_no_context_is_made_that_lacks_a_method() -> None:
         Partial()  # type: ignore[abstract]
     assert Context in RowContext.__mro__
     assert Context in FakeContext.__mro__
+
+
+async def test_what_the_chat_template_takes_is_part_of_a_chat_and_of_nothing_else() -> None:
+    engine = Counting()
+    first: list[Call] = []
+    second: list[Call] = []
+    plain = context(engine, first, [], "ask")
+    await plain.generate(CHAT, SAMPLING)
+    await plain.generate("Why?", SAMPLING)
+    spec = EngineSpec("teacher", "m", revision="r", template_args={"enable_thinking": False})
+    other = context(engine, second, first, "ask")
+    other = replace(other, plan=replace(other.plan, engines={"teacher": spec}))
+    await other.generate(CHAT, SAMPLING)
+    await other.generate("Why?", SAMPLING)
+    assert [call.reused for call in second] == [False, True]
+    assert json.loads(second[0].sampling)["template_args"] == {"enable_thinking": False}
