@@ -305,8 +305,13 @@ def _written(completion: Completion) -> dict[str, Any]:
 
 
 def _split_thinking(completion: Completion) -> Completion:
-    """Move the thinking out of a completion's text; an engine may have done so already."""
+    """Move the thinking out of a completion's text, and count it; an engine may have done so."""
     thinking, text = split_thinking(completion.text)
-    if thinking is None:
+    if thinking is not None:
+        thinking = completion.thinking or thinking
+        completion = replace(completion, text=text, thinking=thinking)
+    if not completion.thinking or completion.thinking_tokens:
         return completion
-    return replace(completion, text=text, thinking=completion.thinking or thinking)
+    # Nobody counted its tokens: they are shared out by characters.
+    share = len(completion.thinking) / (len(completion.thinking) + len(completion.text))
+    return replace(completion, thinking_tokens=round(share * completion.output_tokens))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from raygen.engines.base import Completion, Score
+from raygen.engines.openai.thoughts import count_thinking_tokens, read_message
 
 _FINISHES = {
     "stop": "stop",
@@ -37,19 +38,24 @@ def parse_completions(reply: Any) -> list[Completion]:
     try:
         choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
         answers = [_completion(choice) for choice in choices]
-        prompt_tokens, output_tokens = _usage(reply.get("usage") or {})
+        usage = reply.get("usage") or {}
+        prompt_tokens, output_tokens = _usage(usage)
+        thinking_tokens = min(count_thinking_tokens(usage), output_tokens)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadReplyError(f"no usable choices in it ({error!r})") from error
     if not answers:
         raise BadReplyError("no choices in it")
-    if len(answers) == 1:
-        shares = [output_tokens]
-    else:
-        lengths = [len(answer.text) + len(answer.thinking or "") for answer in answers]
-        shares = _shares(output_tokens, lengths)
+    lengths = [len(answer.text) + len(answer.thinking or "") for answer in answers]
+    shares = _shares(output_tokens, lengths)
+    thoughts = _shares(thinking_tokens, [len(answer.thinking or "") for answer in answers])
     return [
-        replace(answer, prompt_tokens=prompt_tokens, output_tokens=share)
-        for answer, share in zip(answers, shares, strict=True)
+        replace(
+            answer,
+            prompt_tokens=prompt_tokens,
+            output_tokens=share,
+            thinking_tokens=min(thought, share),
+        )
+        for answer, share, thought in zip(answers, shares, thoughts, strict=True)
     ]
 
 
@@ -78,15 +84,13 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
         text = choice["text"]
     else:
         message = choice["message"]
-        text = message.get("content")
-        thinking = message.get("reasoning_content") or message.get("reasoning")
+        text, thinking = read_message(message)
         if message.get("refusal"):
             text, finish = message["refusal"], "refusal"
     text = "" if text is None else text
     if not isinstance(text, str):
         raise TypeError(f"text is a {type(text).__name__}")
-    thoughts = thinking.strip() if isinstance(thinking, str) else None
-    return Completion(text, finish, logprob=_logprob(choice), thinking=thoughts)
+    return Completion(text, finish, logprob=_logprob(choice), thinking=thinking)
 
 
 def _logprob(choice: Mapping[str, Any]) -> float | None:

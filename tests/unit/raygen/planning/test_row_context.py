@@ -83,6 +83,7 @@ async def test_recorded_calls_answer_exactly_as_the_engine_did() -> None:
     answers = await ask_everything(context(engine, first, [], "ask"))
     assert answers[0] != answers[1], "two equal calls had two answers"
     assert answers[0][0].thinking == "so"
+    assert 0 < answers[0][0].thinking_tokens < answers[0][0].output_tokens
     assert engine.asked == len(first) == 7
     second: list[Call] = []
     again = await ask_everything(context(engine, second, first, "renamed"))

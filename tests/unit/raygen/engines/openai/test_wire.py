@@ -143,6 +143,30 @@ def test_a_refusal_says_so() -> None:
         ({"content": None, "reasoning": "hm"}, "", "hm"),
         ({"content": "(B)", "reasoning_content": None}, "(B)", None),
         ({"content": "<think>hm</think>(B)"}, "<think>hm</think>(B)", None),
+        ({"content": "(B)", "thinking": "hm"}, "(B)", "hm"),
+        ({"content": "(B)", "reasoning": {"content": "hm"}}, "(B)", "hm"),
+        (
+            {"content": "(B)", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+            "(B)",
+            "hm",
+        ),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "text", "text": "(B"},
+                    {"type": "text", "text": ")"},
+                ]
+            },
+            "(B)",
+            "hm",
+        ),
+        (
+            {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "redacted_thinking"}]},
+            "",
+            "hm",
+        ),
+        ({"content": []}, "", None),
     ],
 )
 def test_what_a_server_tells_of_its_thoughts(
@@ -287,3 +311,14 @@ def test_derived_seeds_differ_and_the_first_is_the_seed() -> None:
     assert seeds[0] == 9
     assert len(set(seeds)) == 50
     assert derived_seed(None, 3) is None
+
+
+def test_thoughts_that_a_server_counted_are_shared_by_their_length() -> None:
+    choices = [
+        {"index": 0, "message": {"content": "(B)", "reasoning": "a thought of some length"}},
+        {"index": 1, "message": {"content": "(A), without any thought"}},
+    ]
+    usage = {"completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 40}}
+    first, second = parse_completions({"choices": choices, "usage": usage})
+    assert (first.thinking_tokens, second.thinking_tokens) == (40, 0)
+    assert first.output_tokens + second.output_tokens == 90
