@@ -15,8 +15,7 @@ from raygen.engines import EngineSetupError, EngineSpec, sampling_problems
 from raygen.engines.models import model_sampling
 from raygen.ops.common import SamplingParams
 from raygen.planning.plan import Plan
-from raygen.recipe import Recipe
-from raygen.recipe.schema import RecipeSections
+from raygen.recipe import Recipe, RecipeSections
 
 
 def with_model_sampling(recipe: Recipe) -> Recipe:
