@@ -119,6 +119,8 @@ class OpenAIArgs(Args):
     `max_concurrency` is the upper bound of a limit that adapts to what the endpoint takes.
     `thinking` is how a request says how to think: by `reasoning_effort` (OpenAI, Gemini, Groq), by
     an object `reasoning` (OpenRouter), or by arguments of the model's template (vLLM, SGLang).
+    `strict`: a setting that the endpoint refuses and on which answers depend is an error; else it
+    is left out, with a warning.
     """
 
     base_url: str = "https://api.openai.com/v1"
@@ -126,6 +128,7 @@ class OpenAIArgs(Args):
     max_concurrency: int = Field(default=512, ge=1)
     timeout: float = Field(default=600.0, gt=0)
     thinking: ThinkingForm | None = None
+    strict: bool = False
 
     @field_validator("api_key_env")
     @classmethod

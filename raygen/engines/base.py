@@ -269,9 +269,10 @@ class EngineDeadError(EngineError):
 
 
 class RequestRefusedError(EngineError):
-    """This one request can't be answered; `reason` becomes the row's reject reason.
+    """This one request can't be answered.
 
-    Reasons: `prompt_too_long`, `refused`, `bad_request`, `bad_response`, `response_too_large`.
+    A row is dropped for the reasons `prompt_too_long` and `refused` (a content filter's word); for
+    `bad_request`, `bad_response` and `response_too_large` it fails, and may be tried again.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

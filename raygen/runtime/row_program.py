@@ -41,8 +41,9 @@ class _Tally:
     retryable: bool = False
 
 
-_RETRYABLE = frozenset({"bad_response"})
-"""Reasons of a refused request that don't lie in the row: another try may be answered."""
+_OF_THE_ROW = frozenset({"prompt_too_long", "refused"})
+"""Reasons of a refused request that lie in the row: it is dropped. Any other request that is
+refused is a failure, since another try may be answered."""
 
 
 _NO_OUTCOME = "no_outcome"
@@ -200,9 +201,9 @@ async def _outcomes(node: Node, rows_in: Row | Sequence[Row], context: RowContex
     try:
         return _checked(node.op, await run(rows_in, node.run_params, context))
     except RequestRefusedError as refusal:
-        if refusal.reason in _RETRYABLE:
-            raise NodeError(f"{node.name}: {refusal}", retryable=True) from refusal
-        return [Reject(refusal.reason, refusal.detail)]
+        if refusal.reason in _OF_THE_ROW:
+            return [Reject(refusal.reason, refusal.detail)]
+        raise NodeError(f"{node.name}: {refusal}", retryable=True) from refusal
     except EngineError:
         raise
     except asyncio.CancelledError as error:

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 
 from raygen.checks import check, settle
 from raygen.core.answers import fold, names_option, read_answer, read_free_answer, read_gold
-from raygen.engines.base import (
-    EngineSetupError,
-    EngineUnavailableError,
-    RequestRefusedError,
+from raygen.engines.base import EngineUnavailableError, Request, Sampling
+from raygen.engines.openai.dialect import Dialect, reworded
+from raygen.engines.openai.refusals import RefusalError, read_refusal
+from raygen.engines.openai.reply import (
+    BadReplyError,
+    ErrorReplyError,
+    parse_completions,
+    parse_scores,
 )
-from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
-from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
+from raygen.engines.openai.wire import request_body
 from raygen.engines.reasoning import split_thinking
 from raygen.ops.common.completions import InvalidJsonError, parse_json_answer
 from tests.fuzz.cases import cases
@@ -175,7 +178,7 @@ def test_any_reply_of_an_endpoint(reply: Any) -> None:
             assert isinstance(answer.text, str)
             assert answer.prompt_tokens >= 0
             assert answer.output_tokens >= 0
-    except BadReplyError as error:
+    except (BadReplyError, ErrorReplyError) as error:
         assert str(error)
     try:
         parse_scores(reply, "prompt", ["a", "b"])
@@ -186,14 +189,14 @@ def test_any_reply_of_an_endpoint(reply: Any) -> None:
 @cases(st.integers(201, 599), st.one_of(hostile, replies.map(json.dumps), anything))
 def test_any_refusal_of_an_endpoint(status: int, body: str) -> None:
     try:
-        assert isinstance(error_of_status(status, body, None, "engine 't'", str), RetryableFailure)
-    except (
-        DialectError,
-        EngineSetupError,
-        EngineUnavailableError,
-        RequestRefusedError,
-    ) as error:
+        refusal = read_refusal(status, body, None, "engine 't'", str)
+    except EngineUnavailableError as error:
         assert str(error)
+        return
+    if isinstance(refusal, RefusalError):
+        assert str(refusal)
+        sent = request_body("m", Request("q", Sampling(n=3, seed=1)), Dialect())
+        assert reworded(Dialect(), sent, refusal) != Dialect()
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,5 @@
 from .engine import OpenAIEngine as OpenAIEngine
+from .refusals import RefusalError as RefusalError
+from .refusals import RetryableFailure as RetryableFailure
+from .refusals import read_refusal as read_refusal
+from .retrying import Retrying as Retrying

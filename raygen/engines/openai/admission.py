@@ -3,7 +3,8 @@
 The limit grows additively and shrinks by a factor, as TCP's window does. The circuit breaker opens
 when everything fails: then one request probes the endpoint while the others wait, so that an
 endpoint that is down isn't asked by hundreds at once, and a row doesn't use up its attempts on a
-fault that is everyone's. Knows nothing of HTTP; the caller passes the time.
+fault that is everyone's. The very first request goes alone, so that what an endpoint refuses is
+learned by one. Knows nothing of HTTP; the caller passes the time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ CUT_BUSY = 0.6
 CUT_SLOW = 0.9
 OPENS_AT = 8
 """Consecutive failures, of all requests, that open the circuit."""
+FIRST_ALONE_S = 5.0
 _SMOOTH = 0.1
 
 
@@ -151,6 +153,49 @@ class CircuitBreaker:
         for turn in self._waiting:
             if not turn.done():
                 turn.set_exception(error)
+
+    def _wake(self) -> None:
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+
+class FirstAlone:
+    """Lets one request go ahead while the others wait, until it opens; then it lets all pass.
+
+    It opens at the first answer or failure, and when the request in front has taken `seconds`: a
+    refusal comes at once. A request in front that is refused leaves its place to the next.
+    """
+
+    def __init__(self, seconds: float = FIRST_ALONE_S) -> None:
+        self._seconds = seconds
+        self._is_open = False
+        self._is_taken = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def enter(self) -> None:
+        """Wait until it is open, or until the place in front is free, and take that."""
+        loop = asyncio.get_running_loop()
+        while self._is_taken and not self._is_open:
+            turn: asyncio.Future[None] = loop.create_future()
+            self._waiting.add(turn)
+            try:
+                await turn
+            finally:
+                self._waiting.discard(turn)
+        if not self._is_open:
+            self._is_taken = True
+            loop.call_later(self._seconds, self.open)
+
+    def leave(self) -> None:
+        """Give up the place in front; without effect once it is open."""
+        self._is_taken = False
+        self._wake()
+
+    def open(self) -> None:
+        """Let all requests pass from now on."""
+        self._is_open = True
+        self._wake()
 
     def _wake(self) -> None:
         for turn in self._waiting:

@@ -1,4 +1,4 @@
-"""An HTTP endpoint: one pool of connections, retries with backoff, admission.
+"""An HTTP endpoint: one pool of connections, and requests that are retried.
 
 A reply is read as a stream and counted unpacked, so that memory is bounded whatever is sent, and
 what it says of secrets never leaves this module. Knows nothing of what a request means; the caller
@@ -7,14 +7,11 @@ hands it bytes and a function that reads the reply.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import math
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,23 +20,13 @@ from yarl import URL
 
 from raygen.core import Secrets, credentials_in, environment_secrets
 from raygen.engines.args import OpenAIArgs
-from raygen.engines.base import EngineSetupError, EngineUnavailableError, RequestRefusedError
-from raygen.engines.openai.admission import AdaptiveLimit, CircuitBreaker, Gate
-from raygen.engines.openai.reply import BadReplyError
-from raygen.engines.openai.wire import DialectError, RetryableFailure, error_of_status
+from raygen.engines.base import EngineSetupError, RequestRefusedError
+from raygen.engines.openai.refusals import RefusalError, RetryableFailure, read_refusal
+from raygen.engines.openai.reply import BadReplyError, ErrorReplyError
+from raygen.engines.openai.retrying import PATIENCE, Retrying
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
-ATTEMPTS = 6
-LONGEST_WAIT = 30.0
-_GROWTH = 2.0
-_GROWTH_OPEN = 4.0
-"""The factor from one wait to the next; the second while the circuit is open, which waits about a
-minute in all for an endpoint that fails every request."""
-PATIENCE = 120.0
-"""Seconds in which an endpoint that is busy, or fails some requests, must answer at least one; else
-it counts as unavailable."""
 MAX_ERROR_BYTES = 2**16
 """How much of an error's text is read; the rest is dropped."""
 
@@ -55,13 +42,9 @@ class Endpoint:
                 "that no key has; set it anew"
             )
         self.where = f"engine {name!r} at {args.base_url}"
-        self._first_wait = first_wait
         self._proxy = None if args.local else _proxy(URL(args.base_url), self.where)
         self.secrets = Secrets((args.key, *_credentials(self._proxy), *environment_secrets()))
-        self._gate = Gate(AdaptiveLimit(args.max_concurrency, slow=args.timeout / 2))
-        self._circuit = CircuitBreaker()
-        self._answered_at = float("-inf")
-        self._worked_at = float("-inf")
+        self.retrying = Retrying(self.where, first_wait, args.max_concurrency, args.timeout / 2)
         headers = {"Content-Type": "application/json"}
         if args.key:
             headers["Authorization"] = f"Bearer {args.key}"
@@ -72,70 +55,30 @@ class Endpoint:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def send(
-        self,
-        url: URL,
-        body: bytes | None,
-        read: Callable[[bytes], T],
-        max_bytes: int,
-        ignored: frozenset[int] = frozenset(),
-    ) -> T | None:
-        """POST `body` (GET without one) until it succeeds; return what `read` makes of the reply.
+    async def reach(self, url: URL) -> None:
+        """GET an address until a server answers, whatever that is.
 
-        `max_bytes` bounds the reply, counted unpacked. Returns None for a status in `ignored`.
-        `read` raises BadReplyError for a reply to ask again for. Raises EngineUnavailableError when
-        retries are used up and no other request was answered meanwhile or of late,
-        RequestRefusedError when others were or the reply is too large, and what `error_of_status`
-        raises.
+        Raises EngineUnavailableError where none does.
         """
-        first = time.monotonic()
-        attempt = 0
-        is_probe = False
-        call = _Call(url, body, read, max_bytes, ignored)
-        try:
-            while True:
-                is_probe = is_probe or await self._circuit.enter()
-                await self._gate.enter()
-                if self._circuit.open and not is_probe:  # it opened while this request waited
-                    self._gate.leave()
-                    continue
-                attempt += 1
-                outcome = await self._try(call)
-                if not isinstance(outcome, RetryableFailure):
-                    return outcome
-                if attempt >= ATTEMPTS:
-                    self._give_up(outcome, attempt, first)
-                await asyncio.sleep(self._wait(attempt) + (outcome.retry_after or 0.0))
-        finally:
-            if is_probe:
-                self._circuit.leave()
+        call = _Call(url, None, lambda _: None, MAX_ERROR_BYTES)
+        await self.retrying.run(partial(self._attempt, call), counts_as_work=False)
+
+    async def send(self, url: URL, body: bytes, read: Callable[[bytes], T], max_bytes: int) -> T:
+        """POST `body` until it succeeds; return what `read` makes of the reply.
+
+        `max_bytes` bounds the reply, counted unpacked. `read` raises BadReplyError for a reply to
+        ask again for. Raises EngineUnavailableError when retries are used up and no other request
+        was answered meanwhile or of late, RequestRefusedError when others were or the reply is too
+        large, and RefusalError where the endpoint refuses the request.
+        """
+        call = _Call(url, body, read, max_bytes)
+        return await self.retrying.run(partial(self._attempt, call))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
-    def _wait(self, attempt: int) -> float:
-        """Seconds until the next attempt: longer each time, and never the same for two requests."""
-        growth = _GROWTH_OPEN if self._circuit.open else _GROWTH
-        wait = min(self._first_wait * growth ** min(attempt - 1, 10), LONGEST_WAIT)
-        return wait * random.uniform(0.5, 1.0)
-
-    async def _try(self, call: _Call[T]) -> T | RetryableFailure | None:
-        """Make one attempt inside the gate, and adapt limit and circuit breaker to it."""
-        started = time.monotonic()
-        try:
-            outcome = await self._attempt(call)
-            self._learn(outcome, started)
-            if call.body is not None and not isinstance(outcome, RetryableFailure):
-                self._worked_at = time.monotonic()
-        except (RequestRefusedError, DialectError):
-            self._circuit.answered()
-            raise
-        finally:
-            self._gate.leave()
-        return outcome
-
-    async def _attempt(self, call: _Call[T]) -> T | RetryableFailure | None:
+    async def _attempt(self, call: _Call[T]) -> T | RetryableFailure:
         # What the client raises holds the headers that were sent, so nothing is chained to it.
         try:
             async with self._session.request(
@@ -164,17 +107,22 @@ class Endpoint:
         except (aiohttp.ClientError, ConnectionError) as error:
             message = self.secrets.hide(" ".join(f"{type(error).__name__}: {error}".split()))
             return RetryableFailure("broken", f"{self.where} broke off: {message[:300]}")
-        if status == 200:
-            return self._read(call, raw)
-        if status in call.ignored:
-            return None
         if status == 407 and self._proxy is not None:
             raise self._no_proxy(status)
-        text = raw[:MAX_ERROR_BYTES].decode("utf-8", "replace")
+        if call.body is None:
+            return call.read(b"")
         wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
-        return error_of_status(status, text, wait, self.where, self.secrets.hide)
+        if status == 200:
+            return self._read(call, raw, wait)
+        return self._refused(status, raw[:MAX_ERROR_BYTES].decode("utf-8", "replace"), wait)
 
-    def _read(self, call: _Call[T], raw: bytes) -> T | RetryableFailure:
+    def _refused(self, status: int, text: str, wait: float | None) -> RetryableFailure:
+        refusal = read_refusal(status, text, wait, self.where, self.secrets.hide)
+        if isinstance(refusal, RefusalError):
+            raise refusal
+        return refusal
+
+    def _read(self, call: _Call[T], raw: bytes, wait: float | None) -> T | RetryableFailure:
         """Return what the caller makes of a reply, or that it is none."""
         if len(raw) > call.max_bytes:
             raise RequestRefusedError(
@@ -185,11 +133,13 @@ class Endpoint:
             )
         try:
             return call.read(raw)
+        except ErrorReplyError as error:
+            return self._refused(error.status, str(error), wait)
         except (BadReplyError, ValueError, RecursionError) as error:
             message = self.secrets.hide(f"{error}")[:300]
             text = self.secrets.hide(raw[:MAX_ERROR_BYTES].decode("utf-8", "replace"))[:80]
             return RetryableFailure(
-                "broken", f"{self.where} sent a bad reply: {message} in {text!r}"
+                "broken", f"{self.where} sent a bad reply: {message} in {text!r}", answered=True
             )
 
     def _no_proxy(self, status: int) -> EngineSetupError:
@@ -198,33 +148,6 @@ class Endpoint:
             "user or password; correct them in the environment variable that names the proxy "
             "(HTTPS_PROXY, HTTP_PROXY), or name this host in NO_PROXY"
         )
-
-    def _learn(self, outcome: object, started: float) -> None:
-        now = time.monotonic()
-        limit = self._gate.limit
-        if not isinstance(outcome, RetryableFailure):
-            self._answered_at = now
-            if self._circuit.answered():
-                log.warning("%s answers again", self.where)
-            limit.answered(started, now, busy=self._gate.inside * 10 >= limit.value * 9)
-        elif outcome.kind == "busy":
-            limit.pushed_back(started, now)
-        elif self._circuit.failed():
-            log.warning("%s: one request asks on, others wait for it", outcome.message)
-
-    def _give_up(self, trouble: RetryableFailure, attempts: int, first: float) -> None:
-        """Raise the error that ends a request; return where a busy endpoint deserves patience."""
-        others_answered = self._answered_at > first or self._worked_at > time.monotonic() - PATIENCE
-        if trouble.kind == "busy" and self._answered_at > time.monotonic() - PATIENCE:
-            return
-        if trouble.kind == "broken" and others_answered:
-            raise RequestRefusedError("bad_response", f"{trouble.message}, {attempts} times")
-        away = EngineUnavailableError(
-            f"{trouble.message}, {attempts} times in {time.monotonic() - first:.0f} s; start the "
-            "server or correct args.base_url, then run again: what is not done stays pending"
-        )
-        self._circuit.give_up(away)
-        raise away
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +158,6 @@ class _Call(Generic[T]):
     body: bytes | None
     read: Callable[[bytes], T]
     max_bytes: int
-    ignored: frozenset[int]
 
 
 async def _read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -6,7 +6,9 @@ Pure: knows nothing of connections, requests or refusals.
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,16 +27,40 @@ _FINISHES = {
     "max_tokens": "length",
     "max_output_tokens": "length",
     "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "sensitive": "content_filter",
+    "network_error": "error",
+    "server_error": "error",
+    "insufficient_system_resource": "error",
+    "malformed_function_call": "error",
+    "abort": "error",
 }
-"""Other servers' names for the reasons that the format defines."""
+"""Other servers' names for the reasons that the format defines, and `error` for an answer that the
+server broke off."""
 
 
 class BadReplyError(Exception):
     """A reply that isn't what the format promises; str() says how."""
 
 
+class ErrorReplyError(Exception):
+    """An error in a reply that came with status 200. `status` is the one that it stands for."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(body)
+        self.status = status
+
+
 def parse_completions(reply: Any) -> list[Completion]:
-    """Return the choices of a reply in the order of their index. Raises BadReplyError."""
+    """Return the choices of a reply in the order of their index.
+
+    A choice that the server broke off has the finish reason `error`. Raises BadReplyError, and
+    ErrorReplyError where there is an error in place of choices.
+    """
+    if isinstance(reply, Mapping) and reply.get("error") and not reply.get("choices"):
+        raise ErrorReplyError(_status(reply["error"]), json.dumps(reply))
     try:
         choices = sorted(reply["choices"], key=lambda choice: int(choice.get("index", 0)))
         answers = [_completion(choice) for choice in choices]
@@ -76,8 +102,21 @@ def parse_scores(reply: Any, prompt: str, candidates: Sequence[str]) -> list[Sco
         raise BadReplyError(f"no echoed log-probabilities in it ({error!r})") from error
 
 
+def _status(error: Any) -> int:
+    """Return the status that an error stands for; 502, which is tried again, where it says none."""
+    if not isinstance(error, Mapping):
+        return 502
+    for name in ("code", "status", "status_code"):
+        if str(error.get(name)).isdigit() and 400 <= int(error[name]) < 600:
+            return int(error[name])
+    words = f"{error.get('code')} {error.get('type')}"
+    if re.search(r"rate_limit|insufficient_quota", words):
+        return 429
+    return 400 if re.search(r"context_length|content_|invalid_request", words) else 502
+
+
 def _completion(choice: Mapping[str, Any]) -> Completion:
-    finish = str(choice.get("finish_reason") or "stop")
+    finish = "error" if choice.get("error") else str(choice.get("finish_reason") or "stop")
     finish = _FINISHES.get(finish.lower(), finish)
     thinking = None
     if "message" not in choice:

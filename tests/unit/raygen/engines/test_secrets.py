@@ -96,8 +96,8 @@ def _planted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) 
     caplog.set_level(0)
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("raygen.engines.openai.endpoint.ATTEMPTS", 2)
-    monkeypatch.setattr("raygen.engines.openai.endpoint.PATIENCE", 0)
+    monkeypatch.setattr("raygen.engines.openai.retrying.ATTEMPTS", 2)
+    monkeypatch.setattr("raygen.engines.openai.retrying.PATIENCE", 0)
 
 
 async def answered(url: str) -> str:

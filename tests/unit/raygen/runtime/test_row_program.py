@@ -83,6 +83,17 @@ async def test_a_refused_request_is_a_reject_of_its_node() -> None:
     assert result.status == "dropped"
 
 
+@pytest.mark.parametrize("reason", ["bad_request", "bad_response"])
+async def test_what_an_engine_says_of_a_request_is_not_the_rows_fate(reason: str) -> None:
+    of = plan(
+        [node("ask", "generate", **ASK)],
+        ("ask",),
+        fake_spec({"match": "fish", "reply": {"error": reason}}),
+    )
+    result = await RowProgram(of, engines(of)).run("key", QUESTION)
+    assert (result.status, result.retryable, result.rejects) == ("failed", True, ())
+
+
 async def test_a_transient_fault_fails_the_row_which_keeps_its_finished_calls() -> None:
     nodes = [
         node("ask", "generate", **ASK),

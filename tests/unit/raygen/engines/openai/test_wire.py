@@ -8,25 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygen.engines.base import (
-    EngineError,
-    EngineSetupError,
-    EngineUnavailableError,
-    Message,
-    Request,
-    RequestRefusedError,
-    Sampling,
-    Score,
-)
+from raygen.engines.base import Message, Request, Sampling, Score
+from raygen.engines.openai.dialect import Dialect
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
-from raygen.engines.openai.wire import (
-    Dialect,
-    DialectError,
-    RetryableFailure,
-    derived_seed,
-    error_of_status,
-    request_body,
-)
+from raygen.engines.openai.wire import derived_seed, request_body
 
 STRICT = {
     "type": "object",
@@ -55,7 +40,7 @@ def test_a_setting_that_is_none_is_left_out_and_extra_goes_as_it_is() -> None:
     sampling = Sampling(
         temperature=None, top_p=None, top_k=20, logit_bias={7: -1.0}, extra={"user": "u", "n": 9}
     )
-    body = request_body("m", Request("hi", sampling), Dialect(logprobs=False))
+    body = request_body("m", Request("hi", sampling), Dialect(left_out=frozenset({"logprobs"})))
     assert body == {
         "model": "m",
         "prompt": "hi",
@@ -99,7 +84,8 @@ def test_strict_only_where_the_schema_allows_it(schema: dict[str, Any], strict: 
 
 def test_what_an_endpoint_does_not_take_is_left_out() -> None:
     request = Request("hi", schema=STRICT)
-    weaker = request_body("m", request, Dialect(logprobs=False, format="json_object"))
+    left_out = frozenset({"logprobs"})
+    weaker = request_body("m", request, Dialect(left_out=left_out, format="json_object"))
     assert weaker["response_format"] == {"type": "json_object"}
     assert "logprobs" not in weaker
     assert "response_format" not in request_body("m", request, Dialect(format="text"))
@@ -262,48 +248,6 @@ def test_a_token_across_the_end_of_the_prompt_counts() -> None:
 def test_a_reply_without_echo_gives_no_scores(choices: list[Any]) -> None:
     with pytest.raises(BadReplyError):
         parse_scores({"choices": choices}, "q", ["a"])
-
-
-@pytest.mark.parametrize(
-    ("status", "text", "error", "message"),
-    [
-        (400, '{"error": {"code": "context_length_exceeded", "message": "x"}}', None, "too_long"),
-        (400, '{"message": "maximum context length is 2048 tokens"}', None, "prompt_too_long"),
-        (413, "", None, "prompt_too_long"),
-        (400, '{"error": {"code": "content_filter", "message": "no"}}', None, "refused: .*no"),
-        (422, '{"detail": "temperature"}', None, "bad_request: .*temperature"),
-        (401, "Incorrect key sk-1", EngineSetupError, "the key is missing, wrong"),
-        (404, '{"error": {"message": "no model m"}}', EngineSetupError, "no model m; correct"),
-        (302, "", EngineSetupError, "answered 302"),
-        (
-            429,
-            '{"error": {"code": "insufficient_quota", "message": "pay"}}',
-            EngineUnavailableError,
-            "add credit",
-        ),
-        (400, '{"error": "use max_completion_tokens"}', DialectError, "max_completion_tokens"),
-        (400, '{"error": "Only one completion choice is allowed"}', DialectError, "Only one"),
-        (400, '{"error": "Logprobs is not enabled for m"}', DialectError, "Logprobs"),
-        (403, '{"error": "You may not request logprobs"}', DialectError, "logprobs"),
-        (400, '{"error": "response_format is not supported"}', DialectError, "response_format"),
-        (422, '{"detail": "json_schema: unknown type"}', DialectError, "json_schema"),
-    ],
-)
-def test_what_a_status_means(
-    status: int, text: str, error: type[EngineError] | None, message: str
-) -> None:
-    with pytest.raises(error or RequestRefusedError, match=message) as raised:
-        error_of_status(status, text, None, "engine 'e' at http://h/v1", str)
-    assert "sk-1" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"), [(429, "busy"), (503, "busy"), (500, "broken"), (502, "broken")]
-)
-def test_what_is_tried_again(status: int, kind: str) -> None:
-    trouble = error_of_status(status, "oops", 2.5, "e", str)
-    assert isinstance(trouble, RetryableFailure)
-    assert (trouble.kind, trouble.retry_after) == (kind, 2.5)
 
 
 def test_derived_seeds_differ_and_the_first_is_the_seed() -> None:
