@@ -14,6 +14,7 @@ from raygen.core import TaskName, without_secret
 from raygen.core.choices import AnswerForm
 from raygen.engines import Backend
 from raygen.ops.common import EngineSampling, ThinkingSettings
+from raygen.sources import MAX_INVALID
 
 RECIPE_VERSION = 1
 
@@ -125,7 +126,7 @@ class SourceSpec(RecipeSection):
         "drop", description="what becomes of rows that don't fit the task; not in the plan's hash"
     )
     max_invalid: float = Field(
-        0.1,
+        MAX_INVALID,
         ge=0,
         le=1,
         description="share of rows that may be dropped so; more are refused; not in the plan's "

@@ -12,6 +12,8 @@ from typing import Any
 
 from raygen.core import ColumnType, UserError
 
+MAX_INVALID = 0.1
+"""The share of rows that may not fit their task; where more don't, the mapping must be wrong."""
 _SHOWN = 5
 
 
