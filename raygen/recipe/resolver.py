@@ -119,8 +119,15 @@ class Resolver:
         return text
 
     def rows(self, place: Place, text: str) -> str:
-        """Resolve the path of the source rows to the folder in which it starts."""
+        """Resolve a path of the source rows to the folder in which it starts.
+
+        Those of a list all start in one, since one reader reads them as one user.
+        """
         owner, folder = self._origin(place)
+        if isinstance(place[-1], int) and self._origin((*place[:-1], 0)) != (owner, folder):
+            raise PathError(
+                f"{text!r} is said in another file than the first path; say all of a list in one"
+            )
         if owner is not None:
             _check(_rows_refusal(owner, folder, text))
         return str(folder)

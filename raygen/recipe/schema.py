@@ -19,6 +19,7 @@ from raygen.sources import MAX_INVALID
 RECIPE_VERSION = 1
 
 Address = Annotated[str, AfterValidator(without_secret)]
+SourcePath = Annotated[Address, Field(min_length=1)]
 Scalar = int | float | str | bool
 ParamType = Literal["int", "float", "str", "bool"]
 ColumnSource = str | Annotated[list[str], Field(min_length=1)]
@@ -98,8 +99,8 @@ class Deduplicate(RecipeSection):
 class SourceSpec(RecipeSection):
     """Where the source rows come from."""
 
-    path: Address = Field(
-        min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/..."
+    path: SourcePath | Annotated[list[SourcePath], Field(min_length=1)] = Field(
+        description="a file, glob, s3://, gs:// or hf://datasets/..., or a list of them"
     )
     limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
     sample: Sample | None = None
@@ -138,6 +139,11 @@ class SourceSpec(RecipeSection):
         "white space; or {on: [...], near: 0.9}",
     )
     license: str | None = Field(None, min_length=1, description="of the rows, for the card")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path, or the list of them, as a tuple."""
+        return as_names(self.path)
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from raygen.dataset import (
 from raygen.inspection import CardFacts, card_facts, open_dataset
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
+from raygen.sources import named_paths
 from raygen.views import Box, flowchart
 
 CARD = "README.md"
@@ -210,7 +211,7 @@ def _models(facts: CardFacts) -> str:
 
 def _licences(facts: CardFacts) -> str:
     recipe = facts.recipe
-    source = facts.missing or recipe.source.path
+    source = facts.missing or named_paths(recipe.source.paths)
     dataset = escape_markdown(recipe.license or "not noted in the recipe")
     rows = escape_markdown(recipe.source.license or "not noted in the recipe")
     lines = [

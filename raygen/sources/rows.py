@@ -43,6 +43,11 @@ class SourceFile:
         return f"{self.name}, {self.unit} {self.numbers[index]}"
 
 
+def named_paths(paths: Sequence[str]) -> str:
+    """Name the paths of a source for people."""
+    return ", ".join(paths)
+
+
 def check_size(name: str, size: int, max_bytes: int | None) -> None:
     """Raise SourceError where a fetched recipe's source has unpacked to more than it may."""
     if max_bytes is not None and size > max_bytes:

@@ -107,9 +107,9 @@ def evaluate_sets(
     """Evaluate the student on each set in each view; yields every evaluation once it is written.
 
     `checkpoint` is a run's folder or the student's in it, `files` are the sets, `ways` how to
-    evaluate them; `remark` is called with the rows that are left out, and with what could not be checked. Raises InputError for a set or
-    student that can't be read, and for a set that the student was trained on or that selected its
-    step, before any question is asked.
+    evaluate them; `remark` is called with the rows that are left out, and with what could not be
+    checked. Raises InputError for a set or student that can't be read, and for a set that the
+    student was trained on or that selected its step, before any question is asked.
     """
     folder, config = find_student(checkpoint)
     _check(config, files, ways)

@@ -17,7 +17,7 @@ from streamtrain.data import ExampleTokenizer, make_example_tokenizer
 from streamtrain.errors import InputError
 from streamtrain.evaluation import Evaluation, evaluate_student
 from streamtrain.heldout import HeldOutFile, read_held_out
-from streamtrain.models import load_student, model_source
+from streamtrain.models import Student, load_student, model_source
 from streamtrain.run import RunSpec
 from streamtrain.training import checkpoint
 
