@@ -176,6 +176,11 @@ def _making(facts: CardFacts) -> str:
     nodes, totals = facts.plan["nodes"], facts.status.nodes
     boxes = []
     table = ["| step | op | rows in | kept | dropped | why |", "|---|---|--:|--:|--:|---|"]
+    if invalid := facts.rejects.get("source"):
+        rows, lost = facts.status.finished, sum(invalid.values())
+        why = [f"{reason}: {count(n)}" for reason, n in invalid.items()]
+        cells = ("source", "", count(rows), count(rows - lost), count(lost), ", ".join(why))
+        table.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
     for node in nodes:
         name = node["name"]
         rows_in, kept, dropped = totals.get(name, (0, 0, 0))

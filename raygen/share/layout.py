@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -315,8 +315,9 @@ def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
 
 def _keys(facts: CardFacts, source: Path) -> set[str]:
     spec = facts.recipe.source.model_copy(update={"path": str(source.resolve())})
+    task = replace(facts.dataset.task, is_labelled=not spec.unlabelled)
     with tempfile.TemporaryDirectory() as folder:
-        return set(key_source(spec, facts.dataset.task, source.parent, Folder.at(folder)).keys)
+        return set(key_source(spec, task, source.parent, Folder.at(folder)).keys)
 
 
 def _shared_plan(plan: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         parts += [Text(), _nodes(status)]
     if status.reports:
         parts += [Text(), _reports(status)]
-    parts += _reasons("dropped in the graph", [(n, f"{a}: {b}") for a, b, n in status.rejects])
+    parts += _reasons("dropped at", [(n, f"{a}: {b}") for a, b, n in status.rejects])
     parts += _reasons("failed with", [(number, error) for error, number in status.errors])
     return Group(*parts)
 

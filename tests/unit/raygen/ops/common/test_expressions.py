@@ -22,7 +22,9 @@ ROW = {
 
 
 def value(expression: str, row: dict[str, Any] = ROW) -> Any:
-    return asyncio.run(evaluate(expression, row, FakeContext(Row("k", {}), Script(), TASKS["free_text"])))
+    return asyncio.run(
+        evaluate(expression, row, FakeContext(Row("k", {}), Script(), TASKS["free_text"]))
+    )
 
 
 @pytest.mark.parametrize(
