@@ -127,12 +127,12 @@ def evaluate_sets(
     if ways.teacher is not None:
         sets = infer_teacher_answers(ways.teacher, config, sets)
     lazy_student = _LazyStudent(folder, config)
-    for file, questions in zip(held_out, sets, strict=True):
+    for read, questions in zip(held_out, sets, strict=True):
         for view in ways.views:
             predictions = lazy_student.answers(questions, ways, view)
             scores = score_predictions(questions, predictions)
-            evaluation = replace(scores, invalid=len(file.invalid))
-            name = _name(file.path.stem, ways, view)
+            evaluation = replace(scores, invalid=len(read.invalid))
+            name = _name(read.path.stem, ways, view)
             written_to = write_record(evaluations_folder(folder), name, questions, evaluation)
             if ways.rationales:
                 written = lazy_student.rationales(questions, view, evaluation.predictions)
