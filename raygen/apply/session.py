@@ -117,6 +117,7 @@ class Session:
             watch.started,
         )
         self._unpublished: Mapping[str, Any] | None = None
+        self._learned: list[str] = []
         self._replaces = False  # set as long as rows are there that the first new ones replace
 
     def run(self) -> RunSummary:
@@ -163,7 +164,12 @@ class Session:
             self._start_trainer()
 
     def progress(self, stats: Sequence[WorkerStats]) -> None:
-        """Show what the workers have done."""
+        """Show what the workers have done; what their engines learned is said once."""
+        for note in (note for worker in stats for note in worker.notes):
+            if note not in self._learned:
+                self._learned.append(note)
+                self.watch.ui.note(note)
+                self.committer.describe(learned=self._learned)
         self._show(_STOPPING if self.interrupted else phase_of(stats), stats)
 
     @property

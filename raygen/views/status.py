@@ -47,6 +47,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         expected = planned["seconds"]
         guess = f" (planned {duration(expected)})" if expected is not None else ""
         facts.add_row("time", f"{duration(status.wall)}{guess}")
+    for note in status.learned:
+        facts.add_row("endpoint", Text(note))
     facts.add_row("last run", Text(status.ended or "running, or killed"))
     facts.add_row("plan", Text(status.plan))
     parts: list[RenderableType] = [one_line(Text(folder, style="bold")), facts]
