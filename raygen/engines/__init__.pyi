@@ -1,6 +1,8 @@
+from .api import resolve_api as resolve_api
 from .args import OpenAIArgs as OpenAIArgs
 from .args import parse_args as parse_args
 from .base import Ability as Ability
+from .base import Api as Api
 from .base import Attributor as Attributor
 from .base import Backend as Backend
 from .base import Classifier as Classifier
@@ -11,7 +13,6 @@ from .base import EngineError as EngineError
 from .base import EngineSetupError as EngineSetupError
 from .base import EngineSpec as EngineSpec
 from .base import EngineUnavailableError as EngineUnavailableError
-from .base import Learner as Learner
 from .base import Message as Message
 from .base import Prompt as Prompt
 from .base import Request as Request

@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 Backend = Literal["vllm", "openai", "transformers", "fake"]
 
+Api = Literal["chat", "completion"]
+"""How an engine is spoken to: in turns of a chat, or by one text that it goes on with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -183,7 +186,8 @@ class EngineSpec:
 
     `gpus` is how many it takes, `args` are the backend's own, and `price` is in dollars per million
     tokens. `anonymous`: the hub is asked for the model without the user's token. `template_args`
-    are what its chat template takes beside the messages; they are part of its identity.
+    are what its chat template takes beside the messages; they are part of its identity. `api:
+    auto` stands until a plan settles it.
     """
 
     name: str
@@ -195,6 +199,7 @@ class EngineSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     anonymous: bool = False
     template_args: Mapping[str, Any] = field(default_factory=dict)
+    api: Literal["auto"] | Api = "auto"
 
 
 class Engine(Protocol):
@@ -249,16 +254,6 @@ class Attributor(Protocol):
 
     async def nearest(self, word: str, k: int) -> list[str]:
         """Return the k whole words nearest to a word by input embeddings, nearest first."""
-        ...
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """An engine that learns how its backend wants to be asked."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What it learned so far, a sentence each, for people."""
         ...
 
 

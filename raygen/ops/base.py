@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from raygen.checks import How, Verdict
 from raygen.core import ColumnType, Reject, Row, Task
-from raygen.engines import Ability, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
+from raygen.engines import Ability, Api, Completion, Prompt, Sampling, Score, TokenScore, TopTokens
 
 
 class OpParams(BaseModel):
@@ -27,6 +27,17 @@ class OpParams(BaseModel):
     def engines(self) -> Mapping[str, str]:
         """List engines named apart from the node's own `engine`: parameter -> engine."""
         return {}
+
+    @classmethod
+    def asked_by(
+        cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
+    ) -> Mapping[str, Any]:
+        """Add to the parameters of a recipe what follows from how its engines are spoken to.
+
+        `api_of` takes the name of an engine, None for the node's own. Recipes of version 1 are
+        read without it.
+        """
+        return written
 
     @classmethod
     def read_back(cls, written: Mapping[str, Any]) -> Self:

@@ -7,19 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raygen.core import Reject, Row, Task, render
+from raygen.core import Reject, Row, Task
 from raygen.core.answers import names_option
 from raygen.engines import Ability, Completion
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.json_answers import TEXT, answer_schema, list_schema, read_fields
 from raygen.ops.common.masking import MASK, extract_fills, fill_masks, restore_ending
 from raygen.ops.common.options import OPTIONS_EXPECTED, require_options, template_row
 from raygen.ops.common.prediction import PredictionParams, predict_options
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 from raygen.ops.common.tokens import same_words
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
@@ -29,6 +30,7 @@ CHECKS = (
     "empty",
     "refused",
     "truncated",
+    "invalid_json",
     "mask_left",
     "wrong_count",
     "text_changed",
@@ -56,10 +58,12 @@ class FillCounterfactualParams(SamplingParams):
     outside the masks (`text_changed`; white space, a for an, the first letter's case and the last
     punctuation don't count), lists more or fewer fills than masks (`wrong_count`), fills in what
     was there (`unchanged`), or names the target where the original didn't (`answer_leaked`), or
-    is `empty`, `truncated` or `refused`.
+    is `empty`, `truncated`, `refused` or, in a chat, which is asked for JSON, `invalid_json`.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 512, "form": "fills"}
 
     n: int = Field(4, ge=1, le=MAX_SAMPLES, description="candidates per target, in one request")
     temperature: float | None = Field(0.8, ge=0, le=2)
@@ -83,15 +87,25 @@ class FillCounterfactualParams(SamplingParams):
             raise ValueError(f"`score_prompt` is for target: hardest, not target: {self.target}")
         return self
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one."""
-        form = "_fills" if self.form == "fills" else ""
-        return self.prompt or default_prompt(f"fill_counterfactual{form}")
+    @property
+    def default(self) -> str:
+        """The name of the default prompt."""
+        return "fill_counterfactual" + "_fills" * (self.form == "fills")
+
+    def asked_schema(self, masked: str) -> dict[str, Any] | None:
+        """Make the JSON schema of an answer for a masked text; None for a completion."""
+        if not self.asks_chat:
+            return None
+        masks = masked.count(MASK)
+        return answer_schema(
+            **{"fills": list_schema(masks, masks)} if self.form == "fills" else {"text": TEXT}
+        )
 
     @property
     def scoring(self) -> PredictionParams:
         """How the teacher scores the options."""
-        return PredictionParams(by="score", prompt=self.score_prompt, chat=self.chat)
+        prompt = self.score_prompt
+        return PredictionParams(by="score", prompt=prompt, chat=self.chat, api=self.api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +119,36 @@ class _Check:
 
     def outcome(self, answer: Completion) -> tuple[str, list[str]] | Reject:
         """Return the new text and its fills, or what is wrong with the candidate."""
-        fault = completion_reject(answer, cut_off_counts=self.params.rejects_cut_off)
+        filled = self._read(answer)
+        if isinstance(filled, Reject):
+            return filled
+        written = filled if isinstance(filled, str) else "; ".join(filled)
+        if _MASK_LEFT.search(written):
+            return Reject("mask_left", written[:160])
+        text = filled if isinstance(filled, str) else self._put_in(filled)
+        if isinstance(text, Reject):
+            return text
+        return self._checked(restore_ending(self.masked, text), written)
+
+    def _read(self, answer: Completion) -> str | list[str] | Reject:
+        """Return the new text, or what is filled in, as the answer has it."""
+        params, schema = self.params, self.params.asked_schema(self.masked)
+        if schema is not None:
+            fields = read_fields(answer, schema, cut_off_counts=params.rejects_cut_off)
+            if isinstance(fields, Reject):
+                return fields
+            value: str | list[str] = fields["fills" if params.form == "fills" else "text"]
+            return value.strip() if isinstance(value, str) else [fill.strip() for fill in value]
+        fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
         if fault is not None:
             return fault
         filled = _unwrapped(answer.text, self.masked)
-        if _MASK_LEFT.search(filled):
-            return Reject("mask_left", filled[:160])
-        text = self._put_in(filled) if self.params.form == "fills" else filled
-        if isinstance(text, Reject):
-            return text
-        text = restore_ending(self.masked, text)
+        if params.form == "text" or _MASK_LEFT.search(filled):
+            return filled
+        return [fill.strip() for fill in filled.rstrip(".;").split(";")]
+
+    def _checked(self, text: str, filled: str) -> tuple[str, list[str]] | Reject:
+        """Check a new text; `filled` is the answer, for the rejects' details."""
         fills = extract_fills(self.masked, text)
         if fills is None:
             return Reject("text_changed", f"{filled[:120]!r} is not {self.masked[:120]!r} filled")
@@ -125,12 +159,12 @@ class _Check:
             return Reject("answer_leaked", f"names {self.target!r}: {filled[:120]!r}")
         return text, fills
 
-    def _put_in(self, filled: str) -> str | Reject:
+    def _put_in(self, fills: Sequence[str]) -> str | Reject:
         """Put the listed fills into the masks."""
-        fills = [fill.strip() for fill in filled.rstrip(".;").split(";")]
         masks = self.masked.count(MASK)
         if len(fills) != masks or not all(fills):
-            return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {filled[:120]!r}")
+            listed = "; ".join(fills)[:120]
+            return Reject("wrong_count", f"{len(fills)} fills for {masks} masks: {listed!r}")
         text = fill_masks(self.masked, fills)
         return text[0].upper() + text[1:] if self.original[0].isupper() else text
 
@@ -160,8 +194,9 @@ async def _filled(
     original = row.data[ctx.task.stem]
     replaced = extract_fills(row.data["masked"], original) or []
     fields = {"gold": gold, "target": target, "replaced": replaced}
-    prompt = render(params.template(), {**template_row(row, ctx.task), **fields})
-    answers = await ctx.generate(params.prompt_of(prompt), params.sampling(ctx.seed(k)))
+    prompt = params.make_prompt(params.default, {**template_row(row, ctx.task), **fields})
+    schema = params.asked_schema(row.data["masked"])
+    answers = await ctx.generate(prompt, params.sampling(ctx.seed(k)), schema)
     check = _Check(original, row.data["masked"], options[target], params)
     rejects: list[Reject] = []
     for answer in answers:
@@ -201,7 +236,7 @@ def columns(params: FillCounterfactualParams, task: Task) -> Columns:
     scores = params.target == "hardest"
     abilities: frozenset[Ability] = frozenset({"generate", "score"} if scores else {"generate"})
     targets = 1 if params.target != "each" else (len(task.labels) or OPTIONS_EXPECTED) - 1
-    templates = {"prompt": params.template()}
+    templates = params.prompt_templates(params.default)
     if params.score_prompt is not None:
         templates["score_prompt"] = params.score_prompt
     return Columns(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raygen.core import Reject, Row, Task, template_fields
+from raygen.core import Reject, Row, Task
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.prediction import (
     HIDDEN,
@@ -58,7 +58,7 @@ async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row |
 def columns(params: FlipCheckParams, task: Task) -> Columns:
     """Declare that it needs a counterfactual, and hide what would tell the teacher its answer."""
     params.check(task, "flip_check")
-    if params.by != "classify" and "original" in template_fields(params.template(task)):
+    if "original" in params.reads(task):
         raise ValueError(
             "prompt reads 'original', which would tell the teacher what was edited; take it out "
             "of the template: `stem` is the original's text when that is predicted"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from raygen.core import Reject, Row, Task, render
-from raygen.engines import Completion, Message, Prompt
-from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.core import Reject, Row, Task
+from raygen.engines import Completion
+from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.completions import InvalidJsonError, completion_reject, parse_json_answer
+from raygen.ops.common.prompts import Messages
 from raygen.ops.common.request_params import SamplingParams
-
-
-class Turn(OpParams):
-    """One chat message; its content is a template."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class GenerateParams(SamplingParams):
@@ -31,8 +25,14 @@ class GenerateParams(SamplingParams):
     a prompt that the engine can't take (`prompt_too_long`).
     """
 
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"max_tokens": 1024}
+
     prompt: str | None = Field(None, min_length=1, description="a Jinja template")
-    messages: tuple[Turn, ...] | None = Field(None, description="a chat, instead of `prompt`")
+    messages: Messages = Field(
+        None,
+        description="a chat, instead of `prompt`: a list of {role, content} with templates, or an "
+        'expression that gives a list, as "{{ messages[:-1] }}"',
+    )
     into: str = Field(min_length=1, description="the column for the answer")
     json_schema: dict[str, Any] | None = Field(
         None, alias="schema", description="a JSON schema that the answer must have"
@@ -61,15 +61,8 @@ class GenerateParams(SamplingParams):
 async def run(row: Row, params: GenerateParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return n rows or rejects, in the engine's order."""
     sampling = params.sampling(ctx.seed())
-    answers = await ctx.generate(_prompt(row, params), sampling, params.json_schema)
+    answers = await ctx.generate(params.make_prompt("", row.data), sampling, params.json_schema)
     return [_outcome(row, params, ctx, k, answer) for k, answer in enumerate(answers)]
-
-
-def _prompt(row: Row, params: GenerateParams) -> Prompt:
-    if params.prompt is not None:
-        return params.prompt_of(render(params.prompt, row.data))
-    turns = params.messages or ()
-    return tuple(Message(turn.role, render(turn.content, row.data)) for turn in turns)
 
 
 def _outcome(
@@ -93,14 +86,13 @@ def _outcome(
 
 def columns(params: GenerateParams, task: Task) -> Columns:
     """Declare that it reads what the prompt reads and provides the answer's column."""
-    templates = {"prompt": params.prompt} if params.prompt is not None else {}
-    for index, turn in enumerate(params.messages or ()):
-        templates[f"messages.{index}.content"] = turn.content
     answer: dict[str, Any] = {params.into: "string" if params.json_schema is None else "json"}
     if params.n > 1:
         answer["sample"] = "integer"
     return Columns(
-        provides={**answer, **params.thought_columns}, templates=templates, cost=params.cost()
+        provides={**answer, **params.thought_columns},
+        templates=params.prompt_templates(""),
+        cost=params.cost(),
     )
 
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import ColumnType, Reject, Row, Task, option_letter, render
+from raygen.core import ColumnType, Reject, Row, Task, option_letter
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Op
-from raygen.ops.common.completions import InvalidJsonError, completion_reject, parse_json_answer
-from raygen.ops.common.request_params import SamplingParams, default_prompt
+from raygen.ops.common.json_answers import object_schema, read_fields
+from raygen.ops.common.request_params import SamplingParams
 
 _OPTIONS = ("answer", "label", "predicted", "target", "original_answer")
 """Columns that hold an option's index, which a judge reads as its letter and text."""
@@ -35,6 +35,8 @@ class JudgeParams(SamplingParams):
     verdicts. Rejects `low_score` (under `min_score`), `inconsistent`, and answers that are
     `invalid_json`, `empty`, `truncated` or `refused`.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"max_tokens": 512}
 
     temperature: float | None = Field(0.0, ge=0, le=2)
     rubric: str = Field("", description="what a good one is, in words")
@@ -75,23 +77,17 @@ class JudgeParams(SamplingParams):
         """The JSON schema of an answer with scores."""
         low, high = self.scale
         score = {"type": "integer", "minimum": low, "maximum": high}
-        return _object({"reason": _REASON, "scores": _object(dict.fromkeys(self.scored, score))})
+        return object_schema(
+            {"reason": _REASON, "scores": object_schema(dict.fromkeys(self.scored, score))}
+        )
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one."""
-        return self.prompt or default_prompt("judge_pair" if self.compare else "judge_scores")
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    @property
+    def default(self) -> str:
+        """The name of the default prompt."""
+        return "judge_pair" if self.compare else "judge_scores"
 
 
-_SCHEMA_OF_PAIR = _object({"reason": _REASON, "better": {"enum": ["1", "2", "tie"]}})
+_SCHEMA_OF_PAIR = object_schema({"reason": _REASON, "better": {"enum": ["1", "2", "tie"]}})
 
 
 async def run(row: Row, params: JudgeParams, ctx: Context) -> Sequence[Row | Reject]:
@@ -167,19 +163,14 @@ class _Verdict:
 async def _ask(
     params: JudgeParams, ctx: Context, fields: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> list[_Verdict | Reject]:
-    prompt = params.prompt_of(render(params.template(), fields))
+    prompt = params.make_prompt(params.default, fields)
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()), schema)
     return [_read(answer, schema, params) for answer in answers] or [Reject("empty", "no answer")]
 
 
 def _read(answer: Completion, schema: Mapping[str, Any], params: JudgeParams) -> _Verdict | Reject:
-    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
-    if fault is not None:
-        return fault
-    try:
-        return _Verdict(parse_json_answer(answer.text, schema), answer)
-    except InvalidJsonError as error:
-        return error.reject
+    fields = read_fields(answer, schema, cut_off_counts=params.rejects_cut_off)
+    return fields if isinstance(fields, Reject) else _Verdict(fields, answer)
 
 
 def _value(data: Mapping[str, Any], name: str, task: Task) -> str:
@@ -209,7 +200,7 @@ def columns(params: JudgeParams, task: Task) -> Columns:
             **params.thought_columns,
         },
         given=pair | {"shown", "rubric", "criteria", "low", "high"},
-        templates={"prompt": params.template()},
+        templates=params.prompt_templates(params.default),
         reports=(f"{params.into}_verdict",) if params.compare else (),
         cost=params.cost(2 if params.compare else 1, rows=1.0),
     )

@@ -12,7 +12,7 @@ from raygen.core import ColumnType, Reject, Row, Task, render
 from raygen.engines import Ability
 from raygen.ops.base import Columns, Context, Cost, Op, OpParams
 from raygen.ops.common.options import require_options, template_row
-from raygen.ops.common.request_params import default_prompt
+from raygen.ops.common.prompts import default_prompt
 from raygen.ops.common.tokens import column_texts
 
 TARGET = " [FIN_LABEL] {{ label | letter }}"

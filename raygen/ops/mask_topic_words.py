@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from raygen.core import Reject, Row, Task, render
+from raygen.core import Reject, Row, Task
 from raygen.engines import Completion
 from raygen.ops.base import Binding, Columns, Context, Op
 from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.json_answers import answer_schema, list_schema, read_fields
 from raygen.ops.common.masking import (
     MASK,
     Kind,
@@ -28,7 +29,7 @@ from raygen.ops.common.noun_phrases import (
     noun_phrases,
     pipeline_version,
 )
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 from raygen.ops.common.tokens import count_words
 
 _LABEL = re.compile(r"\A\W*topic words?\W*:", re.IGNORECASE)
@@ -60,10 +61,13 @@ class MaskTopicWordsParams(SamplingParams):
     engine). Rejects a text in which none of the named topic words stands (`no_span`; what holds a
     question word, or only words such as "the" and "is", is no topic), of which more than
     `max_share` of the words would be masked (`all_masked`), or which has a [MASK] already
-    (`mask_in_text`), and an answer that is `empty`, `truncated` or `refused`.
+    (`mask_in_text`), and an answer that is `empty`, `truncated`, `refused` or, in a chat, which is
+    asked for JSON, `invalid_json`.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 512}
 
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try, in one request")
     temperature: float | None = Field(0.0, ge=0, le=2)
@@ -82,9 +86,13 @@ class MaskTopicWordsParams(SamplingParams):
     _pipeline: str | None = PrivateAttr(None)
     """The pipeline, with its version, that the plan is bound to."""
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one."""
-        return self.prompt or default_prompt("mask_topic_words")
+    @property
+    def asked_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of an answer; None for a completion, which is read as text."""
+        if not self.asks_chat:
+            return None
+        phrases = {} if self.by_library else {"noun_phrases": list_schema(0, 30)}
+        return answer_schema(topic_words=list_schema(1, 8), **phrases)
 
     @property
     def by_library(self) -> bool:
@@ -111,9 +119,9 @@ async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[
     if MASK in text:
         return [Reject("mask_in_text", f"the text has a {MASK} already: {text[:80]!r}")]
     fields = {"stem": text, "options": ctx.task.options(row.data), "phrases": not params.by_library}
-    prompt = params.prompt_of(render(params.template(), {**row.data, **fields}))
+    prompt = params.make_prompt("mask_topic_words", {**row.data, **fields})
     outcome: Row | Reject = Reject("empty", "the engine gave no answer")
-    for answer in await ctx.generate(prompt, params.sampling(ctx.seed())):
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed()), params.asked_schema):
         outcome = _outcome(row, text, answer, params, ctx)
         if isinstance(outcome, Row):
             break
@@ -123,10 +131,10 @@ async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[
 def _outcome(
     row: Row, text: str, answer: Completion, params: MaskTopicWordsParams, ctx: Context
 ) -> Row | Reject:
-    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
-    if fault is not None:
-        return fault
-    topics, phrases = _named(answer.text)
+    named = _named(answer, params)
+    if isinstance(named, Reject):
+        return named
+    topics, phrases = named
     topic_spans = _spans(text, topics, "topic")
     if not topic_spans:
         return Reject("no_span", f"no topic word stands in the text: {answer.text.strip()[:80]!r}")
@@ -158,9 +166,19 @@ def _outcome(
     )
 
 
-def _named(answer: str) -> tuple[list[str], list[str]]:
+def _named(
+    answer: Completion, params: MaskTopicWordsParams
+) -> tuple[list[str], list[str]] | Reject:
     """Read the topic words and the noun phrases that an answer lists."""
-    topics, *phrases = _PHRASES_LABEL.split(answer.strip(), maxsplit=1)
+    if params.asked_schema is not None:
+        fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+        if isinstance(fields, Reject):
+            return fields
+        return fields["topic_words"], fields.get("noun_phrases", [])
+    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
+    if fault is not None:
+        return fault
+    topics, *phrases = _PHRASES_LABEL.split(answer.text.strip(), maxsplit=1)
     return _listed(_LABEL.sub("", topics)), _listed(phrases[0]) if phrases else []
 
 
@@ -188,7 +206,7 @@ def columns(params: MaskTopicWordsParams, task: Task) -> Columns:
         requires=frozenset({task.stem}),
         provides={**emitted, **params.thought_columns},
         given=frozenset({"stem", "options", "phrases"}),
-        templates={"prompt": params.template()},
+        templates=params.prompt_templates("mask_topic_words"),
         environment=_environment(params),
         cost=params.cost(rows=1.0),
     )

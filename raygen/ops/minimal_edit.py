@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from raygen.core import Reject, Row, Task, render
-from raygen.engines import Ability, Completion
+from raygen.core import Reject, Row, Task
+from raygen.engines import Ability, Api, Completion
 from raygen.ops.base import Columns, Context, Op, OpParams
 from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.edits import character_distance, extract_edit, token_distance
+from raygen.ops.common.json_answers import TEXT, answer_schema, read_fields
 from raygen.ops.common.options import template_row
 from raygen.ops.common.prediction import OptionProbabilities, PredictionParams, predict_options
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 from raygen.ops.common.tokens import same_words
 
 _PROMPT_FIELDS = frozenset({"stem", "options", "gold", "target", "demonstrations", "tries"})
@@ -47,10 +48,13 @@ class MinimalEditParams(SamplingParams):
     characters), `probabilities` and `original_probabilities` ({option: probability}). Rejects with
     `teacher_disagrees` (its prediction on the original is not the gold answer), and by the last
     attempt: `not_flipped`, `wrong_target` (a third option), `no_prediction` (two are level),
-    `unchanged`, `too_far` (over `max_distance`), `empty`, `truncated`, `refused`.
+    `unchanged`, `too_far` (over `max_distance`), `empty`, `truncated`, `refused` or, in a chat,
+    which is asked for JSON, `invalid_json`.
 
     Paper: few-shot distillation with counterfactual explanations (CoD), arXiv 2510.21631.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 1024}
 
     temperature: float | None = Field(0.0, ge=0, le=2, description="of the first attempt")
     retry_temperature: float = Field(0.7, ge=0, le=2, description="of the attempts after it")
@@ -90,9 +94,20 @@ class MinimalEditParams(SamplingParams):
     def engines(self) -> Mapping[str, str]:
         return {"teacher": self.teacher} if self.teacher else {}
 
-    def template(self, task: Task) -> str:
-        """Return the recipe's prompt, or the default one for the task."""
-        return self.prompt or default_prompt(f"minimal_edit_{task.name}")
+    @classmethod
+    def asked_by(
+        cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
+    ) -> Mapping[str, Any]:
+        predict, teacher = written.get("predict", {}), written.get("teacher")
+        if isinstance(predict, Mapping):
+            asked = PredictionParams.asked_by(predict, lambda _: api_of(teacher))
+            written = {**written, "predict": asked} if asked else written
+        return super().asked_by(written, api_of)
+
+    @property
+    def asked_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of an answer; None for a completion, which is read as text."""
+        return answer_schema(edited=TEXT) if self.asks_chat else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +151,29 @@ class _Edit:
                                if isinstance(d, EditDemonstration)],
             "tries": [{"text": text, "verdict": fate} for text, fate in verdicts.items() if text],
         }  # fmt: skip
-        prompt = params.prompt_of(render(params.template(task), fields))
+        prompt = params.make_prompt(_default(task), fields)
         sampling = params.sampling(self.ctx.seed(k))
         if k:
             sampling = replace(sampling, temperature=params.retry_temperature)
-        answers = await self.ctx.generate(prompt, sampling)
-        texts = {extract_edit(a.text, self.original, self.options): a for a in reversed(answers)}
-        return [await self._judge(text, answer) for text, answer in reversed(texts.items())]
+        answers = await self.ctx.generate(prompt, sampling, params.asked_schema)
+        edits = {text: (answer, fault) for answer, text, fault in map(self._read, answers[::-1])}
+        return [await self._judge(text, *edit) for text, edit in reversed(edits.items())]
 
-    async def _judge(self, text: str, answer: Completion) -> _Try:
-        params, new = self.params, self.options[self.target]
+    def _read(self, answer: Completion) -> tuple[Completion, str, Reject | None]:
+        """Read the edit that an answer is, or has as JSON, and what is wrong with the answer."""
+        params = self.params
+        if params.asked_schema is not None:
+            fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+            if isinstance(fields, Reject):
+                return answer, "", fields
+            return answer, " ".join(str(fields["edited"]).split()), None
+        text = extract_edit(answer.text, self.original, self.options)
         # What is cut off after the edit's own end leaves the edit whole.
         cut_off_counts = params.rejects_cut_off and answer.text.rstrip().endswith(text)
-        fault = completion_reject(answer, cut_off_counts=cut_off_counts)
+        return answer, text, completion_reject(answer, cut_off_counts=cut_off_counts)
+
+    async def _judge(self, text: str, answer: Completion, fault: Reject | None) -> _Try:
+        params, new = self.params, self.options[self.target]
         if fault is not None or not text:
             nothing = Reject("empty", f"no text in {answer.text.strip()[:80]!r}")
             return _Try(answer, "", "", fault or nothing)
@@ -225,6 +250,10 @@ def _target(params: MinimalEditParams, before: OptionProbabilities, gold: int, c
     return Random(ctx.seed()).choice(wrong)
 
 
+def _default(task: Task) -> str:
+    return f"minimal_edit_{task.name}"
+
+
 def columns(params: MinimalEditParams, task: Task) -> Columns:
     """Declare that it needs the task's columns and replaces the text and its answer."""
     params.predict.check(task, "minimal_edit")
@@ -248,8 +277,8 @@ def columns(params: MinimalEditParams, task: Task) -> Columns:
         },
         given=_PROMPT_FIELDS,
         templates={
-            "prompt": params.template(task),
-            **params.predict.templates(task, "predict.prompt"),
+            **params.prompt_templates(_default(task)),
+            **params.predict.templates(task, "predict."),
         },
         abilities={"engine": generate, "teacher": ability} if params.teacher else alone,
         reports=("target",),

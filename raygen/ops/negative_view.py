@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from raygen.core import Reject, Row, Task, render
+from raygen.core import Reject, Row, Task
 from raygen.core.answers import names_option, read_answer
 from raygen.engines import Completion
 from raygen.ops.base import Columns, Context, Cost, Op
 from raygen.ops.common.completions import completion_reject
+from raygen.ops.common.json_answers import TEXT, answer_schema, read_fields
 from raygen.ops.common.options import (
     OPTIONS_EXPECTED,
     label_type,
@@ -22,7 +23,7 @@ from raygen.ops.common.options import (
     training_label,
     view_columns,
 )
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 
 _STATED = 0.7
 """From this confidence on a text states its answer, and doesn't just happen to name an option."""
@@ -41,11 +42,13 @@ class NegativeViewParams(SamplingParams):
     `refuted` (the option's text; null when joined), `said` (the answers as they came), `view`
     (negative, counterfactual_negative) and `variant`. Rejects a refutation that states that its
     option is the answer (`argues_for_it`) or that another wrong one is (`other_answer`), or that is
-    `empty`, `truncated` or `refused`; joined, one option without a refutation drops the row, and
-    the detail names it.
+    `empty`, `truncated`, `refused` or, in a chat, which is asked for JSON, `invalid_json`; joined,
+    one option without a refutation drops the row, and the detail names it.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 512}
 
     n: int = Field(1, ge=1, le=MAX_SAMPLES, description="answers to try per wrong option")
     temperature: float | None = Field(0.7, ge=0, le=2)
@@ -56,9 +59,10 @@ class NegativeViewParams(SamplingParams):
     )
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one."""
-        return self.prompt or default_prompt("negative_view")
+    @property
+    def asked_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of an answer; None for a completion, which is read as text."""
+        return answer_schema(refutation=TEXT) if self.asks_chat else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +110,29 @@ async def _refutation(
     """Return the first usable refutation of one option, or the reject of its last answer."""
     options, gold = ctx.task.options(row.data), ctx.task.gold(row.data)
     fields = {**template_row(row, ctx.task), "gold": gold, "refuted": options[option]}
-    prompt = params.prompt_of(render(params.template(), fields))
+    prompt = params.make_prompt("negative_view", fields)
     outcome: _Refutation | Reject = Reject("empty", "the engine gave no answer")
-    for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k))):
-        text = _refuting(answer, option, options, gold, params.rejects_cut_off)
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k)), params.asked_schema):
+        text = _answered(answer, params)
+        if isinstance(text, str):
+            text = _refuting(text, option, options, gold)
         if isinstance(text, str):
             return _Refutation(option, text, answer.text.strip(), params.thoughts(answer))
         outcome = Reject(text.reason, f"{options[option]!r}: {text.detail}")
     return outcome
 
 
-def _refuting(
-    answer: Completion, option: int, options: Sequence[str], gold: int, cut_off_counts: bool
-) -> str | Reject:
+def _answered(answer: Completion, params: NegativeViewParams) -> str | Reject:
+    """Return the refutation that an answer is, or has as JSON."""
+    if params.asked_schema is not None:
+        fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+        return fields if isinstance(fields, Reject) else str(fields["refutation"]).strip()
+    fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
+    return answer.text.strip() if fault is None else fault
+
+
+def _refuting(text: str, option: int, options: Sequence[str], gold: int) -> str | Reject:
     """Strip a final answer from a refutation, or return what is wrong with it."""
-    fault = completion_reject(answer, cut_off_counts=cut_off_counts)
-    if fault is not None:
-        return fault
-    text = answer.text.strip()
     read = read_answer(text, options)
     if read.option is None or read.confidence < _STATED:
         return text
@@ -177,7 +186,7 @@ def columns(params: NegativeViewParams, task: Task) -> Columns:
             **params.thought_columns,
         },
         given=frozenset({"stem", "options", "gold", "refuted"}),
-        templates={"prompt": params.template()},
+        templates=params.prompt_templates("negative_view"),
         cost=Cost(wrong, params.n, params.max_tokens, rows),
     )
 

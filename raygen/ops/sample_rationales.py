@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,6 +68,8 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     Paper: symbolic chain-of-thought distillation (SCoTD), arXiv 2306.14050.
     """
 
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 768}
+
     n: int = Field(4, ge=1, le=MAX_SAMPLES, description="rationales per question, in one request")
     temperature: float | None = Field(1.0, ge=0, le=2)
     max_tokens: int = Field(128, ge=1)
@@ -104,7 +106,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
 
 async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return n rows or rejects, in the engine's order."""
-    prompt = params.prompt_of(params.render_prompt(row, ctx.task))
+    prompt = params.render_prompt(row, ctx.task)
     answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
     parsed = [
         parse_completion(answer, row.data, ctx.task, cut_off_counts=params.rejects_cut_off)
@@ -311,7 +313,7 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
         },
         hides=params.hides,
         given=params.prompt_fields,
-        templates={"prompt": params.template()},
+        templates=params.templates(),
         reports=("correct_differs",) if params.counts_differences else (),
         environment=what_decides(several(params.how, task)),
         cost=params.cost(rows=float(stay)),

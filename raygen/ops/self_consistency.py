@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from raygen.core import Reject, Row, Task, render
+from raygen.core import Reject, Row, Task, template_fields
 from raygen.core.answers import read_answer, read_free_answer
-from raygen.engines import Completion
+from raygen.engines import Api, Completion
 from raygen.ops.base import Columns, Context, Op
 from raygen.ops.common.checking import FreeHow, classes_of, what_decides
 from raygen.ops.common.completions import completion_reject, gold_answer, was_cut_off
-from raygen.ops.common.options import require_options, template_row
+from raygen.ops.common.options import fields_of, require_options
 from raygen.ops.common.prediction import HIDDEN
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 
 _ANSWER_COLUMNS = HIDDEN | {"fills", "refuted", "names_answer", "agreement", "votes"}
 """Columns that tell the answer, or what it was before; no prompt of this op may read them."""
@@ -30,17 +31,22 @@ class SelfConsistencyParams(SamplingParams):
     with less than `min_confidence`, is no vote but counts among all the paths: the agreement is
     the share of all of them that reach the winner. For a counterfactual row the answer is its
     target; other rows are held to their gold answer. Without options (free text) each answer is a
-    vote, and equal answers, whatever their notation, are one: by the checker `how`.
+    vote, and equal answers, whatever their notation, are one: by the checker `how`. With `original:
+    required` the paths for the old text (`original`) must settle on the old answer first: where a
+    teacher gets that wrong, its reaching the new one means nothing.
 
     Emits the row with `agreement` (the winner's share, 0 to 1), `votes` (counts: the votes of each
     option; unread: the paths that are none; in free text also forms: how each was written) and
-    `unread`. Rejects a row of which no path could be
-    read (`unreadable`), two options have most votes (`tie`), another option than the row's has
-    (`other_answer`), or the row's has, with a share below `threshold` (`low_agreement`).
+    `unread`. Rejects a row whose old text leads to another answer than the old one
+    (`teacher_disagrees`), of which no path could be read (`unreadable`), two options have most
+    votes (`tie`), another option than the row's has (`other_answer`), or the row's has, with a
+    share below `threshold` (`low_agreement`).
 
     Papers: self-consistency, arXiv 2203.11171; counterfactual distillation with multi-view chain
     of thought, EMNLP 2024 main 333.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 768}
 
     n: int = Field(
         5, alias="samples", ge=1, le=MAX_SAMPLES, description="reasoning paths, in one request"
@@ -64,11 +70,22 @@ class SelfConsistencyParams(SamplingParams):
         exclude_if=lambda how: how is None,  # so that a plan without it keeps its hash
         description="free text: the checker that says which answers are equal; absent: math",
     )
+    original: Literal["required", "ignored"] = Field(
+        "ignored",
+        exclude_if=lambda original: original == "ignored",
+        description="whether the teacher must reach the old answer on the old text too, where a "
+        "row has one; required from version 2 of recipes on, ignored before",
+    )
 
-    def template(self, task: Task) -> str:
-        """Return the recipe's prompt, or the default one for the task."""
-        is_free = task.name == "free_text"
-        return self.prompt or default_prompt("self_consistency" + "_free_text" * is_free)
+    @classmethod
+    def asked_by(
+        cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
+    ) -> Mapping[str, Any]:
+        return {"original": "required", **super().asked_by(written, api_of)}
+
+
+def _default(task: Task) -> str:
+    return "self_consistency" + "_free_text" * (task.name == "free_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +125,23 @@ class _Ballot:
     gold: int
     forms: Sequence[Sequence[str]] = ()
 
+    @property
+    def result(self) -> Votes:
+        """The votes, counted."""
+        return Votes(Counter(vote for vote in self.votes if vote is not None), len(self.votes))
+
 
 async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its votes, or its reject."""
-    visible = {
-        name: value
-        for name, value in template_row(row, ctx.task).items()
-        if name not in _ANSWER_COLUMNS
-    }
-    prompt = params.prompt_of(render(params.template(ctx.task), visible))
-    answers = await ctx.generate(prompt, params.sampling(ctx.seed()))
-    ballot = await _ballot(answers, row, params, ctx)
-    options = ballot.options
-    votes = Votes(Counter(vote for vote in ballot.votes if vote is not None), len(answers))
+    if params.original == "required" and row.data.get("original") is not None:
+        old = {**row.data, ctx.task.stem: row.data["original"]}
+        ballot = await _ballot(old, row.data["original_answer"], params, ctx, ctx.seed(1))
+        if ballot.result.winners != [ballot.gold]:
+            words = ballot.result.words(ballot.options)
+            detail = f"original: not {ballot.options[ballot.gold]!r}: {words}"
+            return [Reject("teacher_disagrees", detail)]
+    ballot = await _ballot(row.data, gold_answer(row.data, ctx.task), params, ctx, ctx.seed())
+    votes, options = ballot.result, ballot.options
     reject = _reject(votes, ballot.gold, params.threshold, options)
     if reject is not None:
         return [reject]
@@ -135,18 +156,28 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
 
 
 async def _ballot(
-    answers: Sequence[Completion], row: Row, params: SelfConsistencyParams, ctx: Context
+    data: Mapping[str, Any],
+    gold: int | str,
+    params: SelfConsistencyParams,
+    ctx: Context,
+    seed: int,
 ) -> _Ballot:
-    """Read the vote of each path; in free text each class of equal answers is an option."""
+    """Let each path vote; in free text each class of equal answers is an option."""
+    visible = {
+        name: value
+        for name, value in fields_of(data, ctx.task).items()
+        if name not in _ANSWER_COLUMNS
+    }
+    prompt = params.make_prompt(_default(ctx.task), visible)
+    answers = await ctx.generate(prompt, params.sampling(seed))
     if ctx.task.name != "free_text":
-        options = ctx.task.options(row.data)
-        votes = [_vote(answer, options, params) for answer in answers]
-        return _Ballot(options, votes, ctx.task.gold(row.data))
+        options = ctx.task.options(data)
+        return _Ballot(options, [_vote(answer, options, params) for answer in answers], int(gold))
+    gold = str(gold)
     how = params.how or "math"
     read = [_free_vote(answer, params) for answer in answers]
     classes = await classes_of(read, ctx, how)
     members = list(dict.fromkeys(each.members for each in classes.values()))
-    gold = str(gold_answer(row.data, ctx.task))
     options = [forms[0] for forms in members]
     right = [(await ctx.check(option, gold, how)).correct for option in options]
     if True not in right:
@@ -198,14 +229,23 @@ def columns(params: SelfConsistencyParams, task: Task) -> Columns:
             "thinking: column needs one answer per row, but self_consistency makes one row of all "
             "its paths; leave `thinking` out (the transcripts have the thoughts)"
         )
+    asks_twice = params.original == "required"
+    templates = params.prompt_templates(_default(task))
+    if any("original" in template_fields(text) for text in templates.values()):
+        raise ValueError(
+            "a prompt reads 'original', which would tell the teacher what was edited; take it out "
+            "of the template: `stem` is the old text when that is asked"
+        )
     return Columns(
         requires=frozenset({*task.columns, *({"answer"} if task.name == "free_text" else ())}),
+        optional=frozenset({"original", "original_answer"} if asks_twice else ()),
         provides={"agreement": "number", "votes": "json", "unread": "integer"},
-        hides=_ANSWER_COLUMNS,
+        # With the old text asked too, one of its two prompts is about that.
+        hides=_ANSWER_COLUMNS - ({"original"} if asks_twice else set()),
         given=frozenset({"stem", "options"}),
-        templates={"prompt": params.template(task)},
+        templates=templates,
         environment=what_decides((params.how or "math",) if task.name == "free_text" else ()),
-        cost=params.cost(rows=1.0),
+        cost=params.cost(1 + asks_twice, rows=1.0),
     )
 
 

@@ -19,8 +19,8 @@ class TokenProbabilitiesParams(ReasoningParams):
 
     A student that reads the same vocabulary learns from them with `loss: kd`, whatever the
     rationale's source: this teacher, another one, or people. The prompt is that of
-    `sample_rationales`: give `prompt`, `label`, `demonstrations` and `chat` the same values, and
-    the teacher reads the rationale as it would write it.
+    `sample_rationales`: give `prompt`, `label` and `demonstrations` the same values, and the
+    teacher reads the rationale as it would write it.
 
     Emits the row with `token_probabilities` ({vocabulary, tokens, ids, logprobs}: a fingerprint of
     the vocabulary, the rationale's tokens by number, and for each the `top` most probable tokens
@@ -40,11 +40,9 @@ async def run(row: Row, params: TokenProbabilitiesParams, ctx: Context) -> Seque
     rationale = row.data["rationale"].strip()
     if not rationale:
         return [Reject("empty", "the rationale is empty")]
-    top_tokens = await ctx.top_tokens(
-        params.prompt_of(params.render_prompt(row, ctx.task)),
-        rationale if params.chat else f" {rationale}",
-        params.top,
-    )
+    prompt = params.render_prompt(row, ctx.task)
+    text = f" {rationale}" if isinstance(prompt, str) else rationale
+    top_tokens = await ctx.top_tokens(prompt, text, params.top)
     recorded = {
         "vocabulary": top_tokens.vocabulary,
         "tokens": list(top_tokens.tokens),
@@ -66,7 +64,7 @@ def columns(params: TokenProbabilitiesParams, task: Task) -> Columns:
         provides={"token_probabilities": "json", "token_probabilities_teacher": "string"},
         hides=params.hides | {"rationale"},
         given=params.prompt_fields,
-        templates={"prompt": params.template()},
+        templates=params.templates(),
         abilities={"engine": frozenset({"top_tokens"})},
         cost=Cost(calls=1, completions=1),
     )

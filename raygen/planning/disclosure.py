@@ -85,8 +85,7 @@ def _disclosed(prepared: PreparedRecipe, terms: RunTerms) -> Disclosure:
 
 
 def _reads(recipe: Recipe, training: Training | None) -> Iterator[Fact]:
-    for rows in recipe.source.paths:
-        yield "reads", f"rows: {_origin(recipe, ('source', 'path'), rows)}"
+    yield "reads", f"rows: {_origin(recipe, ('source', 'path'), recipe.source.path)}"
     for name, spec in recipe.engines.items():
         if spec.backend in ("vllm", "transformers"):
             yield "reads", f"model of engine {name}: {_model(spec)}"

@@ -20,6 +20,7 @@ from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refus
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
 from raygen.recipe.remote.ref import NOTHING, Fetched, Permissions, UnfetchedError
 from raygen.recipe.schema import RECIPE_VERSION
+from raygen.recipe.upgrade import upgrade_mixed
 
 EXTENDS = "extends"
 _LONGEST = 20
@@ -30,14 +31,18 @@ _NAMED = {"params": "param", "engines": "engine", "graph": "node", "variants": "
 
 
 def upgraded(document: Document) -> Document:
-    """Bring a recipe to this version of the format; so far there is one. Raises ProblemsError."""
+    """Check that a recipe is of a version that is read here. Raises ProblemsError.
+
+    A recipe of version 1 stays as it is written, so that its dataset goes on: what it means, the
+    plan knows by its version.
+    """
     data = document.data
     if not isinstance(data, dict):
         message = f"found {found(data)}, expected a recipe: a mapping with `recipe`, `version`, ..."
         raise ProblemsError([document.problem((), message)])
     version = data.get("version", RECIPE_VERSION)
-    if version != RECIPE_VERSION or isinstance(version, bool):
-        message = f"recipe version {found(version)}: this raygen reads version {RECIPE_VERSION}"
+    if version not in range(1, RECIPE_VERSION + 1) or isinstance(version, bool):
+        message = f"recipe version {found(version)}: this raygen reads 1 to {RECIPE_VERSION}"
         raise ProblemsError([document.problem(("version",), message)])
     return document
 
@@ -60,6 +65,7 @@ def extended(
         path, fetched = _below(chain[-1], path, fetched, files, allowed)
         chain.append(upgraded(load_document(path)))
         files[str(path)] = fetched
+    chain = upgrade_mixed(chain)
     document = chain.pop()
     for above in reversed(chain):
         data = {key: value for key, value in above.data.items() if key != EXTENDS}

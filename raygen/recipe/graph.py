@@ -12,6 +12,7 @@ from typing import Any
 
 from raygen.config import Document, did_you_mean, parse_model
 from raygen.core import Place, Problem, ProblemsError
+from raygen.engines import Api
 from raygen.ops import Op, OpParams
 from raygen.recipe.schema import NodeSection, Output
 
@@ -41,8 +42,13 @@ class RecipeGraph:
     problems: list[Problem] = field(default_factory=list)
 
 
-def resolve_graph(document: Document, ops: Mapping[str, Op]) -> RecipeGraph:
-    """Resolve the graph of a recipe, from its `graph`, `engines` and `output`."""
+def resolve_graph(
+    document: Document, ops: Mapping[str, Op], apis: Mapping[str, Api] | None = None
+) -> RecipeGraph:
+    """Resolve the graph of a recipe, from its `graph`, `engines` and `output`.
+
+    `apis` says how each engine is spoken to; one that isn't in it goes on with texts.
+    """
     graph = RecipeGraph()
     sections = _sections(document)
     names = _keys(document, "graph")
@@ -55,7 +61,7 @@ def resolve_graph(document: Document, ops: Mapping[str, Op]) -> RecipeGraph:
         unknown = unknown or bool(problems)
         edges[name] = tuple(source for source in section.sources if source in names)
         graph.problems += problems
-        resolved = _node(document, name, section, ops, graph.problems)
+        resolved = _node(document, name, section, ops, apis or {}, graph.problems)
         wrong_engine = list(_engine_problems(document, name, section, engines, ops))
         if resolved is not None:
             wrong_engine += _named_engine_problems(document, name, resolved, engines)
@@ -126,6 +132,7 @@ def _node(
     name: str,
     section: NodeSection,
     ops: Mapping[str, Op],
+    apis: Mapping[str, Api],
     problems: list[Problem],
 ) -> ResolvedNode | None:
     op = ops.get(section.op)
@@ -137,7 +144,15 @@ def _node(
     written = {
         key: value for key, value in here.data.items() if key not in ("op", "from", "engine")
     }
-    data = _with_defaults(document, section.engine, op, written)
+    data: Mapping[str, Any] = _with_defaults(document, section.engine, op, written)
+    if document.data.get("version") != 1:
+        moved = list(_moved_keys(document, name, written))
+        if moved:
+            problems += moved
+            return None
+        data = op.params.asked_by(
+            data, lambda engine: apis.get(engine or section.engine or "", "completion")
+        )
     try:
         params = parse_model(Document(here.file, data, here.marks), op.params)
     except ProblemsError as error:
@@ -164,6 +179,19 @@ def _with_defaults(
         own = {"keep": own} if isinstance(own, str) else own
         data["thinking"] = {**thinking, **own} if isinstance(own, dict) else own
     return data
+
+
+def _moved_keys(document: Document, name: str, data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield problems of parameters that version 2 has on the engine."""
+    sections = [((), data), *(((k,), v) for k, v in data.items() if isinstance(v, dict))]
+    for place, section in sections:
+        if isinstance(section.get("chat"), bool):
+            what = "chat" if section["chat"] else "completion"
+            message = f"`chat` is of version 1; remove it, and write `api: {what}` at the engine"
+            yield document.problem(("graph", name, *place, "chat"), message)
+        if section.get("api") in ("auto", "chat", "completion"):
+            message = "`api` belongs to the engine; move it there"
+            yield document.problem(("graph", name, *place, "api"), message)
 
 
 def _engine_problems(

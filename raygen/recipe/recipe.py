@@ -53,8 +53,7 @@ class Recipe:
     @property
     def source_base(self) -> Path:
         """The folder in which a relative path of the source starts."""
-        place = self._source_places[0]
-        return Path(self.paths[place])
+        return Path(self.paths["source", "path"])
 
     @property
     def max_source_bytes(self) -> int | None:
@@ -64,16 +63,7 @@ class Recipe:
     @property
     def source_access(self) -> Anonymous | None:
         """As whom the source is read: None stands for the user."""
-        by_path = zip(self._source_places, self.source.paths, strict=True)
-        accesses = [self.resolver.access(place, path) for place, path in by_path]
-        return next(filter(None, accesses), None)
-
-    @property
-    def _source_places(self) -> list[Place]:
-        """Where the paths of the source are said."""
-        place: Place = ("source", "path")
-        is_list = not isinstance(self.source.path, str)
-        return [(*place, index) for index in range(len(self.source.paths))] if is_list else [place]
+        return self.resolver.access(("source", "path"), self.source.path)
 
     @property
     def output_folder(self) -> str:
@@ -94,6 +84,11 @@ class Recipe:
     def name(self) -> str:
         """The recipe's own name."""
         return self.sections.recipe
+
+    @property
+    def version(self) -> int:
+        """The version of the format that it is written in."""
+        return self.sections.version
 
     @property
     def task(self) -> Task:
@@ -119,6 +114,7 @@ class Recipe:
                 gpus=engine.gpus,
                 price=engine.price.model_dump() if engine.price else None,
                 args=engine.args,
+                api=engine.api if self.version > 1 else "completion",
                 anonymous=self._asks_as_anybody(("engines", name, "model")),
                 template_args=engine.template_args,
             )

@@ -1,4 +1,4 @@
-"""The sections of a recipe, version 1, as typed models: what may be written where.
+"""The sections of a recipe, versions 1 and 2, as typed models: what may be written where.
 
 Knows nothing of files, ops or what a graph means; an op's own parameters pass through untyped.
 """
@@ -12,14 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from raygen.config import found
 from raygen.core import TaskName, without_secret
 from raygen.core.choices import AnswerForm
-from raygen.engines import Backend
+from raygen.engines import Api, Backend
 from raygen.ops.common import EngineSampling, ThinkingSettings
-from raygen.sources import MAX_INVALID
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
+"""The newest version; raygen reads those from 1 on."""
 
 Address = Annotated[str, AfterValidator(without_secret)]
-SourcePath = Annotated[Address, Field(min_length=1)]
 Scalar = int | float | str | bool
 ParamType = Literal["int", "float", "str", "bool"]
 ColumnSource = str | Annotated[list[str], Field(min_length=1)]
@@ -99,8 +98,8 @@ class Deduplicate(RecipeSection):
 class SourceSpec(RecipeSection):
     """Where the source rows come from."""
 
-    path: SourcePath | Annotated[list[SourcePath], Field(min_length=1)] = Field(
-        description="a file, glob, s3://, gs:// or hf://datasets/..., or a list of them"
+    path: Address = Field(
+        min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/..."
     )
     limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
     sample: Sample | None = None
@@ -127,7 +126,7 @@ class SourceSpec(RecipeSection):
         "drop", description="what becomes of rows that don't fit the task; not in the plan's hash"
     )
     max_invalid: float = Field(
-        MAX_INVALID,
+        0.1,
         ge=0,
         le=1,
         description="share of rows that may be dropped so; more are refused; not in the plan's "
@@ -139,11 +138,6 @@ class SourceSpec(RecipeSection):
         "white space; or {on: [...], near: 0.9}",
     )
     license: str | None = Field(None, min_length=1, description="of the rows, for the card")
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The path, or the list of them, as a tuple."""
-        return as_names(self.path)
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -174,6 +168,11 @@ class EngineSection(RecipeSection):
 
     model: str = Field(min_length=1, description="a hub id, a folder or bundled:NAME")
     revision: str | None = Field(None, min_length=1, description="the hub revision")
+    api: Literal["auto"] | Api = Field(
+        "auto",
+        description="from version 2: how the engine is spoken to; auto: chat where the model has a "
+        "chat template or the backend is an endpoint",
+    )
     backend: Backend = "vllm"
     gpus: int = Field(0, ge=0, description="GPUs of one engine, 0 on a CPU")
     price: Price | None = None
@@ -233,7 +232,7 @@ class RecipeSections(RecipeSection):
         None, description="the recipe that this one changes: a path, or a reference to fetch"
     )
     recipe: str = Field(min_length=1, description="its name")
-    version: Literal[1]
+    version: Literal[1, 2]
     description: str = ""
     license: str | None = Field(None, min_length=1, description="of the dataset, for its card")
     authors: list[str] = Field(default_factory=list, description="whom to cite, for the card")
@@ -260,6 +259,13 @@ class RecipeSections(RecipeSection):
             raise ValueError(f"`labels` belongs to task: classification, and this is {self.task}")
         if self.labels is not None and len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels has one twice: {self.labels}")
+        return self
+
+    @model_validator(mode="after")
+    def _api_needs_version_2(self) -> RecipeSections:
+        named = [name for name, engine in self.engines.items() if "api" in engine.model_fields_set]
+        if self.version == 1 and named:
+            raise ValueError(f"engine {named[0]!r} has `api`, which needs version: 2")
         return self
 
 

@@ -35,7 +35,6 @@ from raygen.engines import (
     EngineSetupError,
     EngineSpec,
     EngineUnavailableError,
-    Learner,
 )
 from raygen.planning import Plan
 from raygen.recipe import SOURCE
@@ -132,12 +131,6 @@ class Worker:
                 return None
             if result is not None:
                 self.stats.add(result)
-            self.stats.notes = tuple(
-                note
-                for engine in self._engines.values()
-                if isinstance(engine, Learner)
-                for note in engine.notes
-            )
             return result
 
     async def _attempt(self, row: SourceRow) -> RowResult:

@@ -46,7 +46,7 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
         Text(),
     ]
     if plan.engines:
-        table = plain_table("engine", "model", "backend", "gpus")
+        table = plain_table("engine", "model", "backend", "api", "gpus")
         for spec in plan.engines.values():
             table.add_row(
                 *map(
@@ -55,6 +55,7 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
                         spec.name,
                         model_name(spec.model, spec.revision),
                         spec.backend,
+                        spec.api,
                         str(spec.gpus),
                     ),
                 )

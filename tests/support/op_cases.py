@@ -1,9 +1,10 @@
 """Parameters, a row and a model's answers for every op of the registry."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from raygen.engines.base import TokenScore
+from raygen.engines.base import Sampling, TokenScore
 from raygen.testing import Script
 
 QUESTION: dict[str, Any] = {"question": "What falls?", "choices": ["sand", "snow"], "answer": 1}
@@ -24,17 +25,42 @@ NAMED = Script(
     attributions=lambda text, start, target: [TokenScore("Snow", start, start + 4, 1.0)],
     neighbours=lambda word, k: [f"{word}{place}" for place in range(k)],
 )
+_FIELDS = {
+    "mark": {"topic_words": ["falls"], "noun_phrases": []},
+    "fill": {"fills": ["swims"]},
+    "wrong answer": {"refutation": "Sand is warm."},
+    "change": {"edited": "What swims?"},
+}
+
+
+def _as_json(prompt: str, sampling: Sampling) -> list[str]:
+    fields = next(fields for word, fields in _FIELDS.items() if word in prompt)
+    return [json.dumps({"reasoning": "Cold.", **fields})] * sampling.n
+
+
+AS_JSON = Script(_as_json, scores=SCORED.scores)
 CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any], Script]] = [
     ("sample_rationales", {"n": 3}, COUNTERFACTUAL, SCORED),
     ("sample_rationales", {"n": 3, "label": "shown"}, QUESTION, SCORED),
     ("mask_topic_words", {"phrases": "engine"}, QUESTION, SCORED),
     ("fill_counterfactual", {}, MASKED, NAMED),
     ("self_consistency", {"samples": 3}, COUNTERFACTUAL, SCORED),
+    ("self_consistency", {"samples": 3, "original": "required"}, COUNTERFACTUAL, SCORED),
     ("negative_view", {}, COUNTERFACTUAL, SCORED),
     ("flip_check", {}, COUNTERFACTUAL, SCORED),
     ("minimal_edit", {}, QUESTION, SCORED),
     ("soft_labels", {}, QUESTION, SCORED),
     ("token_probabilities", {}, WITH_RATIONALE, SCORED),
+    ("sample_rationales", {"api": "chat", "n": 3}, COUNTERFACTUAL, SCORED),
+    ("sample_rationales", {"api": "chat", "n": 3, "label": "shown"}, QUESTION, SCORED),
+    ("mask_topic_words", {"api": "chat", "phrases": "engine"}, QUESTION, AS_JSON),
+    ("fill_counterfactual", {"api": "chat", "form": "fills"}, MASKED, AS_JSON),
+    ("self_consistency", {"api": "chat", "samples": 3}, COUNTERFACTUAL, SCORED),
+    ("negative_view", {"api": "chat"}, COUNTERFACTUAL, AS_JSON),
+    ("flip_check", {"api": "chat"}, COUNTERFACTUAL, SCORED),
+    ("minimal_edit", {"api": "chat", "predict": {"api": "chat"}}, QUESTION, AS_JSON),
+    ("token_probabilities", {"api": "chat"}, WITH_RATIONALE, SCORED),
+    ("judge", {"api": "chat", "show": ["question"], "rubric": "good"}, QUESTION, SCORED),
     ("perturb_rationale", {"how": "shuffle"}, WITH_RATIONALE, SCORED),
     ("perturb_rationale", {"how": "mask", "fraction": 0.5}, WITH_RATIONALE, SCORED),
     ("perturb_rationale", {"how": "keep", "keep": "choices"}, WITH_RATIONALE, SCORED),

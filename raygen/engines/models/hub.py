@@ -53,6 +53,34 @@ def cached_config(model: str, revision: str | None) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
+def fetch_file(model: str, file: str, revision: str | None) -> Path | None:
+    """Fetch a small file of a hub model, asking the cache first; None where the model has none.
+
+    Raises EngineSetupError if the hub can't be asked.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
+
+    cached = try_to_load_from_cache(model, file, revision=revision)
+    if cached is not None:  # a path, or a mark that the model has no such file
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        with _quiet_client():
+            return Path(hf_hub_download(model, file, revision=revision))
+    except LocalEntryNotFoundError as error:
+        raise EngineSetupError(
+            f"model {model!r}: {file} is not in the cache, and the hub can't be reached"
+        ) from error
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, OSError) as error:
+        raise EngineSetupError(f"model {model!r}: {file} can't be had: {error}") from error
+
+
 def hub_commit(model: str, revision: str | None) -> str:
     """Resolve a revision of a hub model to a commit, by the hub, or offline by the cache.
 

@@ -15,7 +15,15 @@ from raygen.dataset import DatasetError, storage_errors
 from raygen.engines import model_name
 from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op, all_ops
-from raygen.planning import RECIPE, RecipeRequest, make_plan, source_columns, stored_recipe
+from raygen.planning import (
+    RECIPE,
+    RecipeRequest,
+    apis_of,
+    make_plan,
+    resolve_engines,
+    source_columns,
+    stored_recipe,
+)
 from raygen.recipe import Recipe, load_recipe, resolve_graph
 from raygen.sources import SourceError
 
@@ -58,7 +66,8 @@ def describe_recipe(request: RecipeRequest, reference: str) -> RecipeDescription
     recipe = load_recipe(
         request.file, ops=ops, fetched=request.fetched, allowed=request.permissions
     )
-    graph = resolve_graph(recipe.document, ops)
+    engines, _ = resolve_engines(recipe)
+    graph = resolve_graph(recipe.document, ops, apis_of(engines))
     if graph.problems:
         raise ProblemsError(graph.problems)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -16,14 +16,15 @@ from raygen.checks import (
     check_code,
     read_same,
 )
-from raygen.core import ColumnType, Reject, Row, Task, render
-from raygen.engines import Sampling
+from raygen.core import ColumnType, Reject, Row, Task
+from raygen.engines import Api, Sampling
 from raygen.ops.base import Binding, Columns, Context, Cost, Op
 from raygen.ops.common.checking import answer_for, gold_for, several, what_decides
 from raygen.ops.common.completions import completion_reject
 from raygen.ops.common.options import require_options
-from raygen.ops.common.request_params import PromptParams, default_prompt
+from raygen.ops.common.prompts import PromptParams
 
+_DEFAULT = "same_answer"
 _MAX_TOKENS = 256
 
 
@@ -75,6 +76,13 @@ class CheckParams(PromptParams):
             raise ValueError("how: model needs `judge`, the engine that is asked")
         return self
 
+    @classmethod
+    def asked_by(
+        cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
+    ) -> Mapping[str, Any]:
+        judge = written.get("judge")
+        return super().asked_by(written, lambda _: api_of(judge) if judge else "completion")
+
     def engines(self) -> Mapping[str, str]:
         return {} if self.judge is None else {"judge": self.judge}
 
@@ -119,7 +127,7 @@ async def _by_model(answer: Any, gold: Any, row: Row, params: CheckParams, ctx: 
     if answer is None or answer == "":
         return Verdict(False, "model", "no answer")
     fields = {"stem": row.data[ctx.task.stem], "first": gold, "second": answer}
-    prompt = params.prompt_of(render(default_prompt("same_answer"), fields))
+    prompt = params.make_prompt(_DEFAULT, fields)
     sampling = Sampling(n=1, temperature=0.0, max_tokens=_MAX_TOKENS, seed=ctx.seed())
     completions = await ctx.generate(prompt, sampling, SAME_SCHEMA, engine=params.judge)
     if not completions or completion_reject(completions[0]) is not None:
@@ -144,7 +152,7 @@ def columns(params: CheckParams, task: Task) -> Columns:
         requires=frozenset(requires),
         provides=provides,
         given=frozenset({"stem", "first", "second"}),
-        templates={"prompt": default_prompt("same_answer")} if "model" in hows else {},
+        templates=params.prompt_templates(_DEFAULT) if "model" in hows else {},
         abilities={"judge": frozenset({"generate"})} if "model" in hows else {},
         reports=tuple(name for name in provides if provides[name] == "boolean"),
         environment=what_decides(hows),

@@ -51,4 +51,9 @@ def view_columns(data: Mapping[str, Any], view: str) -> dict[str, str]:
 
 def template_row(row: Row, task: Task) -> dict[str, Any]:
     """Return the fields that templates see: the row, with `stem` and `options` for any task."""
-    return {**row.data, "stem": row.data[task.stem], "options": task.options(row.data)}
+    return fields_of(row.data, task)
+
+
+def fields_of(data: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return the fields that templates see of a row's columns."""
+    return {**data, "stem": data[task.stem], "options": task.options(data)}

@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from raygen.core import Task, literal_ending, option_letter, render, softmax, template_fields
+from raygen.core import Task, literal_ending, option_letter, softmax, template_fields
 from raygen.core.answers import read_answer
-from raygen.engines import Ability, Completion, EngineSetupError
+from raygen.engines import Ability, Completion, EngineSetupError, Prompt
 from raygen.ops.base import Context, Cost
 from raygen.ops.common.completions import was_cut_off
 from raygen.ops.common.options import require_options
-from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams, default_prompt
+from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 
 By = Literal["classify", "score", "vote"]
 
@@ -51,10 +51,13 @@ class PredictionParams(SamplingParams):
 
     `by: score` compares the log-probabilities of the options after a prompt: of their letters, as
     in " (a)", summed over the tokens (for multiple choice), or of their texts, as the mean per
-    token, so that a long option has no handicap (for classification). `by: classify` asks a
+    token, so that a long option has no handicap (for classification). In a chat they are single
+    letters, as in "A", where the answer begins. `by: classify` asks a
     classifier, whose labels must be the task's. `by: vote` samples answers; an option's
     probability is its share of all of them, those that name no single option included.
     """
+
+    chat_defaults: ClassVar[Mapping[str, Any]] = {"stop": (), "max_tokens": 256}
 
     by: By = Field("score", description="where the probabilities come from")
     prompt: str | None = Field(None, description="a template in place of the default prompt")
@@ -90,13 +93,34 @@ class PredictionParams(SamplingParams):
         """What the engine must be able to do."""
         return frozenset({_ABILITY[self.by]})
 
-    def template(self, task: Task) -> str:
-        """Return the recipe's prompt, or the default one for the task."""
-        return self.prompt or default_prompt(f"predict_{task.name}")
+    def templates(self, task: Task, place: str = "") -> dict[str, str]:
+        """Return the prompt's templates by parameter; a classifier has none.
 
-    def templates(self, task: Task, parameter: str = "prompt") -> dict[str, str]:
-        """Return the template by its parameter; a classifier has none."""
-        return {} if self.by == "classify" else {parameter: self.template(task)}
+        `place` is what stands before the parameters' names, as in `predict.`.
+        """
+        return {} if self.by == "classify" else self.prompt_templates(_default(task), place)
+
+    def reads(self, task: Task) -> frozenset[str]:
+        """Return the fields that the prompt's templates read. Raises TemplateError."""
+        return frozenset().union(*map(template_fields, self.templates(task).values()))
+
+    def scored(self, task: Task, options: Sequence[str], prompt: Prompt) -> list[str]:
+        """Return the text that is scored for each option; a chat's are letters, one token each."""
+        if (self.candidates or self._default_candidates(task)) == "texts":
+            texts = list(options)
+        elif self.asks_chat:
+            texts = [option_letter(k) for k in range(len(options))]
+        else:
+            texts = [f"({option_letter(k).lower()})" for k in range(len(options))]
+        return [f" {text}" for text in texts] if isinstance(prompt, str) else texts
+
+    def scores_tokens(self, task: Task) -> bool:
+        """Tell whether the mean of an option's tokens is scored, and not their sum."""
+        letters = (self.candidates or self._default_candidates(task)) == "letters"
+        return (self.normalise or ("sum" if letters else "tokens")) == "tokens"
+
+    def _default_candidates(self, task: Task) -> Literal["letters", "texts"]:
+        return "letters" if self.asks_chat or task.name == "multiple_choice" else "texts"
 
     def check(self, task: Task, op: str) -> None:
         """Raise ValueError if the task's options can't be predicted this way."""
@@ -117,8 +141,8 @@ class PredictionParams(SamplingParams):
 
         For an op with prompts that may read them; other ops hide them from all of their prompts.
         """
-        leaks = template_fields(self.template(task)) & (HIDDEN | secret) - PREDICTION_FIELDS
-        if self.by != "classify" and leaks:
+        leaks = self.reads(task) & (HIDDEN | secret) - PREDICTION_FIELDS
+        if leaks:
             raise ValueError(
                 f"{parameter} reads {' and '.join(map(repr, sorted(leaks)))}: it would tell the "
                 "teacher the answer; take it out of the template"
@@ -179,24 +203,24 @@ async def predict_options(
         return OptionProbabilities(options, _of_labels(chances, options, params.labels or {}))
     visible = {name: value for name, value in data.items() if name not in HIDDEN}
     fields = {**visible, ctx.task.stem: text, "stem": text, "options": list(options)}
-    prompt = params.prompt_of(render(params.template(ctx.task), fields))
+    prompt = params.make_prompt(_default(ctx.task), fields)
     if params.by == "vote":
         answers = await ctx.generate(prompt, params.sampling(ctx.seed()), engine=engine)
-        ending = literal_ending(params.template(ctx.task)) if isinstance(prompt, str) else ""
+        ending = (
+            literal_ending(params.templates(ctx.task)["prompt"]) if isinstance(prompt, str) else ""
+        )
         cut_off_counts = params.rejects_cut_off
         return OptionProbabilities(options, _shares(answers, ending, options, cut_off_counts))
-    letters = (params.candidates or _default_candidates(ctx.task)) == "letters"
-    texts = [f"({option_letter(k).lower()})" if letters else o for k, o in enumerate(options)]
-    candidates = texts if params.chat else [f" {candidate}" for candidate in texts]
+    candidates = params.scored(ctx.task, options, prompt)
     scores = await ctx.score(prompt, candidates, engine=engine)
-    per_token = (params.normalise or ("sum" if letters else "tokens")) == "tokens"
+    per_token = params.scores_tokens(ctx.task)
     return OptionProbabilities(
         options, softmax([s.per_token if per_token else s.logprob for s in scores])
     )
 
 
-def _default_candidates(task: Task) -> Literal["letters", "texts"]:
-    return "letters" if task.name == "multiple_choice" else "texts"
+def _default(task: Task) -> str:
+    return f"predict_{task.name}"
 
 
 def _shares(

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from raygen.core import TASKS, Row, Task, render
+from raygen.core import TASKS, Row, Task
+from raygen.engines import Prompt
 from raygen.ops.base import OpParams
 from raygen.ops.common.completions import answer_words, gold_answer
 from raygen.ops.common.options import require_options, template_row
 from raygen.ops.common.prediction import HIDDEN
-from raygen.ops.common.request_params import PromptParams, default_prompt
+from raygen.ops.common.prompts import PromptParams
 
 
 class Demonstration(OpParams):
@@ -112,9 +113,14 @@ class ReasoningParams(PromptParams):
         """Return the demonstrations as templates see them. Raises ValueError."""
         return [d.rendered(task) for d in self.demonstrations if isinstance(d, Demonstration)]
 
-    def template(self) -> str:
-        """Return the recipe's prompt, or the default one for the label mode."""
-        return self.prompt or default_prompt(f"sample_rationales_{self.label}")
+    @property
+    def default(self) -> str:
+        """The name of the default prompt for the label mode."""
+        return f"sample_rationales_{self.label}"
+
+    def templates(self) -> dict[str, str]:
+        """Return the templates of the prompt by parameter."""
+        return self.prompt_templates(self.default)
 
     def check(self, task: Task, op: str) -> None:
         """Raise ValueError if the task lacks options, or if a demonstration doesn't fit it."""
@@ -122,7 +128,7 @@ class ReasoningParams(PromptParams):
             require_options(task, op)
         self.rendered_demonstrations(task)
 
-    def render_prompt(self, row: Row, task: Task) -> str:
+    def render_prompt(self, row: Row, task: Task) -> Prompt:
         """Render the prompt for a row."""
         fields = template_row(row, task)
         if self.hidden:
@@ -131,6 +137,5 @@ class ReasoningParams(PromptParams):
             gold = gold_answer(row.data, task)
             fields["gold"] = None if task.name == "free_text" else gold
             fields["gold_text"] = answer_words(gold, row.data, task)
-        return render(
-            self.template(), {**fields, "demonstrations": self.rendered_demonstrations(task)}
-        )
+        demonstrations = self.rendered_demonstrations(task)
+        return self.make_prompt(self.default, {**fields, "demonstrations": demonstrations})

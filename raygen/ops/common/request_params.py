@@ -1,40 +1,23 @@
-"""What every op with an engine sends: a prompt, by default one of raygen's, and how to sample.
+"""How every op with an engine samples.
 
-Knows nothing of any one op.
+Knows nothing of any one op, or of prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from raygen.core import ColumnType
-from raygen.engines import Completion, Message, Prompt, Sampling
-from raygen.ops.base import Cost, OpParams
+from raygen.engines import Completion, Sampling
+from raygen.ops.base import Cost
+from raygen.ops.common.prompts import PromptParams
 from raygen.ops.common.sampling_settings import Keep, SamplingSettings, ThinkingSettings
 
 MAX_SAMPLES = 1024
 """How many completions one request may have."""
-
-
-@lru_cache(maxsize=64)
-def default_prompt(name: str) -> str:
-    """Read the default prompt `name`, a file of raygen/ops/prompts."""
-    return files("raygen.ops").joinpath("prompts", f"{name}.j2").read_text("utf-8").rstrip("\n")
-
-
-class PromptParams(OpParams):
-    """How a prompt is sent, the same on every op that has one."""
-
-    chat: bool = Field(False, description="send the prompt as a chat turn of the user")
-
-    def prompt_of(self, text: str) -> Prompt:
-        """Make a completion prompt, or one chat turn if `chat` is set."""
-        return (Message("user", text),) if self.chat else text
 
 
 class SamplingParams(SamplingSettings, PromptParams):

@@ -15,7 +15,7 @@ from raygen.core.task import TASKS
 from raygen.core.template import render
 from raygen.engines.base import EngineSpec, TokenScore
 from raygen.engines.models.metadata import attribution_problem
-from raygen.ops.common.request_params import default_prompt
+from raygen.ops.common.prompts import default_prompt
 from raygen.ops.key_tokens import OP, TARGET
 from raygen.testing import Script, reasons, run_op
 from streamtrain.config.data import DataConfig

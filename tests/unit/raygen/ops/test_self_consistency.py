@@ -7,9 +7,9 @@ import pytest
 
 from raygen.core.row import Row
 from raygen.core.task import TASKS
-from raygen.engines.base import Completion
+from raygen.engines.base import Completion, Sampling
 from raygen.ops.self_consistency import OP
-from raygen.testing import reasons, run_op
+from raygen.testing import Script, reasons, run_op
 
 ROW = {
     "question": "Where do fish live?",
@@ -172,3 +172,40 @@ async def test_a_class_of_free_answers_shows_its_members() -> None:
     declared = OP.columns(OP.params.model_validate({}), FREE)
     assert declared.requires == {"question", "answer"}
     assert "answer" in declared.hides
+
+
+COUNTERFACTUAL = {
+    "question": "What falls in winter?",
+    "choices": ["sand", "snow"],
+    "answer": 1,
+    "original": "What lies in a desert?",
+    "original_answer": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [("(a)", "(b)", None), ("(b)", "(b)", "teacher_disagrees"), ("(a)", "(a)", "other_answer")],
+)
+async def test_the_teacher_reaches_the_old_answer_on_the_old_text(
+    old: str, new: str, reason: str | None
+) -> None:
+    def answers(prompt: str, sampling: Sampling) -> list[str]:
+        return [f"So the answer is: {old if 'desert' in prompt else new}"] * sampling.n
+
+    script = Script(answers)
+    outcomes, context = await run_op(OP, COUNTERFACTUAL, script, original="required")
+    assert reasons(outcomes) == [reason]
+    # The old text is asked like the new one, and neither says what the other is.
+    first = str(context.asked[0][0])
+    assert "What lies in a desert?" in first
+    assert "in winter" not in first
+    outcomes, context = await run_op(OP, COUNTERFACTUAL, script)
+    assert len(context.asked) == 1
+
+
+async def test_a_row_without_an_old_text_is_asked_once() -> None:
+    plain = {k: v for k, v in COUNTERFACTUAL.items() if not k.startswith("original")}
+    outcomes, context = await run_op(OP, plain, ["So the answer is: (b)"], original="required")
+    assert reasons(outcomes) == [None]
+    assert len(context.asked) == 1

@@ -167,9 +167,9 @@ def test_what_cannot_be_extended_is_a_problem_of_its_place(
 
 
 def test_every_file_of_a_chain_is_of_a_version_that_can_be_read(base: Path) -> None:
-    (base / "recipe.yaml").write_text(BASE.replace("version: 1\nparams", "version: 2\nparams"))
+    (base / "recipe.yaml").write_text(BASE.replace("version: 1\nparams", "version: 3\nparams"))
     (problem,) = problems_of(child(base, "version: 1\n"))
-    assert problem == f"{base / 'recipe.yaml'}:2:1: recipe version 2: this raygen reads version 1"
+    assert problem == f"{base / 'recipe.yaml'}:2:1: recipe version 3: this raygen reads 1 to 2"
 
 
 def test_a_text_that_is_too_long_for_a_path_stays_as_it_is(base: Path) -> None:

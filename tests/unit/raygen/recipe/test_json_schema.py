@@ -92,7 +92,7 @@ def test_good_recipes_fit(
         recipe_with({"op": "filter", "where": "x"}),
         {"extends": "../base", "grph": {}},
         {"extends": 3},
-        recipe_with(GENERATE, version=2),
+        recipe_with(GENERATE, version=3),
     ],
 )
 def test_bad_recipes_do_not_fit(

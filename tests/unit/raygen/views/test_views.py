@@ -38,7 +38,7 @@ STATUS = DatasetStatus(
     prompt_tokens=5432,
     output_tokens=12345,
     seconds=10.0,
-    rejects=(("correct", "wrong_[answer]", 80), ("source", "invalid_row", 2)),
+    rejects=(("correct", "wrong_[answer]", 80),),
     errors=(("correct: TypeError: x", 2),),
     nodes={"rationales": (64, 180, 12)},
 )
@@ -139,7 +139,7 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
     )  # fmt: skip
     text = text_of(plan_view(PlanOverview(plan, NOTHING)))
     assert "right *  filter  source" in text
-    assert "teacher  org/model@abc  vllm     2" in text
+    assert "teacher  org/model@abc  vllm     auto  2" in text
     assert "columns  question: string" in text
     assert "hash     hash123" in text
     where = Placement("a100x8", 1, 6, gpus=1, rows=256, trainers=2)
@@ -204,9 +204,7 @@ def test_a_status_shows_every_count_and_reason() -> None:
         "tokens    5,432 in, 12,345 out, 64 calls",
         "last run  running, or killed",
         "rationales       64   180       12",
-        "rows  dropped at",
         "80    correct: wrong_[answer]",
-        "2     source: invalid_row",
         "2     correct: TypeError: x",
     ):
         assert piece in text
