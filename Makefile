@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 BESIDE := OMP_NUM_THREADS=1 $(BIN)/pytest tests/local tests/fuzz
-REAL := $(BIN)/pytest tests/integration
+REAL := OMP_NUM_THREADS=1 $(BIN)/pytest tests/integration
 BESIDE_LOG := build/tests-beside.log
 
 .PHONY: quickstart unit test test-long fuzz check sbom format schema clean

@@ -30,7 +30,7 @@ _MEMORY = 2**30
 
 _CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 _SAMPLE = settings(
-    max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=_CHECKS
+    max_examples=15, derandomize=True, database=None, deadline=None, suppress_health_check=_CHECKS
 )
 _EVERYTHING = settings(
     max_examples=4200, deadline=None, suppress_health_check=_CHECKS, print_blob=True

@@ -1,4 +1,5 @@
-"""validate on a recipe with every op and backend: it says valid, and imports nothing heavy."""
+"""Checks answer in a second: on a recipe with every op and backend, and on a student, nothing heavy
+is imported."""
 
 from __future__ import annotations
 
@@ -70,3 +71,37 @@ def test_validate_of_every_op_imports_nothing_heavy(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == [f"{path}: valid, 20 nodes", "[]"], done.stderr
+
+
+def test_checking_engines_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from raygen.engines.base import EngineSpec;"
+        "from raygen.engines.registry import check_engine;"
+        "check_engine(EngineSpec('e', 'm', args={'max_num_seqs': 1}));"
+        "check_engine(EngineSpec('e', 'm', backend='transformers'));"
+        "heavy = ('vllm', 'torch', 'transformers', 'aiohttp', 'ray');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_check_of_a_good_student_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
+    student = tmp_path / "student.yaml"
+    student.write_text("student: s\nversion: 1\nmodel: bundled:smollm2-135m-instruct\n")
+    code = (
+        "import sys\nfrom streamtrain.cli import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'ray', 'transformers') if name in sys.modules])"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "fit",
+        str(student),
+        "--check",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ['{"problems": []}', "[]"]

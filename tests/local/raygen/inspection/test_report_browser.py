@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raygen.inspection.report import render_report
+from tests.local.raygen.inspection.report.test_page import write_evaluation, write_run
 from tests.support.chromium import Browser, chromium, find_chromium
 from tests.support.report_datasets import row, write_dataset
-from tests.unit.raygen.inspection.report.test_page import write_evaluation, write_run
 
 PROGRAM = find_chromium()
 pytestmark = pytest.mark.skipif(

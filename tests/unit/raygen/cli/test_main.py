@@ -108,13 +108,6 @@ def test_all_problems_at_once_with_their_positions(recipe: Path) -> None:
     assert [problem["line"] for problem in answer["problems"]] == [10, 12]
 
 
-def test_a_bad_student_is_a_problem_of_the_recipe(recipe: Path) -> None:
-    recipe.write_text(RECIPE + "train: {student: s, version: 1, kind: casual}\n")
-    result = run("validate", recipe)
-    assert result.exit_code == 2
-    assert f"{recipe}:13:" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

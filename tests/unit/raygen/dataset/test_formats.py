@@ -47,13 +47,13 @@ def fates(folder: Folder) -> dict[str, tuple[str, bool, str]]:
     "words",
     [
         ["status", "DIR", "--json"],
-        ["show", "DIR", "--json"],
         ["show", "DIR", "--rejected", "--json"],
-        ["report", "DIR", "--out", "OUT.html"],
+        pytest.param(["show", "DIR", "--json"], marks=pytest.mark.slow),
+        pytest.param(["report", "DIR", "--out", "OUT.html"], marks=pytest.mark.slow),
         ["export", "DIR", "--format", "jsonl", "--out", "OUT.jsonl"],
-        ["diff", "DIR", "DIR"],
+        pytest.param(["diff", "DIR", "DIR"], marks=pytest.mark.slow),
     ],
-    ids=lambda words: " ".join(words[:2]),
+    ids=lambda words: " ".join(words[:3]),
 )
 def test_commands_that_look_read_format_2_and_write_nothing(
     folder: Folder, tmp_path: Path, words: list[str]

@@ -65,7 +65,13 @@ def test_a_dataset_lives_there(folder: Folder) -> None:
     assert read_heartbeat(folder) is not None
 
 
-@pytest.mark.parametrize("name", ["my work", "Müller", "100%", "a#b", "x&y+z=1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my Müller 100%",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("a b", "Mü", "100%", "a#b", "x&y+z=1")),
+    ],
+)
 def test_a_dataset_lives_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     folder = Folder.at(tmp_path / name)
     run = committer(folder, source=2)

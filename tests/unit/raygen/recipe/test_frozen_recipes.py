@@ -132,9 +132,9 @@ def _short(text: str) -> str:
 
 
 def sampled() -> Iterator[Any]:
-    """Every case; of those that only choose a variant, every fifth runs outside test-long."""
+    """Every case; outside test-long every fifth variant, and every second with options."""
     for number, case in enumerate(cases()):
-        sweep = case.variant and not case.profile and number % 5
+        sweep = number % 5 if case.variant and not case.profile else case.overrides and number % 2
         yield pytest.param(case, id=case.name, marks=pytest.mark.slow if sweep else ())
 
 

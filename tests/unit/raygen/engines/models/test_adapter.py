@@ -87,7 +87,13 @@ def test_settings_that_are_none_are_one_error(tmp_path: Path, content: str) -> N
         resolve_model(str(tmp_path), None)
 
 
-@pytest.mark.parametrize("settings", [{"target_modules": ENDLESS}, {"modules_to_save": [ENDLESS]}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ENDLESS},
+        pytest.param({"modules_to_save": [ENDLESS]}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_pattern_without_an_end_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

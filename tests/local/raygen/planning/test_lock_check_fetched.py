@@ -102,8 +102,8 @@ CHANGES = [
     [
         pytest.param(*CHANGES[0], True, id="params of a fetched one"),
         pytest.param(*CHANGES[1], False, id="prompt of a local one"),
-        pytest.param(*CHANGES[2], False, id="engine of a local one"),
-        pytest.param(*CHANGES[3], False, id="rows of a local one"),
+        pytest.param(*CHANGES[2], False, id="engine of a local one", marks=pytest.mark.slow),
+        pytest.param(*CHANGES[3], False, id="rows of a local one", marks=pytest.mark.slow),
         pytest.param(*CHANGES[0], False, id="params of a local one", marks=pytest.mark.slow),
         pytest.param(*CHANGES[1], True, id="prompt of a fetched one", marks=pytest.mark.slow),
         pytest.param(*CHANGES[2], True, id="engine of a fetched one", marks=pytest.mark.slow),

@@ -67,12 +67,21 @@ def run(tmp_path: Path, command: str, folder: Path, other: Path) -> tuple[int, s
     return done.exit_code, done.output
 
 
-@pytest.mark.parametrize("table", ["examples", "rows"])
 @pytest.mark.parametrize(
-    "damage", [garbage, truncated, footer, other_types, nested, nothing, missing]
+    ("damage", "table"),
+    [
+        (truncated, "examples"),
+        (other_types, "rows"),
+        (missing, "examples"),
+        *(
+            pytest.param(damage, table, marks=pytest.mark.slow)
+            for damage in (garbage, truncated, footer, other_types, nested, nothing, missing)
+            for table in ("rows", "examples")
+        ),
+    ],
 )
 def test_a_damaged_file_is_one_error(
-    made: Path, tmp_path: Path, table: str, damage: Callable[[Path], None]
+    made: Path, tmp_path: Path, damage: Callable[[Path], None], table: str
 ) -> None:
     folder = shutil.copytree(made, tmp_path / "it")
     for file in (folder / table).glob("*.parquet"):
@@ -85,12 +94,19 @@ def test_a_damaged_file_is_one_error(
     assert {1, 2} & set(codes.values()), codes
 
 
-@pytest.mark.parametrize("table", ["examples", "rows"])
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[" * 100_000, b"null\n", b'{"add": 3}\n', b'{"add": {"path": "../x"}}\n'],
+    ("content", "table"),
+    [
+        (b"{", "rows"),
+        (b'{"add": 3}\n', "examples"),
+        *(
+            pytest.param(content, table, marks=pytest.mark.slow)
+            for content in (b"", b"{", b"[" * 100_000, b"null\n", b'{"add": {"path": "../x"}}\n')
+            for table in ("examples", "rows")
+        ),
+    ],
 )
-def test_a_damaged_log_is_one_error(made: Path, tmp_path: Path, table: str, content: bytes) -> None:
+def test_a_damaged_log_is_one_error(made: Path, tmp_path: Path, content: bytes, table: str) -> None:
     folder = shutil.copytree(made, tmp_path / "it")
     newest = max((folder / table / "_delta_log").glob("*.json"))
     newest.write_bytes(content)
@@ -99,7 +115,14 @@ def test_a_damaged_log_is_one_error(made: Path, tmp_path: Path, table: str, cont
         assert "unexpected" not in output, (command, output)
 
 
-@pytest.mark.parametrize("change", [{"key": 1}, {"columns": {"id": "x"}}, {"nodes": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nodes": 3},
+        pytest.param({"key": 1}, marks=pytest.mark.slow),
+        pytest.param({"columns": {"id": "x"}}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_hostile_plan_is_one_error(made: Path, tmp_path: Path, change: object) -> None:
     folder = shutil.copytree(made, tmp_path / "it")
     plan = json.loads((folder / "plan.json").read_text())

@@ -56,8 +56,14 @@ def test_a_damaged_file_ends_in_a_plain_message(name: str, made: Path, tmp_path:
                 assert name in text
 
 
-@pytest.mark.parametrize("table", ["rows", "examples"])
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]\n", b'{"add": {"path": 5}}'])
+@pytest.mark.parametrize("table", ["rows", pytest.param("examples", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"add": {"path": 5}}',
+        *(pytest.param(content, marks=pytest.mark.slow) for content in (b"", b"{}", b"[]\n")),
+    ],
+)
 def test_a_damaged_log_ends_in_a_plain_message(
     table: str, content: bytes, made: Path, tmp_path: Path
 ) -> None:

@@ -97,3 +97,13 @@ def test_all_of_no_variants_is_an_error(tmp_path: Path) -> None:
     result = run("validate", write(tmp_path, "{}"), "--variant", "all")
     assert result.exit_code == 2
     assert "the recipe has no variants" in result.stderr
+
+
+def test_a_bad_student_is_a_problem_of_the_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, "{}")
+    path.write_text(
+        path.read_text().replace("version: 1, model", "version: 1, kind: casual, model")
+    )
+    result = run("validate", path)
+    assert result.exit_code == 2
+    assert f"{path}:8:" in result.stderr

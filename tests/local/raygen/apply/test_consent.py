@@ -58,7 +58,13 @@ def test_a_fetched_recipe_needs_consent_before_its_first_run_only(repository: Pa
     assert run("preview", reference, "-n", 1).exit_code == 2, "another commit is another recipe"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"pinned": "x"}', "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        *(pytest.param(t, marks=pytest.mark.slow) for t in ("", "[]", '{"pinned": "x"}', "\xff")),
+    ],
+)
 def test_a_damaged_agreement_is_asked_about_again(repository: Path, text: str) -> None:
     found = fetch(f"git+file://{repository}")
     cache.remember_agreement(found)
