@@ -159,7 +159,8 @@ class LoadedRecipe(Displayable):
             yes: Answer every question with yes; otherwise a question is an error.
             fresh: Start over, and replace what is there.
             more: `address` of a Ray cluster, `retry` (run failed rows once more), `locked` (refuse
-                what isn't as the lock says) and `budget`, as in `{"tokens": 1e6}`.
+                what isn't as the lock says), `calls` (folders of other datasets whose recorded
+                calls are reused) and `budget`, as in `{"tokens": 1e6}`.
 
         Raises UserError and ProblemsError; how a run ended is in the result.
         """

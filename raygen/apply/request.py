@@ -20,7 +20,8 @@ from raygen.trainer import TrainerState
 class ApplyRequest:
     """The options of one `raygen apply`, and its recipe.
 
-    `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold.
+    `retry`: rows that failed in earlier runs are run again; `locked`: the recipe's lock must hold;
+    `calls`: the folders of other datasets whose recorded calls are reused.
     """
 
     reference: RecipeRequest
@@ -31,6 +32,7 @@ class ApplyRequest:
     retry: bool = False
     budget: Budget = field(default_factory=Budget)
     locked: bool = False
+    calls: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
@@ -40,6 +42,7 @@ class ApplyRequest:
         words += ["--train", str(self.train)] if self.train else []
         words += ["--address", self.address] if self.address else []
         words += ["--locked"] if self.locked else []
+        words += [word for folder in self.calls for word in ("--calls", str(folder))]
         return words + self.budget.words
 
 

@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from raygen.apply.consent import confirm_first_use
+from raygen.apply.other_calls import open_others
 from raygen.apply.replacing import replaced_words
 from raygen.apply.request import ApplyRequest, ApplyUI, UserSession
 from raygen.apply.session import Session
@@ -61,6 +62,7 @@ def apply(request: ApplyRequest, ui: ApplyUI) -> RunSummary:
     prepared = replace(prepared, plan=bind_plan(prepared.plan, anonymous=prepared.anonymous))
     folder = Folder.at(request.out or prepared.output)
     _check_fit(folder)
+    open_others(request.calls, folder)
     training = training_of(recipe, request.train, folder, moved=request.out is not None)
     _check_ours(folder, training)
     # Read once: the rows that the lock was compared with are those that run.

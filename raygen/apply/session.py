@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from raygen.apply.other_calls import find_calls, open_others, other_calls_words, with_others
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.apply.request import ApplyRequest, UserSession
 from raygen.core import joining_words, make_private, redirected_output
@@ -108,6 +109,7 @@ class Session:
         self.counts = Counts(source.total, None)
         self.stats: Sequence[WorkerStats] = ()
         self.run_id = uuid.uuid4().hex
+        self.others = open_others(request.calls, folder)
         self.committer = Committer(folder, self.plan.hash, self.plan.columns, self.run_id)
         self.limits = StopConditions(
             self.plan.max_failed,
@@ -117,6 +119,7 @@ class Session:
             watch.started,
         )
         self._unpublished: Mapping[str, Any] | None = None
+        self._learned: list[str] = []
         self._replaces = False  # set as long as rows are there that the first new ones replace
 
     def run(self) -> RunSummary:
@@ -163,7 +166,12 @@ class Session:
             self._start_trainer()
 
     def progress(self, stats: Sequence[WorkerStats]) -> None:
-        """Show what the workers have done."""
+        """Show what the workers have done; what their engines learned is said once."""
+        for note in (note for worker in stats for note in worker.notes):
+            if note not in self._learned:
+                self._learned.append(note)
+                self.watch.ui.note(note)
+                self.committer.describe(learned=self._learned)
         self._show(_STOPPING if self.interrupted else phase_of(stats), stats)
 
     @property
@@ -174,7 +182,10 @@ class Session:
     def _work(self) -> Scheduler:
         """Schedule the rows that are left, with the files of their recorded calls."""
         dataset, keys = Dataset(self.folder), self.source.keys
-        files = dataset.transcript_files(self.committer.recorded)
+        others = find_calls(self.others)
+        if self.others:
+            self.watch.ui.note(other_calls_words(self.others, others, keys))
+        files = with_others(dataset.transcript_files(self.committer.recorded), others)
         done = {} if self._replaces else dataset.done(self.plan.hash)
         retryable = dataset.failed(self.plan.hash, retryable=True) if done else frozenset()
         if done:
@@ -254,6 +265,7 @@ class Session:
             threads=max(1, (os.cpu_count() or 1) // high),
             logs=str(self.logs.resolve()),
             secrets=secrets_of(self.plan),
+            others=self.others,
         )
 
     def _train_to_end(self, ending: Ending, generated: bool) -> TrainerState | None:

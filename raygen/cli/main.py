@@ -66,6 +66,9 @@ for _command in (
 @click.option("--fresh", is_flag=True, help="Start over: replace what is there.")
 @click.option("--locked", is_flag=True, help="Refuse what isn't as `raygen lock` found it.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Run rows that failed once more.")
+@click.option(
+    "--calls", multiple=True, metavar="DIR", help="Reuse this dataset's recorded calls, too."
+)
 @budget
 @yes
 @click.option("--address", metavar="RAY", help="The Ray cluster to run on.")
@@ -78,7 +81,7 @@ def apply(out: str | None, yes: bool, as_json: bool, **options: Any) -> None:
     from raygen.runtime import parse_budget
     from raygen.views import RunSummary, render_summary, to_json
 
-    how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked")}
+    how = {name: options.pop(name) for name in ("train", "fresh", "address", "locked", "calls")}
     how["retry"] = options.pop("retry") is not None
     how["budget"] = parse_budget(options.pop("limits"))
     reference = recipe_request(**options).moved(out)

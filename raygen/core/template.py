@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +54,20 @@ def _reading(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
     return {**columns, **dict(zip(("rationale", "confidence", "answer_first"), rest, strict=True))}
 
 
-_ENVIRONMENT = Sandbox({"letter": option_letter, "read_answer": _reading})
+Comparison = Callable[[Any, Any, str | None, Sequence[str]], bool]
+"""Whether an answer is right by a gold answer, by a checker's name, with the task's options."""
+_COMPARISON: ContextVar[Comparison | None] = ContextVar("comparison", default=None)
+
+
+def _equals(answer: Any, gold: Any, how: str | None = None, options: Sequence[str] = ()) -> bool:
+    """Compare two answers: `predicted | equals(answer, how='number')`."""
+    compare = _COMPARISON.get()
+    if compare is None:
+        raise ValueError("`equals` is for the expressions of the ops `filter` and `map`")
+    return compare(answer, gold, how, [str(option) for option in options])
+
+
+_ENVIRONMENT = Sandbox({"letter": option_letter, "read_answer": _reading, "equals": _equals})
 
 
 @lru_cache(maxsize=1024)
@@ -89,12 +103,21 @@ def render(text: str, data: Mapping[str, Any]) -> str:
         raise TemplateError(f"template failed: {error}") from error
 
 
-def evaluate_expression(expression: str, data: Mapping[str, Any]) -> Any:
-    """Return the value of a Jinja expression over the row's columns. Raises TemplateError."""
+def evaluate_expression(
+    expression: str, data: Mapping[str, Any], comparison: Comparison | None = None
+) -> Any:
+    """Return the value of a Jinja expression over the row's columns. Raises TemplateError.
+
+    `comparison` is what the filter `equals` asks; what it raises beyond a template's own failures
+    passes.
+    """
+    token = _COMPARISON.set(comparison)
     try:
         value = _ENVIRONMENT.evaluate(_expression(expression), data)
     except (SyntaxError, *_FAILURES) as error:
         raise TemplateError(f"{expression!r} failed: {error}") from error
+    finally:
+        _COMPARISON.reset(token)
     if isinstance(value, jinja2.Undefined):
         raise TemplateError(f"{expression!r} reads a field that the row doesn't have")
     return value

@@ -3,6 +3,7 @@ from .batches import BatchState as BatchState
 from .batches import SentBatch as SentBatch
 from .call_cache import Recorded as Recorded
 from .call_cache import RecordedCalls as RecordedCalls
+from .call_cache import TranscriptFile as TranscriptFile
 from .call_cache import read_recorded_calls as read_recorded_calls
 from .call_identity import GENERATE as GENERATE
 from .call_identity import call_id as call_id

@@ -12,15 +12,30 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
+
 from raygen.dataset.call_identity import GENERATE, recorded_samples_id, sample_seed
-from raygen.dataset.records import TRANSCRIPTS, Call
+from raygen.dataset.records import TRANSCRIPTS, Call, DatasetError
+from raygen.dataset.schema import TRANSCRIPT
 from raygen.dataset.storage import Folder, storage_errors
 
 Recorded = Mapping[str, Sequence[Call]]
 """One source row's recorded calls: the id of a call -> its answers, newest first."""
 
 _COLUMNS = ("key", *(field.name for field in fields(Call)))
+_SCHEMA = pa.schema([TRANSCRIPT.field(name) for name in _COLUMNS])
 _FILES_HELD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFile:
+    """A file of recorded calls, by its path in the transcripts of a run's datasets.
+
+    `dataset` counts them: 0 is the one that is made, others are only read.
+    """
+
+    path: str
+    dataset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +81,18 @@ def _by_address(
 
 
 def read_recorded_calls(
-    folder: Folder, files: Sequence[str], keys: Collection[str]
+    folders: Sequence[Folder], files: Sequence[TranscriptFile], keys: Collection[str]
 ) -> dict[str, Recorded]:
     """Read the recorded calls of some rows from transcript files, given newest first.
 
-    A file that is gone has none. Raises DatasetError when one can't be read.
+    `folders` are the datasets that the files count. A file that is gone has none. Raises
+    DatasetError when one, or all of a dataset, can't be read.
     """
     known = set(keys)
     calls: dict[str, dict[str, list[Call]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
-        for key, call in _calls(folder.uri, tuple(folder.storage_options.items()), file):
+        folder = folders[file.dataset]
+        for key, call in _calls(folder.uri, tuple(folder.storage_options.items()), file.path):
             if key in known:
                 calls[key][call.id].append(call)
     return {key: dict(by_id) for key, by_id in calls.items()}
@@ -89,8 +106,30 @@ def _calls(
     path = f"{TRANSCRIPTS}/{file}"
     with storage_errors("read the transcript", folder.join(path)):
         try:
-            table = folder.read_parquet(path, list(_COLUMNS))
+            table = folder.read_parquet(path, list(_COLUMNS)).cast(_SCHEMA)
         except FileNotFoundError:
-            return ()
+            if folder.exists(TRANSCRIPTS):
+                return ()
+            raise
     rows: list[dict[str, Any]] = table.to_pylist()
-    return tuple((row.pop("key"), Call(**row)) for row in rows)
+    calls = tuple((row.pop("key"), Call(**row)) for row in rows)
+    for _, call in calls:
+        _check(call, folder.join(path))
+    return calls
+
+
+def _check(call: Call, where: str) -> None:
+    """Raise DatasetError for a call that no raygen recorded, as may lie in a stranger's dataset."""
+    try:
+        settings, completions = json.loads(call.sampling), json.loads(call.completions)
+        sound = isinstance(settings, dict) and all(
+            isinstance(each["text"], str) and isinstance(each["output_tokens"], int)
+            for each in completions
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        sound = False
+    if not sound:
+        raise DatasetError(
+            f"{where} has a call {call.id} without sampling and completions as raygen writes them; "
+            "bring back the dataset's own files, or do without its calls"
+        )

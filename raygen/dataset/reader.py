@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from raygen.core import Status, named_option
+from raygen.dataset.call_cache import TranscriptFile
 from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError, NodeCalls
 from raygen.dataset.schema import LEDGER, upgrade_ledger
@@ -119,21 +120,37 @@ class Dataset:
         lines = lines.filter(pl.col("retryable")) if retryable else lines
         return frozenset(self._collect(lines.select("key"))["key"].to_list())
 
-    def transcript_files(self, versions: Sequence[int]) -> dict[str, tuple[str, ...]]:
+    def transcript_files(
+        self, versions: Sequence[int], dataset: int = 0
+    ) -> dict[str, tuple[TranscriptFile, ...]]:
         """List the transcript files of each row, by the ledger's lines of some versions, in order.
 
         A file of the ledger that was vacuumed has no lines any more and is passed over. Whatever
         else keeps one from being read raises DatasetError: taken for vacuumed, it would have every
-        call of its rows paid for again.
+        call of its rows paid for again. `dataset` is what the files count this one as.
         """
-        transcripts: dict[str, tuple[str, ...]] = {}
+        transcripts: dict[str, tuple[TranscriptFile, ...]] = {}
         for version in versions:
             with ThreadPoolExecutor(_READERS) as pool:
                 parts = list(pool.map(self._transcripts_in, self._files(ROWS, version)))
-            for key, file in (line for part in parts for line in part):
-                files = transcripts.get(key, ())
+            for key, path in (line for part in parts for line in part):
+                file, files = TranscriptFile(path, dataset), transcripts.get(key, ())
                 transcripts[key] = files if file in files else (*files, file)
         return transcripts
+
+    def recorded_versions(self) -> tuple[int, ...]:
+        """List the ledger's versions whose lines name transcripts, newest first: of this plan, and
+        of those before it. Raises DatasetError."""
+        entry = last_record(self.folder, newest_version(self.folder, ROWS))
+        if entry is None or entry.record is None:
+            return ()
+        earlier = entry.record.get("recorded") or ()
+        if not all(isinstance(version, int) for version in earlier):
+            raise DatasetError(
+                f"{self.folder.join(ROWS)} names its earlier versions as {str(earlier)[:80]}; "
+                "expected numbers, as `raygen apply` writes them"
+            )
+        return (newest_version(self.folder, ROWS), *earlier)
 
     def _transcripts_in(self, path: str) -> list[tuple[str, str]]:
         """Read each key with its transcript from one file of the ledger; none if it is gone."""

@@ -30,7 +30,8 @@ class DatasetStatus:
     estimate that was made before the first row, and `wall` the runs' time on the wall clock.
     Of the `calls`, `reused` were answered from earlier transcripts, which saved `saved_tokens`; the
     tokens are those that these rows paid for. `paid` is all that was ever paid for the dataset, by
-    engine: rows that were replaced or tried again count too.
+    engine: rows that were replaced or tried again count too. `learned` says how the last run's
+    endpoints wanted to be asked.
     """
 
     plan: str
@@ -56,6 +57,7 @@ class DatasetStatus:
     reused: int = 0
     saved_tokens: int = 0
     paid: Tokens = field(default_factory=dict)
+    learned: tuple[str, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -104,6 +106,7 @@ def make_status(
         reused=_sum(lines, "reused"),
         saved_tokens=_sum(lines, "saved_tokens"),
         paid={engine: tuple(tokens) for engine, tokens in record.get("paid", {}).items()},
+        learned=tuple(record["meta"].get("learned", ())),
     )
 
 

@@ -13,6 +13,7 @@ from .base import EngineError as EngineError
 from .base import EngineSetupError as EngineSetupError
 from .base import EngineSpec as EngineSpec
 from .base import EngineUnavailableError as EngineUnavailableError
+from .base import Learner as Learner
 from .base import Message as Message
 from .base import Prompt as Prompt
 from .base import Request as Request

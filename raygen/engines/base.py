@@ -257,6 +257,16 @@ class Attributor(Protocol):
         ...
 
 
+@runtime_checkable
+class Learner(Protocol):
+    """An engine that learns how its backend wants to be asked."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it learned so far, a sentence each, for people."""
+        ...
+
+
 class EngineError(Exception):
     """Base of what an engine can raise; str() is one clear sentence for the user."""
 

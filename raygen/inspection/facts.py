@@ -22,6 +22,7 @@ from raygen.dataset import (
 from raygen.inspection.opened import VIEW, OpenedDataset
 from raygen.planning import stored_recipe
 from raygen.recipe import Lock, RecipeSections, stored_lock
+from raygen.sources import named_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,15 @@ class CardFacts:
 
     @property
     def missing(self) -> str | None:
-        """The source file that others don't have; None where it is on the network."""
-        path = self.recipe.source.path
-        return None if "://" in path else portable(path)
+        """The source files that others don't have; None where all are on the network."""
+        paths = [portable(path) for path in self.recipe.source.paths if "://" not in path]
+        return named_paths(paths) or None
 
 
 def portable(path: str) -> str:
     """Strip a source's path for others: outside the recipe's folder only the file's name stays."""
+    if "://" in path:
+        return path
     outside = path.startswith(("/", "~")) or ".." in path.split("/")
     return path.rpartition("/")[2] if outside else path
 

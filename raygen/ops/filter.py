@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from raygen.core import Reject, Row, Task, evaluate_expression, expression_as_template
+from raygen.core import Reject, Row, Task, expression_as_template
 from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.common.expressions import evaluate, libraries
 
 
 class FilterParams(OpParams):
     """Keeps a row when a Jinja expression over its columns is true.
+
+    `predicted | equals(answer)` compares two answers as the op `check` does, by `how='math'` (the
+    default), `'number'`, `'exact'`, `'regex'` or, with `options=choices`, `'option'`.
 
     Emits the row unchanged. Rejects with `reason` (default `filtered`), the expression as detail.
     """
@@ -22,14 +26,17 @@ class FilterParams(OpParams):
 
 async def run(row: Row, params: FilterParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row, or its reject."""
-    if evaluate_expression(params.where, row.data):
+    if await evaluate(params.where, row.data, ctx):
         return [row]
     return [Reject(params.reason, f"not ({params.where})")]
 
 
 def columns(params: FilterParams, task: Task) -> Columns:
     """Declare that it reads what the expression reads."""
-    return Columns(templates={"where": expression_as_template(params.where)})
+    return Columns(
+        templates={"where": expression_as_template(params.where)},
+        environment=libraries(params.where),
+    )
 
 
 OP = Op("filter", 1, FilterParams, run, columns)

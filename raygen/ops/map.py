@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from raygen.core import ColumnType, Reject, Row, Task, evaluate_expression, expression_as_template
+from raygen.core import ColumnType, Reject, Row, Task, expression_as_template
 from raygen.ops.base import Columns, Context, Op, OpParams
+from raygen.ops.common.expressions import evaluate, libraries
 
 
 class Typed(OpParams):
@@ -23,7 +24,8 @@ class MapParams(OpParams):
     """Sets columns of a row from Jinja expressions over its other columns.
 
     All expressions see the row as it came in. Emits the row with the columns set. A value that
-    can't be made into the column's type fails the row.
+    can't be made into the column's type fails the row. `predicted | equals(answer)` compares two
+    answers, as in `filter`.
     """
 
     set: dict[str, Typed | str] = Field(
@@ -42,7 +44,7 @@ class MapParams(OpParams):
 async def run(row: Row, params: MapParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its new columns."""
     new = {
-        name: cast(evaluate_expression(t.expr, row.data), t.type)
+        name: cast(await evaluate(t.expr, row.data, ctx), t.type)
         for name, t in params.typed.items()
     }
     return [Row(row.key, {**row.data, **new}, row.lineage)]
@@ -73,6 +75,7 @@ def columns(params: MapParams, task: Task) -> Columns:
             f"set.{name}": expression_as_template(typed.expr)
             for name, typed in params.typed.items()
         },
+        environment=libraries("\n".join(typed.expr for typed in params.typed.values())),
     )
 
 

@@ -85,7 +85,8 @@ def _disclosed(prepared: PreparedRecipe, terms: RunTerms) -> Disclosure:
 
 
 def _reads(recipe: Recipe, training: Training | None) -> Iterator[Fact]:
-    yield "reads", f"rows: {_origin(recipe, ('source', 'path'), recipe.source.path)}"
+    for rows in recipe.source.paths:
+        yield "reads", f"rows: {_origin(recipe, ('source', 'path'), rows)}"
     for name, spec in recipe.engines.items():
         if spec.backend in ("vllm", "transformers"):
             yield "reads", f"model of engine {name}: {_model(spec)}"

@@ -32,7 +32,7 @@ from raygen.recipe import (
     read_lock,
 )
 from raygen.recipe.remote import LOCK_ENDING, escape_reason
-from raygen.sources import TakenRows
+from raygen.sources import TakenRows, named_paths
 
 _ALWAYS = ("jinja2", "raygen", "rapidfuzz")
 _TORCH = ("tokenizers", "torch", "transformers")
@@ -94,7 +94,11 @@ def make_lock(prepared: PreparedRecipe, rows: TakenRows) -> Lock:
         ),
         fetched={fetched.reference: fetched.pinned for fetched in recipe.fetched},
         plan=plan.hash,
-        source=LockedSource(path=recipe.source.path, rows=len(keys), content=digest("rows", keys)),
+        source=LockedSource(
+            path=named_paths(recipe.source.paths),
+            rows=len(keys),
+            content=digest("rows", keys),
+        ),
         stops={name: number for name, number in stops.items() if number is not None},
         engines={
             name: _engine(spec, recipe.sections.engines[name].model)

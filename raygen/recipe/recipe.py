@@ -53,7 +53,8 @@ class Recipe:
     @property
     def source_base(self) -> Path:
         """The folder in which a relative path of the source starts."""
-        return Path(self.paths["source", "path"])
+        place = self._source_places[0]
+        return Path(self.paths[place])
 
     @property
     def max_source_bytes(self) -> int | None:
@@ -63,7 +64,16 @@ class Recipe:
     @property
     def source_access(self) -> Anonymous | None:
         """As whom the source is read: None stands for the user."""
-        return self.resolver.access(("source", "path"), self.source.path)
+        by_path = zip(self._source_places, self.source.paths, strict=True)
+        accesses = [self.resolver.access(place, path) for place, path in by_path]
+        return next(filter(None, accesses), None)
+
+    @property
+    def _source_places(self) -> list[Place]:
+        """Where the paths of the source are said."""
+        place: Place = ("source", "path")
+        is_list = not isinstance(self.source.path, str)
+        return [(*place, index) for index in range(len(self.source.paths))] if is_list else [place]
 
     @property
     def output_folder(self) -> str:

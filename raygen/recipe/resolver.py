@@ -77,6 +77,10 @@ class Origins:
         """Find what the value at a place was fetched with; None where the user says it."""
         return self.files.get(self.mark(place).file)
 
+    def is_option(self, place: Place) -> bool:
+        """Tell whether the command line says the value at a place."""
+        return self.mark(place).file not in self.files
+
     def folder(self, place: Place) -> Path:
         """Find the folder in which the path at a place starts."""
         return self._folder(self.mark(place).file)
@@ -119,10 +123,20 @@ class Resolver:
         return text
 
     def rows(self, place: Place, text: str) -> str:
-        """Resolve the path of the source rows to the folder in which it starts."""
+        """Resolve a path of the source rows to the folder in which it starts.
+
+        One that the command line says is looked for in the current folder first. Those of a list
+        all start in one, since one reader reads them as one user.
+        """
         owner, folder = self._origin(place)
+        if isinstance(place[-1], int) and self._origin((*place[:-1], 0)) != (owner, folder):
+            raise PathError(
+                f"{text!r} is said in another file than the first path; say all of a list in one"
+            )
         if owner is not None:
             _check(_rows_refusal(owner, folder, text))
+        elif self.origins.is_option(place) and _is_here(text):
+            return str(Path.cwd())
         return str(folder)
 
     def output(self, place: Place, text: str) -> str:
@@ -192,6 +206,13 @@ class Resolver:
     def _origin(self, place: Place) -> tuple[Fetched | None, Path]:
         """Find what the text at a place was fetched with, and where its paths start."""
         return self.origins.owner(place), self.origins.folder(place)
+
+
+def _is_here(text: str) -> bool:
+    """Tell whether a relative path, or a glob, names a file from the current folder."""
+    if "://" in text or Path(text).is_absolute():
+        return False
+    return Path(text).exists() or any(Path().glob(text))
 
 
 def output_refusal(owner: Fetched, folder: Path, text: str) -> str | None:

@@ -14,11 +14,13 @@ from raygen.core import TaskName, without_secret
 from raygen.core.choices import AnswerForm
 from raygen.engines import Api, Backend
 from raygen.ops.common import EngineSampling, ThinkingSettings
+from raygen.sources import MAX_INVALID
 
 RECIPE_VERSION = 2
 """The newest version; raygen reads those from 1 on."""
 
 Address = Annotated[str, AfterValidator(without_secret)]
+SourcePath = Annotated[Address, Field(min_length=1)]
 Scalar = int | float | str | bool
 ParamType = Literal["int", "float", "str", "bool"]
 ColumnSource = str | Annotated[list[str], Field(min_length=1)]
@@ -98,8 +100,8 @@ class Deduplicate(RecipeSection):
 class SourceSpec(RecipeSection):
     """Where the source rows come from."""
 
-    path: Address = Field(
-        min_length=1, description="a file, glob, s3://, gs:// or hf://datasets/..."
+    path: SourcePath | Annotated[list[SourcePath], Field(min_length=1)] = Field(
+        description="a file, glob, s3://, gs:// or hf://datasets/..., or a list of them"
     )
     limit: int | None = Field(None, ge=1, description="only the first rows; not in the plan's hash")
     sample: Sample | None = None
@@ -126,7 +128,7 @@ class SourceSpec(RecipeSection):
         "drop", description="what becomes of rows that don't fit the task; not in the plan's hash"
     )
     max_invalid: float = Field(
-        0.1,
+        MAX_INVALID,
         ge=0,
         le=1,
         description="share of rows that may be dropped so; more are refused; not in the plan's "
@@ -138,6 +140,11 @@ class SourceSpec(RecipeSection):
         "white space; or {on: [...], near: 0.9}",
     )
     license: str | None = Field(None, min_length=1, description="of the rows, for the card")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path, or the list of them, as a tuple."""
+        return as_names(self.path)
 
     @property
     def decisive(self) -> dict[str, Any]:

@@ -101,7 +101,6 @@ def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place,
     """Yield the place, the rule and the text of all in a recipe that is, or may be, a path."""
     fixed: tuple[tuple[Place, _Resolve], ...] = (
         (("recipe",), resolver.name),
-        (("source", "path"), resolver.rows),
         (("output", "path"), resolver.output),
         (("train",), resolver.attachment),
         (("train", "output"), resolver.output),
@@ -112,6 +111,8 @@ def _paths(data: Mapping[str, Any], resolver: Resolver) -> Iterator[tuple[Place,
             value = _mapping(value).get(key)
         if isinstance(value, str):
             yield place, resolve, value
+    for place, text in _texts(_mapping(data.get("source")).get("path"), ("source", "path")):
+        yield place, resolver.rows, text
     for place, text in _texts(_mapping(data.get("train")), ("train",)):
         if place != ("train", "output"):
             yield place, resolver.student, text

@@ -121,7 +121,8 @@ class BlockRunner:
         fitting = [ordinal for ordinal in task.ordinals if ordinal not in source.invalid]
         rows = await asyncio.to_thread(source.read, fitting)
         keys = [key for key, _ in rows]
-        recorded = await asyncio.to_thread(read_recorded_calls, self._job.folder, task.files, keys)
+        datasets = (self._job.folder, *self._job.others)
+        recorded = await asyncio.to_thread(read_recorded_calls, datasets, task.files, keys)
         if not rows:
             results = []
         elif attempts <= _ATTEMPTS:

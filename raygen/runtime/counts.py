@@ -72,6 +72,7 @@ class Counts:
         self.statuses: Counter[str] = Counter()
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.examples = 0
+        self.calls = 0
         self.prompt_tokens = 0
         self.output_tokens = 0
         self.reused = 0
@@ -91,6 +92,7 @@ class Counts:
         for line in lines:
             self.statuses[line.status] += 1
             self.examples += line.examples
+            self.calls += line.calls
             self.prompt_tokens += line.prompt_tokens
             self.output_tokens += line.output_tokens
             self.reused += line.reused

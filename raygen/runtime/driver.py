@@ -18,6 +18,7 @@ from raygen.runtime.endings import (
     Ending,
     StopConditions,
     limit_reached,
+    nothing_answered,
     out_of_rows,
     too_many_failed,
 )
@@ -122,7 +123,7 @@ class Driver:
             self._begin()
             ending = self._to_end_of_run()
         if ending is None or (ending.outcome == "stopped" and self._counts.pending == 0):
-            return out_of_rows(self._work)
+            return nothing_answered(self._counts, self._limits) or out_of_rows(self._work)
         return ending
 
     def _begin(self) -> None:

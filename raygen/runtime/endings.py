@@ -30,6 +30,7 @@ class Cause(Enum):
     BUDGET_USED_UP = "the budget is used up"
     STOP_REQUESTED = "somebody asked the dataset to stop, as a trainer on a plateau does"
     INTERRUPTED = "the user pressed Ctrl-C"
+    NOTHING_ANSWERED = "every row ended without an answer of an engine"
     TOO_MANY_FAILED = "more rows failed than output.max_failed allows"
     FAULT = "the run can't go on"
 
@@ -42,6 +43,7 @@ _OUTCOMES: Mapping[Cause, Outcome] = {
     Cause.BUDGET_USED_UP: "stopped",
     Cause.STOP_REQUESTED: "stopped",
     Cause.INTERRUPTED: "interrupted",
+    Cause.NOTHING_ANSWERED: "failed",
     Cause.TOO_MANY_FAILED: "too_many_failed",
     Cause.FAULT: "failed",
 }
@@ -100,6 +102,26 @@ class StopConditions:
     budget: Budget = field(default_factory=Budget)
     engines: Mapping[str, EngineSpec] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+
+
+_REFUSALS = frozenset({"prompt_too_long", "refused"})
+"""Reasons of rejects for which an engine wasn't asked, or refused to answer."""
+
+
+def nothing_answered(counts: Counts, limits: StopConditions) -> Ending | None:
+    """Make the ending of a run in which no engine answered anything; None of any other."""
+    rejects = {name: n for (_, name), n in counts.rejects.items() if n}
+    failed = counts.statuses["failed"]
+    others = counts.calls or counts.statuses["kept"] or not _REFUSALS.issuperset(rejects)
+    if others or not limits.engines or not (failed or rejects):
+        return None
+    words = [f"{name} {n}" for name, n in rejects.items()]
+    words += [f"failed {failed}"] if failed else []
+    return Ending(
+        Cause.NOTHING_ANSWERED,
+        f"no request was answered ({', '.join(words)}); `raygen status` shows the errors, and "
+        "`--retry failed` runs the failed rows again",
+    )
 
 
 def too_many_failed(counts: Counts, limits: StopConditions) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from raygen.core import Reject, Row, redirected_output, run_coroutine
 from raygen.dataset import Folder, RowResult
-from raygen.engines import Engine, assign_gpus, start_engine
+from raygen.engines import Engine, Learner, assign_gpus, start_engine
 from raygen.planning import Plan, PreparedRecipe, bind_plan, measure_rows, store_preview
 from raygen.recipe import Recipe
 from raygen.runtime.row_program import NodeStep, RowProgram
@@ -43,7 +43,7 @@ class Preview:
     rows: tuple[PreviewedRow, ...]
     seconds: float
     notes: tuple[str, ...] = ()
-    """How the source was read."""
+    """How the source was read, and what was learned of endpoints."""
 
     def to_json(self) -> list[dict[str, Any]]:
         """Convert the rows to JSON: what came in, every call, every step, what came out."""
@@ -62,7 +62,7 @@ def preview(
     keyed, dropped, notes = _first_rows(prepared.recipe, plan, n)
     with _quiet(plan, started):
         done = run_coroutine(run_rows(plan, keyed))
-    done = replace(done, rows=(*done.rows, *dropped), notes=notes)
+    done = replace(done, rows=(*done.rows, *dropped), notes=(*notes, *done.notes))
     results = [row.result for row in done.rows]
     store_preview(prepared.recipe.name, measure_rows(plan, results, done.seconds))
     return done
@@ -116,6 +116,7 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
         begun = time.monotonic()
         results = await asyncio.gather(*(program.run(key, data) for key, data in rows))
         seconds = time.monotonic() - begun
+        learners = [engine for engine in engines.values() if isinstance(engine, Learner)]
     finally:
         for engine in engines.values():
             await engine.close()
@@ -128,7 +129,8 @@ async def run_rows(plan: Plan, rows: Sequence[tuple[str, Mapping[str, Any]]]) ->
         )
         for (key, data), result in zip(rows, results, strict=True)
     ]
-    return Preview(plan, tuple(done), seconds)
+    learned = tuple(note for learner in learners for note in learner.notes)
+    return Preview(plan, tuple(done), seconds, learned)
 
 
 def chat_of(prompt: str) -> list[dict[str, str]] | None:

@@ -11,10 +11,10 @@ from math import ceil
 from typing import Protocol
 
 from raygen.core import Status
-from raygen.dataset import LedgerLine
+from raygen.dataset import LedgerLine, TranscriptFile
 from raygen.runtime.tasks import RowBlock, split_into_blocks
 
-Files = Mapping[str, tuple[str, ...]]
+Files = Mapping[str, tuple[TranscriptFile, ...]]
 """The transcript files with a row's recorded calls, newest first, by the row's key."""
 
 _STEPS = 16
@@ -73,7 +73,11 @@ class _Rows:
         """Make tasks of rows whose lines were taken out of the ledger, to run once more."""
         self.retryable -= set(keys)
         ordinals = [ordinal for ordinal, key in enumerate(self._keys) if key in keys]
-        by_ordinal = {ordinal: files.get(self._keys[ordinal], ()) for ordinal in ordinals}
+        by_ordinal = {}
+        for ordinal in ordinals:
+            key = self._keys[ordinal]
+            others = tuple(file for file in self._files.get(key, ()) if file.dataset)
+            by_ordinal[ordinal] = (*files.get(key, ()), *others)
         return split_into_blocks(ordinals, self._actors, by_ordinal, most=capacity, retry=True)
 
     def _tasks(self, ordinals: Sequence[int], most: int) -> list[RowBlock]:

@@ -13,7 +13,7 @@ from math import ceil
 
 from huggingface_hub import get_token
 
-from raygen.dataset import Folder
+from raygen.dataset import Folder, TranscriptFile
 from raygen.planning import Plan
 
 _BLOCK_ROWS = 64
@@ -27,12 +27,12 @@ _BLOCKS_A_SIZE = 4
 class RowBlock:
     """One block of source rows, by their ordinals in the keyed copy.
 
-    `files` are the transcripts that may have their calls, newest first. `retry`: the rows failed
-    before, and their status is now final.
+    `files` are the transcripts that may have their calls, those of this dataset first, and the
+    newest of each. `retry`: the rows failed before, and their status is now final.
     """
 
     ordinals: tuple[int, ...]
-    files: tuple[str, ...] = ()
+    files: tuple[TranscriptFile, ...] = ()
     retry: bool = False
 
 
@@ -41,7 +41,8 @@ class GenerationJob:
     """A plan bound to an output folder and a keyed copy of its source.
 
     `concurrency` is the rows in flight per actor, `threads` the CPU threads of its engines, and
-    `probe` a file that each actor must see. `secrets` are environment variables for its process.
+    `probe` a file that each actor must see. `secrets` are environment variables for its process,
+    `others` the datasets whose recorded calls are read besides its own.
     """
 
     plan: Plan
@@ -53,6 +54,7 @@ class GenerationJob:
     threads: int
     logs: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    others: tuple[Folder, ...] = ()
 
     @property
     def gpus(self) -> int:
@@ -92,7 +94,7 @@ def secrets_of(plan: Plan) -> dict[str, str]:
 def split_into_blocks(
     ordinals: Sequence[int],
     actors: int,
-    files: Mapping[int, tuple[str, ...]] | None = None,
+    files: Mapping[int, tuple[TranscriptFile, ...]] | None = None,
     *,
     most: int | None = None,
     retry: bool = False,
@@ -111,7 +113,7 @@ def split_into_blocks(
     if most and len(sizes) > most:
         size = ceil(len(ordinals) / most)
         sizes = [size] * ceil(len(ordinals) / size)
-    by_file: dict[tuple[str, ...], list[int]] = {}
+    by_file: dict[tuple[TranscriptFile, ...], list[int]] = {}
     for ordinal in ordinals:
         by_file.setdefault(files.get(ordinal, ())[:1], []).append(ordinal)
     ordered = [ordinal for group in by_file.values() for ordinal in group]
@@ -142,5 +144,7 @@ def _block_sizes(rows: int, actors: int) -> Iterator[int]:
         made += 1
 
 
-def _files_of(block: Sequence[int], files: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
+def _files_of(
+    block: Sequence[int], files: Mapping[int, tuple[TranscriptFile, ...]]
+) -> tuple[TranscriptFile, ...]:
     return tuple(dict.fromkeys(name for ordinal in block for name in files.get(ordinal, ())))

@@ -35,6 +35,7 @@ from raygen.engines import (
     EngineSetupError,
     EngineSpec,
     EngineUnavailableError,
+    Learner,
 )
 from raygen.planning import Plan
 from raygen.recipe import SOURCE
@@ -131,6 +132,12 @@ class Worker:
                 return None
             if result is not None:
                 self.stats.add(result)
+            self.stats.notes = tuple(
+                note
+                for engine in self._engines.values()
+                if isinstance(engine, Learner)
+                for note in engine.notes
+            )
             return result
 
     async def _attempt(self, row: SourceRow) -> RowResult:

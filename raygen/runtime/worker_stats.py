@@ -26,6 +26,8 @@ class WorkerStats:
     paid: Tokens = field(default_factory=dict)
     reused: int = 0
     restarts: int = 0
+    notes: tuple[str, ...] = ()
+    """What engines learned of their backends, for people."""
 
     def add(self, result: RowResult) -> None:
         """Count one finished row; a node's counts are rows in, kept, dropped, and calls.

@@ -35,6 +35,7 @@ from raygen.dataset import (
 from raygen.inspection import CardFacts, card_facts, open_dataset
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
+from raygen.sources import named_paths
 from raygen.views import Box, flowchart
 
 CARD = "README.md"
@@ -175,6 +176,11 @@ def _making(facts: CardFacts) -> str:
     nodes, totals = facts.plan["nodes"], facts.status.nodes
     boxes = []
     table = ["| step | op | rows in | kept | dropped | why |", "|---|---|--:|--:|--:|---|"]
+    if invalid := facts.rejects.get("source"):
+        rows, lost = facts.status.finished, sum(invalid.values())
+        why = [f"{reason}: {count(n)}" for reason, n in invalid.items()]
+        cells = ("source", "", count(rows), count(rows - lost), count(lost), ", ".join(why))
+        table.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
     for node in nodes:
         name = node["name"]
         rows_in, kept, dropped = totals.get(name, (0, 0, 0))
@@ -210,7 +216,7 @@ def _models(facts: CardFacts) -> str:
 
 def _licences(facts: CardFacts) -> str:
     recipe = facts.recipe
-    source = facts.missing or recipe.source.path
+    source = facts.missing or named_paths(recipe.source.paths)
     dataset = escape_markdown(recipe.license or "not noted in the recipe")
     rows = escape_markdown(recipe.source.license or "not noted in the recipe")
     lines = [

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -39,7 +39,7 @@ from raygen.inspection import CardFacts, OpenedDataset, card_facts, portable
 from raygen.planning import RECIPE
 from raygen.recipe import STORED
 from raygen.share.card import CARD, CardLinks, dataset_card, is_local, public_name
-from raygen.sources import key_source
+from raygen.sources import key_source, named_paths
 
 if TYPE_CHECKING:
     import polars as pl
@@ -197,7 +197,9 @@ def shared_recipe(frozen: str) -> str:
     data = dict(parse_text(frozen, RECIPE).data)
     data.pop("train", None)
     data["output"] = {**data["output"], "path": "out"}
-    data["source"] = {**data["source"], "path": portable(data["source"]["path"])}
+    path = data["source"]["path"]
+    shared = portable(path) if isinstance(path, str) else list(map(portable, path))
+    data["source"] = {**data["source"], "path": shared}
     return dump_text(data)
 
 
@@ -291,8 +293,11 @@ def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
     """
     name = facts.missing
     if name is None:
-        raise UserError(f"--source: everybody can read {facts.recipe.source.path}; leave it out")
-    if not source.is_file() or any(sign in name for sign in "*?["):
+        raise UserError(
+            f"--source: everybody can read {named_paths(facts.recipe.source.paths)}; leave it out"
+        )
+    is_one = len(facts.recipe.source.paths) == 1 and not any(sign in name for sign in "*?[")
+    if not source.is_file() or not is_one:
         raise UserError(f"--source {source}: expected one file, in place of {name}")
     target = folder / name
     if target.exists() or target.suffix != source.suffix:
@@ -310,8 +315,9 @@ def _copy_source(facts: CardFacts, source: Path, folder: Path) -> str:
 
 def _keys(facts: CardFacts, source: Path) -> set[str]:
     spec = facts.recipe.source.model_copy(update={"path": str(source.resolve())})
+    task = replace(facts.dataset.task, is_labelled=not spec.unlabelled)
     with tempfile.TemporaryDirectory() as folder:
-        return set(key_source(spec, facts.dataset.task, source.parent, Folder.at(folder)).keys)
+        return set(key_source(spec, task, source.parent, Folder.at(folder)).keys)
 
 
 def _shared_plan(plan: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from raygen.share.layout import (
     stage_dataset,
 )
 from raygen.share.locations import Location, location_errors, parse_location
+from raygen.sources import named_paths
 
 Tell = Callable[[str], None]
 
@@ -186,19 +187,20 @@ def pull(reference: str, folder: Path | None) -> Pulled:
             location.fetch(name, draft)
         (draft / MANIFEST).write_text(text, "utf-8")
         check_files(draft, manifest, reference)
-        source = _source_path(draft / RECIPE, reference)
+        paths = _source_paths(draft / RECIPE, reference)
         if target.exists():
             target.rmdir()
         draft.rename(target)
-    has_source = "://" in source or source in manifest.files
-    return Pulled(target, manifest, None if has_source else source)
+    missing = [path for path in paths if "://" not in path and path not in manifest.files]
+    return Pulled(target, manifest, named_paths(missing) or None)
 
 
-def _source_path(recipe: Path, reference: str) -> str:
+def _source_paths(recipe: Path, reference: str) -> list[str]:
     """Return what a pulled recipe reads. Raises DatasetError, and ProblemsError for no YAML."""
     data = load_document(recipe).data
     try:
-        return str(data["source"]["path"])
+        path = data["source"]["path"]
+        return [path] if isinstance(path, str) else list(map(str, path))
     except (KeyError, TypeError) as error:
         raise DatasetError(
             f"{reference}: its {RECIPE} is no recipe, and names no source.path; push it again",

@@ -1,7 +1,9 @@
 from .files import read_source as read_source
 from .keyed import KeyedSource as KeyedSource
 from .keyed import open_keyed as open_keyed
+from .rows import MAX_INVALID as MAX_INVALID
 from .rows import SourceError as SourceError
+from .rows import named_paths as named_paths
 from .taken import SourceFit as SourceFit
 from .taken import TakenRows as TakenRows
 from .taken import check_source as check_source

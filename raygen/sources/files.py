@@ -39,7 +39,7 @@ _LISTING = Limits(memory=512 << 20, cpu_s=20, wall_s=120, network=True, result_b
 
 
 def read_source(
-    path: str,
+    paths: str | Sequence[str],
     base: Path,
     *,
     types_only: bool = False,
@@ -47,15 +47,29 @@ def read_source(
     access: Anonymous | None = None,
     header: Sequence[str] | None = None,
 ) -> list[SourceFile]:
-    """Read every file that a source path names, sorted by name.
+    """Read every file that the paths of a source name, those of one path sorted by name.
 
-    `path` is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also packed, as
+    A path is a file, a glob or a URL of jsonl, json, csv, tsv or parquet files (also packed, as
     .gz, .zst or .bz2), the folder of a dataset that raygen wrote or of another Delta table, or
     `hf://datasets/OWNER/NAME[@REVISION][?split=...&config=...]`; a relative one starts at `base`.
     `types_only` skips the rows where the format has a schema; `max_bytes` bounds what a file may
     unpack to; `access` says as whom URLs are read, None as the user; `header` are the columns of
     CSV and TSV files without a header. Raises SourceError.
     """
+    if not isinstance(paths, str):
+        return [
+            file
+            for each in paths
+            for file in read_source(
+                each,
+                base,
+                types_only=types_only,
+                max_bytes=max_bytes,
+                access=access,
+                header=header,
+            )
+        ]
+    path = paths
     if path.startswith(_HUB) and not _suffix(urlsplit(path).path):
         from raygen.sources.arrow import read_hub
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from raygen.core import ColumnType, UserError
 
+MAX_INVALID = 0.1
+"""The share of rows that may not fit their task; where more don't, the mapping must be wrong."""
 _SHOWN = 5
 
 
@@ -39,6 +41,11 @@ class SourceFile:
     def position(self, index: int) -> str:
         """Name a row's position for people: file and line."""
         return f"{self.name}, {self.unit} {self.numbers[index]}"
+
+
+def named_paths(paths: Sequence[str]) -> str:
+    """Name the paths of a source for people."""
+    return ", ".join(paths)
 
 
 def check_size(name: str, size: int, max_bytes: int | None) -> None:

@@ -34,6 +34,7 @@ from raygen.sources.rows import (
     SourceFile,
     infer_types,
     merge_types,
+    named_paths,
     problems_error,
     rows_of,
 )
@@ -47,7 +48,7 @@ class SourceSpec(Protocol):
     """Where source rows come from; `columns` maps names in the recipe to those in the source."""
 
     @property
-    def path(self) -> str: ...
+    def paths(self) -> Sequence[str]: ...
     @property
     def limit(self) -> int | None: ...
     @property
@@ -144,7 +145,7 @@ def scan_columns(
     """Return the types of the source's columns after the mapping. Raises SourceError."""
     types_only = not needs_rows(spec.columns) and not _reads_texts(task)
     files = read_source(
-        spec.path,
+        spec.paths,
         base,
         types_only=types_only,
         max_bytes=max_bytes,
@@ -157,7 +158,7 @@ def scan_columns(
         types.update(_text_types(_apply(mapping, files), types))
     for column in spec.repeated.on if spec.repeated else ():
         if column not in types:
-            raise no_column(spec.path, column, "source.deduplicate", types)
+            raise no_column(named_paths(spec.paths), column, "source.deduplicate", types)
     return types
 
 
@@ -181,7 +182,9 @@ def take_rows(
     _check_share(spec, task, [row.invalid for row in rows if row.invalid], len(rows))
     taken, left_out = _chosen(spec, rows)
     types = {**mapped.types, **task.source_columns}
-    return TakenRows(taken, left_out, types, spec.path, (*notes, *_lost_columns(mapped)))
+    return TakenRows(
+        taken, left_out, types, named_paths(spec.paths), (*notes, *_lost_columns(mapped))
+    )
 
 
 def key_source(
@@ -236,7 +239,7 @@ def check_source(
 
 def _mapping(spec: SourceSpec, files: Sequence[SourceFile], task: Task | None) -> ColumnMapping:
     columns = list(dict.fromkeys(name for file in files for name in file.types))
-    mapping = make_mapping(spec.path, spec.columns, columns, spec.choices)
+    mapping = make_mapping(named_paths(spec.paths), spec.columns, columns, spec.choices)
     if task is not None and not all(file.is_dataset for file in files):
         _check_clashes(spec, task, mapping.rename(dict.fromkeys(columns)))
     return mapping
@@ -251,8 +254,8 @@ def _check_clashes(spec: SourceSpec, task: Task, columns: Mapping[str, Any]) -> 
     for name in _TRAINED_ON:
         if task.name == "multiple_choice" and name in columns and name not in spec.columns:
             raise SourceError(
-                f"{spec.path} has a column {name!r} of its own, and a student is trained toward "
-                f"the dataset's column of that name; rename it by source.columns: "
+                f"{named_paths(spec.paths)} has a column {name!r} of its own, and a student is "
+                "trained toward the dataset's column of that name; rename it by source.columns: "
                 f"{{source_{name}: {name}}}, or say by {{{name}: {name}}} that it is the same; "
                 f"see {GUIDE}"
             )
@@ -290,7 +293,7 @@ def _mapped(
     max_bytes: int | None,
     access: Anonymous | None,
 ) -> _Mapped:
-    files = read_source(spec.path, base, max_bytes=max_bytes, access=access, header=spec.header)
+    files = read_source(spec.paths, base, max_bytes=max_bytes, access=access, header=spec.header)
     mapping = _mapping(spec, files, task)
     rows = _apply(mapping, files)
     types = _types_after(spec, mapping, files)
@@ -370,7 +373,7 @@ def _decide_forms(
     try:
         forms, decided = count.decide(task.answer or "", spec.max_invalid)
     except UndecidedError as error:
-        raise SourceError(f"{spec.path}: {error}; see {GUIDE}") from error
+        raise SourceError(f"{named_paths(spec.paths)}: {error}; see {GUIDE}") from error
     return forms, [*notes, *decided]
 
 
@@ -455,7 +458,7 @@ def _chosen(spec: SourceSpec, read: Sequence[SourceRow]) -> tuple[list[SourceRow
     rows, left_out = list(read), 0
     if spec.repeated is not None:
         fitting = without_repeats(
-            [row for row in rows if not row.invalid], spec.repeated, spec.path
+            [row for row in rows if not row.invalid], spec.repeated, named_paths(spec.paths)
         )
         keys = {row.key for row in fitting} | {row.key for row in rows if row.invalid}
         left_out = len(rows) - len(keys)
@@ -463,5 +466,5 @@ def _chosen(spec: SourceSpec, read: Sequence[SourceRow]) -> tuple[list[SourceRow
     if spec.sample is not None:
         others = [row for row in rows if row.invalid] if spec.sample.n is None else []
         fitting = [row for row in rows if not row.invalid]
-        rows = [*sample_rows(fitting, spec.sample, spec.path), *others]
+        rows = [*sample_rows(fitting, spec.sample, named_paths(spec.paths)), *others]
     return rows[: spec.limit], left_out

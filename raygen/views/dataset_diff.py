@@ -92,7 +92,7 @@ def _node(counts: NodeCounts | None) -> tuple[str, str, str]:
 
 
 def _rejects(diff: DatasetDiff, full: bool) -> Table:
-    table = plain_table("dropped in the graph", "A", "B", "", right=3)
+    table = plain_table("dropped at", "A", "B", "", right=3)
     shown = list(diff.rejects.items())[: None if full else _REASONS]
     for (node, reason), (a, b) in shown:
         table.add_row(Text(f"{node}: {reason}"), count(a), count(b), _more(b - a))

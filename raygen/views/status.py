@@ -47,6 +47,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         expected = planned["seconds"]
         guess = f" (planned {duration(expected)})" if expected is not None else ""
         facts.add_row("time", f"{duration(status.wall)}{guess}")
+    for note in status.learned:
+        facts.add_row("endpoint", Text(note))
     facts.add_row("last run", Text(status.ended or "running, or killed"))
     facts.add_row("plan", Text(status.plan))
     parts: list[RenderableType] = [one_line(Text(folder, style="bold")), facts]
@@ -57,7 +59,7 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         parts += [Text(), _nodes(status)]
     if status.reports:
         parts += [Text(), _reports(status)]
-    parts += _reasons("dropped in the graph", [(n, f"{a}: {b}") for a, b, n in status.rejects])
+    parts += _reasons("dropped at", [(n, f"{a}: {b}") for a, b, n in status.rejects])
     parts += _reasons("failed with", [(number, error) for error, number in status.errors])
     return Group(*parts)
 

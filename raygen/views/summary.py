@@ -40,10 +40,11 @@ class RunSummary:
 
     Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
     saved `saved_tokens`. `reports` counts the dataset's examples by the columns that ops report,
-    such as the verdicts of checkers. `rejects` count rows inside the graph. `message` gives the
-    reason for an outcome other than "done". `lead_s` is how many seconds before the last commit of
-    rows the trainer took its first step; `student` is the folder of its checkpoints, `curves` the
-    folder for TensorBoard. `dashboard` and `metrics` are URLs of the Ray cluster.
+    such as the verdicts of checkers. `rejects` count rows dropped at the source and by each node.
+    `message` gives the reason for an outcome other than "done". `lead_s` is how many seconds before
+    the last commit of rows the trainer took its first step; `student` is the folder of its
+    checkpoints, `curves` the folder for TensorBoard. `dashboard` and `metrics` are URLs of the Ray
+    cluster.
 
     For the next commands: `reference` are the arguments of `raygen preview`, `again` those of
     `raygen apply`; `programs` is the prefix of the commands where they aren't on the PATH.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,7 +33,7 @@ from streamtrain.evaluation import (
     write_lines,
     write_record,
 )
-from streamtrain.heldout import Prediction, Question, read_questions
+from streamtrain.heldout import Prediction, Question, read_held_out
 from streamtrain.models import Student, default_device
 from streamtrain.rationales import WrittenRationale, check_writes_rationales, write_rationales
 from streamtrain.tables import TextTable
@@ -107,9 +107,9 @@ def evaluate_sets(
     """Evaluate the student on each set in each view; yields every evaluation once it is written.
 
     `checkpoint` is a run's folder or the student's in it, `files` are the sets, `ways` how to
-    evaluate them; `remark` is called with what could not be checked. Raises InputError for a set or
-    student that can't be read, and for a set that the student was trained on or that selected its
-    step, before any question is asked.
+    evaluate them; `remark` is called with the rows that are left out, and with what could not be
+    checked. Raises InputError for a set or student that can't be read, and for a set that the
+    student was trained on or that selected its step, before any question is asked.
     """
     folder, config = find_student(checkpoint)
     _check(config, files, ways)
@@ -117,17 +117,22 @@ def evaluate_sets(
         for view in ways.views:
             check_record(evaluations_folder(folder), _name(file.stem, ways, view))
     labels = config.data.labels or ()
-    sets = [read_questions(file, labels) for file in files]
+    held_out = [read_held_out(file, labels) for file in files]
+    for note in filter(None, (each.note for each in held_out)):
+        remark(note)
+    sets = [each.questions for each in held_out]
     named = {str(file): questions for file, questions in zip(files, sets, strict=True)}
     for unchecked in check_contamination(folder, config, named):
         remark(f"{unchecked}, so whether it has these questions was not checked")
     if ways.teacher is not None:
         sets = infer_teacher_answers(ways.teacher, config, sets)
     lazy_student = _LazyStudent(folder, config)
-    for stem, questions in zip((file.stem for file in files), sets, strict=True):
+    for read, questions in zip(held_out, sets, strict=True):
         for view in ways.views:
-            evaluation = score_predictions(questions, lazy_student.answers(questions, ways, view))
-            name = _name(stem, ways, view)
+            predictions = lazy_student.answers(questions, ways, view)
+            scores = score_predictions(questions, predictions)
+            evaluation = replace(scores, invalid=len(read.invalid))
+            name = _name(read.path.stem, ways, view)
             written_to = write_record(evaluations_folder(folder), name, questions, evaluation)
             if ways.rationales:
                 written = lazy_student.rationales(questions, view, evaluation.predictions)

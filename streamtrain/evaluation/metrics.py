@@ -36,7 +36,8 @@ class Evaluation:
     `low` and `high` are the 95 % interval of the accuracy: Wilson's, or a bootstrap over pairs if
     questions come in pairs. `chance` is the accuracy of guessing. `calibration` is the expected
     calibration error over the questions whose options have probabilities. `fidelity` is None if no
-    teacher's answer is known.
+    teacher's answer is known. `invalid` counts rows of the set that are left out since they don't
+    fit their task.
     """
 
     accuracy: float
@@ -50,6 +51,7 @@ class Evaluation:
     contrast: Contrast | None
     fidelity: Fidelity | None
     predictions: tuple[Prediction, ...]
+    invalid: int = 0
 
     def to_json(self, predictions: bool = True) -> dict[str, Any]:
         """Convert to plain data, with or without the predictions."""
@@ -59,6 +61,8 @@ class Evaluation:
             del data["predictions"]
         if self.fidelity is None:
             del data["fidelity"]
+        if not self.invalid:
+            del data["invalid"]
         return data
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from raygen.core import TASKS, Task, digest
+from raygen.core import TASKS, Task, digest, plural
 from raygen.core.choices import AnswerForms, FormCount, UndecidedError
-from raygen.sources import SourceError, read_source
+from raygen.sources import MAX_INVALID, SourceError, read_source
 from streamtrain.errors import InputError
 from streamtrain.heldout.teacher_answers import TeacherAnswer, recorded_answer
 
@@ -54,34 +54,60 @@ def question_key(text: str, choices: Sequence[str]) -> str:
 
 
 def read_questions(path: Path, labels: Sequence[str] = ()) -> list[Question]:
-    """Read the questions of a file, by the reader of sources.
+    """Read the questions of a file, as `read_held_out` does."""
+    return read_held_out(path, labels).questions
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutFile:
+    """The questions of a file, each with the columns of its row; a counterfactual has its own
+    columns alone. `invalid` says of each row that doesn't fit its task why it is left out.
+    """
+
+    path: Path
+    rows: Sequence[tuple[Question, Mapping[str, Any]]]
+    invalid: Sequence[str] = ()
+
+    @property
+    def questions(self) -> list[Question]:
+        """Its questions, in order."""
+        return [question for question, _ in self.rows]
+
+    @property
+    def note(self) -> str | None:
+        """How many rows are left out, and the first of them; None if all fit."""
+        if not self.invalid:
+            return None
+        return f"{self.path}: {plural(len(self.invalid), 'row')} left out: {_first(self.invalid)}"
+
+
+def read_held_out(path: Path, labels: Sequence[str] = ()) -> HeldOutFile:
+    """Read a file of questions, by the reader of sources.
 
     Rows have `question`, `choices` and `answer`, or `text` and `label`; the classes are then
-    `labels`, or those that occur in the file. Raises InputError that counts all bad rows and shows
-    the first five.
+    `labels`, or those that occur in the file. A row that doesn't fit its task is left out. Raises
+    InputError where more than a tenth of the rows don't fit, as for a source.
     """
-    return [question for question, _ in read_rows(path, labels)]
-
-
-def read_rows(path: Path, labels: Sequence[str] = ()) -> list[tuple[Question, Mapping[str, Any]]]:
-    """Read questions like `read_questions`, each with the columns of its row; a counterfactual has
-    its own columns alone."""
-    questions: list[tuple[Question, Mapping[str, Any]]] = []
-    bad: list[str] = []
+    kept: list[tuple[Question, Mapping[str, Any]]] = []
+    invalid: list[str] = []
     rows = _rows(path)
     task = _task(rows, labels)
     forms = _forms(rows, task)
     for number, row in rows:
         try:
-            questions += _questions(row, task, forms)
+            kept += _questions(row, task, forms)
         except ValueError as error:
-            bad.append(f"row {number}: {error}")
-    if bad:
-        shown = "; ".join(bad[:_SHOWN])
-        raise InputError(f"{path}: {len(bad)} of {len(rows)} rows are bad: {shown}")
-    if not questions:
-        raise InputError(f"{path} has no questions; an evaluation needs at least one")
-    return questions
+            invalid.append(f"row {number}: {error}")
+    if len(invalid) > MAX_INVALID * len(rows):
+        raise InputError(
+            f"{path}: {len(invalid)} of {len(rows)} rows don't fit the task {task.name!r}, more "
+            f"than the share of {MAX_INVALID:g} that may be left out: {_first(invalid)}"
+        )
+    return HeldOutFile(path, kept, invalid)
+
+
+def _first(problems: Sequence[str]) -> str:
+    return "; ".join(problems[:_SHOWN])
 
 
 def _plain(text: str) -> str:

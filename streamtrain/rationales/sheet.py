@@ -20,7 +20,7 @@ from raygen.core import DamagedFileError, digest, option_letter, read_json_lines
 from raygen.dataset import NEW
 from streamtrain.errors import InputError
 from streamtrain.evaluation import RATIONALES, evaluations_folder
-from streamtrain.heldout import Question, read_rows
+from streamtrain.heldout import Question, read_held_out
 from streamtrain.run import check_output
 from streamtrain.training import find_student
 
@@ -83,7 +83,7 @@ def make_key(checkpoint: Path, data: Path, column: str, count: int, seed: int) -
     student_rationales = _rationales(
         evaluations_folder(folder) / data.stem / RATIONALES, checkpoint, data
     )
-    rows = read_rows(data, config.data.labels or ())
+    rows = read_held_out(data, config.data.labels or ()).rows
     questions: dict[str, tuple[Question, str]] = {}
     for question, row in rows:
         if teacher_rationale := _text(row.get(column)):

@@ -82,6 +82,8 @@ def describe(event: dict[str, Any]) -> str | None:
             return (
                 f"student {event['student']} ({event['model']}), {event['workers']} worker(s){on}"
             )
+        case "left_out":
+            return str(event["note"])
         case "eval":
             share = f"{event['accuracy']:.1%} ({event['correct']}/{event['total']})"
             unparsed = f", {event['unparsed']} unparsed" if event["unparsed"] else ""

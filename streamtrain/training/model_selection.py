@@ -19,16 +19,15 @@ from streamtrain.evaluation import (
     EVALUATIONS,
     Evaluation,
     check_record,
-    evaluate_student,
     write_record,
 )
-from streamtrain.heldout import HeldOut, Question, read_questions
+from streamtrain.heldout import HeldOut, HeldOutFile, read_held_out
 from streamtrain.models import Student
 from streamtrain.run import BEST, VALIDATING, RunSpec
 from streamtrain.training import checkpoint
 from streamtrain.training.progress import TrainProgress
 from streamtrain.training.shards import copy_weights, save_weights
-from streamtrain.training.validation import Validator
+from streamtrain.training.validation import Validator, evaluate_held_out
 
 
 def evaluation_due(settings: EvaluateConfig, step: int) -> bool:
@@ -55,8 +54,11 @@ class ModelSelector:
         sets = {"report": job.report, "select": job.select}
         if job.report is not None:
             check_record(job.out / EVALUATIONS, job.report.stem)
-        self._sets = {name: read_questions(p, labels) for name, p in sets.items() if p is not None}
-        self.held_out = HeldOut(self._sets)
+        self._sets = {name: read_held_out(p, labels) for name, p in sets.items() if p is not None}
+        for name, each in self._sets.items():
+            if each.note:
+                event("left_out", set=name, note=each.note)
+        self.held_out = HeldOut({name: each.questions for name, each in self._sets.items()})
 
     def report(
         self, when: Literal["before", "after"], progress: TrainProgress
@@ -68,7 +70,7 @@ class ModelSelector:
         self._event("eval", when=when, step=progress.step, **result.to_json(predictions=False))
         if when == "after":
             folder = self._job.out / EVALUATIONS
-            write_record(folder, self._job.report.stem, self._sets["report"], result)
+            write_record(folder, self._job.report.stem, self._sets["report"].questions, result)
         return result
 
     def select(self, progress: TrainProgress) -> None:
@@ -142,5 +144,5 @@ class ModelSelector:
         checkpoint.load_weights(self._job.out / BEST, self._student)
         self._event("selected", step=progress.selection.step, accuracy=progress.selection.best)
 
-    def _evaluate(self, questions: list[Question]) -> Evaluation:
-        return evaluate_student(self._student, self._tokenizer, questions, self._job.config.data)
+    def _evaluate(self, held_out: HeldOutFile) -> Evaluation:
+        return evaluate_held_out(self._student, self._tokenizer, held_out, self._job.config.data)

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import torch
 
-from streamtrain.data import make_example_tokenizer
+from streamtrain.config import DataConfig
+from streamtrain.data import ExampleTokenizer, make_example_tokenizer
 from streamtrain.errors import InputError
-from streamtrain.evaluation import evaluate_student
-from streamtrain.heldout import read_questions
-from streamtrain.models import load_student, model_source
+from streamtrain.evaluation import Evaluation, evaluate_student
+from streamtrain.heldout import HeldOutFile, read_held_out
+from streamtrain.models import Student, load_student, model_source
 from streamtrain.run import RunSpec
 from streamtrain.training import checkpoint
 
@@ -49,6 +50,14 @@ def validate_weights(job: RunSpec, weights: Path, device: torch.device) -> dict[
     source = replace(model_source(config), model=job.model)
     student = load_student(source, config.tune, device, config.data.new_tokens)
     checkpoint.load_weights(weights, student)
-    questions = read_questions(job.select, config.data.labels or ())
+    held_out = read_held_out(job.select, config.data.labels or ())
     tokenizer = make_example_tokenizer(config, student.tokenizer)
-    return evaluate_student(student, tokenizer, questions, config.data).to_json(predictions=False)
+    return evaluate_held_out(student, tokenizer, held_out, config.data).to_json(predictions=False)
+
+
+def evaluate_held_out(
+    student: Student, tokenizer: ExampleTokenizer, held_out: HeldOutFile, data: DataConfig
+) -> Evaluation:
+    """Evaluate the student on a file's questions, counting the rows that are left out of it."""
+    scores = evaluate_student(student, tokenizer, held_out.questions, data)
+    return replace(scores, invalid=len(held_out.invalid))

@@ -28,6 +28,11 @@ from tests.fuzz.strategies import as_json, files, good_rows, hostile, rows
 @dataclass(frozen=True)
 class Spec:
     path: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,)
+
     limit: int | None = None
     sample: None = None
     columns: dict[str, str] = field(default_factory=dict)

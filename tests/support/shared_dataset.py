@@ -76,10 +76,11 @@ def write_dataset(
     recipe: str = RECIPE,
     keys: Sequence[int] = range(ROWS - 1),
     run: str = "run-1",
+    answer: str | None = "snow",
 ) -> Folder:
     """The rows `keys` of a recipe's dataset in `base`; the last row of its source is dropped."""
     base.mkdir(parents=True, exist_ok=True)
-    rows = [json.dumps({**question(row), "answer": "snow"}) + "\n" for row in range(ROWS)]
+    rows = [json.dumps({**question(row), "answer": answer}) + "\n" for row in range(ROWS)]
     (base / "q.jsonl").write_text("".join(rows))
     (base / "recipe.yaml").write_text(recipe)
     (base / "held_out.jsonl").write_text(json.dumps({**question(99), "answer": "snow"}) + "\n")
@@ -92,6 +93,8 @@ def write_dataset(
     for row in keys:
         last = row == ROWS - 1
         examples = [] if last else examples_of(row)
+        if answer is None:
+            examples = [{**each, "answer": None} for each in examples]
         kept = 0 if last else 2
         counts = {"rationales": (1, 2, 0), "right": (2, kept, 2 - kept), "negatives": (1, 1, 0)}
         rejects = (RejectedRow("right", "wrong_answer", "no"),) * 2 if last else ()

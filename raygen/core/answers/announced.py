@@ -129,6 +129,11 @@ def _announces(text: str, lower: str, at: int, cue: CompiledCue) -> bool:
     return cue.lead.search(text[_sentence_start(text, at) : at]) is not None
 
 
+def repeats(text: str, end: int, start: int) -> bool:
+    """Tell whether nothing is said between the end of an announcement and the start of the next."""
+    return start - end <= _LONGEST_LEAD and re.search(r"\w", text[end:start]) is None
+
+
 def _sentence_start(text: str, at: int) -> int:
     """Find where a sentence begins, or so far back as a phrase may."""
     base = max(0, at - _LONGEST_LEAD)

@@ -10,9 +10,10 @@ announces nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from raygen.core.answers.announced import Announcement, announcements, readable
+from raygen.core.answers.announced import Announcement, announcements, readable, repeats
 from raygen.core.answers.characters import fold
 from raygen.core.answers.continuation import new_questions
 from raygen.core.answers.grammar import grammar_of
@@ -24,6 +25,7 @@ _SENTENCE_END = re.compile(
 _LAST_WORD = re.compile(r"[^\s})\]]*\Z")
 _ANNOUNCED = 0.95
 _SHORT = 5
+_LONGEST_REPEATED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,20 @@ def _read(written: str, plain: str) -> FreeAnswer:
         if phrase.weak:
             continue
         if phrase.value is not None:
-            reason = phrase.reason if phrase.reason is not None else written[: phrase.word]
+            reason = phrase.reason or ""
             value = written[phrase.stop - 1 - len(phrase.value) : phrase.stop - 1]
             value = value if fold(value) == phrase.value else phrase.value
+            if phrase.reason is None:
+                start = _first_start(plain, phrases[:index], fold(value), phrase.word)
+                reason = written[:start]
             return FreeAnswer(value, _tidy(reason), 1.0, phrase.reason_later)
         if phrase.cue is None and index < len(phrases) - 1:
             continue
         answer, end = _first_sentence(plain, phrase.end)
         if not answer or _is_heading(phrase, answer, plain[end:]):
             continue
-        rationale = _tidy(written[: phrase.start(plain)])
+        start = _first_start(plain, phrases[:index], answer, phrase.start(plain))
+        rationale = _tidy(written[:start])
         first = not rationale
         rationale = written[end:].strip(" .\n") if first else rationale
         return FreeAnswer(answer, rationale, 0.95, first and bool(rationale))
@@ -102,6 +108,27 @@ def _read(written: str, plain: str) -> FreeAnswer:
     if numbers:
         return FreeAnswer(numbers[-1].group().strip(), text, 0.5)
     return FreeAnswer(None, text)
+
+
+def _first_start(plain: str, earlier: Sequence[Announcement], answer: str, start: int) -> int:
+    """Find where announcements of one answer begin that follow each other right up to `start`."""
+    for phrase in reversed(earlier):
+        if phrase.weak or start - phrase.end > _LONGEST_REPEATED:
+            break
+        if phrase.value is not None:
+            same, end, begins = phrase.value, phrase.stop, phrase.word
+        else:
+            same, end = _first_sentence(plain, phrase.end)
+            begins = phrase.start(plain)
+        if not _is_same(same, answer) or not repeats(plain, end, start):
+            break
+        start = begins
+    return start
+
+
+def _is_same(earlier: str, answer: str) -> bool:
+    """Tell whether an earlier answer is the same, or has no more than its unit beside it."""
+    return earlier == answer or re.fullmatch(rf"{re.escape(answer)} [a-z ]+", earlier) is not None
 
 
 def _is_heading(phrase: Announcement, answer: str, after: str) -> bool:

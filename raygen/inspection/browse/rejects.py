@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from raygen.core import digest, run_coroutine
-from raygen.dataset import Call, RejectedRow, read_recorded_calls
+from raygen.dataset import Call, RejectedRow, TranscriptFile, read_recorded_calls
 from raygen.inspection.browse.item import Item, ItemRef
 from raygen.inspection.browse.replay import (
     DroppedRow,
@@ -85,5 +85,6 @@ class Rejects:
         """Read the recorded calls of a source row."""
         file = self._transcripts[key]
         folder = self._opened.folder
-        by_id = read_recorded_calls(folder, [file] if file else [], [key]).get(key, {})
+        files = [TranscriptFile(file)] if file else []
+        by_id = read_recorded_calls([folder], files, [key]).get(key, {})
         return [call for calls in by_id.values() for call in calls]

@@ -91,26 +91,34 @@ def _blocks(
     reasons: dict[str, list[str]] = defaultdict(list)
     for node, reason, number in status.rejects:
         reasons[node].append(_cut(f"{reason} {count(number)}"))
-    blocks = {SOURCE: FlowBlock("end", rows, rows, 0, SOURCE, (plural(rows, "row"),))}
+    invalid = sum(number for node, _, number in status.rejects if node == SOURCE)
+    blocks = {
+        SOURCE: FlowBlock("end", rows, rows - invalid, invalid, SOURCE, (plural(rows, "row"),))
+    }
     inputs: dict[str, Sequence[str]] = {SOURCE: ()}
-    drops = {}
+    drops = _dropped(SOURCE, invalid, reasons[SOURCE])
     for node in plan["nodes"]:
         name = node["name"]
         rows_in, kept, dropped = status.nodes.get(name, (0, 0, 0))
         line = f"{count(rows_in)} in, {count(kept)} kept"
         blocks[name] = FlowBlock("kept", rows_in, kept, dropped, _cut(name), (line,))
         inputs[name] = node["from"]
-        if dropped:
-            why = reasons[name]
-            rest = [f"and {len(why) - _REASONS} more"] if len(why) > _REASONS else []
-            title, lines = f"{count(dropped)} dropped", (*why[:_REASONS], *rest)
-            drops[f"dropped:{name}"] = FlowBlock("dropped", dropped, dropped, 0, title, lines)
+        drops |= _dropped(name, dropped, reasons[name])
     end = (plural(examples, "example"),)
     blocks[f"to:{DATASET}"] = FlowBlock("end", examples, examples, 0, DATASET, end)
     inputs[f"to:{DATASET}"] = plan["outputs"]
     # Drops come last, so that the kept rows of a node leave on its left.
     inputs |= {name: (name.removeprefix("dropped:"),) for name in drops}
     return blocks | drops, inputs
+
+
+def _dropped(name: str, dropped: int, why: Sequence[str]) -> dict[str, FlowBlock]:
+    """Make the block of what a node drops, by its name; none where it drops nothing."""
+    if not dropped:
+        return {}
+    rest = [f"and {len(why) - _REASONS} more"] if len(why) > _REASONS else []
+    title, lines = f"{count(dropped)} dropped", (*why[:_REASONS], *rest)
+    return {f"dropped:{name}": FlowBlock("dropped", dropped, dropped, 0, title, lines)}
 
 
 def _ribbons(

@@ -8,14 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator
 
 from raygen.checks import AnswerClass, How, group_equal
 from raygen.core import Task
 from raygen.core.answers import read_answer, read_free_answer, read_gold
 from raygen.ops.base import Context
 
-FreeHow = Literal["math", "number", "exact"]
+
+def _compares_alone(how: Any) -> Any:
+    """Refuse a checker that can't group a question's answers, and say which op asks it."""
+    if isinstance(how, str) and how in set(get_args(How)) - {"math", "number", "exact"}:
+        judge = ", judge: ENGINE" if how == "model" else ""
+        raise ValueError(
+            f"{how} doesn't compare a question's answers with each other; hold them against the "
+            f"gold answer by a node after this one: {{op: check, how: {how}{judge}, keep: correct}}"
+        )
+    return how
+
+
+FreeHow = Annotated[Literal["math", "number", "exact"], BeforeValidator(_compares_alone)]
 """The checkers that compare two free answers by themselves."""
 
 _SURE = 0.9

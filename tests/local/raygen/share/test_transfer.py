@@ -98,6 +98,20 @@ def test_with_its_source_it_is_all_that_the_recipe_needs(dataset: Folder, tmp_pa
         push(dataset.uri, shelf, public=False, tell=lambda _: None, source=Path(shelf, "plan.json"))
 
 
+def test_the_source_of_unlabelled_rows_is_pushed_as_it_is(tmp_path: Path) -> None:
+    recipe = RECIPE.replace("license: MIT", "license: MIT, unlabelled: true")
+    recipe = recipe.replace(
+        "  negatives: {op: negative_view, from: source, engine: teacher, emit: each}\n", ""
+    )
+    recipe = recipe.replace("predicted == answer", "predicted == 1").replace(
+        "[right, negatives]", "right"
+    )
+    folder = write_dataset(tmp_path / "made", recipe=recipe, answer=None)
+    shelf, source = str(tmp_path / "small"), tmp_path / "made" / "q.jsonl"
+    push(folder.uri, shelf, public=False, tell=lambda _: None, source=source)
+    assert Path(shelf, "q.jsonl").read_bytes() == source.read_bytes()
+
+
 def test_a_second_push_deletes_the_former_data(
     dataset: Folder, other: Folder, tmp_path: Path
 ) -> None:

@@ -178,6 +178,6 @@ def test_a_bad_question_is_named_with_its_row(tmp_path: Path, line: str, message
 def test_bad_questions_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text('{"question": "q", "choices": ["x", "y"], "answer": 0}\n' + "{}\n" * 7)
-    with pytest.raises(InputError, match="7 of 8 rows are bad") as caught:
+    with pytest.raises(InputError, match="7 of 8 rows don't fit the task") as caught:
         read_questions(path)
     assert str(caught.value).count("row ") == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raygen.dataset.call_cache import RecordedCalls, read_recorded_calls
+from raygen.dataset.call_cache import RecordedCalls, TranscriptFile, read_recorded_calls
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.reader import Dataset
 from raygen.dataset.records import DatasetError, FencedError
@@ -29,7 +29,7 @@ def files(folder: Folder, versions: tuple[int, ...]) -> dict[str, int]:
 def calls_of(folder: Folder, key: str, versions: tuple[int, ...]) -> list[str]:
     """The prompts of a row's recorded calls, newest first."""
     found = Dataset(folder).transcript_files(versions).get(key, ())
-    recorded = read_recorded_calls(folder, found, [key]).get(key, {})
+    recorded = read_recorded_calls([folder], found, [key]).get(key, {})
     return [call.prompt for calls in recorded.values() for call in calls]
 
 
@@ -44,7 +44,8 @@ def test_only_the_calls_of_the_keys_are_read_and_a_lost_file_has_none(folder: Fo
     run = committer(folder)
     (line, _) = run.commit([block(folder, ["a", "b"])])
     assert line.transcript is not None
-    recorded = read_recorded_calls(folder, ["gone.parquet", line.transcript], ["b", "c"])
+    files = [TranscriptFile("gone.parquet"), TranscriptFile(line.transcript)]
+    recorded = read_recorded_calls([folder], files, ["b", "c"])
     assert list(recorded) == ["b"]
     assert recorded["b"] == {"call-b": [call("b")]}
 

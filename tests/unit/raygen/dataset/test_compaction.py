@@ -111,7 +111,7 @@ def test_calls_recorded_before_are_found_after_an_edit(folder: Folder) -> None:
     files = Dataset(folder).transcript_files(edited.recorded)
     assert sorted(files) == KEYS
     for key in (KEYS[0], KEYS[-1]):
-        recorded = read_recorded_calls(folder, files[key], [key])
+        recorded = read_recorded_calls([folder], files[key], [key])
         assert [call.prompt for call in recorded[key][f"call-{key}"]] == [f"Why {key}?"]
     edited.commit([block(folder, ["b"], "plan-b")])
     assert contents(folder) == (["b"], ["b", "b"], ["b"])

@@ -409,6 +409,11 @@ async def test_another_checker_that_disagrees_is_recorded_or_named() -> None:
     assert reasons(strict) == [None, "disputed", "wrong_answer"]
 
 
+def test_a_checker_that_cannot_compare_samples_names_the_op_that_asks_it() -> None:
+    with pytest.raises(ValidationError, match="op: check, how: model, judge: ENGINE, keep"):
+        OP.params.model_validate({"how": ["math", "model"], "keep": "correct"})
+
+
 def test_the_checker_is_for_free_text_and_leaves_other_plans_their_hash() -> None:
     params = OP.params.model_validate({"how": "exact"})
     with pytest.raises(ValueError, match="how is for free text"):

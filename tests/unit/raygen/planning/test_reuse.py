@@ -51,6 +51,25 @@ def test_other_inputs_are_a_change() -> None:
     assert compare_plans(plan(), new)["d"] == "changed"
 
 
+def numbered(n: int, model: str = "m", **params: Any) -> dict[str, Any]:
+    """A plan of one step that asks n times, and one after it."""
+    step = {
+        "name": "a", "from": ["source"], "op": "o", "op_version": 1, "engine": "t",
+        "params": {"n": n, **params}, "identity": f"{n} {model} {params}",
+    }  # fmt: skip
+    after = {"name": "b", "from": ["a"], "identity": "b"}
+    engines = {"t": {"model": model, "revision": None}}
+    return {"task": "t", "labels": [], "engines": engines, "nodes": [step, after]}
+
+
+def test_a_step_that_asks_more_often_has_the_old_calls_among_its_own() -> None:
+    found = compare_plans(numbered(4), numbered(8))
+    assert found == {"a": "another number", "b": "after a change"}
+    assert Reuse(found, {"a": 128, "b": 60}).reusable == 128
+    for edited in (numbered(8, "other"), numbered(8, temperature=0), numbered(4, temperature=0)):
+        assert compare_plans(numbered(4), edited)["a"] == "changed"
+
+
 def test_the_words_count_what_comes_back() -> None:
     reuse = Reuse({"a": "same", "b": "changed"}, {"a": 128, "b": 60, "gone": 4})
     assert (reuse.recorded, reuse.reusable) == (192, 128)

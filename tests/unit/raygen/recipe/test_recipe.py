@@ -106,6 +106,22 @@ def test_an_open_reference_is_a_problem(tmp_path: Path) -> None:
     assert "a '${' without its '}'" in problem
 
 
+def test_a_source_on_the_command_line_is_looked_for_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, RECIPE)
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "q.jsonl").touch()
+    (here / "mine.jsonl").touch()
+    monkeypatch.chdir(here)
+    bases = [
+        load_recipe(path, {"source.path": text}).source_base
+        for text in ("mine.jsonl", "m*.jsonl", "../here/mine.jsonl", "q.jsonl", "hf://datasets/a/b")
+    ]
+    assert bases == [here, here, here, path.parent, path.parent]
+
+
 def test_a_frozen_recipe_holds_overrides_and_no_profile(tmp_path: Path) -> None:
     path = write(tmp_path, "profile: p\nengines: {teacher: {backend: fake, gpus: 0}}\n", "p.yaml")
     profile = load_profile(path)

@@ -322,6 +322,26 @@ def test_a_key_goes_nowhere_that_a_stranger_names(
     check(fetched(repository, old, "{model: m, backend: openai}"))
 
 
+def test_every_path_of_a_list_is_held_to_the_same_rules(repository: Path) -> None:
+    lists = "path: [data/q.jsonl, ../shared/*.jsonl]"
+    found = check(fetched(repository, "path: data/q.jsonl", lists))
+    assert found.recipe.source.paths == ("data/q.jsonl", "../shared/*.jsonl")
+    assert found.recipe.source_access is not None
+    bad = "path: [data/q.jsonl, ../../secret.jsonl, 'http://127.0.0.1/x.jsonl']"
+    problems = problems_of(fetched(repository, "path: data/q.jsonl", bad))
+    assert [problem.partition(" ")[0] for problem in problems] == ["4:31:", "4:51:"]
+
+
+def test_the_paths_of_a_list_are_said_in_one_file(repository: Path) -> None:
+    params = "params: {rows: {type: str, default: data/q.jsonl}, "
+    lists = "path: ['${rows}', data/q.jsonl]"
+    text = RECIPE.replace("params: {", params).replace("path: data/q.jsonl", lists)
+    found = fetched(repository, RECIPE, text)
+    check(found)
+    with pytest.raises(ProblemsError, match="said in another file than the first path"):
+        check(found, overrides={"rows": "own.jsonl"})
+
+
 def test_what_the_user_says_is_free(repository: Path, tmp_path: Path, here: Path) -> None:
     params = (
         "params: {rows: {type: str, default: data/q.jsonl}, prompt: {type: str, default: p.j2}, "

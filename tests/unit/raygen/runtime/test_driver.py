@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -197,6 +197,30 @@ def test_too_many_failed_rows_end_the_run(place: Place) -> None:
 def test_as_many_failed_rows_as_allowed_are_fine(place: Place) -> None:
     run = FakeRun([place.blocks("failed", "kept")])
     assert place.generate(run, StopConditions(max_failed=0.1)).outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "reason", "cause"),
+    [
+        (["dropped", "failed"], "prompt_too_long", Cause.NOTHING_ANSWERED),
+        (["failed"], "why", Cause.NOTHING_ANSWERED),
+        (["dropped"], "why", Cause.OUT_OF_ROWS),
+        (["kept", "failed"], "why", Cause.OUT_OF_ROWS),
+    ],
+)
+def test_a_run_in_which_nothing_was_answered_is_not_done(
+    place: Place, statuses: list[Status], reason: str, cause: Cause
+) -> None:
+    rows = [
+        replace(result(i, status), rejects=(RejectedRow("n", reason, ""),) * (status == "dropped"))
+        for i, status in enumerate(statuses)
+    ]
+    blocks = [write_block(place.folder, rows, "plan", COLUMNS)]  # type: ignore[arg-type]
+    limits = StopConditions(max_failed=1.0, engines={"teacher": EngineSpec("teacher", "m")})
+    ending = place.generate(FakeRun([blocks]), limits)
+    assert ending.cause is cause
+    if cause is Cause.NOTHING_ANSWERED:
+        assert (ending.outcome, ending.reason) == ("failed", "failed")
 
 
 def test_enough_examples_end_the_run(place: Place) -> None:

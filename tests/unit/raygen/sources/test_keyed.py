@@ -44,7 +44,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Spec:
-    path: str
+    path: str | tuple[str, ...]
     limit: int | None = None
     sample: Sample | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +54,10 @@ class Spec:
     answer_is: AnswerForm | None = None
     invalid: Literal["drop", "refuse"] = "drop"
     max_invalid: float = 0.1
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
 
 
 def question(i: int, **more: Any) -> dict[str, Any]:
@@ -183,6 +187,15 @@ def test_a_glob_reads_files_in_the_order_of_their_names(tmp_path: Path) -> None:
     write_lines(tmp_path / "other.jsonl", [question(9)])
     source = key(tmp_path, Spec("part-*.jsonl"))
     assert [row["question"] for row in data(source)] == ["Q0?", "Q1?", "Q2?"]
+
+
+def test_a_list_reads_its_files_in_its_order(tmp_path: Path) -> None:
+    write_lines(tmp_path / "b.jsonl", [question(1)])
+    write_lines(tmp_path / "a.json", [question(2)])
+    source = key(tmp_path, Spec(("b.jsonl", "*.json")))
+    assert [row["question"] for row in data(source)] == ["Q1?", "Q2?"]
+    with pytest.raises(SourceError, match=r"no file .*c\.jsonl"):
+        key(tmp_path, Spec(("b.jsonl", "c.jsonl")))
 
 
 def test_a_remote_path(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ STATUS = DatasetStatus(
     prompt_tokens=5432,
     output_tokens=12345,
     seconds=10.0,
-    rejects=(("correct", "wrong_[answer]", 80),),
+    rejects=(("correct", "wrong_[answer]", 80), ("source", "invalid_row", 2)),
     errors=(("correct: TypeError: x", 2),),
     nodes={"rationales": (64, 180, 12)},
 )
@@ -204,7 +204,9 @@ def test_a_status_shows_every_count_and_reason() -> None:
         "tokens    5,432 in, 12,345 out, 64 calls",
         "last run  running, or killed",
         "rationales       64   180       12",
+        "rows  dropped at",
         "80    correct: wrong_[answer]",
+        "2     source: invalid_row",
         "2     correct: TypeError: x",
     ):
         assert piece in text
