@@ -45,6 +45,10 @@ class SentBatch:
     answered: int = 0
     refused: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        """Convert the batch to JSON, with its requests counted."""
+        return {**asdict(self), "requests": len(self.requests)}
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLog:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from raygen.dataset.batches import BATCHES
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError
 from raygen.dataset.schema import LEDGER
 from raygen.dataset.storage import Entry, storage_errors
@@ -33,7 +34,7 @@ _KEYED_SOURCE = re.compile(r"[0-9a-f]{32}\.parquet|\.[0-9a-f]{32}\.parquet\.[0-9
 _STAGED = re.compile(r"[0-9]{20}\.json#[0-9]+|_commit_[0-9a-f-]{36}\.json\.tmp(#[0-9]+)?")
 """A table's first commit while deltalake writes it."""
 
-_DATASET_PARTS = (ROWS, EXAMPLES, TRANSCRIPTS, "source", "control", "logs", "verdicts")
+_DATASET_PARTS = (ROWS, EXAMPLES, TRANSCRIPTS, BATCHES, "source", "control", "logs", "verdicts")
 _RUN_PARTS = ("checkpoints", "best", "validating", "final", "evaluations", "ray", "tensorboard")
 _SHOWN = 5
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from raygen.core import Status, named_option
+from raygen.dataset.batches import BatchLog
 from raygen.dataset.call_cache import TranscriptFile
 from raygen.dataset.log import last_record, newest_version, read_entries
 from raygen.dataset.records import EXAMPLES, ROWS, TRANSCRIPTS, DatasetError, NodeCalls
@@ -178,6 +179,7 @@ class Dataset:
         with storage_errors("read the keyed source", self.folder.uri):
             keys = self.folder.read_parquet(source, ["key"])["key"].to_pylist() if source else None
         status = make_status(self._collect(lines), record, keys)
+        status = replace(status, batches=BatchLog(self.folder).read())
         plan = self.plan(status.plan)
         if plan is None:
             return status

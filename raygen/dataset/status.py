@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from raygen.dataset.batches import SentBatch
 from raygen.dataset.records import Tokens
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class DatasetStatus:
     Of the `calls`, `reused` were answered from earlier transcripts, which saved `saved_tokens`; the
     tokens are those that these rows paid for. `paid` is all that was ever paid for the dataset, by
     engine: rows that were replaced or tried again count too. `learned` says how the last run's
-    endpoints wanted to be asked.
+    endpoints wanted to be asked, `batches` are those that were sent.
     """
 
     plan: str
@@ -58,6 +59,7 @@ class DatasetStatus:
     saved_tokens: int = 0
     paid: Tokens = field(default_factory=dict)
     learned: tuple[str, ...] = ()
+    batches: tuple[SentBatch, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -68,7 +70,9 @@ class DatasetStatus:
         """Convert the counts to a JSON object; rejects and errors become lists of objects."""
         rejects = [dict(zip(("node", "reason", "count"), r, strict=True)) for r in self.rejects]
         errors = [dict(zip(("error", "count"), e, strict=True)) for e in self.errors]
-        return {**asdict(self), "rejects": rejects, "errors": errors}
+        batches = [batch.to_json() for batch in self.batches]
+        counts = asdict(replace(self, batches=()))
+        return {**counts, "rejects": rejects, "errors": errors, "batches": batches}
 
 
 def make_status(

@@ -1,5 +1,7 @@
 from .api import resolve_api as resolve_api
+from .args import ENDPOINTS as ENDPOINTS
 from .args import OpenAIArgs as OpenAIArgs
+from .args import endpoint_args as endpoint_args
 from .args import parse_args as parse_args
 from .base import Ability as Ability
 from .base import Api as Api

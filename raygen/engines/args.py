@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -113,22 +113,21 @@ class FakeArgs(Args):
 ThinkingForm = Literal["reasoning_effort", "reasoning", "template"]
 
 
-class OpenAIArgs(Args):
-    """Arguments of `openai`. `timeout` in seconds per attempt.
+class EndpointArgs(Args):
+    """Arguments of every backend that reaches a model over the network.
 
-    `max_concurrency` is the upper bound of a limit that adapts to what the endpoint takes.
-    `thinking` is how a request says how to think: by `reasoning_effort` (OpenAI, Gemini, Groq), by
-    an object `reasoning` (OpenRouter), or by arguments of the model's template (vLLM, SGLang).
-    `strict`: a setting that the endpoint refuses and on which answers depend is an error; else it
-    is left out, with a warning.
+    `timeout` in seconds per attempt. `max_concurrency` is the upper bound of a limit that adapts to
+    what the endpoint takes. `strict`: a setting that the endpoint refuses and on which answers
+    depend is an error; else it is left out, with a warning. With `mode` batch the requests go out
+    as the endpoint's batches: cheaper, answered within a day.
     """
 
-    base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
+    base_url: str
+    api_key_env: str
     max_concurrency: int = Field(default=512, ge=1)
     timeout: float = Field(default=600.0, gt=0)
-    thinking: ThinkingForm | None = None
     strict: bool = False
+    mode: Literal["live", "batch"] = "live"
 
     @field_validator("api_key_env")
     @classmethod
@@ -163,15 +162,6 @@ class OpenAIArgs(Args):
         return host in ("localhost", "::1") or host.startswith("127.")
 
     @property
-    def thinking_form(self) -> ThinkingForm:
-        """How a request says how to think: as `thinking` says, else by its address."""
-        if self.thinking is not None:
-            return self.thinking
-        if (urlsplit(self.base_url).hostname or "").endswith("openrouter.ai"):
-            return "reasoning"
-        return "template" if self.local else "reasoning_effort"
-
-    @property
     def has_key(self) -> bool:
         """Whether the user has a key for it, also in a process that isn't given its value."""
         is_here = self.api_key_env in os.environ
@@ -181,6 +171,38 @@ class OpenAIArgs(Args):
     def key(self) -> str:
         """The key from the environment, or an empty text."""
         return os.environ.get(self.api_key_env, "").strip()
+
+
+class OpenAIArgs(EndpointArgs):
+    """Arguments of `openai`.
+
+    `thinking` is how a request says how to think: by `reasoning_effort` (OpenAI, Gemini, Groq), by
+    an object `reasoning` (OpenRouter), or by arguments of the model's template (vLLM, SGLang).
+    """
+
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    thinking: ThinkingForm | None = None
+
+    @property
+    def thinking_form(self) -> ThinkingForm:
+        """How a request says how to think: as `thinking` says, else by its address."""
+        if self.thinking is not None:
+            return self.thinking
+        if (urlsplit(self.base_url).hostname or "").endswith("openrouter.ai"):
+            return "reasoning"
+        return "template" if self.local else "reasoning_effort"
+
+
+class AnthropicArgs(EndpointArgs):
+    """Arguments of `anthropic`."""
+
+    base_url: str = "https://api.anthropic.com"
+    api_key_env: str = "ANTHROPIC_API_KEY"
+
+
+ENDPOINTS: Mapping[str, type[EndpointArgs]] = {"openai": OpenAIArgs, "anthropic": AnthropicArgs}
+"""The backends that reach a model over the network, with their arguments."""
 
 
 class TransformersArgs(Args):
@@ -203,6 +225,15 @@ class TransformersArgs(Args):
 
 
 A = TypeVar("A", bound=Args)
+
+
+def endpoint_args(spec: EngineSpec) -> EndpointArgs | None:
+    """Return the arguments of an engine that is an endpoint, None for one that runs here.
+
+    Raises EngineSetupError where they are wrong.
+    """
+    model = ENDPOINTS.get(spec.backend)
+    return None if model is None else parse_args(spec, model)
 
 
 def parse_args(spec: EngineSpec, model: type[A]) -> A:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-Backend = Literal["vllm", "openai", "transformers", "fake"]
+Backend = Literal["vllm", "openai", "anthropic", "transformers", "fake"]
 
 Api = Literal["chat", "completion"]
 """How an engine is spoken to: in turns of a chat, or by one text that it goes on with."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
+from raygen.dataset import BatchLog
 from raygen.engines.args import (
+    AnthropicArgs,
     FakeArgs,
     OpenAIArgs,
     TransformersArgs,
@@ -23,6 +25,7 @@ from raygen.engines.vllm.args import vllm_problems
 _ABILITIES: Mapping[Backend, frozenset[Ability]] = {
     "vllm": frozenset({"generate", "score", "top_tokens"}),
     "openai": frozenset({"generate", "score"}),
+    "anthropic": frozenset({"generate"}),
     "transformers": frozenset({"generate", "score", "top_tokens", "attribute", "nearest"}),
     "fake": frozenset({"generate", "score", "top_tokens", "classify", "attribute", "nearest"}),
 }
@@ -50,6 +53,8 @@ def check_engine(spec: EngineSpec) -> list[str]:
         return args_problems(spec, FakeArgs)
     if spec.backend == "openai":
         return args_problems(spec, OpenAIArgs) or _openai_problems(spec)
+    if spec.backend == "anthropic":
+        return args_problems(spec, AnthropicArgs) or _anthropic_problems(spec)
     bundled = bundled_problem(spec.model)
     backend_problems = (
         vllm_problems(spec) if spec.backend == "vllm" else _transformers_problems(spec)
@@ -57,8 +62,13 @@ def check_engine(spec: EngineSpec) -> list[str]:
     return ([bundled] if bundled else []) + backend_problems
 
 
-async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
+async def start_engine(
+    spec: EngineSpec, devices: Sequence[str] = (), record: BatchLog | None = None
+) -> Engine:
     """Start the engine on the CUDA `devices`; without any the backend chooses.
+
+    `record` is where an engine with `mode: batch` writes down what it sends; without one it answers
+    each request by itself.
 
     Raises EngineSetupError if it can't start as configured, EngineUnavailableError if its endpoint
     can't be reached.
@@ -67,10 +77,10 @@ async def start_engine(spec: EngineSpec, devices: Sequence[str] = ()) -> Engine:
     if problems:
         raise EngineSetupError(f"engine {spec.name!r}: {'; '.join(problems)}")
     with hub_access(anonymous=spec.anonymous):
-        return await _started(spec, devices)
+        return await _started(spec, devices, record)
 
 
-async def _started(spec: EngineSpec, devices: Sequence[str]) -> Engine:
+async def _started(spec: EngineSpec, devices: Sequence[str], record: BatchLog | None) -> Engine:
     if spec.backend == "fake":
         from raygen.engines.fake import FakeEngine
 
@@ -79,6 +89,10 @@ async def _started(spec: EngineSpec, devices: Sequence[str]) -> Engine:
         from raygen.engines.openai.engine import OpenAIEngine
 
         return await OpenAIEngine.start(spec)
+    if spec.backend == "anthropic":
+        from raygen.engines.anthropic.engine import AnthropicEngine
+
+        return await AnthropicEngine.start(spec, record=record)
     if spec.backend == "transformers":
         from raygen.engines.transformers.backend import start_transformers
 
@@ -98,6 +112,19 @@ def _transformers_problems(spec: EngineSpec) -> list[str]:
         return [f"gpus is {spec.gpus}, and transformers uses one; set 1, or use the vllm backend"]
     problem = kind_problem(spec)
     return [problem] if problem else []
+
+
+def _anthropic_problems(spec: EngineSpec) -> list[str]:
+    args = AnthropicArgs.model_validate(dict(spec.args))
+    problems = []
+    if find_spec("anthropic") is None:
+        problems.append("anthropic is not installed; run `pip install 'raygen[anthropic]'`")
+    if not args.has_key and not args.local:
+        problems.append(
+            f"{args.base_url} wants a key and the environment variable {args.api_key_env} is not "
+            "set; set it, or name another with args.api_key_env"
+        )
+    return problems
 
 
 def _openai_problems(spec: EngineSpec) -> list[str]:

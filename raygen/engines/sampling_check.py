@@ -22,7 +22,13 @@ _REQUEST = (
 
 def sampling_problems(spec: EngineSpec, sampling: Sampling) -> list[str]:
     """List what the engine's backend can't do of this sampling, a sentence each."""
-    check = {"vllm": _vllm, "openai": _openai, "transformers": _transformers}.get(spec.backend)
+    checks = {
+        "vllm": _vllm,
+        "openai": _openai,
+        "anthropic": _anthropic,
+        "transformers": _transformers,
+    }
+    check = checks.get(spec.backend)
     return list(check(spec, sampling)) if check else []
 
 
@@ -47,6 +53,13 @@ def _openai(spec: EngineSpec, sampling: Sampling) -> Iterator[str]:
     is_object = OpenAIArgs.model_validate(dict(spec.args)).thinking_form == "reasoning"
     if thinking and thinking.budget and thinking.effort and is_object:
         yield "thinking: the endpoint's `reasoning` takes a budget or an effort; leave one out"
+
+
+def _anthropic(spec: EngineSpec, sampling: Sampling) -> Iterator[str]:
+    unknown = ("min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias")
+    for name in unknown:
+        if getattr(sampling, name):
+            yield f"{name}: the API of {spec.model} has no such setting; leave it out"
 
 
 def _transformers(spec: EngineSpec, sampling: Sampling) -> Iterator[str]:

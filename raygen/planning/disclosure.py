@@ -17,7 +17,7 @@ from raygen.core import Place, count, money, plural
 from raygen.core.access import public_addresses
 from raygen.core.limited import variable_is_set
 from raygen.dataset import Folder
-from raygen.engines import EngineSpec, OpenAIArgs, model_name
+from raygen.engines import EngineSpec, endpoint_args, model_name
 from raygen.engines.models import bundled_path
 from raygen.planning.estimate import Estimate
 from raygen.planning.plan_report import make_plan_overview
@@ -106,9 +106,9 @@ def _reads(recipe: Recipe, training: Training | None) -> Iterator[Fact]:
 def _sends(recipe: Recipe) -> Iterator[Fact]:
     by_address: dict[str, list[str]] = defaultdict(list)
     for name, spec in recipe.engines.items():
-        if spec.backend == "openai":
-            args = OpenAIArgs.model_validate(dict(spec.args))
-            key = f"your key {args.api_key_env}" if _has_key(spec) else "no key"
+        if (args := endpoint_args(spec)) is not None:
+            has_key = variable_is_set(args.api_key_env)
+            key = f"your key {args.api_key_env}" if has_key else "no key"
             by_address[f"{args.base_url}{_where(args.base_url)}, with {key}"].append(name)
     for address, names in by_address.items():
         yield "sends", f"prompts with the rows to {address} ({_listed('engine', names)})"
@@ -173,10 +173,6 @@ def _model_words(model: str, who: str) -> str:
     if Path(model).is_absolute() or model.startswith("."):
         return f"the folder {model}"
     return f"{model} of the Hugging Face hub, {who}"
-
-
-def _has_key(spec: EngineSpec) -> bool:
-    return variable_is_set(OpenAIArgs.model_validate(dict(spec.args)).api_key_env)
 
 
 def _package(module: str) -> str:

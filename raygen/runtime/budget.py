@@ -13,7 +13,7 @@ from typing import Any
 from raygen.config import did_you_mean
 from raygen.core import UserError, money
 from raygen.dataset import Tokens
-from raygen.engines import EngineSpec, OpenAIArgs, parse_args
+from raygen.engines import EngineSpec, endpoint_args
 
 _MILLION = 1_000_000
 
@@ -106,7 +106,8 @@ def total_tokens(paid: Tokens) -> int:
 
 
 def _local(spec: EngineSpec) -> bool:
-    return spec.backend != "openai" or parse_args(spec, OpenAIArgs).local
+    args = endpoint_args(spec)
+    return args is None or args.local
 
 
 def _amount(name: str, value: float) -> str:

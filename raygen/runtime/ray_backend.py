@@ -38,7 +38,7 @@ from raygen.core import (
     redirect_output,
     use_callers_umask,
 )
-from raygen.dataset import WrittenBlock
+from raygen.dataset import BatchLog, WrittenBlock
 from raygen.engines import EngineSpec, start_engine
 from raygen.planning import Cluster
 from raygen.runtime.block_runner import BlockRunner
@@ -115,7 +115,8 @@ class _RowActor:
         return pa.table({"block": pa.array([payload], pa.binary())})
 
     async def _start(self, spec: EngineSpec) -> Any:
-        return await start_engine(spec, self._devices[spec.name])
+        record = BatchLog(self._job.folder)
+        return await start_engine(spec, self._devices[spec.name], record)
 
     async def _report(self) -> None:
         while True:

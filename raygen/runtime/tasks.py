@@ -14,6 +14,7 @@ from math import ceil
 from huggingface_hub import get_token
 
 from raygen.dataset import Folder, TranscriptFile
+from raygen.engines import endpoint_args
 from raygen.planning import Plan
 
 _BLOCK_ROWS = 64
@@ -83,9 +84,8 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     """Collect the user's keys and tokens that the plan's engines may need."""
     secrets: dict[str, str | None] = {}
     for spec in plan.engines.values():
-        if spec.backend == "openai":
-            name = str(spec.args.get("api_key_env", "OPENAI_API_KEY"))
-            secrets[name] = os.environ.get(name)
+        if (args := endpoint_args(spec)) is not None:
+            secrets[args.api_key_env] = os.environ.get(args.api_key_env)
         elif spec.backend in ("vllm", "transformers") and not spec.anonymous:
             secrets["HF_TOKEN"] = get_token()
     return {name: value for name, value in secrets.items() if value}

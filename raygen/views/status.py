@@ -5,7 +5,8 @@ Pure functions to Rich renderables. Knows nothing of how it is counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raygen.core import count, duration, plural
-from raygen.dataset import DatasetStatus
+from raygen.dataset import DatasetStatus, SentBatch
 from raygen.views.tables import facts_table, one_line, plain_table
 
 _TOP = 5
@@ -49,6 +50,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         facts.add_row("time", f"{duration(status.wall)}{guess}")
     for note in status.learned:
         facts.add_row("endpoint", Text(note))
+    if status.batches:
+        facts.add_row("batches", Text(_batches(status.batches, time.time())))
     facts.add_row("last run", Text(status.ended or "running, or killed"))
     facts.add_row("plan", Text(status.plan))
     parts: list[RenderableType] = [one_line(Text(folder, style="bold")), facts]
@@ -62,6 +65,23 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
     parts += _reasons("dropped at", [(n, f"{a}: {b}") for a, b, n in status.rejects])
     parts += _reasons("failed with", [(number, error) for error, number in status.errors])
     return Group(*parts)
+
+
+def _batches(batches: Sequence[SentBatch], now: float) -> str:
+    """Say how many batches have ended, and of those that have not how far they are."""
+    waiting = [batch for batch in batches if batch.state != "ended"]
+    ended = f"{count(len(batches) - len(waiting))} ended"
+    if not waiting:
+        return ended
+    sent = sum(len(batch.requests) for batch in waiting)
+    answered = sum(batch.answered for batch in waiting)
+    since = duration(now - min(batch.created for batch in waiting))
+    names = ", ".join(batch.id or "not created" for batch in waiting[:_TOP])
+    more = f" and {len(waiting) - _TOP} more" if len(waiting) > _TOP else ""
+    return (
+        f"{ended}, {count(len(waiting))} waiting, the first for {since}: {count(answered)} of "
+        f"{plural(sent, 'request')} answered ({names}{more})"
+    )
 
 
 def _with_plan(number: int, planned: Mapping[str, Any] | None, name: str) -> str:

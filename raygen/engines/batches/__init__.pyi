@@ -1,3 +1,4 @@
+from .queue import USUAL_TIMING as USUAL_TIMING
 from .queue import BatchQueue as BatchQueue
 from .queue import BatchTarget as BatchTarget
 from .queue import Timing as Timing

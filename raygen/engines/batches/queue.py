@@ -55,6 +55,9 @@ class Timing:
     longest_look: float = 120.0
 
 
+USUAL_TIMING = Timing()
+
+
 @dataclass(frozen=True, slots=True)
 class BatchTarget:
     """Where the batches of a queue go."""
@@ -81,7 +84,7 @@ class BatchQueue:
         service: BatchService,
         record: BatchLog,
         target: BatchTarget,
-        timing: Timing = Timing(),
+        timing: Timing = USUAL_TIMING,
     ) -> None:
         self._service = service
         self._record = record

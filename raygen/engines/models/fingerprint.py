@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.core import digest
+from raygen.engines.args import ENDPOINTS
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.adapter import adapter_base
 from raygen.engines.models.bundled import bundled_path, bundled_problem
@@ -46,7 +47,7 @@ def fingerprint_model(spec: EngineSpec) -> ModelFingerprint:
             name: value for name, value in spec.args.items() if name not in _FAKE_TIMES
         }
         return ModelFingerprint(spec.model, spec.revision, content=digest("fake", identifying_args))
-    if spec.backend == "openai":
+    if spec.backend in ENDPOINTS:
         why = "an endpoint doesn't say what it serves under a name"
         return ModelFingerprint(spec.model, spec.revision, unresolved=why)
     with hub_access(anonymous=spec.anonymous):

@@ -7,10 +7,8 @@ hands it bytes and a function that reads the reply.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Generic, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -23,7 +21,7 @@ from raygen.engines.args import OpenAIArgs
 from raygen.engines.base import EngineSetupError, RequestRefusedError
 from raygen.engines.openai.refusals import RefusalError, RetryableFailure, read_refusal
 from raygen.engines.openai.reply import BadReplyError, ErrorReplyError
-from raygen.engines.openai.retrying import PATIENCE, Retrying
+from raygen.engines.openai.retrying import Retrying, retry_after_s
 
 T = TypeVar("T")
 
@@ -111,7 +109,7 @@ class Endpoint:
             raise self._no_proxy(status)
         if call.body is None:
             return call.read(b"")
-        wait = _seconds(headers.get("Retry-After"), headers.get("Date"))
+        wait = retry_after_s(headers.get("Retry-After"), headers.get("Date"))
         if status == 200:
             return self._read(call, raw, wait)
         return self._refused(status, raw[:MAX_ERROR_BYTES].decode("utf-8", "replace"), wait)
@@ -199,21 +197,3 @@ def _credentials(proxy: URL | None) -> list[str]:
 
 def _shown(proxy: URL | None) -> str:
     return f"{proxy.host}:{proxy.port}" if proxy else ""
-
-
-def _seconds(retry_after: str | None, date: str | None) -> float | None:
-    """Return a Retry-After header, in seconds or as a date, as seconds from the reply's own date.
-
-    Never longer than an endpoint's patience: it is then asked once more.
-    """
-    if retry_after is None:
-        return None
-    try:
-        wait = float(retry_after)
-    except ValueError:
-        try:
-            until = parsedate_to_datetime(retry_after).timestamp()
-            wait = until - parsedate_to_datetime(date or "").timestamp()
-        except ValueError:
-            return None
-    return min(max(0.0, wait), PATIENCE) if math.isfinite(wait) else None

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from raygen.engines.base import EngineUnavailableError, RequestRefusedError
@@ -28,6 +30,24 @@ minute in all for an endpoint that fails every request."""
 PATIENCE = 120.0
 """Seconds in which an endpoint that is busy, or fails some requests, must answer at least one; else
 it counts as unavailable."""
+
+
+def retry_after_s(retry_after: str | None, date: str | None) -> float | None:
+    """Return a Retry-After header, in seconds or as a date, as seconds from the reply's own date.
+
+    Never longer than an endpoint's patience: it is then asked once more.
+    """
+    if retry_after is None:
+        return None
+    try:
+        wait = float(retry_after)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(retry_after).timestamp()
+            wait = until - parsedate_to_datetime(date or "").timestamp()
+        except ValueError:
+            return None
+    return min(max(0.0, wait), PATIENCE) if math.isfinite(wait) else None
 
 
 class Retrying:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raygen.dataset.batches import BatchLog, SentBatch
 from raygen.dataset.commit import Committer
 from raygen.dataset.reader import Dataset, content_hash
 from raygen.dataset.records import RowResult
@@ -169,3 +171,16 @@ def test_the_content_hash_takes_in_every_batch() -> None:
     moved = [{**rows[0], "rationale": rows[1]["rationale"]},
              {**rows[1], "rationale": rows[0]["rationale"]}, *rows[2:]]  # fmt: skip
     assert content_hash(pl.DataFrame(moved).lazy()) != first
+
+
+def test_batches_that_were_sent_are_shown(folder: Folder) -> None:
+    run = committer(folder)
+    run.commit([block(folder, ["a"])])
+    sent = SentBatch("ab" * 16, "teacher", "http://x", "/chat/completions", "m", ("p", "q"), 1e9)
+    BatchLog(folder).write(replace(sent, id="batch-1", state="waiting", answered=1))
+    BatchLog(folder).write(replace(sent, name="cd" * 16, id="batch-0", state="ended"))
+    status = Dataset.open(folder).status()
+    assert [batch["requests"] for batch in status.to_json()["batches"]] == [2, 2]
+    run.finish("end")
+    committer(folder, "run-2")
+    assert len(BatchLog(folder).read()) == 2, "a start leaves them alone"

@@ -21,8 +21,8 @@ from raygen.engines.base import (
     RequestRefusedError,
     Sampling,
 )
-from raygen.engines.openai.endpoint import _seconds
 from raygen.engines.openai.engine import OpenAIEngine
+from raygen.engines.openai.retrying import retry_after_s
 
 KEY = "sk-a-secret-that-nobody-may-read"
 Reply = Callable[[dict[str, Any], int], Awaitable[web.StreamResponse]]
@@ -421,7 +421,7 @@ async def test_a_server_that_stays_down_is_asked_by_one_and_all_end_with_its_err
 def test_how_long_a_server_wants_us_to_wait_hangs_on_no_clock_of_ours(
     retry_after: str | None, date: str | None, seconds: float | None
 ) -> None:
-    assert _seconds(retry_after, date) == seconds
+    assert retry_after_s(retry_after, date) == seconds
 
 
 async def test_never_more_in_flight_than_allowed(server: Server) -> None:
