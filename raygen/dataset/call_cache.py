@@ -58,13 +58,31 @@ class RecordedCalls:
         calls = self._calls.get(call_id)
         return calls.popleft() if calls else None
 
-    def take_samples(self, samples: str, seed: int | None, n: int) -> list[RecordedSample | None]:
+    def take_samples(
+        self, samples: str, seed: int | None, n: int, older: int | None = None
+    ) -> list[RecordedSample | None]:
         """Take the next recorded sample for each of n, None where there is none left.
 
-        `samples` is the id of what decides them but their seeds, `seed` that of the first.
+        `samples` is the id of what decides them but their seeds, `seed` that of the first, and
+        `older` that of the first in a request of raygen 0.1.0, where it was another.
         """
-        queues = [self._samples.get((samples, sample_seed(seed, k))) for k in range(n)]
-        return [queue.popleft() if queue else None for queue in queues]
+        return [
+            self._take_sample(samples, sample_seed(seed, k)) or self._take_older(samples, older, k)
+            for k in range(n)
+        ]
+
+    def _take_sample(self, samples: str, seed: int | None) -> RecordedSample | None:
+        queue = self._samples.get((samples, seed))
+        return queue.popleft() if queue else None
+
+    def _take_older(self, samples: str, older: int | None, k: int) -> RecordedSample | None:
+        """Take sample k of a request that began with the seed `older`, and no other sample."""
+        queue = self._samples.get((samples, sample_seed(older, k)), deque())
+        sample = next((each for each in queue if each.index == k), None)
+        if older is None or sample is None:
+            return None
+        queue.remove(sample)
+        return sample
 
 
 def _by_address(

@@ -46,6 +46,7 @@ from raygen.engines import (
     split_thinking,
 )
 from raygen.ops import Context
+from raygen.ops.common import SamplingParams
 from raygen.planning.plan import Node, Plan
 
 
@@ -90,7 +91,9 @@ class RowContext(Context):
         if schema:
             settings["schema"] = schema
         request = self._request(engine, GENERATE, prompt, settings)
-        samples = self.answers.take_samples(request.samples_id, sampling.seed, sampling.n)
+        samples = self.answers.take_samples(
+            request.samples_id, sampling.seed, sampling.n, self._older_seed(sampling.seed)
+        )
         answers: list[Completion] = []
         for _, part in groupby(samples, key=lambda sample: sample and id(sample.call)):
             taken = list(part)
@@ -100,6 +103,11 @@ class RowContext(Context):
                 call = part_of_call(first.call, first.index, len(taken))
                 answers += self._reuse(call, request.spec)
         return answers
+
+    def _older_seed(self, seed: int | None) -> int | None:
+        """Return the seed of a request as raygen 0.1.0 made it; None where that was the same."""
+        params = self.running.params
+        return params.older_seed(seed) if isinstance(params, SamplingParams) else None
 
     async def _sample(
         self,

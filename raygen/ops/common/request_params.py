@@ -83,6 +83,15 @@ class SamplingParams(SamplingSettings, PromptParams):
             thinking=self.thinking.asked if isinstance(self.thinking, ThinkingSettings) else None,
         )
 
+    def older_seed(self, seed: int | None) -> int | None:
+        """Return what raygen 0.1.0, which moved it by single steps, made of the row's seed.
+
+        `seed` is that of `sampling`. None where both are the same.
+        """
+        if seed is None or not self.seed:
+            return None
+        return (seed - (MAX_SAMPLES - 1) * self.seed) % 2**31
+
     @property
     def rejects_cut_off(self) -> bool:
         """Whether an answer that was cut off is rejected."""

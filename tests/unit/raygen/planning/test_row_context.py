@@ -15,6 +15,7 @@ from raygen.dataset.call_cache import RecordedCalls
 from raygen.dataset.records import Call
 from raygen.engines.base import Completion, EngineSpec, Message, Request, Sampling, Score, TopTokens
 from raygen.ops.base import Context
+from raygen.ops.common.request_params import SamplingParams
 from raygen.planning.row_context import RowContext
 from raygen.testing import FakeContext
 from tests.support.plans import QUESTION, node, plan
@@ -198,6 +199,25 @@ async def test_samples_that_raygen_0_1_0_recorded_are_found() -> None:
             recorded["text"] for recorded in json.loads(call.completions)
         ]
         assert asked_for(engine) == [(2, (sampling.seed or 0) + sampling.n)]
+
+
+async def test_samples_that_raygen_0_1_0_recorded_with_a_seed_of_the_node_are_found() -> None:
+    """It moved the row's seed by single steps, so that the seeds 0 and 1 shared most samples."""
+    recorded: list[Call] = []
+    engine = Counting()
+    row_seed = 40
+    old = replace(SAMPLING, seed=row_seed + 1)
+    before = await context(engine, recorded, [], "ask").generate("Why?", old)
+    ctx = context(engine, [], recorded, "ask")
+    seeded = node("ask", "generate", prompt="{{ question }}", into="text", seed=1)
+    sampling = replace(SAMPLING, seed=SamplingParams(seed=1).sampling(row_seed).seed, n=3)
+    after = await replace(ctx, running=seeded).generate("Why?", sampling)
+    assert after[:2] == before
+    assert asked_for(engine)[1:] == [(1, row_seed + 1024 + 2)]
+    unseeded = [*recorded]
+    other = context(engine, [], unseeded, "ask")
+    await replace(other, running=seeded).generate("Why?", replace(sampling, seed=row_seed + 1025))
+    assert asked_for(engine)[-1] == (3, row_seed + 1025), "samples of another seed are others"
 
 
 def test_no_context_is_made_that_lacks_a_method() -> None:
