@@ -15,7 +15,7 @@ from raygen.cli.options import FILE, print_json
 from raygen.cli.options import as_json as json_option
 from raygen.cli.terminal import Command, debug_option, programs
 from raygen.core import UserError, echo, plural
-from raygen.share import FORMATS, Format
+from raygen.share import FORMATS, TRAINERS, Format
 
 
 @click.command(cls=Command)
@@ -112,9 +112,22 @@ def pull(reference: str, folder: Path | None, as_json: bool) -> None:
     type=click.Choice(list(FORMATS)),
     required=True,
     help="parquet, jsonl: the examples as they are. hf: a folder for `load_from_disk`. "
-    "chat: `messages` of user and assistant. alpaca: instruction, input, output.",
+    "chat: `messages`. prompt-completion: both as turns. preference: `chosen` and `rejected` of a "
+    "question's right and wrong samples. alpaca: instruction, input, output.",
 )
-@click.option("--out", type=FILE, metavar="PATH", help="Write it there.")
+@click.option("--system", metavar="TEMPLATE", help="In conversations: the system's turn.")
+@click.option("--input", "input_", metavar="TEMPLATE", help="In conversations: the user's turn.")
+@click.option("--target", metavar="TEMPLATE", help="In conversations: the assistant's turn.")
+@click.option("--like", type=FILE, metavar="FILE", help="Input and target as this student has.")
+@click.option(
+    "--for",
+    "trainer",
+    type=click.Choice(TRAINERS),
+    default=TRAINERS[0],
+    show_default=True,
+    help="In conversations: what the trainer reads.",
+)
+@click.option("--out", type=FILE, metavar="PATH", help="Write it there; chats also as .parquet.")
 @click.option("--view", "views", multiple=True, metavar="NAME", help="Only examples of this view.")
 @click.option("--deduplicate", is_flag=True, help="Leave out examples that repeat another.")
 @click.option(
@@ -127,35 +140,45 @@ def pull(reference: str, folder: Path | None, as_json: bool) -> None:
 @debug_option
 def export(
     folder: str, form: Format, out: Path | None, views: tuple[str, ...], as_json: bool,
-    **repeated: Any,
+    **more: Any,
 ) -> None:  # fmt: skip
     """Write a dataset's examples for other trainers, and for `datasets`.
 
     DIR is what `apply` wrote, or `pull` brought.
     """
+    from raygen.share import ConversationForm, ExportForm, read_examples, training_lines
     from raygen.share import export_examples as run
-    from raygen.share import read_examples
 
-    near = repeated["near"]
-    if near is not None and not repeated["deduplicate"]:
+    near = more["near"]
+    if near is not None and not more["deduplicate"]:
         raise UserError("--near says what --deduplicate takes for a repeat; give both")
+    wording = ConversationForm(more["system"], more["input_"], more["target"], more["like"])
+    what = ExportForm(form, wording, more["trainer"])
+    if wording != ConversationForm() and not what.is_conversational:
+        raise UserError(
+            f"--system, --input, --target and --like word conversations, and --format {form} has "
+            "none; expected --format chat, prompt-completion or preference"
+        )
     examples = read_examples(folder)
     if views:
         examples = examples.of_views(views)
     before = len(examples.frame)
-    if repeated["deduplicate"]:
+    if more["deduplicate"]:
         examples = examples.without_repeats(near)
-    target = run(examples, form, out)
-    count = len(examples.frame)
+    done = run(examples, what, out)
+    repeats = before - len(examples.frame)
     if as_json:
-        answer = {"path": str(target), "format": form, "examples": count}
-        print_json({**answer, "repeats": before - count})
+        answer = {"path": str(done.path), "format": form, "examples": done.rows}
+        print_json({**answer, "repeats": repeats})
         return
-    left_out = f", {plural(before - count, 'repeat')} left out" if repeated["deduplicate"] else ""
-    echo(f"{plural(count, 'example')} in {target}{left_out}")
-    echo(f"  {_reading(form, target)}")
+    left_out = f", {plural(repeats, 'repeat')} left out" if more["deduplicate"] else ""
+    unit = "pair" if form == "preference" else "example"
+    echo(f"{plural(done.rows, unit)} in {done.path}{left_out}")
+    echo(f"  {_reading(form, done.path)}")
+    if what.is_conversational:
+        echo(f"  {training_lines(form, what.trainer, done.path)}")
     alike = examples.alike()
-    if form in ("chat", "alpaca") and len(alike) > 1:
+    if form in ("chat", "prompt-completion", "alpaca") and len(alike) > 1:
         echo(
             f"Note: the views {' and '.join(alike)} ask alike and are answered differently; "
             "a trainer should have one of them: --view chooses it"
@@ -166,5 +189,5 @@ def _reading(form: Format, target: Path) -> str:
     """Format the call of `datasets` that reads an export."""
     if form == "hf":
         return f'datasets.load_from_disk("{target}")'
-    kind = "parquet" if form == "parquet" else "json"
+    kind = "parquet" if form == "parquet" or target.suffix == ".parquet" else "json"
     return f'datasets.load_dataset("{kind}", data_files="{target}", split="train")'

@@ -1,8 +1,12 @@
 from .card import discard_card as discard_card
 from .card import write_card as write_card
+from .conversations import ConversationForm as ConversationForm
 from .examples import read_examples as read_examples
 from .export import FORMATS as FORMATS
+from .export import ExportForm as ExportForm
 from .export import Format as Format
 from .export import export_examples as export_examples
+from .trainer_rows import TRAINERS as TRAINERS
+from .trainer_rows import training_lines as training_lines
 from .transfer import pull as pull
 from .transfer import push as push

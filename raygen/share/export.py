@@ -1,4 +1,4 @@
-"""Export examples for other programs: as they are, as chat messages, or as instructions.
+"""Export examples for other programs: as they are, as conversations, or as instructions.
 
 A file is complete before it gets its final name. Knows nothing of how examples are selected.
 """
@@ -8,52 +8,109 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from raygen.core import TASKS, UserError, option_letter, prompt_text
+from raygen.core import UserError
 from raygen.dataset import example_schema
+from raygen.share.conversations import ConversationForm, ConversationMaker
 from raygen.share.examples import Examples
+from raygen.share.trainer_rows import (
+    Trainer,
+    chat_rows,
+    completion_rows,
+    fit_trainer,
+    for_parquet,
+    preference_rows,
+)
+from raygen.share.wording import InstructionPair, TaskWording
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Format = Literal["parquet", "jsonl", "hf", "chat", "alpaca"]
+Format = Literal["parquet", "jsonl", "hf", "chat", "prompt-completion", "preference", "alpaca"]
 FORMATS: Mapping[Format, str] = {
     "parquet": ".parquet",
     "jsonl": ".jsonl",
     "hf": ".hf",
     "chat": ".chat.jsonl",
+    "prompt-completion": ".prompt-completion.jsonl",
+    "preference": ".preference.jsonl",
     "alpaca": ".alpaca.jsonl",
 }
 """The suffix of each format's file; the default stem is the recipe's name."""
 
-REASONED = "Think step by step, then give the answer."
-ANSWERED = "Give the answer."
-REFUTED = "Say why the option named under Refute is wrong."
+
+@dataclass(frozen=True, slots=True)
+class ExportForm:
+    """What an export is to be: its format, how conversations are worded, and for which trainer."""
+
+    name: Format
+    conversation: ConversationForm = field(default_factory=ConversationForm)
+    trainer: Trainer = "trl"
+
+    @property
+    def is_conversational(self) -> bool:
+        """Whether it consists of turns."""
+        return self.name in _CONVERSATIONAL
 
 
-def export_examples(examples: Examples, form: Format, out: Path | None) -> Path:
-    """Write examples in a format, and return the path.
+def export_examples(examples: Examples, form: Format | ExportForm, out: Path | None) -> Exported:
+    """Write examples in a format, and return the path and how many rows it has.
 
-    `out` is the file to write, by default one named after the recipe in the current folder. Raises
-    UserError where the file exists, or the examples don't fit the format.
+    `out` is the file to write, by default one named after the recipe in the current folder;
+    conversations become Parquet where its name ends so, else JSON lines. Raises UserError where the
+    file exists, or the examples don't fit the format.
     """
+    form = form if isinstance(form, ExportForm) else ExportForm(form)
     if not len(examples.frame):
         raise UserError("there are no examples to export")
     name = re.sub(r"\W+", "-", examples.plan["recipe"]).strip("-") or "examples"
-    target = out or Path(name + FORMATS[form])
+    target = out or Path(name + FORMATS[form.name])
     if os.path.lexists(target):
         raise UserError(f"{target} is there already; nothing was changed. Name another with --out")
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         draft = Path(folder) / target.name
-        _WRITERS[form](examples, draft)
+        if form.is_conversational:
+            count = _write_conversations(examples, form, draft)
+        else:
+            _WRITERS[form.name](examples, draft)
+            count = len(examples.frame)
         draft.rename(target)
-    return target
+    return Exported(target, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written, and its number of rows."""
+
+    path: Path
+    rows: int
+
+
+_CONVERSATIONAL = ("chat", "prompt-completion", "preference")
+
+
+def _write_conversations(examples: Examples, form: ExportForm, target: Path) -> int:
+    maker = ConversationMaker(examples.plan, form.conversation)
+    frame = list(examples.frame.iter_rows(named=True))
+    if form.name == "preference":
+        made = preference_rows(frame, maker, examples.plan)
+    else:
+        made = (chat_rows if form.name == "chat" else completion_rows)(frame, maker)
+    rows = fit_trainer(list(made), form.trainer)
+    if target.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(for_parquet(rows)), target, compression="zstd")
+    else:
+        _write_lines(iter(rows), target)
+    return len(rows)
 
 
 def _parquet(examples: Examples, target: Path) -> None:
@@ -73,12 +130,6 @@ def _jsonl(examples: Examples, target: Path) -> None:
     _write_lines(examples.frame.iter_rows(named=True), target)
 
 
-def _chat(examples: Examples, target: Path) -> None:
-    wording = TaskWording.of(examples.plan)
-    rows = examples.frame.iter_rows(named=True)
-    _write_lines((as_chat(row, wording.turn(row)) for row in rows), target)
-
-
 def _alpaca(examples: Examples, target: Path) -> None:
     wording = TaskWording.of(examples.plan)
     rows = examples.frame.iter_rows(named=True)
@@ -89,7 +140,6 @@ _WRITERS: Mapping[Format, Callable[[Examples, Path], None]] = {
     "parquet": _parquet,
     "jsonl": _jsonl,
     "hf": _hf,
-    "chat": _chat,
     "alpaca": _alpaca,
 }
 
@@ -102,88 +152,6 @@ def _table(examples: Examples) -> pa.Table:
 def _write_lines(rows: Iterator[Mapping[str, Any]], target: Path) -> None:
     with target.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-@dataclass(frozen=True, slots=True)
-class InstructionPair:
-    """An example as a prompt with its reply; `instruction` says what kind of reply is expected."""
-
-    instruction: str
-    prompt: str
-    reply: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskWording:
-    """Words examples of a task as prompts and replies; `labels` are a classification's classes."""
-
-    task: str
-    labels: Sequence[str]
-
-    @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> TaskWording:
-        """Make the wording for a plan. Raises UserError where examples lack the task's columns."""
-        wording = cls(plan["task"], tuple(plan["labels"]))
-        missing = [name for name in wording._needed() if name not in plan["columns"]]
-        if missing:
-            raise UserError(
-                f"the examples have no column {missing[0]!r}, which chat and alpaca need; they "
-                f"have {', '.join(plan['columns'])}. Export them as they are: --format jsonl"
-            )
-        return wording
-
-    def turn(self, row: Mapping[str, Any]) -> InstructionPair:
-        """Word an example: the prompt as for streamtrain's students; rationale and answer as reply.
-
-        The answer is the row's `label`, else its gold answer; a row that refutes an option and has
-        no label gets the rationale only. Raises UserError where there is no reply, or the answer
-        is no option.
-        """
-        rationale = (row.get("rationale") or "").strip()
-        refuted = row.get("refuted") if row.get("label") is None else None
-        answer = None if refuted else self._answer(row)
-        announced = None if answer is None else f"So the answer is: {answer}"
-        reply = "\n".join(filter(None, [rationale, announced]))
-        if not reply:
-            raise UserError(f"example {row.get('id')} has neither a rationale nor an answer")
-        instruction = REFUTED if refuted else REASONED if rationale else ANSWERED
-        return InstructionPair(instruction, self._prompt(row, refuted), reply)
-
-    def _needed(self) -> list[str]:
-        stem = TASKS[self.task].stem
-        return [stem, "choices"] if self.task == "multiple_choice" else [stem]
-
-    def _prompt(self, row: Mapping[str, Any], refuted: str | None) -> str:
-        if self.task == "multiple_choice":
-            return prompt_text(row["question"], row["choices"], refuted=refuted)
-        if self.task == "free_text":
-            return f"Question: {row['question'].strip()}\nAnswer:"
-        classes = f"Classes: {', '.join(self.labels)}\n" if self.labels else ""
-        refute = f"Refute: {refuted}\n" if refuted else ""
-        return f"Text: {row['text'].strip()}\n{classes}{refute}Answer:"
-
-    def _answer(self, row: Mapping[str, Any]) -> str | None:
-        gold = TASKS[self.task].answer or "answer"
-        label = row.get("label")
-        value = row.get(gold) if label is None else label
-        if value is None or self.task != "multiple_choice":
-            return None if value is None else str(value)
-        options = row["choices"]
-        if not isinstance(value, int) or not 0 <= value < len(options):
-            raise UserError(
-                f"example {row.get('id')}: its answer is {value!r}; expected an option's index, "
-                f"from 0 to {len(options) - 1}"
-            )
-        return f"({option_letter(value)}) {options[value]}"
-
-
-def as_chat(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:
-    """Convert to chat `messages`, as TRL, Axolotl and LLaMA-Factory read them."""
-    messages = [
-        {"role": "user", "content": turn.prompt},
-        {"role": "assistant", "content": turn.reply},
-    ]
-    return {"id": row["id"], "messages": messages}
 
 
 def as_alpaca(row: Mapping[str, Any], turn: InstructionPair) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from raygen.core.answers import read_answer
 from raygen.core.errors import UserError
 from raygen.dataset.storage import Folder
 from raygen.share.examples import read_examples
-from raygen.share.export import ANSWERED, REFUTED, TaskWording
 from raygen.share.transfer import push
+from raygen.share.wording import ANSWERED, REFUTED, TaskWording
 from tests.support.shared_dataset import ROWS, question, write_dataset
 
 PROMPT = "Question: What is cold, 0?\nOptions:\n(A) fire\n(B) snow\n(C) tea\n"
@@ -175,7 +175,7 @@ def test_a_classification_and_a_free_text() -> None:
 
 
 def test_examples_that_are_no_questions() -> None:
-    with pytest.raises(UserError, match="no column 'choices', which chat and alpaca need"):
+    with pytest.raises(UserError, match="no column 'choices', which this format needs"):
         TaskWording.of({"task": "multiple_choice", "labels": [], "columns": {"question": "string"}})
     with pytest.raises(UserError, match="neither a rationale nor an answer"):
         wording("free_text").turn({"id": "x", "question": "Why?"})
