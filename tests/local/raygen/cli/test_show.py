@@ -27,6 +27,7 @@ def test_a_pager_gets_all_items(quiz: Path, tmp_path: Path) -> None:
     assert text.index("What falls #2?") < text.index("What falls #3?")
 
 
+@pytest.mark.slow
 def test_a_pager_that_is_left_early_is_no_error(quiz: Path) -> None:
     assert "1 of 11" in at_terminal(["show", str(quiz)], pager="head -n 1")
 

@@ -117,13 +117,20 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, list(words), env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "preview"])
+COMMANDS = ("validate", "plan", "preview")
+CHANGES = (
+    ("path: data/q.jsonl", "path: 's3://bucket/private/q.jsonl'"),
+    ("path: data/q.jsonl", "path: 's3://bucket/private/*.jsonl'"),
+    ("recipe: shared", "extends: s3://bucket/private/recipe.yaml\nrecipe: shared"),
+)
+
+
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("command", "old", "new"),
     [
-        ("path: data/q.jsonl", "path: 's3://bucket/private/q.jsonl'"),
-        ("path: data/q.jsonl", "path: 's3://bucket/private/*.jsonl'"),
-        ("recipe: shared", "extends: s3://bucket/private/recipe.yaml\nrecipe: shared"),
+        pytest.param(command, *change, marks=() if i == j else pytest.mark.slow)
+        for i, command in enumerate(COMMANDS)
+        for j, change in enumerate(CHANGES)
     ],
 )
 def test_a_strangers_store_is_read_without_credentials(

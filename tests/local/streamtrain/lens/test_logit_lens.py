@@ -117,7 +117,7 @@ def test_the_command_shows_every_layer(tiny_model: Path, tmp_path: Path) -> None
     assert "<!-- threshold 0.6 -->" in (tmp_path / "a.svg").read_text("utf-8")
 
 
-@pytest.mark.parametrize("placement", ["after", "before"])
+@pytest.mark.parametrize("placement", ["after", pytest.param("before", marks=pytest.mark.slow)])
 def test_one_question_is_read_at_every_place(
     tiny_model: Path, tmp_path: Path, placement: str
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_lens_learns_from_what_the_student_was_trained_on_alone(
     assert all(", 0?" in text for text in read)
 
 
-@pytest.mark.parametrize("family", ["t5", "bart"])
+@pytest.mark.parametrize("family", ["t5", pytest.param("bart", marks=pytest.mark.slow)])
 def test_a_decoder_is_looked_at_where_its_target_stands(
     tiny_model: Path, tmp_path: Path, family: str
 ) -> None:

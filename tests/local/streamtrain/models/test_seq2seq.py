@@ -211,8 +211,8 @@ def test_options_are_scored_by_the_decoder(tiny_model: Path, tmp_path: Path, kin
 @pytest.mark.parametrize(
     ("kind", "method", "rationale"),
     [
-        ("t5", "full", "before"),
         ("bart", "lora", "after"),
+        pytest.param("t5", "full", "before", marks=pytest.mark.slow),
         pytest.param("bart", "full", "before", marks=pytest.mark.slow),
         pytest.param("t5", "lora", "after", marks=pytest.mark.slow),
     ],

@@ -99,7 +99,13 @@ def killed_at(instant: int, act: Callable[[], Any]) -> bool:
     return process.exitcode != 0
 
 
-@pytest.mark.parametrize("same_step", [False, True], ids=["the next step", "the same step again"])
+@pytest.mark.parametrize(
+    "same_step",
+    [
+        pytest.param(False, id="the next step", marks=pytest.mark.slow),
+        pytest.param(True, id="the same step again"),
+    ],
+)
 def test_a_kill_at_any_instant_of_a_save_leaves_a_run_to_go_on_with(
     tmp_path: Path, same_step: bool
 ) -> None:

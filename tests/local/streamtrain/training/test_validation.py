@@ -69,7 +69,7 @@ def inside(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "late",
-    [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(5, marks=pytest.mark.slow), 100],
+    [100, *(pytest.param(late, marks=pytest.mark.slow) for late in (0, 1, 5))],
 )
 def test_late_figures_choose_the_step_that_the_loop_itself_would(
     tiny_model: Path, tmp_path: Path, inside: Path, late: int
