@@ -84,9 +84,17 @@ def _turns(value: Any) -> list[Turn] | None:
 def _turn(item: Any) -> Turn | None:
     if not isinstance(item, Mapping):
         return None
-    role, text = _first(item, _ROLE_KEYS), _first(item, _TEXT_KEYS)
+    role, text = _first(item, _ROLE_KEYS), _joined(_first(item, _TEXT_KEYS))
     known = _ROLES.get(role.casefold()) if isinstance(role, str) else None
     return (known, text.strip()) if known is not None and isinstance(text, str) else None
+
+
+def _joined(content: Any) -> Any:
+    """Join what a turn says in parts, {type: text, text}; other contents stay as they are."""
+    if not isinstance(content, list) or not content:
+        return content
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    return "\n".join(parts) if all(isinstance(part, str) for part in parts) else content
 
 
 def _first(item: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -187,6 +187,14 @@ FORMS = (
         task="free_text",
     ),
     Form(
+        "messages in parts",
+        [{"messages": [{"role": "user", "content": [{"type": "text", "text": "2 + 3?"}]},
+                       {"role": "assistant", "content": [{"type": "text", "text": "5"}]}]}],
+        [SUM],
+        {"question": "messages"},
+        task="free_text",
+    ),
+    Form(
         "ShareGPT",
         [{"id": "x", "conversations": [{"from": "human", "value": "2 + 3?"},
                                        {"from": "gpt", "value": "5"}]}],
