@@ -1,6 +1,8 @@
 """CSV and TSV files of a source, parsed from a stream; every cell stays the text that it is.
 
-Knows nothing of where the bytes come from, nor of keys and tasks.
+Python's reader and not polars' or pyarrow's, since it reads a row at a time from a stream of
+bounded size and says the line that each row ends on, also where a cell has line breaks. Knows
+nothing of where the bytes come from, nor of keys and tasks.
 """
 
 from __future__ import annotations

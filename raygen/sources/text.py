@@ -1,7 +1,9 @@
 """JSON lines and JSON files of a source, parsed from a stream.
 
-A line and a JSON value have a largest size, so that memory is bounded by the rows. Knows
-nothing of where the bytes come from, nor of keys and tasks.
+A line and a JSON value have a largest size, so that memory is bounded by the rows. Python's reader
+and not pyarrow's or polars', which give a column one type for all rows: a row's content, and with
+it its key, would depend on the others. Knows nothing of where the bytes come from, nor of keys and
+tasks.
 """
 
 from __future__ import annotations
