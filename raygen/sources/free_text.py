@@ -94,7 +94,8 @@ def _joined(content: Any) -> Any:
     if not isinstance(content, list) or not content:
         return content
     parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-    return "\n".join(parts) if all(isinstance(part, str) for part in parts) else content
+    texts = [part for part in parts if isinstance(part, str)]
+    return "\n".join(texts) if len(texts) == len(parts) else content
 
 
 def _first(item: Mapping[str, Any], keys: Sequence[str]) -> Any:
