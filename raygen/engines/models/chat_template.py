@@ -10,12 +10,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygen.core.limited import Limits, shared_process
+from raygen.engines.base import Thinking
 
+_SWITCHES = ("enable_thinking", "thinking")
 _LIMITS = Limits(memory=512 * 1024 * 1024, cpu_s=5.0, wall_s=30.0)
 
 
-def render_chat(model: str, tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
+def thinking_args(thinking: Thinking | None) -> dict[str, Any]:
+    """Return what chat templates call a way to think; a template skips the names of others.
+
+    `enable_thinking` (Qwen3, SmolLM3, GLM, Hunyuan, Nemotron), `thinking` (DeepSeek, Granite,
+    Kimi), `reasoning_effort` (gpt-oss) and `thinking_budget` (Seed-OSS).
+    """
+    if thinking is None:
+        return {}
+    switch = {} if thinking.mode == "auto" else dict.fromkeys(_SWITCHES, thinking.mode == "on")
+    named = {"reasoning_effort": thinking.effort, "thinking_budget": thinking.budget}
+    return {**switch, **{name: value for name, value in named.items() if value is not None}}
+
+
+def render_chat(
+    model: str,
+    tokenizer: Any,
+    turns: Sequence[Mapping[str, str]],
+    template_args: Mapping[str, Any] | None = None,
+) -> str:
     """Return the turns as the tokenizer's chat template writes them, up to where an answer begins.
+
+    `template_args` are what the template takes beside them.
 
     Raises LimitError for a template that doesn't end or fills the memory, and jinja's errors.
     """
@@ -27,6 +49,6 @@ def render_chat(model: str, tokenizer: Any, turns: Sequence[Mapping[str, str]]) 
         conversations=[[dict(turn) for turn in turns]],
         chat_template=tokenizer.get_chat_template(),
         add_generation_prompt=True,
-        **tokenizer.special_tokens_map,
+        **{**tokenizer.special_tokens_map, **(template_args or {})},
     )
     return texts[0]

@@ -18,17 +18,19 @@ from raygen.engines.base import (
     Prompt,
     Request,
     RequestRefusedError,
+    Sampling,
     Score,
     TokenScore,
     TopTokens,
 )
 from raygen.engines.models.fingerprint import vocabulary_fingerprint
-from raygen.engines.models.prompt_tokens import PromptTokenizer
+from raygen.engines.models.prompt_tokens import PromptTokenizer, TokenizedPrompt
 from raygen.engines.transformers.batching import Batcher, split_on_out_of_memory
 from raygen.engines.transformers.generation import Sampler, sample_requests
 from raygen.engines.transformers.introspection import WordEmbeddings, integrated_gradients
 from raygen.engines.transformers.loading import LoadedModel
 from raygen.engines.transformers.scoring import Continuation, TopTokensRequest, score, top_tokens
+from raygen.engines.transformers.thoughts import ThoughtLimit
 
 
 class CausalEngine:
@@ -40,7 +42,7 @@ class CausalEngine:
         limits = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
         max_len = min(limits) if limits else None
         sampler = Sampler(loaded.model, loaded.tokenizer, max_len)
-        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, max_len)
+        self._tokens = PromptTokenizer.of(spec, loaded.tokenizer, max_len)
         self._thread = thread
         self._write = Batcher(split_on_out_of_memory(sampler.write), args.batch_size, thread)
         scorer: Callable[[Sequence[Continuation]], Sequence[Score]] = partial(score, loaded.model)
@@ -52,8 +54,24 @@ class CausalEngine:
 
     async def generate(self, request: Request) -> list[Completion]:
         """Sample `n` completions, each drawn by the seed and its index; the prompt is read once."""
-        samples = sample_requests(self._tokens.prompt(request.prompt), request.sampling)
+        prompt = self._tokens.to_answer(request.prompt, request.sampling.thinking)
+        thought = self._thought(prompt, request.sampling)
+        samples = sample_requests(prompt.ids, request.sampling, thought)
         return list(await asyncio.gather(*(self._write(sample) for sample in samples)))
+
+    def _thought(self, prompt: TokenizedPrompt, sampling: Sampling) -> ThoughtLimit | None:
+        """Return how long an answer may think, None where nothing is said of it.
+
+        As much of the room for tokens is left as the answer may need.
+        """
+        tags, budget = self._tokens.tags, sampling.thought_tokens
+        if tags is None or not budget:
+            return None
+        opening, closing = map(self._tokens.encode, (tags.opening, tags.closing))
+        if self._tokens.max_len is not None:
+            room = self._tokens.max_len - len(prompt.ids) - len(closing) - sampling.max_tokens
+            budget = max(1, min(budget, room))
+        return ThoughtLimit(tuple(opening), tuple(closing), budget, prompt.is_open)
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Sum the log-probabilities of each candidate's tokens, tokenized after the prompt.

@@ -14,7 +14,11 @@ from typing import Any
 import torch
 
 from raygen.engines.base import Completion, RequestRefusedError, Sampling
+from raygen.engines.reasoning import split_thinking
+from raygen.engines.repetition import repeats_itself
+from raygen.engines.transformers.penalties import penalised
 from raygen.engines.transformers.prefill import DecoderBatch, PrefilledBatch
+from raygen.engines.transformers.thoughts import Thought, ThoughtLimit
 
 _CONTEXT = 5
 """Tokens of the prompt that an answer is decoded after: some tokenizers eat a leading space."""
@@ -25,18 +29,24 @@ Until = Callable[[Sequence[int]], bool]
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """One answer to sample: the `index`-th of a request whose prompt has these tokens."""
+    """One answer to sample: the `index`-th of a request whose prompt has these tokens.
+
+    `thought`: how long it may think, None for a model that is left to itself.
+    """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     index: int
+    thought: ThoughtLimit | None = None
 
 
-def sample_requests(prompt: Sequence[int], sampling: Sampling) -> list[SampleRequest]:
+def sample_requests(
+    prompt: Sequence[int], sampling: Sampling, thought: ThoughtLimit | None = None
+) -> list[SampleRequest]:
     """Make a request for each answer. Raises RequestRefusedError for an empty prompt."""
     if not prompt:
         raise RequestRefusedError("bad_request", "the prompt is empty")
-    return [SampleRequest(tuple(prompt), sampling, index) for index in range(sampling.n)]
+    return [SampleRequest(tuple(prompt), sampling, k, thought) for k in range(sampling.n)]
 
 
 @dataclass(slots=True)
@@ -47,6 +57,7 @@ class _Draft:
     draws: random.Random
     limit: int
     until: Until | None
+    thought: Thought | None = None
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
     text: str = ""
@@ -69,7 +80,7 @@ class Sampler:
 
     def write(self, requests: Sequence[SampleRequest]) -> list[Completion | Exception]:
         """Sample a completion for each request, in order; prompts that are equal are read once."""
-        return [_outcome(draft) for draft in self._sample(requests, None)]
+        return [self._outcome(draft) for draft in self._sample(requests, None)]
 
     def write_tokens(
         self, requests: Sequence[SampleRequest], until: Until | None = None
@@ -105,18 +116,25 @@ class Sampler:
 
     def _draft(self, request: SampleRequest, until: Until | None) -> _Draft:
         sampling = request.sampling
-        limit = sampling.max_tokens
+        thought = None if request.thought is None else Thought(request.thought)
+        # A thought that is cut has its closing tag beside its budget.
+        limit = sampling.most_tokens + (len(thought.limit.closing) if thought else 0)
         if self._max_len is not None:
             before = 0 if self._is_encoder_decoder else len(request.prompt)
             limit = min(limit, self._max_len - before)
         # The k-th answer is the first of the seed plus k, and that is drawn as by raygen 0.1.0.
         seed = None if sampling.seed is None else f"{sampling.seed + request.index} 0"
-        return _Draft(request, random.Random(seed), limit, until)
+        return _Draft(request, random.Random(seed), limit, until, thought)
 
     def _draw(self, drafts: Sequence[_Draft], logits: torch.Tensor) -> None:
         """Add the next token to each draft, and finish those that are done."""
         samplings = [draft.request.sampling for draft in drafts]
-        chosen = sample_next_tokens(logits, samplings, [draft.draws.random() for draft in drafts])
+        prompts = [draft.request.prompt for draft in drafts]
+        changed = penalised(logits, samplings, prompts, [draft.tokens for draft in drafts])
+        chosen = sample_next_tokens(changed, samplings, [draft.draws.random() for draft in drafts])
+        for at, draft in enumerate(drafts):
+            if draft.thought is not None and draft.thought.forced:
+                chosen[at] = draft.thought.forced.pop(0)
         logprobs = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
         for draft, token, logprob in zip(drafts, chosen.tolist(), logprobs.tolist(), strict=True):
             if logprob != logprob:
@@ -124,10 +142,24 @@ class Sampler:
                 continue
             draft.tokens.append(token)
             draft.logprob += logprob
+            if draft.thought is not None:
+                draft.thought.follow(draft.tokens)
             self._end(draft, token)
 
     def _end(self, draft: _Draft, token: int) -> None:
         """Set the draft's finish reason if it is done."""
+        limit = draft.limit
+        if (thought := draft.thought) is not None:
+            if thought.is_inside and len(draft.tokens) < limit:
+                if token in self._ends:
+                    thought.cut()
+                return
+            answer = draft.tokens[thought.end or 0 :]
+            limit = min(limit, len(draft.tokens) - len(answer) + draft.request.sampling.max_tokens)
+            if repeats_itself(answer):
+                draft.text = self._decode(draft, draft.tokens)
+                draft.finish = "repetition"
+                return
         if token in self._ends:
             draft.text = self._decode(draft, draft.tokens[:-1])
             draft.finish = "stop"
@@ -135,7 +167,7 @@ class Sampler:
         if draft.until is not None and draft.until(draft.tokens):
             draft.finish = "stop"
             return
-        done = len(draft.tokens) >= draft.limit
+        done = len(draft.tokens) >= limit
         stops = draft.request.sampling.stop
         if not (done or stops):
             return
@@ -150,9 +182,32 @@ class Sampler:
             draft.finish = "length"
 
     def _decode(self, draft: _Draft, tokens: list[int]) -> str:
+        """Write an answer's tokens as text, without its thought."""
+        end = draft.thought.end if draft.thought is not None else None
+        if end is not None:
+            return self._plain(tokens[end:]).lstrip()
         before = [] if self._is_encoder_decoder else list(draft.request.prompt[-_CONTEXT:])
         text = self._plain(before + tokens)
         return text[len(self._plain(before)) :]
+
+    def _outcome(self, draft: _Draft) -> Completion | Exception:
+        if draft.finish == "broken":
+            return RequestRefusedError("bad_response", "the model's output is not a number")
+        thought, text, thinking, length = draft.thought, draft.text, None, 0
+        if thought is not None and thought.start is not None:
+            length = len(draft.tokens) if thought.end is None else thought.end
+            words = self._plain(draft.tokens[:length])
+            thinking = split_thinking(words, is_open=True)[0]
+            text = "" if thought.end is None else text
+        return Completion(
+            text,
+            draft.finish or "stop",
+            len(draft.request.prompt),
+            len(draft.tokens),
+            logprob=draft.logprob,
+            thinking=thinking,
+            thinking_tokens=length,
+        )
 
     def _plain(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -166,9 +221,8 @@ def sample_next_tokens(
 ) -> torch.Tensor:
     """Sample a token id from each row of logits (rows, vocabulary).
 
-    `samplings` gives each row's temperature and top_p (temperature 0 takes the most probable
-    token, and either is 1 where it is None), `draws` a random number in [0, 1) for each row.
-    Returns a tensor (rows,).
+    `samplings` gives each row's temperature (0 takes the most probable token), top_k, min_p and
+    top_p, `draws` a random number in [0, 1) for each row. Returns a tensor (rows,).
     """
     chosen = logits.argmax(dim=-1)
     temperatures = [1.0 if s.temperature is None else s.temperature for s in samplings]
@@ -176,8 +230,13 @@ def sample_next_tokens(
     if not warm:
         return chosen
     rows = torch.tensor(warm, device=logits.device)
-    heat = _column([temperatures[at] for at in warm], logits)
-    chances = torch.softmax(logits[rows] / heat, dim=-1)
+    warmed = logits[rows] / _column([temperatures[at] for at in warm], logits)
+    chances = torch.softmax(_most_probable(warmed, [samplings[at].top_k for at in warm]), dim=-1)
+    least = [samplings[at].min_p or 0.0 for at in warm]
+    if max(least) > 0:
+        floor = _column(least, chances) * chances.max(dim=-1, keepdim=True).values
+        chances = chances.masked_fill(chances < floor, 0.0)
+        chances /= chances.sum(dim=-1, keepdim=True)
     top = [1.0 if (top_p := samplings[at].top_p) is None else top_p for at in warm]
     if min(top) < 1:
         chances = _nucleus(chances, _column(top, logits))
@@ -187,6 +246,17 @@ def sample_next_tokens(
     sampled = torch.searchsorted(summed, points, right=True)[:, 0]
     chosen[rows] = sampled.clamp(max=logits.shape[-1] - 1).to(logits.device)
     return chosen
+
+
+def _most_probable(logits: torch.Tensor, tops: Sequence[int | None]) -> torch.Tensor:
+    """Leave each row its `top_k` largest logits; None, 0 and -1 leave all."""
+    if not any(k is not None and k > 0 for k in tops):
+        return logits
+    size = logits.shape[-1]
+    kept = [min(k, size) if k is not None and k > 0 else size for k in tops]
+    ordered = logits.sort(dim=-1, descending=True).values
+    last = ordered.gather(-1, torch.tensor(kept, device=logits.device)[:, None] - 1)
+    return logits.masked_fill(logits < last, -torch.inf)
 
 
 def _nucleus(chances: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
@@ -206,15 +276,3 @@ def _ends(model: Any, tokenizer: Any) -> Collection[int]:
     named = getattr(model.generation_config, "eos_token_id", None)
     several = named if isinstance(named, list) else [named]
     return {token for token in (*several, tokenizer.eos_token_id) if token is not None}
-
-
-def _outcome(draft: _Draft) -> Completion | Exception:
-    if draft.finish == "broken":
-        return RequestRefusedError("bad_response", "the model's output is not a number")
-    return Completion(
-        draft.text,
-        draft.finish or "stop",
-        len(draft.request.prompt),
-        len(draft.tokens),
-        logprob=draft.logprob,
-    )

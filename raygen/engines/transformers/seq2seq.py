@@ -41,7 +41,7 @@ class Seq2SeqEngine:
         limits = [n for n in (args.max_model_len, loaded.position_limit()) if n is not None]
         max_len = min(limits) if limits else None
         sampler = Sampler(loaded.model, loaded.tokenizer, max_len)
-        self._tokens = PromptTokenizer(spec.name, spec.model, loaded.tokenizer, max_len)
+        self._tokens = PromptTokenizer.of(spec, loaded.tokenizer, max_len)
         self._write = Batcher(split_on_out_of_memory(sampler.write), args.batch_size, thread)
 
     async def generate(self, request: Request) -> list[Completion]:
