@@ -83,15 +83,36 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+THINKING_TEMPLATE = CHAT_TEMPLATE.replace(
+    "<|assistant|>", "<|assistant|>{% if enable_thinking %}<think>\n{% endif %}"
+)
+
+
 @pytest.fixture(scope="session")
-def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """A folder with a random LoRA for `tiny_model` that changes what it says, and the tokenizer."""
+def thinking_model(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """`tiny_model` with tags for thoughts, one of which its template opens if it is to think."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "thinking"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.chat_template = THINKING_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, thinking_model: Path) -> Path:
+    """A folder with a random LoRA for `thinking_model` that changes what it says, its tokenizer."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("models") / "adapter"
-    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    base = AutoModelForCausalLM.from_pretrained(thinking_model)
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(base, config)
     torch.manual_seed(1)
@@ -99,7 +120,7 @@ def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> 
         if "lora_" in name:
             torch.nn.init.normal_(weights, std=0.2)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(thinking_model).save_pretrained(folder)
     return folder
 
 

@@ -18,6 +18,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
+    Thinking,
     TokenPredictor,
 )
 from raygen.engines.registry import start_engine
@@ -81,6 +82,51 @@ async def test_a_schema_holds_the_answer(engine: Engine) -> None:
     found = [json.loads(answer.text) for answer in answers if answer.finish_reason == "stop"]
     assert found
     assert all(isinstance(f["ok"], bool) and f["size"] in ("big", "small") for f in found)
+
+
+async def test_the_grammar_starts_after_the_thought(engine: Engine) -> None:
+    chat = (Message("user", "Why is the sky blue?"),)
+    sampling = Sampling(n=3, max_tokens=60, seed=2, thinking=Thinking("on", 16))
+    answers = await engine.generate(Request(chat, sampling, SCHEMA))
+    assert all(answer.thinking for answer in answers)
+    assert all(1 < answer.thinking_tokens <= 17 for answer in answers), "with its closing tag"
+    found = [json.loads(answer.text) for answer in answers if answer.finish_reason == "stop"]
+    assert found
+    assert all(isinstance(f["ok"], bool) and f["size"] in ("big", "small") for f in found)
+    off = Sampling(max_tokens=60, seed=2, thinking=Thinking("off"))
+    (silent,) = await engine.generate(Request(chat, off, SCHEMA))
+    assert silent.thinking is None
+    assert silent.text.lstrip().startswith("{")
+
+
+async def test_a_thought_that_repeats_itself_is_cut_and_answered(engine: Engine) -> None:
+    chat = (Message("user", "Why?"),)
+    bias = {300: 100.0}
+    thinking = Thinking("on", 100)
+    sampling = Sampling(max_tokens=8, temperature=0.0, logit_bias=bias, thinking=thinking)
+    (answer,) = await engine.generate(Request(chat, sampling))
+    assert answer.thinking
+    assert answer.text
+    assert answer.thinking_tokens < 40
+
+
+async def test_settings_of_vllms_own_go_through(engine: Engine) -> None:
+    settings = Sampling(
+        max_tokens=6,
+        seed=1,
+        temperature=None,
+        top_p=None,
+        top_k=20,
+        min_p=0.01,
+        presence_penalty=0.5,
+        frequency_penalty=0.5,
+        repetition_penalty=1.1,
+        extra={"min_tokens": 6, "ignore_eos": True},
+    )
+    (answer,) = await engine.generate(Request("Why", settings))
+    assert answer.output_tokens == 6
+    with pytest.raises(RequestRefusedError, match="min_tokens"):
+        await engine.generate(Request("Why", Sampling(max_tokens=2, extra={"min_tokens": 6})))
 
 
 async def test_scores_are_the_models_log_probabilities(engine: Engine, tiny_adapter: Path) -> None:

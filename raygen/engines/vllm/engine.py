@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -32,14 +33,22 @@ from raygen.engines.base import (
     TopTokens,
 )
 from raygen.engines.models.fingerprint import vocabulary_fingerprint
-from raygen.engines.models.prompt_tokens import PromptTokenizer
+from raygen.engines.models.prompt_tokens import PromptTokenizer, TokenizedPrompt
 from raygen.engines.models.resolution import resolve_model
+from raygen.engines.repetition import COUNT, LONGEST
 from raygen.engines.vllm.args import SAFE_FORMATS
 from raygen.engines.vllm.derived_args import (
     adapted_modules,
     cpu_arguments,
     cpu_environment,
     lora_arguments,
+)
+from raygen.engines.vllm.thinking import (
+    is_told_to_think,
+    read_completion,
+    starts_with_answer,
+    thinking_arguments,
+    thought_budget,
 )
 
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
@@ -81,9 +90,12 @@ class VLLMEngine:
         self._llm = llm
         self._adapter = LoRARequest("adapter", 1, str(adapter)) if adapter else None
         self._scores = adapter is None or "lm_head" not in adapted_modules(adapter)
-        self._tokens = PromptTokenizer(
-            spec.name, spec.model, llm.get_tokenizer(), llm.model_config.max_model_len
-        )
+        tokenizer = llm.get_tokenizer()
+        self._tokens = PromptTokenizer.of(spec, tokenizer, llm.model_config.max_model_len)
+        self._template: str | None = getattr(tokenizer, "chat_template", None)
+        self._hides_channels = "<|channel|>" in tokenizer.get_vocab()
+        reasoning = llm.vllm_config.reasoning_config
+        self._has_budgets = reasoning is not None and reasoning.enabled
         self._ids = count()
 
     @classmethod
@@ -108,6 +120,7 @@ class VLLMEngine:
             "load_format": SAFE_FORMATS[0],
             **_defaults(spec, model.config),
             **lora,
+            **thinking_arguments(spec.model, spec.revision),
             **spec.args,
         }
         try:
@@ -122,41 +135,89 @@ class VLLMEngine:
 
     async def generate(self, request: Request) -> list[Completion]:
         """Sample `n` completions by one request; the k-th is drawn with the seed plus k."""
+
+        prompt = self._tokens.to_answer(request.prompt, request.sampling.thinking)
+        thinks = prompt.is_open or is_told_to_think(request.sampling)
+        # A stop inside a thought would end it: it is looked for in the answer alone.
+        stops = request.sampling.stop if thinks else ()
+        has_answer = starts_with_answer(request, prompt, self._template)
+        params = self._params(request, prompt, stop=[] if thinks else list(request.sampling.stop))
+        output = await self._run(prompt.ids, params, has_answer)
+        outputs = sorted(output.outputs, key=lambda answer: int(answer.index))
+        answers = [read_completion(each, self._tokens, prompt, stops) for each in outputs]
+        if not is_told_to_think(request.sampling):
+            return answers
+        parts = zip(answers, outputs, strict=True)
+        return list(
+            await asyncio.gather(
+                *(self._finish(request, prompt, each, list(o.token_ids)) for each, o in parts)
+            )
+        )
+
+    def _params(self, request: Request, prompt: TokenizedPrompt, **more: Any) -> Any:
+        """Make vLLM's sampling parameters. Raises RequestRefusedError for wrong values."""
         from vllm.exceptions import VLLMClientError
         from vllm.sampling_params import (
+            RepetitionDetectionParams,
             RequestOutputKind,
             SamplingParams,
             StructuredOutputsParams,
         )
 
-        ids = self._tokens.prompt(request.prompt)
         sampling = request.sampling
+        settings: dict[str, Any] = {
+            "n": sampling.n,
+            "max_tokens": sampling.most_tokens,
+            "seed": sampling.seed,
+        }
+        settings |= _settings(sampling) | dict(sampling.extra or {})
+        if is_told_to_think(sampling):
+            settings.setdefault(
+                "repetition_detection", {"max_pattern_size": LONGEST, "min_count": COUNT}
+            )
+            if self._has_budgets:
+                settings["thinking_token_budget"] = thought_budget(self._tokens, prompt, sampling)
+        if isinstance(detection := settings.get("repetition_detection"), Mapping):
+            settings["repetition_detection"] = RepetitionDetectionParams(**detection)
+        if self._hides_channels:
+            settings.setdefault("skip_special_tokens", False)
+        schema = None if request.schema is None else dict(request.schema)
         try:
-            params = SamplingParams(
-                n=sampling.n,
-                **_settings(sampling),
-                max_tokens=sampling.max_tokens,
-                stop=list(sampling.stop),
-                seed=sampling.seed,
+            return SamplingParams(
+                **{**settings, **more},
                 logprobs=0,
-                structured_outputs=None
-                if request.schema is None
-                else StructuredOutputsParams(json=dict(request.schema)),
+                structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-        except (VLLMClientError, ValueError) as error:
+        except (VLLMClientError, ValueError, TypeError) as error:
             raise RequestRefusedError("bad_request", _first_line(error)) from error
-        output = await self._run(ids, params)
-        return [
-            Completion(
-                answer.text,
-                answer.finish_reason or "stop",
-                len(ids),
-                len(answer.token_ids),
-                logprob=answer.cumulative_logprob,
-            )
-            for answer in sorted(output.outputs, key=lambda answer: int(answer.index))
-        ]
+
+    async def _finish(
+        self, request: Request, prompt: TokenizedPrompt, cut: Completion, written: list[int]
+    ) -> Completion:
+        """Answer after a thought that nothing closed, by a request that goes on from it."""
+        tags, room = self._tokens.tags, self._tokens.max_len
+        is_unclosed = cut.thinking is not None and cut.thinking_tokens == len(written)
+        if tags is None or not is_unclosed or written[-1:] == self._tokens.encode(tags.closing):
+            return cut
+        thought = written[:-1] if cut.finish_reason == "stop" else written
+        ids = [*prompt.ids, *thought, *self._tokens.encode(f"\n{tags.closing}\n\n")]
+        if room is not None and len(ids) >= room:
+            return cut
+        sampling = replace(request.sampling, n=1, thinking=None)
+        closed = TokenizedPrompt(ids, is_open=False)
+        params = self._params(replace(request, sampling=sampling), closed, stop=list(sampling.stop))
+        (output,) = (await self._run(ids, params, has_answer=True)).outputs
+        answer = read_completion(output, self._tokens, closed, ())
+        logprobs = (cut.logprob, answer.logprob)
+        return replace(
+            answer,
+            prompt_tokens=cut.prompt_tokens,
+            output_tokens=cut.output_tokens + answer.output_tokens,
+            logprob=None if None in logprobs else sum(p for p in logprobs if p is not None),
+            thinking=cut.thinking,
+            thinking_tokens=cut.output_tokens,
+        )
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Sum the log-probabilities of each candidate's tokens, tokenized after the prompt.
@@ -241,8 +302,11 @@ class VLLMEngine:
         )
         return list((await self._run(ids, params)).prompt_logprobs)
 
-    async def _run(self, ids: list[int], params: Any) -> Any:
-        """Return the final output of one request. Raises engine errors in place of vLLM's."""
+    async def _run(self, ids: list[int], params: Any, has_answer: bool | None = None) -> Any:
+        """Return the final output of one request. Raises engine errors in place of vLLM's.
+
+        `has_answer`: a grammar holds from the first token on; without a grammar it is no matter.
+        """
         from vllm import exceptions
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError as CoreDeadError
@@ -254,6 +318,7 @@ class VLLMEngine:
                 params,
                 f"{self._name}-{next(self._ids)}",
                 lora_request=self._adapter,
+                reasoning_ended=has_answer if params.structured_outputs is not None else None,
             ):
                 final = output
         except CoreDeadError as error:

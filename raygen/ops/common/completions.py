@@ -22,7 +22,9 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = frozenset({"refusal", "content_filter"})
-_CUT_OFF = frozenset({"length", "error", "abort", "cancelled", "timeout", "content_filter"})
+_CUT_OFF = frozenset(
+    {"length", "repetition", "error", "abort", "cancelled", "timeout", "content_filter"}
+)
 """Finish reasons of answers that end before they are finished."""
 
 
