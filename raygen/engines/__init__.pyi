@@ -32,5 +32,6 @@ from .reasoning import split_thinking as split_thinking
 from .registry import abilities as abilities
 from .registry import check_engine as check_engine
 from .registry import start_engine as start_engine
+from .sampling_check import answers_cut_thoughts as answers_cut_thoughts
 from .sampling_check import sampling_problems as sampling_problems
 from .stand_in import StandInEngine as StandInEngine

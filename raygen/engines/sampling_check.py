@@ -32,6 +32,13 @@ def sampling_problems(spec: EngineSpec, sampling: Sampling) -> list[str]:
     return list(check(spec, sampling)) if check else []
 
 
+def answers_cut_thoughts(spec: EngineSpec) -> bool:
+    """Tell whether an engine answers after a thought that took all of its tokens."""
+    if spec.backend != "openai":
+        return True
+    return OpenAIArgs.model_validate(dict(spec.args)).thinking_form == "template"
+
+
 def _vllm(spec: EngineSpec, sampling: Sampling) -> Iterator[str]:
     known = vllm_sampling_names()
     for name in sampling.extra or ():

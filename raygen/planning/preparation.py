@@ -18,7 +18,7 @@ from raygen.engines.models import attribution_problem
 from raygen.ops import all_ops
 from raygen.planning.plan import Plan, assumed_columns, make_plan
 from raygen.planning.resources import placement_hints
-from raygen.planning.sampling import check_sampling, with_model_sampling
+from raygen.planning.sampling import check_sampling, thinking_hints, with_model_sampling
 from raygen.recipe import Lock, Recipe, load_profile, load_recipe, variants_of
 from raygen.recipe.remote import Fetched, Permissions, recipe_in
 from raygen.sources import (
@@ -125,8 +125,8 @@ class PreparedRecipe:
 
     @property
     def hints(self) -> list[Problem]:
-        """The settings that the recipe would better leave to a profile."""
-        return placement_hints(self.recipe)
+        """What would better be written otherwise: settings of a profile, room for thoughts."""
+        return [*placement_hints(self.recipe), *thinking_hints(self.recipe, self.plan)]
 
 
 def prepare(

@@ -11,8 +11,15 @@ from typing import Any
 
 from raygen.config import Document, parse_model
 from raygen.core import Problem, ProblemsError
-from raygen.engines import ENDPOINTS, EngineSetupError, EngineSpec, sampling_problems
+from raygen.engines import (
+    ENDPOINTS,
+    EngineSetupError,
+    EngineSpec,
+    answers_cut_thoughts,
+    sampling_problems,
+)
 from raygen.engines.models import model_sampling
+from raygen.ops import OpParams
 from raygen.ops.common import SamplingParams
 from raygen.planning.plan import Plan
 from raygen.recipe import Recipe, RecipeSections
@@ -59,3 +66,21 @@ def check_sampling(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
             yield recipe.document.problem(
                 ("graph", node.name), f"node {node.name!r}, engine {node.engine!r}: {problem}"
             )
+
+
+def thinking_hints(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
+    """Say which endpoints can't answer after a thought that takes all of its tokens."""
+    for name, spec in plan.engines.items():
+        nodes = [node for node in plan.nodes if node.engine == name]
+        thinking = [node.name for node in nodes if _thinks(node.params)]
+        if thinking and not answers_cut_thoughts(spec):
+            yield recipe.document.problem(
+                ("engines", name),
+                f"engine {name!r}: this endpoint can't go on from a thought that takes all of its "
+                f"tokens, so that it is paid for without an answer ({', '.join(thinking)}); leave "
+                "it room by thinking.budget and max_tokens, or ask for less by thinking.effort",
+            )
+
+
+def _thinks(params: OpParams) -> bool:
+    return isinstance(params, SamplingParams) and params.sampling(0).thought_tokens > 0

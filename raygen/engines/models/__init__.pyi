@@ -5,6 +5,7 @@ from .bundled import bundled_path as bundled_path
 from .bundled import bundled_problem as bundled_problem
 from .bundled import cache_folder as cache_folder
 from .bundled import model_path as model_path
+from .chat_template import thinking_args as thinking_args
 from .fingerprint import ModelFingerprint as ModelFingerprint
 from .fingerprint import fingerprint_model as fingerprint_model
 from .fingerprint import vocabulary_fingerprint as vocabulary_fingerprint

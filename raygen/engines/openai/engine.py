@@ -29,6 +29,7 @@ from raygen.engines.openai.asking import MAX_REPLY_BYTES, Asker
 from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
+from raygen.engines.openai.thinking import going_on, joined, with_thinking
 from raygen.engines.openai.wire import derived_seed, score_body
 
 BYTES_PER_BYTE = 64
@@ -45,6 +46,8 @@ class OpenAIEngine:
         self._endpoint = Endpoint(spec.name, args, first_wait)
         self._where = self._endpoint.where
         self._base = URL(args.base_url)
+        self._thinking = args.thinking_form
+        self._template_args = spec.template_args
         self._asker = Asker(self._endpoint, self._base, spec.model, args.strict, self._read)
 
     @classmethod
@@ -70,8 +73,21 @@ class OpenAIEngine:
     async def generate(self, request: Request) -> list[Completion]:
         """Return `n` completions: of one request, or of as many as the endpoint needs for them.
 
-        A further request has the request's seed plus the number of its first completion.
+        A further request has the request's seed plus the number of its first completion. Where a
+        thought took all tokens, another request goes on from it, if the endpoint can.
         """
+        answers = await self._sample(with_thinking(request, self._thinking, self._template_args))
+        return list(await asyncio.gather(*(self._finish(request, each) for each in answers)))
+
+    async def _finish(self, request: Request, cut: Completion) -> Completion:
+        further = going_on(request, cut, self._thinking)
+        if further is None:
+            return cut
+        told = with_thinking(further, self._thinking, self._template_args)
+        (answer,) = await self._sample(told)
+        return joined(cut, answer)
+
+    async def _sample(self, request: Request) -> list[Completion]:
         n = request.sampling.n
         done: list[list[Completion]] = []
         while (have := sum(map(len, done))) < n:

@@ -120,3 +120,14 @@ def test_wrong_values_are_problems_of_their_line(tmp_path: Path) -> None:
     messages = [problem.message for problem in caught.value.problems]
     assert any("top_k" in message for message in messages)
     assert any("budget" in message for message in messages)
+
+
+@pytest.mark.parametrize(("form", "hints"), [("reasoning_effort", 1), ("template", 0)])
+def test_an_endpoint_that_can_not_go_on_from_a_thought_is_a_hint(
+    tmp_path: Path, form: str, hints: int
+) -> None:
+    args = {"base_url": "http://localhost:1/v1", "thinking": form}
+    engine = {"backend": "openai", "args": args, "thinking": {"mode": "on"}}
+    found = [hint.message for hint in prepared(tmp_path, engine).hints]
+    assert len([hint for hint in found if "can't go on from a thought" in hint]) == hints
+    assert not any("thought" in hint.message for hint in prepared(tmp_path, {}).hints)

@@ -20,6 +20,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
+    Thinking,
 )
 from raygen.engines.openai.engine import OpenAIEngine
 from raygen.engines.openai.retrying import retry_after_s
@@ -483,3 +484,29 @@ async def test_a_server_without_echo_cannot_score(server: Server, engine: OpenAI
         await engine.score("q", ["A"])
     with pytest.raises(EngineSetupError, match="can't score a chat prompt"):
         await engine.score((Message("user", "q"),), ["A"])
+
+
+async def test_a_thought_that_takes_all_tokens_is_answered(
+    engine: OpenAIEngine, server: Server
+) -> None:
+    async def thinks(body: dict[str, Any], count: int) -> web.StreamResponse:
+        goes_on = body["messages"][-1]["role"] == "assistant"
+        message = {"content": "B"} if goes_on else {"content": None, "reasoning_content": "hm"}
+        finish = "stop" if goes_on else "length"
+        return web.json_response(
+            {
+                "choices": [{"message": message, "finish_reason": finish}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 2 if goes_on else 90},
+            }
+        )
+
+    server.reply = thinks
+    sampling = Sampling(max_tokens=50, thinking=Thinking("on", 40))
+    (answer,) = await engine.generate(Request((Message("user", "Why?"),), sampling))
+    assert (answer.text, answer.thinking, answer.finish_reason) == ("B", "hm", "stop")
+    assert (answer.output_tokens, answer.thinking_tokens) == (92, 90)
+    first, second = server.bodies
+    assert (first["max_tokens"], first["thinking_token_budget"]) == (90, 40)
+    assert first["chat_template_kwargs"]["enable_thinking"] is True
+    assert (second["max_tokens"], second["continue_final_message"]) == (50, True)
+    assert "thinking_token_budget" not in second
