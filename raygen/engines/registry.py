@@ -88,7 +88,7 @@ async def _started(spec: EngineSpec, devices: Sequence[str], record: BatchLog | 
     if spec.backend == "openai":
         from raygen.engines.openai.engine import OpenAIEngine
 
-        return await OpenAIEngine.start(spec)
+        return await OpenAIEngine.start(spec, record=record)
     if spec.backend == "anthropic":
         from raygen.engines.anthropic.engine import AnthropicEngine
 

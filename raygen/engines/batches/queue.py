@@ -113,7 +113,7 @@ class BatchQueue:
         message = ""
         for _ in range(TRIES):
             outcome = await self._outcome(request, body)
-            if isinstance(outcome, EngineError):
+            if isinstance(outcome, Exception):
                 raise outcome
             if not isinstance(outcome, RetryLater):
                 return outcome

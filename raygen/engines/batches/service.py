@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raygen.dataset import SentBatch
-from raygen.engines.base import EngineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class RetryLater:
     message: str
 
 
-Outcome = Mapping[str, Any] | EngineError | RetryLater
-"""What became of a request: the reply's JSON, the error that ends it, or another try."""
+Outcome = Mapping[str, Any] | Exception | RetryLater
+"""What became of a request: the reply's JSON, the error to raise for it, or another try."""
 
 
 class BatchEndedError(Exception):

@@ -18,6 +18,7 @@ from typing import Any
 
 from yarl import URL
 
+from raygen.core import digest
 from raygen.engines.base import (
     Completion,
     EngineError,
@@ -26,9 +27,11 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
 )
+from raygen.engines.batches import BatchQueue
 from raygen.engines.openai.dialect import Dialect, Format, changes_answers, reworded
 from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError, refuses_everybody
+from raygen.engines.openai.reply import BadReplyError, ErrorReplyError
 from raygen.engines.openai.wire import control_body, request_body
 
 log = logging.getLogger(__name__)
@@ -45,17 +48,37 @@ judged anew."""
 Read = Callable[[bytes], list[Completion]]
 
 
+NO_BATCHES: Mapping[str, BatchQueue] = {}
+
+
 class Asker:
     """Asks one endpoint for completions of one model. `notes` says what it learned, for people."""
 
-    def __init__(self, endpoint: Endpoint, base: URL, model: str, strict: bool, read: Read) -> None:
-        """`strict`: a refused setting on which answers depend is an error. `read` reads a reply."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        base: URL,
+        model: str,
+        strict: bool,
+        read: Read,
+        batches: Mapping[str, BatchQueue] = NO_BATCHES,
+    ) -> None:
+        """Begin without knowing anything of the endpoint.
+
+        Args:
+            endpoint: where requests go; `base` is its address.
+            model: the model's name there.
+            strict: whether a refused setting on which answers depend is an error.
+            read: reads a reply.
+            batches: the queues in which requests to a path (`chat/completions`) wait for a batch.
+        """
         self.notes: list[str] = []
         self._endpoint = endpoint
         self._base = base
         self._model = model
         self._strict = strict
         self._read = read
+        self._batches = batches
         self._dialect = Dialect()
         self._formats: dict[str, Format] = {}
         self._judging = asyncio.Lock()
@@ -75,6 +98,8 @@ class Asker:
         Raises RequestRefusedError where this request is refused, and EngineSetupError or
         EngineUnavailableError where every request is.
         """
+        if self._batches:
+            return await self._ask(request)
         first = self._endpoint.retrying.first_alone
         await first.enter()
         try:
@@ -88,8 +113,11 @@ class Asker:
 
     async def _ask(self, request: Request) -> list[Completion]:
         is_chat = not isinstance(request.prompt, str)
-        url = self._base / ("chat/completions" if is_chat else "completions")
+        path = "chat/completions" if is_chat else "completions"
+        url = self._base / path
         schema = json.dumps(request.schema, sort_keys=True)
+        if self._batches and not self._has_answered:
+            await self._probe(url, request)
         begun = replace(self._dialect, format=self._formats.get(schema, "json_schema"))
         dialect = begun
         tried = {begun}
@@ -97,7 +125,7 @@ class Asker:
             part = _at_most(request, dialect.most)
             body = request_body(self._model, part, dialect)
             try:
-                answers = await self._post(url, body, part)
+                answers = await self._post(path, body, part)
             except RefusalError as refusal:
                 other = reworded(dialect, body, refusal) or await self._judge(url, body, refusal)
                 if other is None or other in tried:
@@ -112,9 +140,29 @@ class Asker:
             self._formats[schema] = dialect.format
             return [answer for answer in answers if answer.finish_reason != "error"]
 
-    async def _post(self, url: URL, body: Mapping[str, Any], part: Request) -> list[Completion]:
+    async def _probe(self, url: URL, request: Request) -> None:
+        """Learn from a control question what requests may say, before they wait in a batch."""
+        async with self._judging:
+            if self._has_answered:
+                return
+            if self._ended is not None:
+                raise self._ended
+            body = request_body(self._model, request, self._dialect)
+            other = await self._control(url, control_body(body), body)
+            if other is not None:
+                self._learn(request, self._dialect, other)
+
+    async def _post(self, path: str, body: Mapping[str, Any], part: Request) -> list[Completion]:
+        if (batches := self._batches.get(path)) is not None:
+            name = digest("request", body, part.sampling.seed)
+            reply = await batches.ask(name, body)
+            try:
+                return self._read(json.dumps(reply).encode())
+            except (BadReplyError, ErrorReplyError) as error:
+                where = self._endpoint.where
+                raise RequestRefusedError("bad_response", f"{where}: {error}") from None
         most = MAX_REPLY_BYTES + BYTES_PER_TOKEN * part.sampling.n * part.sampling.max_tokens
-        return await self._answered(url, body, most)
+        return await self._answered(self._base / path, body, most)
 
     async def _answered(self, url: URL, body: Mapping[str, Any], most: int) -> list[Completion]:
         sent = time.monotonic()

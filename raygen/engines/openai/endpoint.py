@@ -43,9 +43,7 @@ class Endpoint:
         self._proxy = None if args.local else _proxy(URL(args.base_url), self.where)
         self.secrets = Secrets((args.key, *_credentials(self._proxy), *environment_secrets()))
         self.retrying = Retrying(self.where, first_wait, args.max_concurrency, args.timeout / 2)
-        headers = {"Content-Type": "application/json"}
-        if args.key:
-            headers["Authorization"] = f"Bearer {args.key}"
+        headers = {"Authorization": f"Bearer {args.key}"} if args.key else {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=args.timeout, sock_connect=min(args.timeout, 20)),
@@ -58,10 +56,17 @@ class Endpoint:
 
         Raises EngineUnavailableError where none does.
         """
-        call = _Call(url, None, lambda _: None, MAX_ERROR_BYTES)
+        call = _Call(url, None, lambda _: None, MAX_ERROR_BYTES, any_status=True)
         await self.retrying.run(partial(self._attempt, call), counts_as_work=False)
 
-    async def send(self, url: URL, body: bytes, read: Callable[[bytes], T], max_bytes: int) -> T:
+    async def send(
+        self,
+        url: URL,
+        body: bytes,
+        read: Callable[[bytes], T],
+        max_bytes: int,
+        content_type: str = "application/json",
+    ) -> T:
         """POST `body` until it succeeds; return what `read` makes of the reply.
 
         `max_bytes` bounds the reply, counted unpacked. `read` raises BadReplyError for a reply to
@@ -69,8 +74,19 @@ class Endpoint:
         was answered meanwhile or of late, RequestRefusedError when others were or the reply is too
         large, and RefusalError where the endpoint refuses the request.
         """
-        call = _Call(url, body, read, max_bytes)
+        call = _Call(url, body, read, max_bytes, content_type)
         return await self.retrying.run(partial(self._attempt, call))
+
+    async def fetch(self, url: URL, read: Callable[[bytes], T], max_bytes: int) -> T:
+        """GET an address until it succeeds; everything else is as for `send`."""
+        call = _Call(url, None, read, max_bytes)
+        return await self.retrying.run(partial(self._attempt, call), counts_as_work=False)
+
+    async def once(
+        self, url: URL, body: bytes | None, read: Callable[[bytes], T], max_bytes: int
+    ) -> T | RetryableFailure:
+        """Make a single attempt to POST `body` or to GET, outside the limit on requests."""
+        return await self._attempt(_Call(url, body, read, max_bytes))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -83,6 +99,7 @@ class Endpoint:
                 "GET" if call.body is None else "POST",
                 call.url,
                 data=call.body,
+                headers={"Content-Type": call.content_type},
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
@@ -107,7 +124,7 @@ class Endpoint:
             return RetryableFailure("broken", f"{self.where} broke off: {message[:300]}")
         if status == 407 and self._proxy is not None:
             raise self._no_proxy(status)
-        if call.body is None:
+        if call.any_status:
             return call.read(b"")
         wait = retry_after_s(headers.get("Retry-After"), headers.get("Date"))
         if status == 200:
@@ -156,6 +173,8 @@ class _Call(Generic[T]):
     body: bytes | None
     read: Callable[[bytes], T]
     max_bytes: int
+    content_type: str = "application/json"
+    any_status: bool = False
 
 
 async def _read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

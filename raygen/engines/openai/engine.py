@@ -15,6 +15,7 @@ from typing import Self
 
 from yarl import URL
 
+from raygen.dataset import BatchLog
 from raygen.engines.args import OpenAIArgs, parse_args
 from raygen.engines.base import (
     Completion,
@@ -25,7 +26,9 @@ from raygen.engines.base import (
     RequestRefusedError,
     Score,
 )
+from raygen.engines.batches import USUAL_TIMING, BatchQueue, BatchTarget, Timing
 from raygen.engines.openai.asking import MAX_REPLY_BYTES, Asker
+from raygen.engines.openai.batches import EndpointBatches
 from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
@@ -36,11 +39,23 @@ BYTES_PER_BYTE = 64
 """A reply with scores may have so many bytes more for each byte that it has to echo."""
 
 
+_PATHS = ("chat/completions", "completions")
+
+
 class OpenAIEngine:
     """A model behind an endpoint, whose dialect it learns from the first refusals."""
 
-    def __init__(self, spec: EngineSpec, first_wait: float = 0.5) -> None:
-        """`first_wait`: seconds before the first retry of a failed attempt."""
+    def __init__(
+        self,
+        spec: EngineSpec,
+        first_wait: float = 0.5,
+        record: BatchLog | None = None,
+        timing: Timing = USUAL_TIMING,
+    ) -> None:
+        """`first_wait`: seconds before the first retry of a failed attempt.
+
+        `record` keeps what is sent as batches, with `mode: batch`; `timing` is that of these.
+        """
         args = parse_args(spec, OpenAIArgs)
         self._model = spec.model
         self._endpoint = Endpoint(spec.name, args, first_wait)
@@ -48,18 +63,34 @@ class OpenAIEngine:
         self._base = URL(args.base_url)
         self._thinking = args.thinking_form
         self._template_args = spec.template_args
-        self._asker = Asker(self._endpoint, self._base, spec.model, args.strict, self._read)
+        self._batches: dict[str, BatchQueue] = {}
+        if args.mode == "batch" and record is not None:
+            for path in _PATHS:
+                target = BatchTarget(spec.name, args.base_url, f"/{path}", spec.model)
+                service = EndpointBatches(self._endpoint, self._base, f"/{path}")
+                self._batches[path] = BatchQueue(service, record, target, timing)
+        self._asker = Asker(
+            self._endpoint, self._base, spec.model, args.strict, self._read, self._batches
+        )
 
     @classmethod
-    async def start(cls, spec: EngineSpec, first_wait: float = 0.5) -> Self:
+    async def start(
+        cls,
+        spec: EngineSpec,
+        first_wait: float = 0.5,
+        record: BatchLog | None = None,
+        timing: Timing = USUAL_TIMING,
+    ) -> Self:
         """Reach the endpoint once, so that a wrong address ends the run before any row.
 
         Whatever it answers proves that it is there: many keep no list of models, or forbid it.
         Raises EngineSetupError or EngineUnavailableError.
         """
-        engine = cls(spec, first_wait)
+        engine = cls(spec, first_wait, record, timing)
         try:
             await engine._endpoint.reach(engine._base / "models")
+            for batches in engine._batches.values():
+                await batches.start()
         except BaseException:
             await engine.close()
             raise
@@ -126,6 +157,8 @@ class OpenAIEngine:
 
     async def close(self) -> None:
         """Close the connections."""
+        for batches in self._batches.values():
+            await batches.close()
         await self._endpoint.close()
 
     def _cannot_score(self, detail: str) -> EngineSetupError:
