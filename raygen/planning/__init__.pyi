@@ -1,3 +1,4 @@
+from .apis import EngineApis as EngineApis
 from .binding import bind_plan as bind_plan
 from .binding import continue_plan as continue_plan
 from .disclosure import Disclosure as Disclosure
@@ -21,9 +22,7 @@ from .outline import AnyPlan as AnyPlan
 from .plan import PLAN_VERSION as PLAN_VERSION
 from .plan import Node as Node
 from .plan import Plan as Plan
-from .plan import apis_of as apis_of
 from .plan import make_plan as make_plan
-from .plan import resolve_engines as resolve_engines
 from .plan_report import PlanOverview as PlanOverview
 from .plan_report import make_plan_overview as make_plan_overview
 from .plan_report import planned_estimate as planned_estimate

@@ -6,12 +6,13 @@ Knows nothing of where or how it runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from raygen.core import ColumnType, Problem, ProblemsError, Task, digest
-from raygen.engines import Ability, Api, EngineSetupError, EngineSpec, resolve_api
+from raygen.core import ColumnType, ProblemsError, Task, digest
+from raygen.engines import Ability, EngineSpec
 from raygen.ops import Binding, Columns, Cost, Op, OpParams, all_ops
+from raygen.planning.apis import EngineApis
 from raygen.planning.columns import ColumnFlow, check_columns
 from raygen.recipe import Recipe, RecipeGraph, ResolvedNode, resolve_graph
 
@@ -71,6 +72,10 @@ class Plan:
     recipe_version: int = 1
     """The version of the format that the recipe is written in."""
 
+    def shows_api(self, engine: EngineSpec) -> bool:
+        """Tell whether it is part of the plan how an engine is spoken to."""
+        return self.recipe_version > 1 and engine.api != "auto"
+
     def to_json(self) -> dict[str, Any]:
         """Convert the plan to `plan.json`: identity and shape, without running conditions."""
         return {
@@ -83,7 +88,7 @@ class Plan:
                 name: {
                     "model": engine.model,
                     "revision": engine.revision,
-                    **({"api": engine.api} if self.recipe_version > 1 else {}),
+                    **({"api": engine.api} if self.shows_api(engine) else {}),
                 }
                 for name, engine in self.engines.items()
             },
@@ -123,11 +128,12 @@ def make_plan(
     `ops` is the table of ops, by default every installed one. Raises ProblemsError with all
     problems of graph and columns at once.
     """
-    engines, unknown = resolve_engines(recipe)
-    graph = resolve_graph(recipe.document, all_ops() if ops is None else ops, apis_of(engines))
+    apis = EngineApis(recipe)
+    graph = resolve_graph(recipe.document, all_ops() if ops is None else ops, apis)
+    engines = apis.engines
     flow = check_columns(recipe.document, graph, recipe.task, source_columns)
-    if unknown or graph.problems or flow.problems:
-        raise ProblemsError([*unknown, *graph.problems, *flow.problems])
+    if apis.problems or graph.problems or flow.problems:
+        raise ProblemsError([*apis.problems, *graph.problems, *flow.problems])
     nodes = []
     for name in graph.order:
         node = graph.nodes[name]
@@ -160,29 +166,11 @@ def make_plan(
     )
 
 
-def resolve_engines(recipe: Recipe) -> tuple[dict[str, EngineSpec], list[Problem]]:
-    """Settle how each engine of a recipe is spoken to, and list where that can't be found out."""
-    engines: dict[str, EngineSpec] = {}
-    problems: list[Problem] = []
-    for name, spec in recipe.engines.items():
-        try:
-            engines[name] = replace(spec, api=resolve_api(spec))
-        except EngineSetupError as error:
-            engines[name] = spec
-            problems.append(recipe.document.problem(("engines", name), f"engine {name!r}: {error}"))
-    return engines, problems
-
-
-def apis_of(engines: Mapping[str, EngineSpec]) -> dict[str, Api]:
-    """Map each engine for which it is settled to how it is spoken to."""
-    return {name: spec.api for name, spec in engines.items() if spec.api != "auto"}
-
-
 def assumed_columns(recipe: Recipe, ops: Mapping[str, Op]) -> dict[str, ColumnType]:
     """Assume that a source which isn't read has every column that the graph needs of it."""
     task = recipe.task
     mapped: dict[str, ColumnType] = dict.fromkeys(recipe.source.columns, "string")
-    graph = resolve_graph(recipe.document, ops, apis_of(resolve_engines(recipe)[0]))
+    graph = resolve_graph(recipe.document, ops, EngineApis(recipe))
     flow = check_columns(recipe.document, graph, task, {**mapped, **task.source_columns})
     made = {name for declared in flow.declared.values() for name in declared.provides}
     read = {name for reads in flow.reads.values() for name in reads} - made

@@ -6,7 +6,7 @@ columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,11 +43,11 @@ class RecipeGraph:
 
 
 def resolve_graph(
-    document: Document, ops: Mapping[str, Op], apis: Mapping[str, Api] | None = None
+    document: Document, ops: Mapping[str, Op], api_of: Callable[[str], Api] | None = None
 ) -> RecipeGraph:
     """Resolve the graph of a recipe, from its `graph`, `engines` and `output`.
 
-    `apis` says how each engine is spoken to; one that isn't in it goes on with texts.
+    `api_of` says how an engine is spoken to; without it each one goes on with texts.
     """
     graph = RecipeGraph()
     sections = _sections(document)
@@ -61,7 +61,7 @@ def resolve_graph(
         unknown = unknown or bool(problems)
         edges[name] = tuple(source for source in section.sources if source in names)
         graph.problems += problems
-        resolved = _node(document, name, section, ops, apis or {}, graph.problems)
+        resolved = _node(document, name, section, ops, api_of or _completion, graph.problems)
         wrong_engine = list(_engine_problems(document, name, section, engines, ops))
         if resolved is not None:
             wrong_engine += _named_engine_problems(document, name, resolved, engines)
@@ -132,7 +132,7 @@ def _node(
     name: str,
     section: NodeSection,
     ops: Mapping[str, Op],
-    apis: Mapping[str, Api],
+    api_of: Callable[[str], Api],
     problems: list[Problem],
 ) -> ResolvedNode | None:
     op = ops.get(section.op)
@@ -150,9 +150,7 @@ def _node(
         if moved:
             problems += moved
             return None
-        data = op.params.asked_by(
-            data, lambda engine: apis.get(engine or section.engine or "", "completion")
-        )
+        data = op.params.asked_by(data, lambda engine: api_of(engine or section.engine or ""))
     try:
         params = parse_model(Document(here.file, data, here.marks), op.params)
     except ProblemsError as error:
@@ -179,6 +177,10 @@ def _with_defaults(
         own = {"keep": own} if isinstance(own, str) else own
         data["thinking"] = {**thinking, **own} if isinstance(own, dict) else own
     return data
+
+
+def _completion(_: str) -> Api:
+    return "completion"
 
 
 def _moved_keys(document: Document, name: str, data: Mapping[str, Any]) -> Iterator[Problem]:

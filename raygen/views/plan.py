@@ -55,7 +55,7 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
                         spec.name,
                         model_name(spec.model, spec.revision),
                         spec.backend,
-                        spec.api,
+                        "" if spec.api == "auto" else spec.api,
                         str(spec.gpus),
                     ),
                 )

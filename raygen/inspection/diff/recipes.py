@@ -17,10 +17,9 @@ from raygen.inspection.opened import OpenedDataset
 from raygen.ops import Op, all_ops
 from raygen.planning import (
     RECIPE,
+    EngineApis,
     RecipeRequest,
-    apis_of,
     make_plan,
-    resolve_engines,
     source_columns,
     stored_recipe,
 )
@@ -66,8 +65,7 @@ def describe_recipe(request: RecipeRequest, reference: str) -> RecipeDescription
     recipe = load_recipe(
         request.file, ops=ops, fetched=request.fetched, allowed=request.permissions
     )
-    engines, _ = resolve_engines(recipe)
-    graph = resolve_graph(recipe.document, ops, apis_of(engines))
+    graph = resolve_graph(recipe.document, ops, EngineApis(recipe))
     if graph.problems:
         raise ProblemsError(graph.problems)
     try:

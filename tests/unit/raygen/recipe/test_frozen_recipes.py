@@ -26,7 +26,7 @@ from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
 from raygen.recipe.recipe import Recipe
 
-RECIPES = Path(raygen.__file__).parents[1] / "recipes"
+RECIPES = Path(raygen.__file__).parents[1] / "tests" / "data" / "recipes-0.1.0"
 EXPECTED = Path(__file__).with_name("frozen_recipes.json")
 TEXT = Path(__file__).with_name("frozen_recipe.yaml")
 CHILD = """\
@@ -82,7 +82,7 @@ class Case:
 
 
 def shipped() -> list[str]:
-    """The recipes of the repository, without profiles and students."""
+    """The recipes that version 0.1.0 shipped, without profiles and students."""
     files = [path.relative_to(RECIPES).as_posix() for path in sorted(RECIPES.rglob("*.yaml"))]
     others = ("profiles/", "student")
     return [name for name in files if not any(other in name for other in others)]

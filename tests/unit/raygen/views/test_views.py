@@ -139,7 +139,7 @@ def test_a_plan_shows_nodes_engines_and_columns() -> None:
     )  # fmt: skip
     text = text_of(plan_view(PlanOverview(plan, NOTHING)))
     assert "right *  filter  source" in text
-    assert "teacher  org/model@abc  vllm     auto  2" in text
+    assert "teacher  org/model@abc  vllm          2" in text
     assert "columns  question: string" in text
     assert "hash     hash123" in text
     where = Placement("a100x8", 1, 6, gpus=1, rows=256, trainers=2)
