@@ -83,6 +83,13 @@ class Context(Protocol):
         """Return the seed of the k-th draw of this node on this row, in [0, 2**31)."""
         ...
 
+    def once(self) -> Context:
+        """Return a context for calls that all rows made of one source row share.
+
+        Its seeds are the same for all of them, and of equal calls only the first is asked.
+        """
+        return self
+
     @abstractmethod
     async def generate(
         self,

@@ -34,7 +34,9 @@ class FlipCheckParams(PredictionParams):
 async def run(row: Row, params: FlipCheckParams, ctx: Context) -> Sequence[Row | Reject]:
     """Return the row with its probabilities, or its reject."""
     options = ctx.task.options(row.data)
-    before = await predict_options(row.data, row.data["original"], params, ctx)
+    # A vote has seeds, and those of a completion stay what they were in version 1 of recipes.
+    once = ctx if params.by == "vote" and not params.asks_chat else ctx.once()
+    before = await predict_options(row.data, row.data["original"], params, once)
     old = before.option
     if old is None:
         return [Reject("no_prediction", f"original: {before.words()}")]

@@ -135,7 +135,8 @@ async def run(row: Row, params: SelfConsistencyParams, ctx: Context) -> Sequence
     """Return the row with its votes, or its reject."""
     if params.original == "required" and row.data.get("original") is not None:
         old = {**row.data, ctx.task.stem: row.data["original"]}
-        ballot = await _ballot(old, row.data["original_answer"], params, ctx, ctx.seed(1))
+        once = ctx.once()
+        ballot = await _ballot(old, row.data["original_answer"], params, once, once.seed(1))
         if ballot.result.winners != [ballot.gold]:
             words = ballot.result.words(ballot.options)
             detail = f"original: not {ballot.options[ballot.gold]!r}: {words}"

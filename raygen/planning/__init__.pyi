@@ -38,6 +38,7 @@ from .resources import Placement as Placement
 from .resources import placement_of as placement_of
 from .reuse import find_reuse as find_reuse
 from .row_context import RowContext as RowContext
+from .shared_calls import SharedCalls as SharedCalls
 from .sidecars import RECIPE as RECIPE
 from .sidecars import drop_lock as drop_lock
 from .sidecars import stored_recipe as stored_recipe

@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -48,6 +48,7 @@ from raygen.engines import (
 from raygen.ops import Context
 from raygen.ops.common import SamplingParams
 from raygen.planning.plan import Node, Plan
+from raygen.planning.shared_calls import SharedCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class RowContext(Context):
     row: Row
     record: Callable[[Call], None]
     answers: RecordedCalls
+    shared: SharedCalls = field(default_factory=SharedCalls)
+    is_shared: bool = False
+    """Whether its calls are those of all rows made of the source row."""
 
     @property
     def node(self) -> str:
@@ -73,7 +77,11 @@ class RowContext(Context):
         return self.plan.task
 
     def seed(self, k: int = 0) -> int:
-        return derive_seed(self.row, self.running.name, k)
+        row = Row(self.row.key, {}) if self.is_shared else self.row
+        return derive_seed(row, self.running.name, k)
+
+    def once(self) -> RowContext:
+        return replace(self, is_shared=True)
 
     def teacher(self, engine: str | None = None) -> str:
         spec = self._spec(engine)
@@ -91,6 +99,12 @@ class RowContext(Context):
         if schema:
             settings["schema"] = schema
         request = self._request(engine, GENERATE, prompt, settings)
+        return await self._once(request, lambda: self._generate(request, sampling, schema))
+
+    async def _generate(
+        self, request: _CallRequest, sampling: Sampling, schema: Mapping[str, Any] | None
+    ) -> list[Completion]:
+        """Take what samples are recorded, and ask for the others."""
         samples = self.answers.take_samples(
             request.samples_id, sampling.seed, sampling.n, self._older_seed(sampling.seed)
         )
@@ -219,10 +233,19 @@ class RowContext(Context):
         self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]
     ) -> list[Completion]:
         """Answer from the record, else by the engine; both are equal."""
-        recorded = self.answers.take(request.id)
-        if recorded is not None:
-            return self._reuse(recorded, request.spec)
-        return await self._ask(request, ask)
+
+        async def answer() -> list[Completion]:
+            recorded = self.answers.take(request.id)
+            if recorded is not None:
+                return self._reuse(recorded, request.spec)
+            return await self._ask(request, ask)
+
+        return await self._once(request, answer)
+
+    async def _once(
+        self, request: _CallRequest, ask: Callable[[], Awaitable[list[Completion]]]
+    ) -> list[Completion]:
+        return await (self.shared.answer(request.id, ask) if self.is_shared else ask())
 
     def _reuse(self, recorded: Call, spec: EngineSpec) -> list[Completion]:
         """Answer by a recorded call, and record it again."""

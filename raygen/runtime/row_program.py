@@ -19,7 +19,7 @@ from raygen.core import Lineage, Reject, Row, Status, cancelled_by_library
 from raygen.dataset import Call, Recorded, RecordedCalls, RejectedRow, RowResult
 from raygen.engines import Engine, EngineDeadError, EngineError, RequestRefusedError
 from raygen.ops import Op
-from raygen.planning import Node, Plan, RowContext
+from raygen.planning import Node, Plan, RowContext, SharedCalls
 from raygen.recipe import SOURCE
 
 _Order = tuple[int, Lineage]
@@ -37,6 +37,7 @@ class _Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     gathered: dict[str, list[tuple[_Order, Row]]] = field(default_factory=dict)
     answers: RecordedCalls = field(default_factory=lambda: RecordedCalls({}))
+    shared: SharedCalls = field(default_factory=SharedCalls)
     error: str | None = None
     retryable: bool = False
 
@@ -156,7 +157,9 @@ class RowProgram:
         def record(call: Call) -> None:
             tally.calls.append((order, call))
 
-        context = RowContext(self.plan, self.engines, node, row, record, tally.answers)
+        context = RowContext(
+            self.plan, self.engines, node, row, record, tally.answers, tally.shared
+        )
         outcomes = await _outcomes(node, rows_in if node.op.group else row, context)
         if self._watch is not None:
             self._watch(NodeStep(node.name, row, tuple(rows_in), tuple(outcomes)))

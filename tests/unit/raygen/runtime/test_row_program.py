@@ -221,3 +221,21 @@ async def test_an_op_may_give_its_rows_in_any_iterable() -> None:
     made = answering(lambda row: (row.child("mine", k, {"sample": k}) for k in range(2)))
     result = await RowProgram(toy(made), {}).run("key", QUESTION)
     assert [example["sample"] for example in result.examples] == [0, 1]
+
+
+async def test_what_the_candidates_of_a_row_share_is_asked_once() -> None:
+    old = {"original": "'What sinks?'", "original_answer": "answer", "target": "answer"}
+    nodes = [
+        node("ask", "generate", **ASK),
+        node("cf", "map", "ask", set={**old, "question": "answer_text"}),
+        node("voted", "self_consistency", "cf", samples=2, original="required"),
+        node("flipped", "flip_check", "cf"),
+    ]
+    fake = fake_spec("So the answer is: (a)", "It is (a)", "(a)")
+    of = plan(nodes, ("voted", "flipped"), fake, COLUMNS)
+    result = await RowProgram(of, engines(of)).run("key", QUESTION)
+    asked = [(call.node, call.kind) for call in result.calls if "What sinks?" in call.prompt]
+    assert sorted(asked) == [("flipped", "score"), ("voted", "generate")]
+    assert len([call for call in result.calls if call.node == "voted"]) in (1, 4)
+    again = await RowProgram(of, engines(of)).run("key", QUESTION)
+    assert again.examples == result.examples
