@@ -5,12 +5,11 @@ Knows nothing of prompts.
 
 from __future__ import annotations
 
+from raygen.engines.args import ENDPOINTS
 from raygen.engines.base import Api, EngineSetupError, EngineSpec
 from raygen.engines.models.hub_access import hub_access
 from raygen.engines.models.metadata import model_kind
 from raygen.engines.models.template_lookup import has_chat_template
-
-_ENDPOINTS = frozenset({"openai", "anthropic"})
 
 
 def resolve_api(spec: EngineSpec) -> Api:
@@ -20,7 +19,7 @@ def resolve_api(spec: EngineSpec) -> Api:
     """
     if spec.api != "auto":
         return spec.api
-    if spec.backend in _ENDPOINTS:
+    if spec.backend in ENDPOINTS:
         return "chat"
     if spec.backend == "fake" or model_kind(spec) != "causal":
         return "completion"
