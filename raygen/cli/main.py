@@ -7,7 +7,7 @@ Parses, calls, prints and sets the exit code; the work is elsewhere.
 
 from __future__ import annotations
 
-from raygen.core import use_writable_home
+from raygen.core import CommandLine, use_writable_home
 from raygen.views import TerminalConsole
 
 use_writable_home()
@@ -28,7 +28,7 @@ from raygen.config import ALL_VARIANTS
 from raygen.planning import RunTerms, check_distinct_outputs, prepare_each
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="raygen")
 def main() -> None:
     """Turn a YAML recipe into a dataset, and train a student on it while it is being written.

@@ -20,6 +20,7 @@ from raygen.core import (
     UserError,
     confirm,
     echo,
+    explained,
     hide_secrets,
     hide_secrets_in_logs,
     indented,
@@ -85,11 +86,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"Error: {message}", 2
     if isinstance(error, EngineError):
         return f"Error: {message}", 1
-    if isinstance(error, OSError):
-        where = f"{indented(str(error.filename))}: " if error.filename else ""
-        return f"Error: {where}{error.strerror or message}", 1
-    kind = type(error).__name__
-    return f"Error: unexpected {kind}: {message}\nRun it again with --debug for the traceback.", 1
+    return explained(error), 1
 
 
 class TerminalUI:

@@ -5,8 +5,10 @@ Knows nothing of tables or colours.
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,6 +47,16 @@ def visible_line(text: str) -> str:
 def indented(message: str) -> str:
     """Make a message harmless, with its further lines indented: none looks like one of its own."""
     return "\n  ".join(map(visible_line, message.replace("\r\n", "\n").split("\n")))
+
+
+def explained(error: Exception) -> str:
+    """Word an error that no command expects: a fault of the system, or one of the program."""
+    message = indented(str(error))
+    if isinstance(error, OSError):
+        where = f"{indented(str(error.filename))}: " if error.filename else ""
+        return f"Error: {where}{error.strerror or message}"
+    kind = type(error).__name__
+    return f"Error: unexpected {kind}: {message}\nRun it again with --debug for the traceback."
 
 
 def visible_characters(text: str) -> str:
@@ -93,3 +105,23 @@ def prompt(question: str, suggested: str | None, choices: Iterable[str] = ()) ->
     return str(
         click.prompt(shown, default=suggested, type=kind, show_default=False, show_choices=False)
     )
+
+
+class CommandLine(click.Group):
+    """A group of commands whose errors of usage name arguments harmlessly."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command that the arguments name, then leave with its exit code."""
+        try:
+            # click's own standalone mode would show what was typed as it is.
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            error.message = indented(error.message)
+            shown = io.StringIO()
+            error.show(shown)
+            echo(shown.getvalue(), err=True, end="")
+            code = error.exit_code
+        except click.Abort:
+            echo("Aborted!", err=True)
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)

@@ -27,6 +27,11 @@ _RANDOM_LETTERS = 8
 _BASES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a name of its own follows
 
 
+def expand_home(path: str | Path) -> Path:
+    """Put the home folder in place of a leading `~`; of nobody's here, `~name` stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for such a name
+
+
 def can_write(folder: Path) -> bool:
     """Tell whether files can be written to a folder, which is made if it is missing."""
     try:

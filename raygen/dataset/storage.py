@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from raygen.core import expand_home
 from raygen.dataset.records import DatasetError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ _TABLE_OPTIONS = ("unsafe_rename", "locking_provider", "dynamo", "concurrency_li
 _UNFIT = re.compile(r"[][|^\\?]|%[0-9A-Fa-f]{2}")
 """deltalake 1.6 panics at some of these, and takes the others for parts of a URL."""
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]")
 
 MAX_TEXT_BYTES = 2**26
 """No text that a dataset's folder has of ours is as large; one of a stranger's may have no end."""
@@ -123,12 +125,18 @@ class Folder:
 
     @classmethod
     def at(cls, path: str | Path, storage_options: Mapping[str, str] | None = None) -> Folder:
-        """Name the folder at a local path (made absolute) or a URI; it needn't exist."""
+        """Name the folder at a local path (made absolute) or a URI; it needn't exist.
+
+        Raises DatasetError for what is neither.
+        """
         text = str(path)
         if text.startswith("file://"):
             text = text.removeprefix("file://")
-        if "://" not in text:
-            return cls(str(Path(text).expanduser().absolute()))
+        is_local = "://" not in text
+        if not _is_utf8(text) or not (is_local or _URL.match(text)):
+            raise _no_folder(text)
+        if is_local:
+            return cls(str(expand_home(text).absolute()))
         return cls(text.rstrip("/"), dict(storage_options or {}))
 
     @property
@@ -256,6 +264,23 @@ class Folder:
         return _open_store(self.uri, tuple(sorted(self.storage_options.items())))
 
 
+def _no_folder(text: str, why: str = "") -> DatasetError:
+    """Make the error for a text that is neither a path nor a URL."""
+    return DatasetError(
+        f"{text!r} names no folder{why and f' ({why})'}: expected a path in UTF-8, or a URL such "
+        "as s3://bucket/name",
+        exit_code=2,
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 @lru_cache(maxsize=16)
 def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
     from obstore.store import LocalStore, from_url
@@ -274,7 +299,10 @@ def _open_store(uri: str, options: tuple[tuple[str, str], ...]) -> ObjectStore:
     # What may be named depends on the store, and is checked by it. Client options, even none, would
     # take the place of the environment's (AWS_ALLOW_HTTP).
     opened: Any = from_url
-    return cast("ObjectStore", opened(uri, config=store or None, client_options=client or None))
+    try:
+        return cast("ObjectStore", opened(uri, config=store or None, client_options=client or None))
+    except ValueError as error:
+        raise _no_folder(uri, str(error)) from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raygen.config import Document, did_you_mean, found, load_document
-from raygen.core import Mark, Place, Problem, ProblemsError, UserError
+from raygen.core import Mark, Place, Problem, ProblemsError, UserError, expand_home
 from raygen.core.access import access_to
 from raygen.recipe.remote.boundary import alone_reason, escape_reason, url_refusal
 from raygen.recipe.remote.fetch import fetch, is_remote, recipe_in
@@ -105,7 +105,7 @@ def _find(
         why = escape_reason(fetched, above.parent, reference) or alone_reason(fetched, reference)
         if why is not None:
             raise UserError(why)
-    file = recipe_in(_tidy(above.parent / Path(reference).expanduser()))
+    file = recipe_in(_tidy(above.parent / expand_home(reference)))
     if fetched is not None and (why := escape_reason(fetched, file.parent, file.name)):
         raise UserError(why)
     return file, fetched

@@ -20,7 +20,7 @@ from raygen.core import (
     network_error,
     without_secret,
 )
-from raygen.dataset import DatasetError, Entry, path_inside
+from raygen.dataset import DatasetError, Entry, Folder, path_inside
 
 _HUB = "hf://"
 _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?")
@@ -174,7 +174,7 @@ def parse_location(reference: str) -> Location:
             raise UserError(f"{reference}: expected hf://datasets/OWNER/NAME[@REVISION]")
         repository = Repository(match["name"], "dataset", match["revision"])
     elif "://" not in reference:
-        path = str(Path(reference).expanduser().absolute())
+        path = Folder.at(reference).uri
         return Location(reference, None, fsspec.filesystem("file", auto_mkdir=True), path)
     scheme = reference.partition("://")[0]
     try:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from raygen.config import nearest
-from raygen.core import UserError
+from raygen.core import UserError, expand_home, network_error
 from raygen.core.access import Anonymous, file_options
 from raygen.core.limited import Limits, is_limited, run_limited
 from raygen.dataset import EXAMPLES, Folder
@@ -105,7 +105,7 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
     has_pattern = any(sign in path for sign in "*?[")
     if path.startswith(_WEB) and not has_pattern:
         return [path]  # fsspec would read all of it to see whether it is a folder
-    pattern = path if remote else str(base / Path(path).expanduser())
+    pattern = path if remote else str(base / expand_home(path))
     try:
         filesystem, inner = fsspec.core.url_to_fs(pattern, **_options(pattern, access))
         if not has_pattern:
@@ -128,11 +128,16 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
             )  # fmt: skip
         else:
             paths = sorted(filesystem.glob(inner))
-    except (OSError, ImportError, ValueError) as error:
+    except (*_unreachable(), ImportError) as error:
         raise SourceError(f"can't reach {pattern}: {error}") from error
     if not paths:
         raise SourceError(f"no file matches {pattern}; check the pattern or add the files")
     return [filesystem.unstrip_protocol(name) if remote else name for name in paths]
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """Collect what fsspec's clients raise of an address: each takes an odd one apart in its way."""
+    return (OSError, ValueError, LookupError, NotImplementedError, network_error())
 
 
 def list_matches(pattern: str, access: Anonymous | None) -> list[str]:
@@ -144,7 +149,10 @@ def list_matches(pattern: str, access: Anonymous | None) -> list[str]:
     import fsspec
 
     filesystem, inner = fsspec.core.url_to_fs(pattern, **_options(pattern, access))
-    return sorted(filesystem.glob(inner))
+    try:
+        return sorted(filesystem.glob(inner))
+    except ValueError as error:  # the client's own carries its URL, which is no data to hand back
+        raise ValueError(str(error)) from None
 
 
 def _neighbours(path: str, remote: bool) -> str:
@@ -207,7 +215,7 @@ def _read(name: str, read: Callable[[], SourceFile]) -> SourceFile:
         source = read()
     except FileNotFoundError as error:
         raise SourceError(f"no file {name}; check source.path") from error
-    except (OSError, EOFError, ImportError) as error:
+    except (*_unreachable(), EOFError, ImportError) as error:
         raise SourceError(f"can't read {name}: {error}") from error
     if not source.numbers:
         raise SourceError(f"{name} has no rows; expected at least one")

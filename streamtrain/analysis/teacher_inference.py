@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
+from raygen.core import expand_home
 from streamtrain.config import DataConfig, StudentConfig
 from streamtrain.data import class_text, make_example_tokenizer
 from streamtrain.errors import InputError
@@ -63,8 +63,8 @@ def infer_teacher_answers(
 
 
 def _load(teacher: str, device: torch.device) -> tuple[Student, DataConfig]:
-    if holds_student(Path(teacher).expanduser()):
-        student, config = read_outcome(Path(teacher).expanduser(), device)
+    if holds_student(expand_home(teacher)):
+        student, config = read_outcome(expand_home(teacher), device)
         if config.kind != "classifier":
             raise InputError(f"--teacher {teacher}: it is a {config.kind}; expected a classifier")
         return student, config.data

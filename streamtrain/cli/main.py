@@ -8,7 +8,7 @@ starts, so that `--check` answers without torch or Ray.
 
 from __future__ import annotations
 
-from raygen.core import echo, echo_json, use_writable_home
+from raygen.core import CommandLine, echo, echo_json, use_writable_home
 
 use_writable_home()
 
@@ -23,6 +23,7 @@ from raygen.core import (
     Problem,
     ProblemsError,
     UserError,
+    explained,
     hide_secrets,
     hide_secrets_in_logs,
     indented,
@@ -45,7 +46,7 @@ from streamtrain.run import (
 )
 
 
-class _Commands(click.Group):
+class _Commands(CommandLine):
     """Shows an error as one message and maps it to the exit code: 2 for user input, 1 otherwise."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -60,6 +61,13 @@ class _Commands(click.Group):
             if isinstance(error, UserError):
                 ctx.exit(error.exit_code)
             ctx.exit(2 if isinstance(error, ProblemsError | InputError) else 1)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            echo(hide_secrets(explained(error)), err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

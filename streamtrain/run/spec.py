@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from raygen.config import Document
-from raygen.core import Problem, ProblemsError, read_json_object, without_secret
+from raygen.core import Problem, ProblemsError, expand_home, read_json_object, without_secret
 from raygen.dataset import TRAINING_RUN, DatasetError, Folder, FolderKind, check_writable
 from raygen.engines.models import bundled_problem
 from streamtrain.config import StudentConfig
@@ -201,7 +201,7 @@ def _output(config: StudentConfig, base: Path, options: RunOptions) -> Path:
 
 def _model(name: str, base: Path) -> str:
     if name.startswith((".", "/", "~")):
-        return str((base / Path(name).expanduser()).absolute())
+        return str((base / expand_home(name)).absolute())
     return name
 
 

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from raygen.config import did_you_mean
-from raygen.core import echo
+from raygen.core import echo, expand_home
 from raygen.engines.base import EngineSetupError
 
 PREFIX = "bundled:"
@@ -86,8 +86,8 @@ def bundled_path(ref: str) -> Path | None:
 def cache_folder() -> Path:
     """Return the folder RAYGEN_CACHE, or `raygen` in the user's cache folder."""
     if chosen := os.environ.get("RAYGEN_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "raygen"
+        return expand_home(chosen)
+    return expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "raygen"
 
 
 def _source(name: str) -> Path | None:

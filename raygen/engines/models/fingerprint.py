@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import digest
+from raygen.core import digest, expand_home
 from raygen.engines.args import ENDPOINTS
 from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.adapter import adapter_base
@@ -58,7 +58,7 @@ def _pin(model: str, revision: str | None, is_base: bool = False) -> ModelFinger
     """Identify a model; the base of an adapter has none of its own."""
     if problem := bundled_problem(model):
         return ModelFingerprint(model, revision, unresolved=problem)
-    path = bundled_path(model) or Path(model).expanduser()
+    path = bundled_path(model) or expand_home(model)
     if path.exists():
         base = None if is_base else _base(path)
         return ModelFingerprint(model, revision, content=_content(path), base=base)

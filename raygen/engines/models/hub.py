@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from raygen.core import expand_home
 from raygen.engines.base import EngineSetupError
 
 
@@ -24,7 +25,7 @@ def find_config(model: str, revision: str | None) -> Path:
     Raises EngineSetupError, with what to do, if the model can't be had.
     """
     name = repr(model) + (f" at revision {revision!r}" if revision else "")
-    folder = Path(model).expanduser()
+    folder = expand_home(model)
     if folder.is_dir():
         config = folder / "config.json"
         if not config.is_file():

@@ -6,10 +6,9 @@ torch.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from raygen.core import DamagedFileError, read_json_object
+from raygen.core import DamagedFileError, expand_home, read_json_object
 from raygen.engines.base import EngineSpec
 from raygen.engines.models.resolution import known_config
 
@@ -64,7 +63,7 @@ def attribution_problem(spec: EngineSpec) -> str | None:
     """
     if spec.backend == "fake":
         return None
-    file = Path(spec.model).expanduser() / STUDENT
+    file = expand_home(spec.model) / STUDENT
     expected = (
         "expected the folder of a student that streamtrain trained with data.rationale: before"
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygen.core import DamagedFileError, first_line, read_json_object
+from raygen.core import DamagedFileError, expand_home, first_line, read_json_object
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.adapter import (
     ADAPTER,
@@ -44,7 +44,7 @@ def resolve_model(model: str, revision: str | None) -> ResolvedModel:
     Raises EngineSetupError, with what to do, if it can't be had.
     """
     path = model_path(model)
-    folder = Path(path).expanduser()
+    folder = expand_home(path)
     base = adapter_base(folder)
     if base is not None:
         return _with_base(model, folder, base)
@@ -69,7 +69,7 @@ def _with_base(model: str, adapter: Path, base: AdapterBase) -> ResolvedModel:
             f"{model!r} is an adapter, and the model that it was made for can't be had: {error}; "
             f"correct base_model_name_or_path in {adapter / ADAPTER}"
         ) from error
-    if (Path(base_path).expanduser() / ADAPTER).is_file():
+    if (expand_home(base_path) / ADAPTER).is_file():
         raise EngineSetupError(
             f"{model!r} is an adapter of another adapter, {base.model!r}; merge that one into its "
             "model first, and name the merged model in base_model_name_or_path"
@@ -117,7 +117,7 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 
     For an adapter, that of the model it was made for.
     """
-    folder = bundled_path(model) or Path(model).expanduser()
+    folder = bundled_path(model) or expand_home(model)
     if (folder / ADAPTER).is_file():
         base = _read(folder / ADAPTER).get("base_model_name_or_path")
         return _config_at_hand(base, None) if isinstance(base, str) else None
@@ -125,7 +125,7 @@ def known_config(model: str, revision: str | None) -> dict[str, Any] | None:
 
 
 def _config_at_hand(model: str, revision: str | None) -> dict[str, Any] | None:
-    folder = bundled_path(model) or Path(model).expanduser()
+    folder = bundled_path(model) or expand_home(model)
     config = folder / "config.json" if folder.is_dir() else cached_config(model, revision)
     return _read(config) if config is not None and config.is_file() else None
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from raygen.core import digest, first_line
+from raygen.core import digest, expand_home, first_line
 from raygen.core.limited import LimitedProcess, LimitError, Limits
 from raygen.engines.base import EngineSetupError
 from raygen.engines.models.bundled import model_path
@@ -150,7 +150,7 @@ _read_once = lru_cache(maxsize=1)(_read)
 
 
 def _find(model: str, revision: str | None) -> Path:
-    folder = Path(model).expanduser()
+    folder = expand_home(model)
     if folder.is_dir():
         if not (folder / _FILE).is_file():
             raise EngineSetupError(f"model {model!r}: the folder has no {_FILE}")
