@@ -15,7 +15,7 @@ import click
 from rich.rule import Rule
 from rich.text import Text
 
-from raygen.cli.options import FILE, as_me, print_json, trust
+from raygen.cli.options import FILE, grants, print_json, trust
 from raygen.cli.options import as_json as json_option
 from raygen.cli.rating import Terminal, rate
 from raygen.cli.terminal import Command, debug_option
@@ -196,23 +196,20 @@ def _no_items(catalogue: Catalogue, criteria: ItemFilter) -> str:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @trust
-@as_me
+@grants
 @click.option("--full", is_flag=True, help="Long texts in full, and all examples of a row.")
 @json_option
 @debug_option
 def diff(
-    a: str,
-    b: str,
-    trusted: tuple[Path, ...],
-    as_me: tuple[str, ...],
-    full: bool,
-    as_json: bool,
+    a: str, b: str, trusted: tuple[Path, ...], full: bool, as_json: bool, **granted: Any
 ) -> None:
     """Compare two recipes, two datasets, or a recipe with the one that a dataset was made by."""
     from raygen.inspection.diff import RecipeDiff, compare_named
+    from raygen.recipe.remote import Permissions
     from raygen.views import dataset_diff_view, recipe_diff_view
 
-    difference = compare_named(a, b, trusted, as_me)
+    may = Permissions(granted["allowed"], granted["as_me"], code=granted["allow_code"])
+    difference = compare_named(a, b, trusted, may)
     if as_json:
         print_json(difference.to_json())
     elif isinstance(difference, RecipeDiff):

@@ -36,15 +36,26 @@ budget = click.option(
 )  # fmt: skip
 trust = click.option("--trust", "trusted", type=FILE, multiple=True, metavar="FILE",
                      help="Run this Python file for its ops.")  # fmt: skip
-as_me = click.option(
-    "--as-me", multiple=True, metavar="ADDRESS",
-    help="Let a fetched recipe read this address with your credentials.",
+_GRANTS = (
+    click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
+                 help="Let a fetched recipe use this environment variable as a key."),
+    click.option("--as-me", multiple=True, metavar="ADDRESS",
+                 help="Let a fetched recipe read this address with your credentials."),
+    click.option("--allow-code", is_flag=True,
+                 help="Let a fetched recipe run programs that a model wrote, in the sandbox."),
 )  # fmt: skip
 yes = click.option(
     "--yes", is_flag=True,
     help="Answer every question with yes; a fetched recipe must be pinned for that.",
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+def grants(function: _Function) -> _Function:
+    """Add the options that say what a fetched recipe may use."""
+    for decorate in _GRANTS:
+        function = decorate(function)
+    return function
 
 
 def reference(function: _Function) -> _Function:
@@ -57,11 +68,7 @@ def reference(function: _Function) -> _Function:
                      help="A param, or a dotted path into the recipe."),
         click.option("--variant", metavar="NAME",
                      help="One of the recipe's variants; `all` for validate, lock and apply."),
-        click.option("--allow-env", "allowed", multiple=True, metavar="NAME",
-                     help="Let a fetched recipe use this environment variable as a key."),
-        as_me,
-        click.option("--allow-code", is_flag=True,
-                     help="Let a fetched recipe run programs that a model wrote, in the sandbox."),
+        grants,
         click.argument("reference", metavar="RECIPE"),
     ):  # fmt: skip
         function = decorate(function)

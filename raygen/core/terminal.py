@@ -110,13 +110,19 @@ def prompt(question: str, suggested: str | None, choices: Iterable[str] = ()) ->
 class CommandLine(click.Group):
     """A group of commands whose errors of usage name arguments harmlessly."""
 
-    def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command that the arguments name, then leave with its exit code."""
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command that the arguments name, then leave with its exit code.
+
+        Out of standalone mode errors are raised, and the code is returned.
+        """
+        run: Any = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **extra)
         try:
             # click's own standalone mode would show what was typed as it is.
-            code = super().main(*args, **{**extra, "standalone_mode": False})
+            code = run(*args, standalone_mode=False, **extra)
         except click.ClickException as error:
-            error.message = indented(error.message)
+            vars(error)["message"] = indented(error.message)
             shown = io.StringIO()
             error.show(shown)
             echo(shown.getvalue(), err=True, end="")

@@ -128,7 +128,7 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
             )  # fmt: skip
         else:
             paths = sorted(filesystem.glob(inner))
-    except (*_unreachable(), ImportError) as error:
+    except _unreachable() as error:
         raise SourceError(f"can't reach {pattern}: {error}") from error
     if not paths:
         raise SourceError(f"no file matches {pattern}; check the pattern or add the files")
@@ -137,7 +137,10 @@ def _expand(path: str, base: Path, access: Anonymous | None) -> list[str]:
 
 def _unreachable() -> tuple[type[Exception], ...]:
     """Collect what fsspec's clients raise of an address: each takes an odd one apart in its way."""
-    return (OSError, ValueError, LookupError, NotImplementedError, network_error())
+    return (
+        OSError, EOFError, ValueError, LookupError, NotImplementedError, ImportError,
+        network_error(),
+    )  # fmt: skip
 
 
 def list_matches(pattern: str, access: Anonymous | None) -> list[str]:
@@ -215,7 +218,7 @@ def _read(name: str, read: Callable[[], SourceFile]) -> SourceFile:
         source = read()
     except FileNotFoundError as error:
         raise SourceError(f"no file {name}; check source.path") from error
-    except (*_unreachable(), EOFError, ImportError) as error:
+    except _unreachable() as error:
         raise SourceError(f"can't read {name}: {error}") from error
     if not source.numbers:
         raise SourceError(f"{name} has no rows; expected at least one")

@@ -33,7 +33,7 @@ from raygen.inspection.opened import OpenedDataset, open_dataset
 from raygen.ops import Op, all_ops
 from raygen.planning import RecipeRequest, look_at
 from raygen.recipe import LockDifference, lock_differences, stored_lock
-from raygen.recipe.remote import find_recipe
+from raygen.recipe.remote import Permissions, find_recipe
 
 _RECIPES = ("git+", "hf://", "http://", "https://")
 """Prefixes of references that can't be a dataset that grows, but may be a recipe."""
@@ -49,14 +49,15 @@ NodeCounts = tuple[int, int, int]
 
 
 def compare_named(
-    a: str, b: str, trusted: Sequence[Path] = (), as_me: Sequence[str] = ()
+    a: str, b: str, trusted: Sequence[Path] = (), granted: Permissions | None = None
 ) -> RecipeDiff | DatasetDiff:
     """Compare what two paths or references name: recipes, or folders of datasets.
 
     Two datasets are compared with their rows, anything else by recipe. `trusted` are Python files
-    with ops, `as_me` the addresses that a fetched recipe reads with the user's credentials. Raises
-    UserError, DatasetError and ProblemsError.
+    with ops, `granted` is what a fetched recipe may use of the user's. Raises UserError,
+    DatasetError and ProblemsError.
     """
+    granted = granted or Permissions()
     left, right = _dataset(a), _dataset(b)
     if left is not None and right is not None:
         return compare_datasets(left, right, all_ops(trusted))
@@ -65,7 +66,14 @@ def compare_named(
         if dataset is not None:
             return describe_stored(dataset, all_ops(trusted))
         path, fetched = find_recipe(reference)
-        request = RecipeRequest(path, trusted=tuple(trusted), fetched=fetched, as_me=tuple(as_me))
+        request = RecipeRequest(
+            path,
+            trusted=tuple(trusted),
+            fetched=fetched,
+            allowed=granted.environment,
+            as_me=granted.as_me,
+            allow_code=granted.code,
+        )
         return look_at(describe_recipe, request, reference)
 
     return compare_recipes(described(a, left), described(b, right), stored=left is not right)

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from raygen.cli.main import main
 from raygen.config.document import ProblemsError
 from raygen.core.access import private_host
 from raygen.core.errors import UserError
@@ -15,6 +17,7 @@ from raygen.recipe.load import load_recipe
 from raygen.recipe.profile import load_profile
 from raygen.recipe.remote.fetch import fetch
 from raygen.recipe.remote.ref import Fetched
+from tests.support.limited_here import look_here
 from tests.support.references import QUESTION, RECIPE, copy_repository, write_recipe
 
 STUDENT = "student: s\nversion: 1\nmodel: o/m\n"
@@ -294,6 +297,20 @@ def test_programs_of_a_model_run_for_a_stranger_only_where_that_is_allowed(
     found = fetched(repository, RECIPE, text)
     assert check(found, allow_code=True).reference.words[1:] == ["--allow-code"]
     assert load_recipe(repository / "r" / "recipe.yaml").name == "shared", "one's own is free"
+
+
+def test_two_recipes_that_run_programs_are_compared_where_that_is_allowed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_here(monkeypatch)
+    node = "  judged: {op: check, from: rationales, how: [code, exact], column: rationale}\n"
+    text = RECIPE.replace("output: {from: rationales", f"{node}output: {{from: judged")
+    (repository / "r" / "recipe.yaml").write_text(text)
+    words = ["diff", f"git+file://{repository}#r", str(repository / "r")]
+    refused = CliRunner().invoke(main, words)
+    assert (refused.exit_code, "--allow-code" in refused.stderr) == (2, True)
+    allowed = CliRunner().invoke(main, [*words, "--allow-code"])
+    assert allowed.exit_code == 0, allowed.output
 
 
 def test_a_key_goes_nowhere_that_a_stranger_names(
