@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not COUNTS:
         return
     terminalreporter.section("fuzzing")
-    for name, count in sorted(COUNTS.items()):
-        terminalreporter.write_line(f"{count:>9,}  {name}")
-    total = sum(COUNTS.values())
-    terminalreporter.write_line(f"{total:>9,}  cases in {len(COUNTS)} properties")
+    for (target, name), count in sorted(COUNTS.items()):
+        terminalreporter.write_line(f"{count:>9,}  {target}: {name}")
+    for target, count in sorted(by_target().items()):
+        terminalreporter.write_line(f"{count:>9,}  cases of {target}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if ALL and session.exitstatus == pytest.ExitCode.OK and sum(COUNTS.values()) < LEAST:
+    if ALL and session.exitstatus == pytest.ExitCode.OK and min(by_target().values()) < LEAST:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def by_target() -> Counter[str]:
+    """Add the cases of each target up."""
+    counts: Counter[str] = Counter()
+    for (target, _), count in COUNTS.items():
+        counts[target] += count
+    return counts

@@ -47,7 +47,7 @@ FORMATS: tuple[Callable[[str, str], str], ...] = (
 REASONS = ("", "One must think.", "Milk stays fresh there, e.g. for days.", "It's 2 + 2 = 4; thus:")
 
 
-@cases(answers, any_choices, weight=1.0)
+@cases("answers", answers, any_choices, vary=(0, 1))
 def test_any_answer_to_any_question(text: str, options: list[str]) -> None:
     read = read_answer(text, options)
     assert read.option is None or 0 <= read.option < len(options)
@@ -57,7 +57,7 @@ def test_any_answer_to_any_question(text: str, options: list[str]) -> None:
     names_option(text, options[0])
 
 
-@cases(choices, st.data(), weight=2.0)
+@cases("answers", choices, st.data(), weight=0.1, sample=60)
 def test_a_stated_answer_is_read_as_it_is_stated(options: list[str], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(options) - 1))
     say = data.draw(st.sampled_from(FORMATS))
@@ -66,7 +66,7 @@ def test_a_stated_answer_is_read_as_it_is_stated(options: list[str], data: st.Da
     assert read_answer(text, options).option == index
 
 
-@cases(choices, hostile, st.data(), weight=2.0)
+@cases("answers", choices, hostile, st.data(), weight=2.0, sample=60, vary=(1,))
 def test_what_stands_before_an_answer_does_not_change_it(
     options: list[str], before: str, data: st.DataObject
 ) -> None:
@@ -75,14 +75,14 @@ def test_what_stands_before_an_answer_does_not_change_it(
     assert read_answer(stated, options).option == index
 
 
-@cases(noise, choices, weight=2.0)
+@cases("answers", noise, choices, weight=0.2, sample=60)
 def test_noise_gives_no_sure_answer(text: str, options: list[str]) -> None:
     assert read_answer(text, options).confidence <= 0.5
     if len(text.split()) > 5:
         assert read_free_answer(text).confidence <= 0.5
 
 
-@cases(answers, choices, st.integers(0, 60))
+@cases("answers", answers, choices, st.integers(0, 60), vary=(0, 2))
 def test_any_answer_that_is_cut_off(text: str, options: list[str], at: int) -> None:
     read = read_answer(text[:at], options, cut_off=True)
     assert read.confidence == 0 or read.confidence >= 0.66
@@ -91,20 +91,20 @@ def test_any_answer_that_is_cut_off(text: str, options: list[str], at: int) -> N
     assert gold.text in (text.strip(), fold(gold.text)) or gold.text in text
 
 
-@cases(answers)
+@cases("answers", answers, vary=(0,))
 def test_any_text_is_as_long_when_folded(text: str) -> None:
     assert len(fold(text)) == len(text)
     assert len(fold(text).lower()) == len(text)
 
 
-@cases(answers)
+@cases("answers", answers, vary=(0,))
 def test_any_free_answer(text: str) -> None:
     read = read_free_answer(text)
     assert (read.text is None) == (read.confidence == 0)
     assert 0 <= read.confidence <= 1
 
 
-@cases(answers, answers)
+@cases("pairs", answers, answers, vary=(0, 1))
 def test_any_two_answers_are_compared(one: str, other: str) -> None:
     for how in ("math", "number", "exact", "option"):
         settle(one, other, how, ("sand", "snow"))
@@ -113,7 +113,10 @@ def test_any_two_answers_are_compared(one: str, other: str) -> None:
         assert forth.correct == back.correct
 
 
-@cases(st.integers(-(10**9), 10**9), st.sampled_from(REASONS[:3]), weight=0.5)
+@cases(
+    "answers", st.integers(-(10**9), 10**9), st.sampled_from(REASONS[:3]), weight=0.5, sample=15,
+    vary=(0,),
+)  # fmt: skip
 def test_a_stated_number_is_read_as_it_is_stated(number: int, reason: str) -> None:
     for text in (f"The answer is {number:,}.", f"#### {number}", f'{{"answer": {number}}}'):
         read = read_free_answer(f"{reason}\n{text}")
@@ -128,7 +131,12 @@ SCHEMA = {
 }
 
 
-@cases(st.one_of(answers, values.map(json.dumps), values.map(lambda v: json.dumps({"score": v}))))
+@cases(
+    "answers",
+    st.one_of(answers, values.map(json.dumps), values.map(lambda v: json.dumps({"score": v}))),
+    weight=1.5,
+    vary=(0,),
+)
 def test_any_structured_answer(text: str) -> None:
     try:
         value = parse_json_answer(text, SCHEMA)
@@ -140,7 +148,7 @@ def test_any_structured_answer(text: str) -> None:
         assert not isinstance(value["score"], bool)
 
 
-@cases(answers, answers, weight=0.5)
+@cases("answers", answers, answers, weight=0.5, sample=15, vary=(0, 1))
 def test_any_thoughts(text: str, after: str) -> None:
     thoughts, answer = split_thinking(f"{text}</think>{after}")
     assert thoughts is not None
@@ -171,7 +179,7 @@ replies = st.one_of(
 )
 
 
-@cases(replies, weight=1.5)
+@cases("replies", replies, weight=1.5, sample=45, vary=(0,))
 def test_any_reply_of_an_endpoint(reply: Any) -> None:
     try:
         for answer in parse_completions(reply):
@@ -186,7 +194,12 @@ def test_any_reply_of_an_endpoint(reply: Any) -> None:
         assert str(error)
 
 
-@cases(st.integers(201, 599), st.one_of(hostile, replies.map(json.dumps), anything))
+@cases(
+    "replies",
+    st.integers(201, 599),
+    st.one_of(hostile, replies.map(json.dumps), anything),
+    vary=(1,),
+)
 def test_any_refusal_of_an_endpoint(status: int, body: str) -> None:
     try:
         refusal = read_refusal(status, body, None, "engine 't'", str)

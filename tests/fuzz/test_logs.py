@@ -38,7 +38,7 @@ def lines_of(commit: list[Any]) -> bytes:
     return b"\n".join(map(as_json, commit))
 
 
-@cases(st.one_of(commits.map(lines_of), files))
+@cases("logs", st.one_of(commits.map(lines_of), files), vary=(0,))
 def test_any_commit(tmp_path: Path, content: bytes) -> None:
     write_log(tmp_path, content)
     try:

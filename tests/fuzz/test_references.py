@@ -36,7 +36,7 @@ references = st.builds(
 )  # fmt: skip
 
 
-@cases(references | hostile)
+@cases("references", references | hostile, vary=(0,))
 def test_any_reference(text: str) -> None:
     if not is_remote(text):
         return
@@ -51,7 +51,7 @@ def test_any_reference(text: str) -> None:
     assert parse_ref(pinned).at(ref.rev or "v") == ref.at(ref.rev or "v")
 
 
-@cases(references | hostile, weight=0.5)
+@cases("references", references | hostile, weight=0.5, sample=15, vary=(0,))
 def test_any_path_of_a_recipe(tmp_path: Path, text: str) -> None:
     try:
         assert recipe_in(tmp_path / text).is_file()
@@ -61,7 +61,10 @@ def test_any_path_of_a_recipe(tmp_path: Path, text: str) -> None:
         assert "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
-@cases(references, references, st.lists(references, max_size=2), weight=0.5)
+@cases(
+    "references", references, references, st.lists(references, max_size=2), weight=0.5, sample=15,
+    vary=(0, 1, 2),
+)  # fmt: skip
 def test_any_address_is_read_as_nobody_unless_it_was_named(
     url: str, home: str, as_me: list[str]
 ) -> None:
@@ -70,7 +73,7 @@ def test_any_address_is_read_as_nobody_unless_it_was_named(
         assert any(re.match(r"[^:/]+://[^/]", address) for address in as_me)
 
 
-@cases(references | hostile, weight=0.5)
+@cases("references", references | hostile, weight=0.5, sample=15, vary=(0,))
 def test_any_address_with_a_password(text: str) -> None:
     address = f"https://me:pa55word-in-it@{text}"
     try:
@@ -100,7 +103,7 @@ class Listed:
         return self._listed
 
 
-@cases(st.lists(names, max_size=5))
+@cases("references", st.lists(names, max_size=5), vary=(0,))
 def test_any_names_of_a_store(tmp_path: Path, listed: list[str]) -> None:
     assume(not any(sign in name for name in listed for sign in "*?"))  # a glob starts a process
     outside = tmp_path / "outside"

@@ -75,7 +75,7 @@ tasks = st.sampled_from(["multiple_choice", "classification", "free_text"])
 suffixes = st.sampled_from([".jsonl", ".json", ".csv", ".tsv", ".ndjson"])
 
 
-@cases(files, tasks, suffixes, weight=1.5)
+@cases("rows", files, tasks, suffixes, weight=1.5, sample=45, vary=(0,))
 def test_any_file(tmp_path: Path, content: bytes, task: str, suffix: str) -> None:
     found = read(tmp_path / f"source{suffix}", content, task)
     if found is not None:
@@ -83,15 +83,21 @@ def test_any_file(tmp_path: Path, content: bytes, task: str, suffix: str) -> Non
 
 
 @cases(
+    "rows",
     st.binary(max_size=200),
     st.sampled_from([".jsonl.gz", ".parquet", ".pq", ".txt", ".csv.gz"]),
     weight=0.5,
+    sample=15,
+    vary=(0,),
 )
 def test_any_bytes_under_any_name(tmp_path: Path, content: bytes, suffix: str) -> None:
     read(tmp_path / f"source{suffix}", content, "free_text")
 
 
-@cases(files, tasks, suffixes, st.sampled_from([b" ", b"[", b"0", b"x,"]), weight=0.2)
+@cases(
+    "rows", files, tasks, suffixes, st.sampled_from([b" ", b"[", b"0", b"x,"]), weight=0.02,
+    sample=10,
+)  # fmt: skip
 def test_any_packed_file_that_unpacks_to_much(
     tmp_path: Path, content: bytes, task: str, suffix: str, unit: bytes
 ) -> None:
@@ -107,7 +113,7 @@ def comparable(options: Any) -> list[str]:
     ]
 
 
-@cases(st.lists(good_rows(), min_size=1, max_size=4), weight=1.5)
+@cases("rows", st.lists(good_rows(), min_size=1, max_size=4), weight=0.15, sample=45)
 def test_an_answer_in_any_documented_form_is_the_right_one(
     tmp_path: Path, pairs: list[tuple[dict[str, Any], int]]
 ) -> None:
@@ -130,7 +136,7 @@ def test_an_answer_in_any_documented_form_is_the_right_one(
         assert row["question"] == given["question"]
 
 
-@cases(st.lists(good_rows(), min_size=1, max_size=3), weight=0.5)
+@cases("rows", st.lists(good_rows(), min_size=1, max_size=3), weight=0.1, sample=15)
 def test_questions_of_an_evaluation_have_the_same_answers(
     tmp_path: Path, pairs: list[tuple[dict[str, Any], int]]
 ) -> None:
@@ -143,7 +149,11 @@ def test_questions_of_an_evaluation_have_the_same_answers(
 
 
 @cases(
-    st.one_of(files, st.binary(max_size=80)), st.sampled_from([".jsonl", ".json", ".parquet", ""])
+    "rows",
+    st.one_of(files, st.binary(max_size=80)),
+    st.sampled_from([".jsonl", ".json", ".parquet", ""]),
+    weight=0.53,
+    vary=(0,),
 )
 def test_any_file_of_questions(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"held{suffix}"
@@ -156,7 +166,7 @@ def test_any_file_of_questions(tmp_path: Path, content: bytes, suffix: str) -> N
         assert "held" in str(error)
 
 
-@cases(st.lists(rows, min_size=1, max_size=4), tasks)
+@cases("rows", st.lists(rows, min_size=1, max_size=4), tasks, weight=0.5, vary=(0,))
 def test_any_parquet(tmp_path: Path, content: list[dict[str, Any]], task: str) -> None:
     try:
         table = pa.Table.from_pylist(content)
@@ -170,7 +180,10 @@ def test_any_parquet(tmp_path: Path, content: list[dict[str, Any]], task: str) -
         check(found, task)
 
 
-@cases(st.lists(st.lists(hostile, min_size=3, max_size=3), max_size=4), weight=0.5)
+@cases(
+    "rows", st.lists(st.lists(hostile, min_size=3, max_size=3), max_size=4), weight=0.5, sample=15,
+    vary=(0,),
+)  # fmt: skip
 def test_any_cells(tmp_path: Path, cells: list[list[str]]) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([["question", "choices", "answer"], *cells])

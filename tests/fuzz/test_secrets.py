@@ -18,11 +18,14 @@ escapes = [name for name in FORMS if "64" not in name and name != "hex"]
 
 
 @cases(
+    "secrets",
     anything,
     st.sampled_from(list(FORMS)),
     anything,
     st.lists(st.sampled_from(escapes), max_size=2),
     weight=1.5,
+    sample=45,
+    vary=(0, 2),
 )
 def test_any_form_of_a_key_in_any_text(
     before: str, form: str, after: str, layers: list[str]
@@ -36,12 +39,18 @@ def test_any_form_of_a_key_in_any_text(
     assert KEY not in hidden.encode("utf-8", "replace").decode("unicode_escape", "replace")
 
 
-@cases(hostile | st.text("%25\\u&amp;#x4g1;", max_size=200))
+@cases("secrets", hostile | st.text("%25\\u&amp;#x4g1;", max_size=200), vary=(0,))
 def test_any_text_without_a_key(text: str) -> None:
     assert SECRETS.hide_in_answer(text) == text
 
 
-@cases(st.one_of(lines, values.map(as_json), st.binary(max_size=200)), weight=1.5)
+@cases(
+    "secrets",
+    st.one_of(lines, values.map(as_json), st.binary(max_size=200)),
+    weight=1.5,
+    sample=45,
+    vary=(0,),
+)
 def test_any_bytes_as_a_reply(raw: bytes) -> None:
     try:
         answers = parse_completions(json.loads(raw))

@@ -98,7 +98,7 @@ statements = st.recursive(
 templates = st.lists(statements, min_size=1, max_size=3).map("".join)
 
 
-@cases(templates, weight=2.0, sample=40)
+@cases("templates", templates, weight=0.1, sample=40)
 def test_any_hostile_template(child: LimitedProcess, text: str) -> None:
     """No limit of the process ends it, and what refuses it isn't the want of memory."""
     assert not child.call(refusals, {"it": text})["it"].startswith("MemoryError")
