@@ -29,7 +29,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if ALL and session.exitstatus == pytest.ExitCode.OK and min(by_target().values()) < LEAST:
+    if (
+        ALL
+        and session.exitstatus == pytest.ExitCode.OK
+        and min(by_target().values(), default=LEAST) < LEAST
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
