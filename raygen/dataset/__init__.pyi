@@ -41,6 +41,7 @@ from .records import DatasetError as DatasetError
 from .records import LedgerLine as LedgerLine
 from .records import NodeCalls as NodeCalls
 from .records import RejectedRow as RejectedRow
+from .records import Reported as Reported
 from .records import RowResult as RowResult
 from .records import Tokens as Tokens
 from .records import WrittenBlock as WrittenBlock

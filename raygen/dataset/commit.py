@@ -47,8 +47,10 @@ from raygen.dataset.records import (
     DatasetError,
     FencedError,
     LedgerLine,
+    Reported,
     Tokens,
     WrittenBlock,
+    sum_reported,
     sum_tokens,
 )
 from raygen.dataset.schema import LEDGER, TRANSCRIPT, example_schema, ledger_table
@@ -85,6 +87,7 @@ class Committer:
         self._replace = False
         self._fresh = False
         self._paid: Tokens = {}
+        self._reported: Mapping[str, Reported] = {}
         self.recorded: tuple[int, ...] = ()
         """The versions of the ledger whose lines name transcripts to reuse, newest first."""
 
@@ -92,6 +95,11 @@ class Committer:
     def paid(self) -> Tokens:
         """Tokens that all runs together paid for; a fresh start begins anew."""
         return {} if self._replace and self._fresh else self._paid
+
+    @property
+    def reported(self) -> Mapping[str, Reported]:
+        """What providers reported of all runs together, by engine."""
+        return {} if self._replace and self._fresh else self._reported
 
     def start(self, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Create what is missing, fence off older drivers, complete their last group, sweep.
@@ -187,6 +195,7 @@ class Committer:
         self._heartbeat.beat()
 
     def _commit_group(self, new: Sequence[WrittenBlock], lines: Sequence[LedgerLine]) -> None:
+        self._reported = sum_reported([self.reported, *(block.reported for block in new)])
         self._paid = sum_tokens([self.paid, *(block.paid for block in new)])
         ledger_file = write_table(self._folder, ROWS, ledger_table(lines, self._plan, self._run))
         group = {
@@ -212,6 +221,7 @@ class Committer:
             "plan": self._plan,
             "meta": dict(self._meta),
             "paid": self._paid,
+            "reported": {name: asdict(each) for name, each in self._reported.items()},
             "recorded": self.recorded,
             **more,
         }
@@ -265,6 +275,8 @@ class Committer:
     def _inherit(self, last: Mapping[str, Any]) -> None:
         """Take over what the last run paid, and which versions lead to recorded calls."""
         self._paid = {engine: (prompt, out) for engine, (prompt, out) in last["paid"].items()}
+        reported = last.get("reported", {})
+        self._reported = {engine: Reported(**values) for engine, values in reported.items()}
         if self._fresh:
             self.recorded = ()
         elif last["plan"] == self._plan:
@@ -310,7 +322,7 @@ class Committer:
         transcripts = self._only(TRANSCRIPTS, block.transcripts, lines)
         path = transcripts.path if transcripts else None
         kept = tuple(replace(line, transcript=line.transcript and path) for line in lines.values())
-        return WrittenBlock(block.plan, examples, transcripts, kept, block.paid)
+        return replace(block, examples=examples, transcripts=transcripts, lines=kept)
 
     def _only(
         self, table: str, file: DataFile | None, keys: Mapping[str, LedgerLine]

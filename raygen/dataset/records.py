@@ -5,6 +5,7 @@ Plain frozen dataclasses that pickle small. Knows nothing of files, Arrow, Delta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,8 +26,33 @@ IDENTITY = ("id", "key", "plan", "node")
 """The columns that every example has before the plan's own."""
 
 
+_REPORTS = ('"cached_tokens"', '"cost"', '"counted_by"')
+"""Fields of a completion that only some providers fill."""
+
 Tokens = Mapping[str, tuple[int, int]]
 """Prompt and output tokens that were paid for, by engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a provider reported beside the tokens, and what it didn't count.
+
+    `cached` of the prompt tokens were read from its cache, and it charged `dollars`; None where it
+    never said so. It counted no tokens for calls whose tokens, `estimated` in all, are a guess.
+    """
+
+    cached: int | None = None
+    dollars: float | None = None
+    estimated: int = 0
+
+    def __add__(self, other: Reported) -> Reported:
+        cached = [part.cached for part in (self, other) if part.cached is not None]
+        dollars = [part.dollars for part in (self, other) if part.dollars is not None]
+        return Reported(
+            sum(cached) if cached else None,
+            sum(dollars) if dollars else None,
+            self.estimated + other.estimated,
+        )
 
 
 class DatasetError(UserError):
@@ -157,6 +183,7 @@ class WrittenBlock:
     transcripts: DataFile | None
     lines: tuple[LedgerLine, ...]
     paid: Tokens = field(default_factory=dict)
+    reported: Mapping[str, Reported] = field(default_factory=dict)
 
 
 def paid_tokens(calls: Iterable[Call]) -> Tokens:
@@ -164,6 +191,34 @@ def paid_tokens(calls: Iterable[Call]) -> Tokens:
     return sum_tokens(
         {call.engine: (call.prompt_tokens, call.output_tokens)} for call in calls if not call.reused
     )
+
+
+def reported_usage(calls: Iterable[Call]) -> dict[str, Reported]:
+    """Sum what providers reported of the calls that were not reused, by engine."""
+    total: dict[str, Reported] = {}
+    for call in calls:
+        if not call.reused and any(word in call.completions for word in _REPORTS):
+            total[call.engine] = total.get(call.engine, Reported()) + _reported(call)
+    return total
+
+
+def _reported(call: Call) -> Reported:
+    reported = Reported()
+    answers: list[Mapping[str, Any]] = json.loads(call.completions)
+    for answer in answers:
+        reported += Reported(answer.get("cached_tokens"), answer.get("cost"))
+    if any(answer.get("counted_by") == "estimate" for answer in answers):
+        reported += Reported(estimated=call.prompt_tokens + call.output_tokens)
+    return reported
+
+
+def sum_reported(parts: Iterable[Mapping[str, Reported]]) -> dict[str, Reported]:
+    """Sum what providers reported, by engine."""
+    total: dict[str, Reported] = {}
+    for part in parts:
+        for engine, reported in part.items():
+            total[engine] = total.get(engine, Reported()) + reported
+    return total
 
 
 def sum_tokens(parts: Iterable[Tokens]) -> Tokens:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from raygen.dataset.batches import SentBatch
-from raygen.dataset.records import Tokens
+from raygen.dataset.records import Reported, Tokens
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,8 +31,9 @@ class DatasetStatus:
     estimate that was made before the first row, and `wall` the runs' time on the wall clock.
     Of the `calls`, `reused` were answered from earlier transcripts, which saved `saved_tokens`; the
     tokens are those that these rows paid for. `paid` is all that was ever paid for the dataset, by
-    engine: rows that were replaced or tried again count too. `learned` says how the last run's
-    endpoints wanted to be asked, `batches` are those that were sent.
+    engine: rows that were replaced or tried again count too. `reported` is what providers said
+    beside it. `learned` says how the last run's endpoints wanted to be asked, `batches` are those
+    that were sent.
     """
 
     plan: str
@@ -60,6 +61,7 @@ class DatasetStatus:
     paid: Tokens = field(default_factory=dict)
     learned: tuple[str, ...] = ()
     batches: tuple[SentBatch, ...] = ()
+    reported: Mapping[str, Reported] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
@@ -111,6 +113,7 @@ def make_status(
         saved_tokens=_sum(lines, "saved_tokens"),
         paid={engine: tuple(tokens) for engine, tokens in record.get("paid", {}).items()},
         learned=tuple(record["meta"].get("learned", ())),
+        reported={name: Reported(**values) for name, values in record.get("reported", {}).items()},
     )
 
 

@@ -25,6 +25,7 @@ from raygen.dataset.records import (
     RowResult,
     WrittenBlock,
     paid_tokens,
+    reported_usage,
 )
 from raygen.dataset.schema import example_table, transcript_table
 from raygen.dataset.storage import Folder, storage_errors
@@ -61,7 +62,8 @@ def write_block(
     transcript = call_file.path if call_file else None
     lines = tuple(_line(result, transcript) for result in results)
     paid = paid_tokens(call for result in results for call in result.calls)
-    return WrittenBlock(plan_hash, example_file, call_file, lines, paid)
+    reported = reported_usage(call for result in results for call in result.calls)
+    return WrittenBlock(plan_hash, example_file, call_file, lines, paid, reported)
 
 
 def write_table(folder: Folder, table: str, data: pa.Table) -> DataFile:

@@ -113,6 +113,55 @@ class FakeArgs(Args):
 ThinkingForm = Literal["reasoning_effort", "reasoning", "template"]
 
 
+_SECRET_NAME = re.compile(r"authorization|cookie|key$|token|secret|password|signature", re.I)
+_KEY_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "x-goog-api-key"})
+_OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding"})
+
+
+def _is_variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        # Not shown: what stands there is often the key.
+        raise ValueError(
+            "no name of an environment variable, which has letters, digits and _; put the key "
+            "into a variable, and its name here"
+        )
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_is_variable)]
+
+
+class FromEnvironment(Args):
+    """A value that stands in an environment variable, and only its name in the recipe."""
+
+    env: Variable
+
+    @property
+    def value(self) -> str:
+        """The variable's value, empty where it isn't set."""
+        return os.environ.get(self.env, "").strip()
+
+
+Sent = str | FromEnvironment
+
+
+def _without_secrets(sent: dict[str, Sent]) -> dict[str, Sent]:
+    for name, value in sent.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name) or name.lower() in _OWN_HEADERS:
+            raise ValueError(f"{name!r} can't be set here")
+        if isinstance(value, FromEnvironment):
+            continue
+        if _SECRET_NAME.search(name):
+            # The value isn't shown: it is often a key.
+            raise ValueError(
+                f"{name!r} holds a secret: put it into an environment variable, and write "
+                f"{{{name}: {{env: NAME}}}} with its name"
+            )
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"the value of {name!r} has characters that can't be sent")
+    return sent
+
+
 class EndpointArgs(Args):
     """Arguments of every backend that reaches a model over the network.
 
@@ -123,26 +172,16 @@ class EndpointArgs(Args):
     """
 
     base_url: str
-    api_key_env: str
+    api_key_env: Variable
     max_concurrency: int = Field(default=512, ge=1)
     timeout: float = Field(default=600.0, gt=0)
     strict: bool = False
     mode: Literal["live", "batch"] = "live"
 
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_variable(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            # Not shown: what stands there is often the key.
-            raise ValueError(
-                "no name of an environment variable, which has letters, digits and _; put the key "
-                "into a variable, and its name here"
-            )
-        return value
-
     @field_validator("base_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
+        value = value.strip()
         parts = urlsplit(value)
         if "@" in value or parts.query or parts.fragment:
             # Not shown: what stands there is often a password or a key.
@@ -153,7 +192,18 @@ class EndpointArgs(Args):
             )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{value!r} is not an address; expected one like http://host:8000/v1")
-        return value.rstrip("/")
+        address = value.rstrip("/ ")
+        if address.endswith("/completions"):
+            raise ValueError(
+                f"{value!r} is the address of one method; expected what stands before "
+                "/chat/completions, as http://host:8000/v1"
+            )
+        return address
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables whose values are sent."""
+        return (self.api_key_env,)
 
     @property
     def local(self) -> bool:
@@ -178,11 +228,27 @@ class OpenAIArgs(EndpointArgs):
 
     `thinking` is how a request says how to think: by `reasoning_effort` (OpenAI, Gemini, Groq), by
     an object `reasoning` (OpenRouter), or by arguments of the model's template (vLLM, SGLang).
+    `headers` and `query` go with every request; a value may come from an environment variable
+    (`{env: NAME}`), and one that is a secret must.
     """
 
     base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: Variable = "OPENAI_API_KEY"
     thinking: ThinkingForm | None = None
+    headers: Annotated[dict[str, Sent], AfterValidator(_without_secrets)] = {}
+    query: Annotated[dict[str, Sent], AfterValidator(_without_secrets)] = {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables whose values are sent."""
+        sent = [*self.headers.values(), *self.query.values()]
+        named = [value.env for value in sent if isinstance(value, FromEnvironment)]
+        return (*named, *(() if self.brings_key else (self.api_key_env,)))
+
+    @property
+    def brings_key(self) -> bool:
+        """Whether `headers` hold the key, in place of the usual one."""
+        return any(name.lower() in _KEY_HEADERS for name in self.headers)
 
     @property
     def thinking_form(self) -> ThinkingForm:
@@ -198,7 +264,7 @@ class AnthropicArgs(EndpointArgs):
     """Arguments of `anthropic`."""
 
     base_url: str = "https://api.anthropic.com"
-    api_key_env: str = "ANTHROPIC_API_KEY"
+    api_key_env: Variable = "ANTHROPIC_API_KEY"
 
 
 ENDPOINTS: Mapping[str, type[EndpointArgs]] = {"openai": OpenAIArgs, "anthropic": AnthropicArgs}

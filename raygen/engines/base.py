@@ -109,6 +109,9 @@ class Request:
     schema: Mapping[str, Any] | None = None
 
 
+CountedBy = Literal["backend", "tokenizer", "estimate"]
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One sampled answer. `prompt_tokens` counts the shared prompt, the same on all n.
@@ -116,7 +119,9 @@ class Completion:
     `logprob` is the sum of the log-probabilities of the sampled tokens, where the backend has it.
     `finish_reason` is `stop`, `length`, or what the backend says (`refusal`, ...). `thinking` is
     what a reasoning model thought before its answer, kept apart from `text`, and `thinking_tokens`
-    are how many of the `output_tokens` were that, where it is known.
+    are how many of the `output_tokens` were that, where it is known. `counted_by` says who counted
+    the tokens. Of the prompt's, `cached_tokens` were read from a cache, and `cost` is what the
+    request cost in dollars, as a provider reports them, on the first of n; None where it doesn't.
     """
 
     text: str
@@ -126,6 +131,9 @@ class Completion:
     logprob: float | None = None
     thinking: str | None = None
     thinking_tokens: int = 0
+    counted_by: CountedBy = "backend"
+    cached_tokens: int | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
+from raygen.core.limited import variable_is_set
 from raygen.dataset import BatchLog
 from raygen.engines.args import (
     AnthropicArgs,
@@ -136,7 +137,15 @@ def _openai_problems(spec: EngineSpec) -> list[str]:
                 f"--set engines.{spec.name}.model=NAME"
             )
         ]
-    if not args.has_key and not args.local:
+    unset = [
+        name for name in args.variables if name != args.api_key_env and not variable_is_set(name)
+    ]
+    if unset:
+        names = ", ".join(unset)
+        return [
+            f"the environment variable {names}, which args.headers or args.query name, is not set"
+        ]
+    if not args.has_key and not args.local and not args.brings_key:
         return [
             (
                 f"{args.base_url} wants a key and the environment variable "

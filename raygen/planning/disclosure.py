@@ -107,8 +107,8 @@ def _sends(recipe: Recipe) -> Iterator[Fact]:
     by_address: dict[str, list[str]] = defaultdict(list)
     for name, spec in recipe.engines.items():
         if (args := endpoint_args(spec)) is not None:
-            has_key = variable_is_set(args.api_key_env)
-            key = f"your key {args.api_key_env}" if has_key else "no key"
+            keys = [name for name in args.variables if variable_is_set(name)]
+            key = f"your {_listed('key', keys)}" if keys else "no key"
             by_address[f"{args.base_url}{_where(args.base_url)}, with {key}"].append(name)
     for address, names in by_address.items():
         yield "sends", f"prompts with the rows to {address} ({_listed('engine', names)})"

@@ -52,11 +52,14 @@ _CONDITIONS = frozenset(
         "api_key_env",
         "batch_size",
         "gpu_memory_utilization",
+        "headers",
         "hf_token",
         "max_concurrency",
         "max_num_batched_tokens",
         "max_num_seqs",
         "mode",
+        "query",
+        "strict",
         "timeout",
     }
 )

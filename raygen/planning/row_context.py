@@ -316,6 +316,15 @@ class _CallRequest:
         return not isinstance(self.prompt, str)
 
 
+_LATER_FIELDS: Mapping[str, Any] = {
+    "thinking_tokens": 0,
+    "counted_by": "backend",
+    "cached_tokens": None,
+    "cost": None,
+}
+"""Fields of a completion that version 0.1.0 didn't have, left out where they are unset."""
+
+
 def _top_tokens(recorded: Mapping[str, Any]) -> TopTokens:
     positions = {name: tuple(map(tuple, recorded[name])) for name in ("ids", "logprobs")}
     return TopTokens(**{**recorded, **positions, "tokens": tuple(recorded["tokens"])})
@@ -327,11 +336,12 @@ def _plain(record: Completion | Message | TopTokens) -> dict[str, Any]:
 
 
 def _written(completion: Completion) -> dict[str, Any]:
-    """Map a completion as transcripts hold it: raygen 0.1.0, which reads them too, counted no
-    thoughts."""
+    """Map a completion as transcripts hold it: raygen 0.1.0, which reads them too, doesn't know the
+    later fields."""
     values = _plain(completion)
-    if not completion.thinking_tokens:
-        del values["thinking_tokens"]
+    for name, default in _LATER_FIELDS.items():
+        if values[name] == default:
+            del values[name]
     return values
 
 

@@ -66,14 +66,29 @@ def refused_keys(
             if origins.owner((*place, key)) is not None and args[key] != defaults[key]
         ]  # fmt: skip
         variable = str(args.get("api_key_env", defaults["api_key_env"]))
-        if changed and variable_is_set(variable) and variable not in allowed:
-            address = args.get("base_url", defaults["base_url"])
-            mark = origins.mark((*place, changed[0]))
-            yield Problem(
-                mark.file, mark.line, mark.column,
-                f"a fetched recipe would send the environment variable {variable} to {address}; "
-                f"--allow-env {variable} allows it",
-            )  # fmt: skip
+        sent: dict[str, Place] = {variable: (*place, changed[0])} if changed else {}
+        sent |= {
+            name: at
+            for at, name in _sent_variables(args, place)
+            if changed or origins.owner(at) is not None
+        }
+        for variable, at in sent.items():
+            if variable_is_set(variable) and variable not in allowed:
+                address = args.get("base_url", defaults["base_url"])
+                mark = origins.mark(at)
+                yield Problem(
+                    mark.file, mark.line, mark.column,
+                    f"a fetched recipe would send the environment variable {variable} to "
+                    f"{address}; --allow-env {variable} allows it",
+                )  # fmt: skip
+
+
+def _sent_variables(args: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, str]]:
+    """Yield the environment variables that go into headers and queries, and where it says so."""
+    for part in ("headers", "query"):
+        for name, value in _mapping(args.get(part)).items():
+            if isinstance(variable := _mapping(value).get("env"), str):
+                yield (*place, part, name, "env"), variable
 
 
 def refused_programs(document: Document, origins: Origins) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ def secrets_of(plan: Plan) -> dict[str, str]:
     secrets: dict[str, str | None] = {}
     for spec in plan.engines.values():
         if (args := endpoint_args(spec)) is not None:
-            secrets[args.api_key_env] = os.environ.get(args.api_key_env)
+            secrets |= {name: os.environ.get(name) for name in args.variables}
         elif spec.backend in ("vllm", "transformers") and not spec.anonymous:
             secrets["HF_TOKEN"] = get_token()
     return {name: value for name, value in secrets.items() if value}

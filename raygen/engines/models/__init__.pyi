@@ -17,5 +17,7 @@ from .prompt_tokens import PromptTokenizer as PromptTokenizer
 from .resolution import describe_load_failure as describe_load_failure
 from .tokenizer import LimitedTokenCounter as LimitedTokenCounter
 from .tokenizer import Tokenizer as Tokenizer
+from .tokenizer import TokenizerError as TokenizerError
 from .tokenizer import load_tokenizer as load_tokenizer
+from .tokenizer import local_tokenizer as local_tokenizer
 from .tokenizer import patterns_may_give_up as patterns_may_give_up

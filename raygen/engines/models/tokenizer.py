@@ -127,6 +127,24 @@ def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
     return _read(model, _find(model_path(model), revision))
 
 
+@lru_cache(maxsize=16)
+def local_tokenizer(model: str, revision: str | None = None) -> Tokenizer | None:
+    """Load the tokenizer of a folder or of the hub's cache; None where this machine has none."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    path = Path(model).expanduser() / _FILE
+    try:
+        if not path.is_file():
+            cached = try_to_load_from_cache(model, _FILE, revision=revision)
+            if not isinstance(cached, str):
+                return None
+            path = Path(cached)
+        return _read(model, path)
+    except (HFValidationError, EngineSetupError, OSError):
+        return None
+
+
 def _read(model: str, path: Path) -> Tokenizer:
     from tokenizers import Tokenizer as Fast
 

@@ -23,6 +23,7 @@ from raygen.engines.base import (
     Completion,
     EngineError,
     EngineSetupError,
+    EngineSpec,
     EngineUnavailableError,
     Request,
     RequestRefusedError,
@@ -32,6 +33,7 @@ from raygen.engines.openai.dialect import Dialect, Format, changes_answers, rewo
 from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError, refuses_everybody
 from raygen.engines.openai.reply import BadReplyError, ErrorReplyError
+from raygen.engines.openai.usage import UsageCounter
 from raygen.engines.openai.wire import control_body, request_body
 
 log = logging.getLogger(__name__)
@@ -57,8 +59,7 @@ class Asker:
     def __init__(
         self,
         endpoint: Endpoint,
-        base: URL,
-        model: str,
+        spec: EngineSpec,
         strict: bool,
         read: Read,
         batches: Mapping[str, BatchQueue] = NO_BATCHES,
@@ -66,16 +67,16 @@ class Asker:
         """Begin without knowing anything of the endpoint.
 
         Args:
-            endpoint: where requests go; `base` is its address.
-            model: the model's name there.
+            endpoint: where requests go.
+            spec: the engine, with the model's name there.
             strict: whether a refused setting on which answers depend is an error.
             read: reads a reply.
             batches: the queues in which requests to a path (`chat/completions`) wait for a batch.
         """
         self.notes: list[str] = []
         self._endpoint = endpoint
-        self._base = base
-        self._model = model
+        self._model = spec.model
+        self._usage = UsageCounter(spec.model, spec.revision)
         self._strict = strict
         self._read = read
         self._batches = batches
@@ -114,7 +115,7 @@ class Asker:
     async def _ask(self, request: Request) -> list[Completion]:
         is_chat = not isinstance(request.prompt, str)
         path = "chat/completions" if is_chat else "completions"
-        url = self._base / path
+        url = self._endpoint.url(path)
         schema = json.dumps(request.schema, sort_keys=True)
         if self._batches and not self._has_answered:
             await self._probe(url, request)
@@ -138,7 +139,11 @@ class Asker:
                 dialect = replace(dialect, most=len(answers))
             self._learn(request, begun, dialect)
             self._formats[schema] = dialect.format
-            return [answer for answer in answers if answer.finish_reason != "error"]
+            whole = [answer for answer in answers if answer.finish_reason != "error"]
+            counted = self._usage.counted(request.prompt, whole)
+            if self._usage.note:
+                self._note(f"{self._endpoint.where} {self._usage.note}")
+            return counted
 
     async def _probe(self, url: URL, request: Request) -> None:
         """Learn from a control question what requests may say, before they wait in a batch."""
@@ -162,7 +167,7 @@ class Asker:
                 where = self._endpoint.where
                 raise RequestRefusedError("bad_response", f"{where}: {error}") from None
         most = MAX_REPLY_BYTES + BYTES_PER_TOKEN * part.sampling.n * part.sampling.max_tokens
-        return await self._answered(self._base / path, body, most)
+        return await self._answered(self._endpoint.url(path), body, most)
 
     async def _answered(self, url: URL, body: Mapping[str, Any], most: int) -> list[Completion]:
         sent = time.monotonic()
@@ -284,7 +289,10 @@ class Asker:
         path = "chat/completions" if "messages" in body else "completions"
         if "prompt" in body and refusal.status not in (401, 402, 403, 429):
             chat = {name: body[name] for name in ("model", "max_tokens") if name in body}
-            if await self._refusal(self._base / "chat/completions", control_body(chat)) is None:
+            if (
+                await self._refusal(self._endpoint.url("chat/completions"), control_body(chat))
+                is None
+            ):
                 return EngineSetupError(
                     f"{refusal} to /{path}, but answers chats: set `api: chat` on the engine"
                 )

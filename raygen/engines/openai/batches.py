@@ -33,9 +33,8 @@ class EndpointBatches:
     most_requests = 10_000
     most_bytes = 2**27
 
-    def __init__(self, endpoint: Endpoint, base: URL, path: str) -> None:
+    def __init__(self, endpoint: Endpoint, path: str) -> None:
         self._endpoint = endpoint
-        self._base = base
         self._path = f"/v1{path}"
 
     async def upload(self, requests: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -48,7 +47,7 @@ class EndpointBatches:
         body, kind = _form(content)
         with _no_batches():
             sent = await self._endpoint.send(
-                self._base / "files", body, _object, MAX_REPLY_BYTES, kind
+                self._endpoint.url("files"), body, _object, MAX_REPLY_BYTES, kind
             )
         return str(sent["id"])
 
@@ -73,7 +72,7 @@ class EndpointBatches:
                 found = await self._find(batch)
                 if found is not None:
                     return found
-            url = self._base / "batches"
+            url = self._endpoint.url("batches")
             created = await self._endpoint.once(url, body, _object, MAX_REPLY_BYTES)
             return created if isinstance(created, RetryableFailure) else str(created["id"])
 
@@ -88,7 +87,7 @@ class EndpointBatches:
             )
 
     async def _find(self, batch: SentBatch) -> str | RetryableFailure | None:
-        url = (self._base / "batches").with_query(limit="100")
+        url = self._endpoint.url("batches").update_query(limit="100")
         for _ in range(_PAGES):
             page = await self._endpoint.once(url, None, _object, MAX_REPLY_BYTES)
             if isinstance(page, RetryableFailure):
@@ -121,7 +120,7 @@ class EndpointBatches:
         for name in ("output_file_id", "error_file_id"):
             if (file := found.get(name)) is None:
                 continue
-            url = self._base / "files" / str(file) / "content"
+            url = self._endpoint.url(f"files/{file}/content")
             for line in (await self._fetch(url, bytes, MAX_RESULTS_BYTES)).splitlines():
                 if line.strip():
                     entry = json.loads(line)
@@ -143,7 +142,7 @@ class EndpointBatches:
         return RetryLater(refusal.message) if isinstance(refusal, RetryableFailure) else refusal
 
     async def _retrieve(self, batch: SentBatch) -> Mapping[str, Any]:
-        return await self._get(self._base / "batches" / str(batch.id))
+        return await self._get(self._endpoint.url(f"batches/{batch.id}"))
 
     async def _get(self, url: URL) -> Mapping[str, Any]:
         reply: Mapping[str, Any] = await self._fetch(url, _object, MAX_REPLY_BYTES)

@@ -7,7 +7,8 @@ hands it bytes and a function that reads the reply.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -17,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from raygen.core import Secrets, credentials_in, environment_secrets
-from raygen.engines.args import OpenAIArgs
+from raygen.engines.args import FromEnvironment, OpenAIArgs, Sent
 from raygen.engines.base import EngineSetupError, RequestRefusedError
 from raygen.engines.openai.refusals import RefusalError, RetryableFailure, read_refusal
 from raygen.engines.openai.reply import BadReplyError, ErrorReplyError
@@ -34,22 +35,36 @@ class Endpoint:
 
     def __init__(self, name: str, args: OpenAIArgs, first_wait: float) -> None:
         """`first_wait`: seconds before the first retry; each further wait is twice as long."""
-        if not (args.key.isascii() and args.key.isprintable()):
-            raise EngineSetupError(
-                f"engine {name!r}: the environment variable {args.api_key_env} holds characters "
-                "that no key has; set it anew"
-            )
+        secrets = {name: os.environ.get(name, "").strip() for name in args.variables}
+        for variable, value in secrets.items():
+            if not (value.isascii() and value.isprintable()):
+                raise EngineSetupError(
+                    f"engine {name!r}: the environment variable {variable} holds characters "
+                    "that no key has; set it anew"
+                )
         self.where = f"engine {name!r} at {args.base_url}"
-        self._proxy = None if args.local else _proxy(URL(args.base_url), self.where)
-        self.secrets = Secrets((args.key, *_credentials(self._proxy), *environment_secrets()))
+        self._base = URL(args.base_url)
+        self._proxy = None if args.local else _proxy(self._base, self.where)
+        if self._proxy is not None:
+            self.where += f", by the proxy {_shown(self._proxy)} of the environment"
+        sent = {part: _values(getattr(args, part)) for part in ("headers", "query")}
+        self._query = sent["query"]
+        hidden = (args.key, *secrets.values(), *_credentials(self._proxy))
+        self.secrets = Secrets((*hidden, *environment_secrets()))
         self.retrying = Retrying(self.where, first_wait, args.max_concurrency, args.timeout / 2)
-        headers = {"Authorization": f"Bearer {args.key}"} if args.key else {}
+        headers = dict(sent["headers"])
+        if args.key and not args.brings_key:
+            headers["Authorization"] = f"Bearer {args.key}"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(total=args.timeout, sock_connect=min(args.timeout, 20)),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+    def url(self, path: str) -> URL:
+        """Return the address of a method, with the query that goes with every request."""
+        return (self._base / path).update_query(self._query)
 
     async def reach(self, url: URL) -> None:
         """GET an address until a server answers, whatever that is.
@@ -186,6 +201,13 @@ async def _read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
             response.close()
             break
     return bytes(body)
+
+
+def _values(sent: Mapping[str, Sent]) -> dict[str, str]:
+    return {
+        name: value.value if isinstance(value, FromEnvironment) else value
+        for name, value in sent.items()
+    }
 
 
 def _proxy(url: URL, where: str) -> URL | None:

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from yarl import URL
-
 from raygen.dataset import BatchLog
 from raygen.engines.args import OpenAIArgs, parse_args
 from raygen.engines.base import (
@@ -33,6 +31,7 @@ from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
 from raygen.engines.openai.thinking import going_on, joined, with_thinking
+from raygen.engines.openai.unpacking import unpack_reply
 from raygen.engines.openai.wire import derived_seed, score_body
 
 BYTES_PER_BYTE = 64
@@ -60,18 +59,15 @@ class OpenAIEngine:
         self._model = spec.model
         self._endpoint = Endpoint(spec.name, args, first_wait)
         self._where = self._endpoint.where
-        self._base = URL(args.base_url)
         self._thinking = args.thinking_form
         self._template_args = spec.template_args
         self._batches: dict[str, BatchQueue] = {}
         if args.mode == "batch" and record is not None:
             for path in _PATHS:
                 target = BatchTarget(spec.name, args.base_url, f"/{path}", spec.model)
-                service = EndpointBatches(self._endpoint, self._base, f"/{path}")
+                service = EndpointBatches(self._endpoint, f"/{path}")
                 self._batches[path] = BatchQueue(service, record, target, timing)
-        self._asker = Asker(
-            self._endpoint, self._base, spec.model, args.strict, self._read, self._batches
-        )
+        self._asker = Asker(self._endpoint, spec, args.strict, self._read, self._batches)
 
     @classmethod
     async def start(
@@ -88,7 +84,7 @@ class OpenAIEngine:
         """
         engine = cls(spec, first_wait, record, timing)
         try:
-            await engine._endpoint.reach(engine._base / "models")
+            await engine._endpoint.reach(engine._endpoint.url("models"))
             for batches in engine._batches.values():
                 await batches.start()
         except BaseException:
@@ -146,7 +142,9 @@ class OpenAIEngine:
         body = json.dumps(score_body(self._model, prompt, candidates)).encode()
         try:
             most = MAX_REPLY_BYTES + BYTES_PER_BYTE * len(body)
-            reply = await self._endpoint.send(self._base / "completions", body, json.loads, most)
+            reply = await self._endpoint.send(
+                self._endpoint.url("completions"), body, json.loads, most
+            )
             return parse_scores(reply, prompt, candidates)
         except BadReplyError as error:
             raise self._cannot_score(str(error)) from None
@@ -176,7 +174,7 @@ class OpenAIEngine:
     def _read(self, raw: bytes) -> list[Completion]:
         """Return the completions of a reply, without secrets. Raises BadReplyError, ValueError."""
         hide = self._endpoint.secrets.hide_in_answer
-        answers = parse_completions(json.loads(raw))
+        answers = parse_completions(unpack_reply(raw))
         if all(answer.finish_reason == "error" for answer in answers):
             raise BadReplyError("the server broke the answer off")
         return [

@@ -15,6 +15,7 @@ from typing import Any
 
 from raygen.engines.base import Completion, Score
 from raygen.engines.openai.thoughts import count_thinking_tokens, read_message
+from raygen.engines.openai.usage import cached_tokens, reported_cost
 
 _FINISHES = {
     "stop": "stop",
@@ -67,6 +68,7 @@ def parse_completions(reply: Any) -> list[Completion]:
         usage = reply.get("usage") or {}
         prompt_tokens, output_tokens = _usage(usage)
         thinking_tokens = min(count_thinking_tokens(usage), output_tokens)
+        cached, cost = cached_tokens(usage), reported_cost(usage)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadReplyError(f"no usable choices in it ({error!r})") from error
     if not answers:
@@ -80,8 +82,12 @@ def parse_completions(reply: Any) -> list[Completion]:
             prompt_tokens=prompt_tokens,
             output_tokens=share,
             thinking_tokens=min(thought, share),
+            cached_tokens=None if index else cached,
+            cost=None if index else cost,
         )
-        for answer, share, thought in zip(answers, shares, thoughts, strict=True)
+        for index, (answer, share, thought) in enumerate(
+            zip(answers, shares, thoughts, strict=True)
+        )
     ]
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,10 @@ from raygen.dataset.control_files import request_stop, stop_reason
 from raygen.dataset.delta import GuardedTable
 from raygen.dataset.follow import Follower
 from raygen.dataset.reader import Dataset
-from raygen.dataset.records import DatasetError, FencedError, WrittenBlock
+from raygen.dataset.records import DatasetError, FencedError, Reported, WrittenBlock
 from raygen.dataset.storage import Folder
 from raygen.dataset.writer import write_block
-from tests.support.dataset_records import block, committer, contents, result
+from tests.support.dataset_records import COLUMNS, block, call, committer, contents, result
 from tests.support.generated import fewer_examples
 
 
@@ -90,6 +92,22 @@ def test_a_resumed_run_knows_what_is_done(folder: Folder) -> None:
     assert contents(folder)[0] == ["a", "b"]
     assert Dataset(folder).done("plan-a") == {"a": "kept", "b": "kept"}
     assert Dataset(folder).done("plan-b") == {}
+
+
+def test_what_providers_report_adds_up_over_runs(folder: Folder) -> None:
+    def paid(key: str, *answers: dict[str, Any]) -> WrittenBlock:
+        told = replace(call(key), completions=json.dumps(answers))
+        return write_block(folder, [result(key, calls=(told,))], "plan-a", COLUMNS)
+
+    first = committer(folder)
+    first.commit([paid("a", {"text": "x", "cached_tokens": 3, "cost": 0.5}, {"text": "y"})])
+    first.finish("stopped")
+    second = committer(folder)
+    second.commit([paid("b", {"cached_tokens": 4, "cost": 0.25}), paid("c", {"text": "z"})])
+    second.commit([paid("d", {"counted_by": "estimate"})])
+    told = Dataset(folder).status().reported
+    assert told == {"teacher": Reported(cached=7, dollars=0.75, estimated=15)}
+    assert second.reported == told
 
 
 def test_a_duplicate_block_is_ignored(folder: Folder) -> None:

@@ -22,6 +22,13 @@ def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
         (spec("fake", latncy=1), "fake has no argument 'latncy'; did you mean 'latency'?"),
         (spec("openai", base_ur="x"), "openai has no argument 'base_ur'; did you mean 'base_url'?"),
         (spec("openai", base_url="host:80"), "is not an address"),
+        (spec("openai", base_url="http://h/v1/chat/completions"), "stands before /chat/comp"),
+        (spec("openai", base_url="http://localhost", headers={"Host": "x"}), "'Host' can't be"),
+        (spec("openai", base_url="http://localhost", query={"key": "k1"}), "{env: NAME}"),
+        (
+            spec("openai", base_url="http://localhost", headers={"api-key": {"env": "UNSET_KEY"}}),
+            "UNSET_KEY, which args.headers or args.query name, is not set",
+        ),
         (spec("openai", "bundled:minilm-l6", base_url="http://localhost/v1"), "local model"),
         (spec("vllm", max_num_seq=1), "vllm has no argument 'max_num_seq'; did you mean 'max_num_"),
         (spec("vllm", tensor_parallel_size=2), "set by the engine's own key `gpus`"),

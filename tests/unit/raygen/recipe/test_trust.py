@@ -336,6 +336,9 @@ def test_a_key_goes_nowhere_that_a_stranger_names(
         repository, old, "{model: m, backend: openai, args: {api_key_env: OTHER_TOKEN}}"
     )
     assert "would send the environment variable OTHER_TOKEN" in problems_of(other)[0]
+    header = "{model: m, backend: openai, args: {headers: {X-Mine: {env: OTHER_TOKEN}}}}"
+    (problem,) = problems_of(fetched(repository, old, header))
+    assert "would send the environment variable OTHER_TOKEN to https://api.openai.com" in problem
     check(fetched(repository, old, "{model: m, backend: openai}"))
 
 

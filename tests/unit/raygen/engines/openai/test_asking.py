@@ -227,3 +227,35 @@ async def test_an_error_in_a_reply_of_200_is_one(inner: Any, outer: str | None) 
                 return
             with pytest.raises(RequestRefusedError, match=outer):
                 await engine.generate(chat("q"))
+
+
+async def test_headers_and_a_query_go_with_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-azure")
+    monkeypatch.setenv("AZURE_KEY", "azure-key-0123")
+    sent = {
+        "headers": {"api-key": {"env": "AZURE_KEY"}, "X-Team": "a"},
+        "query": {"api-version": "2024-10-21"},
+    }
+    with provider(Manners(flagged={"odd": (400, error("azure-key-0123 is odd"))})) as server:
+        async with asked(server, **sent) as engine:
+            await engine.generate(chat("q"))
+            with pytest.raises(RequestRefusedError, match=r"\*\*\* is odd"):
+                await engine.generate(chat("odd"))
+    assert server.paths[0] == "/v1/chat/completions?api-version=2024-10-21"
+    assert server.headers[0]["api-key"] == "azure-key-0123"
+    assert server.headers[0]["X-Team"] == "a"
+    assert "Authorization" not in server.headers[0]
+
+
+async def test_a_proxy_of_the_environment_stands_in_its_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret-pa55word@127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    args = {"base_url": " http://model.invalid/v1// "}
+    spec = EngineSpec("teacher", "m", backend="openai", args=args)
+    with pytest.raises(EngineUnavailableError, match=r"the proxy 127.0.0.1:9 of") as raised:
+        await OpenAIEngine.start(spec, first_wait=0.001)
+    assert "pa55word" not in str(raised.value)
+    assert "http://model.invalid/v1," in str(raised.value)
