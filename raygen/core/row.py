@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"]
@@ -41,10 +41,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Why an op dropped a row: a short machine-readable reason and a detail for people."""
+    """Why an op dropped a row: a short machine-readable reason and a detail for people.
+
+    `columns` are what the op had made of it; the rows of `NODE.rejects` have them.
+    """
 
     reason: str
     detail: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def digest(*parts: Any) -> str:

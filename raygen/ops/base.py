@@ -172,7 +172,7 @@ class Columns:
     them. `abilities` are what the engines must be able to do: parameter (`engine` for the node's
     own) -> abilities. `reports` are columns whose values a status counts. `environment` is what was
     found on this machine (a library) and decides the rows like a parameter; it is hashed if not
-    empty.
+    empty. `rejects` are columns that a reject may have; they are null where it hasn't.
     """
 
     requires: frozenset[str] = frozenset()
@@ -185,6 +185,7 @@ class Columns:
     reports: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     cost: Cost = Cost()
+    rejects: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

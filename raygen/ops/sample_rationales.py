@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -65,6 +66,10 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     the rationale comes from there, are a `duplicate` of an earlier sample, `not_picked`, or have
     `no_logprob` where the most likely are picked.
 
+    `correct: true` (with `keep: all`) adds the column `correct`: whether a sample reaches the gold
+    answer. A row of its rejects has `said`, `sample` and, as far as they could be read,
+    `rationale`, `predicted` and `label`: the answer that it reached.
+
     Paper: symbolic chain-of-thought distillation (SCoTD), arXiv 2306.14050.
     """
 
@@ -76,6 +81,11 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     stop: tuple[str, ...] = Field(STOP, description="texts that end a completion")
     keep: Literal["all", "correct"] = Field(
         "all", description="correct: only samples that reach the gold answer"
+    )
+    correct: bool = Field(
+        False,
+        exclude_if=lambda correct: not correct,
+        description="with keep: all, the column `correct`: whether a sample reaches the answer",
     )
     how: FreeHow | tuple[FreeHow, ...] | None = Field(
         None,
@@ -90,7 +100,7 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     @property
     def needs_gold(self) -> bool:
         """Whether samples are held against the gold answer."""
-        return self.keep == "correct" or not self.hidden
+        return self.keep == "correct" or self.correct or not self.hidden
 
     @property
     def counts_differences(self) -> bool:
@@ -101,6 +111,10 @@ class SampleRationalesParams(ReasoningParams, SamplingParams):
     def _an_answer_to_be_right(self) -> SampleRationalesParams:
         if self.label == "shown" and self.keep == "correct":
             raise ValueError("keep: correct needs label: hidden; a shown label is always reached")
+        if self.correct and (self.label == "shown" or self.keep == "correct"):
+            raise ValueError(
+                "correct: true is for keep: all and label: hidden; else every sample that stays is"
+            )
         return self
 
 
@@ -137,7 +151,7 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
     if params.hidden:
         figures["distinct_answers"] = len({each.indices for each in reached.values()})
     return [
-        each
+        replace(each, columns=_rejected(parsed[k], answers[k], k, row.data, params, ctx.task))
         if isinstance(each, Reject)
         else row.child(
             ctx.node,
@@ -146,6 +160,7 @@ async def run(row: Row, params: SampleRationalesParams, ctx: Context) -> Sequenc
                 **_columns_of(each, row.data, params, ctx.task),
                 **_agreement(each, reached.get(k), len(answers), params, ctx.task),
                 **_difference(verdicts[k], params),
+                **({"correct": _is_right(verdicts[k])} if params.correct else {}),
                 **figures,
                 "sample": k,
             },
@@ -276,6 +291,25 @@ def _columns_of(
     }
 
 
+def _rejected(
+    parsed: ParsedCompletion | Reject,
+    completion: Completion,
+    k: int,
+    data: Mapping[str, Any],
+    params: SampleRationalesParams,
+    task: Task,
+) -> dict[str, Any]:
+    """Return what a rejected sample says, and the answer that it reached where that was read."""
+    said = {"said": completion.text.strip(), "sample": k, **view_columns(data, "positive")}
+    said |= params.thoughts(completion)
+    if isinstance(parsed, Reject):
+        return said
+    answer = parsed.answer
+    label = training_label(task, answer) if isinstance(answer, int) else answer
+    reached = {"label": label, "predicted": label if params.hidden else None}
+    return {**said, "rationale": parsed.rationale or None, **reached}
+
+
 def columns(params: SampleRationalesParams, task: Task) -> Columns:
     """Declare that it needs the task's columns; a hidden label is hidden from templates, too."""
     params.check(task, "sample_rationales")
@@ -290,6 +324,8 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
     if params.hidden:
         added = {"confidence": "number", "agreement": "number", "distinct_answers": "integer"}
         added |= {"same_answers": "strings"} if is_free else {}
+    if params.correct:
+        added["correct"] = "boolean"
     if params.counts_differences:
         added["correct_differs"] = "boolean"
     stay = params.n if params.pick is None else min(params.n, params.pick.at_most or params.n)
@@ -314,9 +350,19 @@ def columns(params: SampleRationalesParams, task: Task) -> Columns:
         hides=params.hides,
         given=params.prompt_fields,
         templates=params.templates(),
-        reports=("correct_differs",) if params.counts_differences else (),
+        reports=("correct",) * params.correct + ("correct_differs",) * params.counts_differences,
         environment=what_decides(several(params.how, task)),
         cost=params.cost(rows=float(stay)),
+        rejects={
+            "said": "string",
+            "rationale": "string",
+            "predicted": label_type(task),
+            "label": label_type(task),
+            "sample": "integer",
+            "view": "string",
+            "variant": "string",
+            **params.thought_columns,
+        },
     )
 
 

@@ -12,9 +12,12 @@ from raygen.config import Document, nearest
 from raygen.core import ColumnType, Place, Problem, Task, TemplateError, template_fields
 from raygen.dataset import IDENTITY
 from raygen.ops import Columns
-from raygen.recipe import SOURCE, RecipeGraph, ResolvedNode
+from raygen.recipe import REJECTS, SOURCE, RecipeGraph, ResolvedNode
 
 Types = Mapping[str, ColumnType]
+
+REJECT_COLUMNS: Types = {"reject_reason": "string", "reject_detail": "string"}
+"""The columns that the rows of `NODE.rejects` have besides the node's input."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,9 @@ def check_columns(document: Document, graph: RecipeGraph, task: Task, source: Ty
         flow.declared[name] = columns
         emitted[name] = {**readable, **columns.provides}
         carried[name] = {**brought, **columns.provides}
+        dropped: Types = {**columns.rejects, **REJECT_COLUMNS}
+        emitted[name + REJECTS] = {**readable, **dropped}
+        carried[name + REJECTS] = {**brought, **dropped}
     origin: dict[str, str] = {}
     for output in graph.outputs:
         for column, type_ in carried.get(output, {}).items():

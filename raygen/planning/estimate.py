@@ -21,7 +21,7 @@ from raygen.planning.history import (
 )
 from raygen.planning.plan import Node, Plan
 from raygen.planning.prompt_tokens import PromptTokenCounts
-from raygen.recipe import SOURCE
+from raygen.recipe import REJECTS, SOURCE, feeding_node
 
 NodeBasis = Literal["run", "preview", "changed", "assumed"]
 """`changed`: the share that passed under other settings, the rest assumed."""
@@ -240,7 +240,12 @@ def _flow(plan: Plan, rows: int, shares: Mapping[str, _Share]) -> dict[str, Node
 
 
 def _rows_of(plan: Plan, rows: int, nodes: Mapping[str, NodeEstimate], name: str) -> float:
-    return float(rows) if name == SOURCE else nodes[name].rows_out
+    if name == SOURCE:
+        return float(rows)
+    node = nodes[feeding_node(name)]
+    # A pass rate is of outcomes, of which so many are dropped for those that are kept.
+    passing = 1.0 if node.pass_rate is None else max(node.pass_rate, 1e-9)
+    return node.rows_out * (1 / passing - 1) if name.endswith(REJECTS) else node.rows_out
 
 
 def _engines(

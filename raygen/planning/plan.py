@@ -14,7 +14,7 @@ from raygen.engines import Ability, EngineSpec
 from raygen.ops import Binding, Columns, Cost, Op, OpParams, all_ops
 from raygen.planning.apis import EngineApis
 from raygen.planning.columns import ColumnFlow, check_columns
-from raygen.recipe import Recipe, RecipeGraph, ResolvedNode, resolve_graph
+from raygen.recipe import REJECTS, Recipe, RecipeGraph, ResolvedNode, resolve_graph
 
 PLAN_VERSION = 1
 
@@ -40,6 +40,8 @@ class Node:
     """What the op costs its engine for one row, if nothing is rejected."""
     abilities: Mapping[str, frozenset[Ability]] = field(default_factory=dict)
     """What each engine of the node must be able to do, by engine name."""
+    rejects: Mapping[str, ColumnType] = field(default_factory=dict)
+    """The columns that a row of its rejects may have besides those of its input."""
     binding: Binding | None = None
     """What the op needs of a machine, as the driver found it; None before a run binds the plan."""
 
@@ -104,6 +106,7 @@ class Plan:
                     "reads": list(node.reads),
                     "adds": dict(node.adds),
                     "reports": list(node.reports),
+                    **({"rejects": dict(node.rejects)} if node.rejects else {}),
                     **(
                         {"bound": dict(node.binding.facts)}
                         if node.binding and node.binding.facts
@@ -134,6 +137,7 @@ def make_plan(
     flow = check_columns(recipe.document, graph, recipe.task, source_columns)
     if apis.problems or graph.problems or flow.problems:
         raise ProblemsError([*apis.problems, *graph.problems, *flow.problems])
+    wanted = {*graph.outputs, *(each for node in graph.nodes.values() for each in node.inputs)}
     nodes = []
     for name in graph.order:
         node = graph.nodes[name]
@@ -148,6 +152,7 @@ def make_plan(
                 reads=flow.reads[name],
                 adds=dict(declared.provides),
                 reports=declared.reports,
+                rejects=dict(declared.rejects) if name + REJECTS in wanted else {},
                 identity=digest(_decisive(engines, node, declared)),
                 cost=declared.cost,
                 abilities=_abilities(node, declared),

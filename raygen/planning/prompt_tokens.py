@@ -19,7 +19,7 @@ from raygen.engines import EngineSetupError, EngineSpec, StandInEngine
 from raygen.engines.models import LimitedTokenCounter, hub_access, load_tokenizer
 from raygen.planning.plan import Node, Plan
 from raygen.planning.row_context import RowContext
-from raygen.recipe import SOURCE
+from raygen.recipe import SOURCE, feeding_node
 
 _TURNS = 50
 """How often other tasks may run before an op without another call is taken to wait."""
@@ -133,7 +133,7 @@ def _made_before(plan: Plan, node: Node) -> dict[str, ColumnType]:
     made: dict[str, ColumnType] = {}
     waiting = list(node.inputs)
     while waiting:
-        name = waiting.pop()
+        name = feeding_node(waiting.pop())
         if name != SOURCE:
             made = {**by_name[name].adds, **made}
             waiting += by_name[name].inputs

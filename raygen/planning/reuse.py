@@ -15,7 +15,7 @@ from typing import Any, Literal
 from raygen.core import count, plural
 from raygen.dataset import Dataset, Folder
 from raygen.planning.plan import Plan
-from raygen.recipe import SOURCE
+from raygen.recipe import SOURCE, feeding_node
 
 Change = Literal["same", "another number", "after a change", "changed", "new"]
 """What an edit did to a node; all calls are reused of one that is `same`, and of one that asks for
@@ -75,7 +75,9 @@ def compare_plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, C
         if change != "new" and not same_task:
             change = "changed"
         elif change in _REUSED:
-            if any(changes.get(each) != "same" for each in node["from"] if each != SOURCE):
+            if any(
+                changes.get(feeding_node(each)) != "same" for each in node["from"] if each != SOURCE
+            ):
                 change = "after a change"
             elif change == "another number" and old.get("engines") != new.get("engines"):
                 change = "changed"

@@ -2,9 +2,11 @@ from . import params as params
 from .extends import fetch_below as fetch_below
 from .extends import follow_agreed as follow_agreed
 from .extends import known_as as known_as
+from .graph import REJECTS as REJECTS
 from .graph import SOURCE as SOURCE
 from .graph import RecipeGraph as RecipeGraph
 from .graph import ResolvedNode as ResolvedNode
+from .graph import feeding_node as feeding_node
 from .graph import resolve_graph as resolve_graph
 from .load import load_recipe as load_recipe
 from .load import variants_of as variants_of

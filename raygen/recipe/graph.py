@@ -17,6 +17,13 @@ from raygen.ops import Op, OpParams
 from raygen.recipe.schema import NodeSection, Output
 
 SOURCE = "source"
+REJECTS = ".rejects"
+"""After a node's name: the rows that it drops, as an input of another node or of the output."""
+
+
+def feeding_node(name: str) -> str:
+    """Return the node that an input comes from: `NODE` of `NODE.rejects`."""
+    return name.removesuffix(REJECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,12 @@ def resolve_graph(
     for name, section in sections.items():
         problems = list(_name_problems(document, ("graph", name, "from"), section.sources, names))
         unknown = unknown or bool(problems)
-        edges[name] = tuple(source for source in section.sources if source in names)
+        edges[name] = tuple(
+            dict.fromkeys(node for node in map(feeding_node, section.sources) if node in names)
+        )
+        if name.endswith(REJECTS):
+            message = f"{REJECTS} after a name means the rows that its node drops; rename {name!r}"
+            graph.problems.append(document.problem(("graph", name), message))
         graph.problems += problems
         resolved = _node(document, name, section, ops, api_of or _completion, graph.problems)
         wrong_engine = list(_engine_problems(document, name, section, engines, ops))
@@ -69,6 +81,7 @@ def resolve_graph(
         graph.problems += wrong_engine
         if resolved is not None and not problems and not wrong_engine:
             graph.nodes[name] = resolved
+    graph.problems += _group_rejects(document, sections, ops)
     cycles = list(_cycles(edges))
     for cycle in cycles:
         message = f"these nodes feed each other in a circle: {' -> '.join(cycle)}"
@@ -81,7 +94,7 @@ def resolve_graph(
         graph.outputs = output.sources
         # A name that is misspelt would make what it meant look unused.
         if not unknown and not problems:
-            graph.problems += _unused_nodes(document, edges, output.sources)
+            graph.problems += _unused_nodes(document, edges, [*map(feeding_node, output.sources)])
     if len(sections) == len(names) and used - {None} <= set(engines):
         for engine in [name for name in engines if name not in used]:
             message = f"engine {engine!r} is used by no node; remove it, or name it in a node"
@@ -120,11 +133,31 @@ def _name_problems(
         written = written[part]
     for index, source in enumerate(sources):
         here = (*place, index) if isinstance(written, list) else place
-        if source != SOURCE and source not in names:
+        if source != SOURCE and feeding_node(source) not in names:
             hint = did_you_mean(source, [SOURCE, *names])
             yield document.problem(here, f"there is no node {source!r}{hint}")
         elif source in sources[:index]:
             yield document.problem(here, f"{source!r} is named twice")
+
+
+def _group_rejects(
+    document: Document, sections: Mapping[str, NodeSection], ops: Mapping[str, Op]
+) -> Iterator[Problem]:
+    """Yield problems of inputs that are the rejects of a group op, which belong to no row."""
+    output = _output(document)
+    places: list[tuple[Place, Sequence[str]]] = [
+        (("graph", name, "from"), section.sources) for name, section in sections.items()
+    ]
+    places += [(("output", "from"), output.sources)] if output else []
+    for place, sources in places:
+        for node in [feeding_node(each) for each in sources if each.endswith(REJECTS)]:
+            op = ops.get(sections[node].op) if node in sections else None
+            if op is not None and op.group:
+                message = (
+                    f"{node!r} gets all rows of a source row together, so what it drops is no one "
+                    "row; take the rejects of the nodes before or after it"
+                )
+                yield document.problem(place, message)
 
 
 def _node(

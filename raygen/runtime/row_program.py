@@ -20,7 +20,7 @@ from raygen.dataset import Call, Recorded, RecordedCalls, RejectedRow, RowResult
 from raygen.engines import Engine, EngineDeadError, EngineError, RequestRefusedError
 from raygen.ops import Op
 from raygen.planning import Node, Plan, RowContext, SharedCalls
-from raygen.recipe import SOURCE
+from raygen.recipe import REJECTS, SOURCE
 
 _Order = tuple[int, Lineage]
 
@@ -105,6 +105,7 @@ class RowProgram:
         for node in plan.nodes:
             for source in node.inputs:
                 self._consumers[source].append(node)
+        self._wanted = {*self._consumers, *plan.outputs}
 
     async def run(
         self, key: str, data: Mapping[str, Any], recorded: Recorded | None = None
@@ -169,7 +170,13 @@ class RowProgram:
         tally.dropped[node.name] += len(rejects)
         for reject in rejects:
             tally.rejects.append((order, RejectedRow(node.name, reject.reason, reject.detail)))
-        await _together([self._feed(node.name, child, tally) for child in rows])
+        fed = [(node.name, child) for child in rows]
+        if node.name + REJECTS in self._wanted:
+            fed += [
+                (node.name + REJECTS, _rejected_row(node, row, k, reject))
+                for k, reject in enumerate(rejects)
+            ]
+        await _together([self._feed(name, child, tally) for name, child in fed])
 
     def _result(self, key: str, tally: _Tally, seconds: float) -> RowResult:
         error = tally.error
@@ -192,6 +199,13 @@ class RowProgram:
             },
             retryable=tally.retryable,
         )
+
+
+def _rejected_row(node: Node, row: Row, k: int, reject: Reject) -> Row:
+    """Make a row of the k-th reject of a node, of what the op had made and its reason."""
+    made = {**dict.fromkeys(node.rejects), **reject.columns}
+    why = {"reject_reason": reject.reason, "reject_detail": reject.detail}
+    return row.child(node.name + REJECTS, k, {**made, **why})
 
 
 async def _outcomes(node: Node, rows_in: Row | Sequence[Row], context: RowContext) -> list[Any]:

@@ -18,7 +18,7 @@ from rich.tree import Tree
 from raygen.core import visible, visible_line
 from raygen.inspection import Vertex, make_layers, place_vertices
 from raygen.planning import AnyNode, AnyPlan
-from raygen.recipe import SOURCE
+from raygen.recipe import SOURCE, feeding_node
 from raygen.views.tables import one_line
 
 DATASET = "dataset"
@@ -35,7 +35,7 @@ def graph_view(plan: AnyPlan) -> RenderableType:
     order = {name: index for index, name in enumerate([SOURCE, *(n.name for n in plan.nodes)])}
     below: dict[str, list[AnyNode]] = defaultdict(list)
     for node in plan.nodes:
-        below[max(node.inputs, key=order.__getitem__)].append(node)
+        below[max(map(feeding_node, node.inputs), key=order.__getitem__)].append(node)
     tree = Tree(Text(SOURCE, style="bold"), guide_style="dim")
     _grow(tree, SOURCE, below, plan)
     kept = " and ".join(plan.outputs) if len(plan.outputs) < 3 else f"{len(plan.outputs)} nodes"
@@ -120,8 +120,13 @@ def edges(plan: AnyPlan) -> list[tuple[str, str]]:
 def _edges(
     nodes: Sequence[tuple[str, Sequence[str]]], outputs: Sequence[str]
 ) -> list[tuple[str, str]]:
-    inner = [(source, name) for name, inputs in nodes for source in inputs]
-    return inner + [(name, DATASET) for name in outputs]
+    inner = [(source, name) for name, inputs in nodes for source in _nodes_of(inputs)]
+    return inner + [(name, DATASET) for name in _nodes_of(outputs)]
+
+
+def _nodes_of(inputs: Sequence[str]) -> list[str]:
+    """List the nodes that rows come from, whether they keep or drop them."""
+    return list(dict.fromkeys(map(feeding_node, inputs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,8 @@ class _PlacedBox:
 def graph_svg(plan: AnyPlan) -> str:
     """Draw the graph of a plan as SVG text, for light and dark pages."""
     boxes = _boxes(plan)
-    inputs = {SOURCE: (), **{node.name: node.inputs for node in plan.nodes}, DATASET: plan.outputs}
+    fed = {node.name: _nodes_of(node.inputs) for node in plan.nodes}
+    inputs = {SOURCE: (), **fed, DATASET: _nodes_of(plan.outputs)}
     layers = make_layers(inputs)
     slot = max(box.width for box in boxes.values()) + _GAP_X
     tall = max(box.height for box in boxes.values())

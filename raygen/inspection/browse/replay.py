@@ -140,7 +140,8 @@ def _node(stored: Mapping[str, Any], ops: Mapping[str, Op]) -> Node:
     except ValidationError as error:
         raise UnknownPlanError(f"node {name!r}: {op.name!r} takes other parameters now") from error
     binding = _binding(name, op, params, stored.get("bound"))
-    return Node(name, op, params, tuple(stored["from"]), stored["engine"], binding=binding)
+    inputs, rejects = tuple(stored["from"]), stored.get("rejects", {})
+    return Node(name, op, params, inputs, stored["engine"], rejects=rejects, binding=binding)
 
 
 def _binding(

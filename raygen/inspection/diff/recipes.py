@@ -23,7 +23,7 @@ from raygen.planning import (
     source_columns,
     stored_recipe,
 )
-from raygen.recipe import Recipe, load_recipe, resolve_graph
+from raygen.recipe import Recipe, feeding_node, load_recipe, resolve_graph
 from raygen.sources import SourceError
 
 Fate = Literal["added", "removed", "changed", "after a change"]
@@ -227,7 +227,7 @@ def _node_diffs(a: RecipeDescription, b: RecipeDescription) -> tuple[NodeDiff, .
     for name, node in b.nodes.items():  # inputs come first
         if (diff := _node_diff(name, a.nodes.get(name), node)) is not None:
             diffs[name] = diff
-        elif any(parent in diffs for parent in node.inputs):
+        elif any(feeding_node(parent) in diffs for parent in node.inputs):
             diffs[name] = NodeDiff(name, "after a change")
     return (*removed, *diffs.values())
 

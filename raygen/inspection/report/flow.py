@@ -15,7 +15,7 @@ from raygen.core import count, plural
 from raygen.dataset import DatasetStatus
 from raygen.inspection.graph_layout import Vertex, make_layers, place_vertices
 from raygen.inspection.report.template import render
-from raygen.recipe import SOURCE
+from raygen.recipe import SOURCE, feeding_node
 
 DATASET = "dataset"
 
@@ -102,14 +102,19 @@ def _blocks(
         rows_in, kept, dropped = status.nodes.get(name, (0, 0, 0))
         line = f"{count(rows_in)} in, {count(kept)} kept"
         blocks[name] = FlowBlock("kept", rows_in, kept, dropped, _cut(name), (line,))
-        inputs[name] = node["from"]
+        inputs[name] = _nodes_of(node["from"])
         drops |= _dropped(name, dropped, reasons[name])
     end = (plural(examples, "example"),)
     blocks[f"to:{DATASET}"] = FlowBlock("end", examples, examples, 0, DATASET, end)
-    inputs[f"to:{DATASET}"] = plan["outputs"]
+    inputs[f"to:{DATASET}"] = _nodes_of(plan["outputs"])
     # Drops come last, so that the kept rows of a node leave on its left.
     inputs |= {name: (name.removeprefix("dropped:"),) for name in drops}
     return blocks | drops, inputs
+
+
+def _nodes_of(inputs: Sequence[str]) -> list[str]:
+    """List the nodes that rows come from, whether they keep or drop them."""
+    return list(dict.fromkeys(map(feeding_node, inputs)))
 
 
 def _dropped(name: str, dropped: int, why: Sequence[str]) -> dict[str, FlowBlock]:
