@@ -111,11 +111,11 @@ def test_minimal_edit(bundled_teacher: RealEngine) -> None:
 
 def test_judge(bundled_teacher: RealEngine) -> None:
     data = {**FISH, "one": "Fish breathe with gills.", "other": "Birds have wings."}
-    scoring: dict[str, Any] = {"show": ["question", "answer", "one"], "max_tokens": 48}
+    scoring: dict[str, Any] = {"show": ["question", "answer", "one"], "max_tokens": 24}
     outcomes = bundled_teacher.run(judge.OP, data, rubric="Does it explain the answer?", **scoring)
     for row in known(outcomes, "truncated", "invalid_json"):
         assert 1 <= row.data["judge_score"] == row.data["judge_scores"]["overall"] <= 5
-    pair: dict[str, Any] = {"show": ["question"], "compare": ["one", "other"], "max_tokens": 48}
+    pair: dict[str, Any] = {"show": ["question"], "compare": ["one", "other"], "max_tokens": 24}
     outcomes = bundled_teacher.run(judge.OP, data, rubric="Which explains it?", **pair)
     for row in known(outcomes, "truncated", "invalid_json"):
         assert row.data["judge_consistent"] or row.data["judge_verdict"] == "tie"

@@ -1,7 +1,8 @@
 """The methods' small recipes from end to end: as a user runs them, on fewer rows.
 
-Here the bundled model runs in plain transformers, which starts sooner than vLLM; `make test-long`
-runs them as they stand.
+Here the bundled model runs in plain transformers, which starts sooner than vLLM. `make test` runs
+the one with the most ops, and two others on scripted answers (tests/local/recipes); `make
+test-long` runs all of them, also as they stand.
 """
 
 from __future__ import annotations
@@ -109,10 +110,15 @@ def test_scotd_small(ray_address: str, tmp_path: Path) -> None:
 
 
 def test_counterfactual_multiview_small(ray_address: str, tmp_path: Path) -> None:
-    apply("multiview", ray_address, *QUICK, "--set", "limit=3", "--out", str(tmp_path))
-    check_multiview(examples(tmp_path))
+    words = ("--set", "limit=1", "--set", "graph.counterfactual.n=4")
+    words += ("--set", "graph.consistent.samples=3", "--out", str(tmp_path))
+    apply("multiview", ray_address, *QUICK, *words)
+    made = examples(tmp_path)
+    assert len(made) > 0
+    check_multiview(made)
 
 
+@pytest.mark.slow
 def test_gsm8k_small(ray_address: str, tmp_path: Path) -> None:
     words = ("--set", "limit=6", "--set", "n=2")
     apply("gsm8k", ray_address, *QUICK, *words, "--out", str(tmp_path))
@@ -123,6 +129,7 @@ def test_gsm8k_small(ray_address: str, tmp_path: Path) -> None:
         assert answer in rationale
 
 
+@pytest.mark.slow
 def test_code_small(ray_address: str, tmp_path: Path) -> None:
     words = ("--set", "limit=6", "--set", "n=2")
     apply("code", ray_address, *QUICK, *words, "--out", str(tmp_path))

@@ -28,7 +28,8 @@ TEXT = "Question: Where is milk kept cold?\nBecause milk must stay cold, it is k
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[Engine]:
-    started = await start_engine(EngineSpec("teacher", SMOLLM, backend="transformers"))
+    spec = EngineSpec("teacher", SMOLLM, backend="transformers", args={"steps": 8})
+    started = await start_engine(spec)
     yield started
     await started.close()
 
@@ -50,7 +51,7 @@ async def test_it_says_and_scores_sense(engine: Engine) -> None:
 async def test_many_requests_share_batches_and_keep_their_answers(engine: Engine) -> None:
     requests = [
         Request(f"{number} plus one is", Sampling(n=2, max_tokens=4, seed=number))
-        for number in range(12)
+        for number in range(6)
     ]
     together = await asyncio.gather(*(engine.generate(request) for request in requests))
     for request, answers in list(zip(requests, together, strict=True))[::5]:
