@@ -159,7 +159,7 @@ def test_of_two_applies_on_one_output_the_older_stops_and_the_dataset_is_right(
 
 
 @pytest.mark.slow
-def test_a_source_that_changes_between_runs_is_told_and_its_old_rows_are_kept(
+def test_a_source_that_changes_between_runs_is_reported_and_its_old_rows_are_kept(
     project: Project,
 ) -> None:
     project.write(20)

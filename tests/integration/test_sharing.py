@@ -13,7 +13,7 @@ from tests.support.references import commit
 
 
 @pytest.mark.slow
-def test_a_recipe_that_extends_a_fetched_one_keeps_its_pin_beside_the_dataset(
+def test_a_recipe_that_extends_a_fetched_one_keeps_its_pin_with_the_dataset(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))

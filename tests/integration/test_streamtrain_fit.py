@@ -154,7 +154,9 @@ def test_the_result_is_complete(disturbed: Path) -> None:
     assert told[len(told)] < told[1]
 
 
-def test_the_select_set_was_asked_beside_the_loop_after_every_sixth_step(disturbed: Path) -> None:
+def test_the_select_set_was_evaluated_while_the_loop_ran_after_every_sixth_step(
+    disturbed: Path,
+) -> None:
     looks = events(disturbed, "select")
     assert [look["step"] for look in looks] == [6, 12, 18, 24]
     assert all(look["total"] == 6 for look in looks)

@@ -36,7 +36,7 @@ async def test_the_adapter_speaks_as_it_does_in_transformers(
 
 
 @pytest.mark.slow
-async def test_an_adapter_of_another_model_is_told_at_the_start(
+async def test_an_adapter_of_another_model_is_an_error_at_the_start(
     tiny_adapter: Path, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file

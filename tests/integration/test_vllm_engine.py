@@ -258,7 +258,7 @@ async def test_a_cancelled_request_leaves_the_engine_well(engine: Engine) -> Non
     assert len(await engine.generate(Request("a", Sampling(max_tokens=4)))) == 1
 
 
-async def test_a_dead_core_is_told_apart(engine: Engine) -> None:
+async def test_a_dead_core_has_an_error_of_its_own(engine: Engine) -> None:
     """Last, because it kills the engine."""
     import psutil
 

@@ -51,7 +51,7 @@ def test_an_advisory_fails_the_check(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "toy==1.0: PYSEC-2 (fixed in 9)\n")
 
 
-def test_nothing_found_is_said_with_the_number_of_packages(tmp_path: Path) -> None:
+def test_an_audit_without_advisories_counts_the_packages(tmp_path: Path) -> None:
     done = _audit(tmp_path, {"jinja2==2.10": ["PYSEC-1"]})
     assert (done.returncode, done.stdout) == (0, "No advisory for 2 packages\n")
 

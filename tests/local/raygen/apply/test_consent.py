@@ -65,7 +65,7 @@ def test_a_fetched_recipe_needs_consent_before_its_first_run_only(repository: Pa
         *(pytest.param(t, marks=pytest.mark.slow) for t in ("", "[]", '{"pinned": "x"}', "\xff")),
     ],
 )
-def test_a_damaged_agreement_is_asked_about_again(repository: Path, text: str) -> None:
+def test_a_damaged_agreement_needs_consent_again(repository: Path, text: str) -> None:
     found = fetch(f"git+file://{repository}")
     cache.remember_agreement(found)
     assert cache.has_agreed(found)

@@ -197,7 +197,7 @@ def test_diff_and_python_read_as_oneself_too(
 @pytest.mark.parametrize(
     ("more", "with_token"), [((), False), (("--as-me", "hf://org/private"), True)]
 )
-def test_a_strangers_model_is_asked_for_without_the_token(
+def test_a_strangers_model_is_requested_without_the_token(
     tmp_path: Path, more: tuple[str, ...], with_token: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens: list[str | None] = []
@@ -260,7 +260,7 @@ def test_a_strangers_table_is_read_without_credentials(tmp_path: Path, signed: l
         ("abfss://c@a.dfs.core.windows.net/t", {"azure_skip_signature": "true"}),
     ],
 )
-def test_each_store_of_tables_is_told_not_to_sign(
+def test_each_store_of_tables_is_anonymous(
     monkeypatch: pytest.MonkeyPatch, table: str, option: dict[str, str]
 ) -> None:
     """What deltalake and polars get; their stores know the option by this name."""

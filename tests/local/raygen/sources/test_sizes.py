@@ -144,7 +144,7 @@ def test_what_unpacks_to_much_is_refused_by_its_line(name: str, refusals: dict[s
     assert expected in refusals[name]
 
 
-def test_a_parquet_file_on_the_web_is_no_longer_than_asked(lying: str) -> None:
+def test_a_parquet_file_on_the_web_is_no_longer_than_its_limit(lying: str) -> None:
     names = [f"{lying}/{name}.parquet" for name in ("plain", "packed")]
     found = limited(READ, "/", *names, imports=IMPORTS, megabytes=400)
     for name in names:

@@ -36,7 +36,7 @@ def test_a_recipe_without_train_trains_nothing(tmp_path: Path) -> None:
     assert training_problems(of) == []
 
 
-def test_the_student_lies_beside_the_tables_or_where_it_says(tmp_path: Path) -> None:
+def test_the_student_lies_with_the_tables_or_where_its_file_puts_it(tmp_path: Path) -> None:
     folder = Folder.at(tmp_path / "out")
     plain = training_of(recipe(tmp_path, STUDENT % ""), None, folder, moved=False)
     assert plain is not None
@@ -119,7 +119,7 @@ def test_problems_of_a_file_name_the_file(tmp_path: Path, from_recipe: bool) -> 
     assert problem.line == 4
 
 
-def test_a_schedule_that_needs_a_known_length_is_told_before_the_run(tmp_path: Path) -> None:
+def test_a_schedule_that_needs_a_known_length_is_refused_before_the_run(tmp_path: Path) -> None:
     file = tmp_path / "student.yaml"
     text = (
         "student: s\nversion: 1\nmodel: bundled:smollm2-135m-instruct\noptim: {schedule: linear}\n"

@@ -107,7 +107,7 @@ def test_what_is_written_and_what_is_likely_are_two_evaluations(run: Path, tmp_p
         (["--data", "other/held.jsonl"], "other/held.jsonl: no such file"),
     ],
 )
-def test_a_question_that_cannot_be_asked_is_refused(
+def test_a_question_that_cannot_be_answered_is_refused(
     run: Path, tmp_path: Path, options: list[str], message: str
 ) -> None:
     held = write(tmp_path / "held.jsonl", QUESTIONS)

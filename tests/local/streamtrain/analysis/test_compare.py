@@ -34,7 +34,7 @@ def compare(*words: str | Path) -> Result:
     return CliRunner().invoke(main, ["compare", *map(str, words)])
 
 
-def test_two_runs_are_told_apart_question_by_question(tmp_path: Path) -> None:
+def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
     before = make_run(tmp_path, "one", "before", [True] * 2 + [False] * 8)
     after = make_run(tmp_path, "two", "after", [True] * 8 + [False] * 2)
     done = compare(before, after)

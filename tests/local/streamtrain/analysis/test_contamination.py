@@ -39,7 +39,9 @@ def test_questions_of_the_dataset_are_refused(tiny_model: Path, tmp_path: Path) 
     assert (ask(run, held).exit_code, ask(run, held).stderr) == (0, "")
 
 
-def test_rows_that_the_student_leaves_out_may_be_asked(tiny_model: Path, tmp_path: Path) -> None:
+def test_rows_that_the_student_leaves_out_may_be_evaluated(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     data = make_dataset(tmp_path / "data", rows(2))
     run = make_run(tiny_model, tmp_path / "run", str(data))
     settings = run / "final" / "student.json"
@@ -60,7 +62,7 @@ def test_what_chose_the_step_is_not_reported(tiny_model: Path, tmp_path: Path) -
     assert ask(run, write(tmp_path / "held.jsonl", rows(2, begin=4))).exit_code == 0
 
 
-def test_what_is_gone_is_said_to_be_unchecked(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_is_gone_is_reported_as_unchecked(tiny_model: Path, tmp_path: Path) -> None:
     run = make_run(tiny_model, tmp_path / "run", str(tmp_path / "dataset"))
     choose_by(run, tmp_path / "away.jsonl")
     done = ask(run, write(tmp_path / "held.jsonl", rows(2)))

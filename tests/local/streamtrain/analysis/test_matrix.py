@@ -52,7 +52,9 @@ def matrix(*words: str | Path) -> Result:
     return CliRunner().invoke(main, ["compare", "--matrix", *map(str, words)])
 
 
-def test_rows_are_what_runs_are_trained_on_and_columns_what_they_are_asked(tmp_path: Path) -> None:
+def test_rows_are_what_runs_are_trained_on_and_columns_what_they_are_evaluated_on(
+    tmp_path: Path,
+) -> None:
     farm = make_run(tmp_path / "a", "out/farm", {"farm": 9, "sea": 4, "sky": 6})
     sea = make_run(tmp_path / "b", "s3://out/waves", {"farm": 5, "sea": 8}, "data/sea.jsonl")
     done = matrix(farm, sea, "--format", "csv")
@@ -83,7 +85,7 @@ def test_seeds_of_a_student_are_one_row_and_other_students_another(tmp_path: Pat
     assert rows[2] == ["farm (other)", "30.0% *", "20.0%", "20.0%"]
 
 
-def test_a_set_that_is_asked_in_another_way_is_no_domain_of_its_own(tmp_path: Path) -> None:
+def test_a_set_that_is_evaluated_in_another_way_is_no_domain_of_its_own(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", "farm", {"farm": 9, "farm.written": 2, "sea": 4})
     assert matrix(run, "--format", "csv").stdout.splitlines()[0] == (
         'trained on,farm,sea,"out of domain, mean"'

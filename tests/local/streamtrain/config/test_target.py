@@ -149,7 +149,7 @@ def test_a_text_is_complete_with_its_label() -> None:
     assert form.complete(f" {MARKER} nothing known {MARKER} Since")
 
 
-def test_a_rationale_is_what_stands_beside_the_label() -> None:
+def test_a_rationale_is_what_stands_around_the_label() -> None:
     label = f"{MARKER} B {MARKER}"
     before, after, task = (marker_form(one, MARKER) for one in ("before", "after", "task"))
     assert before.rationale_of(f" Since so. {label}", LETTERS) == "Since so."
@@ -271,7 +271,7 @@ def test_a_label_without_an_end_ends_with_its_line() -> None:
     assert form.complete(" Answer: B\n")
 
 
-def test_a_label_without_an_opening_is_the_first_thing_said() -> None:
+def test_a_label_without_an_opening_comes_first() -> None:
     form = written_form("{{ label }}. {{ rationale }}")
     assert form.parse(" B. Since A. is wrong", LETTERS) == 1
     assert form.parse(" It is not A. B. then", LETTERS) is None
@@ -326,7 +326,7 @@ def test_a_target_alone_says_where_things_are(more: dict[str, Any], message: str
         ),
     ],
 )
-def test_a_finished_run_is_asked_in_the_form_that_it_learned(
+def test_a_finished_run_is_evaluated_in_the_form_that_it_learned(
     tiny_model: Path, tmp_path: Path, kind: str, target: str, label: str
 ) -> None:
     model = family("t5", tmp_path, tiny_model) if kind == "seq2seq" else tiny_model

@@ -124,7 +124,7 @@ def test_a_refutation_that_the_input_does_not_show_is_named() -> None:
         ("{{ question.__class__.__mro__ }}", "data.input: .*unsafe"),
     ],
 )
-def test_an_input_that_fails_on_a_row_is_told(template: str, message: str) -> None:
+def test_an_input_that_fails_on_a_row_is_reported(template: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_example(ROW, DataConfig(input=template))
 

@@ -53,7 +53,7 @@ def example_tokenizer(
 EXAMPLE = Example("ask", (TargetSpan("label", " B"), TargetSpan("rationale", " so")), 2.0)
 
 
-def test_input_tokens_weigh_nothing_and_spans_what_was_asked() -> None:
+def test_input_tokens_weigh_nothing_and_spans_what_was_configured() -> None:
     encoded = example_tokenizer({"rationale": 0.5, "label": 3.0}).example(EXAMPLE)
     assert encoded.ids == (1, *map(ord, "ask B so"), EOS)
     # The end of sequence weighs what the span before it does; the view doubles everything.
@@ -181,7 +181,7 @@ def test_a_target_of_a_turn_begins_without_a_space(placement: str) -> None:
     assert data.form.parse(text, ("A", "B")) == 1
 
 
-def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -> None:
+def test_a_missing_chat_template_is_an_error_before_anything_is_learned(tiny_model: Path) -> None:
     settings = config(tiny_model)
     _, tokenizer = tokenizers_of(settings)
     tokenizer.chat_template = None
@@ -189,7 +189,7 @@ def test_no_chat_template_is_told_before_anything_is_learned(tiny_model: Path) -
         make_example_tokenizer(settings, tokenizer)
 
 
-def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
+def test_a_template_that_refuses_is_reported_as_well(tiny_model: Path) -> None:
     settings = config(tiny_model)
     _, tokenizer = tokenizers_of(settings)
     tokenizer.chat_template = "{{ raise_exception('no users here') }}"
@@ -197,7 +197,7 @@ def test_a_template_that_refuses_is_told_as_well(tiny_model: Path) -> None:
         make_example_tokenizer(settings, tokenizer)
 
 
-def test_a_finished_run_is_asked_as_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_evaluated_as_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
     settings = config(tiny_model, rationale="before", marker="####")
     torch.manual_seed(0)
     student = load_student(model_source(settings), settings.tune, CPU)

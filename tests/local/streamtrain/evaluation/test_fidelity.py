@@ -232,7 +232,7 @@ def ask(run: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["eval", str(run), *options])
 
 
-def test_a_teacher_with_other_tokens_is_asked_and_kept(
+def test_a_teacher_with_other_tokens_is_run_and_kept(
     classifier: Path, tiny_classifier: Path, tmp_path: Path
 ) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -166,7 +166,7 @@ def test_a_text_is_the_likeliest_token_after_token(
 
 
 @pytest.mark.parametrize(("kind", "method"), ADAPTERS)
-def test_a_text_ends_once_it_has_what_is_wanted(
+def test_a_text_ends_once_its_condition_holds(
     tiny_model: Path, tmp_path: Path, kind: str, method: str
 ) -> None:
     student, tokenizer, _ = student_of(kind, method, tmp_path, tiny_model)

@@ -139,7 +139,7 @@ class Listener:
     async def close(self) -> None: ...
 
 
-async def test_the_student_is_told_the_question_alone() -> None:
+async def test_the_student_gets_the_question_alone() -> None:
     """Neither the answer nor a rationale of the file reaches the prompt that it was trained on."""
     listener, how = Listener(), prompt_format(config(Path("m"), data={"rationale": "before"}).data)
     await vote_with(listener, QUESTIONS, how, Samples(2))

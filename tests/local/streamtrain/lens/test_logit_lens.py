@@ -292,7 +292,7 @@ def test_another_students_weights_have_another_lens(tiny_model: Path, tmp_path: 
     assert len(list((out / "lens").iterdir())) == 2
 
 
-def test_texts_that_are_missing_are_told(tiny_model: Path, tmp_path: Path) -> None:
+def test_texts_that_are_missing_are_reported(tiny_model: Path, tmp_path: Path) -> None:
     out = make_run(tiny_model, tmp_path / "run", str(tmp_path / "gone"))
     held = write(tmp_path / "held.jsonl", rows(2))
     done = lens(out, "--data", held, "--tuned")

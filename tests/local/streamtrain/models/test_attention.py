@@ -79,7 +79,7 @@ def test_a_kernel_that_a_model_lacks_is_refused(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_the_model_has_the_kernel_that_was_asked_for(tiny_model: Path, attention: Any) -> None:
+def test_the_model_has_the_kernel_that_was_configured(tiny_model: Path, attention: Any) -> None:
     student = load_student(ModelSource(str(tiny_model), attention=attention), None, CPU)
     assert student.model.config._attn_implementation == attention
 

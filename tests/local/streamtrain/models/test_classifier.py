@@ -402,7 +402,7 @@ def test_a_row_that_is_no_labelled_text_is_refused(
         made.step([{**rows(1)[0], **change}], 0, 1.0)
 
 
-def test_a_classifier_is_not_asked_questions_with_options(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_classifier_gets_no_questions_with_options(tiny_model: Path, tmp_path: Path) -> None:
     made = train_step(config(family("bert", tmp_path, tiny_model)))
     with pytest.raises(InputError, match="needs rows with text and label"):
         evaluate_student(

@@ -241,9 +241,7 @@ def test_raters_are_put_together_by_item() -> None:
     assert [row[0] for row in table(found).rows] == ["ann", "bob", "eve", "together"]
 
 
-def test_people_fill_in_a_sheet_and_it_is_kept_beside_the_student(
-    run: Path, tmp_path: Path
-) -> None:
+def test_people_fill_in_a_sheet_and_it_is_kept_with_the_student(run: Path, tmp_path: Path) -> None:
     key = make_key(run, tmp_path / "held.jsonl", "rationale", 10, 0)
     write_sheet(key, tmp_path / "out")
     for name, always in (("ann", "left"), ("bob", None)):
@@ -327,7 +325,7 @@ def test_a_verdict_is_read_strictly(text: str, finish: str, expected: str | None
     assert read_verdict(Completion(text, finish)) == expected
 
 
-async def test_a_judge_is_asked_in_both_orders() -> None:
+async def test_a_judge_compares_in_both_orders() -> None:
     """It likes what is good wherever it stands, the first place otherwise; one it can't say."""
 
     def rule(first: str, second: str, reply: Any) -> dict[str, Any]:

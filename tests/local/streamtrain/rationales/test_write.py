@@ -91,7 +91,7 @@ def _minimal() -> dict[str, Any]:
     return {"student": "t", "version": 1, "model": "m"}
 
 
-def test_rationales_are_kept_beside_the_evaluation(tiny_model: Path, tmp_path: Path) -> None:
+def test_rationales_are_kept_with_the_evaluation(tiny_model: Path, tmp_path: Path) -> None:
     made = taught(tiny_model, data={"max_target": 64})
     out = tmp_path / "run"
     out.mkdir()

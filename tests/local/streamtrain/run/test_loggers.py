@@ -105,7 +105,7 @@ def test_a_logger_that_refuses_says_what_to_do_and_closes_the_others(
     assert not (tmp_path / "loggers.json").exists()
 
 
-def test_what_is_not_installed_is_told_before_the_start(
+def test_what_is_not_installed_is_an_error_before_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamtrain.run.loggers.find_spec", lambda name: None)

@@ -371,7 +371,7 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_progress(
     assert first.step(rows(4), 4, 1.0).loss == second.step(rows(4), 4, 1.0).loss
 
 
-def test_old_checkpoints_are_dropped_and_a_torn_one_is_not_seen(
+def test_old_checkpoints_are_dropped_and_a_torn_one_is_ignored(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     student = load(tiny_model, "lora")

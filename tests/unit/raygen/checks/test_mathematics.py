@@ -20,7 +20,7 @@ def test_what_is_settled_without_algebra_is_settled_right(
     assert len(settled) > SETTLED * len(both)
 
 
-def test_only_expressions_are_asked_of_algebra() -> None:
+def test_only_expressions_reach_algebra() -> None:
     asked: list[tuple[str, str]] = []
 
     def algebra(one: str, other: str) -> bool:

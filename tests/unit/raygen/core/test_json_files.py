@@ -31,7 +31,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("content", DAMAGE)
-def test_damage_is_told_with_its_file_and_place(tmp_path: Path, content: bytes) -> None:
+def test_damage_is_reported_with_its_file_and_position(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "f.json"
     path.write_bytes(content)
     with pytest.raises(DamagedFileError) as raised:

@@ -108,7 +108,7 @@ def test_an_attribute_of_each_item_is_none_at_all(attack: str) -> None:
         ("{{ x.split(*items) }}", "`\\*` in a call"),
     ],
 )
-def test_what_the_language_lacks_is_said_before_a_row_is_read(text: str, message: str) -> None:
+def test_what_the_language_lacks_is_an_error_before_a_row_is_read(text: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         template_fields(text)
 

@@ -351,7 +351,7 @@ async def test_what_a_filter_ended_is_refused_unless_announced_before() -> None:
     assert reasons(outcomes) == [None, "refused"]
 
 
-async def test_the_whole_completion_is_kept_beside_the_rationale() -> None:
+async def test_the_full_completion_is_kept_with_the_rationale() -> None:
     text = "They swim. The answer is (b).\nQuestion: Who flies?\nAnswer: The answer is (a)."
     outcomes, _ = await run_op(OP, ROW, [text], n=1)
     (row,) = rows_of(outcomes)

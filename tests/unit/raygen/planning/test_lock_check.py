@@ -71,7 +71,7 @@ def locked(recipe: Path, *words: object) -> Any:
     return json.loads(result.stdout)
 
 
-def test_a_recipe_is_locked_beside_itself_and_again_the_same(recipe: Path) -> None:
+def test_a_lock_lies_in_its_recipes_folder_and_is_the_same_again(recipe: Path) -> None:
     answer = locked(recipe)
     path = recipe.parent / "recipe.lock.yaml"
     assert answer["path"] == str(path)

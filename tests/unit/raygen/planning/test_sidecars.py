@@ -51,9 +51,7 @@ def add_row(folder: Folder, prepared: PreparedRecipe, key: str) -> None:
     run.commit([block(folder, [key], plan=prepared.plan.hash)])
 
 
-def test_recipe_plan_and_lock_stand_beside_the_tables(
-    folder: Folder, locked: PreparedRecipe
-) -> None:
+def test_recipe_plan_and_lock_lie_with_the_tables(folder: Folder, locked: PreparedRecipe) -> None:
     plan = json.loads(folder.read_text("plan.json"))
     assert (plan["hash"], plan["estimate"]) == (locked.plan.hash, {"rows": 1})
     assert folder.local is not None

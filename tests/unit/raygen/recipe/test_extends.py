@@ -86,7 +86,7 @@ def test_a_param_that_is_a_path_starts_where_its_value_is_reported(base: Path) -
     assert load_recipe(child(base, "params: {n: {default: 3}}\n")).source_base == base
 
 
-def test_a_prompt_is_a_file_beside_whoever_says_so(base: Path) -> None:
+def test_a_prompt_file_is_relative_to_the_recipe_that_names_it(base: Path) -> None:
     path = child(base, "graph: {written: {prompt: {file: p.j2}}}\n")
     (path.parent / "p.j2").write_text("Mine: {{ question }}")
     assert prompt(load_recipe(path)) == "Mine: {{ question }}"

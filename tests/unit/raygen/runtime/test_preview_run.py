@@ -151,7 +151,7 @@ async def test_a_step_is_tied_to_its_rows_and_outcomes(tmp_path: Path) -> None:
     assert json.loads(answer)[reject["outcome"]]["text"] == SILENT
 
 
-async def test_a_preview_runs_beside_a_running_loop_and_leaves_its_figures(
+async def test_a_preview_runs_while_a_loop_runs_and_leaves_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAYGEN_CACHE", str(tmp_path / "cache"))
@@ -163,7 +163,7 @@ async def test_a_preview_runs_beside_a_running_loop_and_leaves_its_figures(
     assert (kept.rows, kept.nodes["rationales"].dropped) == (2, 2)
 
 
-async def test_a_failed_row_shows_what_it_had_asked(tmp_path: Path) -> None:
+async def test_a_failed_row_shows_its_requests(tmp_path: Path) -> None:
     recipe, plan = plan_in(tmp_path, [GOOD], rows=1)
     broken = replace(plan.nodes[0].op, run=_asks_and_fails)
     plan = replace(plan, nodes=(replace(plan.nodes[0], op=broken), plan.nodes[1]))

@@ -119,7 +119,7 @@ async def test_a_transient_fault_fails_the_row_which_keeps_its_finished_calls() 
     assert again.examples == expected.examples
 
 
-async def test_a_lasting_error_beside_a_transient_one_is_no_reason_to_try_again() -> None:
+async def test_a_lasting_error_with_a_transient_one_is_no_reason_to_try_again() -> None:
     nodes = [node("bad", "map", set={"x": "1 / 0"}), node("ask", "generate", **ASK)]
     of = plan(nodes, ("ask",), fake_spec({"match": ".", "reply": {"error": "bad_response"}}))
     result = await RowProgram(of, engines(of)).run("key", QUESTION)

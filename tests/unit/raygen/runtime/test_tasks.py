@@ -73,7 +73,7 @@ def files_of(files: dict[int, tuple[str, ...]], *ordinals: int) -> list[tuple[st
 
 
 @given(st.integers(0, 5000), st.integers(1, 40))
-def test_there_are_no_more_blocks_than_asked_for(rows: int, most: int) -> None:
+def test_there_are_no_more_blocks_than_requested(rows: int, most: int) -> None:
     tasks = split_into_blocks(range(rows), 2, most=most)
     assert len(tasks) <= most
     assert [ordinal for task in tasks for ordinal in task.ordinals] == list(range(rows))

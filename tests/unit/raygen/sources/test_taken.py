@@ -71,7 +71,7 @@ def test_a_row_that_does_not_fit_repeats_none_and_is_in_no_sample(tmp_path: Path
     assert [bool(row.invalid) for row in pool.rows].index(True) == 30
 
 
-def test_how_many_options_were_merged_is_said_once(tmp_path: Path) -> None:
+def test_how_many_options_were_merged_is_reported_once(tmp_path: Path) -> None:
     rows = quiz(9)
     rows[4] = {"question": "Q?", "choices": ["a", "b", "a", "c"], "answer": 3}
     write_lines(tmp_path / "q.jsonl", rows)

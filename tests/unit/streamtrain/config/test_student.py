@@ -182,7 +182,7 @@ def test_paths_are_relative_to_the_base_and_out_wins(tmp_path: Path) -> None:
     assert other.out == tmp_path / "else"
 
 
-def test_a_teacher_is_looked_for_only_where_it_is_asked(tmp_path: Path) -> None:
+def test_a_teacher_is_located_only_where_it_is_used(tmp_path: Path) -> None:
     text = MINIMAL + (
         "kind: classifier\ndata: {labels: [a, b]}\n"
         "objective: {loss: kd, teacher: {model: ./judge, revision: r1}}\n"

@@ -43,7 +43,7 @@ def test_a_recorded_rationale_of_the_right_answer_is_trained_on(predicted: Any) 
 @pytest.mark.parametrize(
     "data", [{"rationales": {"wrong": "keep"}}, {"rationale": "none"}], ids=str
 )
-def test_wrong_ones_are_kept_where_asked_or_where_no_rationale_is_learned(
+def test_wrong_ones_are_kept_where_configured_or_where_no_rationale_is_learned(
     data: dict[str, Any],
 ) -> None:
     assert row_filter(**data).refusal({**RECORDED, "predicted": 1}) is None

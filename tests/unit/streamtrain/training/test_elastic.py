@@ -67,7 +67,7 @@ def test_what_went_on_is_measured_anew() -> None:
     assert growth.workers(2) is None, "a restart takes 90 s now"
 
 
-def test_a_run_is_asked_once_its_dataset_has_ended(
+def test_a_run_is_evaluated_once_its_dataset_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamtrain.training.elastic._LOOK_EVERY_S", 0.0)

@@ -81,7 +81,7 @@ def test_events_are_whole_lines_that_a_reader_follows(tmp_path: Path) -> None:
     ]
 
 
-def test_an_event_is_told_in_words() -> None:
+def test_an_event_is_shown_in_words() -> None:
     line = describe({"event": "first_step", "time": 0.0, "generation_ended": False})
     assert line is not None
     assert "while the generator still runs" in line

@@ -223,7 +223,7 @@ def test_vllms_other_arguments_pass(args: dict[str, Any]) -> None:
     assert check_engine(EngineSpec("t", "m", backend="vllm", args=args)) == []
 
 
-def test_code_cannot_be_asked_for_by_other_backends() -> None:
+def test_other_backends_cannot_allow_code() -> None:
     for backend in ("transformers", "openai", "fake"):
         engine = EngineSpec("t", "m", backend=backend, args={"trust_remote_code": True})
         assert "no argument 'trust_remote_code'" in check_engine(engine)[0]

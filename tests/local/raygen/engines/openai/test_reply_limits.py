@@ -137,7 +137,7 @@ def test_a_list_of_models_without_an_end_is_not_read(kind: str, answers: dict[st
     assert "bytes, unpacked" in answers[f"models-{kind}"][1]
 
 
-def test_large_replies_that_were_asked_for_are_read() -> None:
+def test_large_replies_that_were_requested_are_read() -> None:
     """Four tokens' text at most a byte each, and the log-probabilities of 100,000 tokens."""
     code = """
 import asyncio

@@ -346,7 +346,7 @@ def test_a_repository_too_large_to_unpack_is_refused(
         fetch(f"git+file://{tmp_path}/repository")
 
 
-def test_data_beside_a_recipe_stays_small(
+def test_data_in_a_recipes_folder_stays_small(
     memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     monkeypatch.setattr(gather, "MOST_BYTES", 2000)

@@ -47,7 +47,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str |
 
 
 @pytest.mark.parametrize("token", ["hf_variable", None])
-def test_a_strangers_model_is_asked_for_without_the_token(
+def test_a_strangers_model_is_requested_without_the_token(
     sent: list[str | None], token: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if token:

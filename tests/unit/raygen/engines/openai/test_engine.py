@@ -167,7 +167,7 @@ async def half_body_server() -> asyncio.Server:
     return await asyncio.start_server(serve, "127.0.0.1", 0)
 
 
-async def test_a_slow_answer_is_given_up_and_asked_again(server: Server) -> None:
+async def test_a_slow_answer_is_given_up_and_requested_again(server: Server) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
         if count == 0:
             await asyncio.sleep(5)
@@ -225,7 +225,7 @@ async def test_an_endpoint_without_a_list_of_models_starts(server: Server) -> No
     await engine.close()
 
 
-async def test_a_server_that_ignores_n_is_asked_for_the_rest(
+async def test_a_server_that_ignores_n_gets_requests_for_the_rest(
     server: Server, engine: OpenAIEngine
 ) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
@@ -240,7 +240,7 @@ async def test_a_server_that_ignores_n_is_asked_for_the_rest(
     assert [body["n"] for body in server.bodies] == [4, 1, 1, 1, 1, 1, 1, 1]
 
 
-async def test_a_server_that_refuses_n_is_asked_one_by_one(
+async def test_a_server_that_refuses_n_gets_requests_one_by_one(
     server: Server, engine: OpenAIEngine
 ) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
@@ -269,7 +269,7 @@ async def test_the_other_name_of_max_tokens_is_learned(
     assert ["max_tokens" in body for body in server.bodies] == [True, False, False]
 
 
-async def test_a_server_that_gives_no_log_probabilities_is_not_asked_for_them_again(
+async def test_a_server_without_log_probabilities_gets_no_second_request_for_them(
     server: Server, engine: OpenAIEngine
 ) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
@@ -284,7 +284,7 @@ async def test_a_server_that_gives_no_log_probabilities_is_not_asked_for_them_ag
     assert ["logprobs" in body for body in server.bodies] == [True, False, False]
 
 
-async def test_a_server_without_schemas_is_asked_for_any_json_and_then_for_text(
+async def test_a_server_without_schemas_is_tried_with_any_json_and_then_with_text(
     server: Server, engine: OpenAIEngine
 ) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
@@ -335,7 +335,7 @@ async def test_a_prompt_too_long_is_refused_at_once(server: Server, engine: Open
     assert len(server.bodies) == 2
 
 
-async def test_a_busy_server_is_asked_less_at_a_time_and_loses_nothing(
+async def test_a_busy_server_gets_fewer_requests_at_a_time_and_loses_nothing(
     server: Server, engine: OpenAIEngine
 ) -> None:
     async def reply(body: dict[str, Any], count: int) -> web.StreamResponse:
@@ -395,7 +395,7 @@ async def test_a_refusal_is_an_answer_and_closes_the_circuit(
     assert len(server.bodies) == 8 + 12 + 1
 
 
-async def test_a_server_that_stays_down_is_asked_by_one_and_all_end_with_its_error(
+async def test_a_server_that_stays_down_is_tried_by_one_request_and_all_end_with_its_error(
     server: Server, engine: OpenAIEngine
 ) -> None:
     server.reply = failing(10**6, lambda: web.Response(status=500))
