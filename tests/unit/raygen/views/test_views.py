@@ -66,7 +66,14 @@ def test_every_op_is_listed_with_its_first_sentence() -> None:
     assert "\nfilter no " in squeezed(text)
 
 
-@pytest.mark.parametrize("name", sorted(built_in()))
+OPS = [
+    pytest.param(name, marks=() if number % 4 == 0 else pytest.mark.slow)
+    for number, name in enumerate(sorted(built_in()))
+]
+"""Every op; outside test-long every fourth."""
+
+
+@pytest.mark.parametrize("name", OPS)
 def test_an_op_shows_every_parameter(name: str) -> None:
     op = built_in()[name]
     text = text_of(op_view(op))
@@ -76,7 +83,7 @@ def test_an_op_shows_every_parameter(name: str) -> None:
     assert json.loads(json.dumps(op_json(op)))["name"] == name
 
 
-@pytest.mark.parametrize("name", sorted(built_in()))
+@pytest.mark.parametrize("name", OPS)
 def test_every_op_says_what_it_needs_and_its_prompt_can_be_copied(name: str) -> None:
     op = built_in()[name]
     assert "\ntask " in text_of(op_view(op))
