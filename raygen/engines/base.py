@@ -207,6 +207,7 @@ class EngineSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     anonymous: bool = False
     template_args: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     api: Literal["auto"] | Api = "auto"
 
 

@@ -207,11 +207,22 @@ def _cut(reply: str | FakeText, sampling: Sampling, prompt_tokens: int) -> Compl
     finish = "stop"
     if len(words) > sampling.max_tokens:
         text, finish = text[: words[sampling.max_tokens - 1].end()], "length"
+    length = min(len(words), sampling.max_tokens)
+    thinking, thought = script.thinking, 0
+    if thinking is not None and sampling.thinking is not None:
+        thinking, thought = _think(thinking, sampling.thought_tokens)
     return Completion(
         text,
         script.finish_reason or finish,
         prompt_tokens,
-        min(len(words), sampling.max_tokens),
+        length + thought,
         logprob=script.logprob,
-        thinking=script.thinking,
+        thinking=thinking,
+        thinking_tokens=thought,
     )
+
+
+def _think(script: str, budget: int) -> tuple[str | None, int]:
+    """Cut a scripted thought at its budget; without one there is no thought."""
+    words = list(re.finditer(r"\S+", script))[:budget]
+    return (script[: words[-1].end()], len(words)) if words else (None, 0)

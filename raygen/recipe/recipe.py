@@ -16,11 +16,19 @@ from raygen.config import ALL_VARIANTS, Document, dump_text, parse_model, varian
 from raygen.core import Place, Problem, ProblemsError, Task, make_task
 from raygen.core.access import Anonymous
 from raygen.engines import EngineSpec
+from raygen.ops.common import EngineSampling
 from raygen.recipe.graph import SOURCE
 from raygen.recipe.profile import Profile
 from raygen.recipe.remote.ref import Fetched
 from raygen.recipe.resolver import Resolver
-from raygen.recipe.schema import NodeSection, Output, RecipeSections, Scalar, SourceSpec
+from raygen.recipe.schema import (
+    EngineSection,
+    NodeSection,
+    Output,
+    RecipeSections,
+    Scalar,
+    SourceSpec,
+)
 
 MAX_FETCHED_SOURCE_BYTES = 2**30
 """What a file may unpack to that a fetched recipe names as its source."""
@@ -127,6 +135,7 @@ class Recipe:
                 api=engine.api if self.version > 1 else "completion",
                 anonymous=self._asks_as_anybody(("engines", name, "model")),
                 template_args=engine.template_args,
+                sampling=_written_settings(engine),
             )
             for name, engine in self.sections.engines.items()
         }
@@ -156,6 +165,17 @@ class Recipe:
         A profile's conditions and the variants are no part of it; its params can still be set.
         """
         return dump_text({k: v for k, v in self.written.items() if k != "variants"})
+
+
+def _written_settings(engine: EngineSection) -> dict[str, Any]:
+    """Return what an engine says of sampling and thinking, as far as it is resolved."""
+    settings: dict[str, Any] = {}
+    if isinstance(engine.sampling, EngineSampling):
+        settings |= engine.sampling.model_dump(mode="json", exclude_unset=True)
+    if engine.thinking is not None:
+        thinking = engine.thinking.model_dump(mode="json", exclude_unset=True)
+        settings["thinking"] = " ".join(f"{name}: {value}" for name, value in thinking.items())
+    return settings
 
 
 def parse_sections(document: Document) -> tuple[RecipeSections | None, list[Problem]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from raygen.config import found
 from raygen.core import TaskName, without_secret
@@ -170,6 +170,21 @@ class Price(RecipeSection):
     output: float = Field(ge=0)
 
 
+_OF_RENDERING = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversations",
+        "documents",
+        "messages",
+        "return_assistant_tokens_mask",
+        "tools",
+    }
+)
+"""What a chat template gets from the engine, and no recipe may say."""
+
+
 class EngineSection(RecipeSection):
     """A model, and as defaults the conditions that a profile may override."""
 
@@ -196,6 +211,13 @@ class EngineSection(RecipeSection):
     )
     args: dict[str, Any] = Field(default_factory=dict, description="the backend's own arguments")
     license: str | None = Field(None, min_length=1, description="of the model, for the card")
+
+    @field_validator("template_args")
+    @classmethod
+    def _only_extras(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if own := sorted(_OF_RENDERING & set(value)):
+            raise ValueError(f"{', '.join(own)}: raygen sets it itself; take it out")
+        return value
 
 
 class NodeSection(BaseModel):

@@ -61,6 +61,10 @@ def plan_view(outlook: PlanOverview) -> RenderableType:
                 )
             )
         parts += [table, Text()]
+    for spec in plan.engines.values():
+        if spec.sampling:
+            settings = ", ".join(f"{k} {v}" for k, v in spec.sampling.items())
+            facts.add_row("sampling", Text(f"{spec.name}: {settings}"))
     return Group(*parts, facts, Text(), *_estimate(outlook))
 
 

@@ -16,6 +16,7 @@ from raygen.engines.base import (
     Request,
     RequestRefusedError,
     Sampling,
+    Thinking,
 )
 from raygen.engines.fake import FakeEngine
 
@@ -183,3 +184,14 @@ async def test_scores_are_negative_deterministic_and_differ() -> None:
 def test_wrong_args_are_reported(args: dict[str, Any], message: str) -> None:
     with pytest.raises(EngineSetupError, match=message):
         FakeEngine(EngineSpec("e", "m", backend="fake", args=args))
+
+
+async def test_a_scripted_thought_has_a_budget_and_a_switch() -> None:
+    script = {"text": "yes", "thinking": "one two  three four"}
+    engine = fake({"match": "q", "reply": script})
+    sampling = Sampling(thinking=Thinking("on", 3))
+    (answer,) = await engine.generate(Request("q", sampling))
+    assert (answer.thinking, answer.thinking_tokens) == ("one two  three", 3)
+    assert answer.output_tokens == 4
+    (silent,) = await engine.generate(Request("q", Sampling(thinking=Thinking("off"))))
+    assert (silent.thinking, silent.output_tokens) == (None, 1)

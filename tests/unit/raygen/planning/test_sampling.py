@@ -80,6 +80,7 @@ def test_the_models_own_settings_are_read_when_planning(tmp_path: Path) -> None:
     sampling = asked(plan).sampling(0)
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.6, 0.95, 20)
     (model / "generation_config.json").write_text(json.dumps({**own, "top_k": 40}))
+    assert plan.plan.engines["t"].sampling == {"temperature": 0.6, "top_p": 0.95, "top_k": 20}
     other = prepared(tmp_path, {"model": str(model), "sampling": "model"})
     assert other.plan.hash != plan.plan.hash
     (model / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
@@ -112,6 +113,12 @@ def test_what_the_backend_cannot_do_is_a_problem_of_the_plan(tmp_path: Path) -> 
     address = {"base_url": "http://localhost:1/v1"}
     with pytest.raises(ProblemsError, match=r"node 'asked', engine 't': extra\.messages"):
         prepared(tmp_path, {"backend": "openai", "args": address}, extra={"messages": []})
+
+
+@pytest.mark.parametrize("name", ["chat_template", "messages", "tools"])
+def test_template_args_are_no_way_to_another_template(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProblemsError, match="raygen sets it itself"):
+        prepared(tmp_path, {"template_args": {name: "x"}})
 
 
 def test_wrong_values_are_problems_of_their_line(tmp_path: Path) -> None:
