@@ -30,6 +30,8 @@ from raygen.sources import (
     take_rows,
 )
 
+_VOTE = ", or let it vote: `by: vote`"
+
 
 @dataclass(frozen=True, slots=True)
 class RecipeRequest:
@@ -254,7 +256,7 @@ def _ability_problems(recipe: Recipe, plan: Plan) -> Iterator[Problem]:
                 message = (
                     f"node {node.name!r} asks engine {name!r} to {' and '.join(sorted(missing))}, "
                     f"which the backend {spec.backend!r} with this model can't do; name another "
-                    "engine or backend"
+                    f"engine or backend{_VOTE if 'score' in missing else ''}"
                 )
                 yield recipe.document.problem(("graph", node.name), message)
             elif "attribute" in needed and (problem := attribution_problem(spec)) is not None:

@@ -27,6 +27,7 @@ from raygen.engines.base import (
 from raygen.engines.batches import USUAL_TIMING, BatchQueue, BatchTarget, Timing
 from raygen.engines.openai.asking import MAX_REPLY_BYTES, Asker
 from raygen.engines.openai.batches import EndpointBatches
+from raygen.engines.openai.chat_scores import ChatScores, read_first_token
 from raygen.engines.openai.endpoint import Endpoint
 from raygen.engines.openai.refusals import RefusalError
 from raygen.engines.openai.reply import BadReplyError, parse_completions, parse_scores
@@ -68,6 +69,8 @@ class OpenAIEngine:
                 service = EndpointBatches(self._endpoint, f"/{path}")
                 self._batches[path] = BatchQueue(service, record, target, timing)
         self._asker = Asker(self._endpoint, spec, args.strict, self._read, self._batches)
+        first_token = Asker(self._endpoint, spec, strict=False, read=read_first_token)
+        self._chat_scores = ChatScores(self._where, first_token.ask, self.generate)
 
     @classmethod
     async def start(
@@ -95,7 +98,7 @@ class OpenAIEngine:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was learned of the endpoint so far, a sentence each."""
-        return tuple(self._asker.notes)
+        return (*self._asker.notes, *self._chat_scores.notes)
 
     async def generate(self, request: Request) -> list[Completion]:
         """Return `n` completions: of one request, or of as many as the endpoint needs for them.
@@ -133,12 +136,9 @@ class OpenAIEngine:
 
     async def score(self, prompt: Prompt, candidates: Sequence[str]) -> list[Score]:
         """Return log-probabilities by echo, which few servers offer (vLLM does): else
-        EngineSetupError."""
+        EngineSetupError. After a chat, letters are scored as its first token."""
         if not isinstance(prompt, str):
-            raise EngineSetupError(
-                f"{self._where} can't score a chat prompt: only the server knows its template; "
-                "use a plain prompt, or the vllm backend"
-            )
+            return await self._chat_scores.score(prompt, candidates)
         body = json.dumps(score_body(self._model, prompt, candidates)).encode()
         try:
             most = MAX_REPLY_BYTES + BYTES_PER_BYTE * len(body)

@@ -482,8 +482,6 @@ async def test_a_server_without_echo_cannot_score(server: Server, engine: OpenAI
     server.reply = failing(9, lambda: web.json_response({"choices": [{"text": "x"}]}))
     with pytest.raises(EngineSetupError, match=r"teacher.*no log-probabilities of a prompt"):
         await engine.score("q", ["A"])
-    with pytest.raises(EngineSetupError, match="can't score a chat prompt"):
-        await engine.score((Message("user", "q"),), ["A"])
 
 
 async def test_a_thought_that_takes_all_tokens_is_answered(
