@@ -158,7 +158,8 @@ def test_every_fault_of_a_server_passes_and_no_row_is_lost(project: Project) -> 
         assert server.asked.total() == rows + rows // 2
     assert summary["rows"]["pending"] == summary["rows"]["failed"] == 0
     assert len(project.ledger()) == rows
-    assert project.examples().select(SAME).equals(expected(project))
+    texts = [f"Question {i}? has an answer {k}." for i in range(0, rows, 3) for k in range(4)]
+    assert sorted(project.examples()["rationale"]) == sorted(texts)
     nothing_is_left_over(project)
 
 

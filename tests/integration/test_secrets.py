@@ -31,6 +31,8 @@ PLANTED = {
 """In the environment of the process alone: what starts the tests doesn't have them."""
 SECRETS = [value.partition("//me:")[2].partition("@")[0] or value for value in PLANTED.values()]
 NAMES = list(FORMS)
+LOOK = Path(__file__).with_name("several_commands.py")
+"""Runs commands one after the other in one process."""
 
 
 def replied(number: int) -> tuple[int, str]:
@@ -114,30 +116,31 @@ def test_planted_secrets_are_nowhere(
     places = {name: str(temporary) for name in ("HOME", "TMPDIR", "RAY_TMPDIR", "RAYGEN_CACHE")}
     environment = {**os.environ, **PLANTED, **places, "COLUMNS": "200"}
 
-    def raygen(*words: object) -> subprocess.CompletedProcess[str]:
+    def python(*words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "raygen.cli", *map(str, words)],
+            [sys.executable, *map(str, words)],
             capture_output=True, text=True, env=environment, timeout=280, check=False,
         )  # fmt: skip
 
-    done = raygen("apply", recipe, "--yes", "--json")
+    done = python("-m", "raygen.cli", "apply", recipe, "--yes", "--json")
     assert done.returncode == (0 if handler is _Echo else 2), done.stderr
-    said = [
-        done,
-        raygen("plan", recipe),
-        raygen("status", project.out),
-        raygen("show", project.out),
-        raygen("report", project.out, "--out", tmp_path / "report.html"),
-        raygen("export", project.out, "--out", tmp_path / "exported"),
+    commands: list[list[object]] = [
+        ["plan", recipe],
+        ["status", project.out],
+        ["show", project.out],
+        ["report", project.out, "--out", tmp_path / "report.html"],
+        ["export", project.out, "--format", "jsonl", "--out", tmp_path / "exported"],
     ]
-    assert not any("Traceback" in each.stderr for each in said)
-    shown = "\n".join(each.stdout + each.stderr for each in said)
+    looked = python(LOOK, *(json.dumps([*map(str, words)]) for words in commands))
+    shown = "\n".join(each.stdout + each.stderr for each in (done, looked))
+    assert "Traceback" not in shown
     assert [shown_forms(secret, shown) for secret in SECRETS] == [[]] * len(SECRETS)
     assert leaks(tmp_path, SECRETS) == []
     assert leaks(temporary, SECRETS) == []
     assert list((project.out / "logs").rglob("worker-*.log")), "the workers' logs are searched"
     assert list(temporary.rglob("session_*/logs/*")), "and Ray's"
     if handler is _Echo:
+        assert (tmp_path / "exported").exists()
         transcripts = pl.read_delta(str(project.out / "transcripts"))["completions"].to_list()
         assert len([text for text in transcripts if text.count("***") >= 5]) >= len(NAMES)
         assert "***" in str(pl.read_delta(str(project.out / "rows")).to_dicts())
