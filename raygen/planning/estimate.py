@@ -6,12 +6,12 @@ and then they are upper bounds. Pure. Knows nothing of files or terminals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from raygen.core import count, plural
-from raygen.engines import EngineSpec
+from raygen.engines import EngineSpec, endpoint_args
 from raygen.planning.history import (
     NodeMeasure,
     RunMeasurements,
@@ -154,6 +154,7 @@ def estimate_run(
     paced = [run for run in measured if _same_engines(run, shares, known)]
     seconds, pace, why = _time(nodes, paced, conditions_of(plan), actors)
     notes += why
+    notes += _waits(plan)
     priced = [engine.dollars for engine in engines.values() if engine.dollars is not None]
     return Estimate(
         rows=rows,
@@ -165,6 +166,17 @@ def estimate_run(
         engines=engines,
         notes=tuple(notes),
     )
+
+
+def _waits(plan: Plan) -> Iterator[str]:
+    """Say which engines' answers come hours later."""
+    for name, spec in plan.engines.items():
+        args = endpoint_args(spec)
+        if args is not None and args.mode == "batch":
+            yield (
+                f"engine {name!r} sends batches: each step of the graph that asks it waits for its "
+                "own, up to a day"
+            )
 
 
 def _share(

@@ -137,3 +137,12 @@ def test_it_is_json() -> None:
     answer = json.loads(json.dumps(found.to_json()))
     assert (answer["rows"], answer["examples"], answer["calls"]) == (3, 12, 3)
     assert answer["nodes"]["asks"]["basis"] == "assumed"
+
+
+def test_batches_are_said_to_be_waited_for() -> None:
+    one = small()
+    args = {"base_url": "http://127.0.0.1/v1", "mode": "batch"}
+    batching = replace(one.engines["teacher"], backend="openai", args=args)
+    plan = replace(one, engines={"teacher": batching})
+    assert any("sends batches" in note for note in estimate_run(plan, 100, PROBED).notes)
+    assert not any("batches" in note for note in estimate_run(one, 100, PROBED).notes)
