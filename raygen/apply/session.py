@@ -315,6 +315,7 @@ class Session:
     def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
         counts, engines = self.counts, self.plan.engines
         paid = self.committer.paid
+        thoughts = {name: (0, each.thinking) for name, each in self.committer.reported.items()}
         lead = None
         if state and state.first_step and counts.last_row_at:
             lead = counts.last_row_at - state.first_step
@@ -344,6 +345,8 @@ class Session:
             reused=counts.reused,
             saved_tokens=counts.saved_tokens,
             dollars=total_dollars(paid, engines) if priced else None,
+            thinking_tokens=sum(tokens for _, tokens in thoughts.values()),
+            thinking_dollars=total_dollars(thoughts, engines) if priced else None,
             seconds=self.watch.seconds,
             rejects=counts.top_rejects,
             message=ending.message,

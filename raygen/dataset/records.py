@@ -26,8 +26,8 @@ IDENTITY = ("id", "key", "plan", "node")
 """The columns that every example has before the plan's own."""
 
 
-_REPORTS = ('"cached_tokens"', '"cost"', '"counted_by"')
-"""Fields of a completion that only some providers fill."""
+_REPORTS = ('"cached_tokens"', '"cost"', '"counted_by"', '"thinking_tokens"')
+"""Fields of a completion that only some engines fill."""
 
 Tokens = Mapping[str, tuple[int, int]]
 """Prompt and output tokens that were paid for, by engine."""
@@ -38,12 +38,14 @@ class Reported:
     """What a provider reported beside the tokens, and what it didn't count.
 
     `cached` of the prompt tokens were read from its cache, and it charged `dollars`; None where it
-    never said so. It counted no tokens for calls whose tokens, `estimated` in all, are a guess.
+    never said so. It counted no tokens for calls whose tokens, `estimated` in all, are a guess. Of
+    the output tokens `thinking` were thoughts.
     """
 
     cached: int | None = None
     dollars: float | None = None
     estimated: int = 0
+    thinking: int = 0
 
     def __add__(self, other: Reported) -> Reported:
         cached = [part.cached for part in (self, other) if part.cached is not None]
@@ -52,6 +54,7 @@ class Reported:
             sum(cached) if cached else None,
             sum(dollars) if dollars else None,
             self.estimated + other.estimated,
+            self.thinking + other.thinking,
         )
 
 
@@ -206,7 +209,8 @@ def _reported(call: Call) -> Reported:
     reported = Reported()
     answers: list[Mapping[str, Any]] = json.loads(call.completions)
     for answer in answers:
-        reported += Reported(answer.get("cached_tokens"), answer.get("cost"))
+        thinking = answer.get("thinking_tokens", 0)
+        reported += Reported(answer.get("cached_tokens"), answer.get("cost"), thinking=thinking)
     if any(answer.get("counted_by") == "estimate" for answer in answers):
         reported += Reported(estimated=call.prompt_tokens + call.output_tokens)
     return reported

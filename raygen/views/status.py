@@ -41,6 +41,8 @@ def status_view(folder: str, status: DatasetStatus) -> RenderableType:
         f"{_with_plan(status.calls, planned, 'calls')} calls"
     )
     facts.add_row("tokens", Text(tokens))
+    if thinking := sum(reported.thinking for reported in status.reported.values()):
+        facts.add_row("thoughts", f"{count(thinking)} of all tokens out that were paid for")
     if status.reused:
         saved = f"{plural(status.reused, 'call')}, {plural(status.saved_tokens, 'token')} saved"
         facts.add_row("reused", saved)

@@ -36,7 +36,8 @@ class RunSummary:
 
     Of the dataset: `source` to `pending` count its source rows, `examples` its examples; `left_out`
     rows repeat an earlier row and don't count as source rows. `dollars` is the cost of all its
-    runs, where prices are known.
+    runs, where prices are known; `thinking_tokens` of their output tokens were thoughts, which cost
+    `thinking_dollars` of it.
 
     Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
     saved `saved_tokens`. `reports` counts the dataset's examples by the columns that ops report,
@@ -77,6 +78,8 @@ class RunSummary:
     reused: int = 0
     saved_tokens: int = 0
     dollars: float | None = None
+    thinking_tokens: int = 0
+    thinking_dollars: float | None = None
     curves: str | None = None
     dashboard: str | None = None
     metrics: str | None = None
@@ -138,6 +141,10 @@ def render_summary(summary: RunSummary) -> RenderableType:
         facts.add_row("reused", saved)
     if summary.dollars is not None:
         facts.add_row("paid", f"{money(summary.dollars)} for this dataset so far")
+    if summary.thinking_tokens:
+        dollars = summary.thinking_dollars
+        cost = "" if dollars is None else f", {money(dollars)} of what was paid"
+        facts.add_row("thoughts", f"{count(summary.thinking_tokens)} tokens out so far{cost}")
     if summary.trainer:
         for name, value in _training(summary, summary.trainer):
             facts.add_row(name, value)
@@ -180,6 +187,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
         "tokens": {"prompt": summary.prompt_tokens, "output": summary.output_tokens},
         "reused": {"calls": summary.reused, "tokens": summary.saved_tokens},
         "dollars": summary.dollars,
+        "thinking": {"tokens": summary.thinking_tokens, "dollars": summary.thinking_dollars},
         "seconds": round(summary.seconds, 3),
         "student": None,
         "next": [command for command, _ in next_commands(summary)],

@@ -105,8 +105,9 @@ def test_what_providers_report_adds_up_over_runs(folder: Folder) -> None:
     second = committer(folder)
     second.commit([paid("b", {"cached_tokens": 4, "cost": 0.25}), paid("c", {"text": "z"})])
     second.commit([paid("d", {"counted_by": "estimate"})])
+    second.commit([paid("e", {"thinking_tokens": 8}, {"thinking_tokens": 2}, {"text": "x"})])
     told = Dataset(folder).status().reported
-    assert told == {"teacher": Reported(cached=7, dollars=0.75, estimated=15)}
+    assert told == {"teacher": Reported(7, 0.75, estimated=15, thinking=10)}
     assert second.reported == told
 
 

@@ -53,6 +53,14 @@ def test_repeats_that_were_left_out_are_counted() -> None:
     assert to_json(replace(SUMMARY, left_out=3))["rows"]["left_out"] == 3
 
 
+def test_thoughts_are_counted_apart_in_tokens_and_money() -> None:
+    thought = replace(SUMMARY, dollars=2.0, thinking_tokens=9000, thinking_dollars=1.5)
+    (line,) = (line for line in text_of(thought) if line.startswith("thoughts"))
+    assert "9,000 tokens out so far, $1.50" in line
+    assert to_json(thought)["thinking"] == {"tokens": 9000, "dollars": 1.5}
+    assert not any(line.startswith("thoughts") for line in text_of(SUMMARY))
+
+
 def test_verdicts_are_counted() -> None:
     counted = replace(SUMMARY, reports={"correct_differs": {"False": 90, "True": 7}})
     assert any(line.endswith("correct_differs: False 90, True 7") for line in text_of(counted))

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 
 from raygen.core.errors import Problem
 from raygen.core.task import TASKS
+from raygen.dataset.records import Reported
 from raygen.dataset.status import DatasetStatus
 from raygen.engines.base import EngineSpec
 from raygen.ops.registry import built_in
@@ -58,6 +59,12 @@ def text_of(view: RenderableType) -> str:
 
 def squeezed(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
+def test_a_status_counts_thoughts_apart() -> None:
+    thought = replace(STATUS, reported={"t": Reported(thinking=9000)})
+    assert "thoughts 9,000 of all tokens out" in squeezed(text_of(status_view("out", thought)))
+    assert "thoughts" not in text_of(status_view("out", STATUS))
 
 
 def test_every_op_is_listed_with_its_first_sentence() -> None:
