@@ -15,6 +15,10 @@ from raygen.checks import read_same
         ("I can't tell", False),
         ("", False),
         ('{"same": true}', False),
+        ('{"reason": "same", "same": "Yes"}', True),
+        ('{"reason": "both are "yes". However", "same": "no"}', False),
+        ('{"reason": "both are "yes"", "same": "yes"}\n', True),
+        ('{"reason": "it is "yes", "same": "yes" or "no"', False),
     ],
 )
 def test_only_a_clear_yes_says_that_answers_are_the_same(text: str, correct: bool) -> None:
