@@ -34,6 +34,12 @@ _SUBJECT = re.compile(
     r"|\b(?:question|part|problem|q|answer)\s*#?(\d{1,2})\b",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(
+    r"\b(first|second|third|fourth|fifth|next|1st|2nd|3rd|4th)\s+(?:question|part|problem|one)\b"
+    r"|\b(?:question|part|problem|q)\s*#?(\d{1,2})\b",
+    re.IGNORECASE,
+)
+"""What names another question in the words before an announcement."""
 _NUMBERED = re.compile(
     r"\s*(?:[*_#]{0,4}\s*)(?:(?:question|part|problem|q)\s*)?#?(\d{1,2})[.):]", re.IGNORECASE
 )
@@ -68,7 +74,9 @@ class Announcement(NamedTuple):
 
     def subject(self, text: str) -> str | None:
         """Name the question that it answers, where it is one of several: "first", "2"."""
-        named = _SUBJECT.search(text[self.word : self.end])
+        named = _SUBJECT.search(text[self.word : self.end]) or _QUESTION.search(
+            text[_sentence_start(text, self.word) : self.word]
+        )
         if named is None:
             line = text.rfind("\n", 0, self.word) + 1
             named = _NUMBERED.match(text[line : self.word])
@@ -127,6 +135,11 @@ def _announces(text: str, lower: str, at: int, cue: CompiledCue) -> bool:
     if not cue.required:
         return True
     return cue.lead.search(text[_sentence_start(text, at) : at]) is not None
+
+
+def names_question(between: str) -> bool:
+    """Tell whether the words before an option say that it answers another question."""
+    return _SUBJECT.search(between) is not None
 
 
 def repeats(text: str, end: int, start: int) -> bool:

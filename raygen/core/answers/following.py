@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from string import ascii_uppercase
 from typing import NamedTuple
 
+from raygen.core.answers.announced import names_question
 from raygen.core.answers.characters import fold
 from raygen.core.answers.grammar import Grammar
 from raygen.core.answers.mentions import Mention, asserted, at_head, mentions
@@ -164,7 +165,7 @@ def _rivals(
         if text.grammar.coordinated.match(between) or not re.search(r"\w", between):
             last = each
             rivals |= set() if same else {each.option}
-        elif each.by == "letter" and not same:
+        elif not same and (each.by == "letter" or (each.by == "bare" and names_question(between))):
             rivals.add(each.option)
     return last, len(rivals) > 1
 

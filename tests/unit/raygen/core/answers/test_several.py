@@ -24,6 +24,20 @@ def test_no_repeated_announcement_stays_in_the_rationale(text: str, rationale: s
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "The answer to the first is A, to the second B.",
+        "The answer to the first is A, the second B.",
+        "First question: the answer is A. Second question: the answer is B.",
+        "The first answer is A; the second is B.",
+        "For question 1 the answer is A, for question 2 B.",
+    ],
+)
+def test_answers_to_different_questions_name_none(text: str) -> None:
+    assert read_answer(text, CHOICES).option is None
+
+
+@pytest.mark.parametrize(
     ("text", "rationale"),
     [
         ("3 + 4 = 7. The answer is 7. The answer is 7.", "3 + 4 = 7."),
