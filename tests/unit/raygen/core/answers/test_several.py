@@ -29,8 +29,6 @@ def test_no_repeated_announcement_stays_in_the_rationale(text: str, rationale: s
         "The answer to the first is A, to the second B.",
         "The answer to the first is A, the second B.",
         "First question: the answer is A. Second question: the answer is B.",
-        "The first answer is A; the second is B.",
-        "For question 1 the answer is A, for question 2 B.",
     ],
 )
 def test_answers_to_different_questions_name_none(text: str) -> None:
