@@ -15,7 +15,9 @@ BESIDE := OMP_NUM_THREADS=1 $(BIN)/pytest tests/local tests/fuzz
 REAL := OMP_NUM_THREADS=1 $(BIN)/pytest tests/integration
 BESIDE_LOG := build/tests-beside.log
 
-.PHONY: quickstart unit test test-long fuzz check sbom format schema clean
+REAL_ROWS ?= 30
+
+.PHONY: quickstart unit test test-long fuzz real-teachers check sbom format schema clean
 
 quickstart: $(VENV)/.model
 	$(BIN)/raygen apply recipes/quickstart.yaml --yes
@@ -38,6 +40,12 @@ test-long: $(VENV)/.model $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	RAYGEN_FUZZ=all $(BIN)/pytest tests/fuzz
+
+# What the recipes make of real rows with a real teacher; docs/previews.md says what it needs.
+real-teachers: $(VENV)/.installed
+	@test -n "$(MODELS)" -a -n "$(DATA)" \
+	  || { echo "Name the teachers and the data: make real-teachers MODELS=\"FOLDER ...\" DATA=FOLDER"; exit 1; }
+	$(BIN)/python benchmarks/real_teachers.py $(MODELS) --data $(DATA) --rows $(REAL_ROWS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check

@@ -24,7 +24,7 @@ from raygen.ops.common.request_params import MAX_SAMPLES, SamplingParams
 from raygen.ops.common.tokens import same_words
 
 _LABEL = re.compile(r"\A\W*(?:new text|filled text|fills)\W*:\s*", re.IGNORECASE)
-_MASK_LEFT = re.compile(r"[\[{<(]\s*mask\s*[\]}>)]", re.IGNORECASE)
+_MASK_LEFT = re.compile(r"(?i:[\[{<(]\s*mask\s*\d*\s*[\]}>)])|\bMASK\d*\b|_{2,}")
 _QUOTED = re.compile(r"\A([\"“'*]+)([^\"“”*]+)[\"”'*]+\Z")
 CHECKS = (
     "empty",
@@ -54,11 +54,12 @@ class FillCounterfactualParams(SamplingParams):
     Emits a row per target: the new text in the question's (or text's) column, the target as its
     answer, `variant` (counterfactual), `original` (the old text), `original_answer` and `target`
     (indexes of options), and `fills` (what stands in the place of each mask). The status counts
-    the targets. Rejects a target whose best candidate leaves a mask (`mask_left`), changes words
-    outside the masks (`text_changed`; white space, a for an, the first letter's case and the last
-    punctuation don't count), lists more or fewer fills than masks (`wrong_count`), fills in what
-    was there (`unchanged`), or names the target where the original didn't (`answer_leaked`), or
-    is `empty`, `truncated`, `refused` or, in a chat, which is asked for JSON, `invalid_json`.
+    the targets. Rejects a target whose best candidate leaves a mask, or a blank that was not there
+    (`mask_left`), changes words outside the masks (`text_changed`; white space, a for an, the first
+    letter's case and the last punctuation don't count), lists more or fewer fills than masks
+    (`wrong_count`), fills in what was there (`unchanged`), or names the target where the original
+    didn't (`answer_leaked`), or is `empty`, `truncated`, `refused` or, in a chat, which is asked
+    for JSON, `invalid_json`.
 
     Paper: counterfactual distillation with multi-view chain of thought, EMNLP 2024 main 333.
     """
@@ -123,7 +124,7 @@ class _Check:
         if isinstance(filled, Reject):
             return filled
         written = filled if isinstance(filled, str) else "; ".join(filled)
-        if _MASK_LEFT.search(written):
+        if self._leaves_mask(written):
             return Reject("mask_left", written[:160])
         text = filled if isinstance(filled, str) else self._put_in(filled)
         if isinstance(text, Reject):
@@ -143,9 +144,13 @@ class _Check:
         if fault is not None:
             return fault
         filled = _unwrapped(answer.text, self.masked)
-        if params.form == "text" or _MASK_LEFT.search(filled):
+        if params.form == "text" or self._leaves_mask(filled):
             return filled
         return [fill.strip() for fill in filled.rstrip(".;").split(";")]
+
+    def _leaves_mask(self, filled: str) -> bool:
+        """Tell whether a mask or a blank stands in `filled` that the original text doesn't have."""
+        return any(left[0] not in self.original for left in _MASK_LEFT.finditer(filled))
 
     def _checked(self, text: str, filled: str) -> tuple[str, list[str]] | Reject:
         """Check a new text; `filled` is the answer, for the rejects' details."""
