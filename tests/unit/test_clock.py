@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[2]
 WALL = {"time.time", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
 TOLD = {
     "raygen/dataset/delta.py": "Delta wants a time of modification for each file; nobody reads it",
+    "raygen/engines/batches/queue.py": "when a batch was sent: status shows it, and where an API "
+    "can't be asked otherwise, batches that are clearly older aren't taken for it",
+    "raygen/views/status.py": "for how long a batch has waited, for people",
     "raygen/runtime/counts.py": "by how much the first step of training came before the last row",
     "streamtrain/training/loop.py": "the same, for the trainer's result",
     "streamtrain/run/loggers.py": "the time that MLflow shows beside a point",
