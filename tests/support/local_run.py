@@ -33,14 +33,13 @@ class LocalRun:
         self._arrived: queue.SimpleQueue[WrittenBlock] = queue.SimpleQueue()
         self._control = Coordinator()
         self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(job,), daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._started.wait()
+        self._running = asyncio.run_coroutine_threadsafe(self._run(job), self._loop)
 
     @property
     def done(self) -> bool:
-        return not self._thread.is_alive() and self._arrived.empty()
+        return self._running.done() and self._arrived.empty()
 
     @property
     def idle(self) -> bool:
@@ -66,20 +65,19 @@ class LocalRun:
         return blocks
 
     def stats(self) -> tuple[list[WorkerStats], Fatal | None]:
-        return self._ask(self._control.read()) if self._thread.is_alive() else ([], self._fatal)
+        return ([], self._fatal) if self._running.done() else self._ask(self._control.read())
 
     def stop(self) -> None:
         self._ask(self._control.stop())
 
-    def _ask(self, work: Coroutine[Any, Any, _Value]) -> _Value:
-        if not self._thread.is_alive():
-            return asyncio.run(work)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _serve(self, job: GenerationJob) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._run(job))
+    def end(self) -> None:
+        """Let go of the thread, which answers questions also after the last block."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
+
+    def _ask(self, work: Coroutine[Any, Any, _Value]) -> _Value:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _run(self, job: GenerationJob) -> None:
         async def start(spec: EngineSpec) -> Engine:
@@ -87,7 +85,6 @@ class LocalRun:
 
         worker = Worker(job.plan, start, job.concurrency, pauses=())
         runner = BlockRunner(job, worker, self._control)
-        self._started.set()
         for ticket in range(self._tickets):
             payload = await runner.run(ticket)
             _, self._fatal = await self._control.read()
@@ -102,11 +99,20 @@ class LocalRun:
 class LocalRuntime:
     """A cluster of nothing but this process."""
 
+    def __init__(self) -> None:
+        self._runs: list[LocalRun] = []
+
     @contextlib.contextmanager
     def cluster(
         self, address: str | None, cpus: int, logs: Path, trusted: Sequence[Path] = ()
     ) -> Iterator[Cluster]:
-        yield Cluster(address="local", gpus=0)
+        try:
+            yield Cluster(address="local", gpus=0)
+        finally:
+            for run in self._runs:
+                run.end()
 
     def start_run(self, job: GenerationJob, tickets: int) -> LocalRun:
-        return LocalRun(job, tickets)
+        run = LocalRun(job, tickets)
+        self._runs.append(run)
+        return run
