@@ -43,13 +43,14 @@ def preference_rows(
 ) -> Iterator[dict[str, Any]]:
     """Make `prompt`, `chosen` and `rejected` of right and wrong samples of one question.
 
-    A question is the prompt of a source row. Raises UserError where there is no pair.
+    Samples are of one question where their prompts are the same, whatever source rows they come
+    from. Raises UserError where there is no pair.
     """
     verdicts = Verdicts(plan)
     samples = []
     for example in sorted(examples, key=lambda row: (row["key"], row.get("sample") or 0)):
-        made = maker.make(example)
-        question = (example["key"], json.dumps(made.prompt, sort_keys=True))
+        made = maker.make(_as_reached(example))
+        question = json.dumps(made.prompt, sort_keys=True)
         samples.append((question, (example["id"], made), verdicts.is_right(example)))
     there = False
     for (chosen_id, chosen), (rejected_id, rejected) in pair(samples):
@@ -67,6 +68,12 @@ def preference_rows(
             "no question has both a right and a wrong sample among these examples; keep the wrong "
             "ones: keep: all on the node that samples, or its NODE.rejects in output.from"
         )
+
+
+def _as_reached(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a sample that has no label of its own the answer that it reached, not the right one."""
+    reached = example.get("predicted") if example.get("label") is None else example["label"]
+    return {**example, "label": reached}
 
 
 def _row(name: str, made: Conversation, turns: dict[str, list[Message]]) -> dict[str, Any]:

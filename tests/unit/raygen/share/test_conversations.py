@@ -77,12 +77,27 @@ def test_templates_word_both_sides_and_thoughts_stay_beside_the_text(tmp_path: P
 
 
 def test_right_and_wrong_samples_of_a_question_become_pairs(tmp_path: Path) -> None:
-    rows = [quiz("a", 0, 0), quiz("a", 1, 1), quiz("a", 2, 1), quiz("b", 0, 1), quiz("b", 1, 1)]
+    other = {"question": "What is warm?"}
+    rows = [quiz("a", 0, 0), quiz("a", 1, 1), quiz("a", 2, 1), quiz("b", 0, 1, **other)]
     (row,) = exported(examples(rows), tmp_path, "preference")
     assert row["id"] == "a-1-a-0"
     assert [turn["content"] for turn in row["prompt"]] == [PROMPT]
     assert row["chosen"][0]["content"] == "Reason a1.\nSo the answer is: (B) snow"
     assert row["rejected"][0]["content"] == "Reason a0.\nSo the answer is: (A) fire"
+
+
+def test_samples_of_one_question_may_come_from_several_source_rows(tmp_path: Path) -> None:
+    rows = [quiz("recorded", 0, 1), quiz("another", 0, 0)]
+    (row,) = exported(examples(rows), tmp_path, "preference")
+    assert row["id"] == "recorded-0-another-0"
+
+
+def test_a_recorded_sample_without_a_label_announces_what_it_reached(tmp_path: Path) -> None:
+    """Of PaLM's wrong rationales each would else have ended with the right answer."""
+    rows = [{**quiz("a", k, k), "label": None} for k in (0, 1)]
+    (row,) = exported(examples(rows), tmp_path, "preference")
+    assert row["chosen"][0]["content"].endswith("(B) snow")
+    assert row["rejected"][0]["content"].endswith("(A) fire")
 
 
 def test_a_rejected_sample_says_what_was_said_and_no_answer_that_it_has_not(tmp_path: Path) -> None:
