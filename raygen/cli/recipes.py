@@ -39,7 +39,11 @@ from raygen.views import TerminalConsole
 
 @click.command(cls=Command)
 @reference
-@click.option("--offline", is_flag=True, help="Check all but the source, which isn't read.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Check all but the source, which isn't read or asked for.",
+)
 @json_option
 @debug_option
 def validate(as_json: bool, offline: bool, **options: Any) -> None:

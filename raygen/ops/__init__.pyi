@@ -4,6 +4,7 @@ from .base import Context as Context
 from .base import Cost as Cost
 from .base import Op as Op
 from .base import OpParams as OpParams
+from .registry import ENTRY_POINTS as ENTRY_POINTS
 from .registry import OpError as OpError
 from .registry import all_ops as all_ops
 from .registry import built_in as built_in

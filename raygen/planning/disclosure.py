@@ -86,7 +86,7 @@ def _disclosed(prepared: PreparedRecipe, terms: RunTerms) -> Disclosure:
 
 def _reads(recipe: Recipe, training: Training | None) -> Iterator[Fact]:
     for rows in recipe.source.paths:
-        yield "reads", f"rows: {_origin(recipe, ('source', 'path'), rows)}"
+        yield "reads", f"rows: {_rows(recipe, rows)}"
     for name, spec in recipe.engines.items():
         if spec.backend in ("vllm", "transformers"):
             yield "reads", f"model of engine {name}: {_model(spec)}"
@@ -151,6 +151,14 @@ def _writes(folder: Folder, training: Training | None, terms: RunTerms) -> Itera
     yield "writes", f"the dataset: {folder.uri}"
     if training is not None:
         yield "writes", f"the student: {training.out}"
+
+
+def _rows(recipe: Recipe, path: str) -> str:
+    """Say where rows come from, and of an address of a stranger's that it was asked already."""
+    place: Place = ("source", "path")
+    is_asked = "://" in path and recipe.resolver.origins.owner(place) is not None
+    read = ", and read just now to check the recipe" if is_asked else ""
+    return f"{_origin(recipe, place, path)}{read}"
 
 
 def _origin(recipe: Recipe, place: Place, text: str) -> str:

@@ -18,7 +18,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from raygen.core import UserError
 from raygen.core.limited import LimitedProcess, LimitError, Limits
 from raygen.engines.models import ANONYMOUS
+from raygen.planning.disclosure import RunTerms
 from raygen.planning.preparation import RecipeRequest
+from raygen.planning.readable import listed_paths, readable_paths
 from raygen.recipe import fetch_below, follow_agreed, known_as
 from raygen.recipe.remote import Fetched, UnfetchedError, cache
 
@@ -88,6 +90,8 @@ def look_at_stranger(
     with tempfile.TemporaryDirectory(prefix="raygen-look-") as temporary:
         writable = (Path(temporary), *_hub_cache())
         limits = replace(LIMITS, writable=writable)
+        if _is_fenced_in(request, args):
+            limits = replace(limits, readable=readable_paths(request), listed=listed_paths())
         subject = f"looking at {request.fetched.reference if request.fetched else request.path}"
         with LimitedProcess(subject, limits, _environment(request, temporary)) as child:
             while True:
@@ -97,6 +101,16 @@ def look_at_stranger(
                     request = _with_fetched(request, missing)
                 except LimitError as error:
                     raise LimitError(f"{error}. {_ADVICE}", error.limit) from None
+
+
+def _is_fenced_in(request: RecipeRequest, args: tuple[object, ...]) -> bool:
+    """Tell whether the child may read no file of the user's.
+
+    Where their own recipe extends a stranger's, or they train a student of their own, it may, since
+    those name any file.
+    """
+    own_student = any(isinstance(each, RunTerms) and each.student for each in args)
+    return request.fetched is not None and not own_student
 
 
 def strangers_in(request: RecipeRequest) -> list[Fetched]:

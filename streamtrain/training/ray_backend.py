@@ -22,6 +22,7 @@ import ray.train
 import ray.train.torch
 
 from raygen.core import UserError, hide_secrets_in_logs, joined_cluster, use_callers_umask
+from raygen.engines.models import ANONYMOUS
 from streamtrain.errors import InputError, StreamtrainError
 from streamtrain.run import (
     CHECKPOINTS,
@@ -182,11 +183,21 @@ def _trainer(job: RunSpec, owner: str, attempt: int, use_gpu: bool) -> ray.train
         run_config=ray.train.RunConfig(
             name=f"{job.config.student}-{owner}-{attempt}",
             storage_path=str(job.out / RAY),
-            worker_runtime_env={"env_vars": _ENVIRONMENT},
+            worker_runtime_env={"env_vars": worker_environment()},
             # Ray's own restart would run the same job again, which doesn't know that it resumes.
             failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
     )
+
+
+def worker_environment() -> dict[str, str]:
+    """Choose the variables of a worker, which may run on another machine of a cluster.
+
+    Where this process asks the hub as anybody could, since a stranger names the student's model, no
+    worker asks with the token of its machine.
+    """
+    anonymous = all(os.environ.get(name) == value for name, value in ANONYMOUS.items())
+    return {**_ENVIRONMENT, **(ANONYMOUS if anonymous else {})}
 
 
 def _dead(error: ray.train.TrainingFailedError) -> list[int]:

@@ -55,7 +55,7 @@ def _restrict(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
-    files_held = fence_files(limits.writable)
+    files_held = fence_files(limits.writable, limits.readable, limits.listed)
     network_held = limits.network or fence_network()
     fence_processes()
     watch_python(limits.new_files, None if files_held else limits.writable, network_held)

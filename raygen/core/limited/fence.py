@@ -49,11 +49,14 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None) -> bool:
+def fence_files(
+    writable: Sequence[Path], readable: Sequence[Path] | None = None, listed: Sequence[Path] = ()
+) -> bool:
     """Let this process write below these folders alone, and start no program.
 
-    `readable` are the folders that it may read too, all of which exist; None: it may read all.
-    Returns whether the kernel holds it to that.
+    `readable` are the files and folders that it may read too, all of which exist; None: it may read
+    all. `listed` are folders in which it may read the names. Returns whether the kernel holds it to
+    that.
     """
     if sys.platform != "linux":
         return False
@@ -70,6 +73,7 @@ def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None
         return False
     allowed = [(path, within | reading) for path in writable]
     allowed += [(path, reading) for path in readable or ()]
+    allowed += [(path, reading & _READ_FOLDER) for path in listed]
     if Path(os.devnull).exists():
         allowed.append((Path(os.devnull), _WRITE_FILE | (reading & _READ_FILE)))
     for path, rights in allowed:
@@ -82,9 +86,11 @@ def fence_files(writable: Sequence[Path], readable: Sequence[Path] | None = None
 
 
 def _allow(library: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
+    if not path.is_dir():
+        rights &= _WRITE_FILE | _READ_FILE | _TRUNCATE
     folder = os.open(path, os.O_PATH)
     rule = struct.pack("=Qi", rights, folder)
-    if library.syscall(_ADD_RULE, rules, 1, rule, 0):
+    if rights and library.syscall(_ADD_RULE, rules, 1, rule, 0):
         raise OSError(ctypes.get_errno(), f"can't fence {path}")
     os.close(folder)
 

@@ -30,6 +30,9 @@ class Limits:
       held to it.
     - `writable`: the folders, which exist, that it may write into, by default none (Landlock, from
       Linux 5.13; it can't start programs either). Elsewhere only Python's own writing is refused.
+    - `readable`: the files and folders, which exist, that it may read, besides what it may write;
+      None is all. `listed`: the folders that it may list the names in. Landlock only: elsewhere
+      nothing holds it to them.
     - `network`: whether it may open sockets. Where not, the kernel refuses them (a seccomp filter,
       on x86-64 and ARM64); elsewhere only Python's own sockets are refused.
     - `result_bytes`: the size of what comes back.
@@ -42,6 +45,8 @@ class Limits:
     open_files: int = 64
     new_files: int = 1000
     writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] | None = None
+    listed: tuple[Path, ...] = ()
     network: bool = False
     result_bytes: int = 64 * MIB
 

@@ -119,6 +119,11 @@ def test_a_file_of_the_home_folder_is_not_read(
         "Path({here!r}, 'written').touch()",
         "Path({cache!r}, 'written').touch()",
         "os.environ['PLANTED']",
+        "Path({home!r}, '.ssh', 'id_rsa').read_text()",
+        "os.listdir({home!r})",
+        "Path({here!r}, 'mine.txt').read_text()",
+        "Path('/proc', str(os.getppid()), 'environ').read_bytes()",
+        "Path('/etc/shadow').read_bytes()",
     ],
 )
 def test_code_that_is_loaded_for_it_is_fenced_in(
@@ -127,8 +132,14 @@ def test_code_that_is_loaded_for_it_is_fenced_in(
     """What a hole in a library would let it do: here the code is in a file of ops."""
     monkeypatch.setenv("PLANTED", "sk-planted-0123456789")
     reference = f"git+file://{repository}@{commit(repository)}"
-    where = {"here": str(Path.cwd()), "cache": str(tmp_path / "cache")}
-    ops = tmp_path / "strange_ops.py"
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id_rsa").write_text("a key")
+    Path("mine.txt").write_text("mine")
+    monkeypatch.setenv("HOME", str(home))
+    where = {"here": str(Path.cwd()), "cache": str(tmp_path / "cache"), "home": str(home)}
+    ops = tmp_path / "trusted" / "strange_ops.py"
+    ops.parent.mkdir()
     ops.write_text(OPS.format(attack=attack.format(**where)))
     done = run("validate", reference, "--trust", str(ops))
     assert (done.exit_code, "ValueError: refused" in done.stderr) == (2, True), done.output

@@ -172,7 +172,7 @@ def test_apply_reads_rows_as_oneself_where_the_user_says_so(
     # A lock that isn't there ends it after all rows were read, and before anything runs.
     mine = run("apply", reference, "--yes", "--locked", "--as-me", "s3://bucket/private")
     assert (mine.exit_code, "there is no shared.lock.yaml" in mine.output) == (2, True)
-    assert "rows: s3://bucket/private/q.jsonl, as you" in mine.output
+    assert "rows: s3://bucket/private/q.jsonl, as you, and read just now to check" in mine.output
     assert signed
 
 

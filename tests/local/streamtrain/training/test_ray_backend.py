@@ -6,10 +6,13 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from raygen.engines.models import ANONYMOUS
 from streamtrain.cli.main import main
 from streamtrain.errors import InputError
 from streamtrain.training import ray_backend as run_ray
@@ -86,3 +89,18 @@ def test_workers_train_on_gpus_where_each_has_one() -> None:
 def test_more_workers_than_gpus_are_refused() -> None:
     with pytest.raises(InputError, match=r"workers is 3.*2 GPUs.*workers: 2.*CUDA_VISIBLE"):
         on_gpus(3, 2)
+
+
+def test_workers_on_other_machines_ask_for_a_strangers_model_without_their_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not run_ray.worker_environment().keys() & ANONYMOUS.keys()
+    for name, value in ANONYMOUS.items():
+        monkeypatch.setenv(name, value)
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(
+        run_ray.ray.train.torch, "TorchTrainer", lambda work, **options: made.update(options)
+    )
+    config = SimpleNamespace(workers=2, student="tiny")
+    run_ray._trainer(SimpleNamespace(config=config, out=Path("out")), "owner", 0, use_gpu=False)  # type: ignore[arg-type]
+    assert made["run_config"].worker_runtime_env["env_vars"].items() >= ANONYMOUS.items()

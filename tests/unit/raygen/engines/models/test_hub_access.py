@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from huggingface_hub import constants, get_token, hf_hub_download
 from huggingface_hub.errors import LocalTokenNotFoundError
 
-from raygen.engines.base import EngineSetupError
+from raygen.engines import registry
+from raygen.engines.base import EngineSetupError, EngineSpec
 from raygen.engines.models.hub import find_config
-from raygen.engines.models.hub_access import hub_access
+from raygen.engines.models.hub_access import ANONYMOUS, hub_access
 
 
 @pytest.fixture
@@ -66,3 +69,28 @@ def test_a_strangers_model_is_requested_without_the_token(
         find_config("org/private", None)
     assert sent == [None, f"Bearer {mine}"]
     assert "HF_TOKEN_PATH" not in os.environ
+
+
+async def test_no_engine_of_a_strangers_model_starts_with_the_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """vLLM loads a model in processes of its own, which take their variables from this one."""
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    started: list[tuple[str | None, dict[str, str]]] = []
+
+    class Starts:
+        @staticmethod
+        async def start(spec: EngineSpec, devices: Sequence[str]) -> None:
+            started.append((get_token(), dict(os.environ)))
+
+    fake = ModuleType("raygen.engines.vllm.engine")
+    fake.VLLMEngine = Starts  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr(registry, "check_engine", lambda spec: [])
+    for anonymous in (True, False):
+        await registry.start_engine(EngineSpec("e", "org/m", backend="vllm", anonymous=anonymous))
+    (token, variables), (own_token, own_variables) = started
+    assert token is None
+    assert "hf_mine" not in variables.values()
+    assert variables.items() >= ANONYMOUS.items()
+    assert (own_token, own_variables["HF_TOKEN"]) == ("hf_mine", "hf_mine")
