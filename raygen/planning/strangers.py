@@ -88,19 +88,20 @@ def look_at_stranger(
     """Run a function on a recipe in a limited process; return also the request with all that the
     recipe extends. Raises what the function raises, and LimitError."""
     with tempfile.TemporaryDirectory(prefix="raygen-look-") as temporary:
-        writable = (Path(temporary), *_hub_cache())
-        limits = replace(LIMITS, writable=writable)
-        if _is_fenced_in(request, args):
-            limits = replace(limits, readable=readable_paths(request), listed=listed_paths())
+        limits = replace(LIMITS, writable=(Path(temporary), *_hub_cache()))
         subject = f"looking at {request.fetched.reference if request.fetched else request.path}"
-        with LimitedProcess(subject, limits, _environment(request, temporary)) as child:
-            while True:
-                try:
+        environment = _environment(request, temporary)
+        while True:
+            if _is_fenced_in(request, args):
+                # What was fetched meanwhile can be read by a new process only.
+                limits = replace(limits, readable=readable_paths(request), listed=listed_paths())
+            try:
+                with LimitedProcess(subject, limits, environment) as child:
                     return request, child.call(work, request, *args, **kwargs)
-                except UnfetchedError as missing:
-                    request = _with_fetched(request, missing)
-                except LimitError as error:
-                    raise LimitError(f"{error}. {_ADVICE}", error.limit) from None
+            except UnfetchedError as missing:
+                request = _with_fetched(request, missing)
+            except LimitError as error:
+                raise LimitError(f"{error}. {_ADVICE}", error.limit) from None
 
 
 def _is_fenced_in(request: RecipeRequest, args: tuple[object, ...]) -> bool:
