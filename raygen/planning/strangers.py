@@ -20,8 +20,13 @@ from raygen.core.limited import LimitedProcess, LimitError, Limits
 from raygen.engines.models import ANONYMOUS
 from raygen.planning.disclosure import RunTerms
 from raygen.planning.preparation import RecipeRequest
-from raygen.planning.readable import listed_paths, readable_paths
-from raygen.recipe import fetch_below, follow_agreed, known_as
+from raygen.recipe import (
+    fetch_below,
+    follow_agreed,
+    known_as,
+    listed_paths,
+    readable_paths,
+)
 from raygen.recipe.remote import Fetched, UnfetchedError, cache
 
 P = ParamSpec("P")
@@ -94,7 +99,7 @@ def look_at_stranger(
         while True:
             if _is_fenced_in(request, args):
                 # What was fetched meanwhile can be read by a new process only.
-                limits = replace(limits, readable=readable_paths(request), listed=listed_paths())
+                limits = replace(limits, readable=_readable(request), listed=listed_paths())
             try:
                 with LimitedProcess(subject, limits, environment) as child:
                     return request, child.call(work, request, *args, **kwargs)
@@ -112,6 +117,16 @@ def _is_fenced_in(request: RecipeRequest, args: tuple[object, ...]) -> bool:
     """
     own_student = any(isinstance(each, RunTerms) and each.student for each in args)
     return request.fetched is not None and not own_student
+
+
+def _readable(request: RecipeRequest) -> tuple[Path, ...]:
+    return readable_paths(
+        request.all_fetched,
+        request.overrides.values(),
+        [*(path.absolute().parent for path in request.trusted),
+         *([request.profile] if request.profile else [])],
+        as_user=bool(request.as_me),
+    )  # fmt: skip
 
 
 def strangers_in(request: RecipeRequest) -> list[Fetched]:

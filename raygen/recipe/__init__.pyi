@@ -25,6 +25,8 @@ from .lock import read_lock as read_lock
 from .lock import stored_lock as stored_lock
 from .profile import ALL_ENGINES as ALL_ENGINES
 from .profile import load_profile as load_profile
+from .readable import listed_paths as listed_paths
+from .readable import readable_paths as readable_paths
 from .recipe import Recipe as Recipe
 from .schema import RecipeSections as RecipeSections
 from .schema import SourceSpec as SourceSpec

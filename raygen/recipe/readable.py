@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from raygen.core import expand_home
 from raygen.ops import ENTRY_POINTS
-from raygen.planning.preparation import RecipeRequest
+from raygen.recipe.remote import Fetched
 
 _SYSTEM = (
     "/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/sys", "/dev/urandom", "/dev/random",
@@ -44,20 +44,28 @@ _FILES = re.compile(r"[^\s\[]*\.\w+")
 """A glob of files in the current folder."""
 
 
-def readable_paths(request: RecipeRequest) -> tuple[Path, ...]:
-    """List the files and folders that looking at a fetched recipe needs; all of them exist."""
+def readable_paths(
+    fetched: Sequence[Fetched], values: Iterable[str], files: Iterable[Path], *, as_user: bool
+) -> tuple[Path, ...]:
+    """List the files and folders that looking at a fetched recipe needs; all of them exist.
+
+    Args:
+        fetched: What may be read of what was fetched.
+        values: What the user set, some of which may name paths.
+        files: Files that the user named.
+        as_user: Whether stores are read as the user, by the files of their keys.
+    """
     paths = [
         *map(Path, _SYSTEM),
         *(Path("/etc", name) for name in _SETTINGS),
         *_in_variables(_CERTIFICATES),
-        *(_credentials() if request.as_me else ()),
+        *(_credentials() if as_user else ()),
         *map(Path, (sys.prefix, sys.base_prefix)),
         *(path for path in _search_path() if path not in _mixed()),
         *_own_packages(),
-        *(each.root for each in request.all_fetched),
-        *(_tidy(path).parent for path in request.trusted),
-        *([_tidy(request.profile)] if request.profile else []),
-        *_named(request),
+        *(each.root for each in fetched),
+        *map(_tidy, files),
+        *_named(values),
         *_datasets(),
     ]
     return tuple(dict.fromkeys(path for path in paths if path.exists()))
@@ -100,9 +108,9 @@ def _own_packages() -> Iterator[Path]:
         yield from map(Path, spec.submodule_search_locations or [spec.origin or os.devnull])
 
 
-def _named(request: RecipeRequest) -> Iterator[Path]:
+def _named(values: Iterable[str]) -> Iterator[Path]:
     """Find the paths among the values that the user set."""
-    for value in request.overrides.values():
+    for value in values:
         try:
             parsed = json.loads(value)
         except (ValueError, RecursionError):
