@@ -21,7 +21,15 @@ from raygen.apply.other_calls import find_calls, open_others, other_calls_words,
 from raygen.apply.replacing import begin_replacing, end_earlier_replacing, end_replacing
 from raygen.apply.request import ApplyRequest, UserSession
 from raygen.core import joining_words, make_private, redirected_output
-from raygen.dataset import Committer, Dataset, DatasetError, Folder, delete_probe, write_probe
+from raygen.dataset import (
+    Committer,
+    Dataset,
+    DatasetError,
+    Folder,
+    charged_dollars,
+    delete_probe,
+    write_probe,
+)
 from raygen.planning import (
     Cluster,
     PreparedRecipe,
@@ -314,8 +322,8 @@ class Session:
 
     def _summary(self, ending: Ending, state: TrainerState | None) -> RunSummary:
         counts, engines = self.counts, self.plan.engines
-        paid = self.committer.paid
-        thoughts = {name: (0, each.thinking) for name, each in self.committer.reported.items()}
+        paid, reported = self.committer.paid, self.committer.reported
+        thoughts = {name: (0, each.thinking) for name, each in reported.items()}
         lead = None
         if state and state.first_step and counts.last_row_at:
             lead = counts.last_row_at - state.first_step
@@ -344,7 +352,8 @@ class Session:
             output_tokens=counts.output_tokens,
             reused=counts.reused,
             saved_tokens=counts.saved_tokens,
-            dollars=total_dollars(paid, engines) if priced else None,
+            dollars=total_dollars(paid, engines, reported) if priced else None,
+            charged=charged_dollars(reported),
             thinking_tokens=sum(tokens for _, tokens in thoughts.values()),
             thinking_dollars=total_dollars(thoughts, engines) if priced else None,
             seconds=self.watch.seconds,

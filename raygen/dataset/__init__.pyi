@@ -45,6 +45,7 @@ from .records import Reported as Reported
 from .records import RowResult as RowResult
 from .records import Tokens as Tokens
 from .records import WrittenBlock as WrittenBlock
+from .records import charged_dollars as charged_dollars
 from .records import paid_tokens as paid_tokens
 from .records import sum_tokens as sum_tokens
 from .schema import ARROW_TYPES as ARROW_TYPES

@@ -216,6 +216,12 @@ def _reported(call: Call) -> Reported:
     return reported
 
 
+def charged_dollars(reported: Mapping[str, Reported]) -> float | None:
+    """Sum what providers charged; None where none said so."""
+    known = [each.dollars for each in reported.values() if each.dollars is not None]
+    return sum(known) if known else None
+
+
 def sum_reported(parts: Iterable[Mapping[str, Reported]]) -> dict[str, Reported]:
     """Sum what providers reported, by engine."""
     total: dict[str, Reported] = {}

@@ -28,6 +28,7 @@ from .base import TokenScore as TokenScore
 from .base import TopTokens as TopTokens
 from .base import model_name as model_name
 from .devices import assign_gpus as assign_gpus
+from .pricing import cost_in_dollars as cost_in_dollars
 from .reasoning import split_thinking as split_thinking
 from .registry import abilities as abilities
 from .registry import check_engine as check_engine

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from raygen.core import count, plural
-from raygen.engines import EngineSpec, endpoint_args
+from raygen.engines import cost_in_dollars, endpoint_args
 from raygen.planning.history import (
     NodeMeasure,
     RunMeasurements,
@@ -279,15 +279,9 @@ def _engines(
         guessed = name in probed.problems or spec.backend == "fake"
         counted = "characters / 4" if guessed else "tokenizer"
         estimates[name] = EngineEstimate(
-            calls, prompt, output, _money(spec, prompt, output), counted
+            calls, prompt, output, cost_in_dollars(spec, prompt, output), counted
         )
     return estimates
-
-
-def _money(spec: EngineSpec, prompt: float, output: float) -> float | None:
-    if spec.price is None:
-        return None
-    return (prompt * spec.price["input"] + output * spec.price["output"]) / 1e6
 
 
 def _time(

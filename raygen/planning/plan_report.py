@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raygen.core import Problem
@@ -29,6 +29,16 @@ _SAMPLE = 24
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """What a run would ask its engines and pay them; `dollars` is None where no price is known."""
+
+    calls: float
+    prompt_tokens: float
+    output_tokens: float
+    dollars: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanOverview:
     """What a recipe would run, what that would cost, and how much of it is done already.
 
@@ -46,12 +56,43 @@ class PlanOverview:
     notes: tuple[str, ...] = ()
     invalid: int = 0
 
+    @property
+    def to_pay(self) -> Payment:
+        """What a run would pay now: neither for rows that are done nor for calls that come back."""
+        estimate = self.estimate
+        left = max(0.0, 1 - self.done / estimate.rows) if estimate.rows else 0.0
+        shares = {}
+        for name, node in estimate.nodes.items():
+            same = self.reuse is not None and self.reuse.nodes.get(name) == "same"
+            back = self.reuse.calls.get(name, 0) if self.reuse is not None and same else 0
+            calls = max(0.0, node.calls * left - back)
+            shares[name] = calls / node.calls if node.calls else 0.0
+        dollars: float | None = None
+        for name, engine in estimate.engines.items():
+            if engine.dollars is not None:
+                asks = [node.name for node in self.plan.nodes if name in node.all_engines]
+                weights = {
+                    node: estimate.nodes[node].prompt_tokens + estimate.nodes[node].output_tokens
+                    for node in asks
+                }
+                whole = sum(weights.values())
+                paid = sum(weights[node] * shares[node] for node in asks)
+                dollars = (dollars or 0.0) + (engine.dollars * paid / whole if whole else 0.0)
+        figures = estimate.nodes.items()
+        return Payment(
+            sum(node.calls * shares[name] for name, node in figures),
+            sum(node.prompt_tokens * shares[name] for name, node in figures),
+            sum(node.output_tokens * shares[name] for name, node in figures),
+            dollars,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Convert the plan and its estimate to JSON."""
         reuse = self.reuse
         answer = {
             **self.plan.to_json(),
             "estimate": self.estimate.to_json(),
+            "to_pay": asdict(self.to_pay),
             "done": self.done,
             "placement": self.placement.to_json() if self.placement else None,
             "hints": [str(hint) for hint in self.hints],

@@ -130,7 +130,7 @@ class Recipe:
                 revision=engine.revision,
                 backend=engine.backend,
                 gpus=engine.gpus,
-                price=engine.price.model_dump() if engine.price else None,
+                price=engine.price.model_dump(exclude_none=True) if engine.price else None,
                 args=engine.args,
                 api=engine.api if self.version > 1 else "completion",
                 anonymous=self._asks_as_anybody(("engines", name, "model")),

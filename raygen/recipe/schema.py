@@ -168,6 +168,10 @@ class Price(RecipeSection):
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached: float | None = Field(None, ge=0, description="of a prompt that the provider has cached")
+    batch: float | None = Field(
+        None, ge=0, le=1, description="the share of these prices that a batch costs, as 0.5"
+    )
 
 
 _OF_RENDERING = frozenset(

@@ -12,10 +12,8 @@ from typing import Any
 
 from raygen.config import did_you_mean
 from raygen.core import UserError, money
-from raygen.dataset import Tokens
-from raygen.engines import EngineSpec, endpoint_args
-
-_MILLION = 1_000_000
+from raygen.dataset import Reported, Tokens
+from raygen.engines import EngineSpec, cost_in_dollars, endpoint_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +88,20 @@ def check_prices(budget: Budget, engines: Mapping[str, EngineSpec]) -> None:
         )
 
 
-def total_dollars(paid: Tokens, engines: Mapping[str, EngineSpec]) -> float:
-    """Sum the cost of tokens at today's prices; an engine without a price costs nothing."""
+def total_dollars(
+    paid: Tokens,
+    engines: Mapping[str, EngineSpec],
+    reported: Mapping[str, Reported] | None = None,
+) -> float:
+    """Sum the cost of tokens at today's prices; an engine without a price costs nothing.
+
+    `reported` tells which tokens came from a provider's cache; without it all cost the full price.
+    """
     total = 0.0
     for name, (prompt, output) in paid.items():
-        price = engines[name].price if name in engines else None
-        if price is not None:
-            total += (prompt * price["input"] + output * price["output"]) / _MILLION
+        cached = (reported or {}).get(name, Reported()).cached or 0
+        if name in engines:
+            total += cost_in_dollars(engines[name], prompt, output, min(cached, prompt)) or 0.0
     return total
 
 

@@ -94,6 +94,7 @@ def _estimate(outlook: PlanOverview) -> list[RenderableType]:
         *map(count, (estimate.calls, estimate.prompt_tokens, estimate.output_tokens)),
     )
     facts = facts_table()
+    facts.add_row("to pay now", Text(_to_pay(outlook), style="bold"))
     facts.add_row(
         "examples", f"about {count(estimate.examples)}, from {plural(estimate.rows, 'row')}"
     )
@@ -134,6 +135,13 @@ def _placement(where: Placement) -> str:
     if where.all_gpus:
         line += f"; {plural(where.all_gpus, 'GPU')} in all"
     return line + (f" (profile {where.profile})" if where.profile else "")
+
+
+def _to_pay(outlook: PlanOverview) -> str:
+    due = outlook.to_pay
+    tokens = f"{count(due.prompt_tokens)} tokens in, {count(due.output_tokens)} out"
+    words = f"{count(due.calls)} calls, {tokens}"
+    return words if due.dollars is None else f"{money(due.dollars)}: {words}"
 
 
 def _money(estimate: Estimate) -> str:

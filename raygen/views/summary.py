@@ -6,7 +6,7 @@ Pure functions from a RunSummary to a terminal's text or to JSON. Knows nothing 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ class RunSummary:
 
     Of the dataset: `source` to `pending` count its source rows, `examples` its examples; `left_out`
     rows repeat an earlier row and don't count as source rows. `dollars` is the cost of all its
-    runs, where prices are known; `thinking_tokens` of their output tokens were thoughts, which cost
-    `thinking_dollars` of it.
+    runs, where prices are known, and `charged` what providers report of it; `thinking_tokens` of
+    their output tokens were thoughts, which cost `thinking_dollars` of it.
 
     Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
     saved `saved_tokens`. `reports` counts the dataset's examples by the columns that ops report,
@@ -80,6 +80,7 @@ class RunSummary:
     dollars: float | None = None
     thinking_tokens: int = 0
     thinking_dollars: float | None = None
+    charged: float | None = None
     curves: str | None = None
     dashboard: str | None = None
     metrics: str | None = None
@@ -139,12 +140,8 @@ def render_summary(summary: RunSummary) -> RenderableType:
     if summary.reused:
         saved = f"{plural(summary.reused, 'call')}, {plural(summary.saved_tokens, 'token')} saved"
         facts.add_row("reused", saved)
-    if summary.dollars is not None:
-        facts.add_row("paid", f"{money(summary.dollars)} for this dataset so far")
-    if summary.thinking_tokens:
-        dollars = summary.thinking_dollars
-        cost = "" if dollars is None else f", {money(dollars)} of what was paid"
-        facts.add_row("thoughts", f"{count(summary.thinking_tokens)} tokens out so far{cost}")
+    for name, words in _costs(summary):
+        facts.add_row(name, words)
     if summary.trainer:
         for name, value in _training(summary, summary.trainer):
             facts.add_row(name, value)
@@ -188,6 +185,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
         "reused": {"calls": summary.reused, "tokens": summary.saved_tokens},
         "dollars": summary.dollars,
         "thinking": {"tokens": summary.thinking_tokens, "dollars": summary.thinking_dollars},
+        "charged": summary.charged,
         "seconds": round(summary.seconds, 3),
         "student": None,
         "next": [command for command, _ in next_commands(summary)],
@@ -244,6 +242,18 @@ def next_commands(summary: RunSummary) -> list[tuple[str, str]]:
 
 def _from(path: str, folder: Path) -> str:
     return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
+
+
+def _costs(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    """Yield what the dataset cost so far."""
+    if summary.dollars is not None:
+        yield "paid", f"{money(summary.dollars)} for this dataset so far"
+    if summary.thinking_tokens:
+        dollars = summary.thinking_dollars
+        cost = "" if dollars is None else f", {money(dollars)} of what was paid"
+        yield "thoughts", f"{count(summary.thinking_tokens)} tokens out so far{cost}"
+    if summary.charged is not None:
+        yield "charged", f"{money(summary.charged)} so far, as the provider reports it"
 
 
 def _rows(summary: RunSummary) -> Text:

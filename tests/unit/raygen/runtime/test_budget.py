@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raygen.core.errors import UserError
+from raygen.dataset.records import Reported
 from raygen.engines.base import EngineSpec
 from raygen.runtime.budget import Budget, check_prices, parse_budget, total_dollars
 
@@ -59,6 +60,17 @@ def test_dollars_are_counted_by_the_prices_of_today() -> None:
         "judge": EngineSpec("judge", "m"),
     }
     assert total_dollars({**PAID, "gone": (9, 9)}, engines) == pytest.approx(0.6 + 4)
+
+
+def test_cached_tokens_and_batches_cost_what_the_price_says() -> None:
+    price = {"input": 2, "output": 10, "cached": 0.5, "batch": 0.5}
+    live = {"teacher": EngineSpec("teacher", "m", price=price)}
+    paid = {"teacher": (1_000_000, 100_000)}
+    cached = {"teacher": Reported(cached=400_000)}
+    assert total_dollars(paid, live) == pytest.approx(3)
+    assert total_dollars(paid, live, cached) == pytest.approx(1.2 + 0.2 + 1)
+    batch = {"teacher": EngineSpec("teacher", "m", price=price, args={"mode": "batch"})}
+    assert total_dollars(paid, batch) == pytest.approx(1.5)
 
 
 def test_a_budget_in_dollars_needs_prices_of_what_costs_money() -> None:
