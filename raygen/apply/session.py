@@ -41,6 +41,7 @@ from raygen.planning import (
 )
 from raygen.runtime import (
     AllRows,
+    Answers,
     Cause,
     ClassQuota,
     Counts,
@@ -51,7 +52,9 @@ from raygen.runtime import (
     Scheduler,
     StopConditions,
     WorkerStats,
+    add_answers,
     limit_reached,
+    often_cut,
     out_of_rows,
     phase_of,
     secrets_of,
@@ -128,6 +131,7 @@ class Session:
         )
         self._unpublished: Mapping[str, Any] | None = None
         self._learned: list[str] = []
+        self._answers: Answers = {}
         self._replaces = False  # set as long as rows are there that the first new ones replace
 
     def run(self) -> RunSummary:
@@ -180,6 +184,7 @@ class Session:
                 self._learned.append(note)
                 self.watch.ui.note(note)
                 self.committer.describe(learned=self._learned)
+        self._answers = add_answers(worker.answers for worker in stats)
         self._show(_STOPPING if self.interrupted else phase_of(stats), stats)
 
     @property
@@ -367,6 +372,7 @@ class Session:
             dashboard=self.cluster.dashboard if self.cluster else None,
             metrics=self.cluster.metrics if self.cluster else None,
             reports=self._reports(),
+            cut=often_cut(self._answers),
         )
 
     def _reports(self) -> Mapping[str, Mapping[str, int]]:

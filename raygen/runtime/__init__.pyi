@@ -28,4 +28,7 @@ from .scheduler import ClassQuota as ClassQuota
 from .scheduler import Scheduler as Scheduler
 from .tasks import GenerationJob as GenerationJob
 from .tasks import secrets_of as secrets_of
+from .worker_stats import Answers as Answers
 from .worker_stats import WorkerStats as WorkerStats
+from .worker_stats import add_answers as add_answers
+from .worker_stats import often_cut as often_cut

@@ -162,6 +162,7 @@ class Driver:
         self._open = False
         self._commit(waiting + self._run.poll(0))
         stats, fault = self._run.stats()
+        self._observer.progress(stats)
         return ending or self._ending(fault, False, stats) or self._lost()
 
     def _commit(self, blocks: Sequence[WrittenBlock]) -> None:

@@ -5,13 +5,50 @@ Knows results of rows; knows nothing of Ray or Prometheus, which hands in how a 
 
 from __future__ import annotations
 
+import json
 from collections import Counter as Counts
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from raygen.core import visible_line
-from raygen.dataset import RowResult, Tokens, paid_tokens, sum_tokens
+from raygen.dataset import Call, RowResult, Tokens, paid_tokens, sum_tokens
+
+_MANY_CUT = 0.2
+_ENOUGH_CUT = 5
+
+Answers = dict[str, tuple[int, int]]
+"""By node, how many answers were sampled, and how many of them `max_tokens` cut off."""
+
+
+def count_answers(calls: Iterable[Call]) -> Answers:
+    """Count the sampled answers of some calls."""
+    counted: Answers = {}
+    for call in calls:
+        if call.kind == "generate":
+            reasons = [answer["finish_reason"] for answer in json.loads(call.completions)]
+            here = {call.node: (len(reasons), reasons.count("length"))}
+            counted = add_answers([counted, here])
+    return counted
+
+
+def add_answers(parts: Iterable[Answers]) -> Answers:
+    """Add up counts of answers."""
+    total: Answers = {}
+    for part in parts:
+        for node, (answers, cut) in part.items():
+            before = total.get(node, (0, 0))
+            total[node] = (before[0] + answers, before[1] + cut)
+    return total
+
+
+def often_cut(answers: Answers) -> Answers:
+    """Select the nodes whose answers are so often cut off that their `max_tokens` is too low."""
+    return {
+        node: (all_, cut)
+        for node, (all_, cut) in answers.items()
+        if cut >= _ENOUGH_CUT and cut >= _MANY_CUT * all_
+    }
 
 
 @dataclass(slots=True)
@@ -26,6 +63,7 @@ class WorkerStats:
     paid: Tokens = field(default_factory=dict)
     reused: int = 0
     restarts: int = 0
+    answers: Answers = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What engines learned of their backends, for people."""
 
@@ -44,6 +82,7 @@ class WorkerStats:
         for call in result.calls:
             self.nodes.setdefault(call.node, [0, 0, 0, 0])[3] += 1
             self.reused += call.reused
+        self.answers = add_answers([self.answers, count_answers(result.calls)])
         self.paid = sum_tokens([self.paid, paid_tokens(result.calls)])
 
 

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from raygen.core import count, duration, money, percent, plural
-from raygen.runtime import Outcome, RejectCount
+from raygen.runtime import Answers, Outcome, RejectCount
 from raygen.trainer import Accuracy, TrainerState
 from raygen.views.tables import facts_table, one_line
 
@@ -41,11 +41,11 @@ class RunSummary:
 
     Of this run: tokens and `seconds`. `reused` calls were answered from earlier transcripts, which
     saved `saved_tokens`. `reports` counts the dataset's examples by the columns that ops report,
-    such as the verdicts of checkers. `rejects` count rows dropped at the source and by each node.
-    `message` gives the reason for an outcome other than "done". `lead_s` is how many seconds before
-    the last commit of rows the trainer took its first step; `student` is the folder of its
-    checkpoints, `curves` the folder for TensorBoard. `dashboard` and `metrics` are URLs of the Ray
-    cluster.
+    such as the verdicts of checkers. `cut` are the nodes of whose answers many were cut off.
+    `rejects` count rows dropped at the source and by each node. `message` gives the reason for an
+    outcome other than "done". `lead_s` is how many seconds before the last commit of rows the
+    trainer took its first step; `student` is the folder of its checkpoints, `curves` the folder for
+    TensorBoard. `dashboard` and `metrics` are URLs of the Ray cluster.
 
     For the next commands: `reference` are the arguments of `raygen preview`, `again` those of
     `raygen apply`; `programs` is the prefix of the commands where they aren't on the PATH.
@@ -85,6 +85,7 @@ class RunSummary:
     dashboard: str | None = None
     metrics: str | None = None
     reports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    cut: Answers = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -134,6 +135,11 @@ def render_summary(summary: RunSummary) -> RenderableType:
     for column, values in summary.reports.items():
         shares = ", ".join(f"{value} {count(number)}" for value, number in values.items())
         facts.add_row("", Text(f"{column}: {shares}"))
+    for index, (node, (answers, cut)) in enumerate(summary.cut.items()):
+        words = (
+            f"{count(cut)} of {plural(answers, 'answer')} at {node}, by its max_tokens; raise it"
+        )
+        facts.add_row("" if index else "cut off", Text(words, style="yellow"))
     facts.add_row(
         "tokens", f"{count(summary.prompt_tokens)} in, {count(summary.output_tokens)} out"
     )
@@ -182,6 +188,7 @@ def to_json(summary: RunSummary) -> dict[str, Any]:
             for reject in summary.rejects
         ],
         "tokens": {"prompt": summary.prompt_tokens, "output": summary.output_tokens},
+        "cut": {node: {"answers": n, "cut": cut} for node, (n, cut) in summary.cut.items()},
         "reused": {"calls": summary.reused, "tokens": summary.saved_tokens},
         "dollars": summary.dollars,
         "thinking": {"tokens": summary.thinking_tokens, "dollars": summary.thinking_dollars},

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter as Counts
 
-from raygen.runtime.worker_stats import Counters, WorkerStats
+from raygen.dataset.records import Call
+from raygen.runtime.worker_stats import (
+    Counters,
+    WorkerStats,
+    add_answers,
+    count_answers,
+    often_cut,
+)
 
 
 class FakeCounter:
@@ -42,3 +50,17 @@ def test_counters_follow_what_the_worker_says() -> None:
     assert MADE["raygen_examples"].values == {("quickstart",): 9}
     assert MADE["raygen_reused_calls"].values == {("quickstart",): 2}
     assert not MADE["raygen_engine_restarts"].values
+
+
+def call(node: str, *reasons: str, kind: str = "generate") -> Call:
+    completions = json.dumps([{"text": "", "finish_reason": reason} for reason in reasons])
+    return Call("id", node, "row", "e", "m", None, kind, "p", "{}", completions, 1, 1, 0.0)
+
+
+def test_a_node_whose_answers_are_often_cut_off_is_named() -> None:
+    long = [call("long", "length", "stop", "length") for _ in range(4)]
+    seldom = [call("seldom", "length", *["stop"] * 9) for _ in range(9)]
+    few = [call("few", "length", "length")]
+    counted = count_answers([*long, *seldom, *few, call("scored", "score", kind="score")])
+    assert counted == {"long": (12, 8), "seldom": (90, 9), "few": (2, 2)}
+    assert often_cut(add_answers([counted, counted])) == {"long": (24, 16)}

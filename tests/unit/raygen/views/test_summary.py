@@ -209,3 +209,11 @@ def test_paths_are_shown_from_the_working_directory() -> None:
     assert (near.dataset, near.log, near.student) == ("out", "/var/log", "out/student")
     remote = replace(SUMMARY, dataset="s3://bucket/x")
     assert remote.relative_to(Path("/home/me")).dataset == "s3://bucket/x"
+
+
+def test_answers_that_are_often_cut_off_are_said() -> None:
+    cut = replace(SUMMARY, cut={"why": (40, 12)})
+    words = "12 of 40 answers at why, by its max_tokens; raise it"
+    assert any(line.startswith("cut off") and line.endswith(words) for line in text_of(cut))
+    assert to_json(cut)["cut"] == {"why": {"answers": 40, "cut": 12}}
+    assert not any("cut off" in line for line in text_of(SUMMARY))
