@@ -36,4 +36,5 @@ def test_a_contraction_is_one_word() -> None:
 def test_case_and_punctuation_make_no_other_words() -> None:
     assert same_words("Where is the dog?", "where is - the Dog")
     assert same_words("a charming and funny film .", "A charming,  and funny film")
+    assert same_words("it is n't funny .", "It isn't funny.")
     assert not same_words("Where is the dog?", "Where is a dog?")
