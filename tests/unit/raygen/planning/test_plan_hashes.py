@@ -43,6 +43,7 @@ RATIONALES: Mapping[str, ColumnType] = {
 }
 
 
+CONVERSATIONS: Mapping[str, ColumnType] = {"question": "string", "messages": "json"}
 WITH_TESTS: Mapping[str, ColumnType] = {**QUESTIONS, "tests": "strings"}
 
 
@@ -75,6 +76,8 @@ def _columns(recipe: Recipe) -> Mapping[str, ColumnType]:
         return TEXTS
     if recipe.name in ("code", "code-small"):
         return WITH_TESTS
+    if recipe.name.startswith("rewrite-chat"):
+        return CONVERSATIONS
     return RATIONALES if recipe.source.path.startswith("elsewhere") else QUESTIONS
 
 
