@@ -12,7 +12,9 @@ from functools import lru_cache
 _DASHES = str.maketrans(
     dict.fromkeys("−‐‑‒–—﹣－", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"', "′": "'"}
 )
-_ENDS = re.compile(r"\A[\s\"`*.,;:!?]+(?=[^\s\d])|(?:[\s\"`*.,;:?]|(?<=[^\W\d]{2})!)+\Z")
+_START = re.compile(r"\A[\s\"`*.,;:!?]+(?=[^\s\d])")
+_END = re.compile(r"(?<![\s\"`*.,;:?])(?:[\s\"`*.,;:?]|(?<=[^\W\d]{2})!)+\Z")
+"""Begins no try within a run of signs: a long one would be gone over from each of them."""
 _BETWEEN = re.compile(
     r"(?<=[^\W\d])[,;:?.](?=\s|\Z)|(?<=[^\W\d]{2})!(?=\s|\Z)|[\"`]|(?<=[^\W\d]{2})-(?=[^\W\d]{2})"
 )
@@ -26,7 +28,8 @@ def normalised(text: str) -> str:
     """Return an answer's words without case, articles, decoration and surplus space."""
     plain = unicodedata.normalize("NFC", text).translate(_DASHES).casefold()
     plain = re.sub(r"[*_]{2}(.+?)[*_]{2}", r"\1", plain)
-    plain = _BETWEEN.sub(lambda sign: " " if sign[0] == "-" else "", _ENDS.sub("", plain))
+    plain = _END.sub("", _START.sub("", plain))
+    plain = _BETWEEN.sub(lambda sign: " " if sign[0] == "-" else "", plain)
     quoted = _QUOTED.fullmatch(plain)
     plain = quoted[1] if quoted else plain
     bracketed = _BRACKETED.fullmatch(plain)

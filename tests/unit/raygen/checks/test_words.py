@@ -27,3 +27,10 @@ def test_decoration_makes_no_other_answer(one: str, other: str) -> None:
 )  # fmt: skip
 def test_signs_make_another_answer(one: str, other: str) -> None:
     assert not same_words(one, other)
+
+
+@pytest.mark.parametrize("between", [" ", ".", "? ", "!"])
+def test_a_long_run_of_signs_is_passed_over_once(between: str) -> None:
+    """The limit of the whole test is what could fail it: a run that is gone over again and again
+    takes minutes."""
+    assert not same_words(f"sand{between * 300_000}snow", "sand snow, or ice")
