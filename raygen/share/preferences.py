@@ -39,6 +39,8 @@ class Verdicts:
         if row.get("correct") is not None:
             return bool(row["correct"])
         if self._compares and row.get("predicted") is not None:
+            if "choices" in row and not 0 <= row["predicted"] < len(row["choices"]):
+                return None  # recorded before a repeated option was merged with its twin
             return bool(row["predicted"] == row[self._gold])
         return True if "reject_reason" in self._reads and "correct" not in self._reads else None
 

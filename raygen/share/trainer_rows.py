@@ -49,9 +49,11 @@ def preference_rows(
     verdicts = Verdicts(plan)
     samples = []
     for example in sorted(examples, key=lambda row: (row["key"], row.get("sample") or 0)):
+        if (is_right := verdicts.is_right(example)) is None:
+            continue
         made = maker.make(_as_reached(example))
         question = json.dumps(made.prompt, sort_keys=True)
-        samples.append((question, (example["id"], made), verdicts.is_right(example)))
+        samples.append((question, (example["id"], made), is_right))
     there = False
     for (chosen_id, chosen), (rejected_id, rejected) in pair(samples):
         if chosen.reply == rejected.reply:

@@ -94,7 +94,7 @@ def test_samples_of_one_question_may_come_from_several_source_rows(tmp_path: Pat
 
 def test_a_recorded_sample_without_a_label_announces_what_it_reached(tmp_path: Path) -> None:
     """Of PaLM's wrong rationales each would else have ended with the right answer."""
-    rows = [{**quiz("a", k, k), "label": None} for k in (0, 1)]
+    rows = [{**quiz("a", k, k), "label": None} for k in (0, 1, 4)]
     (row,) = exported(examples(rows), tmp_path, "preference")
     assert row["chosen"][0]["content"].endswith("(B) snow")
     assert row["rejected"][0]["content"].endswith("(A) fire")
