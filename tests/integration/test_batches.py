@@ -19,8 +19,8 @@ ROWS = 20
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    """The address of an endpoint whose batches take a dozen looks."""
-    command = [sys.executable, "-m", "tests.support.batch_server", "12"]
+    """The address of an endpoint whose batches have not ended at the first look."""
+    command = [sys.executable, "-m", "tests.support.batch_server", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
