@@ -66,14 +66,17 @@ class Task:
         For multiple choice the options may come in any form that `read_options` reads, also as a
         text "... (A) red (B) blue" that is the question's own end. The answer may come as an index,
         a position, a letter, an option's label or its text, and becomes a zero-based index; `forms`
-        says which for a whole source, and without it the row's answer is read by itself. Raises
-        ValueError that says what was found.
+        says which for a whole source, and without it the row's answer is read by itself. A recorded
+        `predicted` that is an index moves along where options are merged. Raises ValueError that
+        says what was found.
         """
         row = dict(data)
         if self.name == "multiple_choice":
             written = row.get("choices")
             options = read_options(written)
             row["choices"] = list(options.texts)
+            if type(recorded := row.get("predicted")) is int:
+                row["predicted"] = options.moved(recorded)
             if self.is_labelled:
                 row["answer"] = _answer_index(row.get("answer"), options, forms)
             if isinstance(written, str) and row.get("question") == written:

@@ -118,6 +118,8 @@ def _transformers_problems(spec: EngineSpec) -> list[str]:
 def _anthropic_problems(spec: EngineSpec) -> list[str]:
     args = AnthropicArgs.model_validate(dict(spec.args))
     problems = []
+    if spec.api == "completion":
+        problems.append("its API answers chats and no completion prompts; set api: chat")
     if find_spec("anthropic") is None:
         problems.append("anthropic is not installed; run `pip install 'raygen[anthropic]'`")
     if not args.has_key and not args.local:

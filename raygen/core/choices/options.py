@@ -38,6 +38,11 @@ class Options:
         """How many options repeat an earlier one."""
         return sum(slot is not None for slot in self.slots) - len(self.texts)
 
+    def moved(self, index: int) -> int:
+        """Return where an option stands now, by its index as written; others stay as they are."""
+        slot = self.slots[index] if 0 <= index < len(self.slots) else None
+        return index if slot is None else slot
+
 
 def read_options(value: Any) -> Options:
     """Read options from a list of texts or of {label, text}, from {text: [...], label: [...]},

@@ -77,3 +77,16 @@ def test_where_the_classes_are_known_an_index_stands_for_one(label: Any) -> None
 def test_a_label_outside_the_classes_is_refused(label: Any) -> None:
     with pytest.raises(ValueError, match="outside the labels"):
         SENTIMENT.normalise({"text": "fine", "label": label})
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"), [(0, 0), (1, 0), (2, 1), (3, 3), (-1, -1), ("a", "a"), (None, None)]
+)
+def test_a_recorded_prediction_moves_along_with_merged_options(
+    predicted: Any, expected: Any
+) -> None:
+    row = {"question": "Which?", "choices": ["red", "red", "blue"], "answer": 2}
+    fitted = TASKS["multiple_choice"].normalise({**row, "predicted": predicted})
+    assert (fitted["choices"], fitted["answer"]) == (["red", "blue"], 1)
+    assert fitted["predicted"] == expected
+    assert "predicted" not in TASKS["multiple_choice"].normalise(row)

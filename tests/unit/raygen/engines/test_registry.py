@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def spec(backend: Backend, model: str = "m", **args: Any) -> EngineSpec:
         (spec("vllm", seed=True), "args.seed: found True, expected int"),
         (spec("vllm", trust_remote_code=True), "and a recipe runs none"),
         (spec("vllm", "bundled:smollm2-135m"), "did you mean 'smollm2-135m-instruct'?"),
+        (
+            replace(spec("anthropic", base_url="http://localhost"), api="completion"),
+            "set api: chat",
+        ),
         (spec("transformers", batchsize=1), "did you mean 'batch_size'?"),
     ],
 )
