@@ -103,8 +103,10 @@ def test_a_name_that_delta_tables_cant_have_is_reported(tmp_path: Path, name: st
 
 
 def test_a_url_that_no_store_knows_is_reported() -> None:
-    with pytest.raises(DatasetError, match="can't look for a dataset in git\\+file://"):
+    with pytest.raises(DatasetError, match="names no folder"):
         Dataset.open("git+file:///somewhere")
+    with pytest.raises(DatasetError, match="can't look for a dataset in git\\+ssh://"):
+        Dataset.open("git+ssh://host/somewhere")
 
 
 def test_a_folder_travels(folder: Folder) -> None:
