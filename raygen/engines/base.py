@@ -46,6 +46,18 @@ class Thinking:
         return {name: value for name, value in values.items() if value is not None}
 
 
+PLAIN_SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+)
+"""The settings of sampling that vLLM and endpoints know by the same names, each a number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to sample: the same parameters on every op and backend.

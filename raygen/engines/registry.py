@@ -12,6 +12,7 @@ from raygen.core.limited import variable_is_set
 from raygen.dataset import BatchLog
 from raygen.engines.args import (
     AnthropicArgs,
+    EndpointArgs,
     FakeArgs,
     OpenAIArgs,
     TransformersArgs,
@@ -122,12 +123,18 @@ def _anthropic_problems(spec: EngineSpec) -> list[str]:
         problems.append("its API answers chats and no completion prompts; set api: chat")
     if find_spec("anthropic") is None:
         problems.append("anthropic is not installed; run `pip install 'raygen[anthropic]'`")
-    if not args.has_key and not args.local:
-        problems.append(
+    return problems + _key_problems(args)
+
+
+def _key_problems(args: EndpointArgs) -> list[str]:
+    if args.has_key or args.local:
+        return []
+    return [
+        (
             f"{args.base_url} wants a key and the environment variable {args.api_key_env} is not "
             "set; set it, or name another with args.api_key_env"
         )
-    return problems
+    ]
 
 
 def _openai_problems(spec: EngineSpec) -> list[str]:
@@ -147,11 +154,4 @@ def _openai_problems(spec: EngineSpec) -> list[str]:
         return [
             f"the environment variable {names}, which args.headers or args.query name, is not set"
         ]
-    if not args.has_key and not args.local and not args.brings_key:
-        return [
-            (
-                f"{args.base_url} wants a key and the environment variable "
-                f"{args.api_key_env} is not set; set it, or name another with args.api_key_env"
-            )
-        ]
-    return []
+    return [] if args.brings_key else _key_problems(args)

@@ -29,7 +29,7 @@ class OpParams(BaseModel):
         return {}
 
     @classmethod
-    def asked_by(
+    def with_api_defaults(
         cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
     ) -> Mapping[str, Any]:
         """Add to the parameters of a recipe what follows from how its engines are spoken to.

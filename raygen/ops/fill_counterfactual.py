@@ -93,7 +93,7 @@ class FillCounterfactualParams(SamplingParams):
         """The name of the default prompt."""
         return "fill_counterfactual" + "_fills" * (self.form == "fills")
 
-    def asked_schema(self, masked: str) -> dict[str, Any] | None:
+    def reply_schema(self, masked: str) -> dict[str, Any] | None:
         """Make the JSON schema of an answer for a masked text; None for a completion."""
         if not self.asks_chat:
             return None
@@ -133,7 +133,7 @@ class _Check:
 
     def _read(self, answer: Completion) -> str | list[str] | Reject:
         """Return the new text, or what is filled in, as the answer has it."""
-        params, schema = self.params, self.params.asked_schema(self.masked)
+        params, schema = self.params, self.params.reply_schema(self.masked)
         if schema is not None:
             fields = read_fields(answer, schema, cut_off_counts=params.rejects_cut_off)
             if isinstance(fields, Reject):
@@ -200,7 +200,7 @@ async def _filled(
     replaced = extract_fills(row.data["masked"], original) or []
     fields = {"gold": gold, "target": target, "replaced": replaced}
     prompt = params.make_prompt(params.default, {**template_row(row, ctx.task), **fields})
-    schema = params.asked_schema(row.data["masked"])
+    schema = params.reply_schema(row.data["masked"])
     answers = await ctx.generate(prompt, params.sampling(ctx.seed(k)), schema)
     check = _Check(original, row.data["masked"], options[target], params)
     rejects: list[Reject] = []

@@ -87,7 +87,7 @@ class MaskTopicWordsParams(SamplingParams):
     """The pipeline, with its version, that the plan is bound to."""
 
     @property
-    def asked_schema(self) -> dict[str, Any] | None:
+    def reply_schema(self) -> dict[str, Any] | None:
         """The JSON schema of an answer; None for a completion, which is read as text."""
         if not self.asks_chat:
             return None
@@ -121,7 +121,7 @@ async def run(row: Row, params: MaskTopicWordsParams, ctx: Context) -> Sequence[
     fields = {"stem": text, "options": ctx.task.options(row.data), "phrases": not params.by_library}
     prompt = params.make_prompt("mask_topic_words", {**row.data, **fields})
     outcome: Row | Reject = Reject("empty", "the engine gave no answer")
-    for answer in await ctx.generate(prompt, params.sampling(ctx.seed()), params.asked_schema):
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed()), params.reply_schema):
         outcome = _outcome(row, text, answer, params, ctx)
         if isinstance(outcome, Row):
             break
@@ -170,8 +170,8 @@ def _named(
     answer: Completion, params: MaskTopicWordsParams
 ) -> tuple[list[str], list[str]] | Reject:
     """Read the topic words and the noun phrases that an answer lists."""
-    if params.asked_schema is not None:
-        fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+    if params.reply_schema is not None:
+        fields = read_fields(answer, params.reply_schema, cut_off_counts=params.rejects_cut_off)
         if isinstance(fields, Reject):
             return fields
         return fields["topic_words"], fields.get("noun_phrases", [])

@@ -95,17 +95,17 @@ class MinimalEditParams(SamplingParams):
         return {"teacher": self.teacher} if self.teacher else {}
 
     @classmethod
-    def asked_by(
+    def with_api_defaults(
         cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
     ) -> Mapping[str, Any]:
         predict, teacher = written.get("predict", {}), written.get("teacher")
         if isinstance(predict, Mapping):
-            asked = PredictionParams.asked_by(predict, lambda _: api_of(teacher))
+            asked = PredictionParams.with_api_defaults(predict, lambda _: api_of(teacher))
             written = {**written, "predict": asked} if asked else written
-        return super().asked_by(written, api_of)
+        return super().with_api_defaults(written, api_of)
 
     @property
-    def asked_schema(self) -> dict[str, Any] | None:
+    def reply_schema(self) -> dict[str, Any] | None:
         """The JSON schema of an answer; None for a completion, which is read as text."""
         return answer_schema(edited=TEXT) if self.asks_chat else None
 
@@ -155,15 +155,15 @@ class _Edit:
         sampling = params.sampling(self.ctx.seed(k))
         if k:
             sampling = replace(sampling, temperature=params.retry_temperature)
-        answers = await self.ctx.generate(prompt, sampling, params.asked_schema)
+        answers = await self.ctx.generate(prompt, sampling, params.reply_schema)
         edits = {text: (answer, fault) for answer, text, fault in map(self._read, answers[::-1])}
         return [await self._judge(text, *edit) for text, edit in reversed(edits.items())]
 
     def _read(self, answer: Completion) -> tuple[Completion, str, Reject | None]:
         """Read the edit that an answer is, or has as JSON, and what is wrong with the answer."""
         params = self.params
-        if params.asked_schema is not None:
-            fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+        if params.reply_schema is not None:
+            fields = read_fields(answer, params.reply_schema, cut_off_counts=params.rejects_cut_off)
             if isinstance(fields, Reject):
                 return answer, "", fields
             return answer, " ".join(str(fields["edited"]).split()), None

@@ -60,7 +60,7 @@ class NegativeViewParams(SamplingParams):
     prompt: str | None = Field(None, description="a template in place of the default prompt")
 
     @property
-    def asked_schema(self) -> dict[str, Any] | None:
+    def reply_schema(self) -> dict[str, Any] | None:
         """The JSON schema of an answer; None for a completion, which is read as text."""
         return answer_schema(refutation=TEXT) if self.asks_chat else None
 
@@ -112,7 +112,7 @@ async def _refutation(
     fields = {**template_row(row, ctx.task), "gold": gold, "refuted": options[option]}
     prompt = params.make_prompt("negative_view", fields)
     outcome: _Refutation | Reject = Reject("empty", "the engine gave no answer")
-    for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k)), params.asked_schema):
+    for answer in await ctx.generate(prompt, params.sampling(ctx.seed(k)), params.reply_schema):
         text = _answered(answer, params)
         if isinstance(text, str):
             text = _refuting(text, option, options, gold)
@@ -124,8 +124,8 @@ async def _refutation(
 
 def _answered(answer: Completion, params: NegativeViewParams) -> str | Reject:
     """Return the refutation that an answer is, or has as JSON."""
-    if params.asked_schema is not None:
-        fields = read_fields(answer, params.asked_schema, cut_off_counts=params.rejects_cut_off)
+    if params.reply_schema is not None:
+        fields = read_fields(answer, params.reply_schema, cut_off_counts=params.rejects_cut_off)
         return fields if isinstance(fields, Reject) else str(fields["refutation"]).strip()
     fault = completion_reject(answer, cut_off_counts=params.rejects_cut_off)
     return answer.text.strip() if fault is None else fault

@@ -78,10 +78,10 @@ class SelfConsistencyParams(SamplingParams):
     )
 
     @classmethod
-    def asked_by(
+    def with_api_defaults(
         cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
     ) -> Mapping[str, Any]:
-        return {"original": "required", **super().asked_by(written, api_of)}
+        return {"original": "required", **super().with_api_defaults(written, api_of)}
 
 
 def _default(task: Task) -> str:

@@ -183,7 +183,9 @@ def _node(
         if moved:
             problems += moved
             return None
-        data = op.params.asked_by(data, lambda engine: api_of(engine or section.engine or ""))
+        data = op.params.with_api_defaults(
+            data, lambda engine: api_of(engine or section.engine or "")
+        )
     try:
         params = parse_model(Document(here.file, data, here.marks), op.params)
     except ProblemsError as error:

@@ -136,35 +136,35 @@ def _reason(status: int, text: str) -> RefusalReason:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _ErrorText:
     message: str
     code: str = ""
     parameters: tuple[str, ...] = ()
 
 
-def _read(body: str) -> _Said:
+def _read(body: str) -> _ErrorText:
     """Read an error reply, whatever its form."""
     try:
         reply = json.loads(body)
     except (ValueError, RecursionError):
-        return _Said(" ".join(body.split()) or "nothing")
+        return _ErrorText(" ".join(body.split()) or "nothing")
     if isinstance(reply, list) and len(reply) == 1:
         reply = reply[0]
     if not isinstance(reply, Mapping):
-        return _Said(str(reply))
+        return _ErrorText(str(reply))
     error = reply.get("error") or reply.get("detail") or reply.get("message") or reply
     if isinstance(error, list):
         return _of_details(error)
     if not isinstance(error, Mapping):
-        return _Said(str(error), parameters=tuple(_LOCATED.findall(str(error))))
+        return _ErrorText(str(error), parameters=tuple(_LOCATED.findall(str(error))))
     message = str(error.get("message", error))
     named = error.get("param")
     named = (named,) if isinstance(named, str) and named else ()
     parameters = named or tuple(_LOCATED.findall(message))
-    return _Said(message, str(error.get("code") or ""), parameters)
+    return _ErrorText(message, str(error.get("code") or ""), parameters)
 
 
-def _of_details(details: list[Any]) -> _Said:
+def _of_details(details: list[Any]) -> _ErrorText:
     """Read the list in which FastAPI says which fields of a body it refuses."""
     located = [detail.get("loc") for detail in details if isinstance(detail, Mapping)]
     names = [str(loc[-1]) for loc in located if isinstance(loc, list) and loc]
@@ -174,4 +174,4 @@ def _of_details(details: list[Any]) -> _Said:
         else str(detail)
         for detail in details
     ]
-    return _Said("; ".join(words), parameters=tuple(names))
+    return _ErrorText("; ".join(words), parameters=tuple(names))

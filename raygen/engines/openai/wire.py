@@ -8,18 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygen.engines.base import Request
+from raygen.engines.base import PLAIN_SETTINGS, Request
 from raygen.engines.openai.dialect import Dialect
-
-_SETTINGS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-)
 
 
 def derived_seed(seed: int | None, index: int) -> int | None:
@@ -33,7 +23,7 @@ def request_body(model: str, request: Request, dialect: Dialect) -> dict[str, An
     /completions."""
     sampling = request.sampling
     body: dict[str, Any] = {**(sampling.extra or {}), "model": model, "n": sampling.n}
-    for name in _SETTINGS:
+    for name in PLAIN_SETTINGS:
         if (value := getattr(sampling, name)) is not None:
             body[name] = value
     if sampling.logit_bias:

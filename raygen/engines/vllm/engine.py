@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from raygen.core import socket_folder
 from raygen.engines.base import (
+    PLAIN_SETTINGS,
     Completion,
     EngineDeadError,
     EngineError,
@@ -44,7 +45,7 @@ from raygen.engines.vllm.derived_args import (
     lora_arguments,
 )
 from raygen.engines.vllm.thinking import (
-    is_told_to_think,
+    must_think,
     read_completion,
     starts_with_answer,
     thinking_arguments,
@@ -52,17 +53,6 @@ from raygen.engines.vllm.thinking import (
 )
 
 _ENV = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_NO_USAGE_STATS": "1"}
-
-_SETTINGS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "logit_bias",
-)
 
 # What vLLM, transformers and torch raise for a model or an argument that they can't take.
 _LOAD_ERRORS = (
@@ -137,7 +127,7 @@ class VLLMEngine:
         """Sample `n` completions by one request; the k-th is drawn with the seed plus k."""
 
         prompt = self._tokens.to_answer(request.prompt, request.sampling.thinking)
-        thinks = prompt.is_open or is_told_to_think(request.sampling)
+        thinks = prompt.is_open or must_think(request.sampling)
         # A stop inside a thought would end it: it is looked for in the answer alone.
         stops = request.sampling.stop if thinks else ()
         has_answer = starts_with_answer(request, prompt, self._template)
@@ -145,7 +135,7 @@ class VLLMEngine:
         output = await self._run(prompt.ids, params, has_answer)
         outputs = sorted(output.outputs, key=lambda answer: int(answer.index))
         answers = [read_completion(each, self._tokens, prompt, stops) for each in outputs]
-        if not is_told_to_think(request.sampling):
+        if not must_think(request.sampling):
             return answers
         parts = zip(answers, outputs, strict=True)
         return list(
@@ -171,7 +161,7 @@ class VLLMEngine:
             "seed": sampling.seed,
         }
         settings |= _settings(sampling) | dict(sampling.extra or {})
-        if is_told_to_think(sampling):
+        if must_think(sampling):
             settings.setdefault(
                 "repetition_detection", {"max_pattern_size": LONGEST, "min_count": COUNT}
             )
@@ -344,7 +334,7 @@ class VLLMEngine:
 
 def _settings(sampling: Sampling) -> dict[str, Any]:
     """Return the settings that vLLM has under the same names, without those left to it."""
-    values = {name: getattr(sampling, name) for name in _SETTINGS}
+    values = {name: getattr(sampling, name) for name in (*PLAIN_SETTINGS, "logit_bias")}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -37,7 +37,7 @@ def thinking_arguments(model: str, revision: str | None) -> dict[str, Any]:
     }
 
 
-def is_told_to_think(sampling: Sampling) -> bool:
+def must_think(sampling: Sampling) -> bool:
     """Tell whether a request says that the model may think."""
     return sampling.thought_tokens > 0
 

@@ -77,11 +77,13 @@ class CheckParams(PromptParams):
         return self
 
     @classmethod
-    def asked_by(
+    def with_api_defaults(
         cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
     ) -> Mapping[str, Any]:
         judge = written.get("judge")
-        return super().asked_by(written, lambda _: api_of(judge) if judge else "completion")
+        return super().with_api_defaults(
+            written, lambda _: api_of(judge) if judge else "completion"
+        )
 
     def engines(self) -> Mapping[str, str]:
         return {} if self.judge is None else {"judge": self.judge}

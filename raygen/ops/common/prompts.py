@@ -147,7 +147,7 @@ class PromptParams(OpParams):
     )
 
     @classmethod
-    def asked_by(
+    def with_api_defaults(
         cls, written: Mapping[str, Any], api_of: Callable[[str | None], Api]
     ) -> Mapping[str, Any]:
         """Put in the defaults of a chat, where the engine chats or `messages` are given."""

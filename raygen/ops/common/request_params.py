@@ -80,7 +80,9 @@ class SamplingParams(SamplingSettings, PromptParams):
             repetition_penalty=self.repetition_penalty,
             logit_bias=self.logit_bias,
             extra=self.extra,
-            thinking=self.thinking.asked if isinstance(self.thinking, ThinkingSettings) else None,
+            thinking=self.thinking.of_engine
+            if isinstance(self.thinking, ThinkingSettings)
+            else None,
         )
 
     def older_seed(self, seed: int | None) -> int | None:

@@ -95,6 +95,6 @@ class ThinkingSettings(OpParams):
     keep: Keep = Field("drop", description="leave the thoughts out, or in column `thinking`")
 
     @property
-    def asked(self) -> Thinking:
-        """What the engine is asked for."""
+    def of_engine(self) -> Thinking:
+        """What of it the engine is to do; what becomes of the thoughts is the op's."""
         return Thinking(self.mode, self.budget, self.effort)
